@@ -1,0 +1,64 @@
+//! `make bench`: what the sidecar costs beside the least that the job can cost, measured in one run.
+//!
+//! The server runs pinned to one core and the load on another; CPU time is the kernel's own account of
+//! the server process. Each scenario prints a table; figures and how to read them are in
+//! docs/performance.md. Scenarios can be chosen by name: `make bench ONLY=fanout`.
+
+#![allow(clippy::print_stdout, reason = "tables are what this program is for")]
+
+mod auth;
+mod bare;
+mod fanout;
+mod idle;
+mod process;
+mod recipe;
+mod watcher;
+
+use std::process::ExitCode;
+
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+type Scenario = (&'static str, fn() -> Result);
+
+const SCENARIOS: &[Scenario] = &[
+    ("fanout", fanout::run),
+    ("stalled", fanout::stalled),
+    ("connect", fanout::connect),
+    ("recipe", recipe::run),
+    ("auth", auth::run),
+    ("idle", idle::run),
+];
+
+fn main() -> ExitCode {
+    let args: Vec<_> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    match args.first().map(String::as_str) {
+        // The references, as processes of their own.
+        Some("bare-writer") => return done(bare::writer()),
+        Some("bare-responder") => return done(bare::responder()),
+        _ => {}
+    }
+    if let Err(e) = process::pin_self_to_load_core() {
+        eprintln!("the load cannot be pinned to a core ({e}); figures will vary more");
+    }
+    let mut failed = false;
+    for (name, run) in SCENARIOS {
+        if args.is_empty() || args.iter().any(|a| a == name) {
+            println!("\n## {name}\n");
+            if let Err(e) = run() {
+                println!("failed: {e}");
+                failed = true;
+            }
+        }
+    }
+    ExitCode::from(u8::from(failed))
+}
+
+fn done(result: Result) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("{e}");
+            ExitCode::FAILURE
+        }
+    }
+}

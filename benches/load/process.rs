@@ -1,0 +1,113 @@
+//! Starting servers on one core, and reading what the kernel accounts to them.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::Result;
+
+const SERVER_CORE: &str = "0";
+const LOAD_CORE: &str = "1";
+
+pub fn pin_self_to_load_core() -> std::io::Result<()> {
+    let pid = std::process::id().to_string();
+    let status = Command::new("taskset").args(["-a", "-cp", LOAD_CORE, &pid]).stdout(Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(std::io::Error::other("taskset failed")) }
+}
+
+/// A server process, ended on drop.
+pub struct Server {
+    child: Child,
+    pub addr: SocketAddr,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Server {
+    /// The sidecar with these settings (YAML) added to what a measurement needs.
+    pub fn sidecar(settings: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let port = free_port()?;
+        let config = folder.path().join("sidecar.yml");
+        std::fs::write(&config, settings)?;
+        let mut command = Command::new("taskset");
+        command
+            .args(["-c", SERVER_CORE, env!("CARGO_BIN_EXE_mtx-sidecar"), "--config"])
+            .arg(&config)
+            .env("SIDECAR__HTTP__LISTEN", format!("127.0.0.1:{port}"))
+            .env("SIDECAR__DATA_DIR", folder.path().join("data"))
+            .env("SIDECAR__LOG__LEVEL", "warn")
+            .current_dir(folder.path())
+            .stdout(Stdio::null());
+        let server = Server { child: command.spawn()?, addr: ([127, 0, 0, 1], port).into(), _folder: Some(folder) };
+        server.wait_until_open()?;
+        Ok(server)
+    }
+
+    /// One of the references in `bare.rs`, which prints its address.
+    pub fn reference(which: &str) -> Result<Self> {
+        let me: PathBuf = std::env::current_exe()?;
+        let mut child =
+            Command::new("taskset").args(["-c", SERVER_CORE]).arg(me).arg(which).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+        Ok(Server { child, addr: line.trim().parse()?, _folder: None })
+    }
+
+    fn wait_until_open(&self) -> Result {
+        let began = Instant::now();
+        while std::net::TcpStream::connect(self.addr).is_err() {
+            if began.elapsed() > Duration::from_secs(10) {
+                return Err("the server does not open its port".into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// CPU time of all of its threads so far (proc_pid_stat(5), fields 14 and 15, in ticks of 10 ms).
+    pub fn cpu(&self) -> Duration {
+        cpu_of(self.child.id())
+    }
+
+    /// Resident memory, in KiB.
+    pub fn rss_kib(&self) -> u64 {
+        rss_kib_of(self.child.id())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn cpu_of(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks = |n: usize| fields.get(n).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
+    Duration::from_millis(10 * (ticks(11) + ticks(12)))
+}
+
+pub fn rss_kib_of(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+pub fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// The value below which so many of a hundred lie.
+pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
+pub fn ms(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
+}

@@ -1,0 +1,226 @@
+//! The composition root: everything is built and bound here, by the program and by tests alike.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicUsize},
+};
+
+use actix_web::web;
+use tokio::time::Duration;
+
+use crate::{
+    error::{Code, Error, Result},
+    policy::{Action, Credential, Permission, Policy, User, hash_password},
+    producer::{Definition, Kit, file::MediaRoots, udp_camera::Hub, upload},
+    server,
+    settings::Settings,
+    shutdown::Shutdown,
+    store::Store,
+    stream::{Origin, Registry, StreamName},
+    web::{Metrics, State, application},
+};
+
+/// Under this key the hash of the generated administrator's password is kept.
+const ADMIN_HASH: &str = "admin_password_hash";
+
+/// Open files a process needs beyond its watchers: workers, database, log, UDP, files being shown.
+const SPARE_FILES: u64 = 256;
+
+/// The program, bound and ready to run.
+pub struct App {
+    server: actix_server::Server,
+    addr: SocketAddr,
+    state: web::Data<State>,
+    generated_password: Option<String>,
+    new_data_dir: bool,
+}
+
+impl App {
+    /// Opens the data folder, makes the streams, and binds the port. Port 0 is a free one.
+    pub async fn build(mut settings: Settings) -> Result<Self> {
+        let new_data_dir = !settings.data_dir.exists();
+        std::fs::create_dir_all(&settings.data_dir).map_err(|e| {
+            Error::internal(format!("the data folder {} cannot be made (data_dir)", settings.data_dir.display()), e)
+        })?;
+        let store = Store::open(&settings.data_dir.join("sidecar.db"))?;
+        let generated_password = add_generated_admin(&mut settings, &store).await?;
+        let policy = Policy::new(&settings.auth).map_err(|e| Error::new(Code::Internal, e))?;
+        let registry = Registry::new(settings.stream_defaults.clone(), settings.limits.streams());
+        let uploads = upload::Store::open(&settings.data_dir.join("frames"))
+            .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
+        let kit = Kit {
+            limits: settings.limits.pictures(),
+            udp: Hub::new(settings.udp.clone(), settings.limits.frame_size.bytes()),
+            media: MediaRoots::new(&settings.media),
+            uploads,
+        };
+        define_streams(&settings, &store, &registry, &kit)?;
+        raise_file_limit(settings.limits.watchers as u64 + SPARE_FILES);
+
+        let listener = server::bind(settings.http.listen)
+            .map_err(|e| Error::internal(format!("port {} cannot be opened (http.listen)", settings.http.listen), e))?;
+        let addr = listener.local_addr().map_err(|e| Error::internal("the port has no address", e))?;
+        let shutdown = Shutdown::new();
+        let state = web::Data::new(State {
+            metrics: Metrics::new(registry.clone(), kit.udp.clone()),
+            settings,
+            registry,
+            kit,
+            policy,
+            store,
+            shutdown: shutdown.clone(),
+            watchers: Arc::new(AtomicUsize::new(0)),
+        });
+        let http = &state.settings.http;
+        let workers = match http.workers {
+            0 => std::thread::available_parallelism().map_or(2, usize::from),
+            n => n,
+        };
+        let options = server::Options { workers, shutdown_timeout: *http.shutdown_timeout };
+        let for_workers = state.clone();
+        let server = server::listen(listener, &options, shutdown, move || application(for_workers.clone()))
+            .map_err(|e| Error::internal("the server cannot be started", e))?;
+        Ok(App { server, addr, state, generated_password, new_data_dir })
+    }
+
+    /// Where we listen.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What the handlers work with.
+    pub fn state(&self) -> web::Data<State> {
+        self.state.clone()
+    }
+
+    /// The administrator's password, if it was made just now. It is not kept anywhere in this form.
+    pub fn generated_password(&self) -> Option<&str> {
+        self.generated_password.as_deref()
+    }
+
+    /// Whether the data folder was made just now.
+    pub fn is_first_start(&self) -> bool {
+        self.new_data_dir
+    }
+
+    /// Serves until the shutdown is asked for (see [`State::shutdown`]), then ends in order: no new
+    /// requests, endless responses, streams, and at last what is still to be written.
+    pub async fn run_until_stopped(self) -> io::Result<()> {
+        let App { server, state, .. } = self;
+        let handle = server.handle();
+        let mut serving = tokio::spawn(server);
+        let store = state.kit.uploads.clone();
+        let writing = tokio::spawn({
+            let store = store.clone();
+            async move { store.write_forever().await }
+        });
+        let sweeping = tokio::spawn({
+            let state = state.clone();
+            async move { state.registry.sweep_forever(|name| state.kit.uploads.forget(name)).await }
+        });
+
+        let ended = tokio::select! {
+            ended = &mut serving => Some(ended),
+            () = state.shutdown.asked() => None,
+        };
+        state.shutdown.ask();
+        let patience = *state.settings.http.shutdown_timeout;
+        if !state.shutdown.wait(patience).await {
+            tracing::warn!("some watchers did not take the end of their stream in time");
+        }
+        tracing::debug!("watchers are gone");
+        let ended = match ended {
+            Some(ended) => ended,
+            None => {
+                handle.stop(true).await;
+                serving.await
+            }
+        };
+        tracing::debug!("requests are done");
+        if tokio::time::timeout(Duration::from_secs(5), state.registry.close()).await.is_err() {
+            tracing::warn!("some producers did not end in time");
+        }
+        sweeping.abort();
+        writing.abort();
+        store.write_waiting().await;
+        tracing::debug!("pictures are written");
+        ended.unwrap_or_else(|e| Err(io::Error::other(e)))
+    }
+}
+
+/// Adds the administrator whom nobody configured. Returns the password when it is new.
+async fn add_generated_admin(settings: &mut Settings, store: &Store) -> Result<Option<String>> {
+    if !settings.auth.generate_admin || Policy::grants(&settings.auth.users, Action::Api) {
+        return Ok(None);
+    }
+    let (hash, fresh) = match store.fact(ADMIN_HASH)? {
+        Some(hash) => (hash, None),
+        None => {
+            let password = random_password()?;
+            let hash = hash_password(&password).map_err(|e| Error::internal("the password cannot be hashed", e))?;
+            store.put_fact(ADMIN_HASH, &hash)?;
+            (hash, Some(password))
+        }
+    };
+    let pass =
+        Credential::parse(&hash).map_err(|e| Error::internal("the kept administrator password is damaged", e))?;
+    settings.auth.users.push(User {
+        user: Credential::plain("admin"),
+        pass,
+        ips: vec![],
+        permissions: Permission::all(),
+    });
+    Ok(fresh)
+}
+
+/// Twenty letters and digits that cannot be mistaken for one another: 98 bits.
+fn random_password() -> Result<String> {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut bytes = [0; 20];
+    getrandom::fill(&mut bytes).map_err(|e| Error::internal("the system gives no random numbers", e))?;
+    Ok(bytes.iter().map(|b| char::from(LETTERS[usize::from(b % 32)])).collect())
+}
+
+/// Streams of the file, of the database, and those that something was uploaded to before the restart.
+fn define_streams(settings: &Settings, store: &Store, registry: &Registry, kit: &Kit) -> Result<()> {
+    for (name, definition) in &settings.streams {
+        let producer = definition
+            .producer(name, kit)
+            .map_err(|e| Error::new(Code::InvalidDefinition, format!("streams.{name}: {e}")))?;
+        registry.define(name, Origin::File, producer)?;
+    }
+    for (name, text) in store.streams()? {
+        let restored = StreamName::parse(&name).and_then(|name| {
+            if registry.get(&name).is_some() {
+                // sidecar.yml has taken the name since, and wins.
+                return Ok(());
+            }
+            let definition: Definition =
+                serde_json::from_str(&text).map_err(|e| Error::new(Code::InvalidDefinition, e.to_string()))?;
+            registry.define(&name, Origin::Api, definition.producer(&name, kit)?).map(drop)
+        });
+        if let Err(e) = restored {
+            // Kept in the database: whoever repairs the configuration has it back.
+            tracing::error!(stream = name, "the stream cannot be restored: {}", e.chain());
+        }
+    }
+    for name in kit.uploads.names() {
+        let producer = || Definition::upload().producer(&name, kit);
+        if let Err(e) = registry.get_or_create(&name, Origin::Upload, producer) {
+            tracing::error!(stream = %name, "the uploaded picture cannot be restored: {}", e.chain());
+        }
+    }
+    Ok(())
+}
+
+/// Raises the soft limit on open files as far as the watchers need and the system allows.
+fn raise_file_limit(wanted: u64) {
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(limit) if limit < wanted => {
+            tracing::warn!("the system allows {limit} open files; limits.watchers needs {wanted} (ulimit -n)");
+        }
+        Ok(_) => {}
+        Err(e) => tracing::warn!("the limit on open files cannot be raised: {e}"),
+    }
+}

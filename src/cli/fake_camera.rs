@@ -1,0 +1,161 @@
+//! `mtx-sidecar fake-camera`: the ESP32's side of the UDP protocol. Demonstration, test peer, and, for
+//! whoever writes firmware, documentation.
+//!
+//! The camera waits for a datagram with `{"ipaddress":"…","port":…}` and answers to that address: with
+//! the base64 of one JPEG in datagrams of 512 characters and a line feed in a last one, or with the raw
+//! JPEG in datagrams of 1400 bytes.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::SystemTime,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::Deserialize;
+use tokio::{net::UdpSocket, time::Duration};
+
+use super::{Outcome, runtime};
+use crate::picture::draw;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where requests come in.
+    #[arg(long, default_value = "0.0.0.0:1234")]
+    listen: SocketAddr,
+    /// Send raw JPEG instead of base64 text.
+    #[arg(long)]
+    raw: bool,
+    /// Lose so many of a hundred datagrams, to see what that does.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    loss: u8,
+    /// Width and height of the drawn test card.
+    #[arg(long, default_value = "640x480", value_parser = parse_size)]
+    size: (u32, u32),
+    /// Pictures to send in turn, instead of a drawn test card.
+    pictures: Vec<PathBuf>,
+}
+
+fn parse_size(text: &str) -> Result<(u32, u32), String> {
+    let parse = |side: &str| side.parse().ok().filter(|n| (16..=4096).contains(n));
+    let sides = text.split_once('x').and_then(|(w, h)| Some((parse(w)?, parse(h)?)));
+    sides.ok_or_else(|| "write WIDTHxHEIGHT, each from 16 to 4096".into())
+}
+
+/// How a fake camera behaves.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// Raw JPEG instead of base64 text.
+    pub raw: bool,
+    /// Of a hundred datagrams, so many are lost.
+    pub loss: u8,
+    /// Size of the drawn card.
+    pub size: (u32, u32),
+    /// JPEGs to send in turn; empty: a drawn card.
+    pub pictures: Vec<Vec<u8>>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Behaviour { raw: false, loss: 0, size: (640, 480), pictures: vec![] }
+    }
+}
+
+/// A camera that was bound and can run.
+pub struct FakeCamera {
+    socket: UdpSocket,
+    addr: SocketAddr,
+    behaviour: Behaviour,
+    sent: u64,
+}
+
+#[derive(Deserialize)]
+struct Request {
+    ipaddress: IpAddr,
+    port: u16,
+}
+
+impl FakeCamera {
+    /// Binds; port 0 is a free one.
+    pub async fn bind(behaviour: &Behaviour, listen: SocketAddr) -> io::Result<Self> {
+        let socket = UdpSocket::bind(listen).await?;
+        Ok(FakeCamera { addr: socket.local_addr()?, socket, behaviour: behaviour.clone(), sent: 0 })
+    }
+
+    /// Where requests come in.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Answers requests for ever.
+    pub async fn run(mut self) {
+        let mut buffer = [0; 512];
+        loop {
+            let Ok((length, from)) = self.socket.recv_from(&mut buffer).await else { continue };
+            let Ok(request) = serde_json::from_slice::<Request>(&buffer[..length]) else {
+                tracing::warn!("not a request, from {from}");
+                continue;
+            };
+            let to = SocketAddr::new(request.ipaddress, request.port);
+            match self.send(to).await {
+                Ok(bytes) => tracing::info!("asked by {from}: sent picture {} ({bytes} bytes) to {to}", self.sent),
+                Err(e) => tracing::warn!("asked by {from}: cannot send to {to}: {e}"),
+            }
+        }
+    }
+
+    async fn send(&mut self, to: SocketAddr) -> io::Result<usize> {
+        self.sent += 1;
+        let pictures = &self.behaviour.pictures;
+        let jpeg = match pictures.get((self.sent as usize - 1) % pictures.len().max(1)) {
+            Some(jpeg) => jpeg.clone(),
+            None => {
+                let (width, height) = self.behaviour.size;
+                let name = format!("camera {}", self.addr);
+                draw::test_card(&name, width, height, self.sent, SystemTime::now())
+                    .map_err(io::Error::other)?
+                    .jpeg
+                    .into()
+            }
+        };
+        let datagrams: Vec<Vec<u8>> = if self.behaviour.raw {
+            jpeg.chunks(1400).map(<[u8]>::to_vec).collect()
+        } else {
+            let text = STANDARD.encode(&jpeg);
+            text.as_bytes().chunks(512).map(<[u8]>::to_vec).chain([b"\n".to_vec()]).collect()
+        };
+        for (i, datagram) in datagrams.iter().enumerate() {
+            if getrandom::u32().unwrap_or(0) % 100 >= u32::from(self.behaviour.loss) {
+                self.socket.send_to(datagram, to).await?;
+            }
+            // An ESP32 sends some 2 MB/s; faster than the receiver drains its socket, datagrams are lost.
+            if i % 32 == 31 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        Ok(jpeg.len())
+    }
+}
+
+pub(super) fn run(args: Args) -> Outcome {
+    crate::telemetry::start(&crate::settings::LogSettings::default());
+    let mut pictures = vec![];
+    for path in &args.pictures {
+        pictures.push(std::fs::read(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?);
+    }
+    let behaviour = Behaviour { raw: args.raw, loss: args.loss, size: args.size, pictures };
+    runtime()?.block_on(async {
+        let camera = FakeCamera::bind(&behaviour, args.listen).await;
+        let camera = camera.map_err(|e| format!("{} cannot be opened: {e}", args.listen))?;
+        println!(
+            "camera on udp {}; watch it at http://localhost:9995/mjpeg-get?type=udp&name=<this machine's address>",
+            camera.addr()
+        );
+        tokio::select! {
+            () = camera.run() => {}
+            () = crate::shutdown::signalled() => {}
+        }
+        Ok(())
+    })
+}

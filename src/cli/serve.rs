@@ -1,0 +1,97 @@
+//! `mtx-sidecar serve`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use super::{Outcome, fake_camera, load};
+use crate::{
+    app::App,
+    producer::{Definition, test_card, udp_camera},
+    settings::{Loaded, Settings},
+    shutdown::signalled,
+    stream::StreamName,
+    telemetry,
+};
+
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Args {
+    /// Also show a test card, and a camera that this program plays itself, so that there is something to see.
+    #[arg(long)]
+    demo: bool,
+}
+
+/// The demonstration's streams.
+const TEST_CARD: &str = "demo/test-card";
+const CAMERA: &str = "demo/camera";
+
+pub(super) fn run(config: &Option<PathBuf>, args: &Args) -> Outcome {
+    let loaded = load(config.as_deref())?;
+    telemetry::start(&loaded.settings.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| format!("the runtime cannot be started: {e}"))?;
+    runtime.block_on(serve(loaded, args))
+}
+
+async fn serve(loaded: Loaded, args: &Args) -> Outcome {
+    let Loaded { mut settings, file, .. } = loaded;
+    if args.demo {
+        let camera =
+            fake_camera::FakeCamera::bind(&fake_camera::Behaviour::default(), ([127, 0, 0, 1], 0).into()).await;
+        let camera = camera.map_err(|e| format!("the demonstration camera cannot be started: {e}"))?;
+        add_demo(&mut settings, camera.addr());
+        tokio::spawn(camera.run());
+    }
+    let app = App::build(settings).await.map_err(|e| e.chain())?;
+    let settings = app.state().settings.clone();
+    let addr = app.addr();
+    tracing::info!(
+        "mtx-sidecar {} listens on http://{addr}, settings from {}, data in {}",
+        env!("CARGO_PKG_VERSION"),
+        file.map_or("the built-in defaults".into(), |f| f.display().to_string()),
+        settings.data_dir.display(),
+    );
+    tracing::info!("{} streams; cameras are heard on udp {}", app.state().registry.len(), settings.udp.listen);
+    welcome(addr, app.generated_password(), app.is_first_start() || args.demo);
+
+    let shutdown = app.state().shutdown.clone();
+    tokio::spawn(async move {
+        signalled().await;
+        tracing::info!("asked to end: finishing what is in progress (once more to end at once)");
+        shutdown.ask();
+    });
+    app.run_until_stopped().await.map_err(|e| e.to_string())?;
+    tracing::info!("ended");
+    Ok(())
+}
+
+fn add_demo(settings: &mut Settings, camera: SocketAddr) {
+    let mut add = |name: &str, definition: Definition| {
+        let name = StreamName::parse(name).expect("a literal name");
+        settings.streams.entry(name).or_insert(definition);
+    };
+    add(TEST_CARD, Definition::TestCard(test_card::Settings::default()));
+    let camera =
+        udp_camera::Settings { address: Some(camera.to_string()), interval: Some(crate::units::Span::secs(1)) };
+    add(CAMERA, Definition::UdpCamera(camera));
+}
+
+/// What a newcomer needs to know, on standard output; the password is told nowhere else and never again.
+fn welcome(addr: SocketAddr, password: Option<&str>, long: bool) {
+    let host = if addr.ip().is_unspecified() { format!("localhost:{}", addr.port()) } else { addr.to_string() };
+    if let Some(password) = password {
+        println!();
+        println!("  Nobody was configured as administrator, so one was made:");
+        println!();
+        println!("      user      admin");
+        println!("      password  {password}");
+        println!();
+        println!("  This is shown once. Programs on this machine may watch and upload without it.");
+    }
+    if long {
+        println!();
+        println!("  See it:     http://{host}/");
+        println!("  Upload:     curl -T picture.jpg http://{host}/api/v1/streams/hello/frame");
+        println!("  Embed:      <img src=\"http://{host}/stream/hello.mjpeg\">");
+        println!("  MediaMTX:   mtx-sidecar init && mediamtx mediamtx.yml");
+        println!();
+    }
+}

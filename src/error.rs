@@ -1,0 +1,158 @@
+//! One error type; its [`Code`] is the stable, documented name of what went wrong (docs/errors.md).
+//!
+//! `Display` is short and fit for a stranger. What only the operator should know travels as the
+//! source, and [`Error::chain`] prints all of it for the log.
+
+use std::{error::Error as StdError, fmt};
+
+macro_rules! codes {
+    ($($variant:ident = $status:literal $code:literal $title:literal),+ $(,)?) => {
+        /// What went wrong, as a stable word that programs may compare with.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $variant),+
+        }
+
+        impl Code {
+            /// Every code there is, in the order of docs/errors.md.
+            pub const ALL: &[Code] = &[$(Code::$variant),+];
+
+            /// The word in the `code` member of a problem document.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$variant => $code),+ }
+            }
+
+            /// The HTTP status that goes with it.
+            pub fn status(self) -> u16 {
+                match self { $(Code::$variant => $status),+ }
+            }
+
+            /// The `title` member (RFC 9457, section 3.1.4): the same for every occurrence.
+            pub fn title(self) -> &'static str {
+                match self { $(Code::$variant => $title),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidParameter = 400 "invalid_parameter" "A parameter has a value it cannot have",
+    InvalidName = 400 "invalid_name" "The stream name is not one",
+    InvalidBody = 400 "invalid_body" "The request body cannot be read",
+    EmptyBody = 400 "empty_body" "The request body is empty",
+    Unauthenticated = 401 "unauthenticated" "Credentials are needed",
+    Forbidden = 403 "forbidden" "Not permitted",
+    CrossSite = 403 "cross_site" "Refused: the request comes from another web site",
+    UnknownStream = 404 "unknown_stream" "There is no such stream",
+    NotFound = 404 "not_found" "There is nothing at this address",
+    MethodNotAllowed = 405 "method_not_allowed" "This address does not take that method",
+    KindConflict = 409 "kind_conflict" "The name is in use by a stream of another kind",
+    FixedByFile = 409 "fixed_by_file" "The stream is defined in the configuration file",
+    FrameTooLarge = 413 "frame_too_large" "The picture is larger than the limit",
+    NotAPicture = 415 "not_a_picture" "The data is not a picture of a known format",
+    BrokenPicture = 422 "broken_picture" "The picture is damaged or incomplete",
+    InvalidDefinition = 422 "invalid_definition" "The stream definition is not valid",
+    TooManyFailures = 429 "too_many_failures" "Too many failed sign-ins",
+    Internal = 500 "internal" "Something failed here",
+    TooManyStreams = 503 "too_many_streams" "The limit on streams is reached",
+    TooManyWatchers = 503 "too_many_watchers" "The limit on watchers is reached",
+    Unavailable = 503 "unavailable" "Not now",
+    NoPicture = 504 "no_picture" "The stream gave no picture in time",
+    FrameMemory = 507 "frame_memory" "The memory for held pictures is full",
+}
+
+/// A failure with its code, a sentence for the caller and, for the log, what caused it.
+#[derive(Debug)]
+pub struct Error {
+    code: Code,
+    message: String,
+    field: Option<&'static str>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error with a sentence for the caller.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Error { code, message: message.into(), field: None, source: None }
+    }
+
+    /// A parameter that has an impossible value: names the parameter and the rule it breaks.
+    pub fn parameter(field: &'static str, rule: impl fmt::Display) -> Self {
+        Error::new(Code::InvalidParameter, format!("{field}: {rule}")).in_field(field)
+    }
+
+    /// A failure of ours: the caller learns only that it happened, the log learns why.
+    pub fn internal(context: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Error::new(Code::Internal, context).caused_by(source)
+    }
+
+    /// Names the field, parameter or header that is to blame.
+    pub fn in_field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
+    /// Attaches the cause, which goes to the log and not to the caller.
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The field to blame, when there is one.
+    pub fn field(&self) -> Option<&'static str> {
+        self.field
+    }
+
+    /// The message and every cause below it, for the log.
+    pub fn chain(&self) -> String {
+        let mut text = self.message.clone();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_their_status_is_an_error() {
+        let words: HashSet<_> = Code::ALL.iter().map(|c| c.as_str()).collect();
+        assert_eq!(words.len(), Code::ALL.len());
+        assert!(Code::ALL.iter().all(|c| (400..600).contains(&c.status())));
+    }
+
+    #[test]
+    fn the_chain_tells_what_display_keeps_to_itself() {
+        let error = Error::internal("cannot store the picture", std::io::Error::other("disk is full"));
+        assert_eq!(error.to_string(), "cannot store the picture");
+        assert_eq!(error.chain(), "cannot store the picture: disk is full");
+    }
+}

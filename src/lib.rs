@@ -1,0 +1,42 @@
+//! mtx-sidecar: pictures in and out of MediaMTX.
+//!
+//! MediaMTX routes media and never decodes it. This program stands beside it: it turns pictures into live
+//! paths and gives pictures of live paths, answers MediaMTX's auth question, and shows it all.
+//!
+//! Two journeys lead through the modules, and no arrow points back:
+//!
+//! ```text
+//! a picture:  producer -> stream -> output
+//! a request:  web -> policy -> stream | store
+//! ```
+//!
+//! `picture`, `multipart`, `units`, `secret` and `error` are below both; `server` is the listener that
+//! `web` is served by; `settings` knows what each of them lets people set; [`app`] builds the whole, and
+//! `cli` is what people type. docs/architecture.md draws it.
+
+pub mod error;
+pub mod secret;
+pub mod units;
+
+pub mod multipart;
+pub mod picture;
+
+pub mod producer;
+
+pub mod stream;
+
+pub mod output;
+
+pub mod policy;
+pub mod store;
+
+pub mod server;
+pub mod shutdown;
+pub mod telemetry;
+
+pub mod mediamtx_yml;
+pub mod settings;
+pub mod web;
+
+pub mod app;
+pub mod cli;

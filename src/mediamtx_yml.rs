@@ -1,0 +1,358 @@
+//! Reading an administrator's `mediamtx.yml` and saying what in it will not work with this sidecar.
+//!
+//! Only what concerns us, and what is known to hurt (each finding cites why). Facts are those of MediaMTX
+//! 1.20; a key that is not there has MediaMTX's default.
+
+use std::fmt;
+
+use config::{Map, Value, ValueKind};
+use serde::Serialize;
+
+use crate::{producer::Definition, settings::Settings, stream::StreamName};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It will not work, or it is dangerous.
+    Error,
+    /// It works, and something about it will surprise.
+    Warning,
+}
+
+/// One thing about a `mediamtx.yml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The key.
+    pub key: String,
+    /// What is wrong, and what to write instead.
+    pub advice: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{word}: {}: {}", self.key, self.advice)
+    }
+}
+
+/// MediaMTX's listeners: key, default, protocol, and the key that switches it on (with its default).
+const LISTENERS: &[(&str, &str, &str, &str, bool)] = &[
+    ("rtspAddress", ":8554", "tcp", "rtsp", true),
+    ("rtpAddress", ":8000", "udp", "rtsp", true),
+    ("rtcpAddress", ":8001", "udp", "rtsp", true),
+    ("rtmpAddress", ":1935", "tcp", "rtmp", true),
+    ("hlsAddress", ":8888", "tcp", "hls", true),
+    ("webrtcAddress", ":8889", "tcp", "webrtc", true),
+    ("webrtcLocalUDPAddress", ":8189", "udp", "webrtc", true),
+    ("srtAddress", ":8890", "udp", "srt", true),
+    ("apiAddress", ":9997", "tcp", "api", false),
+    ("metricsAddress", ":9998", "tcp", "metrics", false),
+    ("pprofAddress", ":9999", "tcp", "pprof", false),
+    ("playbackAddress", ":9996", "tcp", "playback", false),
+];
+
+/// Commands that MediaMTX runs for a path.
+const COMMANDS: &[&str] = &[
+    "runOnInit",
+    "runOnDemand",
+    "runOnUnDemand",
+    "runOnAvailable",
+    "runOnUnavailable",
+    "runOnOnline",
+    "runOnOffline",
+    "runOnReady",
+    "runOnNotReady",
+    "runOnRead",
+    "runOnUnread",
+    "runOnRecordSegmentCreate",
+    "runOnRecordSegmentComplete",
+];
+
+/// Looks the configuration over; the worst findings come first.
+pub fn examine(config: &Map<String, Value>, settings: &Settings) -> Vec<Finding> {
+    let defaults = match config.get("pathDefaults").map(|v| &v.kind) {
+        Some(ValueKind::Table(defaults)) => flag(defaults, "runOnDemandRestart"),
+        _ => None,
+    };
+    let mut found = Findings { list: vec![], settings, restarts_by_default: defaults.unwrap_or(false) };
+    found.auth(config);
+    found.listeners(config);
+    found.path("pathDefaults", config.get("pathDefaults"), None);
+    if let Some(ValueKind::Table(paths)) = config.get("paths").map(|v| &v.kind) {
+        let mut names: Vec<_> = paths.keys().collect();
+        names.sort();
+        for name in names {
+            found.path(&format!("paths.{name}"), paths.get(name), Some(name));
+        }
+    }
+    found.list.sort_by_key(|finding| finding.severity);
+    found.list
+}
+
+struct Findings<'a> {
+    list: Vec<Finding>,
+    settings: &'a Settings,
+    /// `pathDefaults.runOnDemandRestart`.
+    restarts_by_default: bool,
+}
+
+impl Findings<'_> {
+    fn error(&mut self, key: &str, advice: impl Into<String>) {
+        self.list.push(Finding { severity: Severity::Error, key: key.into(), advice: advice.into() });
+    }
+
+    fn warn(&mut self, key: &str, advice: impl Into<String>) {
+        self.list.push(Finding { severity: Severity::Warning, key: key.into(), advice: advice.into() });
+    }
+
+    fn auth(&mut self, config: &Map<String, Value>) {
+        let port = self.settings.http.listen.port();
+        let wanted = format!("http://127.0.0.1:{port}/mediamtx-auth");
+        let method = text(config, "authMethod").unwrap_or_else(|| "internal".into());
+        if method != "http" {
+            return self.error(
+                "authMethod",
+                format!("is {method}, so MediaMTX never asks us; write authMethod: http and authHTTPAddress: {wanted}"),
+            );
+        }
+        let address = text(config, "authHTTPAddress").unwrap_or_default();
+        match Url::parse(&address) {
+            None => self.error("authHTTPAddress", format!("{address:?} is not an http address; write {wanted}")),
+            Some(url) => {
+                if url.path != "/mediamtx-auth" {
+                    self.error(
+                        "authHTTPAddress",
+                        format!("asks {}; we answer at /mediamtx-auth: write {wanted}", url.path),
+                    );
+                }
+                if url.port != port && url.is_this_machine() {
+                    self.error(
+                        "authHTTPAddress",
+                        format!("asks port {}; http.listen in sidecar.yml has {port}", url.port),
+                    );
+                }
+                if url.host == "localhost" {
+                    self.warn("authHTTPAddress", "localhost may mean ::1, on which nobody listens; write 127.0.0.1");
+                }
+            }
+        }
+        if let Some(ValueKind::Array(excluded)) = config.get("authHTTPExclude").map(|v| &v.kind) {
+            let excludes = |action: &str| {
+                excluded
+                    .iter()
+                    .any(|e| matches!(&e.kind, ValueKind::Table(t) if text(t, "action").as_deref() == Some(action)))
+            };
+            if excludes("api") {
+                self.error(
+                    "authHTTPExclude",
+                    "lets everybody who reaches its port use the control API, and whoever can add a path can run commands; take `action: api` out",
+                );
+            }
+        }
+        if text(config, "authInternalUsers").is_some() || config.contains_key("authInternalUsers") {
+            self.warn(
+                "authInternalUsers",
+                "is not looked at while authMethod is http; move the list to auth.users in sidecar.yml",
+            );
+        }
+    }
+
+    fn listeners(&mut self, config: &Map<String, Value>) {
+        let ours = [
+            ("http.listen", self.settings.http.listen.port(), "tcp"),
+            ("udp.listen", self.settings.udp.listen.port(), "udp"),
+        ];
+        for (key, default, protocol, switch, on) in LISTENERS {
+            if !flag(config, switch).unwrap_or(*on) {
+                continue;
+            }
+            let address = text(config, key).unwrap_or_else(|| (*default).to_owned());
+            let port = address.rsplit(':').next().and_then(|p| p.parse::<u16>().ok());
+            for (our_key, our_port, our_protocol) in ours {
+                if port == Some(our_port) && *protocol == our_protocol {
+                    self.error(
+                        key,
+                        format!("{protocol} port {our_port} is ours ({our_key} in sidecar.yml); change one of the two"),
+                    );
+                }
+            }
+        }
+        if flag(config, "api").unwrap_or(false) {
+            let address = text(config, "apiAddress").unwrap_or_else(|| ":9997".into());
+            let host = address.rsplit_once(':').map_or("", |(host, _)| host);
+            if !matches!(host, "127.0.0.1" | "[::1]" | "localhost") && !address.starts_with("unix:") {
+                self.warn(
+                    "apiAddress",
+                    format!(
+                        "{address} is reachable from elsewhere, and the API can run commands; write 127.0.0.1:9997"
+                    ),
+                );
+            }
+        }
+    }
+
+    fn path(&mut self, key: &str, value: Option<&Value>, name: Option<&str>) {
+        let Some(ValueKind::Table(path)) = value.map(|v| &v.kind) else { return };
+        let is_regexp = name.is_some_and(|n| n.starts_with('~') || n == "all_others" || n == "all");
+        for command in COMMANDS {
+            let Some(line) = text(path, command) else { continue };
+            let key = format!("{key}.{command}");
+            if !line.is_empty() && line.trim().is_empty() {
+                self.error(
+                    &key,
+                    "is nothing but white space, which crashes MediaMTX when it runs it; write '' or take it out",
+                );
+                continue;
+            }
+            if line.matches('"').count() % 2 == 1 || line.matches('\'').count() % 2 == 1 {
+                self.error(&key, "has a quotation mark without its partner; MediaMTX will not start the command");
+            }
+            self.command(&key, &line);
+        }
+        let on_demand = text(path, "runOnDemand").filter(|line| !line.trim().is_empty());
+        let restarts = flag(path, "runOnDemandRestart").unwrap_or(self.restarts_by_default);
+        if on_demand.is_some() && name.is_some() && !is_regexp && !restarts {
+            self.warn(
+                &format!("{key}.runOnDemandRestart"),
+                "is off: if the command dies while somebody watches, later readers wait for ever; write runOnDemandRestart: yes",
+            );
+        }
+        let source = text(path, "source").unwrap_or_default();
+        if is_regexp && source.contains("://") && !flag(path, "sourceOnDemand").unwrap_or(false) {
+            self.error(
+                &format!("{key}.sourceOnDemand"),
+                "has to be yes for a path with a regular expression and a source",
+            );
+        }
+        if let Some(rest) = source.strip_prefix("http").filter(|_| source.contains("mjp")) {
+            let _ = rest;
+            self.error(
+                &format!("{key}.source"),
+                "http sources are HLS playlists for MediaMTX; it cannot read MJPEG. Use the runOnDemand recipe of the shipped mediamtx.yml",
+            );
+        }
+    }
+
+    /// A command that pulls from us.
+    fn command(&mut self, key: &str, line: &str) {
+        let words: Vec<_> = line.split_ascii_whitespace().map(|w| w.trim_matches(['"', '\''])).collect();
+        for word in &words {
+            let Some(url) = Url::parse(word) else { continue };
+            let is_ours = ["/mjpeg-get", "/stream/", "/snapshot/"].iter().any(|p| url.path.starts_with(p));
+            if !is_ours {
+                if url.scheme == "rtsp" && url.has_userinfo {
+                    self.warn(
+                        key,
+                        "shows a password to everybody who can list processes; the rule for 127.0.0.1 in sidecar.yml lets ffmpeg publish without one",
+                    );
+                }
+                continue;
+            }
+            let port = self.settings.http.listen.port();
+            if url.is_this_machine() && url.port != port {
+                self.error(key, format!("pulls from port {}; http.listen in sidecar.yml has {port}", url.port));
+            }
+            if url.host.contains('[') && !url.host.ends_with(']') || url.host.contains('【') || url.host.is_empty() {
+                self.error(key, format!("{word} still has a placeholder where the sidecar's address belongs"));
+            }
+            self.recipe(key, &url);
+        }
+        let pulls_mjpeg = words.iter().any(|w| w.contains("/mjpeg-get") || w.contains("/stream/"));
+        let is_ffmpeg = words.first().is_some_and(|w| w.rsplit('/').next() == Some("ffmpeg"));
+        if pulls_mjpeg && is_ffmpeg && !words.contains(&"-use_wallclock_as_timestamps") {
+            self.warn(
+                key,
+                "gives every picture 40 ms whatever its real time; put -use_wallclock_as_timestamps 1 before -i and take -re out",
+            );
+        }
+    }
+
+    /// The name and type in a recipe's URL, where they are literal, against the streams we have.
+    fn recipe(&mut self, key: &str, url: &Url) {
+        let parameter = |wanted: &str| {
+            url.query.split('&').find_map(|pair| pair.split_once('=').filter(|(n, _)| *n == wanted).map(|(_, v)| v))
+        };
+        let Some(name) = parameter("name").filter(|n| !n.contains('$')) else { return };
+        let kind = match parameter("type").unwrap_or("file") {
+            "file" => "upload",
+            "udp" => "udp-camera",
+            other => return self.error(key, format!("type={other} in the URL must be file or udp")),
+        };
+        match StreamName::parse(name) {
+            Err(e) => self.error(key, e.to_string()),
+            Ok(name) => {
+                let defined = self.settings.streams.get(&name).map(Definition::kind);
+                if let Some(defined) = defined.filter(|defined| *defined != kind) {
+                    self.error(key, format!("asks for {name} as {kind}, and sidecar.yml defines it as {defined}"));
+                }
+            }
+        }
+    }
+}
+
+struct Url {
+    scheme: String,
+    has_userinfo: bool,
+    host: String,
+    port: u16,
+    path: String,
+    query: String,
+}
+
+impl Url {
+    /// As much of a URL as can be read in a command line with MediaMTX's variables in it.
+    fn parse(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let (authority, path_and_query) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        let (userinfo, host_and_port) = authority.rsplit_once('@').map_or((None, authority), |(u, h)| (Some(u), h));
+        let default = match scheme {
+            "http" => 80,
+            "https" => 443,
+            "rtsp" => 554,
+            _ => return None,
+        };
+        let (host, port) = match host_and_port.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().unwrap_or(default)),
+            None => (host_and_port, default),
+        };
+        Some(Url {
+            scheme: scheme.to_owned(),
+            has_userinfo: userinfo.is_some_and(|u| u.contains(':')),
+            host: host.to_owned(),
+            port,
+            path: path.to_owned(),
+            query: query.to_owned(),
+        })
+    }
+
+    fn is_this_machine(&self) -> bool {
+        matches!(&*self.host, "127.0.0.1" | "localhost" | "[::1]")
+    }
+}
+
+fn text(table: &Map<String, Value>, key: &str) -> Option<String> {
+    match &table.get(key)?.kind {
+        ValueKind::Nil => None,
+        ValueKind::Table(_) | ValueKind::Array(_) => None,
+        other => Some(other.to_string()),
+    }
+}
+
+/// MediaMTX reads YAML 1.1, in which `yes` and `on` are true.
+fn flag(table: &Map<String, Value>, key: &str) -> Option<bool> {
+    match &*text(table, key)?.to_ascii_lowercase() {
+        "yes" | "true" | "on" => Some(true),
+        "no" | "false" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+use super::*;
+use crate::settings::{MEDIAMTX_YML, parse_yaml};
+
+fn findings(yaml: &str) -> Vec<String> {
+    let mut settings = Settings::default();
+    let card = serde_json::from_str(r#"{"kind":"test-card"}"#).expect("a definition");
+    settings.streams.insert(StreamName::parse("card").expect("a name"), card);
+    examine(&parse_yaml(yaml).expect("YAML"), &settings).iter().map(Finding::to_string).collect()
+}
+
+#[test]
+fn the_shipped_file_has_nothing_to_complain_about() {
+    assert_eq!(findings(MEDIAMTX_YML), [""; 0]);
+}
+
+#[test]
+fn mediamtx_s_own_default_is_told_to_ask_us() {
+    assert!(findings("paths: {}")[0].starts_with("error: authMethod: is internal, so MediaMTX never asks us"));
+}
+
+#[test]
+fn what_hurts_is_found_and_named() {
+    let auth = "authMethod: http\nauthHTTPAddress: http://127.0.0.1:9995/mediamtx-auth\n";
+    for (yaml, expected) in [
+        ("authHTTPAddress: http://127.0.0.1:40080/mediamtx-auth", "error: authHTTPAddress: asks port 40080"),
+        (
+            "authHTTPAddress: http://127.0.0.1:9995/auth",
+            "error: authHTTPAddress: asks /auth; we answer at /mediamtx-auth",
+        ),
+        ("authHTTPAddress: http://localhost:9995/mediamtx-auth", "warning: authHTTPAddress: localhost may mean ::1"),
+        ("authHTTPAddress: 127.0.0.1:9995", "error: authHTTPAddress: \"127.0.0.1:9995\" is not an http address"),
+        ("authHTTPExclude: [{action: api}]", "error: authHTTPExclude: lets everybody"),
+        ("authInternalUsers: [{user: any}]", "warning: authInternalUsers: is not looked at"),
+        ("rtspAddress: :9995", "error: rtspAddress: tcp port 9995 is ours (http.listen in sidecar.yml)"),
+        ("rtpAddress: :1234", "error: rtpAddress: udp port 1234 is ours (udp.listen"),
+        ("metricsAddress: :9995", ""),
+        ("metrics: yes\nmetricsAddress: :9995", "error: metricsAddress: tcp port 9995"),
+        ("api: yes", "warning: apiAddress: :9997 is reachable from elsewhere"),
+        ("api: yes\napiAddress: 127.0.0.1:9997", ""),
+        ("paths: {x: {runOnDemand: '  '}}", "error: paths.x.runOnDemand: is nothing but white space"),
+        ("pathDefaults: {runOnRead: \"echo 'x\"}", "error: pathDefaults.runOnRead: has a quotation mark without"),
+        ("paths: {x: {runOnDemand: cmd}}", "warning: paths.x.runOnDemandRestart: is off"),
+        ("paths: {x: {runOnDemand: cmd, runOnDemandRestart: yes}}", ""),
+        ("pathDefaults: {runOnDemandRestart: yes}\npaths: {x: {runOnDemand: cmd}}", ""),
+        ("paths: {'~^x$': {runOnDemand: cmd}}", ""),
+        ("paths: {'~^x$': {source: 'rtsp://c/x'}}", "error: paths.~^x$.sourceOnDemand: has to be yes"),
+        ("paths: {x: {source: 'http://c/video.mjpg'}}", "error: paths.x.source: http sources are HLS playlists"),
+        (
+            "paths: {'~x': {runOnDemand: 'ffmpeg -re -i http://127.0.0.1:9995/mjpeg-get?name=$MTX_PATH -f rtsp rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH'}}",
+            "warning: paths.~x.runOnDemand: gives every picture 40 ms",
+        ),
+        (
+            "paths: {'~x': {runOnDemand: 'ffmpeg -use_wallclock_as_timestamps 1 -i http://127.0.0.1:80/stream/$MTX_PATH.mjpeg x'}}",
+            "error: paths.~x.runOnDemand: pulls from port 80",
+        ),
+        (
+            "paths: {'~x': {runOnDemand: 'curl http://127.0.0.1:9995/mjpeg-get?name=card&type=udp'}}",
+            "error: paths.~x.runOnDemand: asks for card as udp-camera, and sidecar.yml defines it as test-card",
+        ),
+        (
+            "paths: {'~x': {runOnDemand: 'curl http://127.0.0.1:9995/mjpeg-get?name=card&type=webcam'}}",
+            "error: paths.~x.runOnDemand: type=webcam in the URL must be file or udp",
+        ),
+        (
+            "paths: {'~x': {runOnDemand: 'ffmpeg -i x -f rtsp rtsp://me:secret@127.0.0.1:$RTSP_PORT/$MTX_PATH'}}",
+            "warning: paths.~x.runOnDemand: shows a password",
+        ),
+    ] {
+        let yaml = if yaml.starts_with("authHTTPAddress") {
+            format!("authMethod: http\n{yaml}")
+        } else {
+            format!("{auth}{yaml}")
+        };
+        let found = findings(&yaml);
+        match expected {
+            "" => assert_eq!(found, [""; 0], "{yaml}"),
+            _ => assert!(
+                found.len() == 1 && found[0].starts_with(expected),
+                "{yaml}\n  says   {found:?}\n  should {expected}"
+            ),
+        }
+    }
+}

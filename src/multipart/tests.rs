@@ -1,0 +1,198 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::picture::testing::{photo, photo_numbered};
+
+const LIMIT: usize = 100_000;
+
+/// Everything the splitter says when it is fed these portions.
+fn split<'a>(content_type: &str, portions: impl IntoIterator<Item = &'a [u8]>) -> Vec<Result<Part, Fault>> {
+    let mut splitter = Splitter::new(Some(content_type), LIMIT);
+    let mut out = vec![];
+    for portion in portions {
+        splitter.feed(portion);
+        loop {
+            match splitter.next_part() {
+                Ok(None) => break,
+                Ok(Some(part)) => out.push(Ok(part)),
+                Err(fault) => out.push(Err(fault)),
+            }
+        }
+        assert!(splitter.buffer.len() <= LIMIT + 2 * PATIENCE, "memory is bounded");
+    }
+    out.extend(splitter.finish().map(Ok));
+    out
+}
+
+fn pictures(results: &[Result<Part, Fault>]) -> Vec<Bytes> {
+    results.iter().filter_map(|r| r.as_ref().ok()).filter(|p| p.is_jpeg()).map(|p| p.data.clone()).collect()
+}
+
+fn part(line_end: &str, boundary: &str, headers: &[&str], data: &[u8]) -> Vec<u8> {
+    let head = [&[boundary], headers, &["", ""]].concat().join(line_end);
+    [head.as_bytes(), data, line_end.as_bytes()].concat()
+}
+
+/// What devices send, by the device or program that sends it.
+fn dialects() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let (a, b) = (photo_numbered(32, 24, 1), photo_numbered(32, 24, 2));
+    let length = format!("Content-Length: {}", a.len());
+    let length_b = format!("Content-Length: {}", b.len());
+    let esp = "--123456789000000000000987654321";
+    let both = |f: &dyn Fn(&[u8], &str) -> Vec<u8>| [f(&a, &length), f(&b, &length_b)].concat();
+    vec![
+        (
+            "ESP32-CAM CameraWebServer",
+            "multipart/x-mixed-replace;boundary=123456789000000000000987654321",
+            both(&|data, length| {
+                let head =
+                    format!("\r\n{esp}\r\nContent-Type: image/jpeg\r\n{length}\r\nX-Timestamp: 12.000345\r\n\r\n");
+                [head.as_bytes(), data].concat()
+            }),
+        ),
+        (
+            "mjpg-streamer",
+            "multipart/x-mixed-replace;boundary=boundarydonotcross",
+            both(&|data, length| {
+                part(
+                    "\r\n",
+                    "--boundarydonotcross",
+                    &["Content-Type: image/jpeg", length, "X-Timestamp: 1700000000.5"],
+                    data,
+                )
+            }),
+        ),
+        (
+            "pymjpeg: dashes declared as part of the boundary",
+            "multipart/x-mixed-replace;boundary=--boundarydonotcross",
+            both(&|data, length| part("\r\n", "--boundarydonotcross", &["Content-type: image/jpeg", length], data)),
+        ),
+        (
+            "quoted boundary, line feeds only, no length, image/jpg",
+            "multipart/x-mixed-replace; boundary=\"frame\"",
+            both(&|data, _| part("\n", "--frame", &["Content-Type: image/jpg"], data)),
+        ),
+        (
+            "length of -1 (AlexxIT/WebRTC#880)",
+            "multipart/x-mixed-replace; boundary=frame",
+            both(&|data, _| part("\r\n", "--frame", &["Content-Type: image/jpeg", "Content-Length: -1"], data)),
+        ),
+        (
+            "length too small by a hundred",
+            "multipart/x-mixed-replace; boundary=frame",
+            both(&|data, _| {
+                let lie = format!("Content-Length: {}", data.len() - 100);
+                part("\r\n", "--frame", &["Content-Type: image/jpeg", &lie], data)
+            }),
+        ),
+        (
+            "garbage in front",
+            "multipart/x-mixed-replace; boundary=frame",
+            [
+                b"HTTP/1.0 leftovers\r\nframe is not a boundary line\r\n".to_vec(),
+                both(&|data, length| part("\r\n", "--frame", &[length], data)),
+            ]
+            .concat(),
+        ),
+        (
+            "another boundary than declared",
+            "multipart/x-mixed-replace; boundary=declared",
+            [vec![b'x'; PATIENCE + 1], both(&|data, _| part("\r\n", "--sent", &[], data))].concat(),
+        ),
+        ("JPEGs back to back", "image/jpeg", both(&|data, _| data.to_vec())),
+        (
+            "ffmpeg -f image2pipe with noise between",
+            "application/octet-stream",
+            both(&|data, _| [b"\0\0junk", data].concat()),
+        ),
+    ]
+}
+
+#[test]
+fn every_dialect_gives_its_two_pictures_whole_and_in_pieces() {
+    let wanted = [Bytes::from(photo_numbered(32, 24, 1)), Bytes::from(photo_numbered(32, 24, 2))];
+    for (device, content_type, body) in dialects() {
+        assert_eq!(pictures(&split(content_type, [&body[..]])), wanted, "{device}, at once");
+        assert_eq!(pictures(&split(content_type, body.chunks(1))), wanted, "{device}, byte by byte");
+        if body.len() < 8000 {
+            for at in 0..body.len() {
+                let (left, right) = body.split_at(at);
+                assert_eq!(pictures(&split(content_type, [left, right])), wanted, "{device}, split at {at}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn portions_do_not_matter(which in 0usize..10, cuts in proptest::collection::vec(1usize..700, 1..40)) {
+        let (_, content_type, body) = dialects().swap_remove(which);
+        let mut rest = &body[..];
+        let mut portions = vec![];
+        for cut in cuts.iter().cycle() {
+            let (portion, behind) = rest.split_at((*cut).min(rest.len()));
+            portions.push(portion);
+            rest = behind;
+            if rest.is_empty() { break; }
+        }
+        prop_assert_eq!(split(content_type, portions), split(content_type, [&body[..]]));
+    }
+
+    #[test]
+    fn noise_neither_panics_nor_grows(noise in proptest::collection::vec(any::<u8>(), 0..2000), boundary in "[a-z-]{1,8}") {
+        let content_type = format!("multipart/x-mixed-replace; boundary={boundary}");
+        let mut body = format!("--{boundary}\r\nContent-Length: 99999999999999999999\r\n").into_bytes();
+        body.extend(&noise);
+        for kind in [&*content_type, "image/jpeg"] {
+            split(kind, body.chunks(7));
+        }
+    }
+}
+
+#[test]
+fn a_picture_comes_out_before_the_next_boundary_is_there() {
+    let data = photo(32, 24);
+    let head = format!("--frame\r\nContent-Length: {}\r\n\r\n", data.len());
+    let mut splitter = Splitter::new(Some("multipart/x-mixed-replace; boundary=frame"), LIMIT);
+    splitter.feed(head.as_bytes());
+    splitter.feed(&data);
+    assert_eq!(splitter.next_part().expect("fine").expect("at once").data, data);
+}
+
+#[test]
+fn what_is_no_picture_is_given_as_what_it_is() {
+    let body = b"--frame\r\nContent-Type: text/plain\r\n\r\ncamera busy\r\n--frame--\r\n";
+    let parts = split("multipart/x-mixed-replace; boundary=frame", [&body[..]]);
+    let part = parts[0].as_ref().expect("a part");
+    assert_eq!((&part.data[..], part.content_type.as_deref()), (&b"camera busy"[..], Some("text/plain")));
+}
+
+#[test]
+fn too_large_and_cut_parts_are_skipped_and_reading_goes_on() {
+    let good = photo_numbered(32, 24, 2);
+    let cut = &photo(64, 48)[..900];
+    let length = format!("Content-Length: {}", good.len());
+    let content_type = "multipart/x-mixed-replace; boundary=frame";
+    let large = part("\r\n", "--frame", &[&format!("Content-Length: {}", LIMIT + 1)], &[7; LIMIT + 1]);
+    for (fault, bad) in [
+        (Fault::TooLarge, large),
+        (Fault::Damaged, part("\r\n", "--frame", &[], &[cut, &photo(16, 16)].concat())),
+        (Fault::EndlessHeaders, format!("--frame\r\n{}", "X-Nonsense: 1\r\n".repeat(700)).into_bytes()),
+    ] {
+        let body = [bad, part("\r\n", "--frame", &[&length], &good)].concat();
+        let results = split(content_type, body.chunks(1000));
+        assert!(results.contains(&Err(fault)), "{fault:?}: {results:?}");
+        assert_eq!(pictures(&results).last().expect("the good one"), &good, "{fault:?}");
+    }
+}
+
+#[test]
+fn timestamps_are_taken_when_the_camera_has_a_clock() {
+    assert_eq!(micros("1700000000.5"), Some(1_700_000_000_500_000));
+    assert_eq!(micros("1700000000"), Some(1_700_000_000_000_000));
+    for wrong in ["12.000345", "", "x", "-1", "99999999999999999999.1"] {
+        assert_eq!(micros(wrong), None, "{wrong:?}");
+    }
+}

@@ -1,0 +1,52 @@
+//! How pictures are sent: one file for each wire format.
+//!
+//! What every output owes its stream: it holds a [`Watch`](crate::stream::Watch) no longer than its
+//! peer listens, never goes silent for long (a peer that vanished without a word is only found by
+//! writing), gives up a peer that takes nothing for [`OutputSettings::stall_timeout`], and skips frames
+//! rather than queue them.
+
+pub mod mjpeg;
+pub mod snapshot;
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::Span;
+
+/// How pictures are sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutputSettings {
+    /// How often MJPEG repeats a picture that does not change, unless the request says otherwise.
+    pub interval: Span,
+    /// How long a watcher may take nothing before it is disconnected.
+    pub stall_timeout: Span,
+    /// How long a snapshot waits for a picture.
+    pub snapshot_timeout: Span,
+    /// How old a snapshot of a camera may be, unless the request says otherwise; uploads have no age.
+    pub snapshot_max_age: Span,
+}
+
+impl Default for OutputSettings {
+    fn default() -> Self {
+        OutputSettings {
+            interval: Span::secs(5),
+            stall_timeout: Span::secs(30),
+            snapshot_timeout: Span::secs(10),
+            snapshot_max_age: Span::secs(10),
+        }
+    }
+}
+
+impl OutputSettings {
+    /// Says what is wrong with the settings, by key.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut found = vec![];
+        if mjpeg::check_interval(*self.interval).is_err() {
+            found.push(("interval", format!("must be from 40ms to 1h, not {}", self.interval)));
+        }
+        if self.stall_timeout < Span::secs(1) {
+            found.push(("stall_timeout", "must be at least 1s".into()));
+        }
+        found
+    }
+}

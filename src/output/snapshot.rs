@@ -1,0 +1,73 @@
+//! One picture, now; or the reason why there is none. Never a stream.
+
+use tokio::time::{Duration, timeout};
+
+use crate::{
+    error::{Code, Error, Result},
+    picture::SharedFrame,
+    stream::{Mode, State, Watch},
+};
+
+/// What somebody wants of a snapshot.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The oldest picture that will do, counted from its arrival; none leaves it to `usual_max_age`.
+    pub max_age: Option<Duration>,
+    /// The oldest picture from an earlier run of a camera that is given without waiting for a new one.
+    pub usual_max_age: Duration,
+    /// How long to wait.
+    pub timeout: Duration,
+}
+
+/// Takes a snapshot. The watch starts the producer if it does not run, and is held only for so long.
+///
+/// A stream that others upload to and that never had a picture gives the "waiting" one at once; a
+/// camera that gives nothing in time is an error with its reason.
+pub async fn take(mut watch: Watch, options: &Options) -> Result<SharedFrame> {
+    let stream = watch.stream().clone();
+    let producer = stream.producer();
+    if let Some(held) = watch.latest() {
+        let age = held.received_at.elapsed();
+        let current = match options.max_age {
+            Some(max_age) if producer.ages() => age <= max_age,
+            Some(_) => true,
+            None => {
+                let is_live = matches!(stream.state().0, State::Live);
+                is_live || producer.mode() == Mode::Pushed || age <= options.usual_max_age
+            }
+        };
+        if current {
+            return Ok(held);
+        }
+    }
+    let had_one = watch.latest().is_some();
+    watch.skip_held();
+    let waited = timeout(options.timeout, async {
+        if producer.mode() == Mode::Pushed && !had_one && options.max_age.is_none() {
+            // Perhaps it is being read from disk; nothing else would bring it soon.
+            return match timeout(PUSHED_GRACE, watch.next()).await {
+                Ok(frame) => frame.map_err(gone),
+                Err(_) => Ok(watch.placeholder()),
+            };
+        }
+        let mut failures = watch.failures();
+        let why = tokio::select! {
+            biased;
+            frame = watch.next() => return frame.map_err(gone),
+            why = failures.next() => why,
+        };
+        Err(Error::new(Code::NoPicture, format!("stream {} gives no picture: {why}", stream.name())))
+    });
+    waited.await.unwrap_or_else(|_| {
+        let (_, why) = stream.state();
+        let secs = options.timeout.as_secs_f64();
+        Err(Error::new(Code::NoPicture, format!("stream {} gave no picture within {secs} s: {why}", stream.name())))
+    })
+}
+
+/// How long a kept upload may take to come back from disk.
+const PUSHED_GRACE: Duration = Duration::from_millis(500);
+
+fn gone(ended: crate::stream::Ended) -> Error {
+    Error::new(Code::UnknownStream, format!("the stream is gone: {}", ended.0))
+}

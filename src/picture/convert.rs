@@ -1,0 +1,304 @@
+//! Making a [`Picture`] of what people upload.
+
+use std::{io::Cursor, sync::LazyLock, time::SystemTime};
+
+use bytes::Bytes;
+use image::{DynamicImage, ImageDecoder, ImageReader, metadata::Orientation};
+use tokio::sync::Semaphore;
+use turbojpeg::{Compressor, Decompressor, Image, PixelFormat, Subsamp, Transform, TransformOp, Transformer};
+
+use super::{
+    Picture, PictureLimits,
+    jpeg::{self, Coding, Fault, Header},
+};
+use crate::error::{Code, Error, Result};
+
+/// Quality of JPEGs made from other formats, 1 to 100: at 92 text in a graph has no visible ringing.
+const QUALITY: i32 = 92;
+
+/// Most progressive scans that are decoded; encoders make about 10, an attacker makes thousands
+/// ("Two Issues with the JPEG Standard", libjpeg-turbo.org).
+const MAX_SCANS: u32 = 100;
+
+/// The kinds of picture that can be uploaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JPEG, passed on byte for byte where that is possible.
+    Jpeg,
+    /// PNG; transparent parts become white, as on paper.
+    Png,
+    /// WebP; of an animation the first frame.
+    WebP,
+    /// GIF; of an animation the first frame.
+    Gif,
+    /// Windows bitmap.
+    Bmp,
+}
+
+impl Format {
+    /// Looks at the first bytes. The error names the format where it is one people do send.
+    pub fn sniff(data: &[u8]) -> Result<Self> {
+        let at = |from: usize, magic: &[u8]| data.get(from..).is_some_and(|rest| rest.starts_with(magic));
+        if at(0, b"\xFF\xD8") {
+            return Ok(Format::Jpeg);
+        }
+        if at(0, b"\x89PNG\r\n\x1a\n") {
+            return Ok(Format::Png);
+        }
+        if at(0, b"RIFF") && at(8, b"WEBP") {
+            return Ok(Format::WebP);
+        }
+        if at(0, b"GIF87a") || at(0, b"GIF89a") {
+            return Ok(Format::Gif);
+        }
+        if at(0, b"BM") && data.len() > 26 {
+            return Ok(Format::Bmp);
+        }
+        let found = if at(4, b"ftypheic") || at(4, b"ftypheix") || at(4, b"ftypmif1") {
+            "HEIC"
+        } else if at(4, b"ftypavif") {
+            "AVIF"
+        } else if at(4, b"ftyp") {
+            "an MP4 video"
+        } else if at(0, b"II*\0") || at(0, b"MM\0*") {
+            "TIFF"
+        } else if at(0, b"%PDF") {
+            "PDF"
+        } else if data.trim_ascii_start().starts_with(b"<") {
+            "markup (SVG or HTML)"
+        } else if data.trim_ascii_start().starts_with(b"{") {
+            "JSON"
+        } else {
+            "something else"
+        };
+        Err(Error::new(Code::NotAPicture, format!("a JPEG, PNG, WebP, GIF or BMP picture is needed; this is {found}")))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Format::Jpeg => "JPEG",
+            Format::Png => "PNG",
+            Format::WebP => "WebP",
+            Format::Gif => "GIF",
+            Format::Bmp => "BMP",
+        }
+    }
+}
+
+/// An upload after a first look.
+pub(super) enum Sorted {
+    /// Nothing needs decoding.
+    Ready(Picture),
+    /// Decoding or turning is needed, which takes milliseconds.
+    Work(Work),
+}
+
+/// Conversion that waits for a thread.
+pub(super) struct Work {
+    data: Bytes,
+    format: Format,
+    header: Option<Header>,
+}
+
+/// Decides from the markers what has to be done.
+pub(super) fn sort(data: Bytes, limits: &PictureLimits) -> Result<Sorted> {
+    if data.is_empty() {
+        return Err(Error::new(Code::EmptyBody, "the body is empty; a picture is needed"));
+    }
+    limits.check_size(data.len())?;
+    let format = Format::sniff(&data)?;
+    if format != Format::Jpeg {
+        return Ok(Sorted::Work(Work { data, format, header: None }));
+    }
+    let header = jpeg::inspect(&data).map_err(broken)?;
+    limits.check_pixels(header.width, header.height)?;
+    if header.precision != 8 {
+        return Err(Error::new(
+            Code::NotAPicture,
+            format!("JPEGs of {} bits a sample cannot be shown by browsers; send one of 8 bits", header.precision),
+        ));
+    }
+    if header.coding == Coding::Exotic || header.orientation != 1 {
+        return Ok(Sorted::Work(Work { data, format, header: Some(header) }));
+    }
+    let data = if header.has_huffman_tables { data } else { jpeg::with_huffman_tables(&data, &header).into() };
+    Ok(Sorted::Ready(picture(data, header.width, header.height)))
+}
+
+impl Work {
+    /// Does it, on the present thread.
+    pub(super) fn run(self, limits: &PictureLimits) -> Result<Picture> {
+        match self.header {
+            Some(header) => turn_jpeg(&self.data, &header, limits),
+            None => convert_other(&self.data, self.format, limits),
+        }
+    }
+}
+
+/// Runs a conversion on a blocking thread; at most one for each core at a time, so that a burst of
+/// uploads queues instead of taking the memory of all of them at once.
+pub(super) async fn in_pool<T: Send + 'static>(job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    static POOL: LazyLock<Semaphore> =
+        LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)));
+    let _turn = POOL.acquire().await.expect("the pool is never closed");
+    tokio::task::spawn_blocking(job).await.map_err(|e| Error::internal("the picture could not be converted", e))?
+}
+
+/// Turns a JPEG upright without loss where its size allows that (edges on whole coding blocks), else by decoding.
+fn turn_jpeg(data: &[u8], header: &Header, limits: &PictureLimits) -> Result<Picture> {
+    let orientation = Orientation::from_exif(header.orientation).unwrap_or(Orientation::NoTransforms);
+    if header.coding != Coding::Exotic {
+        let mut transform = Transform::op(match orientation {
+            Orientation::NoTransforms => TransformOp::None,
+            Orientation::FlipHorizontal => TransformOp::Hflip,
+            Orientation::Rotate180 => TransformOp::Rot180,
+            Orientation::FlipVertical => TransformOp::Vflip,
+            Orientation::Rotate90FlipH => TransformOp::Transpose,
+            Orientation::Rotate90 => TransformOp::Rot90,
+            Orientation::Rotate270FlipH => TransformOp::Transverse,
+            Orientation::Rotate270 => TransformOp::Rot270,
+        });
+        transform.perfect = true;
+        transform.progressive = header.coding == Coding::Progressive;
+        let upright = jpeg::with_upright_exif(data, header);
+        if let Ok(turned) = Transformer::new().and_then(|mut t| t.transform_to_vec(&transform, &upright)) {
+            let turned = Bytes::from(turned);
+            limits.check_size(turned.len())?;
+            let header = jpeg::inspect(&turned).map_err(broken)?;
+            return Ok(picture(turned, header.width, header.height));
+        }
+    }
+    let rgb = decode_rgb(data)?;
+    let mut image = DynamicImage::ImageRgb8(rgb);
+    image.apply_orientation(orientation);
+    encode(image.into_rgb8(), Subsamp::Sub2x2, limits)
+}
+
+fn convert_other(data: &[u8], format: Format, limits: &PictureLimits) -> Result<Picture> {
+    let broken = |e: image::ImageError| match e {
+        image::ImageError::Limits(_) => Error::new(
+            Code::FrameTooLarge,
+            format!("the {} unfolds to more than {} pixels (limits.frame_pixels)", format.name(), limits.frame_pixels),
+        ),
+        other => Error::new(Code::BrokenPicture, format!("the {} cannot be decoded: {other}", format.name())),
+    };
+    let mut reader = ImageReader::new(Cursor::new(data));
+    reader.set_format(match format {
+        Format::Png => image::ImageFormat::Png,
+        Format::WebP => image::ImageFormat::WebP,
+        Format::Gif => image::ImageFormat::Gif,
+        Format::Bmp => image::ImageFormat::Bmp,
+        Format::Jpeg => return Err(Error::internal("a JPEG is not converted here", "wrong branch")),
+    });
+    // Eight bytes a pixel is the most a decoder holds (16-bit RGBA).
+    let mut bounds = image::Limits::default();
+    bounds.max_alloc = Some(limits.frame_pixels.saturating_mul(8));
+    reader.limits(bounds);
+    let mut decoder = reader.into_decoder().map_err(broken)?;
+    let (width, height) = decoder.dimensions();
+    limits.check_pixels(width, height)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(broken)?;
+    image.apply_orientation(orientation);
+    // Graphs and screenshots have coloured text, which subsampled chroma smears.
+    let subsampling = if format == Format::WebP { Subsamp::Sub2x2 } else { Subsamp::None };
+    encode(on_white(image), subsampling, limits)
+}
+
+/// Lays what is transparent over white, as a browser shows it on an empty page.
+fn on_white(image: DynamicImage) -> image::RgbImage {
+    if !image.color().has_alpha() {
+        return image.into_rgb8();
+    }
+    let image = image.into_rgba8();
+    let (width, height) = image.dimensions();
+    let mut rgb = Vec::with_capacity(image.len() / 4 * 3);
+    for pixel in image.pixels() {
+        let [r, g, b, a] = pixel.0.map(u32::from);
+        rgb.extend([r, g, b].map(|c| ((c * a + 255 * (255 - a) + 127) / 255) as u8));
+    }
+    image::RgbImage::from_raw(width, height, rgb).expect("three bytes were pushed for each pixel")
+}
+
+fn decode_rgb(data: &[u8]) -> Result<image::RgbImage> {
+    let decode = || -> turbojpeg::Result<(usize, usize, Vec<u8>)> {
+        let mut decoder = Decompressor::new()?;
+        decoder.set_scan_limit(MAX_SCANS)?;
+        let header = decoder.read_header(data)?;
+        let mut pixels = vec![0; 3 * header.width * header.height];
+        let image = Image {
+            pixels: &mut pixels[..],
+            width: header.width,
+            pitch: 3 * header.width,
+            height: header.height,
+            format: PixelFormat::RGB,
+        };
+        decoder.decompress(data, image)?;
+        Ok((header.width, header.height, pixels))
+    };
+    let (width, height, pixels) = decode().map_err(undecodable)?;
+    Ok(image::RgbImage::from_raw(width as u32, height as u32, pixels).expect("the buffer has that size"))
+}
+
+/// Decodes all of the scan data, at an eighth of the size and gray, which costs little beyond the
+/// Huffman decoding: data that was lost, doubled or exchanged on the way shows as a scan that ends
+/// too early or too late (libjpeg-turbo warns, and a warning counts as damage here).
+pub(super) fn verify(data: &[u8]) -> Result<()> {
+    let check = || -> turbojpeg::Result<()> {
+        let mut decoder = Decompressor::new()?;
+        decoder.set_scan_limit(MAX_SCANS)?;
+        let header = decoder.read_header(data)?;
+        let scaling = turbojpeg::ScalingFactor::new(1, 8);
+        decoder.set_scaling_factor(scaling)?;
+        let small = header.scaled(scaling);
+        let mut pixels = vec![0; small.width * small.height];
+        let image = Image {
+            pixels: &mut pixels[..],
+            width: small.width,
+            pitch: small.width,
+            height: small.height,
+            format: PixelFormat::GRAY,
+        };
+        decoder.decompress(data, image)
+    };
+    check().map_err(undecodable)
+}
+
+fn undecodable(e: turbojpeg::Error) -> Error {
+    Error::new(Code::BrokenPicture, format!("the JPEG cannot be decoded: {e}"))
+}
+
+fn broken(fault: Fault) -> Error {
+    let code = if fault == Fault::NotJpeg { Code::NotAPicture } else { Code::BrokenPicture };
+    Error::new(code, fault.to_string())
+}
+
+fn picture(jpeg: Bytes, width: u32, height: u32) -> Picture {
+    Picture { jpeg, width, height, captured_at: SystemTime::now() }
+}
+
+fn encode(image: image::RgbImage, subsampling: Subsamp, limits: &PictureLimits) -> Result<Picture> {
+    let (width, height) = image.dimensions();
+    let jpeg = compress(image.as_raw(), width, height, QUALITY, subsampling)
+        .map_err(|e| Error::internal("the picture could not be encoded", e))?;
+    limits.check_size(jpeg.len())?;
+    Ok(picture(jpeg, width, height))
+}
+
+/// Encodes packed RGB pixels as a baseline JPEG with 4:2:0 chroma.
+pub fn encode_rgb(rgb: &[u8], width: u32, height: u32, quality: i32) -> Result<Bytes> {
+    compress(rgb, width, height, quality, Subsamp::Sub2x2)
+        .map_err(|e| Error::internal("the picture could not be encoded", e))
+}
+
+fn compress(rgb: &[u8], width: u32, height: u32, quality: i32, subsampling: Subsamp) -> turbojpeg::Result<Bytes> {
+    let (width, height) = (width as usize, height as usize);
+    let mut encoder = Compressor::new()?;
+    encoder.set_quality(quality)?;
+    encoder.set_subsamp(subsampling)?;
+    let image = Image { pixels: rgb, width, pitch: 3 * width, height, format: PixelFormat::RGB };
+    encoder.compress_to_vec(image).map(Bytes::from)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,41 @@
+//! Pictures for tests.
+
+use turbojpeg::PixelFormat;
+
+use super::encode_rgb;
+
+/// A colourful JPEG with structure in it, so that damage shows.
+pub fn photo(width: u32, height: u32) -> Vec<u8> {
+    photo_numbered(width, height, 0)
+}
+
+/// As [`photo`], different for every number.
+pub fn photo_numbered(width: u32, height: u32, number: u32) -> Vec<u8> {
+    let mut rgb = Vec::with_capacity((width * height * 3) as usize);
+    for y in 0..height {
+        for x in 0..width {
+            let (fx, fy) = (x as f32 / 9.0 + number as f32, y as f32 / 7.0);
+            rgb.push((127.0 + 120.0 * (fx + fy / 3.0).sin()) as u8);
+            rgb.push((127.0 + 120.0 * (fy - fx / 5.0).cos()) as u8);
+            rgb.push(((x * 255) / width) as u8);
+        }
+    }
+    encode_rgb(&rgb, width, height, 85).expect("test pixels can be encoded").to_vec()
+}
+
+/// The JPEG with an APP1 EXIF segment (big-endian) that holds the orientation only.
+pub fn with_exif_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let mut exif = b"\xFF\xE1\0\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+    exif.extend_from_slice(&[orientation, 0, 0, 0, 0, 0, 0]);
+    let mut out = jpeg[..2].to_vec();
+    out.extend_from_slice(&exif);
+    out.extend_from_slice(&jpeg[2..]);
+    out
+}
+
+/// Decoded RGB pixels, with width and height.
+pub fn pixels(jpeg: &[u8]) -> (usize, usize, Vec<u8>) {
+    let image = turbojpeg::decompress(jpeg, PixelFormat::RGB).expect("decodes without a warning");
+    assert_eq!(image.pitch, image.width * 3);
+    (image.width, image.height, image.pixels)
+}

@@ -1,0 +1,121 @@
+use super::*;
+use crate::{policy::hash_password, secret::Secret};
+
+fn policy(yaml: &str) -> Policy {
+    let users: Vec<User> = serde_json::from_str(yaml).expect("rules");
+    Policy::new(&AuthSettings { users, failures_per_minute: 5, ..Default::default() }).expect("compiles")
+}
+
+fn caller(ip: &str, user: &str, password: &str) -> Caller {
+    let credentials = Credentials { user: user.into(), password: Secret::new(password) };
+    Caller { ip: ip.parse().ok(), credentials }
+}
+
+/// The table of who may do what: (rules) × (user, password, address, action, path) -> decision.
+#[tokio::test]
+#[rustfmt::skip]
+async fn the_table_of_decisions() {
+    use super::super::Action::{Api, Metrics, Playback, Publish, Read};
+    use Decision::{Allowed, AskCredentials, NotPermitted, WrongCredentials};
+    let argon2 = hash_password("hash").expect("hashes");
+    let policy = policy(&format!(r#"[
+        {{"user": "any", "ips": ["127.0.0.1", "::1"], "permissions": [{{"action": "read"}}, {{"action": "publish"}}]}},
+        {{"user": "any", "permissions": [{{"action": "read", "path": "lobby"}}]}},
+        {{"user": "admin", "pass": "root", "permissions": [{{"action": "api"}}, {{"action": "read"}}, {{"action": "metrics", "path": "ignored"}}]}},
+        {{"user": "cam", "pass": "cam", "ips": ["192.168.0.0/16"], "permissions": [{{"action": "publish", "path": "~^cam/[0-9]+$"}}]}},
+        {{"user": "free", "permissions": [{{"action": "playback", "path": "~day"}}]}},
+        {{"user": "bob", "pass": "{argon2}", "permissions": [{{"action": "read", "path": "door"}}]}},
+        {{"user": "bob", "pass": "second", "permissions": [{{"action": "read", "path": "gate"}}]}},
+        {{"user": "literal", "pass": "l", "permissions": [{{"action": "read", "path": "all_others"}}, {{"action": "read", "path": "~^~\\^cam"}}]}}
+    ]"#));
+    let far = "198.51.100.7";
+    for (ip, user, password, action, path, expected) in [
+        // Loopback may read and publish without a word, and no more.
+        ("127.0.0.1", "", "", Read, "x", Allowed),
+        ("::1", "", "", Publish, "x", Allowed),
+        ("::ffff:127.0.0.1", "", "", Publish, "x", Allowed),
+        ("127.0.0.1", "", "", Api, "", AskCredentials),
+        ("127.0.0.1", "nobody", "x", Read, "x", Allowed),
+        ("127.0.0.2", "", "", Read, "x", AskCredentials),
+        // An address that nobody can vouch for is not loopback.
+        ("<nil>", "", "", Read, "x", AskCredentials),
+        ("", "", "", Read, "x", AskCredentials),
+        ("<nil>", "admin", "root", Read, "x", Allowed),
+        (far, "", "", Read, "lobby", Allowed),
+        (far, "", "", Publish, "lobby", AskCredentials),
+        (far, "admin", "root", Api, "", Allowed),
+        (far, "admin", "root", Metrics, "", Allowed),
+        (far, "admin", "root", Publish, "x", NotPermitted),
+        (far, "admin", "toor", Api, "", WrongCredentials),
+        (far, "admin", "", Api, "", WrongCredentials),
+        (far, "Admin", "root", Api, "", WrongCredentials),
+        // "any" as a name somebody sends is a name like another.
+        (far, "any", "", Read, "x", WrongCredentials),
+        ("192.168.3.4", "cam", "cam", Publish, "cam/12", Allowed),
+        ("192.168.3.4", "cam", "cam", Publish, "cam/12/x", NotPermitted),
+        ("192.168.3.4", "cam", "cam", Read, "cam/12", NotPermitted),
+        (far, "cam", "cam", Publish, "cam/12", WrongCredentials),
+        // No password set: any will do, as in MediaMTX. Regular expressions are not anchored.
+        (far, "free", "whatever", Playback, "holiday/1", Allowed),
+        (far, "bob", "hash", Read, "door", Allowed),
+        (far, "bob", "hash", Read, "gate", NotPermitted),
+        (far, "bob", "second", Read, "gate", Allowed),
+        (far, "bob", "second", Read, "door", NotPermitted),
+        (far, "bob", "wrong", Read, "door", WrongCredentials),
+        // Names that are configuration keys of MediaMTX are compared as they stand.
+        (far, "literal", "l", Read, "all_others", Allowed),
+        (far, "literal", "l", Read, "~^cam(.+)$", Allowed),
+        (far, "literal", "l", Read, "cam1", NotPermitted),
+    ] {
+        let decision = policy.decide(&caller(ip, user, password), action, path).await;
+        assert_eq!(decision, expected, "{user}:{password}@{ip} {action:?} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_right_argon2_password_is_verified_once() {
+    let argon2 = hash_password("hash").expect("hashes");
+    let policy = policy(&format!(r#"[{{"user": "bob", "pass": "{argon2}", "permissions": [{{"action": "read"}}]}}]"#));
+    let bob = caller("198.51.100.7", "bob", "hash");
+    assert!(policy.decide_now(&bob, Action::Read, "x").is_err(), "not known yet");
+    assert_eq!(policy.decide(&bob, Action::Read, "x").await, Decision::Allowed);
+    assert_eq!(policy.decide_now(&bob, Action::Read, "x"), Ok(Decision::Allowed));
+    assert_eq!(policy.decide_now(&bob, Action::Publish, "x"), Ok(Decision::NotPermitted));
+    let mallory = caller("198.51.100.7", "bob", "hash2");
+    assert!(policy.decide_now(&mallory, Action::Read, "x").is_err(), "another password is not remembered");
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_down_and_the_right_password_is_not() {
+    let argon2 = hash_password("right").expect("hashes");
+    let policy = policy(&format!(
+        r#"[
+        {{"user": "bob", "pass": "{argon2}", "permissions": [{{"action": "read"}}]}},
+        {{"user": "eve", "pass": "plain", "permissions": [{{"action": "read"}}]}}
+    ]"#
+    ));
+    let nat = "198.51.100.7";
+    assert!(policy.decide(&caller(nat, "bob", "right"), Action::Read, "x").await.is_allowed());
+    let mut refused = 0;
+    for n in 0..20 {
+        match policy.decide(&caller(nat, "bob", &format!("guess{n}")), Action::Read, "x").await {
+            Decision::TooManyFailures => refused += 1,
+            other => assert_eq!(other, Decision::WrongCredentials),
+        }
+    }
+    assert!(refused >= 15, "{refused} of 20 were refused unseen");
+    assert!(policy.decide(&caller(nat, "bob", "right"), Action::Read, "x").await.is_allowed(), "still right");
+    assert!(policy.decide(&caller(nat, "eve", "plain"), Action::Read, "x").await.is_allowed(), "a neighbour");
+    for _ in 0..50 {
+        let again = policy.decide(&caller(nat, "eve", "old"), Action::Read, "x").await;
+        assert_eq!(again, Decision::WrongCredentials, "the same wrong password is one guess");
+    }
+}
+
+#[test]
+fn a_bad_expression_is_named() {
+    let users: Vec<User> =
+        serde_json::from_str(r#"[{"user": "a", "permissions": [{"action": "read", "path": "~("}]}]"#).expect("rules");
+    let error = Policy::new(&AuthSettings { users, ..Default::default() }).err().expect("refused");
+    assert!(error.starts_with("auth.users[0]: path: \"~(\" is not a valid regular expression"), "{error}");
+}

@@ -1,0 +1,150 @@
+//! MediaMTX's question as it is on the wire (`authMethod: http`, internal/auth/manager.go).
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use super::{Action, Caller, Credentials};
+use crate::secret::Secret;
+
+/// The body of MediaMTX's POST. It sends all ten keys always; anything missing, null or new is taken
+/// nevertheless, because a server that is one version ahead must not lock everybody out.
+#[derive(Debug, Deserialize)]
+pub struct Question<'a> {
+    /// Go's text form of the client's address; the literal `<nil>` when it is not known.
+    #[serde(borrow, default, deserialize_with = "text")]
+    pub ip: Cow<'a, str>,
+    /// User name, or empty.
+    #[serde(borrow, default, deserialize_with = "text")]
+    pub user: Cow<'a, str>,
+    /// Password, or empty.
+    #[serde(borrow, default, deserialize_with = "text")]
+    pub password: Cow<'a, str>,
+    /// Bearer token, or a copy of the password, or (RTSP and RTMP) the query's `token` or `jwt`.
+    #[serde(borrow, default, deserialize_with = "text")]
+    pub token: Cow<'a, str>,
+    /// `publish`, `read`, `playback`, `api`, `metrics`, `pprof`, or a word of the future.
+    #[serde(borrow, default, deserialize_with = "text")]
+    pub action: Cow<'a, str>,
+    /// Decoded path name; may be a literal configuration key (`all_others`, `~^cam`).
+    #[serde(borrow, default, deserialize_with = "text")]
+    pub path: Cow<'a, str>,
+    /// `rtsp`, `rtmp`, `hls`, `webrtc`, `srt`, `moq`, empty, or a word of the future.
+    #[serde(borrow, default, deserialize_with = "text")]
+    pub protocol: Cow<'a, str>,
+    /// The session's (for DESCRIBE: the connection's) UUID, or null.
+    #[serde(borrow, default)]
+    pub id: Option<Cow<'a, str>>,
+    /// The raw query of the client's URL.
+    #[serde(borrow, default, deserialize_with = "text")]
+    pub query: Cow<'a, str>,
+    /// The client's user agent, often empty.
+    #[serde(borrow, default, rename = "userAgent", deserialize_with = "text")]
+    pub user_agent: Cow<'a, str>,
+}
+
+/// Text that may be null.
+fn text<'de: 'a, 'a, D: serde::Deserializer<'de>>(from: D) -> Result<Cow<'a, str>, D::Error> {
+    #[derive(Deserialize)]
+    struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+    Ok(Option::<Borrowed<'a>>::deserialize(from)?.map_or(Cow::Borrowed(""), |t| t.0))
+}
+
+impl Question<'_> {
+    /// Reads the body.
+    pub fn parse(body: &[u8]) -> Result<Question<'_>, serde_json::Error> {
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            // serde would read an array as a struct, too.
+            return Err(serde::de::Error::custom("a JSON object is needed"));
+        }
+        serde_json::from_slice(body)
+    }
+
+    /// The action, unless MediaMTX has learned a new one.
+    pub fn action(&self) -> Option<Action> {
+        self.action.parse().ok()
+    }
+
+    /// Who asks. A token of the form `user:password` counts as both, as MediaMTX itself splits a
+    /// bearer token with exactly one colon; it is also looked for in the query, where MediaMTX leaves
+    /// it for HLS, WebRTC, SRT, playback and the API.
+    pub fn caller(&self) -> Caller {
+        let mut credentials =
+            Credentials { user: self.user.clone().into_owned(), password: Secret::new(self.password.clone()) };
+        if credentials.is_empty() {
+            let token =
+                if self.token.is_empty() { token_in_query(&self.query) } else { Some(self.token.clone().into_owned()) };
+            if let Some(token) = token {
+                credentials = match token.split_once(':') {
+                    Some((user, password)) if !password.contains(':') => {
+                        Credentials { user: user.to_owned(), password: Secret::new(password) }
+                    }
+                    _ => Credentials { user: String::new(), password: Secret::new(token) },
+                };
+            }
+        }
+        Caller { ip: self.ip.parse().ok(), credentials }
+    }
+}
+
+/// The value of `token`, or else of `jwt`, if it is there exactly once (`getToken` in
+/// internal/auth/manager.go takes exactly one, too).
+fn token_in_query(query: &str) -> Option<String> {
+    ["token", "jwt"].into_iter().find_map(|wanted| {
+        let mut values = query.split('&').filter_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            (name == wanted).then_some(value)
+        });
+        let value = values.next().filter(|v| !v.is_empty())?;
+        if values.next().is_some() {
+            return None;
+        }
+        let value = value.replace('+', " ");
+        Some(percent_decode_str(&value).decode_utf8_lossy().into_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mediamtx_s_own_body_is_read() {
+        let body = br#"{"ip":"192.0.2.7","user":"alice","password":"s\u0026cret","token":"s\u0026cret","action":"read",
+            "path":"cam1","protocol":"webrtc","id":"3f1c2f0e-8f3e-4d6b-9a53-0c1e7d7b9d11","query":"a=1\u0026b=2","userAgent":"Mozilla/5.0"}"#;
+        let question = Question::parse(body).expect("reads");
+        assert_eq!(question.action(), Some(Action::Read));
+        let caller = question.caller();
+        assert_eq!(caller.ip, Some([192, 0, 2, 7].into()));
+        assert_eq!((caller.credentials.user.as_str(), caller.credentials.password.expose()), ("alice", "s&cret"));
+        assert_eq!(question.id.as_deref(), Some("3f1c2f0e-8f3e-4d6b-9a53-0c1e7d7b9d11"));
+    }
+
+    #[test]
+    fn what_is_null_missing_or_new_is_tolerated() {
+        let body = br#"{"ip":"<nil>","user":null,"action":"teleport","protocol":"moq","id":null,"future":{"x":1}}"#;
+        let question = Question::parse(body).expect("reads");
+        assert_eq!((question.action(), question.caller().ip, question.id.as_deref()), (None, None, None));
+        assert!(question.caller().credentials.is_empty());
+        assert!(
+            Question::parse(b"[]").is_err() && Question::parse(b"").is_err() && Question::parse(b"{\"ip\":1}").is_err()
+        );
+    }
+
+    #[test]
+    fn tokens_are_found_where_mediamtx_leaves_them() {
+        let shown = |token: &str, query: &str| {
+            let body = serde_json::json!({ "token": token, "query": query }).to_string();
+            let credentials = Question::parse(body.as_bytes()).expect("reads").caller().credentials;
+            (credentials.user, credentials.password.expose().to_owned())
+        };
+        let pair = |user: &str, password: &str| (user.to_owned(), password.to_owned());
+        assert_eq!(shown("u:p", ""), pair("u", "p"));
+        assert_eq!(shown("", "token=u%3Ap"), pair("u", "p"));
+        assert_eq!(shown("", "x=1&jwt=abc"), pair("", "abc"));
+        assert_eq!(shown("", "token=a&token=b"), pair("", ""), "ambiguous");
+        assert_eq!(shown("", "token="), pair("", ""));
+        assert_eq!(shown("a:b:c", ""), pair("", "a:b:c"));
+    }
+}

@@ -1,0 +1,373 @@
+//! A picture file, or a folder or pattern of them as a slideshow, out of the media folders.
+
+use std::{
+    io::{self, Read},
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use cap_std::{ambient_authority, fs::Dir};
+use notify::{RecursiveMode, Watcher};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::mpsc,
+    time::{Duration, Instant, sleep_until},
+};
+use utoipa::ToSchema;
+
+use super::Kit;
+use crate::{
+    error::{Code, Error, Result},
+    picture::{Picture, PictureLimits, in_pool},
+    stream::{FrameSink, Producer, ProducerFuture, Run, StreamName},
+    units::Span,
+};
+
+/// Changes are looked for this often even without a notice: inotify says nothing of changes that
+/// another machine makes on a network mount. Costs one `stat` for each watched file.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Most pictures of one slideshow; beyond it the rest is left out, and the log says so.
+const MAX_SLIDES: usize = 10_000;
+
+/// The folders from which files may be shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MediaSettings {
+    /// The folders, in the order in which relative paths are looked for.
+    pub roots: Vec<PathBuf>,
+}
+
+impl Default for MediaSettings {
+    fn default() -> Self {
+        MediaSettings { roots: vec!["media".into()] }
+    }
+}
+
+/// Opens files in the media folders and nowhere else: neither `..` nor a symbolic link leads out
+/// (the kernel resolves paths beneath the folder, `openat2` with `RESOLVE_BENEATH`).
+#[derive(Clone, Debug)]
+pub struct MediaRoots(Arc<Vec<PathBuf>>);
+
+impl MediaRoots {
+    /// Files below the roots of the settings.
+    pub fn new(settings: &MediaSettings) -> Self {
+        MediaRoots(Arc::new(settings.roots.clone()))
+    }
+
+    /// The root that holds the path, opened, its own path, and the path below it. A relative path is
+    /// looked for in each root; an absolute one has to begin with a root's path.
+    fn locate(&self, path: &Path) -> io::Result<(Dir, PathBuf, PathBuf)> {
+        let mut first_error = None;
+        for root in self.0.iter() {
+            let below = if path.is_absolute() {
+                let Some(below) = strip_root(path, root) else { continue };
+                below
+            } else {
+                path.to_owned()
+            };
+            let found = Dir::open_ambient_dir(root, ambient_authority()).and_then(|dir| {
+                // The folder for a pattern, the thing itself otherwise.
+                let there = if is_pattern(&below) { below.parent().unwrap_or(Path::new("")) } else { &below };
+                dir.metadata(if there.as_os_str().is_empty() { Path::new(".") } else { there })?;
+                Ok(dir)
+            });
+            match found {
+                Ok(dir) => return Ok((dir, root.clone(), below)),
+                Err(e) => first_error = first_error.or(Some(e)),
+            }
+        }
+        Err(first_error
+            .unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is in none of the media folders")))
+    }
+}
+
+fn strip_root(path: &Path, root: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(root).ok()?;
+    path.strip_prefix(&absolute).or_else(|_| path.strip_prefix(root)).map(Path::to_owned).ok()
+}
+
+/// What to show, and how fast.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// A picture, a folder, or a pattern such as `holiday/*.jpg`; relative to a media folder, or absolute inside one.
+    pub path: String,
+    /// How long each picture of a slideshow is shown.
+    #[serde(default = "default_every")]
+    #[schema(value_type = String, example = "5s")]
+    pub every: Span,
+    /// The order of a slideshow.
+    #[serde(default)]
+    pub order: Order,
+}
+
+fn default_every() -> Span {
+    Span::secs(5)
+}
+
+/// The order of a slideshow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// By name, digits by their value: `2.jpg` before `10.jpg`.
+    #[default]
+    Name,
+    /// Newest first.
+    Newest,
+}
+
+pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {
+    let refuse = |field: &'static str, rule: String| {
+        Err(Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field))
+    };
+    if settings.path.is_empty() {
+        return refuse("path", "must not be empty".into());
+    }
+    let path = Path::new(&settings.path);
+    if path.components().any(|c| c == Component::ParentDir) {
+        return refuse("path", "must not contain ..".into());
+    }
+    if path.is_absolute() && !kit.media.0.iter().any(|root| strip_root(path, root).is_some()) {
+        return refuse("path", format!("{} is in none of the media folders (media.roots)", settings.path));
+    }
+    if let (true, Some(Err(e))) = (is_pattern(path), pattern_of(path)) {
+        return refuse("path", format!("the pattern is not valid: {e}"));
+    }
+    if path.parent().is_some_and(is_pattern) {
+        return refuse("path", "only the last part may be a pattern".into());
+    }
+    if !(Span::millis(40)..=Span::secs(86_400)).contains(&settings.every) {
+        return refuse("every", format!("must be from 40ms to 1day, not {}", settings.every));
+    }
+    Ok(Arc::new(File { settings: settings.clone(), roots: kit.media.clone(), limits: kit.limits }))
+}
+
+fn is_pattern(path: &Path) -> bool {
+    path.to_string_lossy().contains(['*', '?', '['])
+}
+
+fn pattern_of(path: &Path) -> Option<Result<glob::Pattern, glob::PatternError>> {
+    Some(glob::Pattern::new(&path.file_name()?.to_string_lossy()))
+}
+
+struct File {
+    settings: Settings,
+    roots: MediaRoots,
+    limits: PictureLimits,
+}
+
+impl Producer for File {
+    fn kind(&self) -> &'static str {
+        "file"
+    }
+
+    fn ages(&self) -> bool {
+        false
+    }
+
+    fn run(&self, run: Run) -> ProducerFuture {
+        let (settings, roots, limits) = (self.settings.clone(), self.roots.clone(), self.limits);
+        Box::pin(async move {
+            tokio::select! {
+                () = run.stop.cancelled() => Ok(()),
+                end = show(&settings, &roots, &run.sink, limits) => end,
+            }
+        })
+    }
+}
+
+/// A file to show, and what changes when its content does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Slide {
+    below: PathBuf,
+    modified: Option<SystemTime>,
+    length: u64,
+}
+
+/// Shows the slides one after the other for ever; a single one again whenever it changes.
+async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits: PictureLimits) -> Result<()> {
+    let path = PathBuf::from(&settings.path);
+    let missing =
+        |e: io::Error| Error::new(Code::Unavailable, format!("{} cannot be read: {}", settings.path, plain(&e)));
+    let (_, root, below) = roots.locate(&path).map_err(missing)?;
+    let mut changes =
+        Changes::watch(&root.join(if is_pattern(&below) { below.parent().unwrap_or(&below) } else { &below }));
+    let mut shown: Option<Slide> = None;
+    loop {
+        let (from, wanted, order) = (roots.clone(), path.clone(), settings.order);
+        let slides = in_pool(move || Ok(slides(&from, &wanted, order))).await?;
+        let slides = match slides {
+            Ok(slides) if !slides.is_empty() => slides,
+            result => {
+                let why = match result {
+                    Ok(_) => format!("{} holds no picture", settings.path),
+                    Err(e) => format!("{} cannot be read: {}", settings.path, plain(&e)),
+                };
+                if shown.is_none() {
+                    return Err(Error::new(Code::Unavailable, why));
+                }
+                sink.trouble(why);
+                changes.next(Instant::now() + LOOK_EVERY).await;
+                continue;
+            }
+        };
+        let many = slides.len() > 1;
+        let slide = after(&slides, shown.as_ref(), settings.order).clone();
+        if many || shown.as_ref() != Some(&slide) {
+            let (from, read) = (roots.clone(), slide.clone());
+            let picture = in_pool(move || Ok(read_picture(&from, &read, &limits))).await?;
+            match picture.and_then(|picture| sink.publish(&picture).map(drop)) {
+                Ok(()) => {}
+                // Half-written by somebody, perhaps: the next notice comes when it is whole.
+                Err(e) if shown.is_some() || many => sink.trouble(format!("{}: {e}", slide.below.display())),
+                Err(e) => return Err(Error::new(e.code(), format!("{}: {e}", slide.below.display()))),
+            }
+            shown = Some(slide);
+        }
+        if many {
+            // The show goes on at its pace; what changed is seen when its turn comes.
+            tokio::time::sleep(*settings.every).await;
+        } else {
+            changes.next(Instant::now() + LOOK_EVERY).await;
+        }
+    }
+}
+
+/// The slide behind the one shown last, by the order of the show, so that a picture that appears or
+/// goes does not start it again.
+fn after<'a>(slides: &'a [Slide], shown: Option<&Slide>, order: Order) -> &'a Slide {
+    let Some(shown) = shown else { return &slides[0] };
+    slides.iter().find(|slide| compare(shown, slide, order).is_lt()).unwrap_or(&slides[0])
+}
+
+fn compare(a: &Slide, b: &Slide, order: Order) -> std::cmp::Ordering {
+    let by_name = || natural(&a.below.to_string_lossy()).cmp(&natural(&b.below.to_string_lossy()));
+    match order {
+        Order::Name => by_name(),
+        Order::Newest => b.modified.cmp(&a.modified).then_with(by_name),
+    }
+}
+
+/// A key that sorts digits by value.
+fn natural(name: &str) -> Vec<(u64, String)> {
+    let mut key = vec![];
+    let mut rest = name;
+    while !rest.is_empty() {
+        let text = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (before, behind) = rest.split_at(text);
+        let digits = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
+        key.push((0, before.to_lowercase()));
+        key.push((behind[..digits].parse().unwrap_or(u64::MAX), behind[..digits].to_owned()));
+        rest = &behind[digits..];
+    }
+    key
+}
+
+fn slides(roots: &MediaRoots, path: &Path, order: Order) -> io::Result<Vec<Slide>> {
+    let (root, _, below) = roots.locate(path)?;
+    let whole = if below.as_os_str().is_empty() { Path::new(".") } else { &below };
+    let (folder, pattern) = if is_pattern(&below) {
+        let pattern = pattern_of(&below).and_then(Result::ok).ok_or(io::ErrorKind::InvalidInput)?;
+        (below.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned(), Some(pattern))
+    } else {
+        let metadata = root.metadata(whole)?;
+        if !metadata.is_dir() {
+            let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
+            return Ok(vec![Slide { below, modified, length: metadata.len() }]);
+        }
+        (whole.to_owned(), None)
+    };
+    let mut slides = vec![];
+    for entry in root.read_dir(&folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let text = name.to_string_lossy();
+        let wanted = match &pattern {
+            Some(pattern) => pattern.matches(&text),
+            None => is_picture_name(&text),
+        };
+        if !wanted || text.starts_with('.') {
+            continue;
+        }
+        // Through the root again, not `entry.metadata()`: a link is followed, and refused if it leads out.
+        let Ok(metadata) = root.metadata(folder.join(&name)) else { continue };
+        if metadata.is_file() {
+            let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
+            slides.push(Slide { below: folder.join(&name), modified, length: metadata.len() });
+        }
+    }
+    slides.sort_by(|a, b| compare(a, b, order));
+    if slides.len() > MAX_SLIDES {
+        tracing::warn!("{} holds {} pictures; the first {MAX_SLIDES} are shown", path.display(), slides.len());
+        slides.truncate(MAX_SLIDES);
+    }
+    Ok(slides)
+}
+
+fn is_picture_name(name: &str) -> bool {
+    let extension = Path::new(name).extension().map(|e| e.to_ascii_lowercase());
+    extension.is_some_and(|e| ["jpg", "jpeg", "png", "webp", "gif", "bmp"].iter().any(|known| e == *known))
+}
+
+fn read_picture(roots: &MediaRoots, slide: &Slide, limits: &PictureLimits) -> Result<Picture> {
+    let unreadable = |e: io::Error| Error::new(Code::Unavailable, format!("cannot be read: {}", plain(&e)));
+    let (root, _, below) = roots.locate(&slide.below).map_err(unreadable)?;
+    let file = root.open(&below).map_err(unreadable)?;
+    let mut data = vec![];
+    file.take(limits.frame_size.0 + 1).read_to_end(&mut data).map_err(unreadable)?;
+    let picture = Picture::from_upload_blocking(data.into(), limits)?;
+    Ok(match slide.modified {
+        Some(modified) => picture.captured_at(modified),
+        None => picture,
+    })
+}
+
+fn plain(e: &io::Error) -> String {
+    match e.kind() {
+        io::ErrorKind::NotFound => "there is no such file or folder in the media folders".into(),
+        io::ErrorKind::PermissionDenied => "permission denied, or a link leads out of the media folders".into(),
+        _ => e.to_string(),
+    }
+}
+
+/// Notices of changes below a path, where the system gives them.
+struct Changes {
+    notices: mpsc::Receiver<()>,
+    _watcher: Option<notify::RecommendedWatcher>,
+}
+
+impl Changes {
+    fn watch(path: &Path) -> Self {
+        let (send, notices) = mpsc::channel(1);
+        let handler = move |event: notify::Result<notify::Event>| {
+            // Full means that a notice waits already.
+            if event.is_ok_and(|e| !e.kind.is_access()) {
+                let _ = send.try_send(());
+            }
+        };
+        // The folder, not the file: editors write beside and rename, after which a watch on the file
+        // would look at a file that is gone.
+        let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+        let watcher = notify::recommended_watcher(handler).and_then(|mut watcher| {
+            watcher.watch(folder, RecursiveMode::NonRecursive)?;
+            Ok(watcher)
+        });
+        if let Err(e) = &watcher {
+            tracing::debug!("no change notices for {}: {e}", folder.display());
+        }
+        Changes { notices, _watcher: watcher.ok() }
+    }
+
+    /// Returns at a notice, or at the latest when it is due.
+    async fn next(&mut self, due: Instant) {
+        tokio::select! {
+            Some(()) = self.notices.recv() => {}
+            () = sleep_until(due) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+use super::*;
+use crate::picture::testing;
+
+fn media() -> (tempfile::TempDir, MediaRoots) {
+    let outside = tempfile::tempdir().expect("a folder");
+    let root = outside.path().join("media");
+    std::fs::create_dir_all(root.join("show")).expect("makes");
+    std::fs::write(outside.path().join("secret.jpg"), testing::photo(16, 16)).expect("writes");
+    for name in ["one.jpg", "show/10.jpg", "show/2.JPG", "show/notes.txt", "show/.hidden.jpg"] {
+        std::fs::write(root.join(name), testing::photo(16, 16)).expect("writes");
+    }
+    std::os::unix::fs::symlink("../one.jpg", root.join("show/3.jpg")).expect("links");
+    std::os::unix::fs::symlink("../../secret.jpg", root.join("show/4.jpg")).expect("links");
+    std::os::unix::fs::symlink("/etc", root.join("etc")).expect("links");
+    let roots = MediaRoots::new(&MediaSettings { roots: vec![root] });
+    (outside, roots)
+}
+
+fn names(slides: io::Result<Vec<Slide>>) -> Vec<String> {
+    slides.expect("readable").into_iter().map(|s| s.below.display().to_string()).collect()
+}
+
+#[test]
+fn folders_and_patterns_list_pictures_in_their_order() {
+    let (_outside, roots) = media();
+    let list = |path: &str| names(slides(&roots, Path::new(path), Order::Name));
+    assert_eq!(list("show"), ["show/2.JPG", "show/3.jpg", "show/10.jpg"], "the link that leads out is left out");
+    assert_eq!(list("show/*.jpg"), ["show/3.jpg", "show/10.jpg"]);
+    assert_eq!(list("one.jpg"), ["one.jpg"]);
+    assert_eq!(list("o*"), ["./one.jpg"]);
+    assert!(list("show/*.txt").len() == 1 && list("show/z*").is_empty());
+}
+
+/// CWE-22, CWE-59: the ways out that people try.
+#[test]
+fn nothing_leads_out_of_the_media_folders() {
+    let (outside, roots) = media();
+    let limits = PictureLimits::default();
+    let secret = outside.path().join("secret.jpg");
+    for path in [
+        "../secret.jpg",
+        "show/../../secret.jpg",
+        "show/4.jpg",
+        "etc/passwd",
+        "etc",
+        "/etc/passwd",
+        &secret.to_string_lossy(),
+    ] {
+        let slide = Slide { below: path.into(), modified: None, length: 0 };
+        assert!(read_picture(&roots, &slide, &limits).is_err(), "{path} was read");
+        assert!(slides(&roots, Path::new(path), Order::Name).is_err(), "{path} was listed");
+    }
+    let inside = outside.path().join("media/one.jpg");
+    let slide = Slide { below: inside, modified: None, length: 0 };
+    read_picture(&roots, &slide, &limits).expect("absolute, and inside");
+}
+
+#[test]
+fn a_show_goes_on_where_it_was_when_pictures_come_and_go() {
+    let slide = |name: &str| Slide { below: name.into(), modified: None, length: 0 };
+    let slides: Vec<_> = ["a", "c", "d"].map(slide).to_vec();
+    let next = |shown: &str| after(&slides, Some(&slide(shown)), Order::Name).below.display().to_string();
+    assert_eq!((&*next("a"), &*next("b"), &*next("d")), ("c", "c", "a"));
+    assert_eq!(after(&slides, None, Order::Name).below, Path::new("a"));
+}

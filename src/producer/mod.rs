@@ -1,0 +1,115 @@
+//! Where pictures come from: one file (or folder) for each kind, and the list below.
+//!
+//! Every kind has `Settings` (what may be said about it in `sidecar.yml` and the API) and a
+//! `producer` function that makes a [`Producer`] of them. Kinds know [`FrameSink`]
+//! (through [`Run`]) and nothing of each other, of outputs, or of HTTP.
+//!
+//! [`FrameSink`]: crate::stream::FrameSink
+//! [`Run`]: crate::stream::Run
+
+pub mod file;
+pub mod test_card;
+pub mod udp_camera;
+pub mod upload;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    error::Result,
+    picture::PictureLimits,
+    stream::{Producer, StreamName},
+};
+
+/// What producers share: limits, the UDP socket, the media folders, the store of uploads.
+#[derive(Clone)]
+pub struct Kit {
+    /// What one picture may cost.
+    pub limits: PictureLimits,
+    /// The socket on which UDP cameras answer.
+    pub udp: udp_camera::Hub,
+    /// The folders from which files may be shown.
+    pub media: file::MediaRoots,
+    /// Where the last upload of each stream is kept.
+    pub uploads: upload::Store,
+}
+
+/// Declares the kinds. The modules themselves stand above, outside of the macro, because rustfmt
+/// does not look for modules inside of one.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident = $module:ident $word:literal),+ $(,)?) => {
+        /// A stream's producer as it is written down: the kind, and what the kind wants to know.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+        #[serde(tag = "kind")]
+        pub enum Definition {
+            $($(#[$doc])* #[serde(rename = $word)] $variant($module::Settings)),+
+        }
+
+        impl Definition {
+            /// The words for all kinds, in the order of the list.
+            pub const KINDS: &[&str] = &[$($word),+];
+
+            /// The word for this kind.
+            pub fn kind(&self) -> &'static str {
+                match self { $(Definition::$variant(_) => $word),+ }
+            }
+
+            /// Makes the producer, or says which setting is wrong.
+            pub fn producer(&self, name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {
+                match self { $(Definition::$variant(settings) => $module::producer(settings, name, kit)),+ }
+            }
+
+            /// Reads a definition of the kind `word` from anything serde can read; for sources whose
+            /// own conversions (text to number) a tagged enum would hide.
+            pub fn of_kind<'de, D: serde::Deserializer<'de>>(word: &str, from: D) -> Option<Result<Self, D::Error>> {
+                match word {
+                    $($word => Some($module::Settings::deserialize(from).map(Definition::$variant)),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Pictures that a peer uploads.
+    Upload = upload "upload",
+    /// A camera that answers requests by UDP, as the ESP32 sketch in examples/ does.
+    UdpCamera = udp_camera "udp-camera",
+    /// A picture file, or a folder or pattern of them as a slideshow.
+    File = file "file",
+    /// A drawn card with name, clock and counter.
+    TestCard = test_card "test-card",
+}
+
+impl Definition {
+    /// The definition of streams that uploads make.
+    pub fn upload() -> Self {
+        Definition::Upload(upload::Settings {})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_names_what_it_does_not_know() {
+        let read = |text: &str| serde_json::from_str::<Definition>(text);
+        assert_eq!(read(r#"{"kind":"upload"}"#).expect("known"), Definition::upload());
+        for (text, says) in [
+            (
+                r#"{"kind":"webcam"}"#,
+                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `file`, `test-card`",
+            ),
+            (r#"{"kind":"upload","typo":1}"#, "unknown field `typo`"),
+            (r#"{"kind":"file"}"#, "missing field `path`"),
+            (r#"{}"#, "missing field `kind`"),
+        ] {
+            let error = read(text).expect_err(text).to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}

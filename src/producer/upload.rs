@@ -1,0 +1,266 @@
+//! Pictures that a peer uploads, and the folder in which the last one of each stream is kept.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{sync::Notify, time::Duration};
+use utoipa::ToSchema;
+
+use super::Kit;
+use crate::{
+    error::{Error, Result},
+    picture::{Picture, PictureLimits, SharedFrame, in_pool},
+    stream::{Mode, Producer, ProducerFuture, Run, StreamName},
+};
+
+/// Nothing can be said about an upload stream but its name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {}
+
+pub(super) fn producer(_settings: &Settings, _name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {
+    Ok(Arc::new(Upload { store: kit.uploads.clone(), limits: kit.limits }))
+}
+
+struct Upload {
+    store: Store,
+    limits: PictureLimits,
+}
+
+impl Producer for Upload {
+    fn kind(&self) -> &'static str {
+        "upload"
+    }
+
+    fn mode(&self) -> Mode {
+        Mode::Pushed
+    }
+
+    fn reloads(&self) -> bool {
+        self.store.is_persistent()
+    }
+
+    /// Brings back what was kept on disk; new pictures come past us, from the upload route.
+    fn run(&self, run: Run) -> ProducerFuture {
+        let (store, limits) = (self.store.clone(), self.limits);
+        Box::pin(async move {
+            if run.sink.latest().is_none()
+                && let Some(picture) = store.load(&run.name, &limits).await
+                && run.sink.latest().is_none()
+            {
+                run.sink.publish(&picture)?;
+            }
+            if run.sink.latest().is_some() {
+                run.sink.still_current();
+            }
+            run.stop.cancelled().await;
+            Ok(())
+        })
+    }
+}
+
+/// A stream that is uploaded to 15 times a second is written to disk once in this time: the last
+/// picture counts, and SD cards wear out.
+const WRITE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Keeps the last uploaded picture of each stream: one file for each, written beside and renamed,
+/// away from the request. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    /// Where the files are; none keeps nothing.
+    folder: Option<PathBuf>,
+    /// What is to be written: at most one frame for each stream. None stands for "delete".
+    waiting: Mutex<HashMap<StreamName, Option<SharedFrame>>>,
+    wake: Notify,
+}
+
+impl Store {
+    /// Keeps pictures in the folder, which is made if it is missing.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        Ok(Store::new(Some(folder.to_owned())))
+    }
+
+    /// Keeps nothing beyond the program's life.
+    pub fn none() -> Self {
+        Store::new(None)
+    }
+
+    fn new(folder: Option<PathBuf>) -> Self {
+        Store(Arc::new(Inner { folder, waiting: Mutex::default(), wake: Notify::new() }))
+    }
+
+    fn is_persistent(&self) -> bool {
+        self.0.folder.is_some()
+    }
+
+    /// Keeps the frame in place of an earlier one. Returns at once.
+    pub fn keep(&self, name: &StreamName, frame: SharedFrame) {
+        self.enqueue(name, Some(frame));
+    }
+
+    /// Forgets what is kept for the stream. Returns at once.
+    pub fn forget(&self, name: &StreamName) {
+        self.enqueue(name, None);
+    }
+
+    fn enqueue(&self, name: &StreamName, what: Option<SharedFrame>) {
+        if self.is_persistent() {
+            self.0.waiting.lock().expect("nothing panics while it is held").insert(name.clone(), what);
+            self.0.wake.notify_one();
+        }
+    }
+
+    /// Names of the streams that something is kept for.
+    pub fn names(&self) -> Vec<StreamName> {
+        let Some(entries) = self.0.folder.as_ref().and_then(|folder| std::fs::read_dir(folder).ok()) else {
+            return vec![];
+        };
+        let name = |file: String| StreamName::parse(&file.strip_suffix(".jpg")?.replace(',', "/")).ok();
+        entries.flatten().filter_map(|entry| name(entry.file_name().into_string().ok()?)).collect()
+    }
+
+    /// The kept picture, if there is one and it is whole. Its time of capture is the file's.
+    async fn load(&self, name: &StreamName, limits: &PictureLimits) -> Option<Picture> {
+        if let Some(waiting) = self.0.waiting.lock().expect("nothing panics while it is held").get(name) {
+            return waiting.as_ref().map(|frame| Picture {
+                jpeg: frame.jpeg(),
+                width: frame.width,
+                height: frame.height,
+                captured_at: frame.captured_at,
+            });
+        }
+        let path = self.path(name)?;
+        let limits = *limits;
+        let read = in_pool(move || {
+            let unreadable = |e| Error::internal("the kept picture cannot be read", e);
+            let modified = std::fs::metadata(&path).and_then(|m| m.modified()).map_err(unreadable)?;
+            let data = std::fs::read(&path).map_err(unreadable)?;
+            Ok(Picture::from_upload_blocking(data.into(), &limits)?.captured_at(modified))
+        });
+        match read.await {
+            Ok(picture) => Some(picture),
+            Err(e) => {
+                tracing::debug!(stream = %name, "{}", e.chain());
+                None
+            }
+        }
+    }
+
+    /// Writes what waits, again and again, until the program ends.
+    pub async fn write_forever(&self) {
+        loop {
+            self.0.wake.notified().await;
+            self.write_waiting().await;
+            tokio::time::sleep(WRITE_PAUSE).await;
+        }
+    }
+
+    /// Writes what waits now; for the end of the program and for tests.
+    pub async fn write_waiting(&self) {
+        let names: Vec<_> = self.0.waiting.lock().expect("nothing panics while it is held").keys().cloned().collect();
+        for name in names {
+            // Left in the map until it is on disk, so that a reader finds it in one place or the other.
+            let what = self.0.waiting.lock().expect("nothing panics while it is held").get(&name).cloned();
+            let (Some(what), Some(path)) = (what, self.path(&name)) else { continue };
+            let frame = what.clone();
+            let result = tokio::task::spawn_blocking(move || match frame {
+                Some(frame) => write(&path, &frame.jpeg(), frame.captured_at),
+                None => std::fs::remove_file(&path).or_else(|e| match e.kind() {
+                    io::ErrorKind::NotFound => Ok(()),
+                    _ => Err(e),
+                }),
+            });
+            if let Err(e) = result.await.unwrap_or_else(|e| Err(io::Error::other(e))) {
+                tracing::error!(stream = %name, "the uploaded picture cannot be kept for a restart: {e}");
+            }
+            let mut waiting = self.0.waiting.lock().expect("nothing panics while it is held");
+            let unchanged = match (waiting.get(&name), &what) {
+                (Some(Some(now)), Some(then)) => Arc::ptr_eq(now, then),
+                (Some(None), None) => true,
+                _ => false,
+            };
+            if unchanged {
+                waiting.remove(&name);
+            } else {
+                self.0.wake.notify_one();
+            }
+        }
+    }
+
+    /// A stream's file. Slashes become commas, which no name has; the grammar of names leaves
+    /// nothing else that a file system minds.
+    fn path(&self, name: &StreamName) -> Option<PathBuf> {
+        Some(self.0.folder.as_ref()?.join(format!("{}.jpg", name.replace('/', ","))))
+    }
+}
+
+/// Writes beside and renames: a crash leaves the old picture or the new one, never half of one.
+fn write(path: &Path, data: &[u8], modified: SystemTime) -> io::Result<()> {
+    // A comma in front cannot be a stream's file, whose name does not begin with a slash.
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let beside = folder.join(format!(",{}.tmp", std::process::id()));
+    let file = std::fs::File::create(&beside)?;
+    io::Write::write_all(&mut &file, data)?;
+    file.set_modified(modified)?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::picture::{Frame, Reserved, testing};
+
+    fn frame(number: u32) -> SharedFrame {
+        let jpeg = testing::photo_numbered(16, 16, number).into();
+        let captured_at = UNIX_EPOCH + Duration::from_secs(1_700_000_000 + u64::from(number));
+        let picture = Picture { jpeg, width: 16, height: 16, captured_at };
+        Arc::new(Frame::new(&picture, 1, false, Reserved::default()))
+    }
+
+    #[tokio::test]
+    async fn the_last_picture_is_there_before_and_after_it_is_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limits = PictureLimits::default();
+        let name = StreamName::parse("Front/Door.1").expect("a name");
+        let store = Store::open(&folder.path().join("frames")).expect("opens");
+        store.keep(&name, frame(1));
+        store.keep(&name, frame(2));
+        assert_eq!(store.load(&name, &limits).await.expect("waiting").jpeg, frame(2).jpeg());
+        store.write_waiting().await;
+        assert!(store.0.waiting.lock().expect("whole").is_empty());
+
+        let reopened = Store::open(&folder.path().join("frames")).expect("opens");
+        assert_eq!(reopened.names(), std::slice::from_ref(&name));
+        let kept = reopened.load(&name, &limits).await.expect("kept");
+        assert_eq!((kept.jpeg, kept.captured_at), (frame(2).jpeg(), frame(2).captured_at));
+
+        reopened.forget(&name);
+        assert!(reopened.load(&name, &limits).await.is_none(), "forgotten at once");
+        reopened.write_waiting().await;
+        assert!(reopened.names().is_empty());
+    }
+
+    #[tokio::test]
+    async fn damaged_and_foreign_files_are_passed_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("opens");
+        let name = StreamName::parse("cam").expect("a name");
+        std::fs::write(folder.path().join("cam.jpg"), &testing::photo(16, 16)[..200]).expect("writes");
+        std::fs::write(folder.path().join(",123.tmp"), "x").expect("writes");
+        std::fs::write(folder.path().join("not a name!.jpg"), "x").expect("writes");
+        assert_eq!(store.names(), std::slice::from_ref(&name));
+        assert!(store.load(&name, &PictureLimits::default()).await.is_none());
+    }
+}

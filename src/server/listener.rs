@@ -1,0 +1,104 @@
+//! Binding and serving.
+
+use std::{io, net};
+
+use actix_http::{HttpService, Request, Response, body::MessageBody, error::DispatchError};
+use actix_server::Server;
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::{Error, dev::AppConfig};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{net::TcpStream, time::Duration};
+
+use super::connection::Connection;
+use crate::shutdown::Shutdown;
+
+/// A peer that vanished without a word (power cut, lost Wi-Fi) is found by the kernel after this long
+/// without an answer, even while we have nothing to send.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long an idle connection is kept for the next request: longer than the interval of anything that
+/// polls snapshots.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How long the head of a request may take.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections that may wait to be accepted: more than the watchers of a popular stream that all come
+/// back after a restart. With the usual 128 the others are only tried again after a second (SYN retransmission).
+const BACKLOG: i32 = 4096;
+
+/// Opens the port.
+pub fn bind(addr: net::SocketAddr) -> io::Result<net::TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// How the server runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads; each connection stays on one.
+    pub workers: usize,
+    /// How long requests in progress may take after the end was asked for.
+    pub shutdown_timeout: Duration,
+}
+
+/// Serves the application on the socket until the server is stopped.
+pub fn listen<F, I, S, B>(
+    listener: net::TcpListener,
+    options: &Options,
+    shutdown: Shutdown,
+    application: F,
+) -> io::Result<Server>
+where
+    F: Fn() -> I + Send + Clone + 'static,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig, Error = Error> + 'static,
+    S::InitError: std::fmt::Debug,
+    S::Response: Into<Response<B>>,
+    B: MessageBody + 'static,
+{
+    let secs = options.shutdown_timeout.as_secs().max(1);
+    let server = Server::build()
+        .workers(options.workers)
+        .disable_signals()
+        .shutdown_timeout(secs)
+        .listen("http", listener, move || {
+            let application = application().into_factory().map_err(|e: Error| e.error_response());
+            let shutdown = shutdown.clone();
+            let http = HttpService::build()
+                .keep_alive(IDLE_TIMEOUT)
+                .client_request_timeout(HEAD_TIMEOUT)
+                .client_disconnect_timeout(Duration::from_secs(1))
+                // Without this a body is not dropped when its reader closes (actix-web#1313), and
+                // "the last watcher leaves" would never be noticed.
+                .h1_allow_half_closed(false)
+                .graceful_shutdown_signal(move || {
+                    let shutdown = shutdown.clone();
+                    async move { shutdown.asked().await }
+                })
+                .on_connect_ext(|io: &Connection, data: &mut actix_http::Extensions| {
+                    data.insert(io.takeover());
+                })
+                .h1(map_config(application, |()| AppConfig::default()));
+            fn_service(|io: TcpStream| async move {
+                let peer = io.peer_addr().ok();
+                tune(&io);
+                Ok::<_, DispatchError>((Connection::new(Box::new(io)), peer))
+            })
+            .and_then(http)
+        })?
+        .run();
+    Ok(server)
+}
+
+fn tune(io: &TcpStream) {
+    let socket = SockRef::from(io);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL).with_retries(3);
+    // Refused by no system we know; a connection without them is still a connection.
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_nodelay(true);
+}

@@ -1,0 +1,220 @@
+//! Everything that can be set, with its defaults in one visible place.
+//!
+//! `sidecar.yml` in the repository lists every key with its default and one comment; a test holds it
+//! equal to [`Settings::default`]. How files and environment are read is in [`load`].
+
+mod load;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::load::{Loaded, Origin, Problem, Problems, load, parse_yaml};
+use crate::{
+    output::OutputSettings,
+    picture::PictureLimits,
+    policy::{AuthSettings, Policy},
+    producer::{Definition, file::MediaSettings, udp_camera::UdpSettings},
+    stream::{MAX_NAME_BYTES, StreamLimits, StreamName, StreamSettings},
+    units::{Network, Size, Span},
+};
+
+/// The shipped `sidecar.yml`: every key, its default, one comment.
+pub const SIDECAR_YML: &str = include_str!("../../sidecar.yml");
+
+/// The shipped `mediamtx.yml`.
+pub const MEDIAMTX_YML: &str = include_str!("../../mediamtx.yml");
+
+/// All settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where state is kept: the database and the last uploaded pictures.
+    pub data_dir: PathBuf,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// Our HTTP server.
+    pub http: HttpSettings,
+    /// Bounds.
+    pub limits: Limits,
+    /// Who may do what.
+    pub auth: AuthSettings,
+    /// How streams live.
+    pub stream_defaults: StreamSettings,
+    /// How pictures are sent.
+    pub output: OutputSettings,
+    /// UDP cameras.
+    pub udp: UdpSettings,
+    /// Folders with pictures.
+    pub media: MediaSettings,
+    /// The streams, by name.
+    pub streams: BTreeMap<StreamName, Definition>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            data_dir: "data".into(),
+            log: LogSettings::default(),
+            http: HttpSettings::default(),
+            limits: Limits::default(),
+            auth: AuthSettings::default(),
+            stream_defaults: StreamSettings::default(),
+            output: OutputSettings::default(),
+            udp: UdpSettings::default(),
+            media: MediaSettings::default(),
+            streams: BTreeMap::new(),
+        }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives of tracing-subscriber's `EnvFilter`.
+    pub level: String,
+    /// For people or for machines.
+    pub format: LogFormat,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        LogSettings { level: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Our HTTP server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpSettings {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Threads that serve; 0 for one for each core.
+    pub workers: usize,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Names under which this machine is asked for by programs on itself, besides localhost.
+    pub hostnames: Vec<String>,
+    /// A folder to serve pages from instead of those inside the program.
+    pub static_dir: String,
+    /// How long an upload may be silent before it is given up.
+    pub upload_timeout: Span,
+    /// How long shutdown waits for requests in progress.
+    pub shutdown_timeout: Span,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        HttpSettings {
+            listen: ([0, 0, 0, 0], 9995).into(),
+            workers: 0,
+            trusted_proxies: vec![],
+            hostnames: vec![],
+            static_dir: String::new(),
+            upload_timeout: Span::secs(60),
+            shutdown_timeout: Span::secs(5),
+        }
+    }
+}
+
+/// Bounds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Most bytes of one encoded picture.
+    pub frame_size: Size,
+    /// Most pixels (width × height) of one picture.
+    pub frame_pixels: u64,
+    /// Most memory for all held pictures together.
+    pub frame_memory: Size,
+    /// Most streams.
+    pub streams: usize,
+    /// Longest stream name, in characters.
+    pub name_length: usize,
+    /// Most watchers of all streams together.
+    pub watchers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let (pictures, streams) = (PictureLimits::default(), StreamLimits::default());
+        Limits {
+            frame_size: pictures.frame_size,
+            frame_pixels: pictures.frame_pixels,
+            frame_memory: streams.frame_memory,
+            streams: streams.streams,
+            name_length: streams.name_length,
+            watchers: 10_000,
+        }
+    }
+}
+
+impl Limits {
+    /// The bounds of one picture.
+    pub fn pictures(&self) -> PictureLimits {
+        PictureLimits { frame_size: self.frame_size, frame_pixels: self.frame_pixels }
+    }
+
+    /// The bounds of all streams.
+    pub fn streams(&self) -> StreamLimits {
+        StreamLimits { streams: self.streams, name_length: self.name_length, frame_memory: self.frame_memory }
+    }
+}
+
+impl Settings {
+    /// What cannot work although each value is of the right type.
+    fn validate(&self, problems: &mut Problems) {
+        let mut refuse = |key: &str, rule: String| problems.add(key, rule);
+        if tracing_subscriber::EnvFilter::try_new(&self.log.level).is_err() {
+            refuse("log.level", format!("{:?} is none of error, warn, info, debug, trace", self.log.level));
+        }
+        if self.limits.frame_size.0 < 1024 {
+            refuse("limits.frame_size", "must be at least 1K".into());
+        }
+        if self.limits.frame_memory < self.limits.frame_size {
+            refuse("limits.frame_memory", "must not be less than limits.frame_size".into());
+        }
+        if !(1..=MAX_NAME_BYTES).contains(&self.limits.name_length) {
+            refuse("limits.name_length", format!("must be from 1 to {MAX_NAME_BYTES}"));
+        }
+        if self.limits.streams == 0 {
+            refuse("limits.streams", "must be at least 1".into());
+        }
+        for (key, rule) in self.udp.problems() {
+            refuse(&format!("udp.{key}"), rule);
+        }
+        for (key, rule) in self.output.problems() {
+            refuse(&format!("output.{key}"), rule);
+        }
+        if !self.http.static_dir.is_empty() && !PathBuf::from(&self.http.static_dir).is_dir() {
+            refuse("http.static_dir", format!("{} is not a folder", self.http.static_dir));
+        }
+        if self.auth.failures_per_minute == 0 {
+            refuse("auth.failures_per_minute", "must be at least 1".into());
+        }
+        if let Err(message) = Policy::new(&self.auth) {
+            let (key, rule) = message.split_once(": ").unwrap_or(("auth.users", &message));
+            refuse(key, rule.to_owned());
+        }
+        for name in self.streams.keys().filter(|name| name.len() > self.limits.name_length) {
+            refuse(
+                &format!("streams.{name}"),
+                format!("the name is longer than {} characters", self.limits.name_length),
+            );
+        }
+        if self.streams.len() > self.limits.streams {
+            refuse("streams", format!("there are more than limits.streams ({})", self.limits.streams));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! State that must outlive a restart, in one SQLite file in the data folder.
+//!
+//! Calls block for the time of a disk write: from async code they go through [`Store::run`].
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::{Error, Result};
+
+/// Each step brings the database from one version to the next; never edited once released.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE streams (name TEXT PRIMARY KEY, definition TEXT NOT NULL) STRICT;
+    CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+"];
+
+/// The database. Cheap to clone; one connection, because writes are rare and reads happen at the start.
+#[derive(Clone)]
+pub struct Store(Arc<Mutex<Connection>>);
+
+impl Store {
+    /// Opens the file, making or upgrading it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let cannot = |e| Error::internal(format!("the database {} cannot be opened", path.display()), e);
+        let connection = Connection::open(path).map_err(cannot)?;
+        // WAL: a power cut loses at most the last write, and never the file.
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(cannot)?;
+        Store::migrate(connection).map_err(cannot)
+    }
+
+    /// A database that is gone with the program.
+    pub fn in_memory() -> Result<Self> {
+        let cannot = |e| Error::internal("the database cannot be made", e);
+        Store::migrate(Connection::open_in_memory().map_err(cannot)?).map_err(cannot)
+    }
+
+    fn migrate(mut connection: Connection) -> rusqlite::Result<Self> {
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "busy_timeout", 5000)?;
+        let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        for (i, step) in MIGRATIONS.iter().enumerate().skip(version as usize) {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(step)?;
+            transaction.pragma_update(None, "user_version", i as u32 + 1)?;
+            transaction.commit()?;
+        }
+        Ok(Store(Arc::new(Mutex::new(connection))))
+    }
+
+    /// Runs blocking work on the database away from the async threads.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Store) -> Result<T> + Send + 'static) -> Result<T> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || work(&store))
+            .await
+            .map_err(|e| Error::internal("the database call was cut off", e))?
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let connection = self.0.lock().expect("nothing panics while it is held");
+        work(&connection).map_err(|e| Error::internal("the database does not work", e))
+    }
+
+    /// Stream definitions made through the API, as JSON by name.
+    pub fn streams(&self) -> Result<Vec<(String, String)>> {
+        self.with(|c| {
+            let mut select = c.prepare("SELECT name, definition FROM streams ORDER BY name")?;
+            select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+    }
+
+    /// Keeps a definition in place of an earlier one.
+    pub fn put_stream(&self, name: &str, definition: &str) -> Result<()> {
+        self.with(|c| {
+            let sql =
+                "INSERT INTO streams VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET definition = excluded.definition";
+            c.execute(sql, params![name, definition]).map(drop)
+        })
+    }
+
+    /// Forgets a definition.
+    pub fn delete_stream(&self, name: &str) -> Result<()> {
+        self.with(|c| c.execute("DELETE FROM streams WHERE name = ?1", [name]).map(drop))
+    }
+
+    /// A fact by its key.
+    pub fn fact(&self, key: &str) -> Result<Option<String>> {
+        self.with(|c| c.query_row("SELECT value FROM facts WHERE key = ?1", [key], |row| row.get(0)).optional())
+    }
+
+    /// Keeps a fact in place of an earlier one.
+    pub fn put_fact(&self, key: &str, value: &str) -> Result<()> {
+        self.with(|c| {
+            let sql = "INSERT INTO facts VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+            c.execute(sql, params![key, value]).map(drop)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_there_after_reopening() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("sidecar.db");
+        let store = Store::open(&path).expect("opens");
+        store.put_stream("cam", "1").expect("writes");
+        store.put_stream("cam", "2").expect("writes");
+        store.put_stream("Cam", "3").expect("writes");
+        store.put_stream("gone", "4").expect("writes");
+        store.delete_stream("gone").expect("writes");
+        store.put_fact("k", "v").expect("writes");
+        drop(store);
+        let store = Store::open(&path).expect("opens again");
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(store.streams().expect("reads"), [pair("Cam", "3"), pair("cam", "2")]);
+        assert_eq!(store.fact("k").expect("reads").as_deref(), Some("v"));
+        assert_eq!(store.fact("none").expect("reads"), None);
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("sidecar.db");
+        std::fs::write(&path, "not a database, but long enough to be looked at as one").expect("writes");
+        let error = Store::open(&path).err().expect("refused").to_string();
+        assert!(error.contains("sidecar.db"), "{error}");
+    }
+}

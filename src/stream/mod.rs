@@ -1,0 +1,82 @@
+//! Who holds the pictures: named streams, their life, and those who watch them.
+//!
+//! A stream's producer starts with the first [`Watch`] and stops a moment after the last one is
+//! dropped. [`lifecycle`] decides (pure), the supervisor acts (one task for each stream that does
+//! anything), [`Registry`] finds streams by name. The latest frame wins: a slow watcher skips
+//! frames and is told how many; it never slows a producer or another watcher.
+//!
+//! Knows no protocol, no kind of producer and no HTTP.
+
+mod entry;
+pub mod lifecycle;
+mod name;
+mod registry;
+mod source;
+mod stats;
+mod supervisor;
+mod watch;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    entry::{Origin, Stream},
+    name::{MAX_NAME_BYTES, StreamName},
+    registry::Registry,
+    source::{FrameSink, Producer, ProducerFuture, Run},
+    stats::Stats,
+    watch::{Ended, Watch},
+};
+pub use lifecycle::{Mode, State};
+
+use crate::units::{Size, Span};
+
+/// How streams live, unless something else is said for one of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamSettings {
+    /// How long a started producer may take to give its first picture.
+    pub start_timeout: Span,
+    /// How long a producer runs on after its last watcher left.
+    pub linger: Span,
+    /// Longest pause between attempts of a producer that fails; the first pause is one second.
+    pub retry_max: Span,
+    /// How long a watcher of a starting stream is shown nothing before it is shown a "waiting" picture.
+    pub placeholder_after: Span,
+    /// A stream that an upload made is forgotten, with its stored picture, when it was not used for so long.
+    pub expire: Span,
+    /// A stream that was made by asking for it and never had a picture is forgotten after so long.
+    pub expire_empty: Span,
+}
+
+/// How much there may be of everything.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamLimits {
+    /// Most streams, defined and made in passing together.
+    pub streams: usize,
+    /// Longest stream name, in characters; at most [`MAX_NAME_BYTES`].
+    pub name_length: usize,
+    /// Most memory for all held pictures together.
+    pub frame_memory: Size,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        StreamLimits { streams: 10_000, name_length: 200, frame_memory: Size::mib(1024) }
+    }
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        StreamSettings {
+            start_timeout: Span::secs(10),
+            linger: Span::secs(10),
+            retry_max: Span::secs(30),
+            placeholder_after: Span::millis(700),
+            expire: Span::secs(30 * 86_400),
+            expire_empty: Span::secs(600),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! Counting, for people and for metrics.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::SystemTime,
+};
+
+use serde::Serialize;
+use tokio::time::{Duration, Instant};
+use utoipa::ToSchema;
+
+use super::{Origin, StreamName};
+
+/// Pictures a second are counted over this window: long enough for one in five seconds to show.
+const RATE_WINDOW: Duration = Duration::from_secs(20);
+
+/// Most arrivals remembered for the rate.
+const RATE_SAMPLES: usize = 64;
+
+/// What a stream has done and does, at one moment.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Stats {
+    /// The stream's name.
+    #[schema(value_type = String)]
+    pub name: StreamName,
+    /// The kind of its producer.
+    pub kind: &'static str,
+    /// Who made it: `file`, `api`, `upload` or `pull`.
+    pub origin: Origin,
+    /// `idle`, `starting`, `live`, `lingering` or `failing`.
+    pub state: &'static str,
+    /// Why, in words.
+    pub reason: String,
+    /// Watchers at the moment.
+    pub watchers: usize,
+    /// Pictures since the stream was made.
+    pub frames: u64,
+    /// Bytes of those pictures.
+    pub bytes: u64,
+    /// Pictures a second, over the last 20 seconds.
+    pub fps: f64,
+    /// Frames that slow watchers skipped.
+    pub dropped: u64,
+    /// Pictures that arrived damaged, by reason.
+    #[schema(value_type = std::collections::BTreeMap<String, u64>)]
+    pub damaged: BTreeMap<&'static str, u64>,
+    /// The picture that is held, if any.
+    pub picture: Option<PictureInfo>,
+}
+
+/// The held picture.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PictureInfo {
+    /// Sequence number.
+    pub seq: u64,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Size in bytes.
+    pub bytes: usize,
+    /// When it was taken or received (RFC 3339, UTC).
+    pub captured_at: String,
+    /// Seconds since then.
+    pub age_seconds: f64,
+}
+
+impl PictureInfo {
+    pub(super) fn of(frame: &crate::picture::Frame) -> Self {
+        let age = SystemTime::now().duration_since(frame.captured_at).unwrap_or_default();
+        PictureInfo {
+            seq: frame.seq,
+            width: frame.width,
+            height: frame.height,
+            bytes: frame.size(),
+            captured_at: humantime::format_rfc3339_millis(frame.captured_at).to_string(),
+            age_seconds: (age.as_secs_f64() * 1000.0).round() / 1000.0,
+        }
+    }
+}
+
+/// When the latest pictures arrived.
+#[derive(Debug, Default)]
+pub(super) struct Arrivals(VecDeque<Instant>);
+
+impl Arrivals {
+    pub(super) fn note(&mut self, now: Instant) {
+        if self.0.len() == RATE_SAMPLES {
+            self.0.pop_front();
+        }
+        self.0.push_back(now);
+    }
+
+    /// Pictures a second: the gaps between arrivals in the window, the one that is still open counted
+    /// as soon as it is longer than they are on average.
+    pub(super) fn rate(&self, now: Instant) -> f64 {
+        let recent: Vec<_> = self.0.iter().filter(|at| now.duration_since(**at) <= RATE_WINDOW).collect();
+        let (Some(first), Some(last)) = (recent.first(), recent.last()) else { return 0.0 };
+        let gaps = (recent.len() - 1) as f64;
+        if gaps == 0.0 {
+            return 0.0;
+        }
+        let closed = last.duration_since(**first).as_secs_f64();
+        let open = now.duration_since(**last).as_secs_f64();
+        let span = if open > closed / gaps { closed + open } else { closed };
+        let rate = gaps / span.max(0.001);
+        (rate * 100.0).round() / 100.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_follows_arrivals_and_falls_when_they_cease() {
+        let start = Instant::now();
+        let mut arrivals = Arrivals::default();
+        assert_eq!(arrivals.rate(start), 0.0);
+        for i in 0..=30 {
+            arrivals.note(start + Duration::from_millis(100 * i));
+        }
+        assert_eq!(arrivals.rate(start + Duration::from_millis(3050)), 10.0);
+        assert!(arrivals.rate(start + Duration::from_secs(13)) < 3.0);
+        assert_eq!(arrivals.rate(start + Duration::from_secs(60)), 0.0);
+    }
+}

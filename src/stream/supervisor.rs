@@ -1,0 +1,113 @@
+//! Carries out what the lifecycle decides: one task for each stream that does anything.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures_util::FutureExt;
+use tokio::{
+    select,
+    task::JoinHandle,
+    time::{Duration, Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    FrameSink, Run, Stream,
+    lifecycle::{Effect, Event, Stop, Timer},
+};
+use crate::error::{Code, Error, Result};
+
+/// How long a cancelled producer may take to end before it is aborted: enough for a goodbye on
+/// the network, short enough that the next run need not wait noticeably.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+struct Running {
+    task: JoinHandle<Result<()>>,
+    stop: CancellationToken,
+}
+
+/// Runs until the stream is at rest and nothing is left to do.
+pub(super) async fn supervise(stream: Arc<Stream>) {
+    let mut running: Option<Running> = None;
+    let mut timer: Option<(Timer, Instant)> = None;
+    loop {
+        let effects = {
+            let mut core = stream.lock();
+            if core.effects.is_empty() && running.is_none() && timer.is_none() {
+                core.supervised = false;
+                return;
+            }
+            std::mem::take(&mut core.effects)
+        };
+        for effect in effects {
+            match effect {
+                Effect::Start => running = Some(start(&stream)),
+                Effect::Stop(why) => {
+                    if let Some(running) = running.take() {
+                        stop(&stream, running, why).await;
+                    }
+                }
+                Effect::Arm(which) => timer = Some((which, Instant::now() + delay(&stream, which))),
+                Effect::Disarm => timer = None,
+            }
+        }
+        if running.is_none() && timer.is_none() {
+            continue; // to retire, unless something happened meanwhile
+        }
+        let due = timer.map(|(_, at)| at);
+        select! {
+            () = stream.wake.notified() => {}
+            end = async { (&mut running.as_mut().expect("guarded below").task).await }, if running.is_some() => {
+                running = None;
+                ended(&stream, end.unwrap_or_else(|gone| Err(Error::internal("the producer was aborted", gone))));
+            }
+            () = async { sleep_until(due.expect("guarded below")).await }, if due.is_some() => {
+                let (which, _) = timer.take().expect("it was due");
+                stream.step(&mut stream.lock(), Event::Fired(which), None);
+            }
+        }
+    }
+}
+
+fn start(stream: &Arc<Stream>) -> Running {
+    let stop = CancellationToken::new();
+    let (producer, run) = {
+        let core = stream.lock();
+        (core.producer.clone(), core.run)
+    };
+    tracing::debug!(stream = %stream.name, kind = producer.kind(), "starting");
+    let name = stream.name.clone();
+    let sink = FrameSink::new(stream.clone(), run);
+    let work = producer.run(Run { name, sink, stop: stop.clone() });
+    // A panic is a bug in one producer; it must not take the stream's supervisor along, whose
+    // watchers would then wait for ever.
+    let guarded = AssertUnwindSafe(work)
+        .catch_unwind()
+        .map(|end| end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "the producer crashed (see the log)"))));
+    Running { task: stream.around.runtime.spawn(guarded), stop }
+}
+
+async fn stop(stream: &Arc<Stream>, mut running: Running, why: Stop) {
+    tracing::debug!(stream = %stream.name, reason = why.reason(), "stopping");
+    running.stop.cancel();
+    if timeout(STOP_GRACE, &mut running.task).await.is_err() {
+        tracing::warn!(stream = %stream.name, "the producer did not end in time and is aborted");
+        running.task.abort();
+    }
+}
+
+fn ended(stream: &Arc<Stream>, end: Result<()>) {
+    let error = end.err().unwrap_or_else(|| Error::new(Code::Unavailable, "the producer ended"));
+    tracing::info!(stream = %stream.name, "producer failed: {}", error.chain());
+    let mut core = stream.lock();
+    core.delivering = false;
+    stream.step(&mut core, Event::Ended, Some(error.to_string()));
+}
+
+fn delay(stream: &Arc<Stream>, timer: Timer) -> Duration {
+    let settings = &stream.around.settings;
+    match timer {
+        Timer::Start => *settings.start_timeout,
+        Timer::Linger => *settings.linger,
+        Timer::Retry => stream.lock().retry_after(*settings.retry_max),
+    }
+}

@@ -1,0 +1,234 @@
+//! Durations, sizes and networks as people write them in a configuration file.
+//!
+//! MediaMTX's habits are kept (`10s`, `1m30s`, `50M`, `yes`), so that a line can be moved between
+//! `mediamtx.yml` and `sidecar.yml`. Owns no defaults and knows no setting by name.
+
+use std::{fmt, net::IpAddr, ops::Deref, str::FromStr, time::Duration};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A span of time, written `500ms`, `10s`, `1m30s`, `1h` or `7d`.
+///
+/// A bare number is refused, as MediaMTX refuses it: whether `10` means seconds or milliseconds
+/// has been guessed wrong often enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// A span of whole seconds.
+    pub const fn secs(secs: u64) -> Self {
+        Span(Duration::from_secs(secs))
+    }
+
+    /// A span of milliseconds.
+    pub const fn millis(millis: u64) -> Self {
+        Span(Duration::from_millis(millis))
+    }
+}
+
+impl Deref for Span {
+    type Target = Duration;
+
+    fn deref(&self) -> &Duration {
+        &self.0
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let ends_in_unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
+        match humantime::parse_duration(text) {
+            Ok(duration) if ends_in_unit => Ok(Span(duration)),
+            _ => Err(format!("{text:?} is not a duration; write a number and a unit, such as 500ms, 10s, 1m30s or 1h")),
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = humantime::format_duration(self.0).to_string();
+        f.write_str(&text.replace(' ', ""))
+    }
+}
+
+/// A number of bytes, written `500K`, `16M` or `2G` (powers of 1024, as in mediamtx.yml) or plainly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+impl Size {
+    /// So many mebibytes.
+    pub const fn mib(n: u64) -> Self {
+        Size(n << 20)
+    }
+
+    /// The size as an index type; saturates on 32-bit machines.
+    pub fn bytes(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a size; write a number of bytes, or one with K, M or G, such as 16M");
+        let upper = text.trim().to_ascii_uppercase();
+        let upper = upper.strip_suffix("IB").or(upper.strip_suffix('B')).unwrap_or(&upper);
+        let (digits, shift) = match upper.chars().last() {
+            Some('K') => (&upper[..upper.len() - 1], 10),
+            Some('M') => (&upper[..upper.len() - 1], 20),
+            Some('G') => (&upper[..upper.len() - 1], 30),
+            _ => (upper, 0),
+        };
+        let number: u64 = digits.trim().parse().map_err(|_| wrong())?;
+        number.checked_mul(1 << shift).map(Size).ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            n if n != 0 && n % (1 << 30) == 0 => write!(f, "{}G", n >> 30),
+            n if n != 0 && n % (1 << 20) == 0 => write!(f, "{}M", n >> 20),
+            n if n != 0 && n % (1 << 10) == 0 => write!(f, "{}K", n >> 10),
+            n => write!(f, "{n}"),
+        }
+    }
+}
+
+/// A network (`192.168.0.0/16`) or one address of it (`192.168.1.20`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(pub IpNet);
+
+impl Network {
+    /// Whether the address lies inside. An IPv4 address that arrived on a dual-stack socket
+    /// (`::ffff:192.0.2.1`) counts as the IPv4 address it is.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        self.0.contains(&ip.to_canonical())
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        text.parse::<IpNet>()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            .map(Network)
+            .map_err(|_| format!("{text:?} is not an address or network; write 192.168.1.20 or 192.168.0.0/16"))
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
+    }
+}
+
+/// Whether one of the networks holds the address.
+pub fn any_contains(networks: &[Network], ip: IpAddr) -> bool {
+    networks.iter().any(|n| n.contains(ip))
+}
+
+/// The networks in which people keep cameras: loopback, private (RFC 1918, RFC 4193) and
+/// link-local ranges.
+pub fn private_networks() -> Vec<Network> {
+    ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "::1", "fc00::/7", "fe80::/10"]
+        .iter()
+        .map(|n| n.parse().expect("the literals above are networks"))
+        .collect()
+}
+
+/// Text form in and out of serde; numbers are taken where a size may be one.
+macro_rules! as_text {
+    ($type:ty, $expecting:literal) => {
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                struct Visitor;
+                impl de::Visitor<'_> for Visitor {
+                    type Value = $type;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expecting)
+                    }
+
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$type, E> {
+                        text.parse().map_err(E::custom)
+                    }
+
+                    fn visit_u64<E: de::Error>(self, number: u64) -> Result<$type, E> {
+                        number.to_string().parse().map_err(E::custom)
+                    }
+
+                    fn visit_i64<E: de::Error>(self, number: i64) -> Result<$type, E> {
+                        number.to_string().parse().map_err(E::custom)
+                    }
+                }
+                from.deserialize_any(Visitor)
+            }
+        }
+    };
+}
+
+as_text!(Span, "a duration such as 10s");
+as_text!(Size, "a size such as 16M");
+as_text!(Network, "an address or network such as 192.168.0.0/16");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_and_written_as_mediamtx_does() {
+        for (text, millis) in
+            [("10s", 10_000), ("500ms", 500), ("1m30s", 90_000), ("2h", 7_200_000), ("7d", 604_800_000)]
+        {
+            let span: Span = text.parse().expect(text);
+            assert_eq!(span.as_millis(), millis, "{text}");
+            assert_eq!(span.to_string().parse::<Span>(), Ok(span));
+        }
+        for wrong in ["", "10", "ten", "-1s", "1x", "s", "0"] {
+            assert!(wrong.parse::<Span>().is_err(), "{wrong:?} should be refused");
+        }
+    }
+
+    #[test]
+    fn sizes_are_powers_of_1024() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("512", 512),
+            ("8M", 8 << 20),
+            ("8m", 8 << 20),
+            ("16MiB", 16 << 20),
+            ("1G", 1 << 30),
+            ("3KB", 3 << 10),
+        ] {
+            assert_eq!(text.parse::<Size>().map(|s| s.0), Ok(bytes), "{text}");
+        }
+        for wrong in ["", "M", "-1", "1.5M", "99999999999G"] {
+            assert!(wrong.parse::<Size>().is_err(), "{wrong:?} should be refused");
+        }
+        assert_eq!(Size::mib(16).to_string(), "16M");
+    }
+
+    #[test]
+    fn a_single_address_is_a_network_of_one() {
+        let one: Network = "192.168.1.20".parse().expect("an address");
+        assert!(one.contains("192.168.1.20".parse().expect("ip")));
+        assert!(one.contains("::ffff:192.168.1.20".parse().expect("ip")), "mapped addresses count");
+        assert!(!one.contains("192.168.1.21".parse().expect("ip")));
+        assert_eq!(one.to_string(), "192.168.1.20");
+        assert!("192.168.0.0/33".parse::<Network>().is_err());
+    }
+}

@@ -1,0 +1,168 @@
+//! Who asks: the address and the credentials of an HTTP request.
+
+use std::{
+    future::{Ready, ready},
+    net::IpAddr,
+};
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::header::{self, HeaderMap},
+    web,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use super::{Problem, State};
+use crate::{
+    policy::{Caller, Credentials},
+    secret::Secret,
+    settings::HttpSettings,
+    units::any_contains,
+};
+
+/// The caller of this request.
+pub struct From(pub Caller);
+
+impl FromRequest for From {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let settings = &request.app_data::<web::Data<State>>().expect("the application has its state").settings.http;
+        ready(Ok(From(caller(request.peer_addr().map(|a| a.ip()), request.headers(), settings))))
+    }
+}
+
+/// Reads the caller from the connection's address and the request's headers.
+pub fn caller(peer: Option<IpAddr>, headers: &HeaderMap, settings: &HttpSettings) -> Caller {
+    let ip = peer.and_then(|peer| address(peer.to_canonical(), headers, settings));
+    Caller { ip, credentials: basic(headers).unwrap_or_default() }
+}
+
+/// The address that may be believed.
+///
+/// Behind a trusted proxy it is the last entry of `X-Forwarded-For` that no trusted proxy has. Through any
+/// other proxy it is not known: what runs on the same machine would else make everybody 127.0.0.1. And
+/// loopback counts only for requests that name this machine: a web page whose host name was rebound to
+/// 127.0.0.1 speaks for its author.
+fn address(peer: IpAddr, headers: &HeaderMap, settings: &HttpSettings) -> Option<IpAddr> {
+    let trusted = |ip: IpAddr| any_contains(&settings.trusted_proxies, ip);
+    const SIGNS_OF_A_PROXY: [&str; 5] = ["x-forwarded-for", "forwarded", "x-real-ip", "x-forwarded-host", "via"];
+    let proxied = SIGNS_OF_A_PROXY.iter().any(|name| headers.contains_key(*name));
+    if !proxied {
+        return (!peer.is_loopback() || names_this_machine(headers, settings)).then_some(peer);
+    }
+    if !trusted(peer) {
+        return None;
+    }
+    let hops = headers.get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
+    let hops: Vec<_> = hops.flat_map(|value| value.split(',')).map(str::trim).collect();
+    for hop in hops.iter().rev() {
+        // Some proxies add the port.
+        let ip = hop.parse().ok().or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|a| a.ip()));
+        let ip: IpAddr = IpAddr::to_canonical(&ip?);
+        if !trusted(ip) {
+            return Some(ip);
+        }
+    }
+    None
+}
+
+fn names_this_machine(headers: &HeaderMap, settings: &HttpSettings) -> bool {
+    let Some(host) = headers.get(header::HOST) else { return true };
+    let Ok(host) = host.to_str() else { return false };
+    let name = match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let name = name.to_ascii_lowercase();
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+        || settings.hostnames.iter().any(|known| known.eq_ignore_ascii_case(&name))
+}
+
+/// `Authorization: Basic` (RFC 7617).
+fn basic(headers: &HeaderMap) -> Option<Credentials> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (user, password) = decoded.split_once(':')?;
+    Some(Credentials { user: user.to_owned(), password: Secret::new(password) })
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_bytes(name.as_bytes()).expect("a name"),
+                    HeaderValue::from_str(value).expect("a value"),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn addresses_are_believed_as_far_as_somebody_vouches_for_them() {
+        let settings = HttpSettings {
+            trusted_proxies: vec!["10.0.0.1".parse().expect("an address"), "10.0.0.2".parse().expect("an address")],
+            hostnames: vec!["Camera-Pi".into()],
+            ..HttpSettings::default()
+        };
+        for (peer, pairs, expected) in [
+            ("192.0.2.1", &[][..], Some("192.0.2.1")),
+            ("::ffff:192.0.2.1", &[], Some("192.0.2.1")),
+            ("127.0.0.1", &[], Some("127.0.0.1")),
+            ("127.0.0.1", &[("host", "localhost:9995")], Some("127.0.0.1")),
+            ("127.0.0.1", &[("host", "127.0.0.1:9995")], Some("127.0.0.1")),
+            ("::1", &[("host", "[::1]:9995")], Some("::1")),
+            ("127.0.0.1", &[("host", "camera-pi:9995")], Some("127.0.0.1")),
+            // DNS rebinding.
+            ("127.0.0.1", &[("host", "evil.example:9995")], None),
+            ("127.0.0.1", &[("host", "192.168.1.5")], None),
+            ("192.0.2.1", &[("host", "evil.example")], Some("192.0.2.1")),
+            // A proxy on this machine that nobody vouched for.
+            ("127.0.0.1", &[("x-forwarded-for", "192.0.2.9")], None),
+            ("127.0.0.1", &[("x-forwarded-for", "127.0.0.1")], None),
+            ("127.0.0.1", &[("via", "1.1 nginx")], None),
+            ("127.0.0.1", &[("x-real-ip", "192.0.2.9")], None),
+            // Trusted ones: the last hop that is not theirs, whatever the client made up in front.
+            ("10.0.0.1", &[("x-forwarded-for", "127.0.0.1, 192.0.2.9")], Some("192.0.2.9")),
+            ("10.0.0.1", &[("x-forwarded-for", "127.0.0.1, 192.0.2.9, 10.0.0.2")], Some("192.0.2.9")),
+            ("10.0.0.1", &[("x-forwarded-for", "127.0.0.1"), ("x-forwarded-for", "192.0.2.9:4711")], Some("192.0.2.9")),
+            ("10.0.0.1", &[("x-forwarded-for", "192.0.2.9, unknown")], None),
+            ("10.0.0.1", &[("x-forwarded-for", "10.0.0.2")], None),
+            ("10.0.0.1", &[("forwarded", "for=192.0.2.9")], None),
+            ("10.0.0.1", &[], Some("10.0.0.1")),
+        ] {
+            let ip = caller(peer.parse().ok(), &headers(pairs), &settings).ip;
+            assert_eq!(ip, expected.map(|e| e.parse().expect("an address")), "{peer} {pairs:?}");
+        }
+    }
+
+    #[test]
+    fn basic_credentials_are_read() {
+        let read = |value: &str| {
+            let credentials = basic(&headers(&[("authorization", value)]))?;
+            Some((credentials.user, credentials.password.expose().to_owned()))
+        };
+        let pair = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
+        assert_eq!(read("Basic dTpw"), pair("u", "p"));
+        assert_eq!(read("basic dTpwOng="), pair("u", "p:x"));
+        for wrong in ["Basic", "Basic !", "Basic dQ==", "Bearer dTpw", "Basic /w=="] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+}

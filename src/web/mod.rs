@@ -1,0 +1,112 @@
+//! Our addresses: every request's journey begins in the table below.
+//!
+//! A handler decodes, asks the policy, and calls the stream or the output that does the work.
+
+mod auth_webhook;
+mod caller;
+mod guard;
+mod health;
+mod openapi;
+mod pages;
+mod problem;
+mod state;
+mod streams;
+mod upload;
+mod watch;
+
+use actix_web::{
+    Error, HttpResponse,
+    body::MessageBody,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    middleware::from_fn,
+    web,
+};
+
+pub use self::{health::Metrics, problem::Problem, state::State};
+use crate::error::{Code, Error as OurError};
+
+/// The whole application on its state: one for each worker thread.
+pub fn application(
+    state: web::Data<State>,
+) -> actix_web::App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    let pages = state.settings.http.static_dir.clone();
+    actix_web::App::new()
+        .app_data(state)
+        .wrap(from_fn(guard::refuse_other_sites))
+        .wrap(from_fn(guard::log_and_count))
+        .configure(|routes| table(routes, &pages))
+}
+
+/// The route table.
+#[rustfmt::skip]
+fn table(routes: &mut web::ServiceConfig, pages: &str) {
+    routes
+        // MediaMTX asks.
+        .service(at("/mediamtx-auth")                     .post(auth_webhook::answer))
+        // The original recipe's addresses.
+        .service(at("/mjpeg-upload")                      .put(upload::recipe).post(upload::recipe))
+        .service(at("/mjpeg-get")                         .get(watch::recipe).head(watch::recipe_head))
+        // Pictures in.
+        .service(at("/api/v1/streams/{name:.+}/frame")    .put(upload::frame).post(upload::frame))
+        .service(at("/api/v1/streams/{name:.+}/frames")   .put(upload::frames).post(upload::frames))
+        // Streams.
+        .service(at("/api/v1/streams")                    .get(streams::list))
+        .service(at("/api/v1/streams/{name:.+}")          .get(streams::get).put(streams::put).patch(streams::patch).delete(streams::delete))
+        // Pictures out.
+        .service(at("/stream/{name:.+}.mjpeg")            .get(watch::mjpeg).head(watch::mjpeg_head))
+        .service(at("/snapshot/{name:.+}.jpg")            .get(watch::snapshot).head(watch::snapshot))
+        // Operations.
+        .service(at("/healthz")                           .get(health::live).head(health::live))
+        .service(at("/readyz")                            .get(health::ready).head(health::ready))
+        .service(at("/metrics")                           .get(health::metrics))
+        .service(at("/api/v1/openapi.json")               .get(openapi::document));
+    pages::configure(routes, pages);
+}
+
+/// A resource under construction, so that the table above can be read across.
+struct At {
+    resource: actix_web::Resource,
+}
+
+fn at(path: &str) -> At {
+    At { resource: web::resource(path).default_service(web::to(method_not_allowed)) }
+}
+
+/// Makes `At` methods for HTTP methods.
+macro_rules! methods {
+    ($($name:ident = $make:path),+) => {
+        impl At {
+            $(
+                fn $name<H, A>(self, handler: H) -> Self
+                where
+                    H: actix_web::Handler<A>,
+                    A: actix_web::FromRequest + 'static,
+                    H::Output: actix_web::Responder + 'static,
+                {
+                    At { resource: self.resource.route($make().to(handler)) }
+                }
+            )+
+        }
+    };
+}
+
+methods!(get = web::get, head = web::head, put = web::put, post = web::post, patch = web::patch, delete = web::delete);
+
+impl actix_web::dev::HttpServiceFactory for At {
+    fn register(self, config: &mut actix_web::dev::AppService) {
+        self.resource.register(config);
+    }
+}
+
+async fn method_not_allowed(request: actix_web::HttpRequest) -> Result<HttpResponse, Problem> {
+    let message = format!("{} does not take {}", request.path(), request.method());
+    Err(OurError::new(Code::MethodNotAllowed, message).into())
+}

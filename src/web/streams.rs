@@ -1,0 +1,188 @@
+//! Streams: what there is, and what administrators say there should be.
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Problem, State, caller::From, problem::ProblemDocument};
+use crate::{
+    error::{Code, Error},
+    policy::Action,
+    producer::Definition,
+    stream::{Origin, Stats, StreamName},
+};
+
+/// All streams that the caller may watch.
+#[derive(Serialize, ToSchema)]
+pub struct StreamList {
+    /// By name.
+    streams: Vec<Stats>,
+}
+
+/// One stream, with its definition when an administrator asks.
+#[derive(Serialize, ToSchema)]
+pub struct StreamDetail {
+    #[serde(flatten)]
+    stats: Stats,
+    /// The definition, for administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    definition: Option<Definition>,
+}
+
+/// Lists the streams that the caller may watch.
+#[utoipa::path(
+    get, path = "/api/v1/streams", tag = "streams",
+    responses((status = 200, body = StreamList), (status = 401, body = ProblemDocument))
+)]
+pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+    let mut streams = vec![];
+    let mut refused = None;
+    for stream in state.registry.list() {
+        match state.permit(&caller, Action::Read, stream.name()).await {
+            Ok(()) => streams.push(stream.stats()),
+            Err(e) => refused = Some(e),
+        }
+    }
+    // Nothing to see because of who asks is a different thing from nothing there.
+    match refused {
+        Some(e) if streams.is_empty() && e.code() != Code::Forbidden => Err(e.into()),
+        _ => Ok(HttpResponse::Ok().json(StreamList { streams })),
+    }
+}
+
+/// Tells about one stream.
+#[utoipa::path(
+    get, path = "/api/v1/streams/{name}", tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
+    responses((status = 200, body = StreamDetail), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn get(
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let name = state.registry.name(&name)?;
+    state.permit(&caller, Action::Read, &name).await?;
+    let stream = state.registry.find(&name)?;
+    let definition = match state.permit(&caller, Action::Api, "").await {
+        Ok(()) => definition(&state, &name).await?,
+        Err(_) => None,
+    };
+    Ok(HttpResponse::Ok().json(StreamDetail { stats: stream.stats(), definition }))
+}
+
+/// Defines a stream, or redefines it; those who watch it stay. Kept over restarts.
+#[utoipa::path(
+    put, path = "/api/v1/streams/{name}", tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
+    request_body = Definition,
+    responses(
+        (status = 200, description = "Redefined", body = StreamDetail), (status = 201, description = "Defined", body = StreamDetail),
+        (status = 409, description = "Defined in the configuration file", body = ProblemDocument),
+        (status = 422, description = "Not valid", body = ProblemDocument),
+    )
+)]
+pub(super) async fn put(
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let name = state.registry.name(&name)?;
+    state.permit(&caller, Action::Api, "").await?;
+    let definition: Definition = serde_json::from_slice(&body).map_err(invalid)?;
+    define(&state, &name, definition).await
+}
+
+/// Changes some settings of a defined stream (JSON merge patch, RFC 7396).
+#[utoipa::path(
+    patch, path = "/api/v1/streams/{name}", tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
+    request_body(content_type = "application/merge-patch+json", description = "Members of the definition; null restores the default"),
+    responses((status = 200, body = StreamDetail), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument))
+)]
+pub(super) async fn patch(
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let name = state.registry.name(&name)?;
+    state.permit(&caller, Action::Api, "").await?;
+    let changes: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&body).map_err(invalid)?;
+    let present = definition(&state, &name).await?;
+    let present = present.ok_or_else(|| Error::new(Code::UnknownStream, format!("no stream {name} is defined")))?;
+    let mut merged =
+        serde_json::to_value(present).map_err(|e| Error::internal("the definition cannot be written", e))?;
+    for (key, value) in changes {
+        if let Some(members) = merged.as_object_mut() {
+            if value.is_null() { drop(members.remove(&key)) } else { drop(members.insert(key, value)) }
+        }
+    }
+    let changed = serde_json::from_value(merged).map_err(invalid)?;
+    define(&state, &name, changed).await
+}
+
+/// Removes a stream and its stored picture. Those who watch it are disconnected.
+#[utoipa::path(
+    delete, path = "/api/v1/streams/{name}", tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
+    responses(
+        (status = 204), (status = 404, body = ProblemDocument),
+        (status = 409, description = "Defined in the configuration file", body = ProblemDocument),
+    )
+)]
+pub(super) async fn delete(
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let name = state.registry.name(&name)?;
+    state.permit(&caller, Action::Api, "").await?;
+    state.registry.find(&name)?;
+    refuse_if_from_file(&state, &name)?;
+    let key = name.to_string();
+    state.store.run(move |store| store.delete_stream(&key)).await?;
+    state.registry.remove(&name, "it was deleted");
+    state.kit.uploads.forget(&name);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn define(state: &State, name: &StreamName, definition: Definition) -> Result<HttpResponse, Problem> {
+    refuse_if_from_file(state, name)?;
+    let producer = definition.producer(name, &state.kit)?;
+    let text =
+        serde_json::to_string(&definition).map_err(|e| Error::internal("the definition cannot be written", e))?;
+    let is_new = state.registry.get(name).is_none();
+    let stream = state.registry.define(name, Origin::Api, producer)?;
+    let key = name.to_string();
+    state.store.run(move |store| store.put_stream(&key, &text)).await?;
+    let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(response.json(StreamDetail { stats: stream.stats(), definition: Some(definition) }))
+}
+
+fn refuse_if_from_file(state: &State, name: &StreamName) -> Result<(), Error> {
+    if state.settings.streams.contains_key(name) {
+        return Err(Error::new(Code::FixedByFile, format!("stream {name} is defined in sidecar.yml; change it there")));
+    }
+    Ok(())
+}
+
+/// The definition of a stream, from the file or from the database; an upload stream that nobody defined has one, too.
+async fn definition(state: &State, name: &StreamName) -> Result<Option<Definition>, Error> {
+    if let Some(definition) = state.settings.streams.get(name) {
+        return Ok(Some(definition.clone()));
+    }
+    let key = name.to_string();
+    let kept =
+        state.store.run(move |store| store.streams().map(|all| all.into_iter().find(|(n, _)| *n == key))).await?;
+    if let Some((_, text)) = kept {
+        return Ok(serde_json::from_str(&text).ok());
+    }
+    let is_upload = state.registry.get(name).is_some_and(|stream| stream.kind() == Definition::upload().kind());
+    Ok(is_upload.then(Definition::upload))
+}
+
+fn invalid(e: serde_json::Error) -> Error {
+    let what = match e.classify() {
+        serde_json::error::Category::Data => e.to_string(),
+        _ => format!("the body is not JSON: {e}"),
+    };
+    Error::new(Code::InvalidDefinition, what)
+}

@@ -1,0 +1,273 @@
+//! Pictures in.
+
+use actix_multipart::Multipart;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, http::header, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Duration, timeout};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Problem, State, caller::From, problem::ProblemDocument};
+use crate::{
+    error::{Code, Error, Result},
+    multipart::Splitter,
+    picture::{Picture, SharedFrame},
+    policy::Action,
+    producer::Definition,
+    stream::{Origin, StreamName},
+};
+
+/// The recipe's parameter.
+#[derive(Deserialize, IntoParams)]
+pub struct UploadQuery {
+    /// The stream's name; it is made if there is none.
+    name: Option<String>,
+}
+
+/// What became of a picture.
+#[derive(Serialize, ToSchema)]
+pub struct Uploaded {
+    /// The stream.
+    #[schema(value_type = String)]
+    stream: StreamName,
+    /// The picture's number in the stream.
+    seq: u64,
+    /// Width in pixels, after turning it upright.
+    width: u32,
+    /// Height in pixels.
+    height: u32,
+    /// Size in bytes, after conversion if there was one.
+    bytes: usize,
+}
+
+/// What became of many.
+#[derive(Serialize, ToSchema)]
+pub struct UploadedMany {
+    /// The stream.
+    #[schema(value_type = String)]
+    stream: StreamName,
+    /// Pictures taken.
+    frames: u64,
+    /// Parts that were no whole picture.
+    skipped: u64,
+    /// Why the last of them was skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// Uploads a picture, as the original recipe does.
+#[utoipa::path(
+    put, path = "/mjpeg-upload", tag = "pictures in", params(UploadQuery),
+    request_body(content_type = "image/jpeg", description = "JPEG, PNG, WebP, GIF or BMP; or multipart/form-data with a file"),
+    responses((status = 200, description = "Taken; the body is {}"), (status = 409, body = ProblemDocument), (status = 413, body = ProblemDocument), (status = 415, body = ProblemDocument))
+)]
+pub(super) async fn recipe(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    query: web::Query<UploadQuery>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let name = query.name.as_deref().ok_or_else(|| Error::parameter("name", "is needed: /mjpeg-upload?name=…"))?;
+    let name = state.registry.name(name)?;
+    state.permit(&caller, Action::Publish, &name).await?;
+    take_one(&request, &state, &name, payload).await?;
+    Ok(HttpResponse::Ok().json(serde_json::json!({})))
+}
+
+/// Uploads one picture.
+#[utoipa::path(
+    put, path = "/api/v1/streams/{name}/frame", tag = "pictures in", params(("name" = String, Path, description = "May contain slashes")),
+    request_body(content_type = "image/jpeg", description = "JPEG, PNG, WebP, GIF or BMP; or multipart/form-data with a file"),
+    responses((status = 200, body = Uploaded), (status = 409, body = ProblemDocument), (status = 413, body = ProblemDocument), (status = 415, body = ProblemDocument), (status = 422, body = ProblemDocument))
+)]
+pub(super) async fn frame(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let name = state.registry.name(&name)?;
+    state.permit(&caller, Action::Publish, &name).await?;
+    let frame = take_one(&request, &state, &name, payload).await?;
+    Ok(HttpResponse::Ok().json(Uploaded {
+        stream: name,
+        seq: frame.seq,
+        width: frame.width,
+        height: frame.height,
+        bytes: frame.size(),
+    }))
+}
+
+/// Uploads pictures in one request, endlessly if need be: multipart/x-mixed-replace, or JPEGs back to back.
+#[utoipa::path(
+    post, path = "/api/v1/streams/{name}/frames", tag = "pictures in", params(("name" = String, Path, description = "May contain slashes")),
+    request_body(content_type = "multipart/x-mixed-replace", description = "Or any other type: JPEGs one behind the other"),
+    responses((status = 200, description = "The sender has ended", body = UploadedMany), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument))
+)]
+pub(super) async fn frames(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+    mut payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let name = state.registry.name(&name)?;
+    state.permit(&caller, Action::Publish, &name).await?;
+    refuse_other_kind(&state, &name)?;
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let limits = state.kit.limits;
+    let mut splitter = Splitter::new(content_type, limits.frame_size.bytes());
+    let mut result = UploadedMany { stream: name.clone(), frames: 0, skipped: 0, reason: None };
+    let patience = *state.settings.http.upload_timeout;
+    let skip = |result: &mut UploadedMany, why: String| {
+        result.skipped += 1;
+        result.reason = Some(why);
+    };
+    loop {
+        let chunk = tokio::select! {
+            chunk = next_chunk(&mut payload, patience) => chunk,
+            // The sender hears it at once instead of being cut off.
+            () = state.shutdown.asked() => Ok(None),
+        };
+        let ended = match chunk {
+            Ok(Some(chunk)) => {
+                splitter.feed(&chunk);
+                false
+            }
+            Ok(None) => true,
+            // What came is there; that the sender went without a word is no reason to lose it.
+            Err(e) if result.frames > 0 => {
+                skip(&mut result, e.to_string());
+                true
+            }
+            Err(e) => return Err(e.into()),
+        };
+        loop {
+            let part = match splitter.next_part() {
+                Ok(None) if ended => splitter.finish(),
+                Ok(part) => part,
+                Err(fault) => {
+                    skip(&mut result, fault.to_string());
+                    continue;
+                }
+            };
+            let Some(part) = part else { break };
+            match Picture::from_upload(part.data, &limits).await {
+                Ok(picture) => {
+                    let picture = match part.timestamp_micros {
+                        Some(micros) => picture.captured_at(std::time::UNIX_EPOCH + Duration::from_micros(micros)),
+                        None => picture,
+                    };
+                    publish(&state, &name, &picture)?;
+                    result.frames += 1;
+                }
+                Err(e) => skip(&mut result, e.to_string()),
+            }
+        }
+        if ended {
+            break;
+        }
+    }
+    match (result.frames, &result.reason) {
+        (0, Some(why)) => Err(Error::new(Code::InvalidBody, format!("no whole picture came: {why}")).into()),
+        (0, None) => Err(Error::new(Code::EmptyBody, "no picture came before the end of the body").into()),
+        _ => Ok(HttpResponse::Ok().json(result)),
+    }
+}
+
+async fn take_one(
+    request: &HttpRequest,
+    state: &State,
+    name: &StreamName,
+    payload: web::Payload,
+) -> Result<SharedFrame> {
+    // Before the body: nobody should send 16 MB to be told that the name is taken.
+    refuse_other_kind(state, name)?;
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let data = if content_type.to_ascii_lowercase().starts_with("multipart/form-data") {
+        form_file(request, state, payload).await?
+    } else {
+        whole_body(request, state, payload).await?
+    };
+    let picture = Picture::from_upload(data, &state.kit.limits).await?;
+    publish(state, name, &picture)
+}
+
+fn refuse_other_kind(state: &State, name: &StreamName) -> Result<()> {
+    match state.registry.get(name) {
+        Some(_) => state.stream_of_kind(name, &Definition::upload(), Origin::Upload).map(drop),
+        None => Ok(()),
+    }
+}
+
+fn publish(state: &State, name: &StreamName, picture: &Picture) -> Result<SharedFrame> {
+    // Twice at most: a stream that expires in the same instant is made anew.
+    for _ in 0..2 {
+        let stream = state.stream_of_kind(name, &Definition::upload(), Origin::Upload)?;
+        if let Some(frame) = stream.push(picture)? {
+            state.kit.uploads.keep(name, frame.clone());
+            return Ok(frame);
+        }
+    }
+    Err(Error::new(Code::Unavailable, "the stream is being removed; try again"))
+}
+
+/// The next piece of the body; an error when the sender is silent for too long or goes in the middle.
+async fn next_chunk<S, E>(body: &mut S, patience: Duration) -> Result<Option<Bytes>>
+where
+    S: futures_util::Stream<Item = std::result::Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    match timeout(patience, body.next()).await {
+        Ok(None) => Ok(None),
+        Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
+        Ok(Some(Err(e))) => Err(Error::new(Code::InvalidBody, format!("the body broke off: {e}"))),
+        Err(_) => Err(Error::new(
+            Code::InvalidBody,
+            format!("nothing came for {} s (http.upload_timeout)", patience.as_secs_f64()),
+        )),
+    }
+}
+
+async fn collect<S, E>(state: &State, body: &mut S) -> Result<Bytes>
+where
+    S: futures_util::Stream<Item = std::result::Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    let limits = &state.kit.limits;
+    let mut data = BytesMut::new();
+    while let Some(chunk) = next_chunk(body, *state.settings.http.upload_timeout).await? {
+        limits.check_size(data.len() + chunk.len())?;
+        data.extend_from_slice(&chunk);
+    }
+    Ok(data.freeze())
+}
+
+async fn whole_body(request: &HttpRequest, state: &State, mut payload: web::Payload) -> Result<Bytes> {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if let Some(length) = announced {
+        state.kit.limits.check_size(length)?;
+    }
+    collect(state, &mut payload).await
+}
+
+/// The first file of a form, or its first field if none is called a file.
+async fn form_file(request: &HttpRequest, state: &State, payload: web::Payload) -> Result<Bytes> {
+    let unreadable = |e: &dyn std::fmt::Display| Error::new(Code::InvalidBody, format!("the form cannot be read: {e}"));
+    let mut payload = payload.into_inner();
+    let mut form = Multipart::from_request(request, &mut payload).await.map_err(|e| unreadable(&e))?;
+    let patience = *state.settings.http.upload_timeout;
+    while let Some(field) = timeout(patience, form.next()).await.map_err(|_| unreadable(&"the sender is silent"))? {
+        let mut field = field.map_err(|e| unreadable(&e))?;
+        let is_file = field.content_disposition().is_some_and(|d| d.get_filename().is_some())
+            || field.content_type().is_some_and(|t| t.type_() == "image");
+        let data = collect(state, &mut field).await?;
+        if is_file {
+            return Ok(data);
+        }
+    }
+    Err(Error::new(Code::EmptyBody, "the form holds no file").in_field("file"))
+}

@@ -1,0 +1,277 @@
+//! Pictures out.
+
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    http::header::{self, HttpDate},
+    web,
+};
+use serde::Deserialize;
+use tokio::time::Duration;
+use tracing::Instrument;
+use utoipa::IntoParams;
+
+use super::{Problem, State, caller::From, problem::ProblemDocument};
+use crate::{
+    error::{Code, Error, Result},
+    output::{
+        mjpeg::{self, check_interval},
+        snapshot,
+    },
+    picture::{BOUNDARY, Frame},
+    policy::Action,
+    producer::{Definition, udp_camera},
+    server::{Io, Takeover, TakeoverBody},
+    stream::{Origin, StreamName, Watch},
+};
+
+/// Parameters of an MJPEG stream.
+#[derive(Deserialize, IntoParams)]
+pub struct MjpegQuery {
+    /// How often a picture that does not change is repeated, in milliseconds (40 to 3600000).
+    interval: Option<String>,
+    /// `1` sends the head of the next part along with each picture (which then has no Content-Length), `0` does not;
+    /// browsers, which need it, are recognised.
+    advance_headers: Option<String>,
+}
+
+/// Parameters of the original recipe.
+#[derive(Deserialize, IntoParams)]
+pub struct RecipeQuery {
+    /// The stream's name; for `type=udp` of a stream not defined yet, the camera's address.
+    name: Option<String>,
+    /// `file` for uploads, which is the default, or `udp` for a camera.
+    r#type: Option<String>,
+    /// How often a picture that does not change is repeated, in milliseconds (40 to 3600000).
+    interval: Option<String>,
+}
+
+/// Parameters of a snapshot.
+#[derive(Deserialize, IntoParams)]
+pub struct SnapshotQuery {
+    /// The oldest picture that will do, in seconds or as `500ms`, `10s`; an older one is waited for to be replaced.
+    max_age: Option<String>,
+}
+
+/// MJPEG of a stream: for `<img>`, ffmpeg, Home Assistant, OctoPrint.
+#[utoipa::path(
+    get, path = "/stream/{name}.mjpeg", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), MjpegQuery),
+    responses((status = 200, content_type = "multipart/x-mixed-replace"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn mjpeg(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+    query: web::Query<MjpegQuery>,
+) -> Result<HttpResponse, Problem> {
+    let name = state.registry.name(&name)?;
+    let interval = interval(&state, query.interval.as_deref())?;
+    state.permit(&caller, Action::Read, &name).await?;
+    let watch = state.registry.watch(|| state.registry.find(&name))?;
+    let mut options = options(&state, &request, interval);
+    match query.advance_headers.as_deref() {
+        None => {}
+        Some("1") => options.advance_heads = true,
+        Some("0") => options.advance_heads = false,
+        Some(other) => return Err(Error::parameter("advance_headers", format!("must be 0 or 1, not {other:?}")).into()),
+    }
+    stream(&request, &state, watch, options)
+}
+
+/// The headers of an MJPEG stream, without starting anything.
+pub(super) async fn mjpeg_head(
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+    query: web::Query<MjpegQuery>,
+) -> Result<HttpResponse, Problem> {
+    let name = state.registry.name(&name)?;
+    interval(&state, query.interval.as_deref())?;
+    state.permit(&caller, Action::Read, &name).await?;
+    state.registry.find(&name)?;
+    Ok(mjpeg_headers().finish())
+}
+
+/// MJPEG of a stream that is made if there is none, as the original recipe's ffmpeg asks for it.
+#[utoipa::path(
+    get, path = "/mjpeg-get", tag = "pictures out", params(RecipeQuery),
+    responses((status = 200, content_type = "multipart/x-mixed-replace"), (status = 409, body = ProblemDocument))
+)]
+pub(super) async fn recipe(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    query: web::Query<RecipeQuery>,
+) -> Result<HttpResponse, Problem> {
+    let (name, wanted, interval) = recipe_parameters(&state, &query)?;
+    state.permit(&caller, Action::Read, &name).await?;
+    let watch = state.registry.watch(|| state.stream_of_kind(&name, &wanted, Origin::Pull))?;
+    let mut options = options(&state, &request, interval);
+    options.for_decoder = !options.advance_heads;
+    stream(&request, &state, watch, options)
+}
+
+/// The headers of the recipe's stream, without making or starting anything.
+pub(super) async fn recipe_head(
+    state: web::Data<State>,
+    From(caller): From,
+    query: web::Query<RecipeQuery>,
+) -> Result<HttpResponse, Problem> {
+    let (name, wanted, _) = recipe_parameters(&state, &query)?;
+    state.permit(&caller, Action::Read, &name).await?;
+    if state.registry.get(&name).is_some() {
+        state.stream_of_kind(&name, &wanted, Origin::Pull)?;
+    } else {
+        wanted.producer(&name, &state.kit)?;
+    }
+    Ok(mjpeg_headers().finish())
+}
+
+/// One picture, with `ETag` and `Last-Modified`. Never a stream.
+#[utoipa::path(
+    get, path = "/snapshot/{name}.jpg", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), SnapshotQuery),
+    responses(
+        (status = 200, content_type = "image/jpeg"), (status = 304, description = "The picture that If-None-Match names"),
+        (status = 404, body = ProblemDocument), (status = 504, description = "A camera gave nothing in time", body = ProblemDocument),
+    )
+)]
+pub(super) async fn snapshot(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+    query: web::Query<SnapshotQuery>,
+) -> Result<HttpResponse, Problem> {
+    let name = state.registry.name(&name)?;
+    let max_age = query.max_age.as_deref().map(max_age).transpose()?;
+    state.permit(&caller, Action::Read, &name).await?;
+    let output = &state.settings.output;
+    let options =
+        snapshot::Options { max_age, usual_max_age: *output.snapshot_max_age, timeout: *output.snapshot_timeout };
+    let watch = state.registry.watch(|| state.registry.find(&name))?;
+    let frame = snapshot::take(watch, &options).await?;
+    Ok(snapshot_response(&request, &frame))
+}
+
+fn snapshot_response(request: &HttpRequest, frame: &Frame) -> HttpResponse {
+    let tag = format!("\"{:016x}\"", frame.digest());
+    let known = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|v| v.to_str().ok());
+    let known =
+        known.flat_map(|v| v.split(',')).map(|t| t.trim().trim_start_matches("W/")).any(|t| t == tag || t == "*");
+    let mut response = if known && !frame.placeholder { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    // To be asked about each time, but not thrown away: an unchanged still costs a 304.
+    response
+        .insert_header((header::CACHE_CONTROL, "no-cache, must-revalidate, private, max-age=0"))
+        .insert_header((header::ETAG, tag))
+        .insert_header((header::LAST_MODIFIED, HttpDate::from(frame.captured_at)))
+        .insert_header(("X-Timestamp", timestamp(frame)))
+        .insert_header(("X-Mtx-Frame-Age", format!("{:.3}", frame.received_at.elapsed().as_secs_f64())));
+    if frame.placeholder {
+        response.insert_header(("X-Mtx-Placeholder", "waiting"));
+    }
+    if known && !frame.placeholder {
+        return response.finish();
+    }
+    response.content_type("image/jpeg").body(frame.jpeg())
+}
+
+fn timestamp(frame: &Frame) -> String {
+    let since = frame.captured_at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    format!("{}.{:06}", since.as_secs(), since.subsec_micros())
+}
+
+fn recipe_parameters(state: &State, query: &RecipeQuery) -> Result<(StreamName, Definition, Duration)> {
+    let name = query.name.as_deref().ok_or_else(|| Error::parameter("name", "is needed: /mjpeg-get?name=…"))?;
+    let name = state.registry.name(name)?;
+    let wanted = match query.r#type.as_deref().unwrap_or("file") {
+        "file" => Definition::upload(),
+        "udp" => Definition::UdpCamera(udp_camera::Settings::default()),
+        other => return Err(Error::parameter("type", format!("must be file or udp, not {other:?}"))),
+    };
+    Ok((name, wanted, interval(state, query.interval.as_deref())?))
+}
+
+fn interval(state: &State, text: Option<&str>) -> Result<Duration> {
+    let Some(text) = text else { return Ok(*state.settings.output.interval) };
+    let millis: u64 = text.parse().map_err(|_| {
+        Error::parameter("interval", format!("must be a whole number of milliseconds from 40 to 3600000, not {text:?}"))
+    })?;
+    let interval = Duration::from_millis(millis);
+    check_interval(interval)?;
+    Ok(interval)
+}
+
+fn max_age(text: &str) -> Result<Duration> {
+    let plain = text.parse::<f64>().ok().filter(|s| (0.0..=1e9).contains(s)).map(Duration::from_secs_f64);
+    plain.or_else(|| text.parse::<crate::units::Span>().ok().map(|span| *span)).ok_or_else(|| {
+        Error::parameter("max_age", format!("must be seconds, or a duration such as 500ms, not {text:?}"))
+    })
+}
+
+fn user_agent(request: &HttpRequest) -> &str {
+    request.headers().get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default()
+}
+
+/// Every browser begins its name like this, and nothing that counts on `Content-Length` does.
+fn is_browser(request: &HttpRequest) -> bool {
+    user_agent(request).starts_with("Mozilla/")
+}
+
+fn options(state: &State, request: &HttpRequest, interval: Duration) -> mjpeg::Options {
+    mjpeg::Options {
+        interval,
+        for_decoder: user_agent(request).starts_with("Lavf/"),
+        advance_heads: is_browser(request),
+        placeholder_after: *state.registry.settings().placeholder_after,
+        stall_timeout: *state.settings.output.stall_timeout,
+    }
+}
+
+fn mjpeg_headers() -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    // mjpg-streamer's and ustreamer's own words, which every client of theirs is known to accept.
+    response
+        .insert_header((header::CONTENT_TYPE, format!("multipart/x-mixed-replace;boundary={BOUNDARY}")))
+        .insert_header((
+            header::CACHE_CONTROL,
+            "no-store, no-cache, must-revalidate, proxy-revalidate, pre-check=0, post-check=0, max-age=0",
+        ))
+        .insert_header((header::PRAGMA, "no-cache"))
+        .insert_header((header::EXPIRES, "Mon, 3 Jan 2000 12:34:56 GMT"))
+        // nginx buffers otherwise, and a still would never get through.
+        .insert_header(("X-Accel-Buffering", "no"))
+        .force_close();
+    response
+}
+
+/// Sends the head and gives the connection to the MJPEG output.
+fn stream(
+    request: &HttpRequest,
+    state: &State,
+    watch: Watch,
+    options: mjpeg::Options,
+) -> Result<HttpResponse, Problem> {
+    let seat = state.seat()?;
+    let takeover = request
+        .conn_data::<Takeover>()
+        .ok_or_else(|| Error::new(Code::Internal, "this connection cannot be taken over"))?
+        .clone();
+    let peer = request.peer_addr().map(|a| a.to_string()).unwrap_or_default();
+    let span = tracing::info_span!("mjpeg", stream = %watch.stream().name(), peer);
+    let (shutdown, metrics) = (state.shutdown.clone(), state.metrics.clone());
+    let then = move |io: Box<dyn Io>| {
+        let stop = shutdown.token().clone();
+        let serve = async move {
+            let _seat = seat;
+            tracing::debug!("watching");
+            let report = mjpeg::serve(io, watch, options, stop).await;
+            metrics.count_watched(&report);
+            tracing::debug!(report.parts, report.bytes, report.dropped, "left: {}", report.left.reason());
+        };
+        actix_web::rt::spawn(shutdown.track(serve.instrument(span)));
+    };
+    let mut response = mjpeg_headers().body(TakeoverBody::new(takeover, then));
+    // Ended by closing, as mjpg-streamer does: chunks would have to be framed for each watcher apart.
+    response.head_mut().no_chunking(true);
+    Ok(response)
+}

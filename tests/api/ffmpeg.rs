@@ -1,0 +1,123 @@
+//! ffmpeg as the reader of our MJPEG, and as the recipe in MediaMTX's runOnDemand.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::support::{
+    PATIENCE, Program, TestApp, close_to, eventually, flat_picture, free_port, middle_colour, sized_picture,
+};
+
+#[tokio::test]
+async fn ffmpeg_decodes_every_picture_of_a_stream() {
+    let app = TestApp::with("streams: {card: {kind: test-card, width: 320, height: 180, fps: 20}}");
+    let url = format!("http://{}/stream/card.mjpeg", app.addr);
+    let out = Program::output(
+        "ffprobe",
+        &[
+            "-v",
+            "error",
+            "-f",
+            "mpjpeg",
+            "-i",
+            &url,
+            "-read_intervals",
+            "%+#30",
+            "-count_frames",
+            "-show_entries",
+            "stream=codec_name,width,height,nb_read_frames",
+            "-of",
+            "csv=p=0",
+        ],
+    )
+    .await;
+    assert_eq!(String::from_utf8_lossy(&out).trim(), "mjpeg,320,180,30");
+}
+
+#[tokio::test]
+async fn ffmpeg_reads_a_snapshot_with_its_colours() {
+    let app = TestApp::spawn();
+    for (n, colour) in [[200, 30, 40], [20, 180, 60], [40, 60, 220]].into_iter().enumerate() {
+        app.put("/api/v1/streams/flat/frame", &flat_picture(64, 64, colour)).await;
+        let file = app.folder().join(format!("{n}.jpg"));
+        std::fs::write(&file, app.get("/snapshot/flat.jpg").await.body).expect("writes");
+        let seen = middle_colour(&file).await;
+        assert!(close_to(seen, colour), "{seen:?} for {colour:?}");
+    }
+}
+
+/// The recipe's command line, verbatim, into anything ffmpeg can write to.
+fn recipe(url: &str) -> Vec<String> {
+    let words = "-v error -re -i URL -c:v libx264 -preset veryfast -tune zerolatency -g 1 -pix_fmt yuv420p -profile:v baseline -color_range pc -an -err_detect ignore_err";
+    words.split(' ').map(|word| word.replace("URL", url)).collect()
+}
+
+/// A still: the first keyframe comes at once and another one in each of the following seconds.
+#[tokio::test]
+async fn the_recipe_starts_fast_and_keeps_giving_keyframes() {
+    let app = TestApp::spawn();
+    app.put("/mjpeg-upload?name=still", &sized_picture(640, 480, 1)).await;
+    let mut args = recipe(&format!("http://{}/mjpeg-get?name=still&type=file", app.addr));
+    args.extend(["-f", "framecrc", "-flush_packets", "1", "-"].map(str::to_owned));
+    let mut command = tokio::process::Command::new("ffmpeg");
+    command.args(&args).stdout(std::process::Stdio::piped()).stdin(std::process::Stdio::null()).kill_on_drop(true);
+    let began = Instant::now();
+    let mut child = command.spawn().expect("ffmpeg starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut frames = 0;
+    // Six: the three at once and the repeats of a second and a half; the interval alone is 5 s.
+    while frames < 6 {
+        let line =
+            tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("in time").expect("reads").expect("goes on");
+        frames += u32::from(!line.starts_with('#'));
+    }
+    // A bound far above what it takes and below a single wait for the interval.
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+/// The recipe against a real RTSP sink: another ffmpeg that listens.
+#[tokio::test]
+async fn the_recipe_publishes_by_rtsp() {
+    let app = TestApp::spawn();
+    let colour = [210, 60, 30];
+    app.put("/mjpeg-upload?name=still", &flat_picture(320, 240, colour)).await;
+    let sink = format!("rtsp://127.0.0.1:{}/live", free_port());
+    let picture = app.folder().join("received.png");
+    let file = picture.to_string_lossy().into_owned();
+    let mut receive = tokio::process::Command::new("ffmpeg");
+    receive
+        .args([
+            "-v",
+            "error",
+            "-y",
+            "-rtsp_flags",
+            "listen",
+            "-analyzeduration",
+            "200000",
+            "-i",
+            &sink,
+            "-frames:v",
+            "1",
+            &file,
+        ])
+        .stdin(std::process::Stdio::null())
+        .kill_on_drop(true);
+    let mut receiver = receive.spawn().expect("ffmpeg starts");
+    let args = recipe(&format!("http://{}/mjpeg-get?name=still&type=file", app.addr));
+    let publish = || {
+        let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
+        args.extend(["-f", "rtsp", "-rtsp_transport", "tcp", &sink]);
+        Program::start("ffmpeg", &args)
+    };
+    // The sink has no way to say that it listens: a publisher that came too early ends, and another is started.
+    let mut publisher = publish();
+    eventually("a picture was received", async || {
+        if publisher.0.try_wait().expect("a child").is_some() {
+            publisher = publish();
+        }
+        receiver.try_wait().expect("a child").is_some()
+    })
+    .await;
+    let seen = middle_colour(&picture).await;
+    assert!(close_to(seen, colour), "{seen:?} for {colour:?}");
+}

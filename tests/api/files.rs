@@ -1,0 +1,79 @@
+use std::time::{Duration, SystemTime};
+
+use crate::support::{TestApp, picture};
+
+fn write(app: &TestApp, name: &str, data: &[u8]) {
+    let path = app.folder().join("media").join(name);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("makes");
+    // Beside and renamed, as careful programs do.
+    let beside = path.with_extension("tmp");
+    std::fs::write(&beside, data).expect("writes");
+    std::fs::rename(beside, path).expect("renames");
+}
+
+#[tokio::test]
+async fn a_picture_is_shown_again_when_it_changes() {
+    let app = TestApp::with("streams: {menu: {kind: file, path: menu.jpg}}");
+    write(&app, "menu.jpg", &picture(1));
+    let mut reader = app.watch("/stream/menu.mjpeg").await;
+    reader.until(&picture(1)).await;
+    write(&app, "menu.jpg", &picture(2));
+    reader.until(&picture(2)).await;
+    // Half of a picture: the old one stays until the rest is there.
+    write(&app, "menu.jpg", &picture(3)[..200]);
+    crate::support::eventually("people are told", async || {
+        app.stats("menu").await["reason"].as_str().is_some_and(|r| r.contains("cut off"))
+    })
+    .await;
+    assert_eq!(app.get("/snapshot/menu.jpg").await.body, picture(2));
+    write(&app, "menu.jpg", &picture(3));
+    reader.until(&picture(3)).await;
+}
+
+#[tokio::test]
+async fn a_folder_is_a_slideshow_in_natural_order() {
+    let app = TestApp::with(
+        "streams: {show: {kind: file, path: show, every: 100ms}, some: {kind: file, path: 'show/1*.jpg', every: 100ms}}",
+    );
+    for n in [1, 2, 10] {
+        write(&app, &format!("show/{n}.jpg"), &picture(n));
+    }
+    write(&app, "show/readme.txt", b"not a picture");
+    let mut reader = app.watch("/stream/show.mjpeg").await;
+    for n in [1, 2, 10, 1, 2] {
+        reader.until(&picture(n)).await;
+    }
+    let mut some = app.watch("/stream/some.mjpeg").await;
+    for n in [1, 10, 1] {
+        some.until(&picture(n)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_newest_come_first_when_asked_for() {
+    let app = TestApp::with("streams: {new: {kind: file, path: show, every: 100ms, order: newest}}");
+    for (n, age) in [(1, 300), (2, 100), (3, 200)] {
+        write(&app, &format!("show/{n}.jpg"), &picture(n));
+        let file =
+            std::fs::File::options().write(true).open(app.folder().join(format!("media/show/{n}.jpg"))).expect("opens");
+        file.set_modified(SystemTime::now() - Duration::from_secs(age)).expect("sets");
+    }
+    let mut reader = app.watch("/stream/new.mjpeg").await;
+    for n in [2, 3, 1, 2] {
+        reader.until(&picture(n)).await;
+    }
+}
+
+#[tokio::test]
+async fn links_do_not_lead_out() {
+    let app = TestApp::with("streams: {out: {kind: file, path: out.jpg}, in: {kind: file, path: in.jpg}}");
+    let secret = app.folder().join("secret.jpg");
+    std::fs::write(&secret, picture(1)).expect("writes");
+    write(&app, "real.jpg", &picture(2));
+    let media = app.folder().join("media");
+    std::os::unix::fs::symlink(&secret, media.join("out.jpg")).expect("links");
+    std::os::unix::fs::symlink("real.jpg", media.join("in.jpg")).expect("links");
+    let response = app.get("/snapshot/out.jpg").await;
+    assert_eq!((response.status, response.problem().as_str()), (504, "no_picture"));
+    assert_eq!(app.get("/snapshot/in.jpg").await.body, picture(2));
+}

@@ -1,0 +1,21 @@
+//! The program over sockets: the real application on port 0, real peers wherever there are any.
+
+mod support;
+
+mod auth_webhook;
+mod browser;
+mod camera;
+mod errors;
+mod examples;
+mod ffmpeg;
+mod files;
+mod lazy_start;
+mod mediamtx;
+mod mjpeg;
+mod operations;
+mod pages;
+mod push;
+mod restart;
+mod snapshot;
+mod streams;
+mod upload;

@@ -1,0 +1,213 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{Response, TestApp, basic, eventually, picture, sized_picture};
+
+#[tokio::test]
+async fn an_upload_is_watched_byte_for_byte_by_either_address() {
+    let app = TestApp::spawn();
+    let response = app.put("/mjpeg-upload?name=Front/Door", &picture(1)).await;
+    assert_eq!((response.status, &response.body[..]), (200, &b"{}"[..]), "as the original answers");
+    let response =
+        app.request("POST", "/api/v1/streams/Front/Door/frame", &["Content-Type: image/jpeg"], &picture(2)).await;
+    assert_eq!(
+        response.json(),
+        serde_json::json!({"stream": "Front/Door", "seq": 2, "width": 64, "height": 48, "bytes": picture(2).len()})
+    );
+    assert_eq!(app.get("/snapshot/Front/Door.jpg").await.body, picture(2));
+}
+
+#[tokio::test]
+async fn an_upload_reaches_every_watcher_in_order_and_before_the_next_tick() {
+    let app = TestApp::spawn();
+    app.put("/api/v1/streams/cam/frame", &picture(0)).await;
+    let (mut one, mut two) =
+        (app.watch("/stream/cam.mjpeg").await, app.watch("/mjpeg-get?name=cam&interval=60000").await);
+    one.until(&picture(0)).await;
+    two.until(&picture(0)).await;
+    for n in 1..=5 {
+        app.put("/api/v1/streams/cam/frame", &picture(n)).await;
+        // No timing: the interval is far longer than the test's patience.
+        one.until(&picture(n)).await;
+        two.until(&picture(n)).await;
+    }
+}
+
+#[tokio::test]
+async fn forms_and_other_formats_become_pictures() {
+    let app = TestApp::spawn();
+    let form = |name: &str, data: &[u8]| {
+        let head = format!(
+            "--XX\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhello\r\n--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: image/jpeg\r\n\r\n"
+        );
+        [head.as_bytes(), data, b"\r\n--XX--\r\n"].concat()
+    };
+    let headers = ["Content-Type: multipart/form-data; boundary=XX"];
+    let response = app.request("POST", "/api/v1/streams/form/frame", &headers, &form("a.jpg", &picture(1))).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    assert_eq!(app.get("/snapshot/form.jpg").await.body, picture(1));
+
+    let empty = b"--XX\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhello\r\n--XX--\r\n";
+    let response = app.request("POST", "/api/v1/streams/form/frame", &headers, empty).await;
+    assert_eq!((response.status, response.problem().as_str()), (400, "empty_body"));
+
+    let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0\x90wS\xde\0\0\0\x0cIDATx\x9cc\xf8\xcf\xc0\0\0\x03\x01\x01\0\xc9\xfe\x92\xef\0\0\0\0IEND\xaeB`\x82";
+    let response = app.put("/api/v1/streams/png/frame", png).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    let jpeg = app.get("/snapshot/png.jpg").await;
+    assert_eq!(jpeg.header("content-type"), Some("image/jpeg"));
+    assert!(jpeg.body.starts_with(&[0xFF, 0xD8]), "converted once, for everybody");
+}
+
+#[tokio::test]
+async fn one_request_may_bring_pictures_without_end() {
+    let app = TestApp::spawn();
+    app.put("/api/v1/streams/cam/frame", &picture(0)).await;
+    let mut watcher = app.watch("/stream/cam.mjpeg").await;
+    watcher.until(&picture(0)).await;
+    let headers = ["Content-Type: multipart/x-mixed-replace; boundary=frame", "Transfer-Encoding: chunked"];
+    let mut socket = app.send("POST", "/api/v1/streams/cam/frames", &headers, b"").await;
+    for n in 1..=3 {
+        let part =
+            [format!("--frame\r\nContent-Length: {}\r\n\r\n", picture(n).len()).as_bytes(), &picture(n), b"\r\n"]
+                .concat();
+        for piece in part.chunks(700) {
+            socket.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await.expect("writes");
+            socket.write_all(piece).await.expect("writes");
+            socket.write_all(b"\r\n").await.expect("writes");
+        }
+        watcher.until(&picture(n)).await;
+    }
+    socket.write_all(b"0\r\n\r\n").await.expect("writes");
+    let mut answer = vec![];
+    socket.read_to_end(&mut answer).await.expect("an answer");
+    let text = String::from_utf8_lossy(&answer);
+    assert!(text.contains("\"frames\":3,\"skipped\":0"), "{text}");
+
+    let back_to_back = [picture(4), b"noise".to_vec(), picture(5)].concat();
+    let response =
+        app.request("POST", "/api/v1/streams/cam/frames", &["Content-Type: image/jpeg"], &back_to_back).await;
+    assert_eq!(response.json()["frames"], 2);
+    watcher.until(&picture(5)).await;
+}
+
+#[tokio::test]
+async fn what_is_broken_in_a_long_upload_is_skipped_and_told() {
+    let app = TestApp::spawn();
+    let cut = &sized_picture(320, 240, 1)[..2000];
+    let body = [
+        b"--frame\r\nContent-Type: image/jpeg\r\n\r\n".to_vec(),
+        cut.to_vec(),
+        b"\r\n--frame\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nbusy\r\n--frame\r\n\r\n".to_vec(),
+        picture(1),
+        b"\r\n--frame--\r\n".to_vec(),
+    ]
+    .concat();
+    let headers = ["Content-Type: multipart/x-mixed-replace; boundary=frame"];
+    let response = app.request("POST", "/api/v1/streams/cam/frames", &headers, &body).await;
+    let json = response.json();
+    assert_eq!((json["frames"].as_u64(), json["skipped"].as_u64() > Some(0)), (Some(1), true), "{json}");
+    assert_eq!(app.get("/snapshot/cam.jpg").await.body, picture(1));
+
+    let response =
+        app.request("POST", "/api/v1/streams/cam/frames", &headers, b"--frame\r\n\r\nnothing\r\n--frame--\r\n").await;
+    assert_eq!((response.status, response.problem().as_str()), (400, "invalid_body"));
+    let response = app.request("POST", "/api/v1/streams/cam/frames", &headers, b"").await;
+    assert_eq!((response.status, response.problem().as_str()), (400, "empty_body"));
+}
+
+#[tokio::test]
+async fn a_name_in_use_by_another_kind_is_refused_before_the_body_is_sent() {
+    let app = TestApp::with("streams: {card: {kind: test-card}}");
+    for (method, path) in [
+        ("PUT", "/mjpeg-upload?name=card"),
+        ("PUT", "/api/v1/streams/card/frame"),
+        ("POST", "/api/v1/streams/card/frames"),
+    ] {
+        // A large body that is announced and never comes.
+        let mut socket = app.send(method, path, &["Content-Length: 1000000"], b"").await;
+        let mut answer = vec![];
+        socket.read_to_end(&mut answer).await.expect("an answer");
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        assert!(text.starts_with("HTTP/1.1 409"), "{text}");
+        assert!(text.contains("stream card is of kind test-card, and this needs one of kind upload"), "{text}");
+    }
+    let response = app.get("/mjpeg-get?name=card&type=udp").await;
+    assert_eq!((response.status, response.problem().as_str()), (409, "kind_conflict"));
+}
+
+#[tokio::test]
+async fn bad_uploads_leave_the_running_stream_untouched() {
+    let app = TestApp::with("limits: {frame_size: 100K, frame_pixels: 1000000}");
+    app.put("/api/v1/streams/cam/frame", &picture(1)).await;
+    let mut watcher = app.watch("/stream/cam.mjpeg").await;
+    watcher.until(&picture(1)).await;
+    let large = [picture(2), vec![0; 100 << 10]].concat();
+    let bomb = sized_picture(1200, 1000, 1);
+    assert!(bomb.len() < 100 << 10);
+    let whole = sized_picture(320, 240, 1);
+    for (what, body, status, code, says) in [
+        ("empty", &b""[..], 400, "empty_body", "empty"),
+        ("text", b"hello", 415, "not_a_picture", "a JPEG, PNG, WebP, GIF or BMP picture is needed"),
+        ("cut", &whole[..whole.len() / 2], 422, "broken_picture", "cut off"),
+        ("too many bytes", &large, 413, "frame_too_large", "limits.frame_size"),
+        ("too many pixels", &bomb, 413, "frame_too_large", "limits.frame_pixels"),
+    ] {
+        for (method, path) in [("PUT", "/api/v1/streams/cam/frame"), ("POST", "/mjpeg-upload?name=cam")] {
+            let response: Response = app.request(method, path, &[], body).await;
+            assert_eq!((response.status, response.problem().as_str()), (status, code), "{what}");
+            assert!(response.detail().contains(says), "{what}: {}", response.detail());
+        }
+    }
+    // A body that is cut off by its sender.
+    let mut socket = app.send("PUT", "/api/v1/streams/cam/frame", &["Content-Length: 5000"], &picture(3)[..200]).await;
+    socket.shutdown().await.expect("closes");
+    // And one whose sender falls silent: told after http.upload_timeout.
+    let mut silent = app.send("PUT", "/api/v1/streams/cam/frame", &["Content-Length: 5000"], &picture(3)[..200]).await;
+    let mut answer = vec![];
+    silent.read_to_end(&mut answer).await.expect("an answer");
+    assert!(String::from_utf8_lossy(&answer).contains("http.upload_timeout"));
+
+    let stats = app.stats("cam").await;
+    assert_eq!((stats["frames"].as_u64(), stats["watchers"].as_u64()), (Some(1), Some(1)), "{stats}");
+    app.put("/api/v1/streams/cam/frame", &picture(4)).await;
+    watcher.until(&picture(4)).await;
+}
+
+#[tokio::test]
+async fn memory_and_numbers_have_limits() {
+    let app = TestApp::with("limits: {streams: 2, frame_size: 4K, frame_memory: 4K, name_length: 10}");
+    let path = |name: &str| format!("/api/v1/streams/{name}/frame");
+    assert_eq!(app.put(&path("a"), &picture(1)).await.status, 200);
+    assert_eq!(app.put(&path("b"), &picture(1)).await.status, 200);
+    let response = app.put(&path("c"), &picture(1)).await;
+    assert_eq!((response.status, response.problem().as_str()), (503, "too_many_streams"));
+    assert_eq!(response.header("retry-after"), Some("5"));
+    let response = app.put(&path("elevenchars"), &picture(1)).await;
+    assert_eq!((response.status, response.problem().as_str()), (400, "invalid_name"));
+
+    // Watched pictures may not be dropped; each is about 1.2 KB, and the copies for a new one have no room.
+    let mut watchers = vec![];
+    for name in ["a", "b"] {
+        watchers.push(app.watch(&format!("/stream/{name}.mjpeg")).await);
+    }
+    let large = [sized_picture(64, 48, 9), vec![0; 2500]].concat();
+    eventually("the limit is met", async || app.put(&path("a"), &large).await.status == 507).await;
+    assert_eq!(app.stats("b").await["picture"]["seq"], 1);
+}
+
+#[tokio::test]
+async fn only_those_who_may_publish_can_upload() {
+    let app = TestApp::with(
+        "auth: {users: [{user: cam, pass: secret, permissions: [{action: publish, path: '~^yard/'}]}], generate_admin: no}",
+    );
+    let upload = async |name: &str, headers: &[&str]| {
+        let response = app.request("PUT", &format!("/api/v1/streams/{name}/frame"), headers, &picture(1)).await;
+        (response.status, response.header("www-authenticate").map(str::to_owned))
+    };
+    let right = basic("cam", "secret");
+    assert_eq!(upload("yard/1", &[&right]).await.0, 200);
+    assert_eq!(upload("yard/1", &[]).await, (401, Some("Basic realm=\"mtx-sidecar\", charset=\"UTF-8\"".into())));
+    assert_eq!(upload("yard/1", &[&basic("cam", "wrong")]).await.0, 401);
+    assert_eq!(upload("house/1", &[&right]).await, (403, None));
+    assert!(app.registry.get("house/1").is_none());
+}

@@ -1,0 +1,153 @@
+//! Linters of this repository, as tests: what is written twice is held equal, links lead somewhere, and what is
+//! shipped can be read.
+
+use std::path::{Path, PathBuf};
+
+use mtx_sidecar::{error::Code, producer::Definition, settings};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// Files below the folders, with these endings; never an empty list.
+fn files(folders: &[&str], endings: &[&str]) -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("lists").flatten() {
+            let path = entry.path();
+            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+        }
+    }
+    let mut found = vec![];
+    for folder in folders {
+        walk(&root().join(folder), &mut found);
+    }
+    found.retain(|path| endings.iter().any(|ending| path.to_string_lossy().ends_with(ending)));
+    assert!(!found.is_empty(), "no {endings:?} in {folders:?}");
+    found
+}
+
+fn documents() -> Vec<PathBuf> {
+    let mut all = files(&["docs", "examples", "tests/arduino"], &[".md"]);
+    all.extend(["README.md", "CHANGELOG.md", "CONTRIBUTING.md"].map(|name| root().join(name)));
+    all
+}
+
+#[test]
+fn links_in_documents_lead_somewhere() {
+    let mut links = 0;
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).expect("reads");
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = target.split('#').next().unwrap_or_default();
+            if path.is_empty() || path.contains("://") {
+                continue;
+            }
+            links += 1;
+            let there = document.parent().expect("a folder").join(path);
+            assert!(there.exists(), "{} links to {target}, which is not there", document.display());
+        }
+    }
+    assert!(links > 10, "only {links} links were recognised");
+}
+
+#[test]
+fn every_error_code_is_described() {
+    let text = read("docs/errors.md");
+    let rows: Vec<_> = text.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(rows.len(), Code::ALL.len(), "one row for each code");
+    for (code, row) in Code::ALL.iter().zip(rows) {
+        let begin = format!("| `{}` | {} | ", code.as_str(), code.status());
+        assert!(row.starts_with(&begin) && row.len() > begin.len() + 10, "{row:?} should begin with {begin:?}");
+    }
+}
+
+#[test]
+fn every_kind_is_in_the_readme_and_in_the_shipped_settings() {
+    let (readme, shipped) = (read("README.md"), settings::SIDECAR_YML);
+    for kind in Definition::KINDS {
+        assert!(readme.contains(&format!("| `{kind}` |")), "{kind} is not in the table of README.md");
+        assert!(shipped.contains(&format!("kind: {kind}")), "{kind} has no example in sidecar.yml");
+    }
+}
+
+/// The examples in the comments of sidecar.yml, taken out of their comments.
+#[test]
+fn the_examples_in_the_shipped_settings_can_be_used() {
+    let examples: Vec<_> = settings::SIDECAR_YML.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+    assert!(examples.len() >= Definition::KINDS.len(), "{examples:?}");
+    let text = format!("streams:\n  {}\n", examples.join("\n  "));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sidecar.yml");
+    std::fs::write(&path, text).expect("writes");
+    let loaded = settings::load(Some(&path), &Default::default()).expect("the examples are right");
+    assert_eq!(loaded.settings.streams.len(), examples.len());
+}
+
+#[test]
+fn shipped_files_can_be_read_and_name_what_is_there() {
+    let compose = settings::parse_yaml(&read("docker-compose.yml")).expect("YAML");
+    let services = compose["services"].clone().into_table().expect("services");
+    assert_eq!(services.len(), 2);
+    for (name, service) in services {
+        let service = service.into_table().expect("a service");
+        for key in ["restart", "healthcheck", "volumes", "network_mode"] {
+            assert!(service.contains_key(key), "service {name} has no {key}");
+        }
+        for volume in service["volumes"].clone().into_array().expect("a list") {
+            let volume = volume.into_string().expect("text");
+            if let Some(path) = volume.strip_prefix("./").and_then(|v| v.split(':').next()).filter(|p| *p != "media") {
+                assert!(root().join(path).exists(), "docker-compose.yml mounts {path}");
+            }
+        }
+    }
+    let dockerfile = read("Dockerfile");
+    for line in dockerfile.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from")) {
+        let words: Vec<_> = line.split_whitespace().collect();
+        for source in &words[1..words.len() - 1] {
+            assert!(root().join(source).exists(), "Dockerfile copies {source}");
+        }
+    }
+    assert!(dockerfile.contains("USER sidecar") && dockerfile.contains("HEALTHCHECK"));
+}
+
+#[test]
+fn ci_calls_the_readme_s_command_and_the_readme_has_both() {
+    assert!(read(".ci/run").contains("make test"));
+    let (makefile, readme) = (read("Makefile"), read("README.md"));
+    for target in ["run", "test", "bench", "check", "fmt"] {
+        assert!(makefile.lines().any(|line| line.starts_with(&format!("{target}:"))), "the Makefile has no {target}");
+    }
+    assert!(readme.contains("\nmake run ") && readme.contains("\nmake test "));
+}
+
+#[test]
+fn pages_keep_to_the_content_security_policy() {
+    for page in files(&["static"], &[".html"]) {
+        let text = std::fs::read_to_string(&page).expect("reads");
+        let page = page.display();
+        for forbidden in ["<style", " style=", " onclick=", " onload=", "javascript:", "http://", "https://"] {
+            assert!(!text.contains(forbidden), "{page} has {forbidden:?}");
+        }
+        for script in text.split("<script").skip(1) {
+            assert!(script.contains(" src=") && script.contains("></script>"), "{page} has a script of its own");
+        }
+    }
+    for script in files(&["static"], &[".js"]) {
+        let text = std::fs::read_to_string(&script).expect("reads");
+        for forbidden in ["innerHTML", "outerHTML", "document.write", "eval(", "insertAdjacentHTML"] {
+            assert!(!text.contains(forbidden), "{} has {forbidden}", script.display());
+        }
+    }
+}
+
+#[test]
+fn no_source_file_has_outgrown_its_story() {
+    for source in files(&["src", "tests", "benches"], &[".rs"]) {
+        let lines = std::fs::read_to_string(&source).expect("reads").lines().count();
+        assert!(lines <= 450, "{} has {lines} lines", source.display());
+    }
+}
