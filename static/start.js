@@ -63,6 +63,7 @@ class Tile {
       const url = URL.createObjectURL(await response.blob());
       const old = this.image.src;
       this.image.src = url;
+      await this.image.decode();
       if (old.startsWith('blob:')) URL.revokeObjectURL(old);
       this.key = key;
     } catch {
