@@ -11,14 +11,17 @@ use tokio::time::Duration;
 
 use crate::{
     error::{Code, Error, Result},
+    metrics::Metrics,
+    output::h264::Encodings,
     policy::{Action, Credential, Permission, Policy, User, hash_password},
     producer::{Definition, Kit, file::MediaRoots, udp_camera::Hub, upload},
-    server,
+    rtsp, server,
     settings::Settings,
     shutdown::Shutdown,
+    state::State,
     store::Store,
     stream::{Origin, Registry, StreamName},
-    web::{Metrics, State, application},
+    web::application,
 };
 
 /// Under this key the hash of the generated administrator's password is kept.
@@ -31,6 +34,7 @@ const SPARE_FILES: u64 = 256;
 pub struct App {
     server: actix_server::Server,
     addr: SocketAddr,
+    rtsp: Option<rtsp::Server>,
     state: web::Data<State>,
     generated_password: Option<String>,
     new_data_dir: bool,
@@ -61,9 +65,18 @@ impl App {
         let listener = server::bind(settings.http.listen)
             .map_err(|e| Error::internal(format!("port {} cannot be opened (http.listen)", settings.http.listen), e))?;
         let addr = listener.local_addr().map_err(|e| Error::internal("the port has no address", e))?;
+        let rtsp = match &settings.rtsp {
+            rtsp if rtsp.enabled => Some(
+                rtsp::Server::bind(rtsp.listen)
+                    .map_err(|e| Error::internal(format!("port {} cannot be opened (rtsp.listen)", rtsp.listen), e))?,
+            ),
+            _ => None,
+        };
         let shutdown = Shutdown::new();
+        let encodings = Encodings::new(settings.h264.clone(), *settings.stream_defaults.placeholder_after);
         let state = web::Data::new(State {
-            metrics: Metrics::new(registry.clone(), kit.udp.clone()),
+            metrics: Metrics::new(registry.clone(), kit.udp.clone(), encodings.clone()),
+            encodings,
             settings,
             registry,
             kit,
@@ -81,12 +94,17 @@ impl App {
         let for_workers = state.clone();
         let server = server::listen(listener, &options, shutdown, move || application(for_workers.clone()))
             .map_err(|e| Error::internal("the server cannot be started", e))?;
-        Ok(App { server, addr, state, generated_password, new_data_dir })
+        Ok(App { server, addr, rtsp, state, generated_password, new_data_dir })
     }
 
-    /// Where we listen.
+    /// Where we listen for HTTP.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where we listen for RTSP, if we do.
+    pub fn rtsp_addr(&self) -> Option<SocketAddr> {
+        self.rtsp.as_ref().map(rtsp::Server::addr)
     }
 
     /// What the handlers work with.
@@ -107,9 +125,12 @@ impl App {
     /// Serves until the shutdown is asked for (see [`State::shutdown`]), then ends in order: no new
     /// requests, endless responses, streams, and at last what is still to be written.
     pub async fn run_until_stopped(self) -> io::Result<()> {
-        let App { server, state, .. } = self;
+        let App { server, rtsp, state, .. } = self;
         let handle = server.handle();
         let mut serving = tokio::spawn(server);
+        if let Some(rtsp) = rtsp {
+            tokio::spawn(rtsp.serve(state.clone().into_inner()));
+        }
         let store = state.kit.uploads.clone();
         let writing = tokio::spawn({
             let store = store.clone();

@@ -7,10 +7,10 @@
 //!
 //! ```text
 //! a picture:  producer -> stream -> output
-//! a request:  web -> policy -> stream | store
+//! a request:  web | rtsp -> policy -> stream | store
 //! ```
 //!
-//! `picture`, `multipart`, `units`, `secret` and `error` are below both; `server` is the listener that
+//! `picture`, `h264`, `multipart`, `units`, `secret` and `error` are below both; `server` is the listener that
 //! `web` is served by; `settings` knows what each of them lets people set; [`app`] builds the whole, and
 //! `cli` is what people type. docs/architecture.md draws it.
 
@@ -18,6 +18,7 @@ pub mod error;
 pub mod secret;
 pub mod units;
 
+pub mod h264;
 pub mod multipart;
 pub mod picture;
 
@@ -30,12 +31,17 @@ pub mod output;
 pub mod policy;
 pub mod store;
 
+pub mod metrics;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;
 
 pub mod mediamtx_yml;
 pub mod settings;
+
+pub mod state;
+
+pub mod rtsp;
 pub mod web;
 
 pub mod app;

@@ -5,6 +5,7 @@
 //! writing), gives up a peer that takes nothing for [`OutputSettings::stall_timeout`], and skips frames
 //! rather than queue them.
 
+pub mod h264;
 pub mod mjpeg;
 pub mod snapshot;
 

@@ -18,7 +18,7 @@ const QUALITY: i32 = 92;
 
 /// Most progressive scans that are decoded; encoders make about 10, an attacker makes thousands
 /// ("Two Issues with the JPEG Standard", libjpeg-turbo.org).
-const MAX_SCANS: u32 = 100;
+pub(super) const MAX_SCANS: u32 = 100;
 
 /// The kinds of picture that can be uploaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,7 +264,7 @@ pub(super) fn verify(data: &[u8]) -> Result<()> {
     check().map_err(undecodable)
 }
 
-fn undecodable(e: turbojpeg::Error) -> Error {
+pub(super) fn undecodable(e: turbojpeg::Error) -> Error {
     Error::new(Code::BrokenPicture, format!("the JPEG cannot be decoded: {e}"))
 }
 

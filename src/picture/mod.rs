@@ -9,6 +9,7 @@ mod frame;
 pub mod jpeg;
 #[cfg(test)]
 pub(crate) mod testing;
+mod yuv;
 
 use std::time::SystemTime;
 
@@ -17,6 +18,7 @@ use bytes::Bytes;
 pub use self::{
     convert::{Format, encode_rgb},
     frame::{BOUNDARY, Frame, FrameMemory, PREAMBLE, PREAMBLE_WITH_HEAD, Reserved, SharedFrame},
+    yuv::{Canvas, Yuv420},
 };
 use crate::{
     error::{Code, Error, Result},

@@ -12,6 +12,7 @@ pub mod webhook;
 
 use std::net::IpAddr;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -119,6 +120,17 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// Reads the value of an `Authorization` header of the Basic scheme (RFC 7617), of HTTP and RTSP alike.
+    pub fn from_basic(value: &str) -> Option<Self> {
+        let (scheme, encoded) = value.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+        let (user, password) = decoded.split_once(':')?;
+        Some(Credentials { user: user.to_owned(), password: Secret::new(password) })
+    }
+
     /// Whether nothing was shown.
     pub fn is_empty(&self) -> bool {
         self.user.is_empty() && self.password.is_empty()
@@ -133,4 +145,23 @@ pub struct Caller {
     pub ip: Option<IpAddr>,
     /// What they showed.
     pub credentials: Credentials,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_credentials_are_read() {
+        let read = |value: &str| {
+            let credentials = Credentials::from_basic(value)?;
+            Some((credentials.user, credentials.password.expose().to_owned()))
+        };
+        let pair = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
+        assert_eq!(read("Basic dTpw"), pair("u", "p"));
+        assert_eq!(read("basic dTpwOng="), pair("u", "p:x"));
+        for wrong in ["Basic", "Basic !", "Basic dQ==", "Bearer dTpw", "Basic /w=="] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     picture::PictureLimits,
     stream::{Producer, StreamName},
 };
@@ -88,6 +88,15 @@ impl Definition {
     /// The definition of streams that uploads make.
     pub fn upload() -> Self {
         Definition::Upload(upload::Settings {})
+    }
+
+    /// What the original recipe's `type` parameter means: `file` or `udp`.
+    pub fn of_recipe(word: &str) -> Result<Self> {
+        match word {
+            "file" => Ok(Definition::upload()),
+            "udp" => Ok(Definition::UdpCamera(udp_camera::Settings::default())),
+            other => Err(Error::parameter("type", format!("must be file or udp, not {other:?}"))),
+        }
     }
 }
 

@@ -95,7 +95,8 @@ where
     Ok(server)
 }
 
-fn tune(io: &TcpStream) {
+/// Sets what every connection of ours has: nothing waits to be sent together with more, and a peer that is gone is noticed.
+pub fn tune(io: &TcpStream) {
     let socket = SockRef::from(io);
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL).with_retries(3);
     // Refused by no system we know; a connection without them is still a connection.

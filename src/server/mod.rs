@@ -10,5 +10,5 @@ mod listener;
 
 pub use self::{
     connection::{Io, Takeover, TakeoverBody},
-    listener::{Options, bind, listen},
+    listener::{Options, bind, listen, tune},
 };

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 pub use self::load::{Loaded, Origin, Problem, Problems, load, parse_yaml};
 use crate::{
-    output::OutputSettings,
+    output::{OutputSettings, h264::H264Settings},
     picture::PictureLimits,
     policy::{AuthSettings, Policy},
     producer::{Definition, file::MediaSettings, udp_camera::UdpSettings},
+    rtsp::RtspSettings,
     stream::{MAX_NAME_BYTES, StreamLimits, StreamName, StreamSettings},
     units::{Network, Size, Span},
 };
@@ -35,6 +36,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Our HTTP server.
     pub http: HttpSettings,
+    /// Our RTSP server.
+    pub rtsp: RtspSettings,
     /// Bounds.
     pub limits: Limits,
     /// Who may do what.
@@ -43,6 +46,8 @@ pub struct Settings {
     pub stream_defaults: StreamSettings,
     /// How pictures are sent.
     pub output: OutputSettings,
+    /// How pictures become video.
+    pub h264: H264Settings,
     /// UDP cameras.
     pub udp: UdpSettings,
     /// Folders with pictures.
@@ -57,10 +62,12 @@ impl Default for Settings {
             data_dir: "data".into(),
             log: LogSettings::default(),
             http: HttpSettings::default(),
+            rtsp: RtspSettings::default(),
             limits: Limits::default(),
             auth: AuthSettings::default(),
             stream_defaults: StreamSettings::default(),
             output: OutputSettings::default(),
+            h264: H264Settings::default(),
             udp: UdpSettings::default(),
             media: MediaSettings::default(),
             streams: BTreeMap::new(),
@@ -196,6 +203,15 @@ impl Settings {
         }
         for (key, rule) in self.output.problems() {
             refuse(&format!("output.{key}"), rule);
+        }
+        for (key, rule) in self.h264.problems() {
+            refuse(&format!("h264.{key}"), rule);
+        }
+        if self.rtsp.enabled && self.rtsp.listen.port() != 0 && self.rtsp.listen.port() == self.http.listen.port() {
+            refuse("rtsp.listen", format!("port {} is that of http.listen", self.rtsp.listen.port()));
+        }
+        if self.rtsp.max_connections == 0 {
+            refuse("rtsp.max_connections", "must be at least 1; rtsp.enabled: no switches RTSP off".into());
         }
         if !self.http.static_dir.is_empty() && !PathBuf::from(&self.http.static_dir).is_dir() {
             refuse("http.static_dir", format!("{} is not a folder", self.http.static_dir));

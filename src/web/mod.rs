@@ -9,7 +9,6 @@ mod health;
 mod openapi;
 mod pages;
 mod problem;
-mod state;
 mod streams;
 mod upload;
 mod watch;
@@ -22,8 +21,11 @@ use actix_web::{
     web,
 };
 
-pub use self::{health::Metrics, problem::Problem, state::State};
-use crate::error::{Code, Error as OurError};
+pub use self::problem::Problem;
+use crate::{
+    error::{Code, Error as OurError},
+    state::State,
+};
 
 /// The whole application on its state: one for each worker thread.
 pub fn application(

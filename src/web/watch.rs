@@ -19,7 +19,7 @@ use crate::{
     },
     picture::{BOUNDARY, Frame},
     policy::Action,
-    producer::{Definition, udp_camera},
+    producer::Definition,
     server::{Io, Takeover, TakeoverBody},
     stream::{Origin, StreamName, Watch},
 };
@@ -183,11 +183,7 @@ fn timestamp(frame: &Frame) -> String {
 fn recipe_parameters(state: &State, query: &RecipeQuery) -> Result<(StreamName, Definition, Duration)> {
     let name = query.name.as_deref().ok_or_else(|| Error::parameter("name", "is needed: /mjpeg-get?name=…"))?;
     let name = state.registry.name(name)?;
-    let wanted = match query.r#type.as_deref().unwrap_or("file") {
-        "file" => Definition::upload(),
-        "udp" => Definition::UdpCamera(udp_camera::Settings::default()),
-        other => return Err(Error::parameter("type", format!("must be file or udp, not {other:?}"))),
-    };
+    let wanted = Definition::of_recipe(query.r#type.as_deref().unwrap_or("file"))?;
     Ok((name, wanted, interval(state, query.interval.as_deref())?))
 }
 

@@ -29,6 +29,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Settings of every test: a camera that is left lingers for a moment only, and logs stay quiet.
 const SETTINGS: &str = "
 http: {listen: 127.0.0.1:0, workers: 1, shutdown_timeout: 2s, upload_timeout: 2s}
+rtsp: {listen: 127.0.0.1:0}
 udp: {listen: 127.0.0.1:0, interval: 200ms}
 stream_defaults: {linger: 200ms, start_timeout: 2s}
 output: {snapshot_timeout: 3s}
@@ -37,6 +38,8 @@ output: {snapshot_timeout: 3s}
 /// The application, running on threads of its own; ended on drop.
 pub struct TestApp {
     pub addr: SocketAddr,
+    /// Where RTSP is spoken.
+    pub rtsp: SocketAddr,
     pub registry: Registry,
     pub password: Option<String>,
     shutdown: Shutdown,
@@ -78,14 +81,15 @@ impl TestApp {
                 let app = App::build(settings).await.map_err(|e| std::io::Error::other(e.chain()))?;
                 let state = app.state();
                 let password = app.generated_password().map(str::to_owned);
-                tell.send((app.addr(), state.registry.clone(), state.shutdown.clone(), password))
+                let rtsp = app.rtsp_addr().unwrap_or(([127, 0, 0, 1], 0).into());
+                tell.send((app.addr(), rtsp, state.registry.clone(), state.shutdown.clone(), password))
                     .expect("the test waits");
                 drop(state);
                 app.run_until_stopped().await
             })
         });
-        let (addr, registry, shutdown, password) = told.recv_timeout(PATIENCE).expect("the application starts");
-        TestApp { addr, registry, password, shutdown, thread: Some(thread), folder: Some(folder) }
+        let (addr, rtsp, registry, shutdown, password) = told.recv_timeout(PATIENCE).expect("the application starts");
+        TestApp { addr, rtsp, registry, password, shutdown, thread: Some(thread), folder: Some(folder) }
     }
 
     pub fn folder(&self) -> &Path {

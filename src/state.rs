@@ -1,13 +1,14 @@
-//! What handlers work with.
+//! [`State`]: what those who answer requests, by HTTP and by RTSP, work with.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::Metrics;
 use crate::{
     error::{Code, Error, Result},
+    metrics::Metrics,
+    output::h264::Encodings,
     policy::{Action, Caller, Decision, Policy},
     producer::{Definition, Kit},
     settings::Settings,
@@ -30,12 +31,15 @@ pub struct State {
     pub store: Store,
     /// The end of the program.
     pub shutdown: Shutdown,
+    /// What is encoded for whom.
+    pub encodings: Encodings,
     /// Counters.
     pub metrics: Metrics,
     /// Watchers with an endless response.
     pub watchers: Arc<AtomicUsize>,
 }
 
+#[derive(Debug)]
 /// One watcher's share of `limits.watchers`, given back on drop.
 pub struct Seat(Arc<AtomicUsize>);
 

@@ -1,0 +1,105 @@
+//! Network abstraction layer units: splitting a byte stream (annex B of the standard), and the
+//! emulation prevention bytes of 7.4.1.
+
+/// A kind of NAL (table 7-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A slice of a picture that builds on others.
+    Slice,
+    /// A slice of an IDR picture.
+    Idr,
+    /// A sequence parameter set.
+    Sps,
+    /// A picture parameter set.
+    Pps,
+    /// Anything else.
+    Other(u8),
+}
+
+impl Kind {
+    /// The kind of a NAL; none of an empty one.
+    pub fn of(nal: &[u8]) -> Option<Self> {
+        Some(match nal.first()? & 0x1F {
+            1 => Kind::Slice,
+            5 => Kind::Idr,
+            7 => Kind::Sps,
+            8 => Kind::Pps,
+            other => Kind::Other(other),
+        })
+    }
+}
+
+/// The NALs of a byte stream (B.1), without their start codes of three or four bytes.
+pub fn split(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = after_start_code(stream);
+    std::iter::from_fn(move || {
+        let data = rest?;
+        let code = memchr::memmem::find(data, &[0, 0, 1]);
+        rest = code.map(|at| &data[at + 3..]);
+        let end = code.unwrap_or(data.len());
+        // The zero of a four-byte code, and trailing zeros, belong to no NAL: none ends in a zero byte.
+        let end = data[..end].iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+        Some(&data[..end])
+    })
+    .filter(|nal| !nal.is_empty())
+}
+
+fn after_start_code(stream: &[u8]) -> Option<&[u8]> {
+    memchr::memmem::find(stream, &[0, 0, 1]).map(|at| &stream[at + 3..])
+}
+
+/// Takes the emulation prevention bytes out: the payload as it was before.
+pub fn unescape(nal: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(nal.len());
+    let mut zeros = 0;
+    for &byte in nal {
+        if zeros >= 2 && byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        out.push(byte);
+    }
+    out
+}
+
+/// Puts them in: no three bytes in a row may look like a start code.
+pub fn escape(payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(payload.len() + payload.len() / 64);
+    let mut zeros = 0;
+    for &byte in payload {
+        if zeros >= 2 && byte <= 3 {
+            out.push(3);
+            zeros = 0;
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        out.push(byte);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_byte_stream_is_split_at_start_codes_of_either_length() {
+        let stream = [0, 0, 0, 1, 0x67, 9, 0, 0, 1, 0x68, 8, 0, 0, 0, 0, 1, 0x65, 0, 0, 3, 1, 0];
+        let nals: Vec<_> = split(&stream).collect();
+        assert_eq!(nals, [&[0x67, 9][..], &[0x68, 8], &[0x65, 0, 0, 3, 1]]);
+        assert_eq!(nals.iter().filter_map(|n| Kind::of(n)).collect::<Vec<_>>(), [Kind::Sps, Kind::Pps, Kind::Idr]);
+        assert_eq!(split(&[1, 2, 3]).count(), 0);
+        assert_eq!(split(&[0, 0, 1]).count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn escaping_hides_start_codes_and_is_undone(payload in prop::collection::vec(0..5_u8, 0..200)) {
+            let escaped = escape(&payload);
+            prop_assert!(!escaped.windows(3).any(|w| w[0] == 0 && w[1] == 0 && w[2] < 3));
+            prop_assert_eq!(unescape(&escaped), payload);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Everything that is counted, for Prometheus.
+
+mod rtsp;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, text::encode},
+    metrics::{
+        MetricType,
+        counter::Counter,
+        family::Family,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry as Prometheus,
+};
+use tokio::time::Duration;
+
+use crate::{
+    output::{h264::Encodings, mjpeg::Report},
+    policy::{Action, Decision},
+    producer::udp_camera::Hub,
+    stream::{Registry, Stats},
+};
+
+pub use self::rtsp::{Connected, Playing, RtspCounters, SampleKind};
+
+/// Streams whose figures get a label of their own; names are made by whoever may publish, and each
+/// label costs the monitoring system memory for ever.
+const MAX_LABELLED_STREAMS: usize = 1000;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DecisionLabels {
+    action: &'static str,
+    decision: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LeftLabels {
+    reason: &'static str,
+}
+
+/// All counters. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    prometheus: Prometheus,
+    requests: Family<RequestLabels, Counter>,
+    durations: Histogram,
+    decisions: Family<DecisionLabels, Counter>,
+    watched_bytes: Counter,
+    left: Family<LeftLabels, Counter>,
+    rtsp: RtspCounters,
+}
+
+impl Metrics {
+    /// Counters of our own, and the figures of the streams read when they are asked for.
+    pub fn new(streams: Registry, cameras: Hub, encodings: Encodings) -> Self {
+        let mut prometheus = Prometheus::with_prefix("mtx_sidecar");
+        let requests = Family::<RequestLabels, Counter>::default();
+        let durations = Histogram::new(exponential_buckets(0.0001, 4.0, 9));
+        let decisions = Family::<DecisionLabels, Counter>::default();
+        let watched_bytes = Counter::default();
+        let left = Family::<LeftLabels, Counter>::default();
+        prometheus.register("http_requests", "Requests by route pattern and status", requests.clone());
+        prometheus.register(
+            "http_request_duration_seconds",
+            "Time until the head of the answer was ready",
+            durations.clone(),
+        );
+        prometheus.register(
+            "auth_decisions",
+            "Answers of the policy, to MediaMTX and to our own routes",
+            decisions.clone(),
+        );
+        prometheus.register("watched_bytes", "Bytes sent to watchers that have left", watched_bytes.clone());
+        prometheus.register("watchers_left", "Watchers that have left, by reason", left.clone());
+        let rtsp = RtspCounters::default();
+        rtsp.register(&mut prometheus);
+        prometheus.register_collector(Box::new(StreamFigures { streams, cameras }));
+        prometheus.register_collector(Box::new(VideoFigures { encodings, rtsp: rtsp.clone() }));
+        Metrics(Arc::new(Inner { prometheus, requests, durations, decisions, watched_bytes, left, rtsp }))
+    }
+
+    /// What the RTSP server counts.
+    pub fn rtsp(&self) -> &RtspCounters {
+        &self.0.rtsp
+    }
+
+    /// An answered request, by route pattern and status.
+    pub fn count_request(&self, route: &str, status: u16, elapsed: Duration) {
+        self.0.requests.get_or_create(&RequestLabels { route: route.to_owned(), status }).inc();
+        self.0.durations.observe(elapsed.as_secs_f64());
+    }
+
+    /// An answer of the policy.
+    pub fn count_decision(&self, action: &str, decision: Decision) {
+        // A word of the future must not become a label of its own.
+        let action = action.parse::<Action>().map_or("other", Action::as_str);
+        let decision = match decision {
+            Decision::Allowed => "allowed",
+            Decision::AskCredentials => "ask",
+            Decision::WrongCredentials => "wrong_credentials",
+            Decision::TooManyFailures => "throttled",
+            Decision::NotPermitted => "not_permitted",
+        };
+        self.0.decisions.get_or_create(&DecisionLabels { action, decision }).inc();
+    }
+
+    /// A watcher that has left.
+    pub fn count_watched(&self, report: &Report) {
+        self.0.watched_bytes.inc_by(report.bytes);
+        self.0.left.get_or_create(&LeftLabels { reason: report.left.reason() }).inc();
+    }
+
+    /// All of it, in OpenMetrics text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.0.prometheus).expect("a String takes everything");
+        text
+    }
+}
+
+/// The streams' own figures, read at the moment of the scrape.
+struct StreamFigures {
+    streams: Registry,
+    cameras: Hub,
+}
+
+impl fmt::Debug for StreamFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StreamFigures")
+    }
+}
+
+impl Collector for StreamFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let all = self.streams.stats();
+        let labelled = &all[..all.len().min(MAX_LABELLED_STREAMS)];
+        one(&mut encoder, "streams", "Streams", MetricType::Gauge, all.len() as f64)?;
+        one(
+            &mut encoder,
+            "frame_memory_bytes",
+            "Memory of held pictures",
+            MetricType::Gauge,
+            self.streams.memory().used() as f64,
+        )?;
+        one(
+            &mut encoder,
+            "udp_strangers",
+            "Datagrams from addresses that nobody had asked",
+            MetricType::Counter,
+            self.cameras.strangers() as f64,
+        )?;
+
+        type Read = fn(&Stats) -> f64;
+        let figures: [(&str, &str, MetricType, Read); 8] = [
+            ("stream_frames", "Pictures", MetricType::Counter, |s| s.frames as f64),
+            ("stream_bytes", "Bytes of those pictures", MetricType::Counter, |s| s.bytes as f64),
+            ("stream_dropped_frames", "Frames that slow watchers skipped", MetricType::Counter, |s| s.dropped as f64),
+            ("stream_damaged_frames", "Pictures that arrived damaged", MetricType::Counter, |s| {
+                s.damaged.values().sum::<u64>() as f64
+            }),
+            ("stream_watchers", "Watchers", MetricType::Gauge, |s| s.watchers as f64),
+            ("stream_fps", "Pictures a second", MetricType::Gauge, |s| s.fps),
+            ("stream_live", "1 while pictures come", MetricType::Gauge, |s| f64::from(s.state == "live")),
+            ("stream_frame_age_seconds", "Age of the held picture", MetricType::Gauge, |s| {
+                s.picture.as_ref().map_or(f64::NAN, |p| p.age_seconds)
+            }),
+        ];
+        for (name, help, kind, read) in figures {
+            let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
+            for stats in labelled {
+                let labels = [("stream", stats.name.to_string()), ("kind", stats.kind.to_owned())];
+                put(&mut metric.encode_family(&labels)?, kind, read(stats))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The RTSP server's and the encoder's figures, read at the moment of the scrape.
+#[derive(Debug)]
+struct VideoFigures {
+    encodings: Encodings,
+    rtsp: RtspCounters,
+}
+
+impl Collector for VideoFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        use MetricType::{Counter, Gauge};
+        let (rtsp, h264) = (self.rtsp.figures(), self.encodings.counters());
+        let read = |n: &AtomicU64| n.load(Ordering::Relaxed) as f64;
+        for (name, help, kind, value) in [
+            ("rtsp_connections", "Open RTSP connections", Gauge, rtsp.connections as f64),
+            ("rtsp_playing", "RTSP connections that are given video", Gauge, rtsp.playing as f64),
+            ("rtsp_bytes", "Bytes sent to RTSP connections", Counter, rtsp.bytes as f64),
+            ("rtsp_refused_connections", "RTSP connections beyond rtsp.max_connections", Counter, rtsp.refused as f64),
+            ("h264_encodings", "Streams being encoded at the moment", Gauge, self.encodings.len() as f64),
+            ("h264_stills", "Pictures encoded as stills", Counter, read(&h264.stills)),
+            ("h264_keyframes", "Keyframes of moving streams", Counter, read(&h264.keys)),
+            ("h264_deltas", "Other pictures of moving streams", Counter, read(&h264.deltas)),
+            ("h264_identical", "Pictures that were the same as the one before", Counter, read(&h264.identical)),
+            ("h264_failed", "Pictures that could not be encoded", Counter, read(&h264.failed)),
+            ("h264_encoding_seconds", "Time spent on encoding", Counter, read(&h264.micros) / 1e6),
+        ] {
+            one(&mut encoder, name, help, kind, value)?;
+        }
+        Ok(())
+    }
+}
+
+fn one(encoder: &mut DescriptorEncoder, name: &str, help: &str, kind: MetricType, value: f64) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
+    put(&mut metric, kind, value)
+}
+
+fn put(metric: &mut MetricEncoder, kind: MetricType, value: f64) -> fmt::Result {
+    match kind {
+        MetricType::Counter => metric.encode_counter::<NoLabelSet, f64, u64>(&value, None),
+        _ => metric.encode_gauge(&value),
+    }
+}

@@ -1,0 +1,489 @@
+//! [`Encodings`]: what is encoded of which streams, shared by all who read the same.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, OnceLock, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use serde::Serialize;
+use tokio::{
+    sync::watch,
+    time::{Duration, Instant, sleep, sleep_until, timeout},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use utoipa::ToSchema;
+
+use super::{H264Settings, Want, motion::Motion};
+use crate::{
+    error::Result,
+    h264::{AccessUnit, Effort, Encoder},
+    picture::{Canvas, SharedFrame, Yuv420, in_pool},
+    stream::{Ended, Mode, StreamName, Watch},
+};
+
+/// The canvas of a stream that has no picture yet.
+const UNKNOWN: (u32, u32) = (1280, 720);
+
+/// A moving stream has a keyframe so often; whoever joins is given everything since the last one.
+const KEYFRAME_EVERY: Duration = Duration::from_secs(1);
+
+/// Bounds of what whoever joins is given at once.
+const MAX_GROUP_UNITS: usize = 60;
+const MAX_GROUP_BYTES: usize = 8 << 20;
+
+/// A moving stream without a new picture for so long is a still.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
+
+/// How often a "waiting" picture is drawn anew if its reason has changed.
+const PLACEHOLDER_REFRESH: Duration = Duration::from_secs(1);
+
+/// A coded picture of an encoding.
+#[derive(Debug)]
+pub struct Unit {
+    /// The coded picture.
+    pub access: AccessUnit,
+    /// When its picture came to us.
+    pub at: Instant,
+    /// Whether it is a "waiting" picture.
+    pub placeholder: bool,
+    /// Position in the encoding, from 1.
+    seq: u64,
+}
+
+/// What was done since the start, by all encodings together.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Pictures encoded as stills.
+    pub stills: AtomicU64,
+    /// Pictures encoded as keyframes of moving streams.
+    pub keys: AtomicU64,
+    /// Pictures encoded as differences to the one before.
+    pub deltas: AtomicU64,
+    /// Pictures that were the same as the one before.
+    pub identical: AtomicU64,
+    /// Pictures that could not be decoded or encoded.
+    pub failed: AtomicU64,
+    /// Time spent on decoding and encoding, in microseconds.
+    pub micros: AtomicU64,
+}
+
+/// What one encoding does at the moment.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Stats {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// `still`, `video` or `waiting`.
+    pub mode: &'static str,
+    /// Readers at the moment.
+    pub readers: usize,
+    /// Pictures encoded.
+    pub encoded: u64,
+    /// Bytes of the picture encoded last.
+    pub last_bytes: usize,
+}
+
+type Key = (StreamName, Want);
+
+/// All encodings that somebody reads. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Encodings(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: H264Settings,
+    placeholder_after: Duration,
+    live: Mutex<HashMap<Key, Weak<Handle>>>,
+    counters: Counters,
+}
+
+/// Held by every reader of one encoding; the encoding ends with the last of them.
+#[derive(Debug)]
+struct Handle {
+    key: Key,
+    stream: Weak<crate::stream::Stream>,
+    all: Weak<Inner>,
+    shared: Arc<Shared>,
+    _stop: DropGuard,
+}
+
+#[derive(Debug)]
+struct Shared {
+    shown: watch::Sender<Shown>,
+    canvas: OnceLock<Canvas>,
+}
+
+/// A group of pictures: a keyframe and what builds on it.
+#[derive(Clone, Debug, Default)]
+struct Shown {
+    group: u64,
+    units: Vec<Arc<Unit>>,
+    encoded: u64,
+    ended: Option<&'static str>,
+}
+
+impl Encodings {
+    /// None is live yet. `placeholder_after` is how long a stream that pictures are pushed to shows nothing.
+    pub fn new(settings: H264Settings, placeholder_after: Duration) -> Self {
+        Encodings(Arc::new(Inner {
+            settings,
+            placeholder_after,
+            live: Mutex::default(),
+            counters: Counters::default(),
+        }))
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &H264Settings {
+        &self.0.settings
+    }
+
+    /// What was done since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether nobody reads anything.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Those of one stream.
+    pub fn stats(&self, stream: &StreamName) -> Vec<Stats> {
+        let live: Vec<_> = {
+            let live = self.lock();
+            live.iter().filter(|((name, _), _)| name == stream).filter_map(|(_, handle)| handle.upgrade()).collect()
+        };
+        live.iter()
+            .filter_map(|handle| {
+                let canvas = handle.shared.canvas.get()?;
+                let shown = handle.shared.shown.borrow();
+                let last = shown.units.last();
+                Some(Stats {
+                    width: canvas.width(),
+                    height: canvas.height(),
+                    mode: match (last.is_some_and(|l| l.placeholder), shown.units.len()) {
+                        (true, _) => "waiting",
+                        (false, ..=1) => "still",
+                        (false, _) => "video",
+                    },
+                    // This borrow of ours is one of the holders.
+                    readers: Arc::strong_count(handle) - 1,
+                    encoded: shown.encoded,
+                    last_bytes: last.map_or(0, |l| l.access.size()),
+                })
+            })
+            .collect()
+    }
+
+    /// Joins the encoding of the watched stream, or starts it. Must be called within a tokio runtime.
+    pub fn join(&self, watch: Watch, want: Want) -> Reader {
+        let stream = watch.stream().clone();
+        let key = (stream.name().clone(), want);
+        // Declared before the guard, so that it is dropped after it: the last holder takes the lock.
+        let present;
+        let mut live = self.lock();
+        present = live.get(&key).and_then(Weak::upgrade);
+        let fitting = present.as_ref().filter(|handle| {
+            // A stream that was removed may have a successor of the same name.
+            handle.stream.as_ptr() == Arc::as_ptr(&stream) && handle.shared.shown.borrow().ended.is_none()
+        });
+        let handle = fitting.cloned().unwrap_or_else(|| {
+            let stop = CancellationToken::new();
+            let shared = Arc::new(Shared { shown: watch::Sender::default(), canvas: OnceLock::new() });
+            let handle = Arc::new(Handle {
+                key: key.clone(),
+                stream: Arc::downgrade(&stream),
+                all: Arc::downgrade(&self.0),
+                shared: shared.clone(),
+                _stop: stop.clone().drop_guard(),
+            });
+            live.insert(key, Arc::downgrade(&handle));
+            let coder = Coder::new(self.clone(), shared.clone(), watch, want);
+            tokio::spawn(async move {
+                let why = tokio::select! {
+                    ended = coder.run() => ended,
+                    () = stop.cancelled() => return,
+                };
+                shared.shown.send_modify(|shown| shown.ended = Some(why.0));
+            });
+            handle
+        });
+        let shown = handle.shared.shown.subscribe();
+        Reader { handle, shown, group: 0, next: 0, seen: 0, dropped: 0 }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Weak<Handle>>> {
+        self.0.live.lock().expect("nothing panics while it is held")
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let Some(all) = self.all.upgrade() else { return };
+        let mut live = all.live.lock().expect("nothing panics while it is held");
+        // Unless a new encoding has taken the place since.
+        if live.get(&self.key).is_some_and(|handle| handle.strong_count() == 0) {
+            live.remove(&self.key);
+        }
+    }
+}
+
+/// One who reads an encoding.
+#[derive(Debug)]
+pub struct Reader {
+    handle: Arc<Handle>,
+    shown: watch::Receiver<Shown>,
+    group: u64,
+    /// Units of the group that were returned.
+    next: usize,
+    seen: u64,
+    dropped: u64,
+}
+
+impl Reader {
+    /// Waits for the next coded picture. Whoever joins begins with the last keyframe; whoever is too slow
+    /// goes on with the latest one. Cancel-safe.
+    pub async fn next(&mut self) -> Result<Arc<Unit>, Ended> {
+        loop {
+            {
+                let shown = self.shown.borrow_and_update();
+                if let Some(why) = shown.ended {
+                    return Err(Ended(why));
+                }
+                if shown.group != self.group {
+                    self.group = shown.group;
+                    self.next = 0;
+                }
+                if let Some(unit) = shown.units.get(self.next) {
+                    self.next += 1;
+                    if self.seen > 0 {
+                        self.dropped += unit.seq - self.seen - 1;
+                    }
+                    self.seen = unit.seq;
+                    return Ok(unit.clone());
+                }
+            }
+            self.shown.changed().await.map_err(|_| Ended("the encoding ended"))?;
+        }
+    }
+
+    /// Whether the picture returned last stands alone and may be repeated.
+    pub fn is_at_rest(&self) -> bool {
+        let shown = self.shown.borrow();
+        shown.group == self.group && shown.units.len() == 1 && self.next == 1
+    }
+
+    /// The first coded picture, as soon as there is one; none after `longest`. Does not count as read.
+    pub async fn first(&self, longest: Duration) -> Option<Arc<Unit>> {
+        let mut shown = self.shown.clone();
+        let first = shown.wait_for(|shown| !shown.units.is_empty() || shown.ended.is_some());
+        timeout(longest, first).await.ok()?.ok()?.units.first().cloned()
+    }
+
+    /// Pictures that were not returned because this reader was slow.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// The stream's name.
+    pub fn stream(&self) -> &StreamName {
+        &self.handle.key.0
+    }
+}
+
+/// The task that encodes.
+struct Coder {
+    all: Encodings,
+    shared: Arc<Shared>,
+    watch: Watch,
+    want: Want,
+    /// The picture shown.
+    current: Option<SharedFrame>,
+    /// There while the stream moves.
+    encoder: Option<Encoder>,
+    motion: Motion,
+    keyframe_at: Option<Instant>,
+    group_bytes: usize,
+    seq: u64,
+    /// Not before this may the next picture be encoded.
+    rest_until: Instant,
+    /// When something was shown last.
+    shown_at: Instant,
+    failing: bool,
+}
+
+impl Coder {
+    fn new(all: Encodings, shared: Arc<Shared>, watch: Watch, want: Want) -> Self {
+        Coder {
+            all,
+            shared,
+            watch,
+            want,
+            current: None,
+            encoder: None,
+            motion: Motion::default(),
+            keyframe_at: None,
+            group_bytes: 0,
+            seq: 0,
+            rest_until: Instant::now(),
+            shown_at: Instant::now(),
+            failing: false,
+        }
+    }
+
+    async fn run(mut self) -> Ended {
+        match self.work().await {
+            Err(ended) => ended,
+            Ok(never) => match never {},
+        }
+    }
+
+    async fn work(&mut self) -> Result<std::convert::Infallible, Ended> {
+        let first = self.first().await?;
+        if !first.placeholder {
+            self.motion.note(first.received_at);
+        }
+        self.show(first, false).await;
+        loop {
+            let waiting = self.current.as_ref().is_none_or(|frame| frame.placeholder);
+            let moving = self.encoder.is_some();
+            tokio::select! {
+                biased;
+                frame = self.watch.next() => {
+                    let frame = frame?;
+                    sleep_until(self.rest_until).await;
+                    // Whatever came in the meantime is newer, and what was left out costs nothing.
+                    let frame = self.watch.latest().unwrap_or(frame);
+                    self.arrived(frame).await;
+                }
+                // Counted from what was shown: pictures that are all the same may keep coming.
+                () = sleep_until(self.shown_at + SETTLED_AFTER), if moving => self.settle().await,
+                () = sleep(PLACEHOLDER_REFRESH), if waiting => {
+                    let drawn = self.watch.placeholder();
+                    if self.current.as_ref().is_none_or(|frame| !Arc::ptr_eq(frame, &drawn)) {
+                        self.show(drawn, false).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The first picture, or a "waiting" one if there is none in time.
+    async fn first(&mut self) -> Result<SharedFrame, Ended> {
+        let patience = match self.watch.stream().producer().mode() {
+            Mode::Pushed => self.all.0.placeholder_after,
+            _ => *self.all.0.settings.first_picture,
+        };
+        let mut failures = self.watch.failures();
+        tokio::select! {
+            biased;
+            frame = self.watch.next() => frame,
+            _ = failures.next() => Ok(self.watch.placeholder()),
+            () = sleep(patience) => Ok(self.watch.placeholder()),
+        }
+    }
+
+    async fn arrived(&mut self, frame: SharedFrame) {
+        if self.current.as_ref().is_some_and(|shown| shown.seq == frame.seq && !shown.placeholder) {
+            return;
+        }
+        if self.current.as_ref().is_some_and(|shown| shown.digest() == frame.digest()) {
+            self.all.0.counters.identical.fetch_add(1, Ordering::Relaxed);
+            self.current = Some(frame);
+            return;
+        }
+        self.motion.note(frame.received_at);
+        let moving = self.motion.is_moving(Instant::now());
+        if !moving {
+            self.encoder = None;
+        }
+        self.show(frame, moving).await;
+    }
+
+    /// A stream that moved and stands: its last picture once more, as well as it can be shown.
+    async fn settle(&mut self) {
+        self.encoder = None;
+        if let Some(frame) = self.current.clone() {
+            self.show(frame, false).await;
+        }
+    }
+
+    async fn show(&mut self, frame: SharedFrame, moving: bool) {
+        let canvas = *self.shared.canvas.get_or_init(|| {
+            let (width, height) = if frame.placeholder { UNKNOWN } else { (frame.width, frame.height) };
+            self.want.canvas(&self.all.0.settings, width, height)
+        });
+        let now = Instant::now();
+        let full = self.shared.shown.borrow().units.len() >= MAX_GROUP_UNITS || self.group_bytes >= MAX_GROUP_BYTES;
+        let due = self.keyframe_at.is_none_or(|at| now.duration_since(at) >= KEYFRAME_EVERY);
+        let idr = !moving || full || due || self.encoder.is_none();
+        let (encoder, jpeg) = (self.encoder.take(), frame.jpeg());
+        let encoded = in_pool(move || {
+            let began = Instant::now();
+            let mut encoder = match encoder {
+                Some(encoder) => encoder,
+                None => Encoder::new(canvas, if moving { Effort::Video } else { Effort::Still })?,
+            };
+            let access = encoder.encode(&Yuv420::from_jpeg(&jpeg, canvas)?, idr)?;
+            Ok((access, moving.then_some(encoder), began.elapsed()))
+        })
+        .await;
+        let settings = &self.all.0.settings;
+        let counters = &self.all.0.counters;
+        let at = if frame.placeholder || self.current.as_ref().is_some_and(|c| c.seq == frame.seq) {
+            now
+        } else {
+            frame.received_at
+        };
+        let placeholder = frame.placeholder;
+        self.current = Some(frame);
+        let (access, encoder, spent) = match encoded {
+            Ok(done) => done,
+            Err(e) => {
+                counters.failed.fetch_add(1, Ordering::Relaxed);
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!(stream = %self.watch.stream().name(), "a picture cannot be shown as video: {}", e.chain());
+                }
+                return;
+            }
+        };
+        self.failing = false;
+        let kind = match (moving, access.is_idr()) {
+            (false, _) => &counters.stills,
+            (true, true) => &counters.keys,
+            (true, false) => &counters.deltas,
+        };
+        kind.fetch_add(1, Ordering::Relaxed);
+        counters.micros.fetch_add(spent.as_micros() as u64, Ordering::Relaxed);
+        self.encoder = encoder;
+        // Encoding takes its share of a core and no more; and no more pictures than were asked for.
+        let share = spent * 100 / settings.cpu_percent.max(1);
+        self.rest_until = now + share.max(self.want.every.unwrap_or_default());
+        if access.is_idr() {
+            self.keyframe_at = Some(now);
+            self.group_bytes = 0;
+        }
+        self.group_bytes += access.size();
+        self.seq += 1;
+        self.shown_at = now;
+        let unit = Arc::new(Unit { access, at, placeholder, seq: self.seq });
+        self.shared.shown.send_modify(|shown| {
+            if unit.access.is_idr() {
+                shown.group += 1;
+                shown.units.clear();
+            }
+            shown.units.push(unit);
+            shown.encoded += 1;
+        });
+    }
+}

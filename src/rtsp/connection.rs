@@ -1,0 +1,260 @@
+//! One connection: reading requests, writing answers and video, and giving up in time.
+//!
+//! There is one queue, and a picture enters it only when it is empty: a slow reader is given fewer pictures,
+//! holds one of them at most, and costs nobody anything.
+
+use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc};
+
+use bytes::{Buf, Bytes, BytesMut};
+use rtsp_types::Response;
+use socket2::SockRef;
+use tokio::{
+    net::TcpStream,
+    time::{Duration, Instant, sleep_until, timeout},
+};
+
+use super::{
+    message::{Fault, Incoming, MAX_REQUEST, Parser},
+    session::{Session, not_understood},
+};
+use crate::{metrics::RtspCounters, server, state::State};
+
+/// How long a connection that plays nothing may be silent.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Answers that wait to be written; a peer that asks and does not read is not read from either.
+const MAX_WAITING: usize = 64 << 10;
+
+/// Pieces handed to the kernel at a time (IOV_MAX is 1024).
+const PIECES: usize = 256;
+
+/// How much may wait in the kernel beyond what is on its way: with its default, up to 4 MB of old pictures.
+const UNSENT: u32 = 128 << 10;
+
+/// Why a connection has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Closed,
+    Idle,
+    Stalled,
+    NotUnderstood,
+    StreamEnded,
+    ShuttingDown,
+}
+
+impl Left {
+    fn reason(self) -> &'static str {
+        match self {
+            Left::Closed => "connection closed",
+            Left::Idle => "idle for too long",
+            Left::Stalled => "took nothing for too long",
+            Left::NotUnderstood => "not understood",
+            Left::StreamEnded => "the stream ended",
+            Left::ShuttingDown => "shutting down",
+        }
+    }
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(io: TcpStream, peer: SocketAddr, state: Arc<State>) {
+    server::tune(&io);
+    // Refused by kernels that do not know it, which only costs memory.
+    let _ = SockRef::from(&io).set_tcp_notsent_lowat(UNSENT);
+    let stop = state.shutdown.token().clone();
+    let mut connection = Connection {
+        io,
+        counters: state.metrics.rtsp().clone(),
+        stall_timeout: *state.settings.output.stall_timeout,
+        session: Session::new(state, peer),
+        parser: Parser::default(),
+        read: BytesMut::new(),
+        outbox: Outbox::default(),
+        heard_at: Instant::now(),
+        moved_at: Instant::now(),
+    };
+    let left = tokio::select! {
+        left = connection.run() => left.unwrap_or(Left::Closed),
+        () = stop.cancelled() => Left::ShuttingDown,
+    };
+    // What is said last should arrive, if the peer still listens.
+    let _ = timeout(Duration::from_millis(500), connection.drain()).await;
+    match left {
+        Left::NotUnderstood | Left::Stalled => tracing::info!("left: {}", left.reason()),
+        _ => tracing::debug!("left: {}", left.reason()),
+    }
+}
+
+struct Connection {
+    io: TcpStream,
+    counters: RtspCounters,
+    stall_timeout: Duration,
+    session: Session,
+    parser: Parser,
+    read: BytesMut,
+    outbox: Outbox,
+    /// When the peer said something last.
+    heard_at: Instant,
+    /// When the peer took something last, or there was nothing for it to take.
+    moved_at: Instant,
+}
+
+/// A step of the loop.
+enum Step {
+    Readable,
+    Writable,
+    Deadline,
+}
+
+impl Connection {
+    async fn run(&mut self) -> io::Result<Left> {
+        loop {
+            let writes = !self.outbox.is_empty();
+            let deadline = match (writes, self.session.is_playing()) {
+                (true, _) => self.moved_at + self.stall_timeout,
+                (false, false) => self.heard_at + IDLE,
+                // It is written to again and again, which finds out whether somebody is there.
+                (false, true) => Instant::now() + IDLE,
+            };
+            let step = tokio::select! {
+                biased;
+                ready = self.io.writable(), if writes => ready.map(|()| Step::Writable)?,
+                ready = self.io.readable(), if self.outbox.answers < MAX_WAITING => ready.map(|()| Step::Readable)?,
+                sample = self.session.next(), if !writes => {
+                    let Ok(sample) = sample else { return Ok(Left::StreamEnded) };
+                    for piece in self.session.packets(&sample, &self.counters) {
+                        self.outbox.push(piece);
+                    }
+                    self.moved_at = Instant::now();
+                    Step::Writable
+                }
+                () = sleep_until(deadline) => Step::Deadline,
+            };
+            match step {
+                Step::Writable => self.flush()?,
+                Step::Deadline if writes => return Ok(Left::Stalled),
+                Step::Deadline if self.session.is_playing() => {}
+                Step::Deadline => return Ok(Left::Idle),
+                Step::Readable => {
+                    if let Some(left) = self.take().await? {
+                        return Ok(left);
+                    }
+                    self.flush()?;
+                }
+            }
+        }
+    }
+
+    /// Reads what is there and answers it.
+    async fn take(&mut self) -> io::Result<Option<Left>> {
+        // One request at most is held; what else is there waits in the kernel.
+        let room = (MAX_REQUEST + 4).saturating_sub(self.read.len()).max(1);
+        let mut limited = bytes::BufMut::limit(&mut self.read, room);
+        match self.io.try_read_buf(&mut limited) {
+            Ok(0) => return Ok(Some(Left::Closed)),
+            Ok(_) => self.heard_at = Instant::now(),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(e) => return Err(e),
+        }
+        loop {
+            match self.parser.next(&mut self.read) {
+                Ok(None) => return Ok(None),
+                Ok(Some(Incoming::Frame)) => {}
+                Ok(Some(Incoming::Request(request))) => {
+                    let answer = self.session.answer(&request).await;
+                    self.counters.request(name(request.method()), answer.status().into());
+                    self.say(&answer);
+                }
+                Err(fault) => {
+                    self.counters.request("none", 400);
+                    self.say(&not_understood(fault == Fault::TooLong));
+                    return Ok(Some(Left::NotUnderstood));
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, answer: &Response<Vec<u8>>) {
+        let mut text = vec![];
+        answer.write(&mut text).expect("a Vec takes everything");
+        if self.outbox.is_empty() {
+            self.moved_at = Instant::now();
+        }
+        self.outbox.answers += text.len();
+        self.outbox.push(text.into());
+    }
+
+    /// Writes as much as the peer takes.
+    fn flush(&mut self) -> io::Result<()> {
+        while !self.outbox.is_empty() {
+            let pieces = self.outbox.front();
+            match self.io.try_write_vectored(&pieces) {
+                Ok(written) => {
+                    drop(pieces);
+                    self.outbox.advance(written);
+                    self.counters.sent(written);
+                    self.moved_at = Instant::now();
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    async fn drain(&mut self) -> io::Result<()> {
+        while !self.outbox.is_empty() {
+            self.io.writable().await?;
+            self.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// What is still to be written.
+#[derive(Default)]
+struct Outbox {
+    pieces: VecDeque<Bytes>,
+    /// Bytes of answers that entered since it was empty.
+    answers: usize,
+}
+
+impl Outbox {
+    fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        self.pieces.push_back(piece);
+    }
+
+    fn front(&self) -> Vec<io::IoSlice<'_>> {
+        self.pieces.iter().take(PIECES).map(|piece| io::IoSlice::new(piece)).collect()
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some(first) = self.pieces.front_mut() {
+            if first.len() > written {
+                first.advance(written);
+                return;
+            }
+            written -= first.len();
+            self.pieces.pop_front();
+        }
+        self.answers = 0;
+    }
+}
+
+/// The method's name; what is not known must not become a label of its own.
+fn name(method: &rtsp_types::Method) -> &'static str {
+    use rtsp_types::Method;
+    match method {
+        Method::Options => "OPTIONS",
+        Method::Describe => "DESCRIBE",
+        Method::Setup => "SETUP",
+        Method::Play => "PLAY",
+        Method::Pause => "PAUSE",
+        Method::GetParameter => "GET_PARAMETER",
+        Method::Teardown => "TEARDOWN",
+        _ => "other",
+    }
+}

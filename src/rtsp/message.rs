@@ -1,0 +1,173 @@
+//! Cutting a connection's bytes into requests and interleaved frames.
+
+use bytes::{Buf, BytesMut};
+use rtsp_types::{Message, ParseError, Request};
+
+/// Most bytes of a request, its body included. MediaMTX and ffmpeg send some 300.
+pub(super) const MAX_REQUEST: usize = 16 << 10;
+
+/// What came.
+#[derive(Debug, PartialEq)]
+pub(super) enum Incoming {
+    /// A request.
+    Request(Box<Request<Vec<u8>>>),
+    /// An interleaved frame (RFC 2326 section 10.12), such as an RTCP receiver report. Of no use to us.
+    Frame,
+}
+
+/// Why the connection cannot be understood any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It is not RTSP.
+    Garbage,
+    /// It is longer than [`MAX_REQUEST`].
+    TooLong,
+}
+
+/// Takes the next message off the front of what was read; none while it is incomplete.
+#[derive(Debug, Default)]
+pub(super) struct Parser {
+    /// Bytes of an interleaved frame that are still to be skipped.
+    skip: usize,
+}
+
+impl Parser {
+    pub(super) fn next(&mut self, data: &mut BytesMut) -> Result<Option<Incoming>, Fault> {
+        loop {
+            if self.skip > 0 {
+                let here = self.skip.min(data.len());
+                data.advance(here);
+                self.skip -= here;
+                return Ok((self.skip == 0).then_some(Incoming::Frame));
+            }
+            match data.first() {
+                None => return Ok(None),
+                // Some clients end a message with one empty line too many.
+                Some(b'\r' | b'\n') => data.advance(1),
+                Some(b'$') if data.len() < 4 => return Ok(None),
+                Some(b'$') => {
+                    // Skipped as it comes instead of collected: its length is the peer's word.
+                    self.skip = usize::from(u16::from_be_bytes([data[2], data[3]])) + 4;
+                }
+                Some(_) => return request(data),
+            }
+        }
+    }
+}
+
+fn request(data: &mut BytesMut) -> Result<Option<Incoming>, Fault> {
+    // A body that will never fit is refused by its announcement. Nothing can be told about a head
+    // that is not complete, except that some beginnings are no RTSP: a browser's POST, for one.
+    let head_end = memchr::memmem::find(data, b"\r\n\r\n");
+    if head_end.is_none() {
+        let line_end = memchr::memchr(b'\n', data);
+        if line_end.is_some_and(|end| !is_request_line(&data[..end])) || !data[0].is_ascii_uppercase() {
+            return Err(Fault::Garbage);
+        }
+        return if data.len() > MAX_REQUEST { Err(Fault::TooLong) } else { Ok(None) };
+    }
+    match Message::<Vec<u8>>::parse(&data[..]) {
+        Ok((Message::Request(request), used)) if used <= MAX_REQUEST => {
+            data.advance(used);
+            Ok(Some(Incoming::Request(Box::new(request))))
+        }
+        Ok((Message::Request(_), _)) => Err(Fault::TooLong),
+        // An answer to a question that we never ask.
+        Ok(_) | Err(ParseError::Error) => Err(Fault::Garbage),
+        Err(ParseError::Incomplete(more)) => {
+            let announced = data.len() + more.map_or(0, usize::from);
+            if announced > MAX_REQUEST { Err(Fault::TooLong) } else { Ok(None) }
+        }
+    }
+}
+
+fn is_request_line(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    line.ends_with(b" RTSP/1.0") || line.ends_with(b" RTSP/2.0")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rtsp_types::{Method, headers};
+
+    use super::*;
+
+    const TALK: &[u8] = b"\r\nOPTIONS rtsp://h:1/a RTSP/1.0\r\nCSeq: 1\r\n\r\n$\x01\x00\x05hello\
+        GET_PARAMETER rtsp://h:1/a/ RTSP/1.0\r\nCSeq: 2\r\nContent-Length: 4\r\n\r\nping$\x00\x00\x00\
+        TEARDOWN * RTSP/1.0\r\ncseq: 3\r\nSession: x\r\n\r\n";
+
+    fn feed(parser: &mut Parser, buffer: &mut BytesMut, data: &[u8]) -> Result<Vec<Incoming>, Fault> {
+        buffer.extend_from_slice(data);
+        let mut out = vec![];
+        while let Some(message) = parser.next(buffer)? {
+            out.push(message);
+        }
+        Ok(out)
+    }
+
+    fn all(data: &[u8]) -> Result<Vec<Incoming>, Fault> {
+        feed(&mut Parser::default(), &mut BytesMut::new(), data)
+    }
+
+    #[test]
+    fn requests_and_frames_are_told_apart() {
+        let talk = all(TALK).expect("understood");
+        let [
+            Incoming::Request(options),
+            Incoming::Frame,
+            Incoming::Request(get),
+            Incoming::Frame,
+            Incoming::Request(end),
+        ] = &talk[..]
+        else {
+            panic!("{talk:?}");
+        };
+        assert_eq!(
+            (options.method(), get.method(), end.method()),
+            (&Method::Options, &Method::GetParameter, &Method::Teardown)
+        );
+        assert_eq!(get.body(), b"ping");
+        assert_eq!(end.header(&headers::CSEQ).map(|v| v.as_str()), Some("3"), "header names have no case");
+        assert_eq!(end.request_uri(), None);
+    }
+
+    #[test]
+    fn what_is_not_rtsp_or_too_long_is_told_as_early_as_can_be() {
+        for (data, fault) in [
+            (&b"GET / HTTP/1.1\r\n"[..], Fault::Garbage),
+            (b"POST / HTTP/1.1\r\nHost: x\r\n\r\nDESCRIBE rtsp://h/a RTSP/1.0\r\n\r\n", Fault::Garbage),
+            (b"\x16\x03\x01\x02\x00", Fault::Garbage),
+            (b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n", Fault::Garbage),
+            (b"DESCRIBE rtsp://h/a\r\n\r\n", Fault::Garbage),
+            (b"DESCRIBE rtsp://h/a RTSP/1.0\r\nContent-Length: 999999999\r\n\r\n", Fault::TooLong),
+            (&[b"DESCRIBE rtsp://h/a RTSP/1.0\r\nX: ".as_slice(), &[b'x'; MAX_REQUEST]].concat(), Fault::TooLong),
+        ] {
+            assert_eq!(all(data), Err(fault), "{:?}", String::from_utf8_lossy(&data[..data.len().min(60)]));
+        }
+        assert_eq!(all(b"DESCRIBE rtsp://h/a RT"), Ok(vec![]));
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_how_bytes_arrive(cuts in prop::collection::vec(0..TALK.len(), 0..12)) {
+            let mut cuts = cuts;
+            cuts.extend([0, TALK.len()]);
+            cuts.sort_unstable();
+            let (mut parser, mut buffer, mut out) = (Parser::default(), BytesMut::new(), vec![]);
+            for pair in cuts.windows(2) {
+                out.extend(feed(&mut parser, &mut buffer, &TALK[pair[0]..pair[1]]).expect("understood"));
+            }
+            prop_assert_eq!(out, all(TALK).expect("understood"));
+        }
+
+        #[test]
+        fn any_bytes_end_in_messages_or_a_fault(data in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = all(&data);
+            let mut buffer = BytesMut::from(&data[..]);
+            let mut parser = Parser::default();
+            while let Ok(Some(_)) = parser.next(&mut buffer) {}
+            prop_assert!(buffer.len() <= MAX_REQUEST + 4);
+        }
+    }
+}
