@@ -16,7 +16,7 @@ USER sidecar
 WORKDIR /config
 ENV SIDECAR__DATA_DIR=/data SIDECAR__MEDIA__ROOTS=/media
 VOLUME /data
-EXPOSE 9995 1234/udp
+EXPOSE 9995 9554 1234/udp
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["mtx-sidecar", "health"]
 ENTRYPOINT ["mtx-sidecar"]
 CMD ["serve"]

@@ -27,11 +27,16 @@ build-deps:
 	@$(call install,cc=gcc g++=g++ cmake=cmake nasm=nasm)
 
 test-deps: build-deps
-	@$(call install,ffmpeg=ffmpeg chromium=chromium chromedriver=chromium-driver curl=curl taskset=util-linux)
-	if ! /usr/bin/python3 -c 'import matplotlib' 2> /dev/null; then
+	@$(call install,ffmpeg=ffmpeg chromium=chromium chromedriver=chromium-driver curl=curl taskset=util-linux gst-launch-1.0=gstreamer1.0-tools)
+	missing=
+	/usr/bin/python3 -c 'import matplotlib' 2> /dev/null || missing="python3 python3-matplotlib"
+	gst-inspect-1.0 rtph264depay > /dev/null 2>&1 || missing="$$missing gstreamer1.0-plugins-good"
+	gst-inspect-1.0 videoconvert > /dev/null 2>&1 || missing="$$missing gstreamer1.0-plugins-base"
+	gst-inspect-1.0 avdec_h264 > /dev/null 2>&1 || missing="$$missing gstreamer1.0-libav"
+	if [ -n "$$missing" ]; then
 		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo
 		$$sudo apt-get update -q
-		DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends python3 python3-matplotlib
+		DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends $$missing
 	fi
 
 run: build-deps
@@ -42,12 +47,12 @@ run: build-deps
 		trap "kill $$! 2> /dev/null || true" EXIT
 		echo "MediaMTX is started, too: rtsp://localhost:8554/pictures/demo/test-card, http://localhost:8889/pictures/demo/test-card"
 	elif docker info > /dev/null 2>&1; then
-		docker run --rm --name mtx-sidecar-mediamtx --network host -v "$$PWD/mediamtx.yml:/mediamtx.yml:ro" bluenviron/mediamtx:1-ffmpeg &
+		docker run --rm --name mtx-sidecar-mediamtx --network host -v "$$PWD/mediamtx.yml:/mediamtx.yml:ro" bluenviron/mediamtx:1 &
 		trap "docker stop mtx-sidecar-mediamtx > /dev/null 2>&1 || true" EXIT
 		echo "MediaMTX is started in Docker: rtsp://localhost:8554/pictures/demo/test-card, http://localhost:8889/pictures/demo/test-card"
 	else
 		echo "There is no MediaMTX here. Put a release (https://github.com/bluenviron/mediamtx/releases) on PATH, or install Docker,"
-		echo "and it is started along; the recipes of mediamtx.yml need ffmpeg beside it. The sidecar itself works without."
+		echo "and it is started along. The sidecar itself works without."
 	fi
 	$(SIDECAR) serve --demo
 

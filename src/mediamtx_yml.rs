@@ -3,11 +3,14 @@
 //! Only what concerns us, and what is known to hurt (each finding cites why). Facts are those of MediaMTX
 //! 1.20; a key that is not there has MediaMTX's default.
 
+mod url;
+
 use std::fmt;
 
 use config::{Map, Value, ValueKind};
 use serde::Serialize;
 
+use self::url::Url;
 use crate::{producer::Definition, settings::Settings, stream::StreamName};
 
 /// How bad a finding is.
@@ -166,6 +169,7 @@ impl Findings<'_> {
     fn listeners(&mut self, config: &Map<String, Value>) {
         let ours = [
             ("http.listen", self.settings.http.listen.port(), "tcp"),
+            ("rtsp.listen", self.settings.rtsp.listen.port(), "tcp"),
             ("udp.listen", self.settings.udp.listen.port(), "udp"),
         ];
         for (key, default, protocol, switch, on) in LISTENERS {
@@ -230,12 +234,58 @@ impl Findings<'_> {
                 "has to be yes for a path with a regular expression and a source",
             );
         }
-        if let Some(rest) = source.strip_prefix("http").filter(|_| source.contains("mjp")) {
-            let _ = rest;
+        if source.starts_with("http") && source.contains("mjp") {
+            let port = self.settings.rtsp.listen.port();
             self.error(
                 &format!("{key}.source"),
-                "http sources are HLS playlists for MediaMTX; it cannot read MJPEG. Use the runOnDemand recipe of the shipped mediamtx.yml",
+                format!("http sources are HLS playlists for MediaMTX; it cannot read MJPEG. Write rtsp://127.0.0.1:{port}/NAME"),
             );
+        }
+        self.source(key, path, &source);
+    }
+
+    /// A source that is, or should be, our RTSP server.
+    fn source(&mut self, key: &str, path: &Map<String, Value>, source: &str) {
+        let Some(url) = Url::parse(source).filter(|url| url.scheme == "rtsp" && url.is_this_machine()) else { return };
+        let rtsp = &self.settings.rtsp;
+        let port = rtsp.listen.port();
+        let (http, usual) = (self.settings.http.listen.port(), crate::rtsp::RtspSettings::default().listen.port());
+        if url.port != port {
+            // Another RTSP server on this machine is none of our business, unless it must be us who are meant.
+            if url.port == http || url.port == usual {
+                self.error(
+                    &format!("{key}.source"),
+                    format!("pulls from port {}; rtsp.listen in sidecar.yml has {port}", url.port),
+                );
+            }
+            return;
+        }
+        if !rtsp.enabled {
+            return self
+                .error(&format!("{key}.source"), "pulls from us by RTSP, and rtsp.enabled in sidecar.yml is off");
+        }
+        if url.host == "localhost" {
+            self.warn(&format!("{key}.source"), "localhost may mean ::1, on which nobody listens; write 127.0.0.1");
+        }
+        match text(path, "rtspTransport").unwrap_or_else(|| "automatic".into()).as_str() {
+            "tcp" => {}
+            "automatic" => self.warn(
+                &format!("{key}.rtspTransport"),
+                "is automatic: UDP is tried and refused each time; write rtspTransport: tcp",
+            ),
+            other => self.error(
+                &format!("{key}.rtspTransport"),
+                format!("is {other}, and the sidecar serves TCP; write rtspTransport: tcp"),
+            ),
+        }
+        if !flag(path, "sourceOnDemand").unwrap_or(false) {
+            self.warn(
+                &format!("{key}.sourceOnDemand"),
+                "is off: the stream is encoded, and its camera asked, also while nobody watches; write sourceOnDemand: yes",
+            );
+        }
+        if let Some(word) = url.parameter("type") {
+            self.recipe(&format!("{key}.source"), url.path.trim_matches('/'), word);
         }
     }
 
@@ -261,7 +311,9 @@ impl Findings<'_> {
             if url.host.contains('[') && !url.host.ends_with(']') || url.host.contains('【') || url.host.is_empty() {
                 self.error(key, format!("{word} still has a placeholder where the sidecar's address belongs"));
             }
-            self.recipe(key, &url);
+            if let Some(name) = url.parameter("name") {
+                self.recipe(key, name, url.parameter("type").unwrap_or("file"));
+            }
         }
         let pulls_mjpeg = words.iter().any(|w| w.contains("/mjpeg-get") || w.contains("/stream/"));
         let is_ffmpeg = words.first().is_some_and(|w| w.rsplit('/').next() == Some("ffmpeg"));
@@ -273,17 +325,15 @@ impl Findings<'_> {
         }
     }
 
-    /// The name and type in a recipe's URL, where they are literal, against the streams we have.
-    fn recipe(&mut self, key: &str, url: &Url) {
-        let parameter = |wanted: &str| {
-            url.query.split('&').find_map(|pair| pair.split_once('=').filter(|(n, _)| *n == wanted).map(|(_, v)| v))
+    /// A stream's name and the recipe's type for it, where they are literal, against the streams we have.
+    fn recipe(&mut self, key: &str, name: &str, word: &str) {
+        let kind = match Definition::of_recipe(word) {
+            Ok(definition) => definition.kind(),
+            Err(_) => return self.error(key, format!("type={word} in the URL must be file or udp")),
         };
-        let Some(name) = parameter("name").filter(|n| !n.contains('$')) else { return };
-        let kind = match parameter("type").unwrap_or("file") {
-            "file" => "upload",
-            "udp" => "udp-camera",
-            other => return self.error(key, format!("type={other} in the URL must be file or udp")),
-        };
+        if name.contains('$') {
+            return;
+        }
         match StreamName::parse(name) {
             Err(e) => self.error(key, e.to_string()),
             Ok(name) => {
@@ -293,47 +343,6 @@ impl Findings<'_> {
                 }
             }
         }
-    }
-}
-
-struct Url {
-    scheme: String,
-    has_userinfo: bool,
-    host: String,
-    port: u16,
-    path: String,
-    query: String,
-}
-
-impl Url {
-    /// As much of a URL as can be read in a command line with MediaMTX's variables in it.
-    fn parse(text: &str) -> Option<Self> {
-        let (scheme, rest) = text.split_once("://")?;
-        let (authority, path_and_query) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-        let (userinfo, host_and_port) = authority.rsplit_once('@').map_or((None, authority), |(u, h)| (Some(u), h));
-        let default = match scheme {
-            "http" => 80,
-            "https" => 443,
-            "rtsp" => 554,
-            _ => return None,
-        };
-        let (host, port) = match host_and_port.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().unwrap_or(default)),
-            None => (host_and_port, default),
-        };
-        Some(Url {
-            scheme: scheme.to_owned(),
-            has_userinfo: userinfo.is_some_and(|u| u.contains(':')),
-            host: host.to_owned(),
-            port,
-            path: path.to_owned(),
-            query: query.to_owned(),
-        })
-    }
-
-    fn is_this_machine(&self) -> bool {
-        matches!(&*self.host, "127.0.0.1" | "localhost" | "[::1]")
     }
 }
 

@@ -94,7 +94,7 @@ fn shipped_files_can_be_read_and_name_what_is_there() {
     assert_eq!(services.len(), 2);
     for (name, service) in services {
         let service = service.into_table().expect("a service");
-        for key in ["restart", "healthcheck", "volumes", "network_mode"] {
+        for key in ["restart", "volumes", "network_mode"] {
             assert!(service.contains_key(key), "service {name} has no {key}");
         }
         for volume in service["volumes"].clone().into_array().expect("a list") {
@@ -104,6 +104,7 @@ fn shipped_files_can_be_read_and_name_what_is_there() {
             }
         }
     }
+    assert!(compose["services"].to_string().contains("mtx-sidecar, health"), "the sidecar has a healthcheck");
     let dockerfile = read("Dockerfile");
     for line in dockerfile.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from")) {
         let words: Vec<_> = line.split_whitespace().collect();

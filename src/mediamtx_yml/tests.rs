@@ -9,8 +9,9 @@ fn findings(yaml: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_shipped_file_has_nothing_to_complain_about() {
+fn the_shipped_files_have_nothing_to_complain_about() {
     assert_eq!(findings(MEDIAMTX_YML), [""; 0]);
+    assert_eq!(findings(include_str!("../../examples/mediamtx/ffmpeg.yml")), [""; 0]);
 }
 
 #[test]
@@ -45,6 +46,37 @@ fn what_hurts_is_found_and_named() {
         ("paths: {'~^x$': {runOnDemand: cmd}}", ""),
         ("paths: {'~^x$': {source: 'rtsp://c/x'}}", "error: paths.~^x$.sourceOnDemand: has to be yes"),
         ("paths: {x: {source: 'http://c/video.mjpg'}}", "error: paths.x.source: http sources are HLS playlists"),
+        ("rtspAddress: :9554", "error: rtspAddress: tcp port 9554 is ours (rtsp.listen"),
+        ("paths: {'~^p/(.+)$': {source: 'rtsp://127.0.0.1:9554/$G1', rtspTransport: tcp, sourceOnDemand: yes}}", ""),
+        ("paths: {x: {source: 'rtsp://127.0.0.1:8555/x'}}", ""),
+        (
+            "paths: {x: {source: 'rtsp://127.0.0.1:9995/x', rtspTransport: tcp, sourceOnDemand: yes}}",
+            "error: paths.x.source: pulls from port 9995; rtsp.listen in sidecar.yml has 9554",
+        ),
+        (
+            "paths: {x: {source: 'rtsp://127.0.0.1:9554/x', sourceOnDemand: yes}}",
+            "warning: paths.x.rtspTransport: is automatic",
+        ),
+        (
+            "paths: {x: {source: 'rtsp://127.0.0.1:9554/x', rtspTransport: udp, sourceOnDemand: yes}}",
+            "error: paths.x.rtspTransport: is udp",
+        ),
+        (
+            "paths: {x: {source: 'rtsp://127.0.0.1:9554/x', rtspTransport: tcp}}",
+            "warning: paths.x.sourceOnDemand: is off",
+        ),
+        (
+            "paths: {x: {source: 'rtsp://localhost:9554/x', rtspTransport: tcp, sourceOnDemand: yes}}",
+            "warning: paths.x.source: localhost may mean ::1",
+        ),
+        (
+            "paths: {x: {source: 'rtsp://127.0.0.1:9554/card?type=udp', rtspTransport: tcp, sourceOnDemand: yes}}",
+            "error: paths.x.source: asks for card as udp-camera",
+        ),
+        (
+            "paths: {x: {source: 'rtsp://127.0.0.1:9554/x?type=tape', rtspTransport: tcp, sourceOnDemand: yes}}",
+            "error: paths.x.source: type=tape in the URL must be",
+        ),
         (
             "paths: {'~x': {runOnDemand: 'ffmpeg -re -i http://127.0.0.1:9995/mjpeg-get?name=$MTX_PATH -f rtsp rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH'}}",
             "warning: paths.~x.runOnDemand: gives every picture 40 ms",

@@ -7,23 +7,33 @@ use utoipa::ToSchema;
 use super::{Problem, State, caller::From, problem::ProblemDocument};
 use crate::{
     error::{Code, Error},
+    output::h264,
     policy::Action,
     producer::Definition,
-    stream::{Origin, Stats, StreamName},
+    stream::{Origin, Stats, Stream, StreamName},
 };
 
 /// All streams that the caller may watch.
 #[derive(Serialize, ToSchema)]
 pub struct StreamList {
     /// By name.
-    streams: Vec<Stats>,
+    streams: Vec<StreamState>,
+}
+
+/// What a stream does.
+#[derive(Serialize, ToSchema)]
+pub struct StreamState {
+    #[serde(flatten)]
+    stats: Stats,
+    /// What is encoded of it for RTSP readers.
+    video: Vec<h264::Stats>,
 }
 
 /// One stream, with its definition when an administrator asks.
 #[derive(Serialize, ToSchema)]
 pub struct StreamDetail {
     #[serde(flatten)]
-    stats: Stats,
+    state: StreamState,
     /// The definition, for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     definition: Option<Definition>,
@@ -36,10 +46,14 @@ pub struct StreamDetail {
 )]
 pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
     let mut streams = vec![];
+    let mut videos = state.encodings.stats();
     let mut refused = None;
     for stream in state.registry.list() {
         match state.permit(&caller, Action::Read, stream.name()).await {
-            Ok(()) => streams.push(stream.stats()),
+            Ok(()) => {
+                let video = videos.remove(stream.name()).unwrap_or_default();
+                streams.push(StreamState { stats: stream.stats(), video });
+            }
             Err(e) => refused = Some(e),
         }
     }
@@ -67,7 +81,7 @@ pub(super) async fn get(
         Ok(()) => definition(&state, &name).await?,
         Err(_) => None,
     };
-    Ok(HttpResponse::Ok().json(StreamDetail { stats: stream.stats(), definition }))
+    Ok(HttpResponse::Ok().json(StreamDetail { state: state_of(&state, &stream), definition }))
 }
 
 /// Defines a stream, or redefines it; those who watch it stay. Kept over restarts.
@@ -144,6 +158,11 @@ pub(super) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
+fn state_of(state: &State, stream: &Stream) -> StreamState {
+    let video = state.encodings.stats().remove(stream.name()).unwrap_or_default();
+    StreamState { stats: stream.stats(), video }
+}
+
 async fn define(state: &State, name: &StreamName, definition: Definition) -> Result<HttpResponse, Problem> {
     refuse_if_from_file(state, name)?;
     let producer = definition.producer(name, &state.kit)?;
@@ -154,7 +173,7 @@ async fn define(state: &State, name: &StreamName, definition: Definition) -> Res
     let key = name.to_string();
     state.store.run(move |store| store.put_stream(&key, &text)).await?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
-    Ok(response.json(StreamDetail { stats: stream.stats(), definition: Some(definition) }))
+    Ok(response.json(StreamDetail { state: state_of(state, &stream), definition: Some(definition) }))
 }
 
 fn refuse_if_from_file(state: &State, name: &StreamName) -> Result<(), Error> {

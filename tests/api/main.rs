@@ -16,6 +16,8 @@ mod operations;
 mod pages;
 mod push;
 mod restart;
+mod rtsp;
+mod rtsp_players;
 mod snapshot;
 mod streams;
 mod upload;

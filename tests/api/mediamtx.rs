@@ -1,4 +1,4 @@
-//! The real MediaMTX with the shipped mediamtx.yml, wherever it is installed.
+//! The real MediaMTX, wherever it is installed, with the shipped mediamtx.yml and with the example that uses ffmpeg.
 
 use std::{io::Write, time::Duration};
 
@@ -6,6 +6,7 @@ use fantoccini::Locator;
 
 use crate::{
     browser::Browser,
+    rtsp::Client,
     support::{PATIENCE, Program, TestApp, close_to, eventually, flat_picture, free_port, middle_colour},
 };
 
@@ -15,13 +16,17 @@ pub struct MediaMtx {
     pub rtsp: u16,
     pub hls: u16,
     pub webrtc: u16,
-    #[expect(dead_code, reason = "for tests of the control API")]
     pub api: u16,
 }
 
 impl MediaMtx {
-    /// None, and a line that says so past the test harness's capture, where there is no MediaMTX.
+    /// With the shipped configuration.
     pub async fn start(app: &TestApp) -> Option<Self> {
+        MediaMtx::start_with(app, mtx_sidecar::settings::MEDIAMTX_YML, &[]).await
+    }
+
+    /// None, and a line that says so past the test harness's capture, where there is no MediaMTX.
+    pub async fn start_with(app: &TestApp, config_text: &str, ports: &[u16]) -> Option<Self> {
         let binary = std::env::var("MEDIAMTX_BIN").unwrap_or_else(|_| "mediamtx".into());
         if std::process::Command::new(&binary).arg("--version").output().is_err() {
             let test = std::thread::current().name().unwrap_or_default().to_owned();
@@ -29,11 +34,13 @@ impl MediaMtx {
             let _ = std::io::stderr().write_all(line.as_bytes());
             return None;
         }
-        // The shipped file, word for word, with our port in it; MediaMTX's own ports by its environment.
+        // The file word for word, with our ports in it; MediaMTX's own ports by its environment.
         let config = app.folder().join("mediamtx.yml");
-        let text = mtx_sidecar::settings::MEDIAMTX_YML.replace("127.0.0.1:9995", &app.addr.to_string());
+        let text = config_text.replace("127.0.0.1:9995", &app.addr.to_string());
+        let text = text.replace("127.0.0.1:9554", &app.rtsp.to_string());
         std::fs::write(&config, text).expect("writes");
-        let [rtsp, hls, webrtc, ice, api, playback] = std::array::from_fn(|_| free_port());
+        let [rtsp, hls, webrtc, ice, api, playback] =
+            std::array::from_fn(|i| ports.get(i).copied().unwrap_or_else(free_port));
         let mut command = tokio::process::Command::new(&binary);
         command
             .arg(&config)
@@ -48,6 +55,7 @@ impl MediaMtx {
             .env("MTX_APIADDRESS", format!("127.0.0.1:{api}"))
             .env("MTX_PLAYBACKADDRESS", format!("127.0.0.1:{playback}"))
             .env("MTX_PATHDEFAULTS_RUNONDEMANDCLOSEAFTER", "1s")
+            .env("MTX_PATHDEFAULTS_SOURCEONDEMANDCLOSEAFTER", "1s")
             .stdin(std::process::Stdio::null())
             .kill_on_drop(true);
         if std::env::var_os("TEST_LOG").is_none() {
@@ -64,6 +72,15 @@ impl MediaMtx {
     }
 }
 
+impl MediaMtx {
+    /// Asks the control API.
+    async fn api(&self, method: &str, path: &str) -> serde_json::Value {
+        let url = format!("http://127.0.0.1:{}{path}", self.api);
+        let body = Program::output("curl", &["-sS", "--fail", "-X", method, &url]).await;
+        serde_json::from_slice(&body).unwrap_or_default()
+    }
+}
+
 impl Drop for MediaMtx {
     /// Asked, not killed: MediaMTX then ends the ffmpegs it has started.
     fn drop(&mut self) {
@@ -75,7 +92,7 @@ impl Drop for MediaMtx {
 
 async fn first_picture(url: &str, to: &std::path::Path, headers: &[&str]) -> std::process::ExitStatus {
     let mut command = tokio::process::Command::new("ffmpeg");
-    command.args(["-v", "error", "-y", "-analyzeduration", "500000"]);
+    command.args(["-v", "error", "-y", "-analyzeduration", "500000", "-fpsprobesize", "0"]);
     if url.starts_with("rtsp") {
         command.args(["-rtsp_transport", "tcp"]);
     }
@@ -95,9 +112,22 @@ async fn first_picture(url: &str, to: &std::path::Path, headers: &[&str]) -> std
 async fn rtsp_and_hls_readers_get_the_uploaded_picture_on_demand() {
     let app = TestApp::spawn();
     let Some(mediamtx) = MediaMtx::start(&app).await else { return };
+    rtsp_and_hls_readers_get_the_picture(&app, &mediamtx).await;
+}
+
+#[tokio::test]
+async fn the_recipes_with_ffmpeg_work_as_well() {
+    let app = TestApp::with("streams: {card: {kind: test-card, width: 320, height: 180}}");
+    let text = include_str!("../../examples/mediamtx/ffmpeg.yml");
+    let Some(mediamtx) = MediaMtx::start_with(&app, text, &[]).await else { return };
+    rtsp_and_hls_readers_get_the_picture(&app, &mediamtx).await;
+    readers_start_and_end_it(&app, &mediamtx).await;
+}
+
+async fn rtsp_and_hls_readers_get_the_picture(app: &TestApp, mediamtx: &MediaMtx) {
     let colour = [40, 90, 210];
     app.put("/mjpeg-upload?name=imagefile", &flat_picture(640, 360, colour)).await;
-    assert_eq!(app.stats("imagefile").await["watchers"], 0, "nobody watches: no ffmpeg runs");
+    assert_eq!(app.stats("imagefile").await["watchers"], 0, "nobody watches: nothing runs");
     let file = app.folder().join("seen.png");
     for url in [
         format!("rtsp://127.0.0.1:{}/imagefile", mediamtx.rtsp),
@@ -111,17 +141,86 @@ async fn rtsp_and_hls_readers_get_the_uploaded_picture_on_demand() {
 }
 
 #[tokio::test]
-async fn the_command_runs_while_somebody_reads_and_ends_after() {
+async fn a_stream_runs_while_somebody_reads_and_ends_after() {
     let app = TestApp::with("streams: {card: {kind: test-card, width: 320, height: 180}}");
     let Some(mediamtx) = MediaMtx::start(&app).await else { return };
-    let url = format!("rtsp://127.0.0.1:{}/pictures/card", mediamtx.rtsp);
-    let reader = Program::start("ffmpeg", &["-v", "error", "-rtsp_transport", "tcp", "-i", &url, "-f", "null", "-"]);
-    eventually("the recipe pulls", async || app.stats("card").await["state"] == "live").await;
-    drop(reader);
-    eventually("the recipe ends", async || app.stats("card").await["state"] == "idle").await;
+    readers_start_and_end_it(&app, &mediamtx).await;
 }
 
-/// ffmpeg may pull our streams and publish; who watches MediaMTX's paths has to say who they are.
+async fn readers_start_and_end_it(app: &TestApp, mediamtx: &MediaMtx) {
+    let url = format!("rtsp://127.0.0.1:{}/pictures/card", mediamtx.rtsp);
+    let reader = Program::start("ffmpeg", &["-v", "error", "-rtsp_transport", "tcp", "-i", &url, "-f", "null", "-"]);
+    eventually("it is pulled", async || app.stats("card").await["state"] == "live").await;
+    drop(reader);
+    eventually("it is left", async || app.stats("card").await["state"] == "idle").await;
+}
+
+/// MediaMTX pulls once, however many read; and goes on when one of them is thrown out.
+#[tokio::test]
+async fn fifty_readers_cost_one_and_can_be_kicked() {
+    let app = TestApp::with(
+        "auth: {users: [{user: any, ips: [127.0.0.1], permissions: [{action: publish}, {action: read}, {action: api}]}]}\nstreams: {card: {kind: test-card, width: 320, height: 180}}",
+    );
+    let Some(mediamtx) = MediaMtx::start(&app).await else { return };
+    let mut readers = vec![];
+    for _ in 0..50 {
+        let mut client = Client::connect_to(mediamtx.rtsp, "pictures/card").await;
+        client.play().await;
+        readers.push(client);
+    }
+    for reader in &mut readers {
+        for _ in 0..3 {
+            reader.picture().await;
+        }
+    }
+    let stats = app.stats("card").await;
+    assert_eq!((&stats["watchers"], &stats["video"][0]["readers"]), (&1.into(), &1.into()), "{stats}");
+    let sessions = mediamtx.api("GET", "/v3/rtspsessions/list").await;
+    let items = sessions["items"].as_array().expect("a list").clone();
+    let reading: Vec<_> = items.iter().filter(|session| session["state"] == "read").collect();
+    assert_eq!(reading.len(), 50, "{sessions}");
+    let id = reading[0]["id"].as_str().expect("an id");
+    mediamtx.api("POST", &format!("/v3/rtspsessions/kick/{id}")).await;
+    let mut gone = 0;
+    for mut reader in readers {
+        match tokio::time::timeout(PATIENCE, reader.try_picture()).await.expect("in time") {
+            Some(_) => {}
+            None => gone += 1,
+        }
+    }
+    assert_eq!(gone, 1);
+    eventually("it is left", async || app.stats("card").await["state"] == "idle").await;
+}
+
+/// Either side may be started again; whoever asks next is served.
+#[tokio::test]
+async fn restarts_of_either_side_are_survived() {
+    let settings =
+        |http: u16, rtsp: u16| format!("http: {{listen: '127.0.0.1:{http}'}}\nrtsp: {{listen: '127.0.0.1:{rtsp}'}}");
+    let (http, rtsp) = (free_port(), free_port());
+    let app = TestApp::with(&settings(http, rtsp));
+    let Some(mediamtx) = MediaMtx::start(&app).await else { return };
+    let (url, colour) = (format!("rtsp://127.0.0.1:{}/imagefile", mediamtx.rtsp), [210, 120, 30]);
+    let file = app.folder().join("seen.png");
+    app.put("/mjpeg-upload?name=imagefile", &flat_picture(320, 180, colour)).await;
+    assert!(first_picture(&url, &file, &[]).await.success());
+
+    let folder = app.stop();
+    let app = TestApp::in_folder(folder, &settings(http, rtsp));
+    std::fs::remove_file(&file).expect("there");
+    eventually("the picture is there again", async || first_picture(&url, &file, &[]).await.success()).await;
+    assert!(close_to(middle_colour(&file).await, colour));
+
+    let ports = [mediamtx.rtsp, mediamtx.hls, mediamtx.webrtc];
+    drop(mediamtx);
+    let again = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await;
+    assert!(again.is_some());
+    std::fs::remove_file(&file).expect("there");
+    assert!(first_picture(&url, &file, &[]).await.success());
+    assert!(close_to(middle_colour(&file).await, colour));
+}
+
+/// MediaMTX may pull our streams; who watches MediaMTX's paths has to say who they are.
 #[tokio::test]
 async fn a_wrong_password_is_refused_through_mediamtx() {
     let app = TestApp::with(

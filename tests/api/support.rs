@@ -171,7 +171,12 @@ impl TestApp {
 
     /// The stream as the list has it.
     pub async fn stats(&self, name: &str) -> serde_json::Value {
-        let response = self.get(&format!("/api/v1/streams/{name}")).await;
+        self.stats_as(name, "Accept: */*").await
+    }
+
+    /// The same for somebody with this header line.
+    pub async fn stats_as(&self, name: &str, header: &str) -> serde_json::Value {
+        let response = self.request("GET", &format!("/api/v1/streams/{name}"), &[header], b"").await;
         assert_eq!(response.status, 200, "{response:?}");
         response.json()
     }

@@ -72,6 +72,7 @@ pub struct Counters {
 
 /// What one encoding does at the moment.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = VideoStats)]
 pub struct Stats {
     /// Width in pixels.
     pub width: u32,
@@ -157,32 +158,17 @@ impl Encodings {
         self.len() == 0
     }
 
-    /// Those of one stream.
-    pub fn stats(&self, stream: &StreamName) -> Vec<Stats> {
-        let live: Vec<_> = {
-            let live = self.lock();
-            live.iter().filter(|((name, _), _)| name == stream).filter_map(|(_, handle)| handle.upgrade()).collect()
-        };
-        live.iter()
-            .filter_map(|handle| {
-                let canvas = handle.shared.canvas.get()?;
-                let shown = handle.shared.shown.borrow();
-                let last = shown.units.last();
-                Some(Stats {
-                    width: canvas.width(),
-                    height: canvas.height(),
-                    mode: match (last.is_some_and(|l| l.placeholder), shown.units.len()) {
-                        (true, _) => "waiting",
-                        (false, ..=1) => "still",
-                        (false, _) => "video",
-                    },
-                    // This borrow of ours is one of the holders.
-                    readers: Arc::strong_count(handle) - 1,
-                    encoded: shown.encoded,
-                    last_bytes: last.map_or(0, |l| l.access.size()),
-                })
-            })
-            .collect()
+    /// All of them, by stream. Those that have not shown anything yet are left out.
+    pub fn stats(&self) -> HashMap<StreamName, Vec<Stats>> {
+        // Holders are let go after the lock: the last one takes it.
+        let live: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
+        let mut all = HashMap::<_, Vec<_>>::new();
+        for handle in &live {
+            if let Some(stats) = handle.stats() {
+                all.entry(handle.key.0.clone()).or_default().push(stats);
+            }
+        }
+        all
     }
 
     /// Joins the encoding of the watched stream, or starts it. Must be called within a tokio runtime.
@@ -224,6 +210,27 @@ impl Encodings {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Weak<Handle>>> {
         self.0.live.lock().expect("nothing panics while it is held")
+    }
+}
+
+impl Handle {
+    fn stats(self: &Arc<Self>) -> Option<Stats> {
+        let canvas = self.shared.canvas.get()?;
+        let shown = self.shared.shown.borrow();
+        let last = shown.units.last()?;
+        Some(Stats {
+            width: canvas.width(),
+            height: canvas.height(),
+            mode: match (last.placeholder, shown.units.len()) {
+                (true, _) => "waiting",
+                (false, ..=1) => "still",
+                (false, _) => "video",
+            },
+            // Whoever asks is one of the holders.
+            readers: Arc::strong_count(self) - 1,
+            encoded: shown.encoded,
+            last_bytes: last.access.size(),
+        })
     }
 }
 

@@ -69,6 +69,10 @@ impl Bench {
         Pacer::new(self.encodings.join(self.watch(), want), self.encodings.settings(), want, false)
     }
 
+    fn stats(&self) -> Vec<Stats> {
+        self.encodings.stats().remove(self.stream.name()).unwrap_or_default()
+    }
+
     fn counted(&self) -> [u64; 4] {
         let c = self.encodings.counters();
         [&c.stills, &c.keys, &c.deltas, &c.identical].map(|n| n.load(std::sync::atomic::Ordering::Relaxed))
@@ -149,10 +153,10 @@ async fn what_moves_is_video_and_becomes_a_still_when_it_stops() {
     assert_eq!(stills, 3, "the first three pictures may be stills");
     assert!((2..=4).contains(&keys), "a keyframe every second: {keys}");
     assert_eq!(stills + keys + deltas, 45);
-    assert_eq!(bench.encodings.stats(bench.stream.name())[0].mode, "video");
+    assert_eq!(bench.stats()[0].mode, "video");
     samples.extend(read_for(&mut pacer, Duration::from_millis(3500)).await);
     assert_eq!(bench.counted()[0], 4, "the last picture once more, as a still");
-    assert_eq!(bench.encodings.stats(bench.stream.name())[0].mode, "still");
+    assert_eq!(bench.stats()[0].mode, "still");
     assert!(samples.last().is_some_and(|s| s.repeated), "and that is repeated");
     assert_in_order(&samples);
     let sizes: std::collections::HashSet<_> = samples.iter().map(|s| s.unit.access.sps.clone()).collect();
@@ -190,7 +194,7 @@ async fn who_joins_a_moving_stream_begins_with_its_last_keyframe() {
     let samples = read_for(&mut second, Duration::from_millis(5)).await;
     assert!(samples[0].unit.access.is_idr());
     assert!(samples.len() > 1 && samples[1..].iter().all(|s| !s.unit.access.is_idr()));
-    let stats = bench.encodings.stats(bench.stream.name());
+    let stats = bench.stats();
     assert_eq!((stats.len(), stats[0].readers), (1, 2), "one encoding for both");
     assert_in_order(&samples);
 }
@@ -226,7 +230,7 @@ async fn waiting_is_shown_until_the_first_picture_on_the_same_canvas() {
         samples.extend(read_for(&mut pacer, Duration::from_millis(2500)).await);
         assert!(!samples.last().expect("some").unit.placeholder);
         assert_in_order(&samples);
-        let stats = &bench.encodings.stats(bench.stream.name())[0];
+        let stats = &bench.stats()[0];
         assert_eq!((stats.width, stats.height), (1280, 720));
     }
 }
@@ -247,7 +251,7 @@ async fn the_canvas_is_the_first_picture_s_unless_somebody_says_otherwise() {
         // Another size does not change it.
         bench.push_sized(100, 300, 2);
         read_for(&mut pacer, Duration::from_millis(300)).await;
-        let stats = &bench.encodings.stats(bench.stream.name())[0];
+        let stats = &bench.stats()[0];
         assert_eq!((stats.width, stats.height), size);
         bench.push_sized(321, 241, 1);
     }

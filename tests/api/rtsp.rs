@@ -1,0 +1,508 @@
+//! RTSP spoken by hand: what is answered, and what a hostile or clumsy client costs.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::support::{PATIENCE, TestApp, basic, eventually, flat_picture, large_picture, sized_picture};
+
+/// A client that says exactly what it is told to.
+pub struct Client {
+    socket: TcpStream,
+    buffer: Vec<u8>,
+    base: String,
+    cseq: u32,
+    session: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+}
+
+/// An interleaved frame.
+#[derive(Debug)]
+pub struct Frame {
+    pub channel: u8,
+    pub data: Vec<u8>,
+}
+
+impl Frame {
+    pub fn marker(&self) -> bool {
+        self.data[1] & 0x80 != 0
+    }
+
+    pub fn time(&self) -> u32 {
+        u32::from_be_bytes(self.data[4..8].try_into().expect("four bytes"))
+    }
+}
+
+enum Message {
+    Answer(Answer),
+    Frame(Frame),
+}
+
+impl Client {
+    pub async fn connect(app: &TestApp, stream: &str) -> Self {
+        Client::connect_to(app.rtsp.port(), stream).await
+    }
+
+    pub async fn connect_to(port: u16, stream: &str) -> Self {
+        let socket = TcpStream::connect(("127.0.0.1", port)).await.expect("connects");
+        Client { socket, buffer: vec![], base: format!("rtsp://127.0.0.1:{port}/{stream}"), cseq: 0, session: None }
+    }
+
+    pub async fn send(&mut self, text: &str) {
+        self.socket.write_all(text.as_bytes()).await.expect("writes");
+    }
+
+    /// A request to the stream's URL with something appended to it.
+    pub async fn ask(&mut self, method: &str, track: &str, headers: &[&str]) -> Answer {
+        self.cseq += 1;
+        let (url, cseq) = (format!("{}{track}", self.base), self.cseq);
+        let headers: String = headers.iter().map(|h| format!("{h}\r\n")).collect();
+        self.send(&format!("{method} {url} RTSP/1.0\r\nCSeq: {cseq}\r\n{headers}\r\n")).await;
+        let answer = self.answer().await;
+        assert_eq!(answer.header("CSeq"), Some(&*cseq.to_string()), "{answer:?}");
+        answer
+    }
+
+    /// The usual beginning, up to the answer to PLAY.
+    pub async fn play(&mut self) {
+        assert_eq!(self.ask("DESCRIBE", "", &[]).await.status, 200);
+        let transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1";
+        let setup = self.ask("SETUP", "/trackID=0", &[transport]).await;
+        assert_eq!(setup.status, 200, "{setup:?}");
+        self.session = setup.header("Session").and_then(|value| value.split(';').next()).map(str::to_owned);
+        let session = format!("Session: {}", self.session.as_deref().expect("a session"));
+        assert_eq!(self.ask("PLAY", "/", &[&session]).await.status, 200);
+    }
+
+    /// The next answer; frames before it are passed over.
+    pub async fn answer(&mut self) -> Answer {
+        loop {
+            if let Message::Answer(answer) = self.message().await.expect("goes on") {
+                return answer;
+            }
+        }
+    }
+
+    /// The next frame.
+    pub async fn frame(&mut self) -> Frame {
+        self.try_frame().await.expect("goes on")
+    }
+
+    async fn try_frame(&mut self) -> Option<Frame> {
+        loop {
+            if let Message::Frame(frame) = self.message().await? {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// RTP packets up to the end of the next picture: its time, and the kinds of NAL in it.
+    pub async fn picture(&mut self) -> (u32, Vec<u8>) {
+        self.try_picture().await.expect("goes on")
+    }
+
+    /// The same; none when the server has closed.
+    pub async fn try_picture(&mut self) -> Option<(u32, Vec<u8>)> {
+        let mut kinds = vec![];
+        loop {
+            let frame = self.try_frame().await?;
+            if frame.channel == 1 {
+                continue;
+            }
+            let payload = &frame.data[12..];
+            match payload[0] & 0x1F {
+                28 if payload[1] & 0x80 != 0 => kinds.push(payload[1] & 0x1F),
+                28 => {}
+                kind => kinds.push(kind),
+            }
+            if frame.marker() {
+                return Some((frame.time(), kinds));
+            }
+        }
+    }
+
+    /// Reads until the server closes; tells whether it did.
+    pub async fn closed(&mut self) -> bool {
+        while self.message().await.is_some() {}
+        true
+    }
+
+    async fn message(&mut self) -> Option<Message> {
+        loop {
+            if let Some((message, used)) = parse(&self.buffer) {
+                self.buffer.drain(..used);
+                return Some(message);
+            }
+            let read = tokio::time::timeout(PATIENCE, self.socket.read_buf(&mut self.buffer)).await.expect("in time");
+            if read.unwrap_or(0) == 0 {
+                return None;
+            }
+        }
+    }
+}
+
+fn parse(data: &[u8]) -> Option<(Message, usize)> {
+    if data.first() == Some(&b'$') {
+        let length = usize::from(u16::from_be_bytes([*data.get(2)?, *data.get(3)?]));
+        let frame = data.get(4..4 + length)?;
+        return Some((Message::Frame(Frame { channel: data[1], data: frame.to_vec() }), 4 + length));
+    }
+    let end = data.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&data[..end]).into_owned();
+    let status = head.get(9..12).and_then(|s| s.parse().ok()).unwrap_or_else(|| panic!("no status in {head}"));
+    let mut answer = Answer { status, head, body: String::new() };
+    let length = answer.header("Content-Length").map_or(0, |v| v.parse().expect("a length"));
+    answer.body = String::from_utf8_lossy(data.get(end..end + length)?).into_owned();
+    Some((Message::Answer(answer), end + length))
+}
+
+#[tokio::test]
+async fn a_session_from_beginning_to_end() {
+    let app = TestApp::spawn();
+    app.put("/mjpeg-upload?name=front/door", &sized_picture(322, 240, 1)).await;
+    let mut client = Client::connect(&app, "front/door").await;
+    let options = client.ask("OPTIONS", "", &[]).await;
+    assert!(options.header("Public").is_some_and(|p| p.contains("GET_PARAMETER")), "{options:?}");
+
+    let description = client.ask("DESCRIBE", "", &["Accept: application/sdp"]).await;
+    assert_eq!(description.status, 200, "{description:?}");
+    assert_eq!(description.header("Content-Type"), Some("application/sdp"));
+    assert_eq!(description.header("Content-Base"), Some(&*format!("rtsp://{}/front/door/", app.rtsp)));
+    assert!(description.body.contains("a=rtpmap:96 H264/90000") && description.body.contains("sprop-parameter-sets="));
+    assert_eq!(app.stats("front/door").await["watchers"], 1, "it is being encoded");
+
+    let setup = client.ask("SETUP", "/trackID=0", &["Transport: RTP/AVP/TCP;unicast;interleaved=4-5"]).await;
+    assert!(setup.header("Transport").is_some_and(|t| t.starts_with("RTP/AVP/TCP;unicast;interleaved=4-5;ssrc=")));
+    let session = setup.header("Session").expect("a session").to_owned();
+    let (id, timeout) = session.split_once(';').expect("a timeout");
+    assert_eq!(timeout, "timeout=12");
+    let play = client.ask("PLAY", "/", &[&format!("Session: {id}"), "Range: npt=0-"]).await;
+    let info = play.header("RTP-Info").expect("where it begins").to_owned();
+
+    // The first picture: parameter sets, the slice in fragments, the marker at its end, then a report.
+    let first = client.frame().await;
+    assert_eq!((first.channel, first.data[12] & 0x1F), (4, 7));
+    assert!(info.ends_with(&format!("rtptime={}", first.time())), "{info}");
+    assert!(info.contains(&format!("seq={}", u16::from_be_bytes([first.data[2], first.data[3]]))), "{info}");
+    assert_eq!(client.frame().await.data[12] & 0x1F, 8);
+    while !client.frame().await.marker() {}
+    let report = client.frame().await;
+    assert_eq!((report.channel, report.data[1]), (5, 200));
+    assert_eq!(report.time() >> 24 & 0xFF, report.time() >> 24, "whole");
+
+    // Repeated, with parameter sets each time, and time goes on evenly.
+    let mut last = first.time();
+    for _ in 0..5 {
+        let frame = loop {
+            let frame = client.frame().await;
+            if frame.channel == 4 && frame.data[12] & 0x1F == 7 {
+                break frame;
+            }
+        };
+        let step = frame.time().wrapping_sub(last);
+        assert!((90 * 150..90 * 400).contains(&step), "{step} ticks");
+        last = frame.time();
+    }
+    let session = format!("Session: {id}");
+    assert_eq!(client.ask("GET_PARAMETER", "/", &[&session]).await.status, 200);
+    assert_eq!(app.stats("front/door").await["video"][0]["readers"], 1);
+    assert_eq!(client.ask("PAUSE", "/", &[&session]).await.status, 200);
+    assert_eq!(client.ask("PLAY", "/", &[&session]).await.status, 200);
+    client.picture_on(4).await;
+    assert_eq!(client.ask("TEARDOWN", "/", &[&session]).await.status, 200);
+    eventually("nobody watches", async || app.stats("front/door").await["watchers"] == 0).await;
+    // The connection can be used again.
+    assert_eq!(client.ask("DESCRIBE", "", &[]).await.status, 200);
+}
+
+impl Client {
+    async fn picture_on(&mut self, channel: u8) {
+        while !Some(self.frame().await).is_some_and(|f| f.channel == channel && f.marker()) {}
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_and_the_session_goes_on() {
+    let app = TestApp::spawn();
+    app.put("/mjpeg-upload?name=door", &sized_picture(64, 48, 1)).await;
+    let tcp = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1";
+    let mut client = Client::connect(&app, "door").await;
+    for (method, track, headers, status) in [
+        ("PLAY", "/", &[][..], 455),
+        ("PAUSE", "/", &[], 455),
+        ("SETUP", "/trackID=0", &["Transport: RTP/AVP;unicast;client_port=5000-5001"], 461),
+        ("SETUP", "/trackID=0", &["Transport: RTP/AVP/TCP;unicast;interleaved=255-256"], 461),
+        ("SETUP", "/trackID=0", &[], 461),
+        ("SETUP", "/trackID=1", &[tcp], 404),
+        ("DESCRIBE", "", &["Accept: text/html"], 406),
+        ("DESCRIBE", "", &["Require: implicit-play"], 551),
+        ("DESCRIBE", "?fps=1000", &[], 400),
+        ("DESCRIBE", "?w=641", &[], 400),
+        ("DESCRIBE", "?type=tape", &[], 400),
+        ("DESCRIBE", "?type=udp", &[], 409),
+        ("DESCRIBE", "/../x", &[], 404),
+        ("DESCRIBE", "-that-is-not-there", &[], 404),
+        ("DESCRIBE", "%20", &[], 400),
+        ("ANNOUNCE", "", &[], 405),
+        ("RECORD", "", &[], 405),
+        ("DANCE", "", &[], 501),
+        ("OPTIONS", "", &["Session: other"], 454),
+    ] {
+        let answer = client.ask(method, track, headers).await;
+        assert_eq!(answer.status, status, "{method} {track} {headers:?}: {answer:?}");
+        assert!(answer.body.len() > 10, "{method} {track}: {answer:?} says why");
+    }
+    // SETUP may come first and twice; while it plays, only another stream is refused.
+    assert_eq!(client.ask("SETUP", "/trackID=0", &[tcp]).await.status, 200);
+    assert_eq!(
+        client.ask("SETUP", "/trackID=0", &["Transport: RTP/AVP/TCP;unicast;interleaved=2-3"]).await.status,
+        200
+    );
+    assert_eq!(client.ask("DESCRIBE", "", &[]).await.status, 455);
+    assert_eq!(client.ask("PLAY", "/", &["Session: other"]).await.status, 454);
+    assert_eq!(client.ask("PLAY", "/", &[]).await.status, 200);
+    assert_eq!(client.ask("SETUP", "/trackID=0", &[tcp]).await.status, 455);
+    assert_eq!(client.ask("PLAY", "/", &[]).await.status, 200);
+    client.picture_on(2).await;
+    // No number, no answer that could be told apart.
+    client.send("OPTIONS * RTSP/1.0\r\nCSeq: x\r\n\r\n").await;
+    assert_eq!(client.answer().await.status, 400);
+    client.send("OPTIONS * RTSP/2.0\r\nCSeq: 7\r\n\r\n").await;
+    assert_eq!(client.answer().await.status, 505);
+    client.picture_on(2).await;
+}
+
+#[tokio::test]
+async fn requests_may_come_together_or_in_pieces() {
+    let app = TestApp::spawn();
+    app.put("/mjpeg-upload?name=door", &sized_picture(64, 48, 1)).await;
+    let mut client = Client::connect(&app, "door").await;
+    let base = client.base.clone();
+    let talk = format!(
+        "OPTIONS {base} RTSP/1.0\r\nCSeq: 9\r\n\r\n$\x01\x00\x04abcdDESCRIBE {base} RTSP/1.0\r\nCSeq: 3\r\n\r\n\
+         SETUP {base}/trackID=0 RTSP/1.0\r\nCSeq: 3\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n\
+         PLAY {base}/ RTSP/1.0\r\nCSeq: 4294967295\r\n\r\n"
+    );
+    client.send(&talk).await;
+    for cseq in ["9", "3", "3", "4294967295"] {
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.header("CSeq")), (200, Some(cseq)), "{answer:?}");
+    }
+    client.picture().await;
+    let mut slow = Client::connect(&app, "door").await;
+    for byte in talk.as_bytes() {
+        slow.socket.write_all(&[*byte]).await.expect("writes");
+    }
+    for _ in 0..4 {
+        assert_eq!(slow.answer().await.status, 200);
+    }
+    slow.picture().await;
+}
+
+#[tokio::test]
+async fn what_is_not_rtsp_is_told_so_and_closed() {
+    let app = TestApp::spawn();
+    app.put("/mjpeg-upload?name=door", &sized_picture(64, 48, 1)).await;
+    let long = format!("DESCRIBE rtsp://x/door RTSP/1.0\r\nX-Long: {}", "x".repeat(20_000));
+    for (garbage, status) in [
+        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        // What a web page could make a browser send here.
+        ("POST / HTTP/1.1\r\n\r\nDESCRIBE rtsp://x/door RTSP/1.0\r\nCSeq: 1\r\n\r\n", 400),
+        ("\u{16}\u{3}\u{1}", 400),
+        ("DESCRIBE rtsp://x/door\r\n\r\n", 400),
+        ("DESCRIBE rtsp://x/door RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 100000000\r\n\r\n", 413),
+        (&long, 413),
+    ] {
+        let mut client = Client::connect(&app, "door").await;
+        client.send(garbage).await;
+        let answer = client.answer().await;
+        assert_eq!(answer.status, status, "{:?}", &garbage[..garbage.len().min(60)]);
+        assert!(client.closed().await);
+    }
+    assert_eq!(app.stats("door").await["watchers"], 0);
+    // Any bytes at all.
+    for seed in 0..40_u32 {
+        let mut state = seed * 7919 + 1;
+        let noise = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        let noise: Vec<u8> = noise.take(3000).collect();
+        let mut client = Client::connect(&app, "door").await;
+        let _ = client.socket.write_all(&noise).await;
+        let _ = client.socket.shutdown().await;
+        client.closed().await;
+    }
+    let mut client = Client::connect(&app, "door").await;
+    client.play().await;
+    client.picture().await;
+}
+
+#[tokio::test]
+async fn readers_have_to_be_permitted() {
+    let app = TestApp::with(
+        "auth: {users: [{user: any, ips: [127.0.0.1], permissions: [{action: publish}]}, {user: alice, pass: right, permissions: [{action: read, path: door}]}]}",
+    );
+    app.put("/mjpeg-upload?name=door", &sized_picture(64, 48, 1)).await;
+    app.put("/mjpeg-upload?name=other", &sized_picture(64, 48, 1)).await;
+    let (right, wrong) = (basic("alice", "right"), basic("alice", "wrong"));
+    let mut client = Client::connect(&app, "door").await;
+    let refused = client.ask("DESCRIBE", "", &[]).await;
+    assert_eq!((refused.status, refused.header("WWW-Authenticate")), (401, Some("Basic realm=\"mtx-sidecar\"")));
+    assert_eq!(client.ask("DESCRIBE", "", &[&wrong]).await.status, 401);
+    assert_eq!(client.ask("SETUP", "/trackID=0", &["Transport: RTP/AVP/TCP;interleaved=0-1"]).await.status, 401);
+    assert_eq!(client.ask("DESCRIBE", "", &[&right]).await.status, 200);
+    assert_eq!(client.ask("TEARDOWN", "", &[]).await.status, 200);
+    let mut client = Client::connect(&app, "other").await;
+    assert_eq!(client.ask("DESCRIBE", "", &[&right]).await.status, 403);
+    // Whether a stream exists is nobody's business who may not read it.
+    let mut client = Client::connect(&app, "nothing").await;
+    assert_eq!(client.ask("DESCRIBE", "", &[&right]).await.status, 403);
+    // Refusals start nothing.
+    assert_eq!(app.stats_as("door", &right).await["watchers"], 0);
+}
+
+/// A reader that takes nothing costs the other one nothing, and is given up.
+#[tokio::test]
+async fn a_reader_that_takes_nothing_harms_nobody() {
+    let app = TestApp::with("output: {stall_timeout: 1s}");
+    app.put("/mjpeg-upload?name=door", &large_picture(1)).await;
+    let mut stuck = Client::connect(&app, "door").await;
+    socket2::SockRef::from(&stuck.socket).set_recv_buffer_size(4096).expect("a small buffer");
+    stuck.play().await;
+    let mut reader = Client::connect(&app, "door").await;
+    reader.play().await;
+    let readers = async || app.stats("door").await["video"][0]["readers"].as_u64().unwrap_or_default();
+    let mut number = 1;
+    eventually("the stuck one is given up", async || {
+        number += 1;
+        app.put("/mjpeg-upload?name=door", &large_picture(number)).await;
+        reader.picture().await;
+        readers().await == 1
+    })
+    .await;
+    reader.picture().await;
+}
+
+/// A reader that asks and asks, and takes no answer.
+#[tokio::test]
+async fn a_reader_that_asks_without_end_is_not_heard_without_end() {
+    let app = TestApp::with("output: {stall_timeout: 1s}");
+    app.put("/mjpeg-upload?name=door", &sized_picture(64, 48, 1)).await;
+    let mut client = Client::connect(&app, "door").await;
+    let request = "OPTIONS rtsp://x/door RTSP/1.0\r\nCSeq: 1\r\n\r\n".repeat(1000);
+    let flood = async {
+        let mut sent = 0_usize;
+        while client.socket.write_all(request.as_bytes()).await.is_ok() {
+            sent += request.len();
+            assert!(sent < 200 << 20, "its requests are taken without end");
+        }
+    };
+    tokio::time::timeout(PATIENCE, flood).await.expect("given up in time");
+}
+
+#[tokio::test]
+async fn hundreds_of_idle_connections_are_bounded() {
+    let app = TestApp::with("rtsp: {max_connections: 300}");
+    app.put("/mjpeg-upload?name=door", &flat_picture(64, 48, [1, 2, 3])).await;
+    let mut idle = vec![];
+    for _ in 0..500 {
+        idle.push(TcpStream::connect(app.rtsp).await.expect("connects"));
+    }
+    let open = async || {
+        let metrics = app.admin("GET", "/metrics", "").await;
+        let text = String::from_utf8_lossy(&metrics.body).into_owned();
+        let read = |name: &str| {
+            let line = text.lines().find(|l| l.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {text}"));
+            line.rsplit(' ').next().expect("a value").parse::<f64>().expect("a number")
+        };
+        (read("mtx_sidecar_rtsp_connections "), read("mtx_sidecar_rtsp_refused_connections_total "))
+    };
+    eventually("the rest is refused", async || open().await == (300.0, 200.0)).await;
+    // HTTP does not suffer, and room that becomes free is given.
+    assert_eq!(app.get("/healthz").await.status, 200);
+    drop(idle);
+    eventually("they are gone", async || open().await.0 == 0.0).await;
+    let mut client = Client::connect(&app, "door").await;
+    client.play().await;
+    client.picture().await;
+}
+
+#[tokio::test]
+async fn a_new_picture_comes_at_once_and_a_camera_s_failure_does_not_turn_time_back() {
+    let app = TestApp::with("stream_defaults: {placeholder_after: 50ms}");
+    let mut client = Client::connect(&app, "later?type=file").await;
+    client.play().await;
+    let mut times = vec![];
+    for _ in 0..3 {
+        times.push(client.picture().await.0);
+    }
+    app.put("/mjpeg-upload?name=later", &sized_picture(320, 240, 1)).await;
+    eventually("the picture is shown", async || {
+        times.push(client.picture().await.0);
+        app.stats("later").await["video"][0]["mode"] == "still"
+    })
+    .await;
+    for number in 2..8 {
+        app.put("/mjpeg-upload?name=later", &sized_picture(320, 240, number)).await;
+        times.push(client.picture().await.0);
+    }
+    for pair in times.windows(2) {
+        let step = pair[1].wrapping_sub(pair[0]) as i32;
+        assert!(step > 0, "{times:?}");
+    }
+    // Removed: the reader is told by the end of the connection, and can begin anew.
+    assert_eq!(app.admin("DELETE", "/api/v1/streams/later", "").await.status, 204);
+    assert!(client.closed().await);
+}
+
+#[tokio::test]
+async fn a_camera_is_started_by_a_reader_and_left_with_it() {
+    let app = TestApp::with("streams: {card: {kind: test-card, width: 320, height: 240, fps: 10}}");
+    assert_eq!(app.stats("card").await["state"], "idle");
+    let mut client = Client::connect(&app, "card").await;
+    client.play().await;
+    let mut deltas = 0;
+    while deltas < 8 {
+        let (_, kinds) = client.picture().await;
+        deltas += usize::from(kinds == [1]);
+        assert!(kinds == [1] || kinds == [7, 8, 5], "{kinds:?}");
+    }
+    assert_eq!(app.stats("card").await["video"][0]["mode"], "video");
+    // Vanishes without a word.
+    drop(client);
+    eventually("it is left", async || app.stats("card").await["state"] == "idle").await;
+    assert_eq!(app.stats("card").await["video"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn shutdown_ends_readers_in_time() {
+    let app = TestApp::spawn();
+    app.put("/mjpeg-upload?name=door", &sized_picture(64, 48, 1)).await;
+    let mut client = Client::connect(&app, "door").await;
+    client.play().await;
+    client.picture().await;
+    let began = std::time::Instant::now();
+    app.ask_to_end();
+    assert!(client.closed().await);
+    drop(app);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
