@@ -11,8 +11,11 @@ mod bare;
 mod fanout;
 mod idle;
 mod process;
+mod puller;
 mod recipe;
+mod rtsp;
 mod watcher;
+mod whep;
 
 use std::process::ExitCode;
 
@@ -25,6 +28,11 @@ const SCENARIOS: &[Scenario] = &[
     ("stalled", fanout::stalled),
     ("connect", fanout::connect),
     ("recipe", recipe::run),
+    ("still", rtsp::still_pulled),
+    ("stills", rtsp::stills),
+    ("first", rtsp::first),
+    ("moving", rtsp::moving),
+    ("whep", whep::run),
     ("auth", auth::run),
     ("idle", idle::run),
 ];

@@ -23,6 +23,8 @@ pub fn pin_self_to_load_core() -> std::io::Result<()> {
 pub struct Server {
     child: Child,
     pub addr: SocketAddr,
+    /// Where it speaks RTSP, if it does.
+    pub rtsp: SocketAddr,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -30,7 +32,7 @@ impl Server {
     /// The sidecar with these settings (YAML) added to what a measurement needs.
     pub fn sidecar(settings: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let port = free_port()?;
+        let (port, rtsp) = (free_port()?, free_port()?);
         let config = folder.path().join("sidecar.yml");
         std::fs::write(&config, settings)?;
         let mut command = Command::new("taskset");
@@ -38,11 +40,13 @@ impl Server {
             .args(["-c", SERVER_CORE, env!("CARGO_BIN_EXE_mtx-sidecar"), "--config"])
             .arg(&config)
             .env("SIDECAR__HTTP__LISTEN", format!("127.0.0.1:{port}"))
+            .env("SIDECAR__RTSP__LISTEN", format!("127.0.0.1:{rtsp}"))
             .env("SIDECAR__DATA_DIR", folder.path().join("data"))
             .env("SIDECAR__LOG__LEVEL", "warn")
             .current_dir(folder.path())
             .stdout(Stdio::null());
-        let server = Server { child: command.spawn()?, addr: ([127, 0, 0, 1], port).into(), _folder: Some(folder) };
+        let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let server = Server { child: command.spawn()?, addr: at(port), rtsp: at(rtsp), _folder: Some(folder) };
         server.wait_until_open()?;
         Ok(server)
     }
@@ -54,7 +58,8 @@ impl Server {
             Command::new("taskset").args(["-c", SERVER_CORE]).arg(me).arg(which).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-        Ok(Server { child, addr: line.trim().parse()?, _folder: None })
+        let addr = line.trim().parse()?;
+        Ok(Server { child, addr, rtsp: addr, _folder: None })
     }
 
     fn wait_until_open(&self) -> Result {
@@ -71,6 +76,11 @@ impl Server {
     /// CPU time of all of its threads so far (proc_pid_stat(5), fields 14 and 15, in ticks of 10 ms).
     pub fn cpu(&self) -> Duration {
         cpu_of(self.child.id())
+    }
+
+    /// The same to the nanosecond (schedstat of each thread), of threads that are still there.
+    pub fn cpu_exact(&self) -> Duration {
+        cpu_exact_of(self.child.id())
     }
 
     /// Resident memory, in KiB.
@@ -91,6 +101,15 @@ pub fn cpu_of(pid: u32) -> Duration {
     let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
     let ticks = |n: usize| fields.get(n).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
     Duration::from_millis(10 * (ticks(11) + ticks(12)))
+}
+
+pub fn cpu_exact_of(pid: u32) -> Duration {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let nanos = threads.filter_map(|thread| {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
 }
 
 pub fn rss_kib_of(pid: u32) -> u64 {

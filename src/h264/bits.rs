@@ -80,7 +80,7 @@ impl Writer {
     /// Copies all bits of `data` from `from` on. Whole bytes at a time: a slice is most of a NAL.
     pub(super) fn rest(&mut self, data: &[u8], from: usize) {
         let mut at = from;
-        while at % 8 != 0 && at < 8 * data.len() {
+        while !at.is_multiple_of(8) && at < 8 * data.len() {
             self.bit(data[at / 8] >> (7 - at % 8) & 1 == 1);
             at += 1;
         }

@@ -32,7 +32,7 @@ impl Canvas {
     /// Takes a size that can be encoded; the error is the rule that it breaks.
     pub fn new(width: u32, height: u32) -> Result<Self, String> {
         let (long, short) = (width.max(height), width.min(height));
-        if width % 2 != 0 || height % 2 != 0 {
+        if !width.is_multiple_of(2) || !height.is_multiple_of(2) {
             return Err(format!("{width}x{height} must have even sides"));
         }
         if short < SMALLEST || long > LONGEST || short > SHORTEST_MAX {
