@@ -2,7 +2,10 @@
 
 use std::{
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -134,15 +137,20 @@ pub fn stills() -> Result {
         let jpegs = bytes / STREAMS;
         let before = server.rss_kib();
         let began = Instant::now();
-        let server = Arc::new(server);
+        let started = Arc::new(AtomicUsize::new(0));
         let mut tasks = vec![];
         for n in 0..STREAMS {
-            let addr = server.rtsp;
+            let (addr, started) = (server.rtsp, Arc::clone(&started));
             tasks.push(tokio::task::spawn(async move {
                 let run = async {
                     let mut puller = Puller::connect(addr, &format!("s{n}")).await?;
                     puller.play().await?;
                     let first = puller.picture().await?;
+                    let mut all = started.fetch_add(1, Ordering::Relaxed) + 1 == STREAMS;
+                    while !all {
+                        puller.pictures(Duration::from_secs(1)).await?;
+                        all = started.load(Ordering::Relaxed) == STREAMS;
+                    }
                     Ok::<_, Box<dyn std::error::Error>>((puller, first))
                 };
                 run.await.map_err(|e| e.to_string())
