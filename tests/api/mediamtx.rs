@@ -6,8 +6,9 @@ use fantoccini::Locator;
 
 use crate::{
     browser::Browser,
-    rtsp::Client,
-    support::{PATIENCE, Program, TestApp, close_to, eventually, flat_picture, free_port, middle_colour},
+    support::{
+        PATIENCE, Program, TestApp, close_to, eventually, flat_picture, free_port, middle_colour, rtsp_client::Client,
+    },
 };
 
 /// A MediaMTX of our own, on ports of its own.

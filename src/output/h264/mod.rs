@@ -4,6 +4,7 @@
 //! reader is given when. A picture that arrives is given at once; one that does not change is
 //! repeated, because players and MediaMTX keep no keyframe for those who join later.
 
+mod coder;
 mod motion;
 mod shared;
 

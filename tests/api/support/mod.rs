@@ -1,5 +1,8 @@
 //! The application under test, a small HTTP client, and waiting with a bound.
 
+mod pictures;
+pub mod rtsp_client;
+
 use std::{
     fmt::Write as _,
     net::SocketAddr,
@@ -22,6 +25,8 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+
+pub use self::pictures::*;
 
 /// No test waits longer than this for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -362,42 +367,6 @@ pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// A picture that is different for each number.
-pub fn picture(number: u32) -> Vec<u8> {
-    sized_picture(64, 48, number)
-}
-
-pub fn sized_picture(width: u32, height: u32, number: u32) -> Vec<u8> {
-    let mut rgb = Vec::with_capacity((width * height * 3) as usize);
-    for y in 0..height {
-        for x in 0..width {
-            rgb.push((x * 255 / width) as u8);
-            rgb.push((y * 255 / height) as u8);
-            rgb.push((number * 40 % 256) as u8);
-        }
-    }
-    mtx_sidecar::picture::encode_rgb(&rgb, width, height, 90).expect("encodes").to_vec()
-}
-
-/// Noise, which does not compress: some 400 KB.
-pub fn large_picture(number: u32) -> Vec<u8> {
-    let mut state = number.wrapping_mul(2_654_435_761) | 1;
-    let noise = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state as u8
-    });
-    let rgb: Vec<u8> = noise.take(3 * 512 * 512).collect();
-    mtx_sidecar::picture::encode_rgb(&rgb, 512, 512, 90).expect("encodes").to_vec()
-}
-
-/// One colour all over.
-pub fn flat_picture(width: u32, height: u32, rgb: [u8; 3]) -> Vec<u8> {
-    let pixels = rgb.repeat((width * height) as usize);
-    mtx_sidecar::picture::encode_rgb(&pixels, width, height, 95).expect("encodes").to_vec()
-}
-
 /// A program of the system, started quietly and ended on drop.
 pub struct Program(pub tokio::process::Child);
 
@@ -406,7 +375,9 @@ impl Program {
         let mut command = tokio::process::Command::new(name);
         let quiet = if std::env::var_os("TEST_LOG").is_some() { Stdio::inherit() } else { Stdio::null() };
         command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(quiet).kill_on_drop(true);
-        Program(command.spawn().unwrap_or_else(|e| panic!("{name} cannot be started ({e}); `make deps` installs it")))
+        Program(
+            command.spawn().unwrap_or_else(|e| panic!("{name} cannot be started ({e}); `make test-deps` installs it")),
+        )
     }
 
     /// Runs to its end and gives what it printed.
@@ -416,7 +387,7 @@ impl Program {
         let output = tokio::time::timeout(3 * PATIENCE, command.output()).await;
         let output = output
             .unwrap_or_else(|_| panic!("{name} does not end"))
-            .unwrap_or_else(|e| panic!("{name}: {e}; `make deps` installs it"));
+            .unwrap_or_else(|e| panic!("{name}: {e}; `make test-deps` installs it"));
         assert!(output.status.success(), "{name} {args:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     }
@@ -436,20 +407,4 @@ pub fn free_port() -> u16 {
             return port;
         }
     }
-}
-
-/// Mean colour of a decoded picture file or of JPEG data, in the middle.
-pub async fn middle_colour(picture: &Path) -> [u8; 3] {
-    let path = picture.to_string_lossy();
-    let filter = "crop=iw/2:ih/2,scale=1:1:flags=area";
-    let rgb = Program::output(
-        "ffmpeg",
-        &["-v", "error", "-i", &path, "-vf", filter, "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
-    )
-    .await;
-    rgb[..3].try_into().expect("three bytes")
-}
-
-pub fn close_to(a: [u8; 3], b: [u8; 3]) -> bool {
-    a.iter().zip(b).all(|(a, b)| a.abs_diff(b) < 24)
 }
