@@ -2,23 +2,25 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     sync::{Arc, atomic::AtomicUsize},
 };
 
 use actix_web::web;
-use tokio::time::Duration;
+use tokio::{sync::mpsc, time::Duration};
 
 use crate::{
     error::{Code, Error, Result},
+    identity::Identity,
+    mediamtx::{self, Admitted},
     metrics::Metrics,
     output::h264::Encodings,
-    policy::{Action, Credential, Permission, Policy, User, hash_password},
+    policy::{Action, Credential, Permission, Policy, User, Who, audit::Audit, hash_password},
     producer::{Definition, Kit, file::MediaRoots, udp_camera::Hub, upload},
     rtsp, server,
-    settings::Settings,
+    settings::{Settings, TlsSettings},
     shutdown::Shutdown,
-    state::State,
+    state::{Sessions, State},
     store::Store,
     stream::{Origin, Registry, StreamName},
     web::application,
@@ -34,8 +36,11 @@ const SPARE_FILES: u64 = 256;
 pub struct App {
     server: actix_server::Server,
     addr: SocketAddr,
+    tls_addr: Option<SocketAddr>,
+    tls: Option<server::Tls>,
     rtsp: Option<rtsp::Server>,
     state: web::Data<State>,
+    losers: mpsc::Receiver<Vec<Who>>,
     generated_password: Option<String>,
     new_data_dir: bool,
 }
@@ -50,6 +55,11 @@ impl App {
         let store = Store::open(&settings.data_dir.join("sidecar.db"))?;
         let generated_password = add_generated_admin(&mut settings, &store).await?;
         let policy = Policy::new(&settings.auth).map_err(|e| Error::new(Code::Internal, e))?;
+        let (identity, losers) = Identity::open(settings.auth.clone(), store.clone(), policy.clone()).await?;
+        let mediamtx = mediamtx::Client::start(&settings.mediamtx, {
+            let identity = identity.clone();
+            move || identity.internal_token().ok().map(|token| format!("Bearer {token}"))
+        });
         let registry = Registry::new(settings.stream_defaults.clone(), settings.limits.streams());
         let uploads = upload::Store::open(&settings.data_dir.join("frames"))
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
@@ -81,6 +91,10 @@ impl App {
             registry,
             kit,
             policy,
+            identity,
+            mediamtx,
+            audit: Audit::default(),
+            sessions: Sessions::default(),
             store,
             shutdown: shutdown.clone(),
             watchers: Arc::new(AtomicUsize::new(0)),
@@ -92,14 +106,26 @@ impl App {
         };
         let options = server::Options { workers, shutdown_timeout: *http.shutdown_timeout };
         let for_workers = state.clone();
-        let server = server::listen(listener, &options, shutdown, move || application(for_workers.clone()))
+        let mut listeners = vec![(listener, None)];
+        let mut tls_addr = None;
+        let tls = open_tls(&state.settings.http.tls)?.map(|(listener, tls)| {
+            tls_addr = listener.local_addr().ok();
+            listeners.push((listener, Some(tls.clone())));
+            tls
+        });
+        let server = server::listen(listeners, &options, shutdown, move || application(for_workers.clone()))
             .map_err(|e| Error::internal("the server cannot be started", e))?;
-        Ok(App { server, addr, rtsp, state, generated_password, new_data_dir })
+        Ok(App { server, addr, tls_addr, tls, rtsp, state, losers, generated_password, new_data_dir })
     }
 
     /// Where we listen for HTTP.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where we listen for HTTPS, if we do.
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.tls_addr
     }
 
     /// Where we listen for RTSP, if we do.
@@ -125,7 +151,7 @@ impl App {
     /// Serves until the shutdown is asked for (see [`State::shutdown`]), then ends in order: no new
     /// requests, endless responses, streams, and at last what is still to be written.
     pub async fn run_until_stopped(self) -> io::Result<()> {
-        let App { server, rtsp, state, .. } = self;
+        let App { server, rtsp, state, losers, tls, .. } = self;
         let handle = server.handle();
         let mut serving = tokio::spawn(server);
         if let Some(rtsp) = rtsp {
@@ -139,6 +165,13 @@ impl App {
         let sweeping = tokio::spawn({
             let state = state.clone();
             async move { state.registry.sweep_forever(|name| state.kit.uploads.forget(name)).await }
+        });
+
+        let keeping = tokio::spawn(keep(state.clone(), losers));
+        let certificates = tokio::spawn(async move {
+            if let Some(tls) = tls {
+                tls.look_after().await;
+            }
         });
 
         let ended = tokio::select! {
@@ -163,10 +196,54 @@ impl App {
             tracing::warn!("some producers did not end in time");
         }
         sweeping.abort();
+        keeping.abort();
+        certificates.abort();
         writing.abort();
         store.write_waiting().await;
         tracing::debug!("pictures are written");
         ended.unwrap_or_else(|e| Err(io::Error::other(e)))
+    }
+}
+
+/// Opens the port for HTTPS, if there is to be one.
+fn open_tls(settings: &TlsSettings) -> Result<Option<(TcpListener, server::Tls)>> {
+    let Some(listen) = settings.listen else { return Ok(None) };
+    let tls = server::Tls::open(&settings.certificate, &settings.key)
+        .map_err(|e| Error::internal("HTTPS cannot be served (http.tls)", e))?;
+    let listener = server::bind(listen)
+        .map_err(|e| Error::internal(format!("port {listen} cannot be opened (http.tls.listen)"), e))?;
+    Ok(Some((listener, tls)))
+}
+
+/// Keeps the audit and the users, and ends the sessions of those who have lost something.
+async fn keep(state: web::Data<State>, mut losers: mpsc::Receiver<Vec<Who>>) {
+    let admitted = Admitted::default();
+    let ending = async {
+        while let Some(lost) = losers.recv().await {
+            for who in lost {
+                let ours = state.sessions.end(&who);
+                tracing::debug!(%who, ours, "permissions have changed");
+                // Apart from one another: MediaMTX may be away, and the next loser must not wait for it.
+                tokio::spawn(end_at_mediamtx(state.mediamtx.clone(), admitted.clone(), who));
+            }
+        }
+    };
+    tokio::join!(state.audit.keep(|entry| admitted.note(entry)), state.identity.look_after(), ending);
+}
+
+/// Asks MediaMTX to end somebody's sessions. Twice: one that was admitted in the last moment is not in its lists yet.
+async fn end_at_mediamtx(mediamtx: mediamtx::Client, admitted: Admitted, who: Who) {
+    for pause in [Duration::ZERO, Duration::from_secs(2)] {
+        tokio::time::sleep(pause).await;
+        match admitted.kick(&mediamtx, &who).await {
+            Ok(0) => {}
+            Ok(ended) => tracing::info!(%who, ended, "sessions of MediaMTX were ended"),
+            Err(e) => {
+                // Where there is no MediaMTX there is nothing to end.
+                tracing::debug!(%who, "sessions of MediaMTX could not be ended: {}", e.chain());
+                return;
+            }
+        }
     }
 }
 

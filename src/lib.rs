@@ -19,6 +19,8 @@ pub mod secret;
 pub mod units;
 
 pub mod h264;
+pub mod identity;
+pub mod mediamtx;
 pub mod multipart;
 pub mod picture;
 

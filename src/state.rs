@@ -1,5 +1,7 @@
 //! [`State`]: what those who answer requests, by HTTP and by RTSP, work with.
 
+mod sessions;
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -7,15 +9,22 @@ use std::sync::{
 
 use crate::{
     error::{Code, Error, Result},
+    identity::Identity,
+    mediamtx::Client,
     metrics::Metrics,
     output::h264::Encodings,
-    policy::{Action, Caller, Decision, Policy},
+    policy::{
+        Action, Caller, Decision, Policy, Who,
+        audit::{Asked, Audit},
+    },
     producer::{Definition, Kit},
     settings::Settings,
     shutdown::Shutdown,
     store::Store,
     stream::{Origin, Registry, Stream, StreamName},
 };
+
+pub use self::sessions::{Session, Sessions};
 
 /// Everything a request may need; one for the whole program.
 pub struct State {
@@ -27,6 +36,14 @@ pub struct State {
     pub kit: Kit,
     /// Who may do what.
     pub policy: Policy,
+    /// Who there is.
+    pub identity: Identity,
+    /// The MediaMTX beside us.
+    pub mediamtx: Client,
+    /// What was decided.
+    pub audit: Audit,
+    /// What runs for whom, so that it can be ended.
+    pub sessions: Sessions,
     /// State on disk.
     pub store: Store,
     /// The end of the program.
@@ -39,49 +56,62 @@ pub struct State {
     pub watchers: Arc<AtomicUsize>,
 }
 
-#[derive(Debug)]
 /// One watcher's share of `limits.watchers`, given back on drop.
-pub struct Seat(Arc<AtomicUsize>);
+#[derive(Debug)]
+pub struct Seat {
+    watchers: Arc<AtomicUsize>,
+    session: Session,
+}
+
+impl Seat {
+    /// Whose it is, and when it has to end.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+}
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.watchers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl State {
-    /// Asks the policy; the error is what the caller is told.
-    pub async fn permit(&self, caller: &Caller, action: Action, path: &str) -> Result<()> {
-        let decision = self.policy.decide(caller, action, path).await;
-        self.metrics.count_decision(action.as_str(), decision);
-        let what = || match action.has_path() {
-            true => format!("{} {path}", action.as_str()),
-            false => action.as_str().to_owned(),
-        };
-        match decision {
-            Decision::Allowed => Ok(()),
-            Decision::AskCredentials => {
-                Err(Error::new(Code::Unauthenticated, format!("to {} a user name and password are needed", what())))
-            }
-            Decision::WrongCredentials => {
-                Err(Error::new(Code::Unauthenticated, "the user name or the password is wrong"))
-            }
-            Decision::NotPermitted => Err(Error::new(Code::Forbidden, format!("this user may not {}", what()))),
-            Decision::TooManyFailures => {
-                Err(Error::new(Code::TooManyFailures, "too many wrong passwords; wait a minute before the next one"))
-            }
+    /// Asks the policy, and says who was recognised; the error is what the caller is told. `protocol` is for the audit.
+    pub async fn permit_by(&self, protocol: &str, caller: &Caller, action: Action, path: &str) -> Result<Who> {
+        let verdict = self.policy.decide(caller, action, path).await;
+        self.metrics.count_decision(action.as_str(), verdict.decision);
+        self.audit.note(caller, Asked { action: action.as_str(), path, protocol, session: None }, &verdict);
+        match verdict.decision {
+            Decision::Allowed => Ok(verdict.who),
+            _ => Err(verdict.refusal(action, path)),
         }
     }
 
+    /// [`State::permit_by`] HTTP.
+    pub async fn permit(&self, caller: &Caller, action: Action, path: &str) -> Result<Who> {
+        self.permit_by("http", caller, action, path).await
+    }
+
+    /// Whether the caller may; for lists, which leave out what they may not see.
+    pub async fn may(&self, caller: &Caller, action: Action, path: &str) -> bool {
+        self.policy.decide(caller, action, path).await.decision.is_allowed()
+    }
+
     /// Takes a seat for an endless response.
-    pub fn seat(&self) -> Result<Seat> {
+    pub fn seat(&self, who: Who) -> Result<Seat> {
         let most = self.settings.limits.watchers;
         self.watchers
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1))
-            .map(|_| Seat(self.watchers.clone()))
+            .map(|_| Seat { watchers: self.watchers.clone(), session: self.session(who) })
             .map_err(|_| {
                 Error::new(Code::TooManyWatchers, format!("there are {most} watchers already (limits.watchers)"))
             })
+    }
+
+    /// Something that goes on for somebody: it has to end with the program, and when they may not any more.
+    pub fn session(&self, who: Who) -> Session {
+        self.sessions.begin(who, self.shutdown.token())
     }
 
     /// The stream, made of the definition if there is none of that name; one of another kind is a conflict.

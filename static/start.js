@@ -1,6 +1,10 @@
 // The first page: streams as thumbnails, upload by drop, paste or file, a live view, and snippets.
 // Relative addresses throughout, so that it works below any path.
 
+import * as session from './session.js';
+
+const { address, call } = session;
+
 const LIST_EVERY_MS = 2000;
 
 const $ = (id) => document.getElementById(id);
@@ -8,15 +12,7 @@ const tiles = new Map(); // by stream name
 let shown = null; // name of the stream in the dialog
 
 const encoded = (name) => name.split('/').map(encodeURIComponent).join('/');
-const address = (path) => new URL(path, document.baseURI).href;
-
-/** Calls the API; an error carries the words of the problem document. */
-async function call(path, options) {
-  const response = await fetch(path, options);
-  if (response.ok) return response.json();
-  const problem = await response.json().catch(() => ({}));
-  throw new Error(problem.detail || `${response.status} ${response.statusText}`);
-}
+const askToSignIn = session.signInDialog($('sign-in'));
 
 // Only what can be seen is looked at: a thumbnail off screen costs nothing, neither here nor at the camera.
 const visible = new IntersectionObserver((entries) => {
@@ -58,7 +54,7 @@ class Tile {
     if (this.loading || (key !== null && key !== undefined && key === this.key)) return;
     this.loading = true;
     try {
-      const response = await fetch(`snapshot/${encoded(this.name)}.jpg`);
+      const response = await session.request(`snapshot/${encoded(this.name)}.jpg`);
       if (!response.ok) return;
       const url = URL.createObjectURL(await response.blob());
       const old = this.image.src;
@@ -122,8 +118,13 @@ async function list() {
     $('empty').hidden = streams.length > 0;
     $('summary').textContent = streams.length === 1 ? '1 stream' : `${streams.length} streams`;
   } catch (error) {
-    $('summary').textContent = `The server does not answer as it should: ${error.message}`;
+    $('summary').textContent = error.status === 401 ? error.message : `The server does not answer as it should: ${error.message}`;
   }
+}
+
+function showAccount() {
+  const name = session.user();
+  $('account').textContent = name === null ? 'Sign in' : `Sign out ${name}`;
 }
 
 async function upload(file, name) {
@@ -159,7 +160,7 @@ function dropTarget(element, take) {
 function show(name) {
   shown = name;
   $('viewer-name').textContent = name;
-  $('live').src = `stream/${encoded(name)}.mjpeg`;
+  $('live').src = session.media(`stream/${encoded(name)}.mjpeg`);
   $('live').alt = `${name}, live`;
   const url = (path) => address(path + encoded(name));
   const snippets = {
@@ -204,5 +205,14 @@ document.addEventListener('paste', (event) => {
 });
 dropTarget($('upload'), (file) => $('upload').reportValidity() && upload(file, $('name').value));
 
+$('account').addEventListener('click', async () => {
+  if (session.user() === null) await askToSignIn();
+  else await session.signOut();
+  showAccount();
+  await list();
+});
+
+await session.resume();
+showAccount();
 await list();
 setInterval(() => document.hidden || list(), LIST_EVERY_MS);

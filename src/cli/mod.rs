@@ -8,6 +8,7 @@ mod files;
 mod password;
 mod push;
 mod serve;
+mod user;
 
 use std::{
     collections::HashMap,
@@ -45,6 +46,9 @@ enum Command {
     Check(check::Args),
     /// Write a commented sidecar.yml and mediamtx.yml.
     Init(files::Args),
+    /// Make, change and remove users, whether the sidecar runs or not.
+    #[command(subcommand)]
+    User(user::Command),
     /// Hash a password for `pass:` in sidecar.yml or mediamtx.yml.
     HashPassword,
     /// Send pictures to a stream: files, a folder, or what a program writes.
@@ -70,6 +74,7 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(args)) => serve::run(&cli.common.config, &args),
         Some(Command::Check(args)) => check::run(cli.common.config.as_deref(), &args),
         Some(Command::Init(args)) => files::init(&args),
+        Some(Command::User(command)) => user::run(cli.common.config.as_deref(), command),
         Some(Command::HashPassword) => password::hash(),
         Some(Command::Push(args)) => push::run(args),
         Some(Command::FakeCamera(args)) => fake_camera::run(args),

@@ -111,14 +111,7 @@ impl Metrics {
     pub fn count_decision(&self, action: &str, decision: Decision) {
         // A word of the future must not become a label of its own.
         let action = action.parse::<Action>().map_or("other", Action::as_str);
-        let decision = match decision {
-            Decision::Allowed => "allowed",
-            Decision::AskCredentials => "ask",
-            Decision::WrongCredentials => "wrong_credentials",
-            Decision::TooManyFailures => "throttled",
-            Decision::NotPermitted => "not_permitted",
-        };
-        self.0.decisions.get_or_create(&DecisionLabels { action, decision }).inc();
+        self.0.decisions.get_or_create(&DecisionLabels { action, decision: decision.as_str() }).inc();
     }
 
     /// A watcher that has left.

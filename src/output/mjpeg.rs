@@ -146,8 +146,8 @@ pub enum Left {
     Stalled,
     /// The stream was removed.
     StreamEnded,
-    /// The server shuts down.
-    ShuttingDown,
+    /// The server shuts down, or the watcher may not watch any more.
+    ToldToEnd,
 }
 
 impl Left {
@@ -157,7 +157,7 @@ impl Left {
             Left::Closed => "connection closed",
             Left::Stalled => "took nothing for too long",
             Left::StreamEnded => "the stream ended",
-            Left::ShuttingDown => "shutting down",
+            Left::ToldToEnd => "told to end: shutdown, or not permitted any more",
         }
     }
 }
@@ -187,7 +187,7 @@ where
         let part = tokio::select! {
             part = pacer.next() => part,
             () = closed(&mut io) => break Left::Closed,
-            () = stop.cancelled() => break Left::ShuttingDown,
+            () = stop.cancelled() => break Left::ToldToEnd,
         };
         let Some(part) = part else { break Left::StreamEnded };
         // The rest of a part that was begun is always sent, or the connection is lost: a picture cut
@@ -212,7 +212,12 @@ async fn write_all<T: AsyncWrite + Unpin>(io: &mut T, mut data: &[u8], stall_tim
             Err(_) => return Err(Left::Stalled),
         }
     }
-    Ok(())
+    // TLS holds the end of a record back otherwise.
+    match timeout(stall_timeout, io.flush()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Left::Closed),
+        Err(_) => Err(Left::Stalled),
+    }
 }
 
 /// Returns when the peer has closed. What it sends meanwhile is no business of ours.

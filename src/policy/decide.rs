@@ -2,18 +2,28 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, RwLock},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-use tokio::sync::Semaphore;
+use arc_swap::ArcSwap;
+use tokio::sync::{Semaphore, watch};
 
-use super::{Action, AuthSettings, Caller, Credential, Credentials, User, rules::Rule, throttle::Throttle};
+use super::{
+    Action, AuthSettings, Caller, Credential, Credentials, Known, Permission, Snapshot, User, Who,
+    memory::Memory,
+    rules::Rule,
+    throttle::Throttle,
+    tokens::{SHARE_PREFIX, TokenKind, Verified, code_digest, looks_like_jwt, now, verify},
+};
+use crate::error::{Code, Error};
 
-/// Most right passwords remembered; each takes some 60 bytes.
-const MAX_REMEMBERED: usize = 20_000;
+/// Passwords that wait to be verified; more are refused unseen. At 25 ms each the last one waits for some seconds,
+/// which is as long as anybody does.
+pub(super) const MAX_VERIFYING: usize = 128;
+
+/// A password that was right is given its turn even where many were wrong, for so long.
+pub(super) const WAS_RIGHT: Duration = Duration::from_secs(24 * 3600);
 
 /// The answer to one question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +32,11 @@ pub enum Decision {
     Allowed,
     /// Not without credentials; ask for some.
     AskCredentials,
-    /// The name or the password is wrong.
+    /// The name, the password or the token is wrong.
     WrongCredentials,
     /// Too many wrong passwords from there for that name; the password was not even looked at.
     TooManyFailures,
-    /// The name and password are right, but this is not permitted.
+    /// The credentials are right, but this is not permitted.
     NotPermitted,
 }
 
@@ -36,58 +46,157 @@ impl Decision {
         self == Decision::Allowed
     }
 
-    /// The reason in words, for log and audit.
-    pub fn reason(self) -> &'static str {
+    /// The word for it in metrics and in the audit.
+    pub fn as_str(self) -> &'static str {
         match self {
+            Decision::Allowed => "allowed",
+            Decision::AskCredentials => "ask",
+            Decision::WrongCredentials => "wrong_credentials",
+            Decision::TooManyFailures => "throttled",
+            Decision::NotPermitted => "not_permitted",
+        }
+    }
+
+    fn because(self, who: Who, reason: &'static str) -> Verdict {
+        Verdict { decision: self, who, reason }
+    }
+
+    pub(super) fn of(self, who: Who) -> Verdict {
+        let reason = match self {
             Decision::Allowed => "allowed",
             Decision::AskCredentials => "credentials are needed",
             Decision::WrongCredentials => "wrong user name or password",
             Decision::TooManyFailures => "too many wrong passwords",
             Decision::NotPermitted => "not permitted",
+        };
+        Verdict { decision: self, who, reason }
+    }
+}
+
+/// An answer with its circumstances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The answer.
+    pub decision: Decision,
+    /// Who was recognised. [`Who::Anybody`] when a rule for everybody allowed it, or nobody was.
+    pub who: Who,
+    /// Why, in words, without any credential: for log, audit and caller.
+    pub reason: &'static str,
+}
+
+impl Verdict {
+    /// The answer to MediaMTX about an action that we have never heard of.
+    pub fn on_unknown_action(caller: &Caller) -> Self {
+        let decision = if caller.credentials.is_empty() { Decision::AskCredentials } else { Decision::NotPermitted };
+        decision.because(Who::Anybody, "this action is not known to mtx-sidecar")
+    }
+
+    /// That somebody did what they may.
+    pub fn allowed(who: Who) -> Self {
+        Decision::Allowed.of(who)
+    }
+
+    /// What a caller who was not allowed is told.
+    pub fn refusal(&self, action: Action, path: &str) -> Error {
+        let what = match action.has_path() {
+            true => format!("{} {path}", action.as_str()),
+            false => action.as_str().to_owned(),
+        };
+        match self.decision {
+            Decision::AskCredentials => {
+                Error::new(Code::Unauthenticated, format!("to {what} a user name and password, or a token, are needed"))
+            }
+            Decision::NotPermitted => Error::new(Code::Forbidden, format!("{} may not {what}", self.who)),
+            _ => self.sign_in_refusal(),
+        }
+    }
+
+    /// What somebody is told who could not be signed in.
+    pub fn sign_in_refusal(&self) -> Error {
+        match self.decision {
+            Decision::TooManyFailures => {
+                Error::new(Code::TooManyFailures, "too many wrong passwords; wait a minute before the next one")
+            }
+            Decision::AskCredentials => Error::new(Code::Unauthenticated, "a user name and password are needed"),
+            _ => Error::new(Code::Unauthenticated, self.reason),
+        }
+    }
+}
+
+/// Somebody whose name and password are right.
+#[derive(Clone, Debug)]
+pub struct Recognised {
+    /// The name they gave.
+    pub user: Arc<str>,
+    /// Their entry.
+    pub rule: Arc<Rule>,
+}
+
+/// What is asked of the entries of a name.
+#[derive(Clone, Copy)]
+enum Wish<'a> {
+    To(Action, &'a str),
+    SignIn,
+}
+
+impl Wish<'_> {
+    fn granted_by(self, rule: &Rule) -> bool {
+        match self {
+            Wish::To(action, path) => rule.permits(action, path),
+            Wish::SignIn => true,
         }
     }
 }
 
 /// What only an argon2 verification can tell.
-#[derive(Debug, PartialEq)]
-struct Slow {
-    /// Whether a rule took the password already, which then did not permit the action.
-    recognised: bool,
-    /// Rules whose password has to be verified, and whether they would permit the action.
-    candidates: Vec<(usize, bool)>,
+#[derive(Debug)]
+pub(super) struct Slow {
+    /// The entry that took the password already, and did not permit the action.
+    pub(super) recognised: bool,
+    /// Entries whose password has to be verified, and whether they would permit the action.
+    pub(super) candidates: Vec<(Arc<Rule>, bool)>,
 }
 
-/// The rules, compiled, and what is remembered of passwords. Cheap to clone.
+/// The rules, compiled, and what is remembered of credentials. Cheap to clone.
 #[derive(Clone)]
-pub struct Policy(Arc<Inner>);
+pub struct Policy(pub(super) Arc<Inner>);
 
-struct Inner {
-    rules: Vec<Rule>,
+pub(super) struct Inner {
+    file: Vec<Arc<Rule>>,
+    snapshot: ArcSwap<Snapshot>,
     remember: Duration,
-    /// Keys the digests of passwords in memory: worthless without it, and gone with the process.
-    key: [u8; 32],
-    /// Digests of right argon2 passwords, and when each was verified.
-    right: RwLock<HashMap<[u8; 32], Instant>>,
-    throttle: Throttle,
+    /// Keys the digests of credentials in memory: worthless without it, and gone with the process.
+    pub(super) key: [u8; 32],
+    /// Digests of right argon2 passwords.
+    pub(super) right: Memory<()>,
+    /// Digests of tokens whose signature was right.
+    tokens: Memory<Arc<Verified>>,
+    pub(super) throttle: Throttle,
     /// At most half of the cores verify argon2 at a time: 19 MiB and 20 ms each.
-    verifiers: Semaphore,
+    pub(super) verifiers: Semaphore,
+    /// Passwords that are being verified: whoever shows the same waits for the same result.
+    pub(super) verifying: Mutex<HashMap<[u8; 32], watch::Receiver<Option<bool>>>>,
 }
 
 impl Policy {
     /// Compiles the rules; the error names the entry and what is wrong in it.
     pub fn new(settings: &AuthSettings) -> Result<Self, String> {
-        let compile = |(i, user): (usize, &User)| Rule::compile(user).map_err(|e| format!("auth.users[{i}]: {e}"));
-        let rules = settings.users.iter().enumerate().map(compile).collect::<Result<_, _>>()?;
+        let compile =
+            |(i, user): (usize, &User)| Rule::compile(user).map(Arc::new).map_err(|e| format!("auth.users[{i}]: {e}"));
+        let file = settings.users.iter().enumerate().map(compile).collect::<Result<Vec<_>, _>>()?;
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|e| format!("the system gives no random numbers: {e}"))?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Policy(Arc::new(Inner {
-            rules,
+            snapshot: ArcSwap::from_pointee(Snapshot::new(&file, Known::default())),
+            file,
             remember: *settings.remember,
             key,
-            right: RwLock::default(),
+            right: Memory::new(),
+            tokens: Memory::new(),
             throttle: Throttle::new(settings.failures_per_minute),
             verifiers: Semaphore::new(cores.div_ceil(2)),
+            verifying: Mutex::default(),
         })))
     }
 
@@ -96,48 +205,95 @@ impl Policy {
         users.iter().any(|user| user.permissions.iter().any(|p| p.action == action))
     }
 
+    /// Whether the rules of the file have an entry of that name.
+    pub fn is_in_file(&self, name: &str) -> bool {
+        self.0.file.iter().any(|rule| !rule.is_for_anybody() && rule.user.matches(name))
+    }
+
+    /// From now on this is known. Answers in progress finish on what was known before.
+    pub fn replace(&self, known: Known) {
+        self.0.snapshot.store(Arc::new(Snapshot::new(&self.0.file, known)));
+    }
+
+    /// What is known at the moment.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.snapshot.load_full()
+    }
+
     /// Answers. `path` is a path or stream name; it does not matter for actions that have none.
-    pub async fn decide(&self, caller: &Caller, action: Action, path: &str) -> Decision {
-        match self.decide_now(caller, action, path) {
-            Ok(decision) => decision,
-            Err(slow) => self.decide_slowly(caller, slow).await,
+    pub async fn decide(&self, caller: &Caller, action: Action, path: &str) -> Verdict {
+        match self.decide_now(caller, Wish::To(action, path)) {
+            Ok((verdict, _)) => verdict,
+            Err(slow) => self.decide_slowly(caller, slow).await.0,
         }
     }
 
+    /// Checks name and password, whatever they may be used for.
+    pub async fn recognise(&self, caller: &Caller) -> Result<Recognised, Verdict> {
+        let (verdict, rule) = match self.decide_now(caller, Wish::SignIn) {
+            Ok(answer) => answer,
+            Err(slow) => self.decide_slowly(caller, slow).await,
+        };
+        match rule {
+            Some(rule) if verdict.decision.is_allowed() => {
+                Ok(Recognised { user: caller.credentials.user.as_str().into(), rule })
+            }
+            // A token signs nobody in: it would outlive itself.
+            _ if verdict.decision.is_allowed() => Err(Decision::WrongCredentials.of(Who::Anybody)),
+            _ => Err(verdict),
+        }
+    }
+
+    /// Who the caller is and what they may do, by token or by name and password; for showing it to them.
+    pub async fn permissions_of(&self, caller: &Caller) -> Result<(Who, Vec<Permission>), Verdict> {
+        if let Some(token) = self.token_of(caller) {
+            let (who, claims) =
+                self.check_token(caller, token).map_err(|r| Decision::WrongCredentials.because(Who::Anybody, r))?;
+            return Ok((who, claims.claims.mediamtx_permissions.clone()));
+        }
+        let known = self.recognise(caller).await?;
+        Ok((Who::User(known.user), known.rule.permissions().to_vec()))
+    }
+
     /// Answers from memory if that can be done.
-    fn decide_now(&self, caller: &Caller, action: Action, path: &str) -> Result<Decision, Slow> {
-        let inner = &*self.0;
+    fn decide_now(&self, caller: &Caller, wish: Wish<'_>) -> Result<(Verdict, Option<Arc<Rule>>), Slow> {
+        let snapshot = self.0.snapshot.load();
         let shown = &caller.credentials;
-        let mut slow = Slow { recognised: false, candidates: vec![] };
-        for (i, rule) in inner.rules.iter().enumerate() {
-            if !rule.counts_for(caller.ip) {
-                continue;
-            }
-            if rule.is_for_anybody() {
-                if rule.permits(action, path) {
-                    return Ok(Decision::Allowed);
-                }
-                continue;
-            }
-            if shown.user.is_empty() || !rule.user.matches(&shown.user) {
-                continue;
-            }
-            let right = if rule.pass.is_slow() {
-                self.is_remembered(&rule.pass, shown)
-            } else {
-                rule.pass.matches(shown.password.expose())
-            };
-            if right {
-                slow.recognised = true;
-                if rule.permits(action, path) {
-                    return Ok(Decision::Allowed);
-                }
-            } else if rule.pass.is_slow() {
-                slow.candidates.push((i, rule.permits(action, path)));
+        if let Wish::To(action, path) = wish {
+            let anybody = snapshot.anybody.iter().map(|i| &snapshot.rules[*i]);
+            if anybody.into_iter().any(|rule| rule.counts_for(caller.ip) && rule.permits(action, path)) {
+                return Ok((Decision::Allowed.of(Who::Anybody), None));
             }
         }
         if shown.is_empty() {
-            return Ok(Decision::AskCredentials);
+            return Ok((Decision::AskCredentials.of(Who::Anybody), None));
+        }
+        if let (Wish::To(action, path), password) = (wish, shown.password.expose()) {
+            if password.starts_with(SHARE_PREFIX) {
+                return Ok((self.decide_share(&snapshot, password, action, path), None));
+            }
+            if looks_like_jwt(password) {
+                return Ok((self.decide_token(caller, password, action, path), None));
+            }
+        }
+        let mut slow = Slow { recognised: false, candidates: vec![] };
+        for i in snapshot.named(&shown.user) {
+            let rule = &snapshot.rules[i];
+            if !rule.counts_for(caller.ip) {
+                continue;
+            }
+            let right = match rule.pass.is_slow() {
+                true => self.0.right.get(&self.digest(&rule.pass, shown), self.0.remember).is_some(),
+                false => rule.pass.matches(shown.password.expose()),
+            };
+            if right {
+                slow.recognised = true;
+                if wish.granted_by(rule) {
+                    return Ok((Decision::Allowed.of(Who::User(self.name_of(rule, shown))), Some(rule.clone())));
+                }
+            } else if rule.pass.is_slow() {
+                slow.candidates.push((rule.clone(), wish.granted_by(rule)));
+            }
         }
         if slow.recognised {
             // Who they are is known; only what would allow it is still worth a verification.
@@ -146,84 +302,76 @@ impl Policy {
         // Those that permit it first: one verification is enough then.
         slow.candidates.sort_by_key(|(_, permits)| !permits);
         match (slow.candidates.is_empty(), slow.recognised) {
-            (true, true) => Ok(Decision::NotPermitted),
-            (true, false) => Ok(self.count_failure(caller)),
+            (true, true) => Ok((Decision::NotPermitted.of(Who::User(shown.user.as_str().into())), None)),
+            (true, false) => Ok((self.count_failure(caller), None)),
             (false, _) => Err(slow),
         }
     }
 
-    /// Verifies argon2 passwords away from the async threads.
-    async fn decide_slowly(&self, caller: &Caller, slow: Slow) -> Decision {
-        let inner = &*self.0;
-        let shown = &caller.credentials;
-        let mut decision = if slow.recognised { Decision::NotPermitted } else { Decision::WrongCredentials };
-        for (candidate, permits) in slow.candidates {
-            let pass = inner.rules[candidate].pass.clone();
-            let digest = self.digest(&pass, shown);
-            if inner.throttle.known_wrong(&digest) {
-                continue;
+    fn decide_share(&self, snapshot: &Snapshot, code: &str, action: Action, path: &str) -> Verdict {
+        match snapshot.shares.get(&code_digest(code)) {
+            Some(share) if share.expires <= now() => {
+                Decision::WrongCredentials.because(Who::Share(share.id.clone()), "the share link has expired")
             }
-            if !inner.throttle.may_guess(caller.ip, &shown.user) {
-                return Decision::TooManyFailures;
-            }
-            let turn = inner.verifiers.acquire().await.expect("never closed");
-            // Somebody else may have verified the same while we waited.
-            let right = self.is_remembered(&pass, shown) || {
-                let password = shown.password.clone();
-                let verify = tokio::task::spawn_blocking(move || pass.matches(password.expose()));
-                verify.await.unwrap_or(false)
-            };
-            drop(turn);
-            if !right {
-                inner.throttle.was_wrong(digest);
-                continue;
-            }
-            self.remember(digest);
-            if permits {
-                return Decision::Allowed;
-            }
-            decision = Decision::NotPermitted;
+            Some(share) if share.permissions.permit(action, path) => Decision::Allowed.of(Who::Share(share.id.clone())),
+            Some(share) => Decision::NotPermitted.of(Who::Share(share.id.clone())),
+            None => Decision::WrongCredentials.because(Who::Anybody, "the share link is not known (any more)"),
         }
-        decision
     }
 
-    /// A wrong password that cost nothing to check still counts against guessing.
-    fn count_failure(&self, caller: &Caller) -> Decision {
-        let guess = self.digest(&Credential::default(), &caller.credentials);
-        if !self.0.throttle.known_wrong(&guess) {
-            if !self.0.throttle.may_guess(caller.ip, &caller.credentials.user) {
-                return Decision::TooManyFailures;
+    fn decide_token(&self, caller: &Caller, token: &str, action: Action, path: &str) -> Verdict {
+        match self.check_token(caller, token) {
+            Err(reason) => Decision::WrongCredentials.because(Who::Anybody, reason),
+            Ok((who, token)) if token.permissions.permit(action, path) => Decision::Allowed.of(who),
+            Ok((who, _)) => Decision::NotPermitted.of(who),
+        }
+    }
+
+    fn token_of<'a>(&self, caller: &'a Caller) -> Option<&'a str> {
+        Some(caller.credentials.password.expose()).filter(|password| looks_like_jwt(password))
+    }
+
+    /// Whether a token is ours and still counts, and whose it is.
+    fn check_token(&self, caller: &Caller, token: &str) -> Result<(Who, Arc<Verified>), &'static str> {
+        let snapshot = self.0.snapshot.load();
+        let digest = self.digest(&Credential::default(), &Credentials::from_token(token));
+        let verified = match self.0.tokens.get(&digest, self.0.remember) {
+            // Its key may have been dropped since.
+            Some(verified) if snapshot.keys.contains_key(&verified.kid) => verified,
+            _ => {
+                let verified = verify(token, &snapshot)?;
+                self.0.tokens.put(digest, verified.clone());
+                verified
             }
-            self.0.throttle.was_wrong(guess);
+        };
+        let claims = &verified.claims;
+        if claims.exp <= now() {
+            return Err("the token has expired");
         }
-        Decision::WrongCredentials
-    }
-
-    fn is_remembered(&self, pass: &Credential, shown: &Credentials) -> bool {
-        let right = self.0.right.read().expect("nothing panics while it is held");
-        !right.is_empty() && right.get(&self.digest(pass, shown)).is_some_and(|at| at.elapsed() < self.0.remember)
-    }
-
-    fn remember(&self, digest: [u8; 32]) {
-        let mut right = self.0.right.write().expect("nothing panics while it is held");
-        if right.len() >= MAX_REMEMBERED {
-            let remember = self.0.remember;
-            right.retain(|_, at| at.elapsed() < remember);
-            if right.len() >= MAX_REMEMBERED {
-                right.clear();
+        let is_revoked = |id: &String| snapshot.revoked.contains(id);
+        if is_revoked(&claims.jti) || claims.sid.as_ref().is_some_and(is_revoked) {
+            return Err("the token was revoked");
+        }
+        let who = match claims.kind {
+            TokenKind::Machine => Who::Token(claims.jti.as_str().into()),
+            TokenKind::Share => Who::Share(claims.sid.as_deref().unwrap_or_default().into()),
+            TokenKind::Internal => Who::Ourselves,
+            TokenKind::Access => {
+                let mut entries = snapshot.named(&claims.sub).map(|i| &snapshot.rules[i]);
+                let entry = entries.find(|rule| claims.ver.as_ref() == Some(&snapshot.stamp(rule)));
+                let entry = entry.ok_or("the token's user was changed or removed")?;
+                if !entry.counts_for(caller.ip) {
+                    return Err("the token's user may not come from this address");
+                }
+                Who::User(claims.sub.as_str().into())
             }
-        }
-        right.insert(digest, Instant::now());
+        };
+        Ok((who, verified))
     }
 
-    /// A digest of what was shown, bound to the stored hash it was compared with.
-    fn digest(&self, pass: &Credential, shown: &Credentials) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0.key).expect("HMAC takes keys of any length");
-        for part in [pass.identity(), shown.user.as_bytes(), shown.password.expose().as_bytes()] {
-            mac.update(&(part.len() as u64).to_le_bytes());
-            mac.update(part);
-        }
-        mac.finalize().into_bytes().into()
+    /// The name without a copy where the entry has it.
+    pub(super) fn name_of(&self, rule: &Rule, shown: &Credentials) -> Arc<str> {
+        rule.name.clone().unwrap_or_else(|| shown.user.as_str().into())
     }
 }
 

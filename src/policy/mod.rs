@@ -1,24 +1,32 @@
 //! Who may do what. Rules in the shape of MediaMTX's `authInternalUsers`, asked by every route of ours
 //! and by MediaMTX through its webhook.
 //!
-//! Decides and does no I/O; the one thing that takes time, an argon2 password never seen before, runs
-//! on a blocking thread. Knows no HTTP beyond what [`webhook`] decodes.
+//! Decides and does no I/O, from an immutable [`Snapshot`] that is swapped whole; the one thing that takes time, an
+//! argon2 password never seen before, runs on a blocking thread. Knows no HTTP beyond what [`webhook`] decodes, and
+//! not where users, tokens and shares are kept: that is `identity`.
 
+pub mod audit;
 mod decide;
+mod memory;
 mod password;
 mod rules;
+mod snapshot;
 mod throttle;
+mod tokens;
+mod verification;
 pub mod webhook;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    decide::{Decision, Policy},
+    decide::{Decision, Policy, Recognised, Verdict},
     password::{Credential, hash_password},
-    rules::{Permission, User, loopback_rule},
+    rules::{Permission, Rule, User, loopback_rule},
+    snapshot::{Known, ShareRule, Snapshot},
+    tokens::{Claims, ISSUER, TokenKind, code_digest, now},
 };
 use crate::{
     secret::Secret,
@@ -39,6 +47,35 @@ pub struct AuthSettings {
     pub remember: Span,
     /// Wrong passwords a minute, for one address and user name together, before further ones are refused unseen.
     pub failures_per_minute: u32,
+    /// What MediaMTX's `authHTTPAddress` has to carry as `?secret=` or as its password; empty for nothing.
+    pub webhook_secret: Secret,
+    /// How long an access token is good.
+    pub access_lifetime: Span,
+    /// How long a sign-in lasts that nobody ends.
+    pub sign_in_lifetime: Span,
+    /// How long a signing key signs before the next one does.
+    pub key_rotation: Span,
+}
+
+impl AuthSettings {
+    /// Says what is wrong with the settings, by key.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut found = vec![];
+        if self.failures_per_minute == 0 {
+            found.push(("failures_per_minute", "must be at least 1".into()));
+        }
+        if !(Span::secs(60)..=Span::secs(86_400)).contains(&self.access_lifetime) {
+            found.push(("access_lifetime", format!("must be from 1m to 1day, not {}", self.access_lifetime)));
+        }
+        if self.sign_in_lifetime < self.access_lifetime {
+            found.push(("sign_in_lifetime", "must not be shorter than auth.access_lifetime".into()));
+        }
+        // MediaMTX fetches the keys once an hour.
+        if self.key_rotation < Span::secs(2 * 3600) {
+            found.push(("key_rotation", format!("must be at least 2h, not {}", self.key_rotation)));
+        }
+        found
+    }
 }
 
 impl Default for AuthSettings {
@@ -49,6 +86,10 @@ impl Default for AuthSettings {
             webhook_from: private_networks(),
             remember: Span::secs(300),
             failures_per_minute: 10,
+            webhook_secret: Secret::default(),
+            access_lifetime: Span::secs(600),
+            sign_in_lifetime: Span::secs(30 * 86_400),
+            key_rotation: Span::secs(90 * 86_400),
         }
     }
 }
@@ -72,6 +113,10 @@ pub enum Action {
 }
 
 impl Action {
+    /// All there are.
+    pub const ALL: [Action; 6] =
+        [Action::Publish, Action::Read, Action::Playback, Action::Api, Action::Metrics, Action::Pprof];
+
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -94,8 +139,7 @@ impl std::str::FromStr for Action {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        use Action::{Api, Metrics, Playback, Pprof, Publish, Read};
-        [Publish, Read, Playback, Api, Metrics, Pprof]
+        Action::ALL
             .into_iter()
             .find(|a| a.as_str() == word)
             .ok_or_else(|| format!("{word:?} is none of publish, read, playback, api, metrics, pprof"))
@@ -131,9 +175,58 @@ impl Credentials {
         Some(Credentials { user: user.to_owned(), password: Secret::new(password) })
     }
 
+    /// A bearer token (RFC 6750). One of the form `user:password`, with exactly one colon, is both, as in MediaMTX
+    /// (internal/protocols/httpp/credentials.go).
+    pub fn from_token(token: &str) -> Self {
+        match token.split_once(':') {
+            Some((user, password)) if !password.contains(':') => {
+                Credentials { user: user.to_owned(), password: Secret::new(password) }
+            }
+            _ => Credentials { user: String::new(), password: Secret::new(token) },
+        }
+    }
+
+    /// Reads the value of an `Authorization` header of the Basic or the Bearer scheme.
+    pub fn from_header(value: &str) -> Option<Self> {
+        match value.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                Some(Credentials::from_token(token.trim()))
+            }
+            _ => Credentials::from_basic(value),
+        }
+    }
+
     /// Whether nothing was shown.
     pub fn is_empty(&self) -> bool {
         self.user.is_empty() && self.password.is_empty()
+    }
+}
+
+/// Who was recognised by what they showed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// Nobody in particular.
+    #[default]
+    Anybody,
+    /// A user, by name and password or by an access token.
+    User(Arc<str>),
+    /// A machine, by its token's id.
+    Token(Arc<str>),
+    /// A visitor, by a share's id.
+    Share(Arc<str>),
+    /// This program itself, asking MediaMTX's control API.
+    Ourselves,
+}
+
+impl std::fmt::Display for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Who::Anybody => f.write_str("anybody"),
+            Who::User(name) => write!(f, "user {name}"),
+            Who::Token(id) => write!(f, "token {id}"),
+            Who::Share(id) => write!(f, "share {id}"),
+            Who::Ourselves => f.write_str("mtx-sidecar"),
+        }
     }
 }
 

@@ -1,10 +1,17 @@
 //! The rules as they are written down, and as they are compiled.
 
-use regex::Regex;
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
+
+use regex::{RegexSet, RegexSetBuilder};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::{Action, password::Credential};
 use crate::units::{Network, any_contains};
+
+/// Most memory for the compiled expressions of one entry: a thousand of them take some 10 MB.
+const MAX_EXPRESSIONS: usize = 64 << 20;
 
 /// One entry of the rules: who, from where, may do what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,11 +30,12 @@ pub struct User {
     pub permissions: Vec<Permission>,
 }
 
-/// One thing that is allowed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One thing that is allowed, in MediaMTX's shape.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Permission {
     /// The action.
+    #[schema(value_type = String, example = "read")]
     pub action: Action,
     /// For publish, read and playback: empty for every path, `~` and a regular expression, or the path itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,10 +48,14 @@ impl Permission {
         Permission { action, path: None }
     }
 
+    /// The action on one path.
+    pub fn on(action: Action, path: &str) -> Self {
+        Permission { action, path: Some(path.to_owned()) }
+    }
+
     /// All actions on everything.
     pub fn all() -> Vec<Self> {
-        use Action::{Api, Metrics, Playback, Pprof, Publish, Read};
-        [Publish, Read, Playback, Api, Metrics, Pprof].map(Permission::everywhere).to_vec()
+        Action::ALL.map(Permission::everywhere).to_vec()
     }
 }
 
@@ -58,42 +70,124 @@ pub fn loopback_rule() -> User {
     }
 }
 
-/// A rule made ready for asking.
-#[derive(Debug)]
-pub(super) struct Rule {
-    pub(super) user: Credential,
-    pub(super) pass: Credential,
-    ips: Vec<Network>,
-    permissions: Vec<(Action, PathMatch)>,
+/// Permissions made ready for asking: one look at a table, and one pass over the path however many
+/// expressions there are.
+#[derive(Debug, Default)]
+pub(super) struct Permissions([Paths; Action::ALL.len()]);
+
+#[derive(Debug, Default)]
+struct Paths {
+    everything: bool,
+    exactly: HashSet<Box<str>>,
+    matching: Option<RegexSet>,
 }
 
+impl Permissions {
+    /// Compiles the regular expressions; the error names the one that is wrong.
+    pub(super) fn compile(permissions: &[Permission]) -> Result<Self, String> {
+        let mut compiled = Permissions::default();
+        for action in Action::ALL {
+            let paths = &mut compiled.0[action as usize];
+            let mut expressions = vec![];
+            for permission in permissions.iter().filter(|p| p.action == action) {
+                match permission.path.as_deref().unwrap_or_default() {
+                    "" => paths.everything = true,
+                    text => match text.strip_prefix('~') {
+                        Some(expression) => expressions.push(expression),
+                        None => drop(paths.exactly.insert(text.into())),
+                    },
+                }
+            }
+            if !expressions.is_empty() {
+                paths.matching = Some(compile_set(&expressions)?);
+            }
+        }
+        Ok(compiled)
+    }
+
+    pub(super) fn permit(&self, action: Action, path: &str) -> bool {
+        let paths = &self.0[action as usize];
+        let any = paths.everything || paths.matching.is_some() || !paths.exactly.is_empty();
+        if !action.has_path() {
+            return any;
+        }
+        any && (paths.everything
+            || paths.exactly.contains(path)
+            || paths.matching.as_ref().is_some_and(|set| set.is_match(path)))
+    }
+}
+
+fn compile_set(expressions: &[&str]) -> Result<RegexSet, String> {
+    let whole = RegexSetBuilder::new(expressions).size_limit(MAX_EXPRESSIONS).dfa_size_limit(MAX_EXPRESSIONS).build();
+    whole.map_err(|e| {
+        // One after the other, to say which.
+        let culprit = expressions.iter().find_map(|one| regex::Regex::new(one).err().map(|e| (one, e)));
+        match culprit {
+            Some((one, e)) => {
+                // The last line says it; the others draw the expression.
+                let why = e.to_string();
+                let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                format!("path: {:?} is not a valid regular expression: {why}", format!("~{one}"))
+            }
+            None => format!("path: the regular expressions are too large together: {e}"),
+        }
+    })
+}
+
+/// An entry made ready for asking.
 #[derive(Debug)]
-enum PathMatch {
-    Everything,
-    Exactly(String),
-    Matching(Regex),
+pub struct Rule {
+    pub(super) user: Credential,
+    pub(super) pass: Credential,
+    /// The name, where it is written plainly.
+    pub(super) name: Option<Arc<str>>,
+    ips: Vec<Network>,
+    permissions: Permissions,
+    written: Vec<Permission>,
+    /// Changes whenever anything of the entry does.
+    pub(super) version: [u8; 32],
+    /// Changes when the password does.
+    pub(super) password_version: [u8; 32],
 }
 
 impl Rule {
     /// Compiles the regular expressions; the error names the one that is wrong.
-    pub(super) fn compile(user: &User) -> Result<Self, String> {
-        let mut permissions = vec![];
-        for permission in &user.permissions {
-            let matcher = match permission.path.as_deref().unwrap_or_default() {
-                "" => PathMatch::Everything,
-                text => match text.strip_prefix('~') {
-                    Some(pattern) => PathMatch::Matching(Regex::new(pattern).map_err(|e| {
-                        // The last line says it; the others draw the expression.
-                        let why = e.to_string();
-                        let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                        format!("path: {text:?} is not a valid regular expression: {why}")
-                    })?),
-                    None => PathMatch::Exactly(text.to_owned()),
-                },
-            };
-            permissions.push((permission.action, matcher));
-        }
-        Ok(Rule { user: user.user.clone(), pass: user.pass.clone(), ips: user.ips.clone(), permissions })
+    pub fn compile(user: &User) -> Result<Self, String> {
+        let ips: Vec<_> = user.ips.iter().map(ToString::to_string).collect();
+        let permissions = serde_json::to_vec(&user.permissions).map_err(|e| e.to_string())?;
+        let digest = |parts: &[&[u8]]| {
+            let mut hash = Sha256::new();
+            for part in parts {
+                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(part);
+            }
+            hash.finalize().into()
+        };
+        Ok(Rule {
+            name: user.user.name().map(Into::into),
+            permissions: Permissions::compile(&user.permissions)?,
+            version: digest(&[user.pass.identity(), ips.join(",").as_bytes(), &permissions]),
+            password_version: digest(&[b"password", user.pass.identity()]),
+            user: user.user.clone(),
+            pass: user.pass.clone(),
+            ips: user.ips.clone(),
+            written: user.permissions.clone(),
+        })
+    }
+
+    /// Whether the other one is the same in everything.
+    pub fn is_same_as(&self, other: &Rule) -> bool {
+        self.version == other.version
+    }
+
+    /// What is allowed, as it was written.
+    pub fn permissions(&self) -> &[Permission] {
+        &self.written
+    }
+
+    /// The name, where it is written plainly.
+    pub fn name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
     }
 
     pub(super) fn is_for_anybody(&self) -> bool {
@@ -102,19 +196,11 @@ impl Rule {
 
     /// Whether the entry counts for callers from there. Somebody whose address is not known gets
     /// nothing from an entry that asks for one.
-    pub(super) fn counts_for(&self, ip: Option<std::net::IpAddr>) -> bool {
+    pub fn counts_for(&self, ip: Option<IpAddr>) -> bool {
         self.ips.is_empty() || ip.is_some_and(|ip| any_contains(&self.ips, ip))
     }
 
     pub(super) fn permits(&self, action: Action, path: &str) -> bool {
-        self.permissions.iter().any(|(allowed, matcher)| {
-            *allowed == action
-                && (!action.has_path()
-                    || match matcher {
-                        PathMatch::Everything => true,
-                        PathMatch::Exactly(exact) => exact == path,
-                        PathMatch::Matching(regex) => regex.is_match(path),
-                    })
-        })
+        self.permissions.permit(action, path)
     }
 }

@@ -76,12 +76,7 @@ impl Question<'_> {
             let token =
                 if self.token.is_empty() { token_in_query(&self.query) } else { Some(self.token.clone().into_owned()) };
             if let Some(token) = token {
-                credentials = match token.split_once(':') {
-                    Some((user, password)) if !password.contains(':') => {
-                        Credentials { user: user.to_owned(), password: Secret::new(password) }
-                    }
-                    _ => Credentials { user: String::new(), password: Secret::new(token) },
-                };
+                credentials = Credentials::from_token(&token);
             }
         }
         Caller { ip: self.ip.parse().ok(), credentials }
@@ -90,7 +85,7 @@ impl Question<'_> {
 
 /// The value of `token`, or else of `jwt`, if it is there exactly once (`getToken` in
 /// internal/auth/manager.go takes exactly one, too).
-fn token_in_query(query: &str) -> Option<String> {
+pub fn token_in_query(query: &str) -> Option<String> {
     ["token", "jwt"].into_iter().find_map(|wanted| {
         let mut values = query.split('&').filter_map(|pair| {
             let (name, value) = pair.split_once('=')?;

@@ -40,6 +40,7 @@ enum Left {
     NotUnderstood,
     StreamEnded,
     ShuttingDown,
+    Revoked,
 }
 
 impl Left {
@@ -51,6 +52,7 @@ impl Left {
             Left::NotUnderstood => "not understood",
             Left::StreamEnded => "the stream ended",
             Left::ShuttingDown => "shutting down",
+            Left::Revoked => "is not permitted any more",
         }
     }
 }
@@ -115,6 +117,13 @@ impl Connection {
                 // It is written to again and again, which finds out whether somebody is there.
                 (false, true) => Instant::now() + IDLE,
             };
+            let end = self.session.end();
+            let revoked = async {
+                match &end {
+                    Some(end) => end.cancelled().await,
+                    None => std::future::pending().await,
+                }
+            };
             let step = tokio::select! {
                 biased;
                 ready = self.io.writable(), if writes => ready.map(|()| Step::Writable)?,
@@ -127,6 +136,7 @@ impl Connection {
                     self.moved_at = Instant::now();
                     Step::Writable
                 }
+                () = revoked => return Ok(Left::Revoked),
                 () = sleep_until(deadline) => Step::Deadline,
             };
             match step {

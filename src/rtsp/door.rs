@@ -9,7 +9,7 @@ use super::sdp::TRACK;
 use crate::{
     error::{Code, Error, Result},
     output::h264::{Reader, Want},
-    policy::{Action, Caller, Credentials},
+    policy::{Action, Caller, Credentials, webhook::token_in_query},
     producer::Definition,
     state::{Seat, State},
     stream::{Origin, StreamName},
@@ -24,7 +24,7 @@ pub(super) struct Opened {
     pub(super) reader: Option<Reader>,
     /// The URL of the presentation, with a slash at the end and without parameters.
     pub(super) base: String,
-    pub(super) _seat: Seat,
+    pub(super) seat: Seat,
 }
 
 /// What a URL says.
@@ -39,19 +39,25 @@ struct Asked {
 pub(super) async fn open(state: &State, caller: &Caller, url: &Url) -> Result<Opened> {
     let Asked { name, base, want, recipe } = parse(url)?;
     let name = state.registry.name(&name)?;
-    state.permit(caller, Action::Read, &name).await?;
-    let seat = state.seat()?;
+    let who = state.permit_by("rtsp", caller, Action::Read, &name).await?;
+    let seat = state.seat(who)?;
     let watch = state.registry.watch(|| match &recipe {
         Some(wanted) => state.stream_of_kind(&name, wanted, Origin::Pull),
         None => state.registry.find(&name),
     })?;
     let reader = Some(state.encodings.join(watch, want));
-    Ok(Opened { name, want, reader, base, _seat: seat })
+    Ok(Opened { name, want, reader, base, seat })
 }
 
-/// The caller of a request: RTSP knows no proxies, so the connection's address is to be believed.
-pub(super) fn caller(peer: SocketAddr, authorization: Option<&str>) -> Caller {
-    let credentials = authorization.and_then(Credentials::from_basic).unwrap_or_default();
+/// The caller of a request: RTSP knows no proxies, so the connection's address is to be believed. Players that can
+/// show nothing but a URL have their token in its parameters, as MediaMTX takes it there.
+pub(super) fn caller(peer: SocketAddr, authorization: Option<&str>, url: &Url) -> Caller {
+    let in_url = || {
+        let query = url.query().unwrap_or_default();
+        let query = query.strip_suffix(TRACK).map_or(query, |query| query.trim_end_matches('/'));
+        token_in_query(query).map(|token| Credentials::from_token(&token))
+    };
+    let credentials = authorization.and_then(Credentials::from_header).or_else(in_url).unwrap_or_default();
     Caller { ip: Some(peer.ip().to_canonical()), credentials }
 }
 

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 use bytes::Bytes;
 use rtsp_types::{Method, Request, Response, StatusCode, Version, headers};
 use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     door::{self, Opened},
@@ -60,6 +61,11 @@ impl Session {
     pub(super) fn new(state: Arc<State>, peer: SocketAddr) -> Self {
         let id = format!("{:016x}", getrandom::u64().unwrap_or_else(|_| u64::from(peer.port())));
         Session { state, peer, id, opened: None, track: None, play: None }
+    }
+
+    /// Cancelled when whoever reads may not any more.
+    pub(super) fn end(&self) -> Option<CancellationToken> {
+        self.opened.as_ref().map(|opened| opened.seat.session().end().clone())
     }
 
     /// Whether video is being sent.
@@ -263,7 +269,7 @@ impl Session {
     async fn open(&self, request: &Request<Vec<u8>>) -> Result<Opened, Answer> {
         let url = request.request_uri().ok_or_else(|| text(StatusCode::BadRequest, "a stream's URL is needed"))?;
         let authorization = request.header(&headers::AUTHORIZATION).map(|value| value.as_str());
-        let caller = door::caller(self.peer, authorization);
+        let caller = door::caller(self.peer, authorization, url);
         let opened =
             door::open(&self.state, &caller, url).await.map_err(|e| refusal(&e, !caller.credentials.is_empty()))?;
         tracing::Span::current().record("stream", tracing::field::display(&opened.name));

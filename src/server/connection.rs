@@ -20,7 +20,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Io for T {}
 
 /// The connection as actix sees it. When it was taken over it reads as closed by the peer, and takes
 /// what is written to it without doing anything.
-pub(super) struct Connection(Rc<RefCell<Inner>>);
+pub(super) struct Connection(Rc<RefCell<Inner>>, Secure);
+
+/// Whether a connection is encrypted; in the request's `conn_data`.
+#[derive(Clone, Copy, Debug)]
+pub struct Secure(pub bool);
 
 struct Inner {
     io: Option<Box<dyn Io>>,
@@ -35,8 +39,12 @@ struct Inner {
 pub struct Takeover(Rc<RefCell<Inner>>);
 
 impl Connection {
-    pub(super) fn new(io: Box<dyn Io>) -> Self {
-        Connection(Rc::new(RefCell::new(Inner { io: Some(io), waiting: None, flushed: false })))
+    pub(super) fn new(io: Box<dyn Io>, secure: Secure) -> Self {
+        Connection(Rc::new(RefCell::new(Inner { io: Some(io), waiting: None, flushed: false })), secure)
+    }
+
+    pub(super) fn secure(&self) -> Secure {
+        self.1
     }
 
     pub(super) fn takeover(&self) -> Takeover {

@@ -9,7 +9,10 @@ use actix_web::{Error, dev::AppConfig};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, time::Duration};
 
-use super::connection::Connection;
+use super::{
+    connection::{Connection, Secure},
+    tls::Tls,
+};
 use crate::shutdown::Shutdown;
 
 /// A peer that vanished without a word (power cut, lost Wi-Fi) is found by the kernel after this long
@@ -46,9 +49,9 @@ pub struct Options {
     pub shutdown_timeout: Duration,
 }
 
-/// Serves the application on the socket until the server is stopped.
+/// Serves the application on the sockets, on those with [`Tls`] encrypted, until the server is stopped.
 pub fn listen<F, I, S, B>(
-    listener: net::TcpListener,
+    listeners: Vec<(net::TcpListener, Option<Tls>)>,
     options: &Options,
     shutdown: Shutdown,
     application: F,
@@ -62,13 +65,13 @@ where
     B: MessageBody + 'static,
 {
     let secs = options.shutdown_timeout.as_secs().max(1);
-    let server = Server::build()
-        .workers(options.workers)
-        .disable_signals()
-        .shutdown_timeout(secs)
-        .listen("http", listener, move || {
+    let mut server = Server::build().workers(options.workers).disable_signals().shutdown_timeout(secs);
+    for (listener, tls) in listeners {
+        let (shutdown, application) = (shutdown.clone(), application.clone());
+        let name = if tls.is_some() { "https" } else { "http" };
+        server = server.listen(name, listener, move || {
             let application = application().into_factory().map_err(|e: Error| e.error_response());
-            let shutdown = shutdown.clone();
+            let (shutdown, tls) = (shutdown.clone(), tls.clone());
             let http = HttpService::build()
                 .keep_alive(IDLE_TIMEOUT)
                 .client_request_timeout(HEAD_TIMEOUT)
@@ -82,17 +85,23 @@ where
                 })
                 .on_connect_ext(|io: &Connection, data: &mut actix_http::Extensions| {
                     data.insert(io.takeover());
+                    data.insert(io.secure());
                 })
                 .h1(map_config(application, |()| AppConfig::default()));
-            fn_service(|io: TcpStream| async move {
-                let peer = io.peer_addr().ok();
-                tune(&io);
-                Ok::<_, DispatchError>((Connection::new(Box::new(io)), peer))
+            fn_service(move |io: TcpStream| {
+                let tls = tls.clone();
+                async move {
+                    let peer = io.peer_addr().ok();
+                    tune(&io);
+                    let Some(tls) = tls else { return Ok((Connection::new(Box::new(io), Secure(false)), peer)) };
+                    let io = tls.accept(io).await.map_err(DispatchError::Io)?;
+                    Ok((Connection::new(Box::new(io), Secure(true)), peer))
+                }
             })
             .and_then(http)
-        })?
-        .run();
-    Ok(server)
+        })?;
+    }
+    Ok(server.run())
 }
 
 /// Sets what every connection of ours has: nothing waits to be sent together with more, and a peer that is gone is noticed.

@@ -7,8 +7,10 @@
 
 mod connection;
 mod listener;
+mod tls;
 
 pub use self::{
-    connection::{Io, Takeover, TakeoverBody},
+    connection::{Io, Secure, Takeover, TakeoverBody},
     listener::{Options, bind, listen, tune},
+    tls::Tls,
 };

@@ -3,21 +3,24 @@
 //! `sidecar.yml` in the repository lists every key with its default and one comment; a test holds it
 //! equal to [`Settings::default`]. How files and environment are read is in [`load`].
 
+mod http;
 mod load;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::http::{HttpSettings, TlsSettings};
 pub use self::load::{Loaded, Origin, Problem, Problems, load, parse_yaml};
 use crate::{
+    mediamtx::MediaMtxSettings,
     output::{OutputSettings, h264::H264Settings},
     picture::PictureLimits,
     policy::{AuthSettings, Policy},
     producer::{Definition, file::MediaSettings, udp_camera::UdpSettings},
     rtsp::RtspSettings,
     stream::{MAX_NAME_BYTES, StreamLimits, StreamName, StreamSettings},
-    units::{Network, Size, Span},
+    units::Size,
 };
 
 /// The shipped `sidecar.yml`: every key, its default, one comment.
@@ -38,6 +41,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Our RTSP server.
     pub rtsp: RtspSettings,
+    /// The MediaMTX beside us.
+    pub mediamtx: MediaMtxSettings,
     /// Bounds.
     pub limits: Limits,
     /// Who may do what.
@@ -63,6 +68,7 @@ impl Default for Settings {
             log: LogSettings::default(),
             http: HttpSettings::default(),
             rtsp: RtspSettings::default(),
+            mediamtx: MediaMtxSettings::default(),
             limits: Limits::default(),
             auth: AuthSettings::default(),
             stream_defaults: StreamSettings::default(),
@@ -99,40 +105,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// Our HTTP server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HttpSettings {
-    /// Address and port.
-    pub listen: SocketAddr,
-    /// Threads that serve; 0 for one for each core.
-    pub workers: usize,
-    /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<Network>,
-    /// Names under which this machine is asked for by programs on itself, besides localhost.
-    pub hostnames: Vec<String>,
-    /// A folder to serve pages from instead of those inside the program.
-    pub static_dir: String,
-    /// How long an upload may be silent before it is given up.
-    pub upload_timeout: Span,
-    /// How long shutdown waits for requests in progress.
-    pub shutdown_timeout: Span,
-}
-
-impl Default for HttpSettings {
-    fn default() -> Self {
-        HttpSettings {
-            listen: ([0, 0, 0, 0], 9995).into(),
-            workers: 0,
-            trusted_proxies: vec![],
-            hostnames: vec![],
-            static_dir: String::new(),
-            upload_timeout: Span::secs(60),
-            shutdown_timeout: Span::secs(5),
-        }
-    }
 }
 
 /// Bounds.
@@ -213,11 +185,14 @@ impl Settings {
         if self.rtsp.max_connections == 0 {
             refuse("rtsp.max_connections", "must be at least 1; rtsp.enabled: no switches RTSP off".into());
         }
-        if !self.http.static_dir.is_empty() && !PathBuf::from(&self.http.static_dir).is_dir() {
-            refuse("http.static_dir", format!("{} is not a folder", self.http.static_dir));
+        for (key, rule) in self.auth.problems() {
+            refuse(&format!("auth.{key}"), rule);
         }
-        if self.auth.failures_per_minute == 0 {
-            refuse("auth.failures_per_minute", "must be at least 1".into());
+        for (key, rule) in self.http.problems() {
+            refuse(&format!("http.{key}"), rule);
+        }
+        for (key, rule) in self.mediamtx.problems() {
+            refuse(&format!("mediamtx.{key}"), rule);
         }
         if let Err(message) = Policy::new(&self.auth) {
             let (key, rule) = message.split_once(": ").unwrap_or(("auth.users", &message));

@@ -1,11 +1,18 @@
 //! `POST /mediamtx-auth`: MediaMTX's `authHTTPAddress`.
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
+use percent_encoding::percent_decode_str;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 use super::{Problem, State};
 use crate::{
     error::{Code, Error},
-    policy::{Decision, webhook::Question},
+    policy::{Credentials, Verdict, audit::Asked, webhook::Question},
     units::any_contains,
 };
 
@@ -32,27 +39,35 @@ pub(super) async fn answer(
     if !from.is_some_and(|ip| any_contains(&state.settings.auth.webhook_from, ip)) {
         return Err(Error::new(Code::Forbidden, "this address may not ask (auth.webhook_from)").into());
     }
+    let secret = state.settings.auth.webhook_secret.expose();
+    if !secret.is_empty() && !shows(&request, secret) {
+        let message =
+            "authHTTPAddress in mediamtx.yml does not carry auth.webhook_secret, as ?secret= or as its password";
+        return Err(Error::new(Code::Forbidden, message).into());
+    }
     let question = Question::parse(&body)
         .map_err(|e| Error::new(Code::InvalidBody, format!("not what MediaMTX sends to authHTTPAddress: {e}")))?;
     let caller = question.caller();
-    let decision = match question.action() {
+    let verdict = match question.action() {
         Some(action) => state.policy.decide(&caller, action, &question.path).await,
-        None if caller.credentials.is_empty() => Decision::AskCredentials,
-        None => Decision::NotPermitted,
+        None => Verdict::on_unknown_action(&caller),
     };
-    state.metrics.count_decision(&question.action, decision);
-    tracing::debug!(
-        user = %caller.credentials.user, ip = %question.ip, action = %question.action, path = %question.path,
-        protocol = %question.protocol, id = question.id.as_deref(), "{}", decision.reason()
-    );
-    if decision.is_allowed() {
+    state.metrics.count_decision(&question.action, verdict.decision);
+    let Question { action, path, protocol, id, .. } = &question;
+    state.audit.note(&caller, Asked { action, path, protocol, session: id.as_deref() }, &verdict);
+    if verdict.decision.is_allowed() {
         return Ok(HttpResponse::NoContent().finish());
     }
-    if decision != Decision::AskCredentials {
-        tracing::info!(
-            user = %caller.credentials.user, ip = %question.ip, action = %question.action, path = %question.path,
-            "denied: {}", decision.reason()
-        );
-    }
-    Ok(HttpResponse::build(StatusCode::UNAUTHORIZED).content_type("text/plain").body(decision.reason()))
+    Ok(HttpResponse::build(StatusCode::UNAUTHORIZED).content_type("text/plain").body(verdict.reason))
+}
+
+/// Whether the request shows the secret. These are the two ways in which MediaMTX can be made to send one
+/// (internal/auth/manager.go posts to the configured URL as it stands; Go turns its user part into Basic).
+fn shows(request: &HttpRequest, secret: &str) -> bool {
+    let same = |shown: &str| bool::from(Sha256::digest(shown).ct_eq(&Sha256::digest(secret)));
+    let in_query = request.query_string().split('&').filter_map(|pair| pair.strip_prefix("secret="));
+    let in_query = in_query.map(|value| percent_decode_str(value).decode_utf8_lossy());
+    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let in_header = header.and_then(Credentials::from_basic);
+    in_query.into_iter().any(|value| same(&value)) || in_header.is_some_and(|shown| same(shown.password.expose()))
 }

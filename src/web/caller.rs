@@ -14,7 +14,7 @@ use actix_web::{
 
 use super::{Problem, State};
 use crate::{
-    policy::{Caller, Credentials},
+    policy::{Caller, Credentials, webhook::token_in_query},
     settings::HttpSettings,
     units::any_contains,
 };
@@ -28,14 +28,19 @@ impl FromRequest for From {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let settings = &request.app_data::<web::Data<State>>().expect("the application has its state").settings.http;
-        ready(Ok(From(caller(request.peer_addr().map(|a| a.ip()), request.headers(), settings))))
+        let mut caller = caller(request.peer_addr().map(|a| a.ip()), request.headers(), settings);
+        if caller.credentials.is_empty() && takes_token_in_url(request.path()) {
+            let token = token_in_query(request.query_string());
+            caller.credentials = token.map(|token| Credentials::from_token(&token)).unwrap_or_default();
+        }
+        ready(Ok(From(caller)))
     }
 }
 
 /// Reads the caller from the connection's address and the request's headers.
 pub fn caller(peer: Option<IpAddr>, headers: &HeaderMap, settings: &HttpSettings) -> Caller {
     let ip = peer.and_then(|peer| address(peer.to_canonical(), headers, settings));
-    Caller { ip, credentials: basic(headers).unwrap_or_default() }
+    Caller { ip, credentials: shown(headers).unwrap_or_default() }
 }
 
 /// The address that may be believed.
@@ -81,8 +86,14 @@ fn names_this_machine(headers: &HeaderMap, settings: &HttpSettings) -> bool {
         || settings.hostnames.iter().any(|known| known.eq_ignore_ascii_case(&name))
 }
 
-fn basic(headers: &HeaderMap) -> Option<Credentials> {
-    Credentials::from_basic(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
+/// Whether a token may stand in the URL: where the address is used by players, `<img>` and cameras, which can do no
+/// better (RFC 6750, section 2.3, warns of it), and not where programs administer.
+fn takes_token_in_url(path: &str) -> bool {
+    !path.starts_with("/api/") || path.ends_with("/frame") || path.ends_with("/frames")
+}
+
+fn shown(headers: &HeaderMap) -> Option<Credentials> {
+    Credentials::from_header(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What happens to every request: a log line, a count, and the refusal of other web sites.
+//! What happens to every request: a log line, a count, headers that browsers heed, and the refusal of other web sites.
 
 use actix_web::{
     Error, ResponseError,
@@ -67,8 +67,74 @@ fn is_foreign(request: &ServiceRequest) -> bool {
     }
     let text = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());
     if let Some(origin) = text(header::ORIGIN.as_str()) {
+        let http = &request.app_data::<web::Data<State>>().expect("the application has its state").settings.http;
+        let is_ours = |url: &str| !url.is_empty() && (url == origin || url.starts_with(&format!("{origin}/")));
+        if http.cors_origins.iter().any(|known| known == origin) || is_ours(&http.public_url) {
+            return false;
+        }
         let host = origin.split_once("://").map_or("", |(_, host)| host);
         return text(header::HOST.as_str()) != Some(host);
     }
     matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"))
+}
+
+/// Lets pages of these origins use the API with a token. Not with cookies: those are for our own pages.
+pub(super) fn cors(origins: &[String]) -> actix_cors::Cors {
+    let cors = actix_cors::Cors::default().block_on_origin_mismatch(false);
+    if origins.is_empty() {
+        return cors;
+    }
+    let cors = origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin));
+    cors.allow_any_method()
+        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_NONE_MATCH])
+        .expose_headers(["X-Timestamp", "X-Mtx-Frame-Age", "X-Mtx-Placeholder", "ETag", "Retry-After"])
+        .max_age(600)
+}
+
+/// What pages may load: themselves and nothing from elsewhere; no script that stands in HTML.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
+
+/// Headers for browsers: pages run our own scripts only, nothing is guessed to be one, and addresses with tokens in them
+/// are told to nobody. A script that is refused is told so in a way that makes no browser ask for a password:
+/// the page does that.
+pub(super) async fn secure(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let is_script = request.headers().get("sec-fetch-dest").is_some_and(|dest| dest == "empty");
+    let mut response = next.call(request).await?;
+    let is_page = |kind: &header::HeaderValue| kind.as_bytes().starts_with(b"text/html");
+    let is_page = response.headers().get(header::CONTENT_TYPE).is_some_and(is_page);
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    if is_page {
+        headers.insert(header::CONTENT_SECURITY_POLICY, header::HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+        headers.insert(header::REFERRER_POLICY, header::HeaderValue::from_static("no-referrer"));
+        headers.insert(header::X_FRAME_OPTIONS, header::HeaderValue::from_static("DENY"));
+    }
+    if is_script && headers.contains_key(header::WWW_AUTHENTICATE) {
+        headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"mtx-sidecar\""));
+    }
+    Ok(response)
+}
+
+/// Takes `http.base_path` off the front of an address. Addresses without it work, too: some proxies take it off
+/// themselves, and MediaMTX on the same machine comes without one.
+pub(super) async fn strip_base_path(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let state = request.app_data::<web::Data<State>>().expect("the application has its state");
+    let base = &state.settings.http.base_path;
+    let is_below = |rest: &str| rest.is_empty() || rest.starts_with(['/', '?']);
+    let text = request.uri().path_and_query().map(|target| target.as_str()).unwrap_or_default();
+    let rest = text.strip_prefix(base.as_str()).filter(|rest| !base.is_empty() && is_below(rest));
+    if let Some(rest) = rest {
+        let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+        if let Ok(uri) = rest.parse::<actix_web::http::Uri>() {
+            request.match_info_mut().get_mut().update(&uri);
+            request.head_mut().uri = uri;
+        }
+    }
+    next.call(request).await
 }

@@ -6,9 +6,13 @@ mod auth_webhook;
 mod caller;
 mod guard;
 mod health;
+mod identity;
+mod mediamtx;
 mod openapi;
+mod origin;
 mod pages;
 mod problem;
+mod sign_in;
 mod streams;
 mod upload;
 mod watch;
@@ -40,10 +44,14 @@ pub fn application(
     >,
 > {
     let pages = state.settings.http.static_dir.clone();
+    let cors = guard::cors(&state.settings.http.cors_origins);
     actix_web::App::new()
         .app_data(state)
         .wrap(from_fn(guard::refuse_other_sites))
+        .wrap(cors)
+        .wrap(from_fn(guard::secure))
         .wrap(from_fn(guard::log_and_count))
+        .wrap(from_fn(guard::strip_base_path))
         .configure(|routes| table(routes, &pages))
 }
 
@@ -53,7 +61,8 @@ fn table(routes: &mut web::ServiceConfig, pages: &str) {
     routes
         // MediaMTX asks.
         .service(at("/mediamtx-auth")                     .post(auth_webhook::answer))
-        // The original recipe's addresses.
+        // The original program's addresses.
+        .service(at("/mediamtx-get-path")                 .post(mediamtx::paths))
         .service(at("/mjpeg-upload")                      .put(upload::recipe).post(upload::recipe))
         .service(at("/mjpeg-get")                         .get(watch::recipe).head(watch::recipe_head))
         // Pictures in.
@@ -65,6 +74,22 @@ fn table(routes: &mut web::ServiceConfig, pages: &str) {
         // Pictures out.
         .service(at("/stream/{name:.+}.mjpeg")            .get(watch::mjpeg).head(watch::mjpeg_head))
         .service(at("/snapshot/{name:.+}.jpg")            .get(watch::snapshot).head(watch::snapshot))
+        // Who may what.
+        .service(at("/api/v1/login")                      .post(sign_in::sign_in))
+        .service(at("/api/v1/login/refresh")              .post(sign_in::refresh))
+        .service(at("/api/v1/logout")                     .post(sign_in::sign_out))
+        .service(at("/api/v1/me")                         .get(sign_in::me))
+        .service(at("/api/v1/me/password")                .post(sign_in::change_password))
+        .service(at("/api/v1/users")                      .get(identity::users))
+        .service(at("/api/v1/users/{name}")               .get(identity::user).put(identity::put_user).patch(identity::patch_user).delete(identity::delete_user))
+        .service(at("/api/v1/tokens")                     .get(identity::tokens).post(identity::make_token))
+        .service(at("/api/v1/tokens/{id}")                .delete(identity::revoke_token))
+        .service(at("/api/v1/shares")                     .get(identity::shares).post(identity::make_share))
+        .service(at("/api/v1/shares/open")                .post(sign_in::open_share))
+        .service(at("/api/v1/shares/{id}")                .delete(identity::revoke_share))
+        .service(at("/api/v1/keys/rotate")                .post(identity::rotate_keys))
+        .service(at("/api/v1/audit")                      .get(identity::audit))
+        .service(at("/.well-known/jwks.json")             .get(sign_in::jwks))
         // Operations.
         .service(at("/healthz")                           .get(health::live).head(health::live))
         .service(at("/readyz")                            .get(health::ready).head(health::ready))
@@ -111,4 +136,9 @@ impl actix_web::dev::HttpServiceFactory for At {
 async fn method_not_allowed(request: actix_web::HttpRequest) -> Result<HttpResponse, Problem> {
     let message = format!("{} does not take {}", request.path(), request.method());
     Err(OurError::new(Code::MethodNotAllowed, message).into())
+}
+
+/// A JSON body; the error says what is wrong with it, and where.
+fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, OurError> {
+    serde_json::from_slice(body).map_err(|e| OurError::new(Code::InvalidIdentity, e.to_string()))
 }

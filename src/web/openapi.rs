@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
-use super::{auth_webhook, health, streams, upload, watch};
+use super::{auth_webhook, health, identity, mediamtx, sign_in, streams, upload, watch};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,24 +26,49 @@ use super::{auth_webhook, health, streams, upload, watch};
         watch::mjpeg,
         watch::recipe,
         watch::snapshot,
+        mediamtx::paths,
+        sign_in::sign_in,
+        sign_in::refresh,
+        sign_in::sign_out,
+        sign_in::me,
+        sign_in::change_password,
+        sign_in::open_share,
+        sign_in::jwks,
+        identity::users,
+        identity::user,
+        identity::put_user,
+        identity::patch_user,
+        identity::delete_user,
+        identity::tokens,
+        identity::make_token,
+        identity::revoke_token,
+        identity::shares,
+        identity::make_share,
+        identity::revoke_share,
+        identity::rotate_keys,
+        identity::audit,
         health::live,
         health::ready,
         health::metrics,
         document,
     ),
-    modifiers(&Basic),
+    modifiers(&Schemes),
 )]
 struct Document;
 
-/// Everything may need HTTP Basic credentials; the rule for 127.0.0.1 does without.
-struct Basic;
+/// Everything may need credentials, Basic or a token; the rule for 127.0.0.1 does without.
+struct Schemes;
 
-impl utoipa::Modify for Basic {
+impl utoipa::Modify for Schemes {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Basic).build());
-        document.components.get_or_insert_default().add_security_scheme("basic", scheme);
-        document.security = Some(vec![SecurityRequirement::default(), SecurityRequirement::new("basic", [""; 0])]);
+        let components = document.components.get_or_insert_default();
+        let mut security = vec![SecurityRequirement::default()];
+        for (name, scheme) in [("basic", HttpAuthScheme::Basic), ("bearer", HttpAuthScheme::Bearer)] {
+            components.add_security_scheme(name, SecurityScheme::Http(HttpBuilder::new().scheme(scheme).build()));
+            security.push(SecurityRequirement::new(name, [""; 0]));
+        }
+        document.security = Some(security);
     }
 }
 

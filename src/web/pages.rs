@@ -11,15 +11,13 @@ use crate::error::{Code, Error};
 #[folder = "static/"]
 struct Embedded;
 
-/// What pages may load: themselves and nothing from elsewhere; no script that stands in HTML.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
-
 /// Adds the pages to the routes. `folder` is `http.static_dir`.
 pub(super) fn configure(routes: &mut web::ServiceConfig, folder: &str) {
     match folder_to_serve(folder) {
         Some(folder) => {
             let files = actix_files::Files::new("/", folder)
                 .index_file("index.html")
+                .redirect_to_slash_directory()
                 .use_hidden_files()
                 .default_handler(web::to(nothing));
             routes.service(files);
@@ -43,7 +41,16 @@ fn folder_to_serve(configured: &str) -> Option<PathBuf> {
 async fn embedded(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let path = request.path().trim_start_matches('/');
     let path = if path.is_empty() || path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
-    let Some(file) = Embedded::get(&path) else { return nothing(request).await };
+    let Some(file) = Embedded::get(&path) else {
+        // Relative, because there may be a path of a proxy's in front.
+        let folder = path.rsplit('/').next().filter(|_| Embedded::get(&format!("{path}/index.html")).is_some());
+        return match folder {
+            Some(folder) => {
+                Ok(HttpResponse::PermanentRedirect().insert_header((header::LOCATION, format!("{folder}/"))).finish())
+            }
+            None => nothing(request).await,
+        };
+    };
     if !matches!(request.method().as_str(), "GET" | "HEAD") {
         return method_not_allowed(request).await;
     }
@@ -52,12 +59,7 @@ async fn embedded(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let tag = format!("\"{tag}\"");
     let known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|v| v.as_bytes() == tag.as_bytes());
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response
-        .insert_header((header::ETAG, tag))
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"));
+    response.insert_header((header::ETAG, tag)).insert_header((header::CACHE_CONTROL, "no-cache"));
     if known {
         return Ok(response.finish());
     }

@@ -49,12 +49,12 @@ pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<
     let mut videos = state.encodings.stats();
     let mut refused = None;
     for stream in state.registry.list() {
-        match state.permit(&caller, Action::Read, stream.name()).await {
-            Ok(()) => {
-                let video = videos.remove(stream.name()).unwrap_or_default();
-                streams.push(StreamState { stats: stream.stats(), video });
-            }
-            Err(e) => refused = Some(e),
+        let verdict = state.policy.decide(&caller, Action::Read, stream.name()).await;
+        if verdict.decision.is_allowed() {
+            let video = videos.remove(stream.name()).unwrap_or_default();
+            streams.push(StreamState { stats: stream.stats(), video });
+        } else {
+            refused = Some(verdict.refusal(Action::Read, stream.name()));
         }
     }
     // Nothing to see because of who asks is a different thing from nothing there.
@@ -77,9 +77,9 @@ pub(super) async fn get(
     let name = state.registry.name(&name)?;
     state.permit(&caller, Action::Read, &name).await?;
     let stream = state.registry.find(&name)?;
-    let definition = match state.permit(&caller, Action::Api, "").await {
-        Ok(()) => definition(&state, &name).await?,
-        Err(_) => None,
+    let definition = match state.may(&caller, Action::Api, "").await {
+        true => definition(&state, &name).await?,
+        false => None,
     };
     Ok(HttpResponse::Ok().json(StreamDetail { state: state_of(&state, &stream), definition }))
 }

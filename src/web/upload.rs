@@ -115,7 +115,8 @@ pub(super) async fn frames(
     mut payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let name = state.registry.name(&name)?;
-    state.permit(&caller, Action::Publish, &name).await?;
+    let who = state.permit(&caller, Action::Publish, &name).await?;
+    let session = state.session(who);
     refuse_other_kind(&state, &name)?;
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
     let limits = state.kit.limits;
@@ -129,8 +130,8 @@ pub(super) async fn frames(
     loop {
         let chunk = tokio::select! {
             chunk = next_chunk(&mut payload, patience) => chunk,
-            // The sender hears it at once instead of being cut off.
-            () = state.shutdown.asked() => Ok(None),
+            // Shutdown, or not permitted any more: the sender hears it at once instead of being cut off.
+            () = session.end().cancelled() => Ok(None),
         };
         let ended = match chunk {
             Ok(Some(chunk)) => {

@@ -18,7 +18,7 @@ use crate::{
         snapshot,
     },
     picture::{BOUNDARY, Frame},
-    policy::Action,
+    policy::{Action, Who},
     producer::Definition,
     server::{Io, Takeover, TakeoverBody},
     stream::{Origin, StreamName, Watch},
@@ -66,7 +66,7 @@ pub(super) async fn mjpeg(
 ) -> Result<HttpResponse, Problem> {
     let name = state.registry.name(&name)?;
     let interval = interval(&state, query.interval.as_deref())?;
-    state.permit(&caller, Action::Read, &name).await?;
+    let who = state.permit(&caller, Action::Read, &name).await?;
     let watch = state.registry.watch(|| state.registry.find(&name))?;
     let mut options = options(&state, &request, interval);
     match query.advance_headers.as_deref() {
@@ -75,7 +75,7 @@ pub(super) async fn mjpeg(
         Some("0") => options.advance_heads = false,
         Some(other) => return Err(Error::parameter("advance_headers", format!("must be 0 or 1, not {other:?}")).into()),
     }
-    stream(&request, &state, watch, options)
+    stream(&request, &state, who, watch, options)
 }
 
 /// The headers of an MJPEG stream, without starting anything.
@@ -104,11 +104,11 @@ pub(super) async fn recipe(
     query: web::Query<RecipeQuery>,
 ) -> Result<HttpResponse, Problem> {
     let (name, wanted, interval) = recipe_parameters(&state, &query)?;
-    state.permit(&caller, Action::Read, &name).await?;
+    let who = state.permit(&caller, Action::Read, &name).await?;
     let watch = state.registry.watch(|| state.stream_of_kind(&name, &wanted, Origin::Pull))?;
     let mut options = options(&state, &request, interval);
     options.for_decoder = !options.advance_heads;
-    stream(&request, &state, watch, options)
+    stream(&request, &state, who, watch, options)
 }
 
 /// The headers of the recipe's stream, without making or starting anything.
@@ -244,10 +244,11 @@ fn mjpeg_headers() -> HttpResponseBuilder {
 fn stream(
     request: &HttpRequest,
     state: &State,
+    who: Who,
     watch: Watch,
     options: mjpeg::Options,
 ) -> Result<HttpResponse, Problem> {
-    let seat = state.seat()?;
+    let seat = state.seat(who)?;
     let takeover = request
         .conn_data::<Takeover>()
         .ok_or_else(|| Error::new(Code::Internal, "this connection cannot be taken over"))?
@@ -256,13 +257,13 @@ fn stream(
     let span = tracing::info_span!("mjpeg", stream = %watch.stream().name(), peer);
     let (shutdown, metrics) = (state.shutdown.clone(), state.metrics.clone());
     let then = move |io: Box<dyn Io>| {
-        let stop = shutdown.token().clone();
         let serve = async move {
-            let _seat = seat;
+            let stop = seat.session().end().clone();
             tracing::debug!("watching");
             let report = mjpeg::serve(io, watch, options, stop).await;
             metrics.count_watched(&report);
             tracing::debug!(report.parts, report.bytes, report.dropped, "left: {}", report.left.reason());
+            drop(seat);
         };
         actix_web::rt::spawn(shutdown.track(serve.instrument(span)));
     };

@@ -97,7 +97,7 @@ async fn the_original_s_users_have_their_original_rights() {
         let body = question(json!({"user": user, "password": password, "action": action}));
         let question = mtx_sidecar::policy::webhook::Question::parse(body.as_bytes()).expect("reads");
         let decision = policy.decide(&question.caller(), question.action().expect("known"), "any/path").await;
-        assert_eq!(decision.is_allowed(), allowed, "{user} {action}");
+        assert_eq!(decision.decision.is_allowed(), allowed, "{user} {action}");
     }
 }
 

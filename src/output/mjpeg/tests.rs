@@ -169,5 +169,5 @@ async fn every_end_is_told_apart() {
     };
     assert_eq!(end("close").await, Left::Closed);
     assert_eq!(end("remove").await, Left::StreamEnded);
-    assert_eq!(end("stop").await, Left::ShuttingDown);
+    assert_eq!(end("stop").await, Left::ToldToEnd);
 }

@@ -67,7 +67,7 @@ async fn the_table_of_decisions() {
         (far, "literal", "l", Read, "~^cam(.+)$", Allowed),
         (far, "literal", "l", Read, "cam1", NotPermitted),
     ] {
-        let decision = policy.decide(&caller(ip, user, password), action, path).await;
+        let decision = policy.decide(&caller(ip, user, password), action, path).await.decision;
         assert_eq!(decision, expected, "{user}:{password}@{ip} {action:?} {path}");
     }
 }
@@ -77,12 +77,13 @@ async fn a_right_argon2_password_is_verified_once() {
     let argon2 = hash_password("hash").expect("hashes");
     let policy = policy(&format!(r#"[{{"user": "bob", "pass": "{argon2}", "permissions": [{{"action": "read"}}]}}]"#));
     let bob = caller("198.51.100.7", "bob", "hash");
-    assert!(policy.decide_now(&bob, Action::Read, "x").is_err(), "not known yet");
-    assert_eq!(policy.decide(&bob, Action::Read, "x").await, Decision::Allowed);
-    assert_eq!(policy.decide_now(&bob, Action::Read, "x"), Ok(Decision::Allowed));
-    assert_eq!(policy.decide_now(&bob, Action::Publish, "x"), Ok(Decision::NotPermitted));
+    assert!(policy.decide_now(&bob, Wish::To(Action::Read, "x")).is_err(), "not known yet");
+    assert_eq!(policy.decide(&bob, Action::Read, "x").await.decision, Decision::Allowed);
+    let now = |wish| policy.decide_now(&bob, wish).expect("from memory").0.decision;
+    assert_eq!(now(Wish::To(Action::Read, "x")), Decision::Allowed);
+    assert_eq!(now(Wish::To(Action::Publish, "x")), Decision::NotPermitted);
     let mallory = caller("198.51.100.7", "bob", "hash2");
-    assert!(policy.decide_now(&mallory, Action::Read, "x").is_err(), "another password is not remembered");
+    assert!(policy.decide_now(&mallory, Wish::To(Action::Read, "x")).is_err(), "another password is not remembered");
 }
 
 #[tokio::test]
@@ -95,19 +96,19 @@ async fn guessing_is_slowed_down_and_the_right_password_is_not() {
     ]"#
     ));
     let nat = "198.51.100.7";
-    assert!(policy.decide(&caller(nat, "bob", "right"), Action::Read, "x").await.is_allowed());
+    assert!(policy.decide(&caller(nat, "bob", "right"), Action::Read, "x").await.decision.is_allowed());
     let mut refused = 0;
     for n in 0..20 {
-        match policy.decide(&caller(nat, "bob", &format!("guess{n}")), Action::Read, "x").await {
+        match policy.decide(&caller(nat, "bob", &format!("guess{n}")), Action::Read, "x").await.decision {
             Decision::TooManyFailures => refused += 1,
             other => assert_eq!(other, Decision::WrongCredentials),
         }
     }
     assert!(refused >= 15, "{refused} of 20 were refused unseen");
-    assert!(policy.decide(&caller(nat, "bob", "right"), Action::Read, "x").await.is_allowed(), "still right");
-    assert!(policy.decide(&caller(nat, "eve", "plain"), Action::Read, "x").await.is_allowed(), "a neighbour");
+    assert!(policy.decide(&caller(nat, "bob", "right"), Action::Read, "x").await.decision.is_allowed(), "still right");
+    assert!(policy.decide(&caller(nat, "eve", "plain"), Action::Read, "x").await.decision.is_allowed(), "a neighbour");
     for _ in 0..50 {
-        let again = policy.decide(&caller(nat, "eve", "old"), Action::Read, "x").await;
+        let again = policy.decide(&caller(nat, "eve", "old"), Action::Read, "x").await.decision;
         assert_eq!(again, Decision::WrongCredentials, "the same wrong password is one guess");
     }
 }

@@ -45,6 +45,8 @@ pub struct TestApp {
     pub addr: SocketAddr,
     /// Where RTSP is spoken.
     pub rtsp: SocketAddr,
+    /// Where HTTPS is, if the settings have it.
+    pub tls: Option<SocketAddr>,
     pub registry: Registry,
     pub password: Option<String>,
     shutdown: Shutdown,
@@ -87,14 +89,16 @@ impl TestApp {
                 let state = app.state();
                 let password = app.generated_password().map(str::to_owned);
                 let rtsp = app.rtsp_addr().unwrap_or(([127, 0, 0, 1], 0).into());
-                tell.send((app.addr(), rtsp, state.registry.clone(), state.shutdown.clone(), password))
+                let addresses = (app.addr(), rtsp, app.tls_addr());
+                tell.send((addresses, state.registry.clone(), state.shutdown.clone(), password))
                     .expect("the test waits");
                 drop(state);
                 app.run_until_stopped().await
             })
         });
-        let (addr, rtsp, registry, shutdown, password) = told.recv_timeout(PATIENCE).expect("the application starts");
-        TestApp { addr, rtsp, registry, password, shutdown, thread: Some(thread), folder: Some(folder) }
+        let (addresses, registry, shutdown, password) = told.recv_timeout(PATIENCE).expect("the application starts");
+        let (addr, rtsp, tls) = addresses;
+        TestApp { addr, rtsp, tls, registry, password, shutdown, thread: Some(thread), folder: Some(folder) }
     }
 
     pub fn folder(&self) -> &Path {
@@ -206,7 +210,10 @@ fn merged(base: &str, over: &str) -> String {
         let name = section(line).expect("a section");
         match over.lines().find(|o| section(o).as_ref() == Some(&name) && !o.starts_with(' ')) {
             Some(o) => {
-                let inner = |l: &str| l.split_once('{').expect("flow style").1.trim_end_matches('}').to_owned();
+                let inner = |l: &str| {
+                    let inner = l.split_once('{').expect("flow style").1.trim_end();
+                    inner.strip_suffix('}').expect("flow style").to_owned()
+                };
                 let kept = inner(line);
                 let kept: Vec<_> = kept
                     .split(", ")

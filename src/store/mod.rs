@@ -2,6 +2,8 @@
 //!
 //! Calls block for the time of a disk write: from async code they go through [`Store::run`].
 
+pub mod identity;
+
 use std::{
     path::Path,
     sync::{Arc, Mutex},
@@ -12,10 +14,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::error::{Error, Result};
 
 /// Each step brings the database from one version to the next; never edited once released.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE streams (name TEXT PRIMARY KEY, definition TEXT NOT NULL) STRICT;
     CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-"];
+",
+    identity::TABLES,
+];
 
 /// The database. Cheap to clone; one connection, because writes are rare and reads happen at the start.
 #[derive(Clone)]
@@ -28,6 +33,7 @@ impl Store {
         let connection = Connection::open(path).map_err(cannot)?;
         // WAL: a power cut loses at most the last write, and never the file.
         connection.pragma_update(None, "journal_mode", "WAL").map_err(cannot)?;
+        restrict(path);
         Store::migrate(connection).map_err(cannot)
     }
 
@@ -63,6 +69,11 @@ impl Store {
         work(&connection).map_err(|e| Error::internal("the database does not work", e))
     }
 
+    /// A number that changes whenever another process has changed the database.
+    pub fn version(&self) -> Result<i64> {
+        self.with(|c| c.pragma_query_value(None, "data_version", |row| row.get(0)))
+    }
+
     /// Stream definitions made through the API, as JSON by name.
     pub fn streams(&self) -> Result<Vec<(String, String)>> {
         self.with(|c| {
@@ -96,6 +107,14 @@ impl Store {
             let sql = "INSERT INTO facts VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
             c.execute(sql, params![key, value]).map(drop)
         })
+    }
+}
+
+/// Password hashes and signing keys are in it: for its owner only. SQLite gives the files beside it the same mode.
+fn restrict(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if let Err(e) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)) {
+        tracing::warn!("{} cannot be made readable for its owner only: {e}", path.display());
     }
 }
 

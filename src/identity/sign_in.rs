@@ -1,0 +1,207 @@
+//! Signing in: a short access token for requests, and a refresh token for getting the next one.
+//!
+//! A refresh token is used once and replaced (RFC 9700, section 4.14.2). One that comes a second time was stolen from somebody, or
+//! by somebody, and ends the whole sign-in.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::{Identity, random_id, random_secret};
+use crate::{
+    error::{Code, Error, Result},
+    policy::{Caller, Claims, ISSUER, Permission, Recognised, Rule, TokenKind, Who, now},
+    secret::Secret,
+    store::identity::{ShareRow, SignInRow},
+};
+
+/// The one before still gets an access token for so long, and no new refresh token: two tabs of a browser refresh at
+/// the same moment with the same cookie.
+const GRACE: u64 = 10;
+
+/// What somebody gets who has signed in.
+#[derive(Debug)]
+pub struct Grant {
+    /// The access token.
+    pub access: Secret,
+    /// For so long, in seconds.
+    pub expires_in: u64,
+    /// The refresh token, and for how many seconds it is good; none if the one they have stays.
+    pub refresh: Option<(Secret, u64)>,
+    /// What it allows.
+    pub permissions: Vec<Permission>,
+}
+
+/// Somebody who has signed in.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// Who.
+    pub who: Who,
+    /// What they get.
+    pub grant: Grant,
+}
+
+fn digest(secret: &str) -> Vec<u8> {
+    Sha256::digest(secret).to_vec()
+}
+
+fn ended() -> Error {
+    Error::new(Code::Unauthenticated, "the sign-in has ended; sign in again")
+}
+
+impl Identity {
+    /// Signs a user in by name and password.
+    pub async fn sign_in(&self, caller: &Caller) -> Result<SignedIn> {
+        let Recognised { user, rule } =
+            self.0.policy.recognise(caller).await.map_err(|verdict| verdict.sign_in_refusal())?;
+        let stamp = self.0.policy.snapshot().password_stamp(&rule);
+        let lifetime = self.0.settings.sign_in_lifetime.as_secs();
+        let mut row = SignInRow {
+            id: random_id()?,
+            user: Some(user.to_string()),
+            share: None,
+            secret: vec![],
+            previous: None,
+            rotated: now(),
+            password_stamp: stamp,
+            expires: now() + lifetime,
+        };
+        let refresh = self.begin(&mut row).await?;
+        let grant = self.user_grant(&user, &rule, &row, Some(refresh))?;
+        Ok(SignedIn { who: Who::User(user), grant })
+    }
+
+    /// Gives the next access token for a refresh token.
+    pub async fn refresh(&self, caller: &Caller, token: &str) -> Result<SignedIn> {
+        let (id, secret) = token.split_once('.').ok_or_else(ended)?;
+        let key = id.to_owned();
+        let row = self.0.store.run(move |store| store.sign_in(&key)).await?.ok_or_else(ended)?;
+        if row.expires <= now() {
+            return Err(ended());
+        }
+        let shown = digest(secret);
+        let is = |kept: &[u8]| bool::from(kept.ct_eq(&shown));
+        let refresh = if is(&row.secret) {
+            // None if another request with the same one was a moment faster.
+            self.rotate(&row).await?
+        } else if row.previous.as_deref().is_some_and(is) && now() <= row.rotated + GRACE {
+            None
+        } else {
+            // Only who has had a right one knows the id, so this is no way to end other people's sign-ins.
+            tracing::warn!(user = row.user, share = row.share, "a refresh token was used again: the sign-in is ended");
+            self.end(&row).await?;
+            return Err(ended());
+        };
+        if row.share.is_some() {
+            let grant = self.share_access(&row, refresh).await?;
+            return Ok(SignedIn { who: Who::Share(row.share.unwrap_or_default().into()), grant });
+        }
+        let user: Arc<str> = row.user.as_deref().unwrap_or_default().into();
+        let snapshot = self.0.policy.snapshot();
+        let rule = snapshot.users(&user).find(|rule| snapshot.password_stamp(rule) == row.password_stamp);
+        let Some(rule) = rule.filter(|rule| rule.counts_for(caller.ip)) else {
+            self.end(&row).await?;
+            return Err(ended());
+        };
+        let grant = self.user_grant(&user, rule, &row, refresh)?;
+        Ok(SignedIn { who: Who::User(user), grant })
+    }
+
+    /// Ends a sign-in, by its refresh token; what is none is ignored.
+    pub async fn sign_out(&self, token: &str) -> Result<()> {
+        let Some((id, secret)) = token.split_once('.') else { return Ok(()) };
+        let key = id.to_owned();
+        let Some(row) = self.0.store.run(move |store| store.sign_in(&key)).await? else { return Ok(()) };
+        let shown = digest(secret);
+        let is_theirs = bool::from(row.secret.ct_eq(&shown)) || row.previous.as_ref().is_some_and(|p| *p == shown);
+        if is_theirs { self.end(&row).await } else { Ok(()) }
+    }
+
+    /// A visitor's sign-in, who has just opened a share.
+    pub(super) async fn grant_share(&self, share: &ShareRow) -> Result<Grant> {
+        let mut row = SignInRow {
+            id: random_id()?,
+            user: None,
+            share: Some(share.id.clone()),
+            secret: vec![],
+            previous: None,
+            rotated: now(),
+            password_stamp: String::new(),
+            expires: share.expires.min(now() + self.0.settings.sign_in_lifetime.as_secs()),
+        };
+        let refresh = self.begin(&mut row).await?;
+        self.share_access(&row, Some(refresh)).await
+    }
+
+    async fn share_access(&self, row: &SignInRow, refresh: Option<(Secret, u64)>) -> Result<Grant> {
+        let id = row.share.clone().unwrap_or_default();
+        let key = id.clone();
+        let shares = self.0.store.run(|store| store.shares()).await?;
+        let share = shares.into_iter().find(|share| share.id == key);
+        let share = share.filter(|share| share.revoked.is_none() && share.expires > now()).ok_or_else(ended)?;
+        let permissions = serde_json::from_str(&share.permissions)
+            .map_err(|e| Error::internal("a share in the database is damaged", e))?;
+        let lifetime = self.0.settings.access_lifetime.as_secs().min(share.expires.saturating_sub(now()));
+        self.grant(TokenKind::Share, &share.label, id, None, permissions, lifetime, refresh)
+    }
+
+    fn user_grant(&self, user: &str, rule: &Rule, row: &SignInRow, refresh: Option<(Secret, u64)>) -> Result<Grant> {
+        let stamp = self.0.policy.snapshot().stamp(rule);
+        let lifetime = self.0.settings.access_lifetime.as_secs();
+        let permissions = rule.permissions().to_vec();
+        self.grant(TokenKind::Access, user, row.id.clone(), Some(stamp), permissions, lifetime, refresh)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is a claim")]
+    fn grant(
+        &self,
+        kind: TokenKind,
+        sub: &str,
+        sid: String,
+        ver: Option<String>,
+        permissions: Vec<Permission>,
+        lifetime: u64,
+        refresh: Option<(Secret, u64)>,
+    ) -> Result<Grant> {
+        let claims = Claims {
+            iss: ISSUER.into(),
+            sub: sub.to_owned(),
+            jti: random_id()?,
+            iat: now(),
+            exp: now() + lifetime,
+            kind,
+            sid: Some(sid),
+            ver,
+            mediamtx_permissions: permissions,
+        };
+        let (access, _) = self.sign(&claims)?;
+        let permissions = claims.mediamtx_permissions;
+        Ok(Grant { access: Secret::new(access), expires_in: lifetime, refresh, permissions })
+    }
+
+    /// Keeps a new sign-in, and returns its refresh token.
+    async fn begin(&self, row: &mut SignInRow) -> Result<(Secret, u64)> {
+        let secret = random_secret()?;
+        row.secret = digest(&secret);
+        let kept = row.clone();
+        self.0.store.run(move |store| store.add_sign_in(&kept)).await?;
+        Ok((Secret::new(format!("{}.{secret}", row.id)), row.expires.saturating_sub(now())))
+    }
+
+    /// Puts a new secret in place of the one there is, if it is still there.
+    async fn rotate(&self, row: &SignInRow) -> Result<Option<(Secret, u64)>> {
+        let secret = random_secret()?;
+        let (id, old, new) = (row.id.clone(), row.secret.clone(), digest(&secret));
+        if !self.0.store.run(move |store| store.rotate_sign_in(&id, &old, &new, now())).await? {
+            return Ok(None);
+        }
+        Ok(Some((Secret::new(format!("{}.{secret}", row.id)), row.expires.saturating_sub(now()))))
+    }
+
+    async fn end(&self, row: &SignInRow) -> Result<()> {
+        let (id, until) = (row.id.clone(), now() + self.0.settings.access_lifetime.as_secs() + 1);
+        self.0.store.run(move |store| store.end_sign_in(&id, until)).await?;
+        self.reload().await
+    }
+}

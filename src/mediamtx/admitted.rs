@@ -1,0 +1,76 @@
+//! The sessions that MediaMTX admitted because we said yes, so that they can be ended when we would say no.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex},
+};
+
+use super::{Client, SessionKind};
+use crate::policy::{Who, audit::Entry};
+
+/// Sessions remembered of each; those before are found by the user's name in MediaMTX's lists.
+const EACH: usize = 200;
+
+/// Sessions remembered in all.
+const ALL: usize = 20_000;
+
+/// Who was admitted where. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Admitted(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    of: HashMap<Who, VecDeque<(Box<str>, Box<str>)>>,
+    /// In the order in which they came, for forgetting.
+    order: VecDeque<Who>,
+}
+
+impl Admitted {
+    /// Remembers the session of a decision, if it is one of MediaMTX's that was allowed to somebody in particular.
+    pub fn note(&self, entry: &Entry) {
+        let Some(session) = entry.session.as_deref().filter(|_| entry.decision.is_allowed()) else { return };
+        if matches!(entry.who, Who::Anybody | Who::Ourselves) {
+            return;
+        }
+        let mut inner = self.0.lock().expect("nothing panics while it is held");
+        let sessions = inner.of.entry(entry.who.clone()).or_default();
+        if sessions.len() == EACH {
+            sessions.pop_front();
+        }
+        sessions.push_back((entry.protocol.clone(), session.into()));
+        inner.order.push_back(entry.who.clone());
+        if inner.order.len() > ALL
+            && let Some(first) = inner.order.pop_front()
+        {
+            let is_empty = inner.of.get_mut(&first).is_some_and(|sessions| {
+                sessions.pop_front();
+                sessions.is_empty()
+            });
+            if is_empty {
+                inner.of.remove(&first);
+            }
+        }
+    }
+
+    /// Ends all sessions of somebody, as far as they are known here or to MediaMTX; says how many.
+    pub async fn kick(&self, client: &Client, who: &Who) -> crate::error::Result<usize> {
+        let known = {
+            let inner = self.0.lock().expect("nothing panics while it is held");
+            inner.of.get(who).map(|sessions| sessions.iter().cloned().collect::<Vec<_>>()).unwrap_or_default()
+        };
+        let mut ended = 0;
+        for (protocol, id) in known {
+            for kind in SessionKind::of_protocol(&protocol) {
+                ended += usize::from(client.kick(kind, &id).await?);
+            }
+        }
+        if let Who::User(name) = who {
+            for kind in SessionKind::ALL {
+                for id in client.sessions_of(kind, name).await? {
+                    ended += usize::from(client.kick(kind, &id).await?);
+                }
+            }
+        }
+        Ok(ended)
+    }
+}

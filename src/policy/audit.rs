@@ -1,0 +1,228 @@
+//! Who was allowed or denied what, and why: in memory for administrators, and in the log. Never a credential.
+//!
+//! Whoever answers a question only hands the entry over; writing the log and keeping the latest is a task of its own
+//! ([`Audit::keep`]), so that an answer waits for no lock and no disk.
+
+use std::{
+    collections::VecDeque,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+
+use serde::{Serialize, Serializer};
+use tokio::sync::mpsc;
+use utoipa::ToSchema;
+
+use super::{Caller, Decision, Verdict, Who};
+
+/// Entries kept of what was allowed, and as many of what was denied: a flood of one does not wash the other away.
+const KEPT: usize = 1000;
+
+/// Entries on their way to be kept; beyond it they are counted as lost.
+const WAITING: usize = 8192;
+
+/// One decision.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+pub struct Entry {
+    /// Counts from 1, without gaps.
+    pub seq: u64,
+    /// When, as RFC 3339 has it.
+    #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, example = "2026-01-31T12:00:00.000Z")]
+    pub at: SystemTime,
+    /// `allowed`, `ask`, `wrong_credentials`, `throttled` or `not_permitted`.
+    #[serde(serialize_with = "word")]
+    #[schema(value_type = String)]
+    pub decision: Decision,
+    /// Why, in words.
+    pub reason: &'static str,
+    /// Who was recognised.
+    #[serde(serialize_with = "name")]
+    #[schema(value_type = String, example = "user alice")]
+    pub who: Who,
+    /// The user name that was shown, if there was one.
+    pub user: Box<str>,
+    /// From where, if that can be believed.
+    #[schema(value_type = Option<String>)]
+    pub ip: Option<IpAddr>,
+    /// For what.
+    pub action: Box<str>,
+    /// Of which path or stream.
+    pub path: Box<str>,
+    /// How: MediaMTX's word, or `http` or `rtsp` for our own addresses.
+    pub protocol: Box<str>,
+    /// MediaMTX's id of the session (for an RTSP DESCRIBE: of the connection).
+    pub session: Option<Box<str>>,
+}
+
+fn rfc3339<S: Serializer>(at: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&humantime::format_rfc3339_millis(*at))
+}
+
+fn word<S: Serializer>(decision: &Decision, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(decision.as_str())
+}
+
+fn name<S: Serializer>(who: &Who, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(who)
+}
+
+/// What was asked, as far as the audit is concerned.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The action's word.
+    pub action: &'a str,
+    /// The path or stream.
+    pub path: &'a str,
+    /// MediaMTX's word, `http` or `rtsp`.
+    pub protocol: &'a str,
+    /// MediaMTX's id of the session.
+    pub session: Option<&'a str>,
+}
+
+/// The latest decisions. Cheap to clone.
+#[derive(Clone)]
+pub struct Audit(Arc<Inner>);
+
+struct Inner {
+    to: mpsc::Sender<Entry>,
+    from: Mutex<Option<mpsc::Receiver<Entry>>>,
+    kept: Mutex<Kept>,
+    lost: AtomicU64,
+}
+
+#[derive(Default)]
+struct Kept {
+    seq: u64,
+    allowed: VecDeque<Entry>,
+    denied: VecDeque<Entry>,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        let (to, from) = mpsc::channel(WAITING);
+        Audit(Arc::new(Inner { to, from: Mutex::new(Some(from)), kept: Mutex::default(), lost: AtomicU64::new(0) }))
+    }
+}
+
+impl Audit {
+    /// Hands a decision over.
+    pub fn note(&self, caller: &Caller, asked: Asked<'_>, verdict: &Verdict) {
+        let Ok(place) = self.0.to.try_reserve() else {
+            self.0.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        place.send(Entry {
+            seq: 0,
+            at: SystemTime::now(),
+            decision: verdict.decision,
+            reason: verdict.reason,
+            who: verdict.who.clone(),
+            user: caller.credentials.user.as_str().into(),
+            ip: caller.ip,
+            action: asked.action.into(),
+            path: asked.path.into(),
+            protocol: asked.protocol.into(),
+            session: asked.session.map(Into::into),
+        });
+    }
+
+    /// Keeps and logs what is handed over, and shows it to `also`, until the program ends.
+    pub async fn keep(&self, mut also: impl FnMut(&Entry)) {
+        let Some(mut from) = self.0.from.lock().expect("nothing panics while it is held").take() else { return };
+        while let Some(mut entry) = from.recv().await {
+            log(&entry);
+            also(&entry);
+            let mut kept = self.0.kept.lock().expect("nothing panics while it is held");
+            kept.seq += 1;
+            entry.seq = kept.seq;
+            let ring = if entry.decision.is_allowed() { &mut kept.allowed } else { &mut kept.denied };
+            if ring.len() == KEPT {
+                ring.pop_front();
+            }
+            ring.push_back(entry);
+        }
+    }
+
+    /// The latest entries, newest first. `denied` chooses those that were, or were not, denied.
+    pub fn latest(&self, most: usize, denied: Option<bool>, matches: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        let kept = self.0.kept.lock().expect("nothing panics while it is held");
+        let none = VecDeque::new();
+        let allowed = if denied == Some(true) { &none } else { &kept.allowed };
+        let refused = if denied == Some(false) { &none } else { &kept.denied };
+        let mut all: Vec<_> = allowed.iter().chain(refused).filter(|e| matches(e)).collect();
+        all.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
+        all.into_iter().take(most).cloned().collect()
+    }
+
+    /// Decisions that came too fast to be kept.
+    pub fn lost(&self) -> u64 {
+        self.0.lost.load(Ordering::Relaxed)
+    }
+}
+
+fn log(entry: &Entry) {
+    let Entry { who, user, action, path, protocol, reason, .. } = entry;
+    let ip = entry.ip.map(|ip| ip.to_string()).unwrap_or_default();
+    let session = entry.session.as_deref();
+    match entry.decision {
+        Decision::Allowed | Decision::AskCredentials => {
+            tracing::debug!(%who, %user, ip, %action, %path, %protocol, session, "{reason}");
+        }
+        _ => tracing::info!(%who, %user, ip, %action, %path, %protocol, session, "denied: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Credentials;
+
+    fn verdict(decision: Decision) -> Verdict {
+        Verdict { decision, who: Who::Anybody, reason: "because" }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_denials_leaves_what_was_allowed() {
+        let audit = Audit::default();
+        let caller = Caller { ip: None, credentials: Credentials::from_token("eve:hunter2") };
+        let asked = Asked { action: "read", path: "door", protocol: "rtsp", session: Some("1") };
+        let seen = Arc::new(AtomicU64::new(0));
+        let keeping = tokio::spawn({
+            let (audit, seen) = (audit.clone(), seen.clone());
+            async move { audit.keep(|_| drop(seen.fetch_add(1, Ordering::Relaxed))).await }
+        });
+        audit.note(&caller, asked, &verdict(Decision::Allowed));
+        for _ in 0..3 * KEPT {
+            audit.note(&caller, asked, &verdict(Decision::WrongCredentials));
+            tokio::task::yield_now().await;
+        }
+        while seen.load(Ordering::Relaxed) < 3 * KEPT as u64 + 1 {
+            tokio::task::yield_now().await;
+        }
+        keeping.abort();
+        let allowed = audit.latest(10, Some(false), |_| true);
+        assert_eq!((allowed.len(), allowed[0].seq), (1, 1));
+        let denied = audit.latest(10_000, Some(true), |_| true);
+        assert_eq!((denied.len(), denied[0].seq), (KEPT, 3 * KEPT as u64 + 1));
+        assert_eq!(audit.latest(5, None, |e| &*e.path == "door").len(), 5);
+        assert!(audit.latest(5, None, |e| &*e.path == "gate").is_empty());
+        let text = serde_json::to_string(&denied[0]).expect("plain data");
+        assert!(text.contains(r#""decision":"wrong_credentials""#) && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn what_nobody_keeps_is_bounded_and_counted() {
+        let audit = Audit::default();
+        let asked = Asked { action: "api", path: "", protocol: "", session: None };
+        for _ in 0..WAITING + 7 {
+            audit.note(&Caller::default(), asked, &verdict(Decision::Allowed));
+        }
+        assert_eq!(audit.lost(), 7);
+    }
+}

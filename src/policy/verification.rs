@@ -1,0 +1,105 @@
+//! Passwords that take their time: argon2 away from the async threads, once for all who show the same.
+
+use std::sync::Arc;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use tokio::sync::watch;
+
+use super::{
+    Caller, Credential, Credentials, Decision, Policy, Rule, Verdict, Who,
+    decide::{MAX_VERIFYING, Slow, WAS_RIGHT},
+};
+
+impl Policy {
+    /// Verifies argon2 passwords away from the async threads.
+    pub(super) async fn decide_slowly(&self, caller: &Caller, slow: Slow) -> (Verdict, Option<Arc<Rule>>) {
+        let shown = &caller.credentials;
+        let mut decision = if slow.recognised { Decision::NotPermitted } else { Decision::WrongCredentials };
+        for (rule, permits) in slow.candidates {
+            match self.verify_password(caller, &rule.pass).await {
+                None => return (Decision::TooManyFailures.of(Who::Anybody), None),
+                Some(false) => {}
+                Some(true) if permits => {
+                    return (Decision::Allowed.of(Who::User(self.name_of(&rule, shown))), Some(rule));
+                }
+                Some(true) => decision = Decision::NotPermitted,
+            }
+        }
+        let who = if decision == Decision::NotPermitted { Who::User(shown.user.as_str().into()) } else { Who::Anybody };
+        (decision.of(who), None)
+    }
+
+    /// Whether the password is right; none if it was not looked at, because too many were wrong or wait.
+    async fn verify_password(&self, caller: &Caller, pass: &Credential) -> Option<bool> {
+        let shown = &caller.credentials;
+        let digest = self.digest(pass, shown);
+        if self.0.throttle.known_wrong(&digest) {
+            return Some(false);
+        }
+        let mut result = {
+            let mut verifying = self.0.verifying.lock().expect("nothing panics while it is held");
+            match verifying.get(&digest) {
+                Some(result) => result.clone(),
+                None => {
+                    let was_right = self.0.right.get(&digest, WAS_RIGHT).is_some();
+                    if !was_right && !self.0.throttle.may_guess(caller.ip, &shown.user) {
+                        return None;
+                    }
+                    if verifying.len() >= MAX_VERIFYING {
+                        return None;
+                    }
+                    let (tell, result) = watch::channel(None);
+                    verifying.insert(digest, result.clone());
+                    // A task of its own: whoever asked first may go away, and others wait for it.
+                    tokio::spawn(self.clone().run_verification(digest, pass.clone(), shown.clone(), tell));
+                    result
+                }
+            }
+        };
+        let right = result.wait_for(Option::is_some).await.ok().and_then(|right| *right);
+        Some(right.unwrap_or(false))
+    }
+
+    async fn run_verification(
+        self,
+        digest: [u8; 32],
+        pass: Credential,
+        shown: Credentials,
+        tell: watch::Sender<Option<bool>>,
+    ) {
+        let turn = self.0.verifiers.acquire().await.expect("never closed");
+        let verify = tokio::task::spawn_blocking(move || pass.matches(shown.password.expose()));
+        let right = verify.await.unwrap_or(false);
+        drop(turn);
+        // Noted before it is told: whoever asks in between must not begin anew.
+        match right {
+            true => self.0.right.put(digest, ()),
+            false => self.0.throttle.was_wrong(digest),
+        }
+        self.0.verifying.lock().expect("nothing panics while it is held").remove(&digest);
+        tell.send_replace(Some(right));
+    }
+
+    /// A wrong password that cost nothing to check still counts against guessing.
+    pub(super) fn count_failure(&self, caller: &Caller) -> Verdict {
+        let guess = self.digest(&Credential::default(), &caller.credentials);
+        if !self.0.throttle.known_wrong(&guess) {
+            if !self.0.throttle.may_guess(caller.ip, &caller.credentials.user) {
+                return Decision::TooManyFailures.of(Who::Anybody);
+            }
+            self.0.throttle.was_wrong(guess);
+        }
+        Decision::WrongCredentials.of(Who::Anybody)
+    }
+
+    /// A digest of what was shown, bound to the stored hash it was compared with.
+    pub(super) fn digest(&self, pass: &Credential, shown: &Credentials) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0.key).expect("HMAC takes keys of any length");
+        for part in [pass.identity(), shown.user.as_bytes(), shown.password.expose().as_bytes()] {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}

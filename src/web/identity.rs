@@ -1,0 +1,286 @@
+//! Users, tokens, shares, keys and the audit, for administrators.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Problem, State, caller::From, origin, problem::ProblemDocument, read};
+use crate::{
+    error::Error,
+    identity::{MachineToken, NewShare, NewToken, Share, StoredUser, UserChange},
+    policy::{Action, audit::Entry},
+};
+
+/// All users.
+#[derive(Serialize, ToSchema)]
+pub struct UserList {
+    /// By name.
+    users: Vec<StoredUser>,
+}
+
+/// All tokens.
+#[derive(Serialize, ToSchema)]
+pub struct TokenList {
+    /// Newest first.
+    tokens: Vec<MachineToken>,
+}
+
+/// All shares.
+#[derive(Serialize, ToSchema)]
+pub struct ShareList {
+    /// Newest first.
+    shares: Vec<Share>,
+}
+
+/// A token that was just made.
+#[derive(Serialize, ToSchema)]
+pub struct MadeToken {
+    /// The token, shown this once.
+    token: String,
+    #[serde(flatten)]
+    description: MachineToken,
+}
+
+/// A share that was just made.
+#[derive(Serialize, ToSchema)]
+pub struct MadeShare {
+    /// The link, shown this once. What is behind `#` is not sent to any server by a browser.
+    url: String,
+    /// The code in it, which players may show as `?token=` (unless `max_uses` is set).
+    code: String,
+    #[serde(flatten)]
+    description: Share,
+}
+
+/// How keys are rotated.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rotation {
+    /// Whether what was signed until now shall count no more.
+    drop_old: bool,
+}
+
+/// Which decisions.
+#[derive(Deserialize, IntoParams)]
+pub struct AuditQuery {
+    /// `allowed` or `denied`; all if it is left out.
+    decision: Option<String>,
+    /// Of this user, token or share only, as `who` has it, or the user name shown.
+    who: Option<String>,
+    /// Of this path or stream only.
+    path: Option<String>,
+    /// So many, at most 2000; 200 if it is left out.
+    limit: Option<usize>,
+}
+
+/// The latest decisions.
+#[derive(Serialize, ToSchema)]
+pub struct AuditList {
+    /// Newest first.
+    entries: Vec<Entry>,
+    /// Decisions that came too fast to be kept.
+    lost: u64,
+}
+
+/// Lists users.
+#[utoipa::path(
+    get, path = "/api/v1/users", tag = "identity",
+    responses((status = 200, body = UserList), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument))
+)]
+pub(super) async fn users(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    Ok(HttpResponse::Ok().json(UserList { users: state.identity.users().await? }))
+}
+
+/// Tells about one user of the database.
+#[utoipa::path(
+    get, path = "/api/v1/users/{name}", tag = "identity", params(("name" = String, Path)),
+    responses((status = 200, body = StoredUser), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn user(
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    Ok(HttpResponse::Ok().json(state.identity.user(&name).await?))
+}
+
+/// Makes a user, or changes one. Sessions of a user who was changed end.
+#[utoipa::path(
+    put, path = "/api/v1/users/{name}", tag = "identity", params(("name" = String, Path)), request_body = UserChange,
+    responses(
+        (status = 200, description = "Changed", body = StoredUser), (status = 201, description = "Made", body = StoredUser),
+        (status = 409, description = "Defined in sidecar.yml", body = ProblemDocument), (status = 422, body = ProblemDocument),
+    )
+)]
+pub(super) async fn put_user(
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    let change: UserChange = read(&body)?;
+    let is_new = state.identity.put_user(&name, change).await?;
+    let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(response.json(state.identity.user(&name).await?))
+}
+
+/// Changes a user that is there.
+#[utoipa::path(
+    patch, path = "/api/v1/users/{name}", tag = "identity", params(("name" = String, Path)), request_body = UserChange,
+    responses((status = 200, body = StoredUser), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument))
+)]
+pub(super) async fn patch_user(
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    let change: UserChange = read(&body)?;
+    state.identity.user(&name).await?;
+    state.identity.put_user(&name, change).await?;
+    Ok(HttpResponse::Ok().json(state.identity.user(&name).await?))
+}
+
+/// Removes a user. Their sessions end.
+#[utoipa::path(
+    delete, path = "/api/v1/users/{name}", tag = "identity", params(("name" = String, Path)),
+    responses((status = 204), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument))
+)]
+pub(super) async fn delete_user(
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    state.identity.remove_user(&name).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Lists machines' tokens.
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "identity", responses((status = 200, body = TokenList)))]
+pub(super) async fn tokens(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    Ok(HttpResponse::Ok().json(TokenList { tokens: state.identity.tokens().await? }))
+}
+
+/// Makes a token for a program or a camera.
+#[utoipa::path(
+    post, path = "/api/v1/tokens", tag = "identity", request_body = NewToken,
+    responses((status = 201, body = MadeToken), (status = 422, body = ProblemDocument))
+)]
+pub(super) async fn make_token(
+    state: web::Data<State>,
+    From(caller): From,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let who = state.permit(&caller, Action::Api, "").await?;
+    let (token, description) = state.identity.make_token(read(&body)?, &who.to_string()).await?;
+    let made = MadeToken { token, description };
+    Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(made))
+}
+
+/// Revokes a token. Sessions that were begun with it end.
+#[utoipa::path(
+    delete, path = "/api/v1/tokens/{id}", tag = "identity", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn revoke_token(
+    state: web::Data<State>,
+    From(caller): From,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    state.identity.revoke_token(&id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Lists shares.
+#[utoipa::path(get, path = "/api/v1/shares", tag = "identity", responses((status = 200, body = ShareList)))]
+pub(super) async fn shares(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    Ok(HttpResponse::Ok().json(ShareList { shares: state.identity.shares().await? }))
+}
+
+/// Makes a link that opens a stream for whoever has it.
+#[utoipa::path(
+    post, path = "/api/v1/shares", tag = "identity", request_body = NewShare,
+    responses((status = 201, body = MadeShare), (status = 422, body = ProblemDocument))
+)]
+pub(super) async fn make_share(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let who = state.permit(&caller, Action::Api, "").await?;
+    let (code, description) = state.identity.make_share(read(&body)?, &who.to_string()).await?;
+    let url = format!("{}/viewer/#share={code}", origin::of(&request, &state));
+    let made = MadeShare { url, code, description };
+    Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(made))
+}
+
+/// Revokes a share. Sessions that were begun with it end.
+#[utoipa::path(
+    delete, path = "/api/v1/shares/{id}", tag = "identity", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn revoke_share(
+    state: web::Data<State>,
+    From(caller): From,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    state.identity.revoke_share(&id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Lets the next signing key take over now.
+#[utoipa::path(
+    post, path = "/api/v1/keys/rotate", tag = "identity", request_body = Rotation,
+    responses((status = 204), (status = 403, body = ProblemDocument))
+)]
+pub(super) async fn rotate_keys(
+    state: web::Data<State>,
+    From(caller): From,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    let rotation: Rotation = if body.is_empty() { Rotation::default() } else { read(&body)? };
+    state.identity.rotate_keys(rotation.drop_old).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The latest decisions: who was allowed or denied what, and why.
+#[utoipa::path(
+    get, path = "/api/v1/audit", tag = "identity", params(AuditQuery),
+    responses((status = 200, body = AuditList), (status = 400, body = ProblemDocument))
+)]
+pub(super) async fn audit(
+    state: web::Data<State>,
+    From(caller): From,
+    query: web::Query<AuditQuery>,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    let denied = match query.decision.as_deref() {
+        None => None,
+        Some("allowed") => Some(false),
+        Some("denied") => Some(true),
+        Some(other) => {
+            return Err(Error::parameter("decision", format!("must be allowed or denied, not {other:?}")).into());
+        }
+    };
+    let limit = query.limit.unwrap_or(200);
+    if !(1..=2000).contains(&limit) {
+        return Err(Error::parameter("limit", format!("must be from 1 to 2000, not {limit}")).into());
+    }
+    let matches = |entry: &Entry| {
+        let by_who = query.who.as_ref().is_none_or(|who| *entry.user == **who || entry.who.to_string() == *who);
+        by_who && query.path.as_ref().is_none_or(|path| *entry.path == **path)
+    };
+    let entries = state.audit.latest(limit, denied, matches);
+    Ok(HttpResponse::Ok().json(AuditList { entries, lost: state.audit.lost() }))
+}

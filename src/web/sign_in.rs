@@ -1,0 +1,235 @@
+//! Signing in and out, and who one is.
+//!
+//! The refresh token is a cookie that no script can read and no other site can send (`SameSite=Strict`); the access
+//! token is in the answer, for the page to keep in memory. Together with the refusal of foreign origins (see `guard`)
+//! that leaves nothing to forge.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    cookie::{Cookie, SameSite, time::Duration},
+    web,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Problem, State, caller::From, origin, problem::ProblemDocument, read};
+use crate::{
+    error::{Code, Error},
+    identity::{Grant, UserChange},
+    policy::{Caller, Credentials, Permission, Who, audit::Asked},
+    secret::Secret,
+};
+
+/// The refresh token's name as a cookie.
+const COOKIE: &str = "mtx_sidecar_refresh";
+
+/// A name and a password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// The user name.
+    user: String,
+    /// The password.
+    #[schema(value_type = String)]
+    password: Secret,
+}
+
+/// The code of a share link.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShareCode {
+    /// What is behind `#share=` in the link.
+    #[schema(value_type = String)]
+    code: Secret,
+}
+
+/// What somebody gets who has signed in; the shape of RFC 6749, section 5.1.
+#[derive(Serialize, ToSchema)]
+pub struct Token {
+    /// The access token, for `Authorization: Bearer` here and at MediaMTX.
+    access_token: String,
+    /// `Bearer`.
+    token_type: &'static str,
+    /// For so many seconds; then `POST /api/v1/login/refresh`.
+    expires_in: u64,
+    /// Whose it is.
+    user: String,
+    /// What it allows.
+    permissions: Vec<Permission>,
+}
+
+/// Who somebody is.
+#[derive(Serialize, ToSchema)]
+pub struct Me {
+    /// `user NAME`, `token ID`, `share ID` or `anybody`.
+    who: String,
+    /// The user's name, if it is one.
+    user: Option<String>,
+    /// What is allowed by name; what everybody may is not listed.
+    permissions: Vec<Permission>,
+}
+
+/// A change of one's own password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordChange {
+    /// The one until now.
+    #[schema(value_type = String)]
+    present: Secret,
+    /// The one from now on, at least 8 characters.
+    #[schema(value_type = String)]
+    new: Secret,
+}
+
+/// Signs a user in.
+#[utoipa::path(
+    post, path = "/api/v1/login", tag = "identity", request_body = SignIn,
+    responses((status = 200, body = Token), (status = 401, body = ProblemDocument), (status = 429, body = ProblemDocument))
+)]
+pub(super) async fn sign_in(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let SignIn { user, password } = read(&body)?;
+    let caller = Caller { credentials: Credentials { user: user.clone(), password }, ..caller };
+    let verdict_of = |e: &Error| if e.code() == Code::TooManyFailures { "throttled" } else { "refused" };
+    match state.identity.sign_in(&caller).await {
+        Ok(signed_in) => {
+            tracing::info!(user, ip = ?caller.ip, "signed in");
+            Ok(answer(&request, &state, user, signed_in.grant))
+        }
+        Err(e) => {
+            tracing::info!(user, ip = ?caller.ip, "sign-in {}: {e}", verdict_of(&e));
+            Err(e.into())
+        }
+    }
+}
+
+/// Gives the next access token to who has signed in, by the cookie.
+#[utoipa::path(
+    post, path = "/api/v1/login/refresh", tag = "identity",
+    responses((status = 200, body = Token), (status = 401, body = ProblemDocument))
+)]
+pub(super) async fn refresh(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+) -> Result<HttpResponse, Problem> {
+    let cookie = request.cookie(COOKIE);
+    let cookie = cookie.ok_or_else(|| Error::new(Code::Unauthenticated, "nobody has signed in here"))?;
+    match state.identity.refresh(&caller, cookie.value()).await {
+        Ok(signed_in) => {
+            let name = match &signed_in.who {
+                Who::User(name) => name.to_string(),
+                who => who.to_string(),
+            };
+            Ok(answer(&request, &state, name, signed_in.grant))
+        }
+        Err(e) => {
+            let mut response = actix_web::ResponseError::error_response(&Problem::from(e));
+            // What does not count is not sent again.
+            let _ = response.add_removal_cookie(&bare_cookie(&state, ""));
+            Ok(response)
+        }
+    }
+}
+
+/// Ends the sign-in of the cookie, and its access tokens.
+#[utoipa::path(post, path = "/api/v1/logout", tag = "identity", responses((status = 204)))]
+pub(super) async fn sign_out(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, Problem> {
+    if let Some(cookie) = request.cookie(COOKIE) {
+        state.identity.sign_out(cookie.value()).await?;
+    }
+    let mut response = HttpResponse::NoContent().finish();
+    let _ = response.add_removal_cookie(&bare_cookie(&state, ""));
+    Ok(response)
+}
+
+/// Opens a share link: an access token, and a cookie for the next ones, for what is shared and nothing else.
+#[utoipa::path(
+    post, path = "/api/v1/shares/open", tag = "identity", request_body = ShareCode,
+    responses((status = 200, body = Token), (status = 401, description = "Ended, revoked, or opened too often", body = ProblemDocument))
+)]
+pub(super) async fn open_share(
+    request: HttpRequest,
+    state: web::Data<State>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let ShareCode { code } = read(&body)?;
+    let opened = state.identity.open_share(code.expose()).await?;
+    Ok(answer(&request, &state, opened.share.label, opened.grant))
+}
+
+/// Says who the caller is, as far as they showed it.
+#[utoipa::path(
+    get, path = "/api/v1/me", tag = "identity",
+    responses((status = 200, body = Me), (status = 401, body = ProblemDocument))
+)]
+pub(super) async fn me(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+    if caller.credentials.is_empty() {
+        return Ok(HttpResponse::Ok().json(Me { who: Who::Anybody.to_string(), user: None, permissions: vec![] }));
+    }
+    let (who, permissions) = state.policy.permissions_of(&caller).await.map_err(|v| v.sign_in_refusal())?;
+    let user = match &who {
+        Who::User(name) => Some(name.to_string()),
+        _ => None,
+    };
+    Ok(HttpResponse::Ok().json(Me { who: who.to_string(), user, permissions }))
+}
+
+/// Changes one's own password. All sign-ins and sessions of the user end.
+#[utoipa::path(
+    post, path = "/api/v1/me/password", tag = "identity", request_body = PasswordChange,
+    responses((status = 204), (status = 401, body = ProblemDocument), (status = 409, description = "Defined in sidecar.yml", body = ProblemDocument))
+)]
+pub(super) async fn change_password(
+    state: web::Data<State>,
+    From(caller): From,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let (who, _) = state.policy.permissions_of(&caller).await.map_err(|v| v.sign_in_refusal())?;
+    let Who::User(name) = who else {
+        return Err(Error::new(Code::Forbidden, format!("{who} has no password")).into());
+    };
+    let PasswordChange { present, new } = read(&body)?;
+    let credentials = Credentials { user: name.to_string(), password: present };
+    let caller = Caller { credentials, ..caller };
+    state.policy.recognise(&caller).await.map_err(|v| v.sign_in_refusal())?;
+    state.identity.put_user(&name, UserChange { password: Some(new), ..UserChange::default() }).await?;
+    let asked = Asked { action: "change password", path: "", protocol: "http", session: None };
+    state.audit.note(&caller, asked, &crate::policy::Verdict::allowed(Who::User(name)));
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The public keys of our tokens (RFC 7517), for MediaMTX's `authJWTJWKS`.
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "identity", responses((status = 200, content_type = "application/json")))]
+pub(super) async fn jwks(state: web::Data<State>) -> HttpResponse {
+    HttpResponse::Ok().insert_header(("Cache-Control", "max-age=300")).json(state.identity.jwks())
+}
+
+fn answer(request: &HttpRequest, state: &State, user: String, grant: Grant) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    if let Some((token, seconds)) = &grant.refresh {
+        let mut cookie = bare_cookie(state, token.expose());
+        cookie.set_max_age(Duration::seconds(i64::try_from(*seconds).unwrap_or(i64::MAX)));
+        cookie.set_secure(origin::is_secure(request, state));
+        response.cookie(cookie);
+    }
+    response.insert_header(("Cache-Control", "no-store")).json(Token {
+        access_token: grant.access.expose().to_owned(),
+        token_type: "Bearer",
+        expires_in: grant.expires_in,
+        user,
+        permissions: grant.permissions,
+    })
+}
+
+fn bare_cookie(state: &State, value: &str) -> Cookie<'static> {
+    Cookie::build(COOKIE, value.to_owned())
+        .path(format!("{}/api/v1", state.settings.http.base_path))
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .finish()
+}

@@ -1,0 +1,251 @@
+//! Users, tokens, shares and the audit, by the API and the command line.
+
+use serde_json::{Value, json};
+
+use crate::support::{MjpegReader, Program, Response, TestApp, basic, eventually, picture};
+
+/// A request that does not count as one of this machine's: it came through a proxy that nobody vouched for.
+pub const FAR: &str = "Via: 1.1 somewhere";
+
+impl TestApp {
+    pub async fn far(&self, method: &str, path: &str, header: &str, body: &str) -> Response {
+        self.request(method, path, &[FAR, header], body.as_bytes()).await
+    }
+
+    pub async fn made(&self, path: &str, body: Value) -> Value {
+        let response = self.admin("POST", path, &body.to_string()).await;
+        assert_eq!(response.status, 201, "{response:?}");
+        response.json()
+    }
+
+    pub async fn user(&self, name: &str, body: Value) {
+        let response = self.admin("PUT", &format!("/api/v1/users/{name}"), &body.to_string()).await;
+        assert!(matches!(response.status, 200 | 201), "{response:?}");
+    }
+}
+
+pub fn bearer(token: &str) -> String {
+    format!("Authorization: Bearer {token}")
+}
+
+#[tokio::test]
+async fn administrators_manage_users_and_others_do_not() {
+    let app = TestApp::spawn();
+    let body = json!({"password": "correct horse", "permissions": [{"action": "read", "path": "door"}]}).to_string();
+    let made = app.admin("PUT", "/api/v1/users/alice", &body).await;
+    assert_eq!((made.status, made.json()["origin"].as_str()), (201, Some("database")), "{made:?}");
+    assert!(!format!("{made:?}").contains("horse") && !format!("{made:?}").contains("argon2"), "{made:?}");
+    let alice = basic("alice", "correct horse");
+    for (method, path) in [
+        ("GET", "/api/v1/users"),
+        ("GET", "/api/v1/users/alice"),
+        ("PUT", "/api/v1/users/bob"),
+        ("PATCH", "/api/v1/users/alice"),
+        ("DELETE", "/api/v1/users/alice"),
+        ("GET", "/api/v1/tokens"),
+        ("POST", "/api/v1/tokens"),
+        ("DELETE", "/api/v1/tokens/x"),
+        ("GET", "/api/v1/shares"),
+        ("POST", "/api/v1/shares"),
+        ("DELETE", "/api/v1/shares/x"),
+        ("POST", "/api/v1/keys/rotate"),
+        ("GET", "/api/v1/audit"),
+    ] {
+        let nobody = app.far(method, path, "Accept: */*", "{}").await;
+        assert_eq!(nobody.status, 401, "{method} {path}");
+        assert!(nobody.header("www-authenticate").is_some_and(|h| h.starts_with("Basic")), "{method} {path}");
+        assert_eq!(app.far(method, path, &alice, "{}").await.status, 403, "{method} {path}");
+    }
+    let listed = app.admin("GET", "/api/v1/users", "").await.json();
+    let names: Vec<_> = listed["users"].as_array().expect("users").iter().map(|u| u["name"].as_str()).collect();
+    assert_eq!(names, [Some("admin"), Some("alice")]);
+    for (method, path, body, status, says) in [
+        ("PUT", "/api/v1/users/any", r#"{"password":"long enough"}"#, 422, "everybody"),
+        ("PUT", "/api/v1/users/bob", r#"{"password":"short"}"#, 422, "at least 8"),
+        ("PUT", "/api/v1/users/bob", r#"{"pasword":"long enough"}"#, 422, "pasword"),
+        ("PUT", "/api/v1/users/bob", r#"{"password":"long enough","role":"king"}"#, 422, "king"),
+        ("PUT", "/api/v1/users/bob", r#"{"password":"long enough","ips":["home"]}"#, 422, "home"),
+        ("PATCH", "/api/v1/users/nobody", "{}", 404, "nobody"),
+        ("DELETE", "/api/v1/users/nobody", "", 404, "nobody"),
+        ("POST", "/api/v1/shares", r#"{"path":"x","expires":"1h","actions":["api"]}"#, 422, "actions"),
+        ("POST", "/api/v1/shares", r#"{"path":"~(","expires":"1h"}"#, 422, "regular expression"),
+        ("POST", "/api/v1/tokens", r#"{"name":"x","publish_to":"a/../b","expires":"1h"}"#, 422, ". or .."),
+        ("GET", "/api/v1/audit?limit=0", "", 400, "limit"),
+        ("GET", "/api/v1/audit?decision=perhaps", "", 400, "perhaps"),
+    ] {
+        let response = app.admin(method, path, body).await;
+        assert_eq!(response.status, status, "{method} {path} {body}: {response:?}");
+        assert!(response.detail().contains(says), "{method} {path} {body}: {}", response.detail());
+    }
+}
+
+/// Whoever watches is disconnected in the moment in which they may not any more.
+#[tokio::test]
+async fn a_user_who_is_disabled_stops_watching_and_others_go_on() {
+    let app = TestApp::spawn();
+    app.put("/api/v1/streams/door/frame", &picture(1)).await;
+    for name in ["alice", "bob"] {
+        app.user(name, json!({"password": "correct horse", "role": "user"})).await;
+    }
+    let mut watching = vec![];
+    for name in ["alice", "bob"] {
+        let socket = app.send("GET", "/stream/door.mjpeg", &[FAR, &basic(name, "correct horse")], b"").await;
+        let mut reader = MjpegReader::new(socket).await;
+        reader.until(&picture(1)).await;
+        watching.push(reader);
+    }
+    app.admin("PATCH", "/api/v1/users/alice", r#"{"disabled":true}"#).await;
+    while watching[0].maybe_part().await.is_some() {}
+    app.put("/api/v1/streams/door/frame", &picture(2)).await;
+    watching[1].until(&picture(2)).await;
+    assert_eq!(app.far("GET", "/snapshot/door.jpg", &basic("alice", "correct horse"), "").await.status, 401);
+}
+
+#[tokio::test]
+async fn tokens_work_wherever_a_password_does() {
+    let app = TestApp::spawn();
+    app.put("/api/v1/streams/door/frame", &picture(1)).await;
+    let permissions = json!([{"action": "read", "path": "door"}]);
+    let made = app.made("/api/v1/tokens", json!({"name": "wall", "permissions": permissions, "expires": "1day"})).await;
+    let token = made["token"].as_str().expect("a token");
+    let none = "Accept: */*";
+    for (path, header, status) in [
+        ("/snapshot/door.jpg".to_owned(), none.to_owned(), 401),
+        ("/snapshot/door.jpg".into(), bearer(token), 200),
+        ("/snapshot/door.jpg".into(), basic("whoever", token), 200),
+        (format!("/snapshot/door.jpg?token={token}"), none.into(), 200),
+        (format!("/snapshot/door.jpg?max_age=100&jwt={token}"), none.into(), 200),
+        (format!("/snapshot/door.jpg?token={token}&token={token}"), none.into(), 401),
+        (format!("/api/v1/streams?token={token}"), none.into(), 401),
+        ("/api/v1/streams".into(), bearer(token), 200),
+        ("/api/v1/users".into(), bearer(token), 403),
+        ("/snapshot/other.jpg".into(), bearer(token), 403),
+        ("/snapshot/door.jpg".into(), bearer(&format!("{token}x")), 401),
+    ] {
+        assert_eq!(app.far("GET", &path, &header, "").await.status, status, "{path} {header}");
+    }
+    // A camera's token, in the only place where its firmware can put one.
+    let camera = app.made("/api/v1/tokens", json!({"name": "cam", "publish_to": "yard", "expires": "1day"})).await;
+    let camera = camera["token"].as_str().expect("a token");
+    let upload = async |stream: &str| {
+        let path = format!("/api/v1/streams/{stream}/frame?token={camera}");
+        app.request("PUT", &path, &[FAR], &picture(3)).await.status
+    };
+    assert_eq!((upload("yard").await, upload("door").await), (200, 403));
+
+    let listed = app.admin("GET", "/api/v1/tokens", "").await;
+    assert!(!format!("{listed:?}").contains(token), "a list holds no tokens");
+    let id = made["id"].as_str().expect("an id");
+    assert_eq!(app.admin("DELETE", &format!("/api/v1/tokens/{id}"), "").await.status, 204);
+    let revoked = app.far("GET", "/snapshot/door.jpg", &bearer(token), "").await;
+    assert_eq!((revoked.status, revoked.detail().as_str()), (401, "the token was revoked"));
+}
+
+#[tokio::test]
+async fn the_audit_tells_who_and_why_and_nothing_secret() {
+    let app = TestApp::with("auth: {users: [{user: alice, pass: s3cret, permissions: [{action: read, path: door}]}]}");
+    app.far("GET", "/snapshot/door.jpg", &basic("alice", "gue55"), "").await;
+    app.far("GET", "/snapshot/gate.jpg", &basic("alice", "s3cret"), "").await;
+    let question = json!({
+        "ip": "198.51.100.7", "user": "alice", "password": "s3cret", "action": "read", "path": "door", "protocol": "webrtc",
+        "id": "3f1c2f0e-8f3e-4d6b-9a53-0c1e7d7b9d11", "query": "", "userAgent": "",
+    });
+    assert_eq!(app.request("POST", "/mediamtx-auth", &[], question.to_string().as_bytes()).await.status, 204);
+    let mut found = Value::Null;
+    eventually("three entries", async || {
+        found = app.admin("GET", "/api/v1/audit?who=alice", "").await.json();
+        found["entries"].as_array().is_some_and(|entries| entries.len() == 3)
+    })
+    .await;
+    let told = |i: usize, key: &str| found["entries"][i][key].as_str().unwrap_or_default().to_owned();
+    for (i, decision, who, path, protocol) in [
+        (0, "allowed", "user alice", "door", "webrtc"),
+        (1, "not_permitted", "user alice", "gate", "http"),
+        (2, "wrong_credentials", "anybody", "door", "http"),
+    ] {
+        let entry = (told(i, "decision"), told(i, "who"), told(i, "path"), told(i, "protocol"));
+        assert_eq!(entry, (decision.into(), who.into(), path.into(), protocol.into()));
+    }
+    assert_eq!((told(0, "session").len(), told(0, "ip")), (36, "198.51.100.7".into()));
+    let text = found.to_string();
+    assert!(!text.contains("s3cret") && !text.contains("gue55"), "{text}");
+    let denied = app.admin("GET", "/api/v1/audit?who=alice&decision=denied&limit=1", "").await.json();
+    assert_eq!(denied["entries"].as_array().map(Vec::len), Some(1));
+}
+
+/// The command line writes the database beside the running program, which notices.
+#[tokio::test]
+async fn the_command_line_manages_users_of_a_running_sidecar() {
+    let app = TestApp::spawn();
+    app.put("/api/v1/streams/door/frame", &picture(1)).await;
+    let config = app.folder().join("cli.yml");
+    std::fs::write(&config, format!("data_dir: '{}'", app.folder().join("data").display())).expect("writes");
+    let run = async |args: &[&str], password: &str| {
+        use tokio::io::AsyncWriteExt;
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mtx-sidecar"));
+        command.arg("--config").arg(&config).arg("user").args(args);
+        command
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        let mut child = Program(command.spawn().expect("starts"));
+        let mut stdin = child.0.stdin.take().expect("piped");
+        let _ = stdin.write_all(format!("{password}\n").as_bytes()).await;
+        drop(stdin);
+        let mut text = String::new();
+        use tokio::io::AsyncReadExt;
+        child.0.stdout.take().expect("piped").read_to_string(&mut text).await.expect("text");
+        child.0.stderr.take().expect("piped").read_to_string(&mut text).await.expect("text");
+        (child.0.wait().await.expect("ends").success(), text)
+    };
+    let status =
+        async |password: &str| app.far("GET", "/snapshot/door.jpg", &basic("carol", password), "").await.status;
+    for (args, password, ok, says) in [
+        (&["add", "carol"][..], "correct horse", false, "--role or --allow"),
+        (&["add", "carol", "--role", "user"], "short", false, "at least 8"),
+        (&["add", "any", "--role", "user"], "correct horse", false, "everybody"),
+        (&["add", "carol", "--allow", "read:door"], "correct horse", true, "is made"),
+        (&["add", "carol", "--role", "user"], "correct horse", false, "already"),
+        (&["list"], "", true, "carol\tenabled\tread:door"),
+        (&["remove", "nobody"], "", false, "no user nobody"),
+    ] {
+        let (success, text) = run(args, password).await;
+        assert!(success == ok && text.contains(says), "{args:?}: {text}");
+    }
+    eventually("carol may watch", async || status("correct horse").await == 200).await;
+    assert!(run(&["set-password", "carol"], "battery staple").await.0);
+    eventually("the new password counts", async || status("battery staple").await == 200).await;
+    assert!(run(&["disable", "carol"], "").await.0);
+    eventually("carol may not", async || status("battery staple").await != 200).await;
+    assert!(run(&["enable", "carol"], "").await.0);
+    eventually("carol may", async || status("battery staple").await == 200).await;
+    assert!(run(&["remove", "carol"], "").await.0);
+    eventually("carol is gone", async || status("battery staple").await != 200).await;
+}
+
+/// A list holds no name that `read` refuses, whoever asks.
+#[tokio::test]
+async fn lists_hold_what_their_reader_may_read() {
+    let app = TestApp::spawn();
+    let names = ["door", "door2", "hall/1", "hall/2", "Hall/3", "yard/a/b", "x-1", "x_1"];
+    for name in names {
+        app.put(&format!("/api/v1/streams/{name}/frame"), &picture(1)).await;
+    }
+    let rules = ["door", "~^hall/", "~hall", "~(?i)hall", "~^(x.1|yard/)", "~2$", "nothing", ""];
+    for (i, rule) in rules.into_iter().enumerate() {
+        let permissions = json!([{"action": "read", "path": rule}, {"action": "publish", "path": ""}]);
+        let made = app.made("/api/v1/tokens", json!({"name": "t", "permissions": permissions, "expires": "1h"})).await;
+        let header = bearer(made["token"].as_str().expect("a token"));
+        let listed = app.far("GET", "/api/v1/streams", &header, "").await.json();
+        let listed: Vec<_> = listed["streams"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|s| s["name"].as_str().expect("a name").to_owned())
+            .collect();
+        for name in names {
+            let readable = app.far("GET", &format!("/snapshot/{name}.jpg"), &header, "").await.status == 200;
+            assert_eq!(listed.iter().any(|l| l == name), readable, "{rule} ({i}): {name}");
+        }
+    }
+}

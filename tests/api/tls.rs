@@ -1,0 +1,64 @@
+//! HTTPS with files that are replaced while we run, asked by curl.
+
+use std::path::Path;
+
+use crate::support::{Program, TestApp, eventually, picture};
+
+/// A self-signed certificate for localhost with that name in it.
+async fn certificate(folder: &Path, name: &str) {
+    let (key, cert) = (folder.join("new-key.pem"), folder.join("new-cert.pem"));
+    let subject = format!("/CN={name}");
+    let args = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        &subject,
+    ];
+    let (key_text, cert_text) = (key.to_string_lossy(), cert.to_string_lossy());
+    let files = ["-addext", "subjectAltName=DNS:localhost", "-keyout", &key_text, "-out", &cert_text];
+    Program::output("openssl", &[&args[..], &files[..]].concat()).await;
+    std::fs::rename(key, folder.join("key.pem")).expect("replaces");
+    std::fs::rename(cert, folder.join("cert.pem")).expect("replaces");
+}
+
+#[tokio::test]
+async fn https_serves_the_same_and_takes_a_new_certificate_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    certificate(folder.path(), "first").await;
+    let at = folder.path().display();
+    let app = TestApp::with(&format!(
+        "http: {{listen: 127.0.0.1:0, tls: {{listen: '127.0.0.1:0', certificate: '{at}/cert.pem', key: '{at}/key.pem'}}}}"
+    ));
+    app.put("/api/v1/streams/door/frame", &picture(1)).await;
+    let port = app.tls.expect("HTTPS").port();
+    let url = format!("https://localhost:{port}");
+    let authority = folder.path().join("cert.pem");
+    let authority = authority.to_string_lossy();
+    let curl =
+        async |args: &[&str]| Program::output("curl", &[&["-s", "--cacert", &authority][..], args].concat()).await;
+    assert_eq!(curl(&[&format!("{url}/snapshot/door.jpg")]).await, picture(1));
+    // An endless response, whose connection is taken over: three parts and then curl has enough.
+    let parts = curl(&["-m", "2", &format!("{url}/stream/door.mjpeg?interval=200")]).await;
+    let found = parts.windows(4).filter(|w| *w == [0xFF, 0xD8, 0xFF, 0xE0]).count();
+    assert!(found >= 3, "{found} pictures in {} bytes", parts.len());
+    let body = r#"{"user":"nobody","password":"x"}"#;
+    let refused = curl(&["-d", body, &format!("{url}/api/v1/login")]).await;
+    assert!(String::from_utf8_lossy(&refused).contains("unauthenticated"), "{refused:?}");
+
+    certificate(folder.path(), "second").await;
+    eventually("the new certificate is shown", async || {
+        // Fails while the old one is shown, which the new file does not vouch for.
+        curl(&[&format!("{url}/healthz")]).await.starts_with(b"ok")
+    })
+    .await;
+    // Half a pair leaves what there is.
+    std::fs::write(folder.path().join("key.pem"), "nonsense").expect("writes");
+    assert!(curl(&[&format!("{url}/healthz")]).await.starts_with(b"ok"));
+}
