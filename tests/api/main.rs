@@ -12,6 +12,7 @@ mod files;
 mod identity;
 mod lazy_start;
 mod mediamtx;
+mod mediamtx_identity;
 mod mjpeg;
 mod operations;
 mod pages;

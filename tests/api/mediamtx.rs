@@ -74,6 +74,11 @@ impl MediaMtx {
 }
 
 impl MediaMtx {
+    /// Free ports: of RTSP, HLS, WebRTC, ICE, the control API and playback.
+    pub fn ports() -> [u16; 6] {
+        std::array::from_fn(|_| free_port())
+    }
+
     /// Asks the control API.
     async fn api(&self, method: &str, path: &str) -> serde_json::Value {
         let url = format!("http://127.0.0.1:{}{path}", self.api);
@@ -91,7 +96,7 @@ impl Drop for MediaMtx {
     }
 }
 
-async fn first_picture(url: &str, to: &std::path::Path, headers: &[&str]) -> std::process::ExitStatus {
+pub async fn first_picture(url: &str, to: &std::path::Path, headers: &[&str]) -> std::process::ExitStatus {
     let mut command = tokio::process::Command::new("ffmpeg");
     command.args(["-v", "error", "-y", "-analyzeduration", "500000", "-fpsprobesize", "0"]);
     if url.starts_with("rtsp") {
