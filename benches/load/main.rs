@@ -6,10 +6,12 @@
 
 #![allow(clippy::print_stdout, reason = "tables are what this program is for")]
 
+mod admission;
 mod auth;
 mod bare;
 mod fanout;
 mod idle;
+mod policy;
 mod process;
 mod puller;
 mod recipe;
@@ -34,6 +36,9 @@ const SCENARIOS: &[Scenario] = &[
     ("moving", rtsp::moving),
     ("whep", whep::run),
     ("auth", auth::run),
+    ("policy", policy::run),
+    ("flood", policy::flood),
+    ("admission", admission::run),
     ("idle", idle::run),
 ];
 

@@ -33,7 +33,7 @@ impl Puller {
         Ok(Puller { socket, buffer: BytesMut::new(), url: format!("rtsp://{addr}/{stream}"), cseq: 0 })
     }
 
-    async fn ask(&mut self, method: &str, track: &str, header: &str) -> Result {
+    pub async fn ask(&mut self, method: &str, track: &str, header: &str) -> Result {
         self.cseq += 1;
         let request = format!("{method} {}{track} RTSP/1.0\r\nCSeq: {}\r\n{header}\r\n", self.url, self.cseq);
         self.socket.write_all(request.as_bytes()).await?;

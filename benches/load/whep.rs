@@ -46,7 +46,7 @@ video.requestVideoFrameCallback(frame);
 })().catch((error) => done(String(error)));
 "#;
 
-struct Ended(Child);
+pub struct Ended(Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
@@ -57,7 +57,7 @@ impl Drop for Ended {
 }
 
 /// On both cores, unlike the load.
-fn start(program: &str, args: &[&str], environment: &[(&str, String)]) -> Result<Ended> {
+pub fn start(program: &str, args: &[&str], environment: &[(&str, String)]) -> Result<Ended> {
     let mut command = Command::new("taskset");
     command.args(["-c", "0,1", program]).args(args).envs(environment.iter().map(|(k, v)| (*k, v)));
     Ok(Ended(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))

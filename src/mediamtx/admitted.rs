@@ -18,9 +18,12 @@ const ALL: usize = 20_000;
 #[derive(Clone, Debug, Default)]
 pub struct Admitted(Arc<Mutex<Inner>>);
 
+/// A session's protocol, in the words of MediaMTX's question, and its id.
+type Session = (Box<str>, Box<str>);
+
 #[derive(Debug, Default)]
 struct Inner {
-    of: HashMap<Who, VecDeque<(Box<str>, Box<str>)>>,
+    of: HashMap<Who, VecDeque<Session>>,
     /// In the order in which they came, for forgetting.
     order: VecDeque<Who>,
 }

@@ -195,7 +195,12 @@ mod tests {
         let seen = Arc::new(AtomicU64::new(0));
         let keeping = tokio::spawn({
             let (audit, seen) = (audit.clone(), seen.clone());
-            async move { audit.keep(|_| drop(seen.fetch_add(1, Ordering::Relaxed))).await }
+            async move {
+                let note = |_: &Entry| {
+                    seen.fetch_add(1, Ordering::Relaxed);
+                };
+                audit.keep(note).await;
+            }
         });
         audit.note(&caller, asked, &verdict(Decision::Allowed));
         for _ in 0..3 * KEPT {

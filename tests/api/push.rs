@@ -46,11 +46,11 @@ async fn a_refusal_is_told_in_the_sidecar_s_words() {
     let file = file.to_string_lossy().into_owned();
     let url = format!("http://{}", app.addr);
     let (ok, said) = run(sidecar(&["push", "x", &file, "--url", &url]));
-    assert!(!ok && said.contains("a user name and password are needed"), "{said}");
+    assert!(!ok && said.contains("a user name and password, or a token, are needed"), "{said}");
     let mut command = sidecar(&["push", "x", &file, "--url", &url, "--user", "cam"]);
     command.env("SIDECAR_PASSWORD", "wrong");
     let (ok, said) = run(command);
-    assert!(!ok && said.contains("the user name or the password is wrong"), "{said}");
+    assert!(!ok && said.contains("wrong user name or password"), "{said}");
     let mut command = sidecar(&["push", "x", &file, "--url", &url, "--user", "cam"]);
     command.env("SIDECAR_PASSWORD", "secret");
     let (ok, said) = run(command);
