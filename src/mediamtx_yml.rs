@@ -118,11 +118,17 @@ impl Findings<'_> {
         let port = self.settings.http.listen.port();
         let wanted = format!("http://127.0.0.1:{port}/mediamtx-auth");
         let method = text(config, "authMethod").unwrap_or_else(|| "internal".into());
-        if method != "http" {
-            return self.error(
-                "authMethod",
-                format!("is {method}, so MediaMTX never asks us; write authMethod: http and authHTTPAddress: {wanted}"),
-            );
+        match method.as_str() {
+            "http" => {}
+            "jwt" => return self.jwt(config),
+            _ => {
+                return self.error(
+                    "authMethod",
+                    format!(
+                        "is {method}, so MediaMTX never asks us; write authMethod: http and authHTTPAddress: {wanted}"
+                    ),
+                );
+            }
         }
         let address = text(config, "authHTTPAddress").unwrap_or_default();
         match Url::parse(&address) {
@@ -142,6 +148,12 @@ impl Findings<'_> {
                 }
                 if url.host == "localhost" {
                     self.warn("authHTTPAddress", "localhost may mean ::1, on which nobody listens; write 127.0.0.1");
+                }
+                if !self.settings.auth.webhook_secret.is_empty()
+                    && url.parameter("secret").is_none()
+                    && !url.has_userinfo
+                {
+                    self.error("authHTTPAddress", "does not show auth.webhook_secret of sidecar.yml; append ?secret=…");
                 }
             }
         }
@@ -166,6 +178,29 @@ impl Findings<'_> {
         }
     }
 
+    /// MediaMTX decides by itself from our tokens.
+    fn jwt(&mut self, config: &Map<String, Value>) {
+        let port = self.settings.http.listen.port();
+        let wanted = format!("http://127.0.0.1:{port}/.well-known/jwks.json");
+        match text(config, "authJWTJWKS").as_deref().and_then(Url::parse) {
+            Some(url) if url.path == "/.well-known/jwks.json" => {
+                if url.port != port && url.is_this_machine() {
+                    self.error("authJWTJWKS", format!("asks port {}; http.listen in sidecar.yml has {port}", url.port));
+                }
+            }
+            _ => self.error("authJWTJWKS", format!("is not where our keys are; write {wanted}")),
+        }
+        if text(config, "authJWTClaimKey").is_some_and(|key| key != "mediamtx_permissions") {
+            self.error("authJWTClaimKey", "our tokens have mediamtx_permissions; take the key out");
+        }
+        if text(config, "authJWTIssuer").is_some_and(|issuer| !issuer.is_empty() && issuer != crate::policy::ISSUER) {
+            self.error("authJWTIssuer", format!("our tokens have {}", crate::policy::ISSUER));
+        }
+        if text(config, "authJWTAudience").is_some_and(|audience| !audience.is_empty()) {
+            self.error("authJWTAudience", "our tokens have none; take the key out");
+        }
+    }
+
     fn listeners(&mut self, config: &Map<String, Value>) {
         let ours = [
             ("http.listen", self.settings.http.listen.port(), "tcp"),
@@ -187,7 +222,9 @@ impl Findings<'_> {
                 }
             }
         }
-        if flag(config, "api").unwrap_or(false) {
+        if !flag(config, "api").unwrap_or(false) {
+            self.warn("api", "is off: sessions of users who may not watch any more cannot be ended; write api: yes");
+        } else {
             let address = text(config, "apiAddress").unwrap_or_else(|| ":9997".into());
             let host = address.rsplit_once(':').map_or("", |(host, _)| host);
             if !matches!(host, "127.0.0.1" | "[::1]" | "localhost") && !address.starts_with("unix:") {

@@ -12,6 +12,7 @@ fn findings(yaml: &str) -> Vec<String> {
 fn the_shipped_files_have_nothing_to_complain_about() {
     assert_eq!(findings(MEDIAMTX_YML), [""; 0]);
     assert_eq!(findings(include_str!("../../examples/mediamtx/ffmpeg.yml")), [""; 0]);
+    assert_eq!(findings(include_str!("../../mediamtx.jwt.yml")), [""; 0]);
 }
 
 #[test]
@@ -37,6 +38,7 @@ fn what_hurts_is_found_and_named() {
         ("metricsAddress: :9995", ""),
         ("metrics: yes\nmetricsAddress: :9995", "error: metricsAddress: tcp port 9995"),
         ("api: yes", "warning: apiAddress: :9997 is reachable from elsewhere"),
+        ("api: no", "warning: api: is off"),
         ("api: yes\napiAddress: 127.0.0.1:9997", ""),
         ("paths: {x: {runOnDemand: '  '}}", "error: paths.x.runOnDemand: is nothing but white space"),
         ("pathDefaults: {runOnRead: \"echo 'x\"}", "error: pathDefaults.runOnRead: has a quotation mark without"),
@@ -103,7 +105,8 @@ fn what_hurts_is_found_and_named() {
         } else {
             format!("{auth}{yaml}")
         };
-        let found = findings(&yaml);
+        let api = if yaml.contains("\napi:") { "" } else { "\napi: yes\napiAddress: 127.0.0.1:9997" };
+        let found = findings(&format!("{yaml}{api}"));
         match expected {
             "" => assert_eq!(found, [""; 0], "{yaml}"),
             _ => assert!(
@@ -112,4 +115,42 @@ fn what_hurts_is_found_and_named() {
             ),
         }
     }
+}
+
+#[test]
+fn deciding_from_our_tokens_is_looked_over() {
+    let jwks = "authJWTJWKS: http://127.0.0.1:9995/.well-known/jwks.json\n";
+    for (yaml, expected) in [
+        (jwks, ""),
+        ("", "error: authJWTJWKS: is not where our keys are"),
+        ("authJWTJWKS: http://127.0.0.1:9996/.well-known/jwks.json", "error: authJWTJWKS: asks port 9996"),
+        (
+            &format!("{jwks}authJWTClaimKey: permissions"),
+            "error: authJWTClaimKey: our tokens have mediamtx_permissions",
+        ),
+        (&format!("{jwks}authJWTIssuer: somebody"), "error: authJWTIssuer: our tokens have mtx-sidecar"),
+        (&format!("{jwks}authJWTAudience: somebody"), "error: authJWTAudience: our tokens have none"),
+    ] {
+        let found = findings(&format!("authMethod: jwt\napi: yes\napiAddress: 127.0.0.1:9997\n{yaml}"));
+        assert_eq!(found.len(), usize::from(!expected.is_empty()), "{yaml}: {found:?}");
+        assert!(found.iter().all(|f| f.starts_with(expected)), "{yaml}: {found:?}");
+    }
+}
+
+#[test]
+fn a_missing_secret_is_found() {
+    let settings = |secret: &str| {
+        let mut settings = Settings::default();
+        settings.auth.webhook_secret = crate::secret::Secret::new(secret);
+        settings
+    };
+    let found = |address: &str, secret: &str| {
+        let yaml = format!("authMethod: http\nauthHTTPAddress: {address}\napi: yes\napiAddress: 127.0.0.1:9997");
+        examine(&parse_yaml(&yaml).expect("YAML"), &settings(secret)).len()
+    };
+    let address = "http://127.0.0.1:9995/mediamtx-auth";
+    assert_eq!(found(address, ""), 0);
+    assert_eq!(found(address, "s3cret"), 1);
+    assert_eq!(found(&format!("{address}?secret=s3cret"), "s3cret"), 0);
+    assert_eq!(found("http://mediamtx:s3cret@127.0.0.1:9995/mediamtx-auth", "s3cret"), 0);
 }

@@ -14,7 +14,10 @@ use std::{
 };
 
 use serde::{Serialize, Serializer};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Duration, sleep},
+};
 use utoipa::ToSchema;
 
 use super::{Caller, Decision, Verdict, Who};
@@ -24,6 +27,9 @@ const KEPT: usize = 1000;
 
 /// Entries on their way to be kept; beyond it they are counted as lost.
 const WAITING: usize = 8192;
+
+/// How long entries are left waiting for more to come.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// One decision.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -103,6 +109,20 @@ struct Kept {
     denied: VecDeque<Entry>,
 }
 
+impl Kept {
+    fn take(&mut self, batch: &mut Vec<Entry>) {
+        for mut entry in batch.drain(..) {
+            self.seq += 1;
+            entry.seq = self.seq;
+            let ring = if entry.decision.is_allowed() { &mut self.allowed } else { &mut self.denied };
+            if ring.len() == KEPT {
+                ring.pop_front();
+            }
+            ring.push_back(entry);
+        }
+    }
+}
+
 impl Default for Audit {
     fn default() -> Self {
         let (to, from) = mpsc::channel(WAITING);
@@ -135,17 +155,15 @@ impl Audit {
     /// Keeps and logs what is handed over, and shows it to `also`, until the program ends.
     pub async fn keep(&self, mut also: impl FnMut(&Entry)) {
         let Some(mut from) = self.0.from.lock().expect("nothing panics while it is held").take() else { return };
-        while let Some(mut entry) = from.recv().await {
-            log(&entry);
-            also(&entry);
-            let mut kept = self.0.kept.lock().expect("nothing panics while it is held");
-            kept.seq += 1;
-            entry.seq = kept.seq;
-            let ring = if entry.decision.is_allowed() { &mut kept.allowed } else { &mut kept.denied };
-            if ring.len() == KEPT {
-                ring.pop_front();
+        let mut batch = Vec::with_capacity(WAITING);
+        while from.recv_many(&mut batch, WAITING).await > 0 {
+            for entry in &batch {
+                log(entry);
+                also(entry);
             }
-            ring.push_back(entry);
+            self.0.kept.lock().expect("nothing panics while it is held").take(&mut batch);
+            // Whoever hands something over in the meantime has nobody to wake, which would take longer than the answer.
+            sleep(PAUSE).await;
         }
     }
 
@@ -187,7 +205,7 @@ mod tests {
         Verdict { decision, who: Who::Anybody, reason: "because" }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_flood_of_denials_leaves_what_was_allowed() {
         let audit = Audit::default();
         let caller = Caller { ip: None, credentials: Credentials::from_token("eve:hunter2") };
@@ -205,10 +223,10 @@ mod tests {
         audit.note(&caller, asked, &verdict(Decision::Allowed));
         for _ in 0..3 * KEPT {
             audit.note(&caller, asked, &verdict(Decision::WrongCredentials));
-            tokio::task::yield_now().await;
+            tokio::time::advance(PAUSE).await;
         }
         while seen.load(Ordering::Relaxed) < 3 * KEPT as u64 + 1 {
-            tokio::task::yield_now().await;
+            tokio::time::advance(PAUSE).await;
         }
         keeping.abort();
         let allowed = audit.latest(10, Some(false), |_| true);

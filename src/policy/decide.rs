@@ -7,7 +7,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::{
     Action, AuthSettings, Caller, Credential, Credentials, Known, Permission, Snapshot, User, Who,
@@ -15,6 +15,7 @@ use super::{
     rules::Rule,
     throttle::Throttle,
     tokens::{SHARE_PREFIX, TokenKind, Verified, code_digest, looks_like_jwt, now, verify},
+    verification::Verifiers,
 };
 use crate::error::{Code, Error};
 
@@ -172,8 +173,7 @@ pub(super) struct Inner {
     /// Digests of tokens whose signature was right.
     tokens: Memory<Arc<Verified>>,
     pub(super) throttle: Throttle,
-    /// At most half of the cores verify argon2 at a time: 19 MiB and 20 ms each.
-    pub(super) verifiers: Semaphore,
+    pub(super) verifiers: Verifiers,
     /// Passwords that are being verified: whoever shows the same waits for the same result.
     pub(super) verifying: Mutex<HashMap<[u8; 32], watch::Receiver<Option<bool>>>>,
 }
@@ -186,7 +186,6 @@ impl Policy {
         let file = settings.users.iter().enumerate().map(compile).collect::<Result<Vec<_>, _>>()?;
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|e| format!("the system gives no random numbers: {e}"))?;
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Policy(Arc::new(Inner {
             snapshot: ArcSwap::from_pointee(Snapshot::new(&file, Known::default())),
             file,
@@ -195,7 +194,7 @@ impl Policy {
             right: Memory::new(),
             tokens: Memory::new(),
             throttle: Throttle::new(settings.failures_per_minute),
-            verifiers: Semaphore::new(cores.div_ceil(2)),
+            verifiers: Verifiers::default(),
             verifying: Mutex::default(),
         })))
     }

@@ -1,6 +1,6 @@
 //! Passwords that take their time: argon2 away from the async threads, once for all who show the same.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -10,6 +10,42 @@ use super::{
     Caller, Credential, Credentials, Decision, Policy, Rule, Verdict, Who,
     decide::{MAX_VERIFYING, Slow, WAS_RIGHT},
 };
+
+/// Threads of their own for argon2, which takes 19 MiB and 20 ms each time. Each keeps its memory, so they are few;
+/// of tokio's blocking threads there may be hundreds.
+#[derive(Default)]
+pub(super) struct Verifiers(OnceLock<mpsc::Sender<Job>>);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Behind whatever answers those who are known already (nice(2) is a thread's own on Linux).
+const NICENESS: i32 = 10;
+
+impl Verifiers {
+    /// Runs it when it is its turn. The threads are started by the first.
+    fn run(&self, job: impl FnOnce() + Send + 'static) {
+        let jobs = self.0.get_or_init(|| {
+            let (jobs, todo) = mpsc::channel::<Job>();
+            let todo = Arc::new(Mutex::new(todo));
+            // At most half of the cores.
+            for _ in 0..std::thread::available_parallelism().map_or(2, usize::from).div_ceil(2) {
+                let todo = todo.clone();
+                std::thread::spawn(move || {
+                    let _ = rustix::process::nice(NICENESS);
+                    loop {
+                        let job = todo.lock().expect("nothing panics while it is held").recv();
+                        // The policy is gone, and with it whoever might ask.
+                        let Ok(job) = job else { return };
+                        job();
+                    }
+                });
+            }
+            jobs
+        });
+        // Fails if no thread could be started; the password then counts as wrong.
+        let _ = jobs.send(Box::new(job));
+    }
+}
 
 impl Policy {
     /// Verifies argon2 passwords away from the async threads.
@@ -51,8 +87,8 @@ impl Policy {
                     }
                     let (tell, result) = watch::channel(None);
                     verifying.insert(digest, result.clone());
-                    // A task of its own: whoever asked first may go away, and others wait for it.
-                    tokio::spawn(self.clone().run_verification(digest, pass.clone(), shown.clone(), tell));
+                    // Not a part of this request: whoever asked first may go away, and others wait for it.
+                    self.verify_later(digest, pass.clone(), shown.clone(), tell);
                     result
                 }
             }
@@ -61,24 +97,18 @@ impl Policy {
         Some(right.unwrap_or(false))
     }
 
-    async fn run_verification(
-        self,
-        digest: [u8; 32],
-        pass: Credential,
-        shown: Credentials,
-        tell: watch::Sender<Option<bool>>,
-    ) {
-        let turn = self.0.verifiers.acquire().await.expect("never closed");
-        let verify = tokio::task::spawn_blocking(move || pass.matches(shown.password.expose()));
-        let right = verify.await.unwrap_or(false);
-        drop(turn);
-        // Noted before it is told: whoever asks in between must not begin anew.
-        match right {
-            true => self.0.right.put(digest, ()),
-            false => self.0.throttle.was_wrong(digest),
-        }
-        self.0.verifying.lock().expect("nothing panics while it is held").remove(&digest);
-        tell.send_replace(Some(right));
+    fn verify_later(&self, digest: [u8; 32], pass: Credential, shown: Credentials, tell: watch::Sender<Option<bool>>) {
+        let policy = self.clone();
+        self.0.verifiers.run(move || {
+            let right = pass.matches(shown.password.expose());
+            // Noted before it is told: whoever asks in between must not begin anew.
+            match right {
+                true => policy.0.right.put(digest, ()),
+                false => policy.0.throttle.was_wrong(digest),
+            }
+            policy.0.verifying.lock().expect("nothing panics while it is held").remove(&digest);
+            tell.send_replace(Some(right));
+        });
     }
 
     /// A wrong password that cost nothing to check still counts against guessing.

@@ -21,7 +21,7 @@ use actix_web::{
     Error, HttpResponse,
     body::MessageBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
-    middleware::from_fn,
+    middleware::{Condition, from_fn},
     web,
 };
 
@@ -44,11 +44,12 @@ pub fn application(
     >,
 > {
     let pages = state.settings.http.static_dir.clone();
-    let cors = guard::cors(&state.settings.http.cors_origins);
+    let origins = &state.settings.http.cors_origins;
+    let (has_other_origins, cors) = (!origins.is_empty(), guard::cors(origins));
     actix_web::App::new()
         .app_data(state)
         .wrap(from_fn(guard::refuse_other_sites))
-        .wrap(cors)
+        .wrap(Condition::new(has_other_origins, cors))
         .wrap(from_fn(guard::secure))
         .wrap(from_fn(guard::log_and_count))
         .wrap(from_fn(guard::strip_base_path))
