@@ -97,9 +97,9 @@ impl Verdict {
         Decision::Allowed.of(who)
     }
 
-    /// What a caller who was not allowed is told.
+    /// What a caller who was not allowed is told. Whoever asks for a list is told of no path in it: leave it empty.
     pub fn refusal(&self, action: Action, path: &str) -> Error {
-        let what = match action.has_path() {
+        let what = match action.has_path() && !path.is_empty() {
             true => format!("{} {path}", action.as_str()),
             false => action.as_str().to_owned(),
         };

@@ -34,7 +34,7 @@ pub(super) async fn paths(state: web::Data<State>, From(caller): From) -> Result
             }
             list.push(path);
         } else {
-            refused = Some(verdict.refusal(Action::Read, &name));
+            refused = Some(verdict.refusal(Action::Read, ""));
         }
     }
     match refused {

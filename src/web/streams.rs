@@ -54,7 +54,7 @@ pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<
             let video = videos.remove(stream.name()).unwrap_or_default();
             streams.push(StreamState { stats: stream.stats(), video });
         } else {
-            refused = Some(verdict.refusal(Action::Read, stream.name()));
+            refused = Some(verdict.refusal(Action::Read, ""));
         }
     }
     // Nothing to see because of who asks is a different thing from nothing there.

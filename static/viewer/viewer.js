@@ -7,6 +7,7 @@ const LIST_EVERY_MS = 5000;
 const $ = (id) => document.getElementById(id);
 const encoded = (name) => name.split('/').map(encodeURIComponent).join('/');
 const tiles = new Map(); // by stream name
+let pathsAwayUntil = 0;
 const askToSignIn = session.signInDialog($('sign-in'));
 
 // What is off screen costs nothing: without a source its connection is closed.
@@ -74,13 +75,22 @@ function showPaths(paths, streams) {
   return others.length;
 }
 
+/** MediaMTX's paths. Without MediaMTX there are none, which is fine; it is asked again after a minute. */
+async function listPaths() {
+  if (Date.now() < pathsAwayUntil) return [];
+  try {
+    return (await session.call('mediamtx-get-path', { method: 'POST' })).list;
+  } catch {
+    pathsAwayUntil = Date.now() + 60_000;
+    return [];
+  }
+}
+
 async function list() {
   try {
     const { streams } = await session.call('api/v1/streams');
     show(streams);
-    // Without MediaMTX there are no paths, which is fine.
-    const paths = await session.call('mediamtx-get-path', { method: 'POST' }).catch(() => ({ list: [] }));
-    const count = streams.length + showPaths(paths.list, streams);
+    const count = streams.length + showPaths(await listPaths(), streams);
     $('summary').textContent = count === 0 ? 'Nothing to watch at the moment' : count === 1 ? '' : `${count} streams`;
   } catch (error) {
     show([]);

@@ -243,6 +243,9 @@ async fn lists_hold_what_their_reader_may_read() {
             .iter()
             .map(|s| s["name"].as_str().expect("a name").to_owned())
             .collect();
+        let anonymous = app.far("GET", "/api/v1/streams", "Accept: */*", "").await;
+        let told = String::from_utf8_lossy(&anonymous.body).into_owned();
+        assert!(anonymous.status == 401 && !names.iter().any(|name| told.contains(name)), "{told}");
         for name in names {
             let readable = app.far("GET", &format!("/snapshot/{name}.jpg"), &header, "").await.status == 200;
             assert_eq!(listed.iter().any(|l| l == name), readable, "{rule} ({i}): {name}");
