@@ -15,6 +15,7 @@ use crate::{
     mediamtx::{self, Admitted},
     metrics::Metrics,
     output::h264::Encodings,
+    paths::Paths,
     policy::{Action, Credential, Permission, Policy, User, Who, audit::Audit, hash_password},
     producer::{Definition, Kit, file::MediaRoots, udp_camera::Hub, upload},
     rtsp, server,
@@ -82,6 +83,8 @@ impl App {
             ),
             _ => None,
         };
+        let rtsp_addr = rtsp.as_ref().map_or(settings.rtsp.listen, rtsp::Server::addr);
+        let paths = Paths::open(store.clone(), mediamtx.clone(), settings.mediamtx.pull_from(rtsp_addr))?;
         let shutdown = Shutdown::new();
         let encodings = Encodings::new(settings.h264.clone(), *settings.stream_defaults.placeholder_after);
         let state = web::Data::new(State {
@@ -92,6 +95,7 @@ impl App {
             kit,
             policy,
             identity,
+            paths,
             mediamtx,
             audit: Audit::default(),
             sessions: Sessions::default(),
@@ -228,7 +232,8 @@ async fn keep(state: web::Data<State>, mut losers: mpsc::Receiver<Vec<Who>>) {
             }
         }
     };
-    tokio::join!(state.audit.keep(|entry| admitted.note(entry)), state.identity.look_after(), ending);
+    let auditing = state.audit.keep(|entry| admitted.note(entry));
+    tokio::join!(auditing, state.identity.look_after(), state.paths.keep(), ending);
 }
 
 /// Asks MediaMTX to end somebody's sessions. Twice: one that was admitted in the last moment is not in its lists yet.

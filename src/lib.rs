@@ -22,6 +22,7 @@ pub mod h264;
 pub mod identity;
 pub mod mediamtx;
 pub mod multipart;
+pub mod paths;
 pub mod picture;
 
 pub mod producer;

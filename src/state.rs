@@ -13,6 +13,7 @@ use crate::{
     mediamtx::Client,
     metrics::Metrics,
     output::h264::Encodings,
+    paths::Paths,
     policy::{
         Action, Caller, Decision, Policy, Who,
         audit::{Asked, Audit},
@@ -40,6 +41,8 @@ pub struct State {
     pub identity: Identity,
     /// The MediaMTX beside us.
     pub mediamtx: Client,
+    /// The paths that MediaMTX shall have.
+    pub paths: Paths,
     /// What was decided.
     pub audit: Audit,
     /// What runs for whom, so that it can be ended.
@@ -83,6 +86,10 @@ impl State {
         self.metrics.count_decision(action.as_str(), verdict.decision);
         self.audit.note(caller, Asked { action: action.as_str(), path, protocol, session: None }, &verdict);
         match verdict.decision {
+            // Made for MediaMTX's control API, which sees it; nothing for whoever might have it from there.
+            Decision::Allowed if verdict.who == Who::Ourselves => {
+                Err(Error::new(Code::Forbidden, "this token is for MediaMTX only"))
+            }
             Decision::Allowed => Ok(verdict.who),
             _ => Err(verdict.refusal(action, path)),
         }

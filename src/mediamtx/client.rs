@@ -1,11 +1,15 @@
 //! Requests to the control API.
 
-use std::time::Duration;
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use actix_web::http::{Method, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::{Duration, Instant, sleep},
+};
 
 use super::{MediaMtxSettings, SessionKind};
 use crate::error::{Code, Error, Result};
@@ -22,6 +26,17 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of an answer: a page of a thousand paths has some 700 KB.
 const MAX_ANSWER: usize = 8 << 20;
 
+/// Tries of a request that changes nothing.
+const TRIES: u32 = 3;
+
+/// After so many failures in a row MediaMTX counts as away, for longer each time.
+const FAILURES: u32 = 4;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What is encoded in the name of a path: slashes may stand as they are.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
+
 /// Items of a page, and pages that are read at most.
 const PAGE: usize = 1000;
 const MAX_PAGES: usize = 100;
@@ -37,8 +52,23 @@ pub struct Client(mpsc::Sender<Job>);
 struct Job {
     method: Method,
     path: String,
+    body: Option<String>,
     reply: oneshot::Sender<Result<(StatusCode, Vec<u8>)>>,
 }
+
+/// Which MediaMTX it is, and since when.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Info {
+    /// Such as `v1.20.1`.
+    #[serde(default)]
+    pub version: String,
+    /// When it was started; another one after every restart.
+    #[serde(default)]
+    pub started: String,
+}
+
+/// The settings of a path, by MediaMTX's names.
+pub type Fields = serde_json::Map<String, Value>;
 
 /// A page of a list.
 #[derive(Deserialize)]
@@ -73,8 +103,12 @@ impl Client {
     }
 
     async fn ask(&self, method: Method, path: String) -> Result<(StatusCode, Vec<u8>)> {
+        self.ask_with(method, path, None).await
+    }
+
+    async fn ask_with(&self, method: Method, path: String, body: Option<String>) -> Result<(StatusCode, Vec<u8>)> {
         let (reply, answer) = oneshot::channel();
-        let job = Job { method, path, reply };
+        let job = Job { method, path, body, reply };
         let busy = || Error::new(Code::MediaMtxAway, "too many requests to MediaMTX wait already");
         self.0.try_send(job).map_err(|_| busy())?;
         answer.await.map_err(|_| Error::new(Code::MediaMtxAway, "the request to MediaMTX was cut off"))?
@@ -92,14 +126,87 @@ impl Client {
             if !status.is_success() {
                 return Err(refused(status, &body));
             }
-            let read: Page = serde_json::from_slice(&body)
-                .map_err(|e| Error::new(Code::MediaMtxAway, "MediaMTX's answer is not understood").caused_by(e))?;
+            let read: Page = serde_json::from_slice(&body).map_err(not_understood)?;
             items.extend(read.items);
             if page + 1 >= read.page_count {
                 break;
             }
         }
         Ok(items)
+    }
+
+    /// Which MediaMTX answers.
+    pub async fn info(&self) -> Result<Info> {
+        let (status, body) = self.ask(Method::GET, "/v3/info".into()).await?;
+        if !status.is_success() {
+            return Err(refused(status, &body));
+        }
+        serde_json::from_slice(&body).map_err(not_understood)
+    }
+
+    /// The configured paths with all of their settings, defaults merged in.
+    pub async fn configured_paths(&self) -> Result<Vec<Fields>> {
+        let all = self.list("config/paths").await?.into_iter();
+        Ok(all
+            .filter_map(|path| match path {
+                Value::Object(fields) => Some(fields),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// Adds a path; one that is there already is a refusal. **Answered before it is in effect** (internal/core/core.go).
+    pub async fn add_path(&self, name: &str, fields: &Fields) -> Result<()> {
+        self.write(Method::POST, "add", name, Some(fields)).await.map(drop)
+    }
+
+    /// Changes some settings of a path; says whether there is one.
+    pub async fn patch_path(&self, name: &str, fields: &Fields) -> Result<bool> {
+        self.write(Method::PATCH, "patch", name, Some(fields)).await
+    }
+
+    /// Puts a path in place of the one there is; whatever is not said is at its default.
+    pub async fn replace_path(&self, name: &str, fields: &Fields) -> Result<()> {
+        self.write(Method::POST, "replace", name, Some(fields)).await.map(drop)
+    }
+
+    /// Removes a path; says whether there was one.
+    pub async fn delete_path(&self, name: &str) -> Result<bool> {
+        self.write(Method::DELETE, "delete", name, None).await
+    }
+
+    async fn write(&self, method: Method, verb: &str, name: &str, fields: Option<&Fields>) -> Result<bool> {
+        let path = format!("/v3/config/paths/{verb}/{}", utf8_percent_encode(name, IN_PATH));
+        let body = fields
+            .map(serde_json::to_string)
+            .transpose()
+            .map_err(|e| Error::internal("settings cannot be written", e))?;
+        let (status, body) = self.ask_with(method, path, body).await?;
+        match status {
+            StatusCode::NOT_FOUND => Ok(false),
+            status if status.is_success() => Ok(true),
+            status => Err(refused(status, &body)),
+        }
+    }
+
+    /// The defaults of paths.
+    pub async fn path_defaults(&self) -> Result<Fields> {
+        let (status, body) = self.ask(Method::GET, "/v3/config/pathdefaults/get".into()).await?;
+        if !status.is_success() {
+            return Err(refused(status, &body));
+        }
+        serde_json::from_slice(&body).map_err(not_understood)
+    }
+
+    /// A path that is there, as MediaMTX describes it.
+    pub async fn path(&self, name: &str) -> Result<Option<Value>> {
+        let path = format!("/v3/paths/get/{}", utf8_percent_encode(name, IN_PATH));
+        let (status, body) = self.ask(Method::GET, path).await?;
+        match status {
+            StatusCode::NOT_FOUND => Ok(None),
+            status if status.is_success() => serde_json::from_slice(&body).map(Some).map_err(not_understood),
+            status => Err(refused(status, &body)),
+        }
     }
 
     /// The paths there are, as MediaMTX describes them.
@@ -129,34 +236,89 @@ impl Client {
     }
 }
 
+fn not_understood(e: serde_json::Error) -> Error {
+    Error::new(Code::MediaMtxAway, "MediaMTX's answer is not understood").caused_by(e)
+}
+
 fn refused(status: StatusCode, body: &[u8]) -> Error {
     let words = serde_json::from_slice::<Value>(body).ok();
     let words = words.as_ref().and_then(|body| body["error"].as_str()).unwrap_or_default();
-    Error::new(Code::MediaMtxAway, format!("MediaMTX refuses: {status} {words}"))
+    // 400 is about what was asked; everything else is about the two of us.
+    let code = if status == StatusCode::BAD_REQUEST { Code::MediaMtxRefuses } else { Code::MediaMtxAway };
+    Error::new(code, format!("MediaMTX refuses: {status} {words}"))
+}
+
+/// Spares a MediaMTX that is away, and those who wait for it.
+#[derive(Debug, Default)]
+struct Breaker {
+    failures: u32,
+    closed_until: Option<Instant>,
+}
+
+impl Breaker {
+    fn is_closed(&self) -> bool {
+        self.closed_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn note(&mut self, reached: bool) {
+        if reached {
+            *self = Breaker::default();
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= FAILURES {
+            let pause = SHORTEST_PAUSE * 2_u32.saturating_pow((self.failures - FAILURES).min(8));
+            self.closed_until = Some(Instant::now() + pause.min(LONGEST_PAUSE));
+        }
+    }
 }
 
 async fn serve(base: String, authorize: Authorize, mut todo: mpsc::Receiver<Job>) {
     let client = awc::Client::builder().timeout(TIMEOUT).disable_redirects().finish();
-    let turns = std::sync::Arc::new(tokio::sync::Semaphore::new(AT_A_TIME));
+    let turns = Arc::new(Semaphore::new(AT_A_TIME));
+    let breaker = Rc::new(RefCell::new(Breaker::default()));
     while let Some(job) = todo.recv().await {
-        let Ok(turn) = turns.clone().acquire_owned().await else { return };
-        let mut request = client.request(job.method, format!("{base}{}", job.path));
-        if let Some(value) = authorize() {
-            request = request.insert_header(("Authorization", value));
+        if breaker.borrow().is_closed() {
+            let _ = job.reply.send(Err(away("it did not a moment ago".into())));
+            continue;
         }
+        let Ok(turn) = turns.clone().acquire_owned().await else { return };
+        let (client, url, breaker) = (client.clone(), format!("{base}{}", job.path), breaker.clone());
+        let authorization = authorize();
         actix_web::rt::spawn(async move {
             let _turn = turn;
+            let mut tries = if job.method == Method::GET { TRIES } else { 1 };
+            let answer = loop {
+                tries -= 1;
+                let mut request = client.request(job.method.clone(), &url);
+                if let Some(value) = &authorization {
+                    request = request.insert_header(("Authorization", value.as_str()));
+                }
+                let answer = answer(request, job.body.clone()).await;
+                breaker.borrow_mut().note(answer.is_ok());
+                if answer.is_ok() || tries == 0 || breaker.borrow().is_closed() {
+                    break answer;
+                }
+                // Not all at the same moment again.
+                let jitter = getrandom::u32().unwrap_or_default() % 200;
+                sleep(Duration::from_millis(u64::from(100 + jitter))).await;
+            };
             // Whoever asked may be gone; then nobody needs the answer.
-            let _ = job.reply.send(answer(request).await);
+            let _ = job.reply.send(answer);
         });
     }
 }
 
-async fn answer(request: awc::ClientRequest) -> Result<(StatusCode, Vec<u8>)> {
-    let away = |e: String| {
-        Error::new(Code::MediaMtxAway, "MediaMTX's control API does not answer (mediamtx.api)").caused_by(e)
+fn away(why: String) -> Error {
+    Error::new(Code::MediaMtxAway, "MediaMTX's control API does not answer (mediamtx.api)").caused_by(why)
+}
+
+async fn answer(request: awc::ClientRequest, body: Option<String>) -> Result<(StatusCode, Vec<u8>)> {
+    let sent = match body {
+        Some(body) => request.content_type("application/json").send_body(body),
+        None => request.send(),
     };
-    let mut response = request.send().await.map_err(|e| away(e.to_string()))?;
+    let mut response = sent.await.map_err(|e| away(e.to_string()))?;
     let body = response.body().limit(MAX_ANSWER).await.map_err(|e| away(e.to_string()))?;
     Ok((response.status(), body.to_vec()))
 }

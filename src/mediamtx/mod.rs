@@ -7,9 +7,14 @@
 mod admitted;
 mod client;
 
+use std::net::{IpAddr, SocketAddr};
+
 use serde::{Deserialize, Serialize};
 
-pub use self::{admitted::Admitted, client::Client};
+pub use self::{
+    admitted::Admitted,
+    client::{Client, Fields, Info},
+};
 use crate::secret::Secret;
 
 /// The MediaMTX beside us.
@@ -22,25 +27,49 @@ pub struct MediaMtxSettings {
     pub user: String,
     /// The password.
     pub pass: Secret,
+    /// What the addresses begin with at which it pulls our streams; empty for our RTSP port on this machine.
+    pub pull_from: String,
 }
 
 impl Default for MediaMtxSettings {
     fn default() -> Self {
-        MediaMtxSettings { api: "http://127.0.0.1:9997".into(), user: String::new(), pass: Secret::default() }
+        MediaMtxSettings {
+            api: "http://127.0.0.1:9997".into(),
+            user: String::new(),
+            pass: Secret::default(),
+            pull_from: String::new(),
+        }
     }
 }
 
 impl MediaMtxSettings {
+    /// What the addresses begin with at which MediaMTX pulls our streams, given where our RTSP server listens.
+    pub fn pull_from(&self, rtsp: SocketAddr) -> String {
+        if !self.pull_from.is_empty() {
+            return self.pull_from.trim_end_matches('/').to_owned();
+        }
+        let ip = if rtsp.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { rtsp.ip() };
+        format!("rtsp://{}", SocketAddr::new(ip, rtsp.port()))
+    }
+
     /// Says what is wrong with the settings, by key.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let url = self.api.parse::<actix_web::http::Uri>().ok();
         let fits = url.is_some_and(|url| {
             url.scheme_str() == Some("http") && url.host().is_some() && matches!(url.path(), "" | "/")
         });
-        if fits && !self.api.contains('@') {
-            return vec![];
+        let mut found = vec![];
+        if !self.pull_from.is_empty() && !self.pull_from.starts_with("rtsp://") {
+            found.push(("pull_from", format!("must be like rtsp://192.168.1.5:9554, not {:?}", self.pull_from)));
         }
-        vec![("api", format!("must be like http://127.0.0.1:9997, with user and password apart, not {:?}", self.api))]
+        if fits && !self.api.contains('@') {
+            return found;
+        }
+        found.push((
+            "api",
+            format!("must be like http://127.0.0.1:9997, with user and password apart, not {:?}", self.api),
+        ));
+        found
     }
 }
 

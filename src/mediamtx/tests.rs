@@ -80,8 +80,12 @@ async fn a_user_of_its_own_is_shown_instead_of_our_token() {
         .expect(1)
         .mount(&server)
         .await;
-    let settings =
-        MediaMtxSettings { api: format!("{}/", server.uri()), user: "root".into(), pass: Secret::new("pass") };
+    let settings = MediaMtxSettings {
+        api: format!("{}/", server.uri()),
+        user: "root".into(),
+        pass: Secret::new("pass"),
+        ..MediaMtxSettings::default()
+    };
     assert!(Client::start(&settings, || None).paths().await.expect("a list").is_empty());
 }
 

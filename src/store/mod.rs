@@ -3,6 +3,7 @@
 //! Calls block for the time of a disk write: from async code they go through [`Store::run`].
 
 pub mod identity;
+pub mod paths;
 
 use std::{
     path::Path,
@@ -20,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 ",
     identity::TABLES,
+    paths::TABLES,
 ];
 
 /// The database. Cheap to clone; one connection, because writes are rare and reads happen at the start.
@@ -67,6 +69,15 @@ impl Store {
     fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         let connection = self.0.lock().expect("nothing panics while it is held");
         work(&connection).map_err(|e| Error::internal("the database does not work", e))
+    }
+
+    fn transaction(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<()> {
+        let mut connection = self.0.lock().expect("nothing panics while it is held");
+        let done = connection.transaction().and_then(|transaction| {
+            work(&transaction)?;
+            transaction.commit()
+        });
+        done.map_err(|e| Error::internal("the database does not work", e))
     }
 
     /// A number that changes whenever another process has changed the database.

@@ -11,6 +11,7 @@ mod mediamtx;
 mod openapi;
 mod origin;
 mod pages;
+mod paths;
 mod problem;
 mod sign_in;
 mod streams;
@@ -91,6 +92,10 @@ fn table(routes: &mut web::ServiceConfig, pages: &str) {
         .service(at("/api/v1/keys/rotate")                .post(identity::rotate_keys))
         .service(at("/api/v1/audit")                      .get(identity::audit))
         .service(at("/.well-known/jwks.json")             .get(sign_in::jwks))
+        // MediaMTX's paths.
+        .service(at("/api/v1/paths")                      .get(paths::list).put(paths::replace))
+        .service(at("/api/v1/paths/import")               .post(paths::import))
+        .service(at("/api/v1/paths/{name:.+}")            .get(paths::get).put(paths::put).patch(paths::patch).delete(paths::delete))
         // Operations.
         .service(at("/healthz")                           .get(health::live).head(health::live))
         .service(at("/readyz")                            .get(health::ready).head(health::ready))

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
-use super::{auth_webhook, health, identity, mediamtx, sign_in, streams, upload, watch};
+use super::{auth_webhook, health, identity, mediamtx, paths, sign_in, streams, upload, watch};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -47,6 +47,13 @@ use super::{auth_webhook, health, identity, mediamtx, sign_in, streams, upload, 
         identity::revoke_share,
         identity::rotate_keys,
         identity::audit,
+        paths::list,
+        paths::replace,
+        paths::import,
+        paths::get,
+        paths::put,
+        paths::patch,
+        paths::delete,
         health::live,
         health::ready,
         health::metrics,

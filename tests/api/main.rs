@@ -13,6 +13,7 @@ mod identity;
 mod lazy_start;
 mod mediamtx;
 mod mediamtx_identity;
+mod mediamtx_paths;
 mod mjpeg;
 mod operations;
 mod pages;

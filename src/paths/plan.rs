@@ -1,0 +1,185 @@
+//! What has to be done so that MediaMTX has what is wanted. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+
+use crate::mediamtx::Fields;
+
+/// One thing to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// The path is not there.
+    Add(Fields),
+    /// These settings differ.
+    Patch(Fields),
+    /// Settings of ours are not wanted any more: all anew, with the others at their defaults.
+    Replace(Fields),
+    /// It is not wanted any more.
+    Delete,
+}
+
+/// What is to be said about a path that is wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Finding {
+    /// As wanted.
+    Same,
+    /// Something has to be done.
+    Differs(Step),
+    /// It is there, and not from us: mediamtx.yml has it, or somebody else has made it. Lists what is not as wanted.
+    Conflict(Vec<String>),
+}
+
+/// Compares. `wanted` are the settings of paths that are enabled, `actual` what MediaMTX has, and `ours` what of it was
+/// set by us. Paths that are neither wanted nor ours are not looked at.
+pub fn plan(
+    wanted: &BTreeMap<String, Fields>,
+    actual: &HashMap<String, Fields>,
+    ours: &HashMap<String, Fields>,
+) -> BTreeMap<String, Finding> {
+    let mut findings = BTreeMap::new();
+    for (name, fields) in wanted {
+        let finding = match (actual.get(name), ours.get(name)) {
+            (None, _) => Finding::Differs(Step::Add(fields.clone())),
+            (Some(actual), Some(set))
+                if set.keys().any(|key| !fields.contains_key(key) && actual.contains_key(key)) =>
+            {
+                Finding::Differs(Step::Replace(fields.clone()))
+            }
+            (Some(actual), Some(_)) => match differing(fields, actual) {
+                none if none.is_empty() => Finding::Same,
+                some => Finding::Differs(Step::Patch(some)),
+            },
+            (Some(actual), None) => match differing(fields, actual) {
+                none if none.is_empty() => Finding::Same,
+                some => Finding::Conflict(some.keys().cloned().collect()),
+            },
+        };
+        findings.insert(name.clone(), finding);
+    }
+    for name in ours.keys().filter(|name| actual.contains_key(*name) && !wanted.contains_key(*name)) {
+        findings.insert(name.clone(), Finding::Differs(Step::Delete));
+    }
+    findings
+}
+
+/// The wanted settings that are different.
+fn differing(wanted: &Fields, actual: &Fields) -> Fields {
+    let differs = |(key, value): &(&String, &Value)| actual.get(*key).is_none_or(|actual| !is_same(value, actual));
+    wanted.iter().filter(differs).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// Whether two values mean the same to MediaMTX, which writes durations and sizes its own way and hides passwords.
+fn is_same(wanted: &Value, actual: &Value) -> bool {
+    match (wanted, actual) {
+        (Value::String(_), Value::String(hidden)) if hidden == "<redacted>" => true,
+        (Value::String(a), Value::String(b)) => {
+            a == b
+                || matches!((duration(a), duration(b)), (Some(a), Some(b)) if a == b)
+                || matches!((size(a), size(b)), (Some(a), Some(b)) if a == b)
+        }
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b)),
+        (Value::Array(a), Value::Null) | (Value::Null, Value::Array(a)) => a.is_empty(),
+        _ => wanted == actual,
+    }
+}
+
+/// Nanoseconds of a duration as Go writes it, with days; an empty one is none at all.
+fn duration(text: &str) -> Option<u128> {
+    let mut rest = text;
+    let mut sum = 0.0;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..end].parse().ok()?;
+        rest = &rest[end..];
+        let units = [
+            ("ns", 1.0),
+            ("us", 1e3),
+            ("µs", 1e3),
+            ("ms", 1e6),
+            ("s", 1e9),
+            ("m", 60e9),
+            ("h", 3600e9),
+            ("d", 86_400e9),
+        ];
+        let (unit, nanos) = units.into_iter().find(|(unit, _)| rest.starts_with(unit))?;
+        sum += number * nanos;
+        rest = &rest[unit.len()..];
+    }
+    Some(sum as u128)
+}
+
+/// Bytes of a size.
+fn size(text: &str) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..end].parse().ok()?;
+    let factor = match text[end..].trim_end_matches('B') {
+        "" => 1,
+        "K" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(value: Value) -> Fields {
+        serde_json::from_value(value).expect("an object")
+    }
+
+    /// wanted, actual, ours (null for none) -> finding.
+    #[test]
+    #[rustfmt::skip]
+    fn the_table_of_findings() {
+        let (pull, other) = (json!({"source": "rtsp://a", "sourceOnDemand": true}), json!({"source": "rtsp://b", "sourceOnDemand": true, "record": false}));
+        let with = |mut value: Value, key: &str, new: Value| { value[key] = new; value };
+        for (wanted, actual, ours, expected) in [
+            (pull.clone(), Value::Null, Value::Null, Finding::Differs(Step::Add(fields(pull.clone())))),
+            // Forgotten by a reload or a restart.
+            (pull.clone(), Value::Null, pull.clone(), Finding::Differs(Step::Add(fields(pull.clone())))),
+            (pull.clone(), with(pull.clone(), "record", json!(false)), pull.clone(), Finding::Same),
+            (pull.clone(), other.clone(), pull.clone(), Finding::Differs(Step::Patch(fields(json!({"source": "rtsp://a"}))))),
+            (pull.clone(), with(pull.clone(), "record", json!(true)), with(pull.clone(), "record", json!(true)), Finding::Differs(Step::Replace(fields(pull.clone())))),
+            // Of mediamtx.yml: told, not fought over; the same by chance is fine.
+            (pull.clone(), other.clone(), Value::Null, Finding::Conflict(vec!["source".into()])),
+            (pull.clone(), pull.clone(), Value::Null, Finding::Same),
+            (Value::Null, pull.clone(), pull.clone(), Finding::Differs(Step::Delete)),
+        ] {
+            let map = |value: &Value| (!value.is_null()).then(|| ("x".to_owned(), fields(value.clone())));
+            let found = plan(&map(&wanted).into_iter().collect(), &map(&actual).into_iter().collect(), &map(&ours).into_iter().collect());
+            assert_eq!(found.get("x"), Some(&expected), "{wanted} {actual} {ours}");
+        }
+        // Neither wanted nor ours.
+        let theirs = [("x".to_owned(), fields(pull))].into_iter().collect();
+        assert!(plan(&BTreeMap::new(), &theirs, &HashMap::new()).is_empty());
+    }
+
+    #[test]
+    fn values_are_compared_as_mediamtx_means_them() {
+        for (a, b, same) in [
+            (json!("10s"), json!("10s"), true),
+            (json!("60s"), json!("1m0s"), true),
+            (json!("1d"), json!("24h0m0s"), true),
+            (json!("0s"), json!(""), true),
+            (json!("1.5s"), json!("1500ms"), true),
+            (json!("10s"), json!("11s"), false),
+            (json!("50M"), json!("51200K"), true),
+            (json!("abc"), json!("abd"), false),
+            (json!("s"), json!(""), false),
+            (json!("secret"), json!("<redacted>"), true),
+            (json!(1), json!(1.0), true),
+            (json!([]), Value::Null, true),
+            (json!(["a"]), json!(["b"]), false),
+            (json!(true), json!("yes"), false),
+        ] {
+            assert_eq!(is_same(&a, &b), same, "{a} {b}");
+        }
+    }
+}

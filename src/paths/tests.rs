@@ -1,0 +1,361 @@
+use std::collections::BTreeMap as Map;
+
+use serde_json::json;
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate, matchers::any};
+
+use super::*;
+use crate::mediamtx::{Fields, MediaMtxSettings};
+
+/// As much of MediaMTX's control API as is needed: it forgets what it was told, refuses unknown fields, and merges
+/// defaults in.
+#[derive(Clone, Default)]
+struct Host(Arc<Mutex<HostInner>>);
+
+#[derive(Default)]
+struct HostInner {
+    starts: u32,
+    paths: Map<String, Fields>,
+    writes: Vec<String>,
+    is_down: bool,
+}
+
+fn defaults() -> Fields {
+    let defaults = json!({
+        "source": "publisher", "sourceOnDemand": false, "rtspTransport": "automatic", "record": false,
+        "runOnDemand": "", "runOnDemandStartTimeout": "10s", "publishPass": "",
+    });
+    serde_json::from_value(defaults).expect("an object")
+}
+
+impl Respond for Host {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let mut host = self.0.lock().expect("whole");
+        let answer = |status: u16, body: Value| ResponseTemplate::new(status).set_body_json(body);
+        let error = |status: u16, words: &str| answer(status, json!({"status": "error", "error": words}));
+        if host.is_down {
+            return error(500, "down");
+        }
+        let path = percent_encoding::percent_decode_str(request.url.path()).decode_utf8_lossy().into_owned();
+        let list = |items: Vec<Value>| answer(200, json!({"itemCount": items.len(), "pageCount": 1, "items": items}));
+        match path.as_str() {
+            "/v3/info" => {
+                return answer(200, json!({"version": "v1.20.1", "started": format!("start {}", host.starts)}));
+            }
+            "/v3/config/paths/list" => {
+                let named = host.paths.iter().map(|(name, fields)| {
+                    let mut all = defaults();
+                    all.extend(fields.clone());
+                    all.insert("name".into(), json!(name));
+                    Value::Object(all)
+                });
+                return list(named.collect());
+            }
+            "/v3/config/pathdefaults/get" => return answer(200, Value::Object(defaults())),
+            "/v3/paths/list" => return list(vec![json!({"name": "cam", "available": true, "readers": []})]),
+            _ => {}
+        }
+        let Some((verb, name)) = path.strip_prefix("/v3/config/paths/").and_then(|rest| rest.split_once('/')) else {
+            return error(404, "path not found");
+        };
+        host.writes.push(format!("{verb} {name}"));
+        let fields: Fields = serde_json::from_slice(&request.body).unwrap_or_default();
+        if let Some(unknown) = fields.keys().find(|key| !defaults().contains_key(*key)) {
+            return error(400, &format!("json: unknown field \"{unknown}\""));
+        }
+        let is_there = host.paths.contains_key(name);
+        match verb {
+            "add" if is_there => return error(400, "path already exists"),
+            "patch" | "delete" if !is_there => return error(404, "path not found"),
+            "delete" => drop(host.paths.remove(name)),
+            "patch" => host.paths.entry(name.into()).or_default().extend(fields),
+            _ => drop(host.paths.insert(name.into(), fields)),
+        }
+        answer(200, json!({"status": "ok"}))
+    }
+}
+
+struct Bench {
+    paths: Paths,
+    host: Host,
+    store: Store,
+    mediamtx: Client,
+    _server: MockServer,
+}
+
+async fn bench() -> Bench {
+    let (server, host) = (MockServer::start().await, Host::default());
+    Mock::given(any()).respond_with(host.clone()).mount(&server).await;
+    let settings = MediaMtxSettings { api: server.uri(), ..MediaMtxSettings::default() };
+    let (mediamtx, store) = (Client::start(&settings, || None), Store::in_memory().expect("opens"));
+    let paths = Paths::open(store.clone(), mediamtx.clone(), "rtsp://127.0.0.1:9554".into()).expect("opens");
+    Bench { paths, host, store, mediamtx, _server: server }
+}
+
+fn wanted(value: Value) -> Wanted {
+    serde_json::from_value(value).expect("a definition")
+}
+
+fn camera(url: &str) -> Wanted {
+    wanted(json!({"kind": "camera", "url": url}))
+}
+
+impl Bench {
+    async fn settle(&self) {
+        while self.paths.pass().await.expect("MediaMTX answers") {}
+    }
+
+    async fn state(&self, name: &str) -> (Condition, String) {
+        let status = self.paths.get(name).await.expect("is kept");
+        (status.state, status.error.unwrap_or_default())
+    }
+
+    fn actual(&self, name: &str) -> Option<Fields> {
+        self.host.0.lock().expect("whole").paths.get(name).cloned()
+    }
+
+    fn writes(&self) -> Vec<String> {
+        std::mem::take(&mut self.host.0.lock().expect("whole").writes)
+    }
+}
+
+#[tokio::test]
+async fn what_is_wanted_is_added_changed_and_removed() {
+    let bench = bench().await;
+    assert!(
+        bench
+            .paths
+            .put("front/door", wanted(json!({"kind": "stream", "stream": "door", "record": true})))
+            .await
+            .expect("new")
+    );
+    bench.paths.put("cam", camera("rtsp://10.0.0.5/a")).await.expect("new");
+    assert_eq!(bench.state("cam").await.0, Condition::Pending);
+    bench.settle().await;
+    assert_eq!(bench.state("cam").await.0, Condition::Applied);
+    let door =
+        json!({"source": "rtsp://127.0.0.1:9554/door", "rtspTransport": "tcp", "sourceOnDemand": true, "record": true});
+    assert_eq!(bench.actual("front/door").map(Value::Object), Some(door));
+    bench.writes();
+    bench.settle().await;
+    assert!(bench.writes().is_empty(), "nothing to do");
+
+    bench.paths.put("cam", camera("rtsp://10.0.0.5/b")).await.expect("changed");
+    bench.settle().await;
+    assert_eq!(bench.writes(), ["patch cam"]);
+    // A setting that is not wanted any more goes back to its default.
+    bench
+        .paths
+        .patch("front/door", serde_json::from_value(json!({"record": false})).expect("members"))
+        .await
+        .expect("changed");
+    bench.settle().await;
+    assert_eq!(bench.writes(), ["replace front/door"]);
+    bench
+        .paths
+        .patch("cam", serde_json::from_value(json!({"enabled": false, "note": "broken"})).expect("members"))
+        .await
+        .expect("changed");
+    bench.settle().await;
+    assert_eq!((bench.writes(), bench.state("cam").await.0), (vec!["delete cam".into()], Condition::Disabled));
+    bench.paths.remove("front/door").await.expect("removed");
+    bench.settle().await;
+    assert!(bench.actual("front/door").is_none() && bench.paths.get("front/door").await.is_err());
+}
+
+#[tokio::test]
+async fn paths_survive_restarts_and_reloads_of_mediamtx_and_ours() {
+    let bench = bench().await;
+    for n in 0..1000 {
+        bench.paths.put(&format!("cam{n}"), camera("rtsp://10.0.0.5/a")).await.expect("new");
+    }
+    bench.settle().await;
+    assert_eq!(bench.writes().len(), 1000);
+    let forget = |starts: u32| {
+        let mut host = bench.host.0.lock().expect("whole");
+        host.starts += starts;
+        host.paths.clear();
+    };
+    // A restart, then a reload of the file, after which only the paths are gone.
+    for starts in [1, 0] {
+        forget(starts);
+        bench.settle().await;
+        assert_eq!(bench.writes().len(), 1000);
+        assert!(bench.actual("cam999").is_some());
+    }
+    // We ourselves: what is ours is known, and changed by hand it is set right.
+    let again =
+        Paths::open(bench.store.clone(), bench.mediamtx.clone(), "rtsp://127.0.0.1:9554".into()).expect("opens");
+    assert!(!again.pass().await.expect("MediaMTX answers"), "nothing to do");
+    bench.host.0.lock().expect("whole").paths.insert("cam7".into(), Fields::new());
+    assert!(again.pass().await.expect("MediaMTX answers"));
+    assert_eq!(bench.writes(), ["patch cam7"]);
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_told_and_left_alone() {
+    let bench = bench().await;
+    let theirs: Fields = serde_json::from_value(json!({"source": "rtsp://10.0.0.9/theirs"})).expect("an object");
+    bench.host.0.lock().expect("whole").paths.insert("cam".into(), theirs.clone());
+    bench.host.0.lock().expect("whole").paths.insert("other".into(), theirs.clone());
+    bench.paths.put("cam", camera("rtsp://10.0.0.5/a")).await.expect("new");
+    bench.settle().await;
+    let status = bench.paths.get("cam").await.expect("is kept");
+    assert_eq!(status.state, Condition::Conflict);
+    assert!(status.error.expect("why").contains("mediamtx.yml") && status.differs.contains(&"source".into()));
+    bench.paths.remove("cam").await.expect("removed");
+    bench.settle().await;
+    assert!(bench.writes().is_empty());
+    assert_eq!((bench.actual("cam"), bench.actual("other")), (Some(theirs.clone()), Some(theirs)));
+
+    // Somebody who changes ours back each time is not fought for ever.
+    bench.paths.put("mine", camera("rtsp://10.0.0.5/a")).await.expect("new");
+    bench.settle().await;
+    bench.writes();
+    for _ in 0..10 {
+        bench.host.0.lock().expect("whole").paths.insert("mine".into(), Fields::new());
+        let _ = bench.paths.pass().await.expect("MediaMTX answers");
+    }
+    assert!((1..=4).contains(&bench.writes().len()));
+    assert_eq!(bench.state("mine").await, (Condition::Conflict, "somebody else changes it back each time".into()));
+}
+
+#[tokio::test]
+async fn refusals_are_told_in_mediamtx_s_words_and_not_repeated_at_once() {
+    let bench = bench().await;
+    bench.paths.put("bad", wanted(json!({"kind": "raw", "fields": {"sourc": "publisher"}}))).await.expect("new");
+    bench.paths.put("good", camera("rtsp://10.0.0.5/a")).await.expect("new");
+    for _ in 0..3 {
+        let _ = bench.paths.pass().await.expect("MediaMTX answers");
+    }
+    let (state, error) = bench.state("bad").await;
+    assert!(state == Condition::Refused && error.contains("unknown field \"sourc\""), "{state:?} {error}");
+    assert_eq!(bench.state("good").await.0, Condition::Applied, "the others are not held up");
+    assert_eq!(bench.writes().iter().filter(|write| *write == "add bad").count(), 1);
+    bench.paths.put("bad", wanted(json!({"kind": "raw", "fields": {"source": "publisher"}}))).await.expect("changed");
+    bench.settle().await;
+    assert_eq!(bench.state("bad").await.0, Condition::Applied, "a change is tried at once");
+}
+
+#[tokio::test]
+async fn a_mediamtx_that_is_away_is_waited_for() {
+    let bench = bench().await;
+    bench.paths.put("cam", camera("rtsp://10.0.0.5/a")).await.expect("new");
+    bench.host.0.lock().expect("whole").is_down = true;
+    let keeping = tokio::spawn({
+        let paths = bench.paths.clone();
+        async move { paths.keep().await }
+    });
+    let until = async |what: &str, is_so: &dyn Fn() -> bool| {
+        let began = std::time::Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < std::time::Duration::from_secs(20), "{what}");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    until("it is told", &|| bench.paths.host().error.is_some()).await;
+    assert!(!bench.paths.host().reachable);
+    bench.host.0.lock().expect("whole").is_down = false;
+    until("the path is there", &|| bench.actual("cam").is_some()).await;
+    bench.host.0.lock().expect("whole").paths.clear();
+    until("the path is there again", &|| bench.actual("cam").is_some()).await;
+    assert_eq!(bench.paths.host().version.as_deref(), Some("v1.20.1"));
+    keeping.abort();
+}
+
+#[tokio::test]
+async fn all_at_once_is_all_or_nothing_and_can_be_tried() {
+    let bench = bench().await;
+    for name in ["a", "b", "c"] {
+        bench.paths.put(name, camera("rtsp://10.0.0.5/a")).await.expect("new");
+    }
+    let all = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(name, url)| ((*name).to_owned(), camera(url))).collect::<BTreeMap<_, _>>()
+    };
+    let new = [("a", "rtsp://10.0.0.5/a"), ("b", "rtsp://10.0.0.5/b"), ("d", "rtsp://10.0.0.5/d")];
+    let expected =
+        Difference { added: vec!["d".into()], changed: vec!["b".into()], removed: vec!["c".into()], unchanged: 1 };
+    assert_eq!(bench.paths.replace_all(all(&new), true).await.expect("fine"), expected);
+    assert!(bench.paths.get("c").await.is_ok(), "nothing was changed");
+    let error = bench
+        .paths
+        .replace_all(all(&[("x", "rtsp://10.0.0.5/x"), ("y", "gopher://x")]), false)
+        .await
+        .expect_err("refused");
+    assert!(error.to_string().starts_with("y: url: must be"), "{error}");
+    assert!(bench.paths.get("x").await.is_err());
+    assert_eq!(bench.paths.replace_all(all(&new), false).await.expect("fine"), expected);
+    assert!(bench.paths.get("c").await.is_err() && bench.paths.get("d").await.is_ok());
+}
+
+#[tokio::test]
+async fn what_mediamtx_has_can_be_taken_over() {
+    let bench = bench().await;
+    for (name, fields) in [
+        ("cam", json!({"source": "rtsp://10.0.0.9/x"})),
+        ("secret", json!({"publishPass": "<redacted>"})),
+        ("all_others", json!({})),
+    ] {
+        bench
+            .host
+            .0
+            .lock()
+            .expect("whole")
+            .paths
+            .insert(name.into(), serde_json::from_value(fields).expect("an object"));
+    }
+    let imported = bench.paths.import().await.expect("imports");
+    assert_eq!(imported.imported, ["cam"]);
+    assert_eq!(imported.skipped.keys().collect::<Vec<_>>(), ["all_others", "secret"]);
+    let Kind::Raw { fields } = bench.paths.get("cam").await.expect("is kept").wanted.kind else { panic!("raw") };
+    assert_eq!(Value::Object(fields), json!({"source": "rtsp://10.0.0.9/x"}), "without defaults");
+    bench.settle().await;
+    assert!(bench.writes().is_empty(), "it is as it was");
+    bench.host.0.lock().expect("whole").paths.clear();
+    bench.settle().await;
+    assert!(bench.actual("cam").is_some(), "and is put back when it is gone");
+}
+
+#[tokio::test]
+async fn passwords_are_kept_and_not_shown() {
+    let bench = bench().await;
+    bench.paths.put("cam", camera("rtsp://root:hunter2@10.0.0.5/a")).await.expect("new");
+    let shown = bench.paths.get("cam").await.expect("is kept");
+    let text = serde_json::to_string(&shown).expect("plain");
+    assert!(!text.contains("hunter2") && text.contains("rtsp://root:***@10.0.0.5/a"), "{text}");
+    // What was shown can be sent back.
+    bench.paths.put("cam", Wanted { note: "x".into(), ..shown.wanted }).await.expect("changed");
+    bench.settle().await;
+    assert_eq!(bench.actual("cam").expect("there")["source"], "rtsp://root:hunter2@10.0.0.5/a");
+    let error = bench.paths.put("cam", camera("rtsp://root:***@10.0.0.6/a")).await.expect_err("refused");
+    assert!(error.to_string().contains("write it out"), "{error}");
+}
+
+#[test]
+#[rustfmt::skip]
+fn mistakes_are_named() {
+    for (name, value, says) in [
+        ("", json!({"kind": "camera", "url": "rtsp://x/y"}), "name"),
+        ("/x", json!({"kind": "camera", "url": "rtsp://x/y"}), "name"),
+        ("a/../b", json!({"kind": "camera", "url": "rtsp://x/y"}), "name"),
+        ("-y", json!({"kind": "camera", "url": "rtsp://x/y"}), "no - in front"),
+        ("a b", json!({"kind": "camera", "url": "rtsp://x/y"}), "name"),
+        ("all_others", json!({"kind": "camera", "url": "rtsp://x/y"}), "everything else"),
+        ("~(", json!({"kind": "camera", "url": "rtsp://x/y"}), "regular expression"),
+        ("~^x$", json!({"kind": "camera", "url": "rtsp://x/y", "on_demand": false}), "on_demand"),
+        ("~^x$", json!({"kind": "stream", "stream": "x"}), "stream"),
+        ("x", json!({"kind": "camera", "url": "10.0.0.5"}), "url: must be an address"),
+        ("x", json!({"kind": "camera", "url": "rtsp://x/a b"}), "no space"),
+        ("x", json!({"kind": "camera", "url": "http://x/video.mjpg"}), "no MJPEG"),
+        ("x", json!({"kind": "camera", "url": "rtsp://x", "transport": "pigeon"}), "transport"),
+        ("x", json!({"kind": "raw", "fields": {"name": "y"}}), "name stands in the address"),
+        ("x", json!({"kind": "raw", "fields": {"runOnDemand": "  "}}), "white space"),
+        ("x", json!({"kind": "raw", "fields": {"runOnDemand": "echo 'x"}}), "quotation mark"),
+        ("x", json!({"kind": "raw", "fields": {"readPass": "<redacted>"}}), "write it out"),
+    ] {
+        let error = wanted(value.clone()).check(name).expect_err("refused").to_string();
+        assert!(error.contains(says), "{name} {value}: {error}");
+    }
+    for name in ["x", "front/door", "Cam.1_a-b", "~^cam/(.+)$"] {
+        assert!(check_name(name).is_ok(), "{name}");
+    }
+}

@@ -1,0 +1,148 @@
+//! MediaMTX's paths that are kept here, for administrators.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Problem, State, caller::From, problem::ProblemDocument};
+use crate::{
+    error::{Code, Error},
+    paths::{Difference, HostStatus, Imported, PathStatus, Wanted},
+    policy::Action,
+};
+
+/// All paths that are kept, and the MediaMTX that shall have them.
+#[derive(Serialize, ToSchema)]
+pub struct WantedPaths {
+    /// MediaMTX.
+    mediamtx: HostStatus,
+    /// By name.
+    paths: Vec<PathStatus>,
+}
+
+/// A replacement for all paths.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AllPaths {
+    /// By name.
+    paths: BTreeMap<String, Wanted>,
+}
+
+/// How to replace.
+#[derive(Deserialize, IntoParams)]
+pub struct ReplaceQuery {
+    /// `1` only says what it would change.
+    dry_run: Option<String>,
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|e| Error::new(Code::InvalidPath, e.to_string()))
+}
+
+/// Lists the paths that are kept: wanted, actual, and what is different.
+#[utoipa::path(get, path = "/api/v1/paths", tag = "paths", responses((status = 200, body = WantedPaths), (status = 403, body = ProblemDocument)))]
+pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    let paths = state.paths.list().await;
+    Ok(HttpResponse::Ok().json(WantedPaths { mediamtx: state.paths.host(), paths }))
+}
+
+/// Replaces all of them at once; answers what that changes.
+#[utoipa::path(
+    put, path = "/api/v1/paths", tag = "paths", params(ReplaceQuery), request_body = AllPaths,
+    responses((status = 200, body = Difference), (status = 422, description = "Nothing was changed", body = ProblemDocument))
+)]
+pub(super) async fn replace(
+    state: web::Data<State>,
+    From(caller): From,
+    query: web::Query<ReplaceQuery>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    let dry_run = match query.dry_run.as_deref() {
+        None | Some("0" | "false") => false,
+        Some("" | "1" | "true") => true,
+        Some(other) => return Err(Error::parameter("dry_run", format!("must be 0 or 1, not {other:?}")).into()),
+    };
+    let all: AllPaths = read(&body)?;
+    Ok(HttpResponse::Ok().json(state.paths.replace_all(all.paths, dry_run).await?))
+}
+
+/// Takes over the paths that MediaMTX has and that are not kept here.
+#[utoipa::path(
+    post, path = "/api/v1/paths/import", tag = "paths",
+    responses((status = 200, body = Imported), (status = 502, body = ProblemDocument))
+)]
+pub(super) async fn import(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    Ok(HttpResponse::Ok().json(state.paths.import().await?))
+}
+
+/// Tells about one path.
+#[utoipa::path(
+    get, path = "/api/v1/paths/{name}", tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
+    responses((status = 200, body = PathStatus), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn get(
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    Ok(HttpResponse::Ok().json(state.paths.get(&name).await?))
+}
+
+/// Keeps a path: MediaMTX has it within moments, and again after each of its restarts.
+#[utoipa::path(
+    put, path = "/api/v1/paths/{name}", tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
+    request_body = Wanted,
+    responses(
+        (status = 200, description = "Changed", body = PathStatus), (status = 201, description = "New", body = PathStatus),
+        (status = 422, body = ProblemDocument),
+    )
+)]
+pub(super) async fn put(
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    let is_new = state.paths.put(&name, read(&body)?).await?;
+    let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(response.json(state.paths.get(&name).await?))
+}
+
+/// Changes some members of a path's definition (JSON merge patch, RFC 7396).
+#[utoipa::path(
+    patch, path = "/api/v1/paths/{name}", tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
+    request_body(content_type = "application/merge-patch+json", description = "Members of the definition; null restores the default"),
+    responses((status = 200, body = PathStatus), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument))
+)]
+pub(super) async fn patch(
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    state.paths.patch(&name, read(&body)?).await?;
+    Ok(HttpResponse::Ok().json(state.paths.get(&name).await?))
+}
+
+/// Forgets a path, here and at MediaMTX.
+#[utoipa::path(
+    delete, path = "/api/v1/paths/{name}", tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
+    responses((status = 204), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn delete(
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    state.paths.remove(&name).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
