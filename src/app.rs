@@ -11,12 +11,17 @@ use tokio::{sync::mpsc, time::Duration};
 
 use crate::{
     error::{Code, Error, Result},
+    events::{Bus, Kind, Webhooks, observe, webhooks::Quiet},
     identity::Identity,
     mediamtx::{self, Admitted},
     metrics::Metrics,
     output::h264::Encodings,
     paths::Paths,
-    policy::{Action, Credential, Permission, Policy, User, Who, audit::Audit, hash_password},
+    policy::{
+        Action, Credential, Decision, Permission, Policy, User, Who,
+        audit::{Audit, Entry},
+        hash_password,
+    },
     producer::{Definition, Kit, file::MediaRoots, udp_camera::Hub, upload},
     rtsp, server,
     settings::{Settings, TlsSettings},
@@ -29,6 +34,9 @@ use crate::{
 
 /// Under this key the hash of the generated administrator's password is kept.
 const ADMIN_HASH: &str = "admin_password_hash";
+
+/// How often streams are looked at for events, and MediaMTX's paths half as often.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Open files a process needs beyond its watchers: workers, database, log, UDP, files being shown.
 const SPARE_FILES: u64 = 256;
@@ -83,8 +91,11 @@ impl App {
             ),
             _ => None,
         };
+        let (events, webhooks) = (Bus::default(), Webhooks::default());
+        webhooks.start(&settings.events, &events);
         let rtsp_addr = rtsp.as_ref().map_or(settings.rtsp.listen, rtsp::Server::addr);
-        let paths = Paths::open(store.clone(), mediamtx.clone(), settings.mediamtx.pull_from(rtsp_addr))?;
+        let paths =
+            Paths::open(store.clone(), mediamtx.clone(), events.clone(), settings.mediamtx.pull_from(rtsp_addr))?;
         let shutdown = Shutdown::new();
         let encodings = Encodings::new(settings.h264.clone(), *settings.stream_defaults.placeholder_after);
         let state = web::Data::new(State {
@@ -96,6 +107,8 @@ impl App {
             policy,
             identity,
             paths,
+            events,
+            webhooks,
             mediamtx,
             audit: Audit::default(),
             sessions: Sessions::default(),
@@ -232,8 +245,53 @@ async fn keep(state: web::Data<State>, mut losers: mpsc::Receiver<Vec<Who>>) {
             }
         }
     };
-    let auditing = state.audit.keep(|entry| admitted.note(entry));
-    tokio::join!(auditing, state.identity.look_after(), state.paths.keep(), ending);
+    let mut quiet = Quiet::default();
+    let auditing = state.audit.keep(|entry| {
+        admitted.note(entry);
+        tell_failure(&state.events, &mut quiet, entry);
+    });
+    let (identity, paths) = (state.identity.look_after(), state.paths.keep());
+    tokio::join!(auditing, identity, paths, watch_streams(&state), watch_paths(&state), ending);
+}
+
+/// A wrong password is an event, once a minute for each name and address.
+fn tell_failure(events: &Bus, quiet: &mut Quiet, entry: &Entry) {
+    if !matches!(entry.decision, Decision::WrongCredentials | Decision::TooManyFailures) {
+        return;
+    }
+    let about = format!("{} {:?}", entry.user, entry.ip);
+    if quiet.may_tell(&about, Duration::from_secs(60)) {
+        let data =
+            serde_json::json!({"user": entry.user, "ip": entry.ip, "protocol": entry.protocol, "reason": entry.reason});
+        events.tell(Kind::LoginFailed, &entry.path, data);
+    }
+}
+
+/// Tells of our streams' states.
+async fn watch_streams(state: &State) {
+    let mut before = observe::Streams::new();
+    loop {
+        let stats = state.registry.stats().into_iter();
+        let now = stats.map(|stream| (stream.name.to_string(), (stream.state, stream.reason))).collect();
+        observe::tell_streams(&state.events, &before, &now);
+        before = now;
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Tells of MediaMTX's paths and their readers. While it is away, nothing is known, and nothing is told.
+async fn watch_paths(state: &State) {
+    let mut before = None;
+    loop {
+        if let Ok(list) = state.mediamtx.paths().await {
+            let now = observe::paths(&list);
+            // What was there when we came is not news.
+            if let Some(before) = before.replace(now.clone()) {
+                observe::tell_paths(&state.events, &before, &now);
+            }
+        }
+        tokio::time::sleep(2 * LOOK_EVERY).await;
+    }
 }
 
 /// Asks MediaMTX to end somebody's sessions. Twice: one that was admitted in the last moment is not in its lists yet.

@@ -18,6 +18,7 @@ pub mod error;
 pub mod secret;
 pub mod units;
 
+pub mod events;
 pub mod h264;
 pub mod identity;
 pub mod mediamtx;

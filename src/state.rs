@@ -9,6 +9,7 @@ use std::sync::{
 
 use crate::{
     error::{Code, Error, Result},
+    events::{Bus, Webhooks},
     identity::Identity,
     mediamtx::Client,
     metrics::Metrics,
@@ -43,6 +44,10 @@ pub struct State {
     pub mediamtx: Client,
     /// The paths that MediaMTX shall have.
     pub paths: Paths,
+    /// What happens.
+    pub events: Bus,
+    /// Whom it is posted to.
+    pub webhooks: Webhooks,
     /// What was decided.
     pub audit: Audit,
     /// What runs for whom, so that it can be ended.

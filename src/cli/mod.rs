@@ -5,6 +5,7 @@
 mod check;
 pub mod fake_camera;
 mod files;
+mod hook;
 mod password;
 mod push;
 mod serve;
@@ -46,6 +47,8 @@ enum Command {
     Check(check::Args),
     /// Write a commented sidecar.yml and mediamtx.yml.
     Init(files::Args),
+    /// Tell a running sidecar what a hook of MediaMTX was started for; for runOnAvailable and the others.
+    Hook(hook::Args),
     /// Make, change and remove users, whether the sidecar runs or not.
     #[command(subcommand)]
     User(user::Command),
@@ -74,6 +77,7 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(args)) => serve::run(&cli.common.config, &args),
         Some(Command::Check(args)) => check::run(cli.common.config.as_deref(), &args),
         Some(Command::Init(args)) => files::init(&args),
+        Some(Command::Hook(args)) => hook::run(&args),
         Some(Command::User(command)) => user::run(cli.common.config.as_deref(), command),
         Some(Command::HashPassword) => password::hash(),
         Some(Command::Push(args)) => push::run(args),

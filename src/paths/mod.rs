@@ -25,6 +25,7 @@ pub use self::{
 };
 use crate::{
     error::{Code, Error, Result},
+    events::Bus,
     mediamtx::{Client, Info},
     store::Store,
 };
@@ -39,6 +40,7 @@ pub struct Paths(Arc<Inner>);
 struct Inner {
     store: Store,
     mediamtx: Client,
+    events: Bus,
     /// What the addresses begin with at which MediaMTX pulls our streams.
     pull_from: String,
     wanted: Mutex<BTreeMap<String, Wanted>>,
@@ -136,7 +138,7 @@ fn unknown(name: &str) -> Error {
 
 impl Paths {
     /// Reads what is kept. `pull_from` is the beginning of our RTSP addresses, such as `rtsp://127.0.0.1:9554`.
-    pub fn open(store: Store, mediamtx: Client, pull_from: String) -> Result<Self> {
+    pub fn open(store: Store, mediamtx: Client, events: Bus, pull_from: String) -> Result<Self> {
         let mut wanted = BTreeMap::new();
         for (name, text) in store.paths()? {
             match serde_json::from_str(&text) {
@@ -148,6 +150,7 @@ impl Paths {
         Ok(Paths(Arc::new(Inner {
             store,
             mediamtx,
+            events,
             pull_from,
             wanted: Mutex::new(wanted),
             progress: Mutex::default(),

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Result},
+    events::Kind,
     mediamtx::{Client, Fields, Info},
     store::paths::AppliedRow,
 };
@@ -103,6 +104,7 @@ impl Paths {
         let mut steps = vec![];
         for (name, finding) in findings {
             let path = progress.entry(name.clone()).or_default();
+            let before = path.condition;
             match finding {
                 Finding::Same => *path = Progress { condition: Condition::Applied, ..Progress::default() },
                 Finding::Conflict(differs) => {
@@ -128,12 +130,20 @@ impl Paths {
                         if path.condition == Condition::Applied {
                             path.condition = Condition::Pending;
                         }
-                        steps.push((name, step));
+                        steps.push((name.clone(), step));
                     }
                 }
             }
+            if path.condition != before {
+                self.tell(&name, path);
+            }
         }
         steps
+    }
+
+    fn tell(&self, name: &str, path: &Progress) {
+        let data = serde_json::json!({"state": path.condition, "error": path.error, "differs": path.differs});
+        self.0.events.tell(Kind::PathDrift, name, data);
     }
 
     /// Does it. Returns what MediaMTX has from us now, and what it has no more.
@@ -181,8 +191,11 @@ impl Paths {
                     if path.error.as_deref() != Some(&e.to_string()) {
                         tracing::warn!(path = name, "{e}");
                     }
-                    path.condition = Condition::Refused;
+                    let before = std::mem::replace(&mut path.condition, Condition::Refused);
                     path.error = Some(e.to_string());
+                    if before != Condition::Refused {
+                        self.tell(&name, path);
+                    }
                     let pause = SHORTEST_PAUSE * 2_u32.saturating_pow(path.refusals.min(10));
                     path.refusals += 1;
                     path.next_try = Instant::now() + pause.min(LONGEST_PAUSE);

@@ -87,7 +87,8 @@ async fn bench() -> Bench {
     Mock::given(any()).respond_with(host.clone()).mount(&server).await;
     let settings = MediaMtxSettings { api: server.uri(), ..MediaMtxSettings::default() };
     let (mediamtx, store) = (Client::start(&settings, || None), Store::in_memory().expect("opens"));
-    let paths = Paths::open(store.clone(), mediamtx.clone(), "rtsp://127.0.0.1:9554".into()).expect("opens");
+    let paths =
+        Paths::open(store.clone(), mediamtx.clone(), Bus::default(), "rtsp://127.0.0.1:9554".into()).expect("opens");
     Bench { paths, host, store, mediamtx, _server: server }
 }
 
@@ -184,7 +185,8 @@ async fn paths_survive_restarts_and_reloads_of_mediamtx_and_ours() {
     }
     // We ourselves: what is ours is known, and changed by hand it is set right.
     let again =
-        Paths::open(bench.store.clone(), bench.mediamtx.clone(), "rtsp://127.0.0.1:9554".into()).expect("opens");
+        Paths::open(bench.store.clone(), bench.mediamtx.clone(), Bus::default(), "rtsp://127.0.0.1:9554".into())
+            .expect("opens");
     assert!(!again.pass().await.expect("MediaMTX answers"), "nothing to do");
     bench.host.0.lock().expect("whole").paths.insert("cam7".into(), Fields::new());
     assert!(again.pass().await.expect("MediaMTX answers"));

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use self::http::{HttpSettings, TlsSettings};
 pub use self::load::{Loaded, Origin, Problem, Problems, load, parse_yaml};
 use crate::{
+    events::EventSettings,
     mediamtx::MediaMtxSettings,
     output::{OutputSettings, h264::H264Settings},
     picture::PictureLimits,
@@ -47,6 +48,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Who may do what.
     pub auth: AuthSettings,
+    /// Whom events are told to.
+    pub events: EventSettings,
     /// How streams live.
     pub stream_defaults: StreamSettings,
     /// How pictures are sent.
@@ -71,6 +74,7 @@ impl Default for Settings {
             mediamtx: MediaMtxSettings::default(),
             limits: Limits::default(),
             auth: AuthSettings::default(),
+            events: EventSettings::default(),
             stream_defaults: StreamSettings::default(),
             output: OutputSettings::default(),
             h264: H264Settings::default(),
@@ -190,6 +194,9 @@ impl Settings {
         }
         for (key, rule) in self.http.problems() {
             refuse(&format!("http.{key}"), rule);
+        }
+        for (key, rule) in self.events.problems() {
+            refuse(&format!("events.{key}"), rule);
         }
         for (key, rule) in self.mediamtx.problems() {
             refuse(&format!("mediamtx.{key}"), rule);

@@ -34,17 +34,7 @@ pub(super) async fn answer(
     state: web::Data<State>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    // The connection's own address: a proxy has no business here, and what it claims is not believed.
-    let from = request.peer_addr().map(|a| a.ip());
-    if !from.is_some_and(|ip| any_contains(&state.settings.auth.webhook_from, ip)) {
-        return Err(Error::new(Code::Forbidden, "this address may not ask (auth.webhook_from)").into());
-    }
-    let secret = state.settings.auth.webhook_secret.expose();
-    if !secret.is_empty() && !shows(&request, secret) {
-        let message =
-            "authHTTPAddress in mediamtx.yml does not carry auth.webhook_secret, as ?secret= or as its password";
-        return Err(Error::new(Code::Forbidden, message).into());
-    }
+    check_sender(&request, &state)?;
     let question = Question::parse(&body)
         .map_err(|e| Error::new(Code::InvalidBody, format!("not what MediaMTX sends to authHTTPAddress: {e}")))?;
     let caller = question.caller();
@@ -59,6 +49,22 @@ pub(super) async fn answer(
         return Ok(HttpResponse::NoContent().finish());
     }
     Ok(HttpResponse::build(StatusCode::UNAUTHORIZED).content_type("text/plain").body(verdict.reason))
+}
+
+/// Whether it is MediaMTX who asks, or a hook of it: by address, and by the secret if there is one.
+pub(super) fn check_sender(request: &HttpRequest, state: &State) -> Result<(), Error> {
+    // The connection's own address: a proxy has no business here, and what it claims is not believed.
+    let from = request.peer_addr().map(|a| a.ip());
+    if !from.is_some_and(|ip| any_contains(&state.settings.auth.webhook_from, ip)) {
+        return Err(Error::new(Code::Forbidden, "this address may not ask (auth.webhook_from)"));
+    }
+    let secret = state.settings.auth.webhook_secret.expose();
+    if !secret.is_empty() && !shows(request, secret) {
+        let message =
+            "auth.webhook_secret is not shown, as ?secret= or as the password (authHTTPAddress in mediamtx.yml)";
+        return Err(Error::new(Code::Forbidden, message));
+    }
+    Ok(())
 }
 
 /// Whether the request shows the secret. These are the two ways in which MediaMTX can be made to send one

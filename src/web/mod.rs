@@ -4,6 +4,7 @@
 
 mod auth_webhook;
 mod caller;
+mod events;
 mod guard;
 mod health;
 mod identity;
@@ -92,6 +93,10 @@ fn table(routes: &mut web::ServiceConfig, pages: &str) {
         .service(at("/api/v1/keys/rotate")                .post(identity::rotate_keys))
         .service(at("/api/v1/audit")                      .get(identity::audit))
         .service(at("/.well-known/jwks.json")             .get(sign_in::jwks))
+        // What happens.
+        .service(at("/api/v1/events")                     .get(events::listen))
+        .service(at("/api/v1/events/dead")                .get(events::dead))
+        .service(at("/api/v1/hooks/{event}")              .post(events::hook))
         // MediaMTX's paths.
         .service(at("/api/v1/paths")                      .get(paths::list).put(paths::replace))
         .service(at("/api/v1/paths/import")               .post(paths::import))

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
-use super::{auth_webhook, health, identity, mediamtx, paths, sign_in, streams, upload, watch};
+use super::{auth_webhook, events, health, identity, mediamtx, paths, sign_in, streams, upload, watch};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -47,6 +47,9 @@ use super::{auth_webhook, health, identity, mediamtx, paths, sign_in, streams, u
         identity::revoke_share,
         identity::rotate_keys,
         identity::audit,
+        events::listen,
+        events::dead,
+        events::hook,
         paths::list,
         paths::replace,
         paths::import,

@@ -6,6 +6,7 @@ mod auth_webhook;
 mod browser;
 mod camera;
 mod errors;
+mod events;
 mod examples;
 mod ffmpeg;
 mod files;

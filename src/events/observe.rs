@@ -1,0 +1,127 @@
+//! Noticing: what is different from what was.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{Bus, Kind};
+
+/// A path at MediaMTX, as far as events are concerned.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PathSeen {
+    available: bool,
+    source: Value,
+    /// Type and id.
+    readers: BTreeSet<(String, String)>,
+}
+
+/// Reads what MediaMTX's `/v3/paths/list` says. `available`, not `online`: the latter is true for an idle source.
+pub fn paths(list: &[Value]) -> BTreeMap<String, PathSeen> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let seen = list.iter().filter_map(|path| {
+        let name = path["name"].as_str()?.to_owned();
+        let readers = path["readers"].as_array().into_iter().flatten();
+        let readers = readers.map(|reader| (text(&reader["type"]), text(&reader["id"]))).collect();
+        Some((name, PathSeen { available: path["available"] == true, source: path["source"]["type"].clone(), readers }))
+    });
+    seen.collect()
+}
+
+/// Tells what has changed.
+pub fn tell_paths(bus: &Bus, before: &BTreeMap<String, PathSeen>, now: &BTreeMap<String, PathSeen>) {
+    let none = PathSeen::default();
+    let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
+    for name in names {
+        let (before, now) = (before.get(name).unwrap_or(&none), now.get(name).unwrap_or(&none));
+        if now.available && !before.available {
+            bus.tell(Kind::PathAvailable, name, json!({ "source": now.source }));
+        }
+        for (kind, readers) in [
+            (Kind::ReaderJoined, now.readers.difference(&before.readers)),
+            (Kind::ReaderLeft, before.readers.difference(&now.readers)),
+        ] {
+            for (reader, id) in readers {
+                bus.tell(kind, name, json!({ "reader": reader, "id": id }));
+            }
+        }
+        if before.available && !now.available {
+            bus.tell(Kind::PathUnavailable, name, json!({}));
+        }
+    }
+}
+
+/// States of our streams with their reasons, by name.
+pub type Streams = BTreeMap<String, (&'static str, String)>;
+
+/// Tells which are in another state.
+pub fn tell_streams(bus: &Bus, before: &Streams, now: &Streams) {
+    for (name, (state, reason)) in now {
+        let was = before.get(name).map(|(state, _)| *state);
+        if was != Some(state) {
+            bus.tell(Kind::StreamState, name, json!({ "state": state, "reason": reason, "before": was }));
+        }
+    }
+    for (name, (state, _)) in before.iter().filter(|(name, _)| !now.contains_key(*name)) {
+        bus.tell(
+            Kind::StreamState,
+            name,
+            json!({ "state": "removed", "reason": "there is no such stream any more", "before": state }),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(bus: &Bus, since: u64) -> Vec<String> {
+        let heard = bus.since(since).events;
+        heard
+            .iter()
+            .map(|told| format!("{} {} {}", told.event.kind.as_str(), told.event.path, told.event.data))
+            .collect()
+    }
+
+    #[test]
+    fn paths_come_and_go_with_their_readers() {
+        let bus = Bus::default();
+        let begin = bus.latest();
+        let path = |available: bool, readers: &[&str]| {
+            let readers: Vec<_> = readers.iter().map(|id| json!({"type": "webRTCSession", "id": id})).collect();
+            // An idle source on demand says that it is online.
+            paths(&[
+                json!({"name": "cam", "available": available, "online": true, "source": {"type": "rtspSource"}, "readers": readers}),
+            ])
+        };
+        let steps = [paths(&[]), path(false, &[]), path(true, &["a", "b"]), path(true, &["b", "c"]), paths(&[])];
+        for pair in steps.windows(2) {
+            tell_paths(&bus, &pair[0], &pair[1]);
+        }
+        assert_eq!(
+            told(&bus, begin),
+            [
+                r#"path.available cam {"source":"rtspSource"}"#,
+                r#"reader.joined cam {"id":"a","reader":"webRTCSession"}"#,
+                r#"reader.joined cam {"id":"b","reader":"webRTCSession"}"#,
+                r#"reader.joined cam {"id":"c","reader":"webRTCSession"}"#,
+                r#"reader.left cam {"id":"a","reader":"webRTCSession"}"#,
+                r#"reader.left cam {"id":"b","reader":"webRTCSession"}"#,
+                r#"reader.left cam {"id":"c","reader":"webRTCSession"}"#,
+                "path.unavailable cam {}",
+            ]
+        );
+    }
+
+    #[test]
+    fn streams_are_told_of_when_their_state_changes() {
+        let bus = Bus::default();
+        let begin = bus.latest();
+        let streams = |state: &'static str| Streams::from([("door".to_owned(), (state, "because".to_owned()))]);
+        tell_streams(&bus, &Streams::new(), &streams("idle"));
+        tell_streams(&bus, &streams("idle"), &streams("idle"));
+        tell_streams(&bus, &streams("idle"), &streams("failing"));
+        tell_streams(&bus, &streams("failing"), &Streams::new());
+        let states: Vec<_> = bus.since(begin).events.iter().map(|t| t.event.data["state"].clone()).collect();
+        assert_eq!(states, [json!("idle"), json!("failing"), json!("removed")]);
+    }
+}

@@ -1,0 +1,200 @@
+//! What happens, as a stream of events; what MediaMTX's hooks say; and what could not be posted.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tokio::{
+    sync::watch,
+    time::{Duration, sleep, timeout},
+};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Problem, State, auth_webhook, caller::From, problem::ProblemDocument};
+use crate::{
+    error::{Code, Error},
+    events::{DeadLetter, Kind, Told},
+    policy::{Action, Caller, Decision},
+    state::Session,
+};
+
+/// A listener is told something so often at least: proxies close what is silent.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// Events are collected for so long: a thousand listeners are written to ten times a second and not for each event.
+const COLLECT: Duration = Duration::from_millis(100);
+
+/// What a listener wants.
+#[derive(Deserialize, IntoParams)]
+pub struct EventQuery {
+    /// Kinds of events, with commas between; all if it is left out.
+    types: Option<String>,
+    /// The id after which to begin, for who cannot send `Last-Event-ID`; from now on if both are left out.
+    since: Option<String>,
+}
+
+/// Events that were given up.
+#[derive(Serialize, ToSchema)]
+pub struct DeadLetters {
+    /// Newest first.
+    dead: Vec<DeadLetter>,
+}
+
+/// What happens, as server-sent events. A listener is told what it may read; administrators are told everything.
+#[utoipa::path(
+    get, path = "/api/v1/events", tag = "events", params(EventQuery),
+    responses((status = 200, content_type = "text/event-stream"), (status = 401, body = ProblemDocument))
+)]
+pub(super) async fn listen(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    query: web::Query<EventQuery>,
+) -> Result<HttpResponse, Problem> {
+    let verdict = state.policy.decide(&caller, Action::Api, "").await;
+    if !matches!(verdict.decision, Decision::Allowed | Decision::NotPermitted | Decision::AskCredentials) {
+        return Err(verdict.sign_in_refusal().into());
+    }
+    let types = query.types.as_deref().map(kinds).transpose()?;
+    let header = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
+    let last = match header.or(query.since.as_deref()) {
+        None => state.events.latest(),
+        Some(id) => {
+            id.parse().map_err(|_| Error::parameter("since", format!("must be the id of an event, not {id:?}")))?
+        }
+    };
+    let seat = state.seat(verdict.who.clone())?;
+    let listener = Listener {
+        session: state.session(verdict.who),
+        _seat: seat,
+        is_admin: verdict.decision.is_allowed(),
+        listening: state.events.listen(),
+        state: state.into_inner(),
+        caller,
+        types,
+        last,
+        begun: false,
+    };
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(stream::unfold(listener, |mut listener| async move {
+            let chunk = listener.next().await?;
+            Some((Ok::<_, actix_web::Error>(chunk), listener))
+        })))
+}
+
+fn kinds(words: &str) -> Result<Vec<Kind>, Error> {
+    let kind = |word: &str| {
+        serde_json::from_value(json!(word))
+            .map_err(|_| Error::parameter("types", format!("{word:?} is no kind of event")))
+    };
+    words.split(',').map(kind).collect()
+}
+
+struct Listener {
+    state: Arc<State>,
+    session: Session,
+    _seat: crate::state::Seat,
+    caller: Caller,
+    is_admin: bool,
+    types: Option<Vec<Kind>>,
+    listening: watch::Receiver<u64>,
+    last: u64,
+    begun: bool,
+}
+
+impl Listener {
+    /// What is to be sent next; none at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if self.begun && self.state.events.latest() == self.last {
+                let waited = tokio::select! {
+                    changed = timeout(KEEPALIVE, self.listening.changed()) => changed,
+                    () = self.session.end().cancelled() => return None,
+                };
+                match waited {
+                    Err(_) => return Some(Bytes::from_static(b":\n\n")),
+                    Ok(Err(_)) => return None,
+                    Ok(Ok(())) => sleep(COLLECT).await,
+                }
+            }
+            let heard = self.state.events.since(self.last);
+            let mut out = BytesMut::new();
+            if !std::mem::replace(&mut self.begun, true) {
+                out.extend_from_slice(b"retry: 2000\n\n");
+            }
+            if heard.has_gap {
+                out.extend_from_slice(b"event: gap\ndata: {}\n\n");
+            }
+            for told in heard.events {
+                self.last = told.event.id;
+                if self.may_hear(&told).await {
+                    out.extend_from_slice(&told.sse);
+                }
+            }
+            if !out.is_empty() {
+                return Some(out.freeze());
+            }
+        }
+    }
+
+    async fn may_hear(&self, told: &Told) -> bool {
+        let kind = told.event.kind;
+        if self.types.as_ref().is_some_and(|types| !types.contains(&kind)) {
+            return false;
+        }
+        self.is_admin || kind.is_for_readers() && self.state.may(&self.caller, Action::Read, &told.event.path).await
+    }
+}
+
+/// What a hook of MediaMTX says: its variables as a JSON object, as `mtx-sidecar hook` sends them, or as a form. Who may is
+/// who may ask `/mediamtx-auth`.
+#[utoipa::path(
+    post, path = "/api/v1/hooks/{event}", tag = "events", params(("event" = String, Path, description = "Such as available, read, record-segment-complete")),
+    request_body(content_type = "application/json", description = "MTX_PATH and the others"),
+    responses((status = 204), (status = 403, body = ProblemDocument), (status = 400, body = ProblemDocument))
+)]
+pub(super) async fn hook(
+    request: HttpRequest,
+    state: web::Data<State>,
+    event: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    auth_webhook::check_sender(&request, &state)?;
+    if event.len() > 100 || !event.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+        return Err(Error::parameter("event", "must be a word of letters, digits, - and _").into());
+    }
+    let is_json = body.trim_ascii_start().first() == Some(&b'{');
+    let variables: Map<String, Value> = match is_json {
+        true => serde_json::from_slice(&body).map_err(|e| Error::new(Code::InvalidBody, e.to_string()))?,
+        false => form(&String::from_utf8_lossy(&body)),
+    };
+    // The query may have a token in it (internal/hooks: MTX_QUERY is the whole of it).
+    let variables: Map<_, _> = variables.into_iter().filter(|(key, _)| key != "MTX_QUERY").take(50).collect();
+    let path =
+        variables.get("MTX_PATH").or(variables.get("path")).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let kind = if *event == "record-segment-complete" { Kind::RecordingSegment } else { Kind::Hook };
+    state.events.tell(kind, &path, json!({ "hook": *event, "variables": variables }));
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn form(text: &str) -> Map<String, Value> {
+    let decoded = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned()
+    };
+    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(key, value)| (decoded(key), Value::String(decoded(value)))).collect()
+}
+
+/// Events that could not be posted to a webhook.
+#[utoipa::path(get, path = "/api/v1/events/dead", tag = "events", responses((status = 200, body = DeadLetters), (status = 403, body = ProblemDocument)))]
+pub(super) async fn dead(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    Ok(HttpResponse::Ok().json(DeadLetters { dead: state.webhooks.dead() }))
+}

@@ -1,0 +1,175 @@
+//! Events: to pages, to webhooks, and from hooks.
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpStream,
+};
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
+
+use crate::{
+    identity::{FAR, bearer},
+    support::{PATIENCE, TestApp, eventually, picture},
+};
+
+/// A listener: reads events one by one.
+struct Listener(BufReader<TcpStream>);
+
+impl Listener {
+    async fn new(app: &TestApp, path: &str, headers: &[&str]) -> Self {
+        let mut reader = BufReader::new(app.send("GET", path, headers, b"").await);
+        let mut line = String::new();
+        reader.read_line(&mut line).await.expect("an answer");
+        assert!(line.contains("200"), "{line}");
+        Listener(reader)
+    }
+
+    /// Events until one of that kind and path; its data, and its id.
+    async fn until(&mut self, kind: &str, path: &str) -> (Value, String) {
+        let search = async {
+            loop {
+                let mut line = String::new();
+                assert!(self.0.read_line(&mut line).await.expect("goes on") > 0, "ended before {kind} {path}");
+                let Some(text) = line.strip_prefix("data: ") else { continue };
+                let Ok(event) = serde_json::from_str::<Value>(text) else { continue };
+                if event["type"] == kind && event["path"] == path {
+                    return (event["data"].clone(), event["id"].to_string());
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("{kind} {path} in time"))
+    }
+
+    async fn ends(mut self) {
+        let mut line = String::new();
+        let end = async { while self.0.read_line(&mut line).await.is_ok_and(|n| n > 0) {} };
+        tokio::time::timeout(PATIENCE, end).await.expect("it is ended");
+    }
+}
+
+#[tokio::test]
+async fn pages_hear_what_they_may_and_can_come_back() {
+    let app = TestApp::with("streams: {card: {kind: test-card}}");
+    let admin = crate::support::basic("admin", app.password.as_deref().expect("generated"));
+    let mut listener = Listener::new(&app, "/api/v1/events", &[&admin]).await;
+    app.put("/api/v1/streams/door/frame", &picture(1)).await;
+    let (data, id) = listener.until("stream.state", "door").await;
+    assert_eq!(data["before"], Value::Null, "{data}");
+    // A hook of MediaMTX, and a wrong password.
+    let hook = json!({"MTX_PATH": "door", "MTX_SEGMENT_PATH": "/x.mp4", "MTX_QUERY": "token=s3cret"}).to_string();
+    assert_eq!(app.request("POST", "/api/v1/hooks/record-segment-complete", &[], hook.as_bytes()).await.status, 204);
+    let (data, _) = listener.until("recording.segment", "door").await;
+    assert_eq!(data["variables"]["MTX_SEGMENT_PATH"], "/x.mp4");
+    assert!(!data.to_string().contains("s3cret"), "{data}");
+    app.far("GET", "/snapshot/door.jpg", &crate::support::basic("eve", "guess"), "").await;
+    let (data, _) = listener.until("login.failed", "door").await;
+    assert_eq!((data["user"].as_str(), data["protocol"].as_str()), (Some("eve"), Some("http")));
+    drop(listener);
+    // Back again: what was missed is told, and what was heard is not told again.
+    let mut again = Listener::new(&app, "/api/v1/events", &[&admin, &format!("Last-Event-ID: {id}")]).await;
+    again.until("recording.segment", "door").await;
+    let mut some = Listener::new(&app, &format!("/api/v1/events?types=login.failed&since={id}"), &[&admin]).await;
+    some.until("login.failed", "door").await;
+    for (path, says) in [("/api/v1/events?types=nonsense", "nonsense"), ("/api/v1/events?since=x", "since")] {
+        let refused = app.request("GET", path, &[&admin], b"").await;
+        assert!(refused.status == 400 && refused.detail().contains(says), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_hears_of_its_paths_and_no_others() {
+    let app = TestApp::spawn();
+    let wanted = json!({"name": "x", "permissions": [{"action": "read", "path": "~^hall"}], "expires": "1h"});
+    let made = app.made("/api/v1/tokens", wanted).await;
+    let header = bearer(made["token"].as_str().expect("a token"));
+    let mut listener = Listener::new(&app, "/api/v1/events?since=0", &[FAR, &header]).await;
+    for name in ["door", "hall"] {
+        app.put(&format!("/api/v1/streams/{name}/frame"), &picture(1)).await;
+    }
+    app.request("POST", "/api/v1/hooks/read", &[], b"MTX_PATH=hall&MTX_READER_ID=x").await;
+    let mut heard = vec![];
+    let listen = async {
+        loop {
+            let mut line = String::new();
+            listener.0.read_line(&mut line).await.expect("goes on");
+            if let Some(event) = line.strip_prefix("data: ").and_then(|text| serde_json::from_str::<Value>(text).ok())
+                && event["path"].is_string()
+            {
+                heard.push((event["type"].clone(), event["path"].clone()));
+                if heard.len() == 1 {
+                    return;
+                }
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, listen).await.expect("in time");
+    assert_eq!(heard, [(json!("stream.state"), json!("hall"))]);
+    // And nothing any more when the token is revoked.
+    let id = made["id"].as_str().expect("an id");
+    app.admin("DELETE", &format!("/api/v1/tokens/{id}"), "").await;
+    listener.ends().await;
+}
+
+#[tokio::test]
+async fn webhooks_are_signed_repeated_and_given_up() {
+    let server = MockServer::start().await;
+    // Slow and failing at first, then well.
+    Mock::given(any()).respond_with(ResponseTemplate::new(500)).up_to_n_times(2).mount(&server).await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(204)).mount(&server).await;
+    let dead = MockServer::start().await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(410)).mount(&dead).await;
+    let app = TestApp::with(&format!(
+        "events: {{webhooks: [{{url: '{}/in', pass: s3cret, events: [hook]}}, {{url: '{}/gone', events: [hook]}}]}}",
+        server.uri(),
+        dead.uri()
+    ));
+    for n in 0..3 {
+        let body = json!({"MTX_PATH": "door", "n": n.to_string()}).to_string();
+        assert_eq!(app.request("POST", "/api/v1/hooks/read", &[], body.as_bytes()).await.status, 204);
+    }
+    let mut got = vec![];
+    eventually("all are taken", async || {
+        got = server.received_requests().await.expect("recorded");
+        got.len() == 5
+    })
+    .await;
+    let numbers: Vec<_> = got
+        .iter()
+        .map(|request| {
+            let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+            let shown = request.headers["x-mtx-signature"].to_str().expect("text").to_owned();
+            let time = shown["t=".len()..].split(',').next().and_then(|t| t.parse().ok()).expect("a time");
+            assert_eq!(shown, mtx_sidecar::events::webhooks::signature("s3cret", time, &request.body));
+            body["data"]["variables"]["n"].as_str().expect("a number").to_owned()
+        })
+        .collect();
+    assert_eq!(numbers, ["0", "0", "0", "1", "2"], "in order, and none before the one before it is taken");
+    let mut letters = Value::Null;
+    eventually("the others are given up", async || {
+        letters = app.admin("GET", "/api/v1/events/dead", "").await.json();
+        letters["dead"].as_array().is_some_and(|dead| dead.len() == 3)
+    })
+    .await;
+    assert!(letters["dead"][0]["error"].as_str().is_some_and(|e| e.contains("410")), "{letters}");
+}
+
+#[tokio::test]
+async fn the_hook_command_posts_what_mediamtx_says() {
+    let app = TestApp::with("auth: {webhook_secret: s3cret}");
+    let admin = crate::support::basic("admin", app.password.as_deref().expect("generated"));
+    let mut listener = Listener::new(&app, "/api/v1/events", &[&admin]).await;
+    let run = async |secret: &str| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mtx-sidecar"));
+        command.args(["hook", "available", "--url", &format!("http://{}", app.addr)]);
+        command.env("MTX_PATH", "a b';touch x;'").env("MTX_SOURCE_TYPE", "rtspSession").env("MTX_QUERY", "token=x");
+        command.env("SIDECAR_WEBHOOK_SECRET", secret).stderr(std::process::Stdio::null());
+        command.status().await.expect("runs").success()
+    };
+    assert!(!run("wrong").await && !run("").await);
+    assert!(run("s3cret").await);
+    let (data, _) = listener.until("hook", "a b';touch x;'").await;
+    assert_eq!(
+        data,
+        json!({"hook": "available", "variables": {"MTX_PATH": "a b';touch x;'", "MTX_SOURCE_TYPE": "rtspSession"}})
+    );
+}
