@@ -25,6 +25,7 @@ pub mod mediamtx;
 pub mod multipart;
 pub mod paths;
 pub mod picture;
+pub mod recordings;
 
 pub mod producer;
 

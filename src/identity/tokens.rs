@@ -135,6 +135,22 @@ impl Identity {
         self.reload().await
     }
 
+    /// A token that may play back one path for a quarter of an hour: it stands in addresses.
+    pub fn playback_token(&self, path: &str) -> Result<String> {
+        let claims = Claims {
+            iss: ISSUER.into(),
+            sub: "playback".into(),
+            jti: random_id()?,
+            iat: now(),
+            exp: now() + 900,
+            kind: TokenKind::Machine,
+            sid: None,
+            ver: None,
+            mediamtx_permissions: vec![Permission::on(Action::Playback, path)],
+        };
+        Ok(self.sign(&claims)?.0)
+    }
+
     /// A token of our own for MediaMTX's control API; good for a minute.
     pub fn internal_token(&self) -> Result<String> {
         let claims = Claims {

@@ -50,10 +50,18 @@ pub struct Client(mpsc::Sender<Job>);
 
 #[derive(Debug)]
 struct Job {
+    server: Server,
     method: Method,
     path: String,
     body: Option<String>,
     reply: oneshot::Sender<Result<(StatusCode, Vec<u8>)>>,
+}
+
+/// MediaMTX's HTTP servers that are asked.
+#[derive(Clone, Copy, Debug)]
+enum Server {
+    Api,
+    Playback,
 }
 
 /// Which MediaMTX it is, and since when.
@@ -65,6 +73,32 @@ pub struct Info {
     /// When it was started; another one after every restart.
     #[serde(default)]
     pub started: String,
+}
+
+/// The files of a path's recording.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Recorded {
+    /// The path.
+    pub name: String,
+    /// The files.
+    #[serde(default)]
+    pub segments: Vec<Segment>,
+}
+
+/// A file of a recording.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Segment {
+    /// When it begins (RFC 3339, in MediaMTX's own offset).
+    pub start: String,
+}
+
+/// Something that can be played in one piece.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Playable {
+    /// When it begins (RFC 3339).
+    pub start: String,
+    /// How long it is, in seconds.
+    pub duration: f64,
 }
 
 /// The settings of a path, by MediaMTX's names.
@@ -83,7 +117,7 @@ impl Client {
     /// Starts the thread that makes requests; it ends with the last handle.
     pub fn start(settings: &MediaMtxSettings, authorize: impl Fn() -> Option<String> + Send + 'static) -> Self {
         let (jobs, todo) = mpsc::channel(WAITING);
-        let base = settings.api.trim_end_matches('/').to_owned();
+        let bases = [&settings.api, &settings.playback].map(|base| base.trim_end_matches('/').to_owned());
         let basic = (!settings.user.is_empty()).then(|| {
             use base64::{Engine, engine::general_purpose::STANDARD};
             format!("Basic {}", STANDARD.encode(format!("{}:{}", settings.user, settings.pass.expose())))
@@ -94,7 +128,7 @@ impl Client {
         };
         let thread = std::thread::Builder::new().name("mediamtx".into());
         let started = thread.spawn(move || {
-            actix_web::rt::System::new().block_on(serve(base, authorize, todo));
+            actix_web::rt::System::new().block_on(serve(bases, authorize, todo));
         });
         if let Err(e) = started {
             tracing::error!("MediaMTX cannot be asked anything, the thread for it cannot be started: {e}");
@@ -103,12 +137,18 @@ impl Client {
     }
 
     async fn ask(&self, method: Method, path: String) -> Result<(StatusCode, Vec<u8>)> {
-        self.ask_with(method, path, None).await
+        self.ask_of(Server::Api, method, path, None).await
     }
 
-    async fn ask_with(&self, method: Method, path: String, body: Option<String>) -> Result<(StatusCode, Vec<u8>)> {
+    async fn ask_of(
+        &self,
+        server: Server,
+        method: Method,
+        path: String,
+        body: Option<String>,
+    ) -> Result<(StatusCode, Vec<u8>)> {
         let (reply, answer) = oneshot::channel();
-        let job = Job { method, path, body, reply };
+        let job = Job { server, method, path, body, reply };
         let busy = || Error::new(Code::MediaMtxAway, "too many requests to MediaMTX wait already");
         self.0.try_send(job).map_err(|_| busy())?;
         answer.await.map_err(|_| Error::new(Code::MediaMtxAway, "the request to MediaMTX was cut off"))?
@@ -181,7 +221,7 @@ impl Client {
             .map(serde_json::to_string)
             .transpose()
             .map_err(|e| Error::internal("settings cannot be written", e))?;
-        let (status, body) = self.ask_with(method, path, body).await?;
+        let (status, body) = self.ask_of(Server::Api, method, path, body).await?;
         match status {
             StatusCode::NOT_FOUND => Ok(false),
             status if status.is_success() => Ok(true),
@@ -212,6 +252,51 @@ impl Client {
     /// The paths there are, as MediaMTX describes them.
     pub async fn paths(&self) -> Result<Vec<Value>> {
         self.list("paths").await
+    }
+
+    /// Recordings: paths with the starts of their files, as MediaMTX writes them. It walks the disk for each question.
+    pub async fn recordings(&self) -> Result<Vec<Recorded>> {
+        let all = self.list("recordings").await?.into_iter();
+        Ok(all.filter_map(|path| serde_json::from_value(path).ok()).collect())
+    }
+
+    /// Recordings of a path.
+    pub async fn recordings_of(&self, path: &str) -> Result<Recorded> {
+        let target = format!("/v3/recordings/get/{}", utf8_percent_encode(path, IN_PATH));
+        let (status, body) = self.ask(Method::GET, target).await?;
+        match status {
+            StatusCode::NOT_FOUND => Ok(Recorded { name: path.to_owned(), segments: vec![] }),
+            status if status.is_success() => serde_json::from_slice(&body).map_err(not_understood),
+            status => Err(refused(status, &body)),
+        }
+    }
+
+    /// Deletes one file of a recording. `start` exactly as it was listed: MediaMTX makes the file's name of its digits, and
+    /// the same moment written in another offset is another name (internal/api/api_recordings.go).
+    pub async fn delete_segment(&self, path: &str, start: &str) -> Result<()> {
+        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let target = format!("/v3/recordings/deletesegment?path={}&start={}", encode(path), encode(start));
+        let (status, body) = self.ask(Method::DELETE, target).await?;
+        if status.is_success() { Ok(()) } else { Err(refused(status, &body)) }
+    }
+
+    /// What can be played of a path, between two times (RFC 3339); empty if nothing was recorded.
+    pub async fn playable(&self, path: &str, from: Option<&str>, to: Option<&str>) -> Result<Vec<Playable>> {
+        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let mut target = format!("/list?path={}", encode(path));
+        for (key, value) in [("start", from), ("end", to)] {
+            if let Some(value) = value {
+                target.push_str(&format!("&{key}={}", encode(value)));
+            }
+        }
+        let (status, body) = self.ask_of(Server::Playback, Method::GET, target, None).await?;
+        match status {
+            StatusCode::NOT_FOUND => Ok(vec![]),
+            status if status.is_success() => serde_json::from_slice(&body).map_err(not_understood),
+            // The folder is missing as long as nothing was recorded.
+            StatusCode::BAD_REQUEST => Ok(vec![]),
+            status => Err(refused(status, &body)),
+        }
     }
 
     /// The ids of a user's sessions of that kind.
@@ -273,17 +358,19 @@ impl Breaker {
     }
 }
 
-async fn serve(base: String, authorize: Authorize, mut todo: mpsc::Receiver<Job>) {
+async fn serve(bases: [String; 2], authorize: Authorize, mut todo: mpsc::Receiver<Job>) {
     let client = awc::Client::builder().timeout(TIMEOUT).disable_redirects().finish();
     let turns = Arc::new(Semaphore::new(AT_A_TIME));
-    let breaker = Rc::new(RefCell::new(Breaker::default()));
+    // One for each server.
+    let breakers: [Rc<RefCell<Breaker>>; 2] = Default::default();
     while let Some(job) = todo.recv().await {
+        let (base, breaker) = (&bases[job.server as usize], breakers[job.server as usize].clone());
         if breaker.borrow().is_closed() {
             let _ = job.reply.send(Err(away("it did not a moment ago".into())));
             continue;
         }
         let Ok(turn) = turns.clone().acquire_owned().await else { return };
-        let (client, url, breaker) = (client.clone(), format!("{base}{}", job.path), breaker.clone());
+        let (client, url) = (client.clone(), format!("{base}{}", job.path));
         let authorization = authorize();
         actix_web::rt::spawn(async move {
             let _turn = turn;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     admitted::Admitted,
-    client::{Client, Fields, Info},
+    client::{Client, Fields, Info, Playable, Recorded, Segment},
 };
 use crate::secret::Secret;
 
@@ -23,6 +23,11 @@ use crate::secret::Secret;
 pub struct MediaMtxSettings {
     /// Its control API.
     pub api: String,
+    /// Its playback server.
+    pub playback: String,
+    /// What the addresses begin with at which browsers reach the playback server; empty for its port at the name by which
+    /// they reach us.
+    pub playback_url: String,
     /// A user who may use it; empty for a token of our own, which our answer to MediaMTX's question accepts.
     pub user: String,
     /// The password.
@@ -35,6 +40,8 @@ impl Default for MediaMtxSettings {
     fn default() -> Self {
         MediaMtxSettings {
             api: "http://127.0.0.1:9997".into(),
+            playback: "http://127.0.0.1:9996".into(),
+            playback_url: String::new(),
             user: String::new(),
             pass: Secret::default(),
             pull_from: String::new(),
@@ -54,21 +61,28 @@ impl MediaMtxSettings {
 
     /// Says what is wrong with the settings, by key.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
-        let url = self.api.parse::<actix_web::http::Uri>().ok();
-        let fits = url.is_some_and(|url| {
-            url.scheme_str() == Some("http") && url.host().is_some() && matches!(url.path(), "" | "/")
-        });
         let mut found = vec![];
+        for (key, text, usual) in
+            [("api", &self.api, "http://127.0.0.1:9997"), ("playback", &self.playback, "http://127.0.0.1:9996")]
+        {
+            let url = text.parse::<actix_web::http::Uri>().ok();
+            let fits = url.is_some_and(|url| {
+                url.scheme_str() == Some("http") && url.host().is_some() && matches!(url.path(), "" | "/")
+            });
+            if !fits || text.contains('@') {
+                found.push((key, format!("must be like {usual}, with user and password apart, not {text:?}")));
+            }
+        }
         if !self.pull_from.is_empty() && !self.pull_from.starts_with("rtsp://") {
             found.push(("pull_from", format!("must be like rtsp://192.168.1.5:9554, not {:?}", self.pull_from)));
         }
-        if fits && !self.api.contains('@') {
-            return found;
+        let public = &self.playback_url;
+        if !public.is_empty() && (!public.starts_with("http") || public.ends_with('/')) {
+            found.push((
+                "playback_url",
+                format!("must be like https://home.example/playback, without a slash at its end, not {public:?}"),
+            ));
         }
-        found.push((
-            "api",
-            format!("must be like http://127.0.0.1:9997, with user and password apart, not {:?}", self.api),
-        ));
         found
     }
 }

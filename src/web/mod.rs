@@ -14,6 +14,7 @@ mod origin;
 mod pages;
 mod paths;
 mod problem;
+mod recordings;
 mod sign_in;
 mod streams;
 mod upload;
@@ -93,6 +94,11 @@ fn table(routes: &mut web::ServiceConfig, pages: &str) {
         .service(at("/api/v1/keys/rotate")                .post(identity::rotate_keys))
         .service(at("/api/v1/audit")                      .get(identity::audit))
         .service(at("/.well-known/jwks.json")             .get(sign_in::jwks))
+        // Recordings.
+        .service(at("/mediamtx-get-recording")            .post(recordings::original))
+        .service(at("/api/v1/recordings")                 .get(recordings::list))
+        .service(at("/api/v1/recordings/{path:.+}/timeline").get(recordings::timeline))
+        .service(at("/api/v1/recordings/{path:.+}")       .get(recordings::get).delete(recordings::delete))
         // What happens.
         .service(at("/api/v1/events")                     .get(events::listen))
         .service(at("/api/v1/events/dead")                .get(events::dead))

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
-use super::{auth_webhook, events, health, identity, mediamtx, paths, sign_in, streams, upload, watch};
+use super::{auth_webhook, events, health, identity, mediamtx, paths, recordings, sign_in, streams, upload, watch};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -50,6 +50,11 @@ use super::{auth_webhook, events, health, identity, mediamtx, paths, sign_in, st
         events::listen,
         events::dead,
         events::hook,
+        recordings::list,
+        recordings::get,
+        recordings::timeline,
+        recordings::delete,
+        recordings::original,
         paths::list,
         paths::replace,
         paths::import,

@@ -119,3 +119,23 @@ async fn only_mediamtx_may_ask_and_only_its_question() {
     let large = format!("{{\"query\": \"{}\"}}", "x".repeat(1 << 20));
     assert_eq!(app.request("POST", "/mediamtx-auth", &[], large.as_bytes()).await.status / 100, 4);
 }
+
+#[tokio::test]
+async fn mediamtx_may_have_to_show_a_secret() {
+    let app = TestApp::with("auth: {webhook_secret: s3cret}");
+    let body = question(json!({"ip": "127.0.0.1"}));
+    let ask = async |path: &str, header: &str| app.request("POST", path, &[header], body.as_bytes()).await;
+    for (path, header, status) in [
+        ("/mediamtx-auth", "Accept: */*".to_owned(), 403),
+        ("/mediamtx-auth?secret=guess", "Accept: */*".into(), 403),
+        ("/mediamtx-auth?secret=", "Accept: */*".into(), 403),
+        ("/mediamtx-auth", crate::support::basic("mediamtx", "guess"), 403),
+        ("/mediamtx-auth?secret=s3cret", "Accept: */*".into(), 204),
+        ("/mediamtx-auth?x=1&secret=s3cre%74", "Accept: */*".into(), 204),
+        ("/mediamtx-auth", crate::support::basic("mediamtx", "s3cret"), 204),
+    ] {
+        let answer = ask(path, &header).await;
+        assert_eq!(answer.status, status, "{path} {header}");
+        assert!(!String::from_utf8_lossy(&answer.body).contains("s3cret"));
+    }
+}

@@ -1,0 +1,178 @@
+//! What MediaMTX has recorded, for those who may play it back.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Problem, State, caller::From, origin, problem::ProblemDocument};
+use crate::{
+    error::Error,
+    policy::Action,
+    recordings::{self, Player, Recording, Timeline},
+};
+
+/// The path that the original program records.
+const ORIGINAL_PATH: &str = "recording";
+
+/// All recorded paths that the caller may play back.
+#[derive(Serialize, ToSchema)]
+pub struct RecordingList {
+    /// By name.
+    recordings: Vec<RecordedPath>,
+}
+
+/// A recorded path, in a list.
+#[derive(Serialize, ToSchema)]
+pub struct RecordedPath {
+    /// The path.
+    path: String,
+    /// How many files there are.
+    segments: usize,
+    /// When the first of them begins.
+    first: Option<String>,
+    /// When the last of them begins.
+    last: Option<String>,
+}
+
+/// Which part of a recording.
+#[derive(Deserialize, IntoParams)]
+pub struct RangeQuery {
+    /// From then on (RFC 3339).
+    start: Option<String>,
+    /// Until then.
+    end: Option<String>,
+}
+
+/// Which day.
+#[derive(Deserialize, IntoParams)]
+pub struct DayQuery {
+    /// Such as `2026-01-31`.
+    day: String,
+    /// The day's offset from UTC, such as `+09:00`; `Z` if it is left out.
+    offset: Option<String>,
+}
+
+/// Which file.
+#[derive(Deserialize, IntoParams)]
+pub struct SegmentQuery {
+    /// When it begins, exactly as it is listed.
+    start: String,
+}
+
+/// Lists what is recorded.
+#[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", responses((status = 200, body = RecordingList), (status = 502, body = ProblemDocument)))]
+pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+    let mut found = vec![];
+    let mut refused = None;
+    for recorded in state.mediamtx.recordings().await? {
+        let verdict = state.policy.decide(&caller, Action::Playback, &recorded.name).await;
+        if !verdict.decision.is_allowed() {
+            refused = Some(verdict.refusal(Action::Playback, ""));
+            continue;
+        }
+        found.push(RecordedPath {
+            path: recorded.name,
+            segments: recorded.segments.len(),
+            first: recorded.segments.first().map(|segment| segment.start.clone()),
+            last: recorded.segments.last().map(|segment| segment.start.clone()),
+        });
+    }
+    match refused {
+        Some(e) if found.is_empty() && e.code() != crate::error::Code::Forbidden => Err(e.into()),
+        _ => Ok(HttpResponse::Ok().json(RecordingList { recordings: found })),
+    }
+}
+
+/// What is recorded of a path: files, and what can be played, with addresses that are good for some minutes.
+#[utoipa::path(
+    get, path = "/api/v1/recordings/{path}", tag = "recordings",
+    params(("path" = String, Path, description = "May contain slashes"), RangeQuery),
+    responses((status = 200, body = Recording), (status = 403, body = ProblemDocument), (status = 502, body = ProblemDocument))
+)]
+pub(super) async fn get(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    path: web::Path<String>,
+    query: web::Query<RangeQuery>,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Playback, &path).await?;
+    let player = player(&request, &state, &path)?;
+    let found = recordings::get(&state.mediamtx, &path, query.start.as_deref(), query.end.as_deref(), &player).await?;
+    Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(found))
+}
+
+/// A day of a path: what is there, as offsets and durations.
+#[utoipa::path(
+    get, path = "/api/v1/recordings/{path}/timeline", tag = "recordings",
+    params(("path" = String, Path, description = "May contain slashes"), DayQuery),
+    responses((status = 200, body = Timeline), (status = 400, body = ProblemDocument))
+)]
+pub(super) async fn timeline(
+    state: web::Data<State>,
+    From(caller): From,
+    path: web::Path<String>,
+    query: web::Query<DayQuery>,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Playback, &path).await?;
+    let offset = query.offset.as_deref().unwrap_or("Z");
+    // A plus sign that was not encoded arrives as a space.
+    let offset = offset.replace(' ', "+");
+    Ok(HttpResponse::Ok().json(recordings::timeline(&state.mediamtx, &path, &query.day, &offset).await?))
+}
+
+/// Deletes a file of a recording.
+#[utoipa::path(
+    delete, path = "/api/v1/recordings/{path}", tag = "recordings",
+    params(("path" = String, Path, description = "May contain slashes"), SegmentQuery),
+    responses((status = 204), (status = 404, body = ProblemDocument), (status = 403, body = ProblemDocument))
+)]
+pub(super) async fn delete(
+    state: web::Data<State>,
+    From(caller): From,
+    path: web::Path<String>,
+    query: web::Query<SegmentQuery>,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Api, "").await?;
+    recordings::delete(&state.mediamtx, &path, &query.start.replace(' ', "+")).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The original program's list of what can be played, with `url_view` for the browser.
+#[utoipa::path(post, path = "/mediamtx-get-recording", tag = "mediamtx", responses((status = 200), (status = 401, body = ProblemDocument)))]
+pub(super) async fn original(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+) -> Result<HttpResponse, Problem> {
+    state.permit(&caller, Action::Playback, ORIGINAL_PATH).await?;
+    let player = player(&request, &state, ORIGINAL_PATH)?;
+    let found = recordings::get(&state.mediamtx, ORIGINAL_PATH, None, None, &player).await?;
+    let list: Vec<Value> = found
+        .ranges
+        .into_iter()
+        .map(|range| json!({"start": range.start, "duration": range.duration, "url": range.url, "url_view": range.url}))
+        .collect();
+    Ok(HttpResponse::Ok().json(json!({ "list": list })))
+}
+
+/// How the browser plays: at the playback server's port under the name by which it reached us, if nothing else is said.
+fn player(request: &HttpRequest, state: &State, path: &str) -> Result<Player, Error> {
+    let settings = &state.settings.mediamtx;
+    let base = match settings.playback_url.as_str() {
+        "" => {
+            let port =
+                settings.playback.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse::<u16>().ok());
+            let ours = origin::of(request, state);
+            let host = ours.split("://").nth(1).unwrap_or_default().split('/').next().unwrap_or_default();
+            let host = match host.rsplit_once(':') {
+                Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+                _ => host,
+            };
+            format!("http://{host}:{}", port.unwrap_or(9996))
+        }
+        public => public.to_owned(),
+    };
+    Ok(Player { base, token: state.identity.playback_token(path)? })
+}

@@ -1,0 +1,78 @@
+//! Nothing secret in the log, however much is logged.
+
+use serde_json::{Value, json};
+
+use crate::support::{Program, basic, eventually, free_port, picture};
+
+#[tokio::test]
+async fn the_log_holds_no_password_and_no_token() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = free_port();
+    let config = format!(
+        "http: {{listen: '127.0.0.1:{port}'}}\nrtsp: {{listen: '127.0.0.1:0'}}\nudp: {{listen: '127.0.0.1:0'}}\nlog: {{level: trace}}\n\
+         data_dir: '{0}/data'\nauth: {{users: [{{user: admin, pass: pass-of-the-file, permissions: [{{action: api}}, {{action: read}}, {{action: publish}}]}}]}}",
+        folder.path().display()
+    );
+    let (file, log) = (folder.path().join("sidecar.yml"), folder.path().join("log"));
+    std::fs::write(&file, config).expect("writes");
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mtx-sidecar"));
+    let out = || std::fs::File::options().create(true).append(true).open(&log).expect("a log");
+    command.arg("--config").arg(&file).arg("serve").stdout(out()).stderr(out()).kill_on_drop(true);
+    let _program = Program(command.spawn().expect("starts"));
+    let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
+    let admin = basic("admin", "pass-of-the-file");
+    // Failures are a part of what is asked for.
+    let curl = async |args: &[&str]| {
+        let mut command = tokio::process::Command::new("curl");
+        command.args(["-s", "-m", "5"]).args(args).kill_on_drop(true);
+        command.output().await.expect("curl is there").stdout
+    };
+    eventually("it answers", async || curl(&[&url("/healthz")]).await.starts_with(b"ok")).await;
+    let post = async |path: &str, body: Value| {
+        let answer = curl(&["-H", &admin, "-d", &body.to_string(), &url(path)]).await;
+        serde_json::from_slice::<Value>(&answer).unwrap_or_default()
+    };
+    let text = |of: &Value, key: &str| of[key].as_str().expect("a text").to_owned();
+    let jpeg = folder.path().join("p.jpg");
+    std::fs::write(&jpeg, picture(1)).expect("writes");
+    curl(&["-H", &admin, "-T", &jpeg.to_string_lossy(), &url("/api/v1/streams/door/frame")]).await;
+    let token = text(
+        &post("/api/v1/tokens", json!({"name": "x", "permissions": [{"action": "read"}], "expires": "1h"})).await,
+        "token",
+    );
+    let code = text(&post("/api/v1/shares", json!({"path": "door", "expires": "1h"})).await, "code");
+    let access =
+        text(&post("/api/v1/login", json!({"user": "admin", "password": "pass-of-the-file"})).await, "access_token");
+    curl(&[
+        "-H",
+        &admin,
+        "-X",
+        "PUT",
+        "-d",
+        r#"{"password":"pass-of-the-base","role":"user"}"#,
+        &url("/api/v1/users/alice"),
+    ])
+    .await;
+    for path in [
+        format!("/snapshot/door.jpg?token={token}"),
+        format!("/snapshot/door.jpg?token={code}"),
+        format!("/snapshot/none.jpg?jwt={access}"),
+        format!("/nothing?token={token}"),
+    ] {
+        curl(&[&url(&path)]).await;
+    }
+    curl(&["-d", &json!({ "code": code }).to_string(), &url("/api/v1/shares/open")]).await;
+    curl(&["-u", "alice:pass-that-is-wrong", &url("/api/v1/users")]).await;
+    let question = json!({"ip": "192.0.2.1", "user": "alice", "password": "pass-of-the-base", "action": "read", "path": "x", "query": format!("token={code}")});
+    curl(&["-d", &question.to_string(), &url("/mediamtx-auth")]).await;
+    eventually("all of it is logged", async || {
+        let log = std::fs::read_to_string(&log).expect("reads");
+        log.contains("/mediamtx-auth") && log.contains("alice") && log.contains("/nothing")
+    })
+    .await;
+    let log = std::fs::read_to_string(&log).expect("reads");
+    for secret in ["pass-of-the-file", "pass-of-the-base", "pass-that-is-wrong", &token, &code, &access] {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret}");
+    }
+}
