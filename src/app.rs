@@ -35,8 +35,8 @@ use crate::{
 /// Under this key the hash of the generated administrator's password is kept.
 const ADMIN_HASH: &str = "admin_password_hash";
 
-/// How often streams are looked at for events, and MediaMTX's paths half as often.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often streams, and MediaMTX's paths, are looked at for events.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Open files a process needs beyond its watchers: workers, database, log, UDP, files being shown.
 const SPARE_FILES: u64 = 256;
@@ -271,8 +271,11 @@ fn tell_failure(events: &Bus, quiet: &mut Quiet, entry: &Entry) {
 async fn watch_streams(state: &State) {
     let mut before = observe::Streams::new();
     loop {
-        let stats = state.registry.stats().into_iter();
-        let now = stats.map(|stream| (stream.name.to_string(), (stream.state, stream.reason))).collect();
+        let seen = state.registry.list().into_iter().map(|stream| {
+            let (state, reason) = stream.state();
+            (stream.name().to_string(), (state.as_str(), reason))
+        });
+        let now = seen.collect();
         observe::tell_streams(&state.events, &before, &now);
         before = now;
         tokio::time::sleep(LOOK_EVERY).await;
@@ -290,7 +293,7 @@ async fn watch_paths(state: &State) {
                 observe::tell_paths(&state.events, &before, &now);
             }
         }
-        tokio::time::sleep(2 * LOOK_EVERY).await;
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
