@@ -21,6 +21,7 @@ pub mod units;
 pub mod events;
 pub mod h264;
 pub mod identity;
+pub mod library;
 pub mod mediamtx;
 pub mod multipart;
 pub mod paths;

@@ -11,7 +11,12 @@ use config::{Map, Value, ValueKind};
 use serde::Serialize;
 
 use self::url::Url;
-use crate::{producer::Definition, settings::Settings, stream::StreamName};
+use crate::{
+    mediamtx::{COMMANDS, command_fault},
+    producer::Definition,
+    settings::Settings,
+    stream::StreamName,
+};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -58,23 +63,6 @@ const LISTENERS: &[(&str, &str, &str, &str, bool)] = &[
     ("metricsAddress", ":9998", "tcp", "metrics", false),
     ("pprofAddress", ":9999", "tcp", "pprof", false),
     ("playbackAddress", ":9996", "tcp", "playback", false),
-];
-
-/// Commands that MediaMTX runs for a path.
-const COMMANDS: &[&str] = &[
-    "runOnInit",
-    "runOnDemand",
-    "runOnUnDemand",
-    "runOnAvailable",
-    "runOnUnavailable",
-    "runOnOnline",
-    "runOnOffline",
-    "runOnReady",
-    "runOnNotReady",
-    "runOnRead",
-    "runOnUnread",
-    "runOnRecordSegmentCreate",
-    "runOnRecordSegmentComplete",
 ];
 
 /// Looks the configuration over; the worst findings come first.
@@ -244,15 +232,11 @@ impl Findings<'_> {
         for command in COMMANDS {
             let Some(line) = text(path, command) else { continue };
             let key = format!("{key}.{command}");
-            if !line.is_empty() && line.trim().is_empty() {
-                self.error(
-                    &key,
-                    "is nothing but white space, which crashes MediaMTX when it runs it; write '' or take it out",
-                );
-                continue;
-            }
-            if line.matches('"').count() % 2 == 1 || line.matches('\'').count() % 2 == 1 {
-                self.error(&key, "has a quotation mark without its partner; MediaMTX will not start the command");
+            if let Some(fault) = command_fault(&line) {
+                self.error(&key, fault);
+                if line.trim().is_empty() {
+                    continue;
+                }
             }
             self.command(&key, &line);
         }

@@ -86,10 +86,25 @@ export async function signOut() {
   access = null;
 }
 
-/** Makes a <dialog> with the sign-in form work; returns a function that opens it, and is done when somebody has signed in. */
-export function signInDialog(dialog) {
-  const form = dialog.querySelector('form');
-  const told = dialog.querySelector('[role=alert]');
+const element = (tag, properties, ...children) => {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+};
+
+const field = (label, properties) => element('label', {}, `${label} `, element('input', { required: true, ...properties }));
+
+/** Makes the dialog in which people sign in; returns a function that opens it, and is done when it is closed: true if somebody has signed in. */
+export function signInDialog() {
+  const title = element('h2', { id: 'sign-in-title', textContent: 'Sign in' });
+  const told = element('p', { className: 'bad', role: 'alert' });
+  const form = element('form', {}, title,
+    field('User', { name: 'user', autocomplete: 'username', autocapitalize: 'none', spellcheck: false }),
+    field('Password', { name: 'password', type: 'password', autocomplete: 'current-password' }),
+    told, element('button', { textContent: 'Sign in' }));
+  const dialog = element('dialog', { id: 'sign-in' }, form);
+  dialog.setAttribute('aria-labelledby', title.id);
+  document.body.append(dialog);
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     told.textContent = '';

@@ -12,7 +12,7 @@ const tiles = new Map(); // by stream name
 let shown = null; // name of the stream in the dialog
 
 const encoded = (name) => name.split('/').map(encodeURIComponent).join('/');
-const askToSignIn = session.signInDialog($('sign-in'));
+const askToSignIn = session.signInDialog();
 
 // Only what can be seen is looked at: a thumbnail off screen costs nothing, neither here nor at the camera.
 const visible = new IntersectionObserver((entries) => {

@@ -87,6 +87,33 @@ impl MediaMtxSettings {
     }
 }
 
+/// Settings of a path that are commands (internal/conf/path.go).
+pub const COMMANDS: &[&str] = &[
+    "runOnInit",
+    "runOnDemand",
+    "runOnUnDemand",
+    "runOnAvailable",
+    "runOnUnavailable",
+    "runOnOnline",
+    "runOnOffline",
+    "runOnReady",
+    "runOnNotReady",
+    "runOnRead",
+    "runOnUnread",
+    "runOnRecordSegmentCreate",
+    "runOnRecordSegmentComplete",
+];
+
+/// What is wrong with a command, if something is (internal/externalcmd).
+pub fn command_fault(line: &str) -> Option<&'static str> {
+    if !line.is_empty() && line.trim().is_empty() {
+        return Some("is nothing but white space, which crashes MediaMTX when it runs it; write '' or take it out");
+    }
+    let is_open = |mark: char| line.matches(mark).count() % 2 == 1;
+    let fault = "has a quotation mark without its partner; MediaMTX will not start the command";
+    (is_open('"') || is_open('\'')).then_some(fault)
+}
+
 /// A kind of session that MediaMTX can be asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionKind(&'static str);

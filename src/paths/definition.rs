@@ -8,30 +8,13 @@ use utoipa::ToSchema;
 
 use crate::{
     error::{Code, Error, Result},
-    mediamtx::Fields,
+    mediamtx::{COMMANDS, Fields, command_fault},
     stream::StreamName,
 };
 
 /// Longest name, and longest source or command, in characters.
 const MAX_NAME: usize = 250;
 const MAX_TEXT: usize = 4096;
-
-/// Fields that are commands (internal/conf/path.go).
-const COMMANDS: &[&str] = &[
-    "runOnInit",
-    "runOnDemand",
-    "runOnUnDemand",
-    "runOnAvailable",
-    "runOnUnavailable",
-    "runOnOnline",
-    "runOnOffline",
-    "runOnReady",
-    "runOnNotReady",
-    "runOnRead",
-    "runOnUnread",
-    "runOnRecordSegmentCreate",
-    "runOnRecordSegmentComplete",
-];
 
 /// What stands for something secret that is not shown.
 const HIDDEN: &str = "***";
@@ -267,13 +250,8 @@ fn check_field(key: &str, value: &Value) -> Result<()> {
     if text == HIDDEN || text.contains(&format!(":{HIDDEN}@")) || text == "<redacted>" {
         return rule("stands for something that is not shown; write it out");
     }
-    if COMMANDS.contains(&key) {
-        if !text.is_empty() && text.trim().is_empty() {
-            return rule("is nothing but white space, which ends MediaMTX when it runs it");
-        }
-        if text.matches('"').count() % 2 == 1 || text.matches('\'').count() % 2 == 1 {
-            return rule("has a quotation mark without its partner");
-        }
+    match COMMANDS.contains(&key).then(|| command_fault(text)).flatten() {
+        Some(fault) => rule(fault),
+        None => Ok(()),
     }
-    Ok(())
 }

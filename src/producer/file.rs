@@ -251,7 +251,7 @@ fn compare(a: &Slide, b: &Slide, order: Order) -> std::cmp::Ordering {
 }
 
 /// A key that sorts digits by value.
-fn natural(name: &str) -> Vec<(u64, String)> {
+pub fn natural(name: &str) -> Vec<(u64, String)> {
     let mut key = vec![];
     let mut rest = name;
     while !rest.is_empty() {

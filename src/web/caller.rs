@@ -12,9 +12,11 @@ use actix_web::{
     web,
 };
 
+use futures_util::future::LocalBoxFuture;
+
 use super::{Problem, State};
 use crate::{
-    policy::{Caller, Credentials, webhook::token_in_query},
+    policy::{Action, Caller, Credentials, Who, webhook::token_in_query},
     settings::HttpSettings,
     units::any_contains,
 };
@@ -34,6 +36,20 @@ impl FromRequest for From {
             caller.credentials = token.map(|token| Credentials::from_token(&token)).unwrap_or_default();
         }
         ready(Ok(From(caller)))
+    }
+}
+
+/// An administrator: the request goes on only for who may use the API. Says who it is.
+pub struct Admin(pub Who);
+
+impl FromRequest for Admin {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let state = request.app_data::<web::Data<State>>().expect("the application has its state").clone();
+        let caller = From::from_request(request, payload);
+        Box::pin(async move { Ok(Admin(state.permit(&caller.await?.0, Action::Api, "").await?)) })
     }
 }
 

@@ -13,7 +13,11 @@ use tokio::{
 };
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Problem, State, auth_webhook, caller::From, problem::ProblemDocument};
+use super::{
+    Problem, State, auth_webhook,
+    caller::{Admin, From},
+    problem::ProblemDocument,
+};
 use crate::{
     error::{Code, Error},
     events::{DeadLetter, Kind, Told},
@@ -194,7 +198,6 @@ fn form(text: &str) -> Map<String, Value> {
 
 /// Events that could not be posted to a webhook.
 #[utoipa::path(get, path = "/api/v1/events/dead", tag = "events", responses((status = 200, body = DeadLetters), (status = 403, body = ProblemDocument)))]
-pub(super) async fn dead(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
+pub(super) async fn dead(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(DeadLetters { dead: state.webhooks.dead() }))
 }

@@ -4,11 +4,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Problem, State, caller::From, origin, problem::ProblemDocument, read};
+use super::{Problem, State, caller::Admin, origin, problem::ProblemDocument, read};
 use crate::{
     error::Error,
     identity::{MachineToken, NewShare, NewToken, Share, StoredUser, UserChange},
-    policy::{Action, audit::Entry},
+    policy::audit::Entry,
 };
 
 /// All users.
@@ -87,8 +87,7 @@ pub struct AuditList {
     get, path = "/api/v1/users", tag = "identity",
     responses((status = 200, body = UserList), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument))
 )]
-pub(super) async fn users(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
+pub(super) async fn users(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(UserList { users: state.identity.users().await? }))
 }
 
@@ -97,12 +96,7 @@ pub(super) async fn users(state: web::Data<State>, From(caller): From) -> Result
     get, path = "/api/v1/users/{name}", tag = "identity", params(("name" = String, Path)),
     responses((status = 200, body = StoredUser), (status = 404, body = ProblemDocument))
 )]
-pub(super) async fn user(
-    state: web::Data<State>,
-    From(caller): From,
-    name: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
+pub(super) async fn user(state: web::Data<State>, _: Admin, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(state.identity.user(&name).await?))
 }
 
@@ -116,11 +110,10 @@ pub(super) async fn user(
 )]
 pub(super) async fn put_user(
     state: web::Data<State>,
-    From(caller): From,
+    _: Admin,
     name: web::Path<String>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
     let change: UserChange = read(&body)?;
     let is_new = state.identity.put_user(&name, change).await?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
@@ -134,11 +127,10 @@ pub(super) async fn put_user(
 )]
 pub(super) async fn patch_user(
     state: web::Data<State>,
-    From(caller): From,
+    _: Admin,
     name: web::Path<String>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
     let change: UserChange = read(&body)?;
     state.identity.user(&name).await?;
     state.identity.put_user(&name, change).await?;
@@ -152,18 +144,16 @@ pub(super) async fn patch_user(
 )]
 pub(super) async fn delete_user(
     state: web::Data<State>,
-    From(caller): From,
+    _: Admin,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
     state.identity.remove_user(&name).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// Lists machines' tokens.
 #[utoipa::path(get, path = "/api/v1/tokens", tag = "identity", responses((status = 200, body = TokenList)))]
-pub(super) async fn tokens(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
+pub(super) async fn tokens(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(TokenList { tokens: state.identity.tokens().await? }))
 }
 
@@ -174,10 +164,9 @@ pub(super) async fn tokens(state: web::Data<State>, From(caller): From) -> Resul
 )]
 pub(super) async fn make_token(
     state: web::Data<State>,
-    From(caller): From,
+    Admin(who): Admin,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    let who = state.permit(&caller, Action::Api, "").await?;
     let (token, description) = state.identity.make_token(read(&body)?, &who.to_string()).await?;
     let made = MadeToken { token, description };
     Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(made))
@@ -190,18 +179,16 @@ pub(super) async fn make_token(
 )]
 pub(super) async fn revoke_token(
     state: web::Data<State>,
-    From(caller): From,
+    _: Admin,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
     state.identity.revoke_token(&id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// Lists shares.
 #[utoipa::path(get, path = "/api/v1/shares", tag = "identity", responses((status = 200, body = ShareList)))]
-pub(super) async fn shares(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
+pub(super) async fn shares(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(ShareList { shares: state.identity.shares().await? }))
 }
 
@@ -213,10 +200,9 @@ pub(super) async fn shares(state: web::Data<State>, From(caller): From) -> Resul
 pub(super) async fn make_share(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    Admin(who): Admin,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    let who = state.permit(&caller, Action::Api, "").await?;
     let (code, description) = state.identity.make_share(read(&body)?, &who.to_string()).await?;
     let url = format!("{}/viewer/#share={code}", origin::of(&request, &state));
     let made = MadeShare { url, code, description };
@@ -230,10 +216,9 @@ pub(super) async fn make_share(
 )]
 pub(super) async fn revoke_share(
     state: web::Data<State>,
-    From(caller): From,
+    _: Admin,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
     state.identity.revoke_share(&id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -243,12 +228,7 @@ pub(super) async fn revoke_share(
     post, path = "/api/v1/keys/rotate", tag = "identity", request_body = Rotation,
     responses((status = 204), (status = 403, body = ProblemDocument))
 )]
-pub(super) async fn rotate_keys(
-    state: web::Data<State>,
-    From(caller): From,
-    body: web::Bytes,
-) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
+pub(super) async fn rotate_keys(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
     let rotation: Rotation = if body.is_empty() { Rotation::default() } else { read(&body)? };
     state.identity.rotate_keys(rotation.drop_old).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -261,10 +241,9 @@ pub(super) async fn rotate_keys(
 )]
 pub(super) async fn audit(
     state: web::Data<State>,
-    From(caller): From,
+    _: Admin,
     query: web::Query<AuditQuery>,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
     let denied = match query.decision.as_deref() {
         None => None,
         Some("allowed") => Some(false),

@@ -6,11 +6,10 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Problem, State, caller::From, problem::ProblemDocument};
+use super::{Problem, State, caller::Admin, problem::ProblemDocument};
 use crate::{
     error::{Code, Error},
     paths::{Difference, HostStatus, Imported, PathStatus, Wanted},
-    policy::Action,
 };
 
 /// All paths that are kept, and the MediaMTX that shall have them.
@@ -43,8 +42,7 @@ fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
 
 /// Lists the paths that are kept: wanted, actual, and what is different.
 #[utoipa::path(get, path = "/api/v1/paths", tag = "paths", responses((status = 200, body = WantedPaths), (status = 403, body = ProblemDocument)))]
-pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
+pub(super) async fn list(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     let paths = state.paths.list().await;
     Ok(HttpResponse::Ok().json(WantedPaths { mediamtx: state.paths.host(), paths }))
 }
@@ -56,11 +54,10 @@ pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<
 )]
 pub(super) async fn replace(
     state: web::Data<State>,
-    From(caller): From,
+    _: Admin,
     query: web::Query<ReplaceQuery>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
     let dry_run = match query.dry_run.as_deref() {
         None | Some("0" | "false") => false,
         Some("" | "1" | "true") => true,
@@ -75,8 +72,7 @@ pub(super) async fn replace(
     post, path = "/api/v1/paths/import", tag = "paths",
     responses((status = 200, body = Imported), (status = 502, body = ProblemDocument))
 )]
-pub(super) async fn import(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
+pub(super) async fn import(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(state.paths.import().await?))
 }
 
@@ -85,12 +81,7 @@ pub(super) async fn import(state: web::Data<State>, From(caller): From) -> Resul
     get, path = "/api/v1/paths/{name}", tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
     responses((status = 200, body = PathStatus), (status = 404, body = ProblemDocument))
 )]
-pub(super) async fn get(
-    state: web::Data<State>,
-    From(caller): From,
-    name: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
+pub(super) async fn get(state: web::Data<State>, _: Admin, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(state.paths.get(&name).await?))
 }
 
@@ -105,11 +96,10 @@ pub(super) async fn get(
 )]
 pub(super) async fn put(
     state: web::Data<State>,
-    From(caller): From,
+    _: Admin,
     name: web::Path<String>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
     let is_new = state.paths.put(&name, read(&body)?).await?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(state.paths.get(&name).await?))
@@ -123,11 +113,10 @@ pub(super) async fn put(
 )]
 pub(super) async fn patch(
     state: web::Data<State>,
-    From(caller): From,
+    _: Admin,
     name: web::Path<String>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
     state.paths.patch(&name, read(&body)?).await?;
     Ok(HttpResponse::Ok().json(state.paths.get(&name).await?))
 }
@@ -139,10 +128,9 @@ pub(super) async fn patch(
 )]
 pub(super) async fn delete(
     state: web::Data<State>,
-    From(caller): From,
+    _: Admin,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
     state.paths.remove(&name).await?;
     Ok(HttpResponse::NoContent().finish())
 }

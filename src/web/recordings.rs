@@ -5,7 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Problem, State, caller::From, origin, problem::ProblemDocument};
+use super::{
+    Problem, State,
+    caller::{Admin, From},
+    origin,
+    problem::ProblemDocument,
+};
 use crate::{
     error::Error,
     policy::Action,
@@ -130,11 +135,10 @@ pub(super) async fn timeline(
 )]
 pub(super) async fn delete(
     state: web::Data<State>,
-    From(caller): From,
+    _: Admin,
     path: web::Path<String>,
     query: web::Query<SegmentQuery>,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Api, "").await?;
     recordings::delete(&state.mediamtx, &path, &query.start.replace(' ', "+")).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -8,7 +8,7 @@ const $ = (id) => document.getElementById(id);
 const encoded = (name) => name.split('/').map(encodeURIComponent).join('/');
 const tiles = new Map(); // by stream name
 let pathsAwayUntil = 0;
-const askToSignIn = session.signInDialog($('sign-in'));
+const askToSignIn = session.signInDialog();
 
 // What is off screen costs nothing: without a source its connection is closed.
 const visible = new IntersectionObserver((entries) => {
@@ -127,4 +127,4 @@ if (code) {
   await session.resume();
   await start();
 }
-setInterval(() => document.hidden || $('sign-in').open || (code && session.user() === null) || list(), LIST_EVERY_MS);
+setInterval(() => document.hidden || document.querySelector('dialog[open]') || (code && session.user() === null) || list(), LIST_EVERY_MS);

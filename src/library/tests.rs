@@ -1,0 +1,85 @@
+use std::io::Read as _;
+
+use super::*;
+
+fn library() -> (tempfile::TempDir, Library) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("media");
+    std::fs::create_dir_all(root.join("holiday")).expect("makes");
+    for (name, data) in [
+        ("media/10.jpg", "ten"),
+        ("media/9.jpg", "nine"),
+        ("media/clip.mp4", "clip"),
+        ("media/.hidden", "x"),
+        ("secret", "secret"),
+    ] {
+        std::fs::write(folder.path().join(name), data).expect("writes");
+    }
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, root.join(name)).expect("links");
+    link("../secret", "out");
+    link("/etc", "etc");
+    link("9.jpg", "in.jpg");
+    let library = Library::new(&MediaSettings { roots: vec![root, folder.path().join("other/media")] });
+    (folder, library)
+}
+
+fn at(path: &str) -> Place {
+    Place { root: "media".into(), path: path.into() }
+}
+
+#[test]
+fn folders_are_listed_by_parts_and_kinds() {
+    let (_folder, library) = library();
+    let roots = library.roots();
+    let names: Vec<_> = roots.iter().map(|root| (root.name.as_str(), root.available)).collect();
+    assert_eq!(names, [("media", true), ("media-2", false)]);
+    let list = |kinds, start, limit| {
+        let listing = library.list(&at(""), kinds, start, limit).expect("lists");
+        (listing.total, listing.entries.into_iter().map(|entry| entry.name).collect::<Vec<_>>())
+    };
+    // Links that lead out are not there.
+    assert_eq!(
+        list(None, 0, 100),
+        (5, ["holiday", "9.jpg", "10.jpg", "clip.mp4", "in.jpg"].map(String::from).to_vec())
+    );
+    assert_eq!(list(Some(FileKind::Picture), 1, 2), (4, ["9.jpg", "10.jpg"].map(String::from).to_vec()));
+    assert!(list(None, 99, 5).1.is_empty());
+}
+
+#[test]
+fn nothing_outside_is_opened_written_or_deleted() {
+    let (folder, library) = library();
+    for path in ["../secret", "holiday/../../secret", "/etc/passwd", "..", "./9.jpg/..", "a\0b"] {
+        assert!(library.place(&at(path)).is_err(), "{path:?}");
+    }
+    for path in ["out", "etc/passwd", "etc", "holiday", "none", ""] {
+        assert!(library.open(&at(path)).is_err(), "{path}");
+    }
+    assert!(library.create(&at("etc/new")).is_err() && library.delete(&at("etc/passwd")).is_err());
+    assert!(library.place(&Place { root: "elsewhere".into(), path: String::new() }).is_err());
+    let mut text = String::new();
+    library.open(&at("in.jpg")).expect("opens").read_to_string(&mut text).expect("reads");
+    assert_eq!(text, "nine");
+    assert_eq!(std::fs::read_to_string(folder.path().join("secret")).expect("there"), "secret");
+}
+
+#[test]
+fn files_are_complete_or_not_there() {
+    let (folder, library) = library();
+    let mut upload = library.create(&at("holiday/new.jpg")).expect("begins");
+    upload.write(b"half").expect("writes");
+    assert!(library.open(&at("holiday/new.jpg")).is_err(), "not yet");
+    drop(upload);
+    let left = std::fs::read_dir(folder.path().join("media/holiday")).expect("reads").count();
+    assert_eq!(left, 0, "what was given up is gone");
+    let mut upload = library.create(&at("holiday/new.jpg")).expect("begins");
+    upload.write(b"whole").expect("writes");
+    upload.finish().expect("is there");
+    assert_eq!(library.read(&at("holiday/new.jpg"), 10).expect("reads"), b"whole");
+    assert!(library.read(&at("holiday/new.jpg"), 4).is_err(), "too large");
+    assert_eq!(library.create(&at("holiday/new.jpg")).map(drop).expect_err("taken").code(), Code::FileExists);
+    assert_eq!(library.delete(&at("holiday")).expect_err("not empty").code(), Code::FileExists);
+    library.delete(&at("holiday/new.jpg")).expect("deletes");
+    library.delete(&at("holiday")).expect("deletes");
+    assert_eq!(library.delete(&at("holiday")).expect_err("gone").code(), Code::UnknownFile);
+}
