@@ -13,6 +13,7 @@ use crate::{
     error::{Code, Error, Result},
     events::{Bus, Kind, Webhooks, observe, webhooks::Quiet},
     identity::Identity,
+    library::Library,
     mediamtx::{self, Admitted},
     metrics::Metrics,
     output::h264::Encodings,
@@ -101,6 +102,8 @@ impl App {
         let state = web::Data::new(State {
             metrics: Metrics::new(registry.clone(), kit.udp.clone(), encodings.clone()),
             encodings,
+            library: Library::new(&settings.media),
+            fetch_from: settings.mediamtx.fetch_from(addr),
             settings,
             registry,
             kit,

@@ -11,6 +11,7 @@ use crate::{
     error::{Code, Error, Result},
     events::{Bus, Webhooks},
     identity::Identity,
+    library::Library,
     mediamtx::Client,
     metrics::Metrics,
     output::h264::Encodings,
@@ -44,6 +45,10 @@ pub struct State {
     pub mediamtx: Client,
     /// The paths that MediaMTX shall have.
     pub paths: Paths,
+    /// Files to look through.
+    pub library: Library,
+    /// What MediaMTX's host gets files at.
+    pub fetch_from: String,
     /// What happens.
     pub events: Bus,
     /// Whom it is posted to.

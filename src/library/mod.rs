@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::{
-    channel::{Channel, NewChannel, channel},
+    channel::{Channel, NewChannel, Parts, channel},
     probe::{Facts, probe},
 };
 use crate::{
@@ -182,6 +182,25 @@ impl Library {
             return Err(Error::parameter("path", "must be below the media folder, without . and .."));
         }
         Ok(Place { root: root.name.clone(), path: place.path.trim_matches('/').to_owned() })
+    }
+
+    /// The path of a file on this machine; for definitions of streams, which have it checked again.
+    pub fn absolute(&self, place: &Place) -> Result<String> {
+        let root = self.0.iter().find(|root| root.name == place.root);
+        let root = root.and_then(|root| std::path::absolute(&root.folder).ok());
+        let path = root.map(|root| root.join(&place.path));
+        path.as_deref()
+            .and_then(Path::to_str)
+            .map(str::to_owned)
+            .ok_or_else(|| failed(place, io::ErrorKind::NotFound.into()))
+    }
+
+    /// What a file or folder is.
+    pub fn kind(&self, place: &Place) -> Result<FileKind> {
+        let (dir, _) = self.open_root(place)?;
+        let path = if place.path.is_empty() { "." } else { &place.path };
+        let metadata = dir.metadata(path).map_err(|e| failed(place, e))?;
+        Ok(if metadata.is_dir() { FileKind::Folder } else { FileKind::of(&place.path) })
     }
 
     fn open_root(&self, place: &Place) -> Result<(Dir, &Path)> {

@@ -34,6 +34,9 @@ pub struct MediaMtxSettings {
     pub pass: Secret,
     /// What the addresses begin with at which it pulls our streams; empty for our RTSP port on this machine.
     pub pull_from: String,
+    /// What the addresses begin with at which programs beside it get files from us; empty for our HTTP port on this
+    /// machine.
+    pub fetch_from: String,
 }
 
 impl Default for MediaMtxSettings {
@@ -45,6 +48,7 @@ impl Default for MediaMtxSettings {
             user: String::new(),
             pass: Secret::default(),
             pull_from: String::new(),
+            fetch_from: String::new(),
         }
     }
 }
@@ -57,6 +61,15 @@ impl MediaMtxSettings {
         }
         let ip = if rtsp.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { rtsp.ip() };
         format!("rtsp://{}", SocketAddr::new(ip, rtsp.port()))
+    }
+
+    /// What the addresses begin with at which programs beside MediaMTX get files, given where our HTTP server listens.
+    pub fn fetch_from(&self, http: SocketAddr) -> String {
+        if !self.fetch_from.is_empty() {
+            return self.fetch_from.trim_end_matches('/').to_owned();
+        }
+        let ip = if http.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { http.ip() };
+        format!("http://{}", SocketAddr::new(ip, http.port()))
     }
 
     /// Says what is wrong with the settings, by key.
@@ -75,6 +88,12 @@ impl MediaMtxSettings {
         }
         if !self.pull_from.is_empty() && !self.pull_from.starts_with("rtsp://") {
             found.push(("pull_from", format!("must be like rtsp://192.168.1.5:9554, not {:?}", self.pull_from)));
+        }
+        let fits = |c: char| c.is_ascii_alphanumeric() || ":/.-_[]".contains(c);
+        if !self.fetch_from.is_empty()
+            && (!self.fetch_from.starts_with("http://") || !self.fetch_from.chars().all(fits))
+        {
+            found.push(("fetch_from", format!("must be like http://192.168.1.5:9995, not {:?}", self.fetch_from)));
         }
         let public = &self.playback_url;
         if !public.is_empty() && (!public.starts_with("http") || public.ends_with('/')) {

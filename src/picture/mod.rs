@@ -9,6 +9,7 @@ mod frame;
 pub mod jpeg;
 #[cfg(test)]
 pub(crate) mod testing;
+mod thumbnail;
 mod yuv;
 
 use std::time::SystemTime;

@@ -127,6 +127,8 @@ pub struct Limits {
     pub name_length: usize,
     /// Most watchers of all streams together.
     pub watchers: usize,
+    /// Most bytes of a file that is put into a media folder.
+    pub media_size: Size,
 }
 
 impl Default for Limits {
@@ -139,6 +141,7 @@ impl Default for Limits {
             streams: streams.streams,
             name_length: streams.name_length,
             watchers: 10_000,
+            media_size: Size(4 << 30),
         }
     }
 }

@@ -8,6 +8,7 @@ mod events;
 mod guard;
 mod health;
 mod identity;
+mod media;
 mod mediamtx;
 mod openapi;
 mod origin;
@@ -94,6 +95,16 @@ fn table(routes: &mut web::ServiceConfig, pages: &str) {
         .service(at("/api/v1/keys/rotate")                .post(identity::rotate_keys))
         .service(at("/api/v1/audit")                      .get(identity::audit))
         .service(at("/.well-known/jwks.json")             .get(sign_in::jwks))
+        // Media folders.
+        .service(at("/mediamtx-get-media")                .post(media::original_list))
+        .service(at("/mediamtx-add-media")                .post(media::original_add))
+        .service(at("/mediamtx-delete-media")             .post(media::original_delete))
+        .service(at("/api/v1/media")                      .get(media::list))
+        .service(at("/api/v1/media/info")                 .get(media::info))
+        .service(at("/api/v1/media/thumbnail")            .get(media::thumbnail))
+        .service(at("/api/v1/media/content/{id}")         .get(media::content).head(media::content))
+        .service(at("/api/v1/media/file")                 .put(media::upload).delete(media::delete))
+        .service(at("/api/v1/media/channel")              .post(media::channel))
         // Recordings.
         .service(at("/mediamtx-get-recording")            .post(recordings::original))
         .service(at("/api/v1/recordings")                 .get(recordings::list))

@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
-use super::{auth_webhook, events, health, identity, mediamtx, paths, recordings, sign_in, streams, upload, watch};
+use super::{
+    auth_webhook, events, health, identity, media, mediamtx, paths, recordings, sign_in, streams, upload, watch,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -50,6 +52,16 @@ use super::{auth_webhook, events, health, identity, mediamtx, paths, recordings,
         events::listen,
         events::dead,
         events::hook,
+        media::list,
+        media::info,
+        media::thumbnail,
+        media::content,
+        media::upload,
+        media::delete,
+        media::channel,
+        media::original_list,
+        media::original_add,
+        media::original_delete,
         recordings::list,
         recordings::get,
         recordings::timeline,

@@ -1,5 +1,7 @@
 //! Streams: what there is, and what administrators say there should be.
 
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -149,12 +151,7 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, Problem> {
     let name = state.registry.name(&name)?;
     state.permit(&caller, Action::Api, "").await?;
-    state.registry.find(&name)?;
-    refuse_if_from_file(&state, &name)?;
-    let key = name.to_string();
-    state.store.run(move |store| store.delete_stream(&key)).await?;
-    state.registry.remove(&name, "it was deleted");
-    state.kit.uploads.forget(&name);
+    forget(&state, &name).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -164,16 +161,36 @@ fn state_of(state: &State, stream: &Stream) -> StreamState {
 }
 
 async fn define(state: &State, name: &StreamName, definition: Definition) -> Result<HttpResponse, Problem> {
+    let (is_new, stream) = keep(state, name, &definition).await?;
+    let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(response.json(StreamDetail { state: state_of(state, &stream), definition: Some(definition) }))
+}
+
+/// Defines a stream and keeps its definition; says whether it is new.
+pub(super) async fn keep(
+    state: &State,
+    name: &StreamName,
+    definition: &Definition,
+) -> Result<(bool, Arc<Stream>), Error> {
     refuse_if_from_file(state, name)?;
     let producer = definition.producer(name, &state.kit)?;
-    let text =
-        serde_json::to_string(&definition).map_err(|e| Error::internal("the definition cannot be written", e))?;
+    let text = serde_json::to_string(definition).map_err(|e| Error::internal("the definition cannot be written", e))?;
     let is_new = state.registry.get(name).is_none();
     let stream = state.registry.define(name, Origin::Api, producer)?;
     let key = name.to_string();
     state.store.run(move |store| store.put_stream(&key, &text)).await?;
-    let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
-    Ok(response.json(StreamDetail { state: state_of(state, &stream), definition: Some(definition) }))
+    Ok((is_new, stream))
+}
+
+/// Removes a stream, its definition and its stored picture; one of the file is refused.
+pub(super) async fn forget(state: &State, name: &StreamName) -> Result<(), Error> {
+    state.registry.find(name)?;
+    refuse_if_from_file(state, name)?;
+    let key = name.to_string();
+    state.store.run(move |store| store.delete_stream(&key)).await?;
+    state.registry.remove(name, "it was deleted");
+    state.kit.uploads.forget(name);
+    Ok(())
 }
 
 fn refuse_if_from_file(state: &State, name: &StreamName) -> Result<(), Error> {

@@ -12,6 +12,7 @@ mod ffmpeg;
 mod files;
 mod identity;
 mod lazy_start;
+mod media;
 mod mediamtx;
 mod mediamtx_identity;
 mod mediamtx_paths;

@@ -1,0 +1,290 @@
+//! Files of the media folders: looking through them, putting some there, and making channels of them. Looking needs `read` on
+//! `media/FOLDER/PATH`, as if it were a path of MediaMTX; changing is for administrators.
+
+use actix_files::NamedFile;
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::TryStreamExt;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    Problem, State,
+    caller::{Admin, From},
+    problem::ProblemDocument,
+    read, streams,
+};
+use crate::{
+    error::{Code, Error},
+    library::{self, Channel, Facts, FileKind, Listing, NewChannel, Place, RootInfo},
+    picture::Picture,
+    policy::{Action, Caller},
+    producer::Definition,
+    stream::StreamName,
+};
+
+/// Entries of a page at most, and usually.
+const MAX_PAGE: usize = 1000;
+const PAGE: usize = 200;
+
+/// The longer side of a thumbnail, in pixels.
+const THUMBNAIL: u32 = 320;
+
+/// All media folders.
+#[derive(Serialize, ToSchema)]
+pub struct RootList {
+    /// In the order of the settings.
+    roots: Vec<RootInfo>,
+}
+
+/// Which folder, and which part of it.
+#[derive(Deserialize, IntoParams)]
+pub struct ListQuery {
+    /// The media folder; all media folders are listed if both this and `path` are left out.
+    root: Option<String>,
+    /// The folder below it.
+    path: Option<String>,
+    /// `picture`, `video`, `audio`: only these, and folders.
+    r#type: Option<String>,
+    /// So many are passed over.
+    start: Option<usize>,
+    /// So many at most, up to 1000; 200 if it is left out.
+    limit: Option<usize>,
+}
+
+/// Which file.
+#[derive(Deserialize, IntoParams)]
+pub struct FileQuery {
+    /// The media folder; the first one if it is left out.
+    root: Option<String>,
+    /// The file below it.
+    path: String,
+}
+
+impl FileQuery {
+    fn place(&self, state: &State) -> Result<Place, Error> {
+        let place = Place { root: self.root.clone().unwrap_or_default(), path: self.path.clone() };
+        state.library.place(&place)
+    }
+}
+
+/// Runs what reads the disk away from the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("reading was cut off", e))?
+}
+
+async fn may_look(state: &State, caller: &Caller, place: &Place) -> Result<(), Error> {
+    state.permit(caller, Action::Read, &place.permission()).await.map(drop)
+}
+
+/// Lists media folders, or what is in one.
+#[utoipa::path(
+    get, path = "/api/v1/media", tag = "media", params(ListQuery),
+    responses((status = 200, body = Listing), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn list(
+    state: web::Data<State>,
+    From(caller): From,
+    query: web::Query<ListQuery>,
+) -> Result<HttpResponse, Problem> {
+    if query.root.is_none() && query.path.is_none() {
+        state.permit(&caller, Action::Read, "media/").await?;
+        let library = state.library.clone();
+        return Ok(HttpResponse::Ok().json(RootList { roots: blocking(move || Ok(library.roots())).await? }));
+    }
+    let place = Place { root: query.root.clone().unwrap_or_default(), path: query.path.clone().unwrap_or_default() };
+    let place = state.library.place(&place)?;
+    may_look(&state, &caller, &place).await?;
+    let kind = query.r#type.as_deref().map(|word| {
+        let kind: Option<FileKind> = serde_json::from_value(json!(word)).ok();
+        kind.ok_or_else(|| Error::parameter("type", format!("must be picture, video, audio or folder, not {word:?}")))
+    });
+    let (kind, limit) = (kind.transpose()?, query.limit.unwrap_or(PAGE));
+    if !(1..=MAX_PAGE).contains(&limit) {
+        return Err(Error::parameter("limit", format!("must be from 1 to {MAX_PAGE}, not {limit}")).into());
+    }
+    let (library, start) = (state.library.clone(), query.start.unwrap_or(0));
+    Ok(HttpResponse::Ok().json(blocking(move || library.list(&place, kind, start, limit)).await?))
+}
+
+/// What is in a video: duration and codecs, as far as ffprobe is there.
+#[utoipa::path(
+    get, path = "/api/v1/media/info", tag = "media", params(FileQuery),
+    responses((status = 200, body = Facts), (status = 503, description = "There is no ffprobe", body = ProblemDocument))
+)]
+pub(super) async fn info(
+    state: web::Data<State>,
+    From(caller): From,
+    query: web::Query<FileQuery>,
+) -> Result<HttpResponse, Problem> {
+    let place = query.place(&state)?;
+    may_look(&state, &caller, &place).await?;
+    Ok(HttpResponse::Ok().json(library::probe(&state.library, &place).await?))
+}
+
+/// A small JPEG of a picture.
+#[utoipa::path(
+    get, path = "/api/v1/media/thumbnail", tag = "media", params(FileQuery),
+    responses((status = 200, content_type = "image/jpeg"), (status = 415, body = ProblemDocument))
+)]
+pub(super) async fn thumbnail(
+    state: web::Data<State>,
+    From(caller): From,
+    query: web::Query<FileQuery>,
+) -> Result<HttpResponse, Problem> {
+    let place = query.place(&state)?;
+    may_look(&state, &caller, &place).await?;
+    let (library, limits) = (state.library.clone(), state.kit.limits);
+    let data = blocking(move || library.read(&place, limits.frame_size.0)).await?;
+    let picture = Picture::from_upload(data.into(), &limits).await?;
+    let small = picture.thumbnail(THUMBNAIL).await?;
+    Ok(HttpResponse::Ok()
+        .content_type("image/jpeg")
+        .insert_header(("Cache-Control", "private, max-age=300"))
+        .body(small))
+}
+
+/// The content of a file, by its id; with ranges, as ffmpeg and browsers want them.
+#[utoipa::path(
+    get, path = "/api/v1/media/content/{id}", tag = "media", params(("id" = String, Path, description = "As in a channel's command")),
+    responses((status = 200), (status = 206), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn content(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let place = state.library.place(&Place::from_id(&id)?)?;
+    may_look(&state, &caller, &place).await?;
+    let (library, at) = (state.library.clone(), place.clone());
+    let file = blocking(move || library.open(&at)).await?;
+    let named = NamedFile::from_file(file, place.path.rsplit('/').next().unwrap_or("file"));
+    let named = named.map_err(|e| Error::internal("the file cannot be served", e))?;
+    Ok(named.into_response(&request))
+}
+
+/// Puts a file into a media folder. One that is there is not replaced.
+#[utoipa::path(
+    put, path = "/api/v1/media/file", tag = "media", params(FileQuery),
+    responses((status = 201), (status = 409, body = ProblemDocument), (status = 413, body = ProblemDocument))
+)]
+pub(super) async fn upload(
+    state: web::Data<State>,
+    _: Admin,
+    query: web::Query<FileQuery>,
+    mut payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let place = query.place(&state)?;
+    let (library, most, patience) =
+        (state.library.clone(), state.settings.limits.media_size.0, *state.settings.http.upload_timeout);
+    let mut upload = blocking(move || library.create(&place)).await?;
+    let mut written = 0;
+    let broken = |why: String| Error::new(Code::InvalidBody, format!("the body broke off: {why}"));
+    loop {
+        let next = tokio::time::timeout(patience, payload.try_next()).await;
+        let next = next.map_err(|_| broken("it was silent for too long (http.upload_timeout)".into()))?;
+        let Some(chunk) = next.map_err(|e| broken(e.to_string()))? else { break };
+        written += chunk.len() as u64;
+        if written > most {
+            let message = format!("the file is larger than {} (limits.media_size)", state.settings.limits.media_size);
+            return Err(Error::new(Code::FrameTooLarge, message).into());
+        }
+        upload = blocking(move || {
+            upload.write(&chunk)?;
+            Ok(upload)
+        })
+        .await?;
+    }
+    blocking(move || upload.finish()).await?;
+    Ok(HttpResponse::Created().finish())
+}
+
+/// Deletes a file of a media folder, or a folder that is empty.
+#[utoipa::path(
+    delete, path = "/api/v1/media/file", tag = "media", params(FileQuery),
+    responses((status = 204), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument))
+)]
+pub(super) async fn delete(
+    state: web::Data<State>,
+    _: Admin,
+    query: web::Query<FileQuery>,
+) -> Result<HttpResponse, Problem> {
+    let (library, place) = (state.library.clone(), query.place(&state)?);
+    blocking(move || library.delete(&place)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Makes a channel of a file: a picture, or a folder of them, becomes a stream; a video plays round and round while it is watched.
+#[utoipa::path(
+    post, path = "/api/v1/media/channel", tag = "media", request_body = NewChannel,
+    responses((status = 201, body = Channel), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument))
+)]
+pub(super) async fn channel(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
+    let wanted: NewChannel = read(&body)?;
+    Ok(HttpResponse::Created().json(make(&state, &Place { root: wanted.root, path: wanted.path }, &wanted.name).await?))
+}
+
+async fn make(state: &State, place: &Place, name: &StreamName) -> Result<Channel, Error> {
+    let place = state.library.place(place)?;
+    let (library, at) = (state.library.clone(), place.clone());
+    let (kind, absolute) = blocking(move || Ok((library.kind(&at)?, library.absolute(&at)?))).await?;
+    let facts = match kind {
+        FileKind::Video | FileKind::Audio => library::probe(&state.library, &place).await.ok(),
+        _ => None,
+    };
+    let content = format!("{}/api/v1/media/content", state.fetch_from);
+    let parts = library::channel(&place, kind, name, &absolute, &content, facts.as_ref())?;
+    if let Some(definition) = parts.stream {
+        let definition: Definition =
+            serde_json::from_value(definition).map_err(|e| Error::new(Code::InvalidDefinition, e.to_string()))?;
+        streams::keep(state, name, &definition).await?;
+    }
+    state.paths.put(name, parts.path).await?;
+    Ok(parts.channel)
+}
+
+/// What the original program posts.
+#[derive(Deserialize)]
+struct Original {
+    path: String,
+    #[serde(default)]
+    fname: String,
+}
+
+/// The original program's list of files: those of the first media folder.
+#[utoipa::path(post, path = "/mediamtx-get-media", tag = "mediamtx", responses((status = 200), (status = 401, body = ProblemDocument)))]
+pub(super) async fn original_list(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+    let place = state.library.place(&Place { root: String::new(), path: String::new() })?;
+    may_look(&state, &caller, &place).await?;
+    let library = state.library.clone();
+    let listing = blocking(move || library.list(&place, None, 0, usize::MAX)).await?;
+    let files = listing.entries.into_iter().filter(|entry| entry.kind != FileKind::Folder);
+    let list: Vec<Value> = files.map(|entry| json!({"fname": entry.name, "fsize": entry.size})).collect();
+    Ok(HttpResponse::Ok().json(json!({ "list": list })))
+}
+
+/// The original program's way to make a channel of a file.
+#[utoipa::path(post, path = "/mediamtx-add-media", tag = "mediamtx", responses((status = 200), (status = 403, body = ProblemDocument)))]
+pub(super) async fn original_add(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
+    let Original { path, fname } = read(&body)?;
+    let name = state.registry.name(&path)?;
+    make(&state, &Place { root: String::new(), path: fname }, &name).await?;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+/// The original program's way to remove it.
+#[utoipa::path(post, path = "/mediamtx-delete-media", tag = "mediamtx", responses((status = 200), (status = 404, body = ProblemDocument)))]
+pub(super) async fn original_delete(
+    state: web::Data<State>,
+    _: Admin,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let Original { path, .. } = read(&body)?;
+    let name = state.registry.name(&path)?;
+    state.paths.remove(&name).await?;
+    if state.registry.get(&name).is_some_and(|stream| stream.kind() == "file") {
+        streams::forget(&state, &name).await?;
+    }
+    Ok(HttpResponse::Ok().json(json!({})))
+}

@@ -1,0 +1,147 @@
+//! Media folders: looked through, filled, and made into channels; with the real MediaMTX where there is one.
+
+use serde_json::json;
+
+use crate::{
+    identity::{FAR, bearer},
+    mediamtx::{MediaMtx, first_picture},
+    support::{Program, TestApp, close_to, eventually, flat_picture, middle_colour, sized_picture},
+};
+
+fn encoded(name: &str) -> String {
+    name.bytes().map(|b| format!("%{b:02X}")).collect()
+}
+
+async fn put(app: &TestApp, name: &str, data: &[u8]) -> u16 {
+    let admin = crate::support::basic("admin", app.password.as_deref().expect("generated"));
+    app.request("PUT", &format!("/api/v1/media/file?path={}", encoded(name)), &[&admin], data).await.status
+}
+
+fn with_folder(yaml: &str) -> TestApp {
+    let folder = std::sync::Arc::new(tempfile::tempdir().expect("a folder"));
+    std::fs::create_dir_all(folder.path().join("media/holiday")).expect("makes");
+    TestApp::in_folder(folder, yaml)
+}
+
+#[tokio::test]
+async fn files_are_put_listed_seen_and_deleted() {
+    let app = with_folder("limits: {media_size: 1M}");
+    assert_eq!(put(&app, "door.jpg", &sized_picture(1920, 1080, 1)).await, 201);
+    assert_eq!(put(&app, "door.jpg", b"other").await, 409, "it is not replaced");
+    assert_eq!(put(&app, "../out.jpg", b"x").await, 400);
+    assert_eq!(put(&app, "large.bin", &vec![0; 1 << 21]).await, 413);
+    assert_eq!(put(&app, "none/x.jpg", b"x").await, 404);
+    let anonymous = app.request("PUT", "/api/v1/media/file?path=x.jpg", &[], b"x").await;
+    assert_eq!(anonymous.status, 401, "watching is not changing");
+    let listed = app.get("/api/v1/media?root=media").await.json();
+    let names: Vec<_> = listed["entries"].as_array().expect("entries").iter().map(|e| e["name"].clone()).collect();
+    assert_eq!(names, ["holiday", "door.jpg"], "nothing is left of what was refused");
+    assert_eq!(app.get("/api/v1/media").await.json()["roots"][0], json!({"name": "media", "available": true}));
+    let small = app.get("/api/v1/media/thumbnail?path=door.jpg").await;
+    assert!(small.status == 200 && small.body.starts_with(&[0xFF, 0xD8]) && small.body.len() < 60_000);
+    assert_eq!(app.get("/api/v1/media/thumbnail?path=holiday").await.status, 404);
+    // Reading is by name, as for paths.
+    let token =
+        json!({"name": "x", "permissions": [{"action": "read", "path": "~^media/media/holiday"}], "expires": "1h"});
+    let token = bearer(app.made("/api/v1/tokens", token).await["token"].as_str().expect("a token"));
+    let far = async |path: &str, header: &str| app.request("GET", path, &[FAR, header], b"").await.status;
+    assert_eq!(far("/api/v1/media?path=holiday", &token).await, 200);
+    for path in [
+        "/api/v1/media?path=",
+        "/api/v1/media",
+        "/api/v1/media/thumbnail?path=door.jpg",
+        "/api/v1/media/info?path=door.jpg",
+    ] {
+        assert_eq!((far(path, &token).await, far(path, "Accept: */*").await), (403, 401), "{path}");
+    }
+    // The original program's shapes.
+    let listed = app.request("POST", "/mediamtx-get-media", &[], b"").await.json();
+    assert_eq!(listed["list"][0]["fname"], "door.jpg");
+    assert!(listed["list"][0]["fsize"].as_u64().is_some_and(|size| size > 1000), "{listed}");
+    assert_eq!(
+        app.request("POST", "/mediamtx-add-media", &[], br#"{"path":"x","fname":"door.jpg"}"#).await.status,
+        401
+    );
+    let added = app.admin("POST", "/mediamtx-add-media", r#"{"path":"hall","fname":"door.jpg"}"#).await;
+    assert_eq!((added.status, added.json()), (200, json!({})));
+    assert_eq!(app.get("/snapshot/hall.jpg").await.status, 200, "it is a stream");
+    assert_eq!(app.admin("GET", "/api/v1/paths/hall", "").await.json()["kind"], "stream");
+    assert_eq!(app.admin("POST", "/mediamtx-delete-media", r#"{"path":"hall"}"#).await.status, 200);
+    assert_eq!(
+        (app.get("/snapshot/hall.jpg").await.status, app.admin("GET", "/api/v1/paths/hall", "").await.status),
+        (404, 404)
+    );
+    assert_eq!(app.admin("DELETE", "/api/v1/media/file?path=door.jpg", "").await.status, 204);
+    assert_eq!(app.admin("DELETE", "/api/v1/media/file?path=door.jpg", "").await.status, 404);
+    for body in [
+        "{}",
+        r#"{"path":"none.jpg","name":"x"}"#,
+        r#"{"path":"../x","name":"x"}"#,
+        r#"{"path":"holiday","name":"a b"}"#,
+    ] {
+        let refused = app.admin("POST", "/api/v1/media/channel", body).await;
+        assert!(refused.status / 100 == 4, "{body}: {refused:?}");
+    }
+}
+
+/// Names that are commands, options, variables and patterns elsewhere are names here.
+#[tokio::test]
+async fn files_with_hostile_names_become_channels_of_the_real_mediamtx() {
+    let ports = MediaMtx::ports();
+    let app = with_folder(&format!("mediamtx: {{api: 'http://127.0.0.1:{}'}}", ports[4]));
+    let Some(_mediamtx) = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await else { return };
+    let colours: [[u8; 3]; 3] = [[200, 20, 20], [20, 160, 20], [20, 20, 200]];
+    let clip = async |colour: [u8; 3], to: &str| {
+        let hex: String = colour.iter().map(|c| format!("{c:02x}")).collect();
+        let source = format!("color=0x{hex}:s=320x180:r=10:d=2");
+        let to = app.folder().join("media").join(to);
+        Program::output(
+            "ffmpeg",
+            &[
+                "-v",
+                "error",
+                "-y",
+                "-f",
+                "lavfi",
+                "-i",
+                &source,
+                "-c:v",
+                "libx264",
+                "-bf",
+                "0",
+                "-g",
+                "10",
+                "-pix_fmt",
+                "yuv420p",
+                "-f",
+                "mp4",
+                &to.to_string_lossy(),
+            ],
+        )
+        .await;
+    };
+    let files = ["a b';touch x;'.jpg", "-y.mp4", "$HOME %d \"q\" ü.mp4"];
+    assert_eq!(put(&app, files[0], &flat_picture(320, 180, colours[0])).await, 201);
+    clip(colours[1], files[1]).await;
+    clip(colours[2], files[2]).await;
+    for (i, file) in files.iter().enumerate() {
+        let body = json!({"path": file, "name": format!("channel/{i}")}).to_string();
+        let made = app.admin("POST", "/api/v1/media/channel", &body).await;
+        assert_eq!(made.status, 201, "{file}: {made:?}");
+        assert_eq!(made.json()["copies"], i > 0, "{file}: H.264 without B-frames is passed on");
+    }
+    let info = app.get(&format!("/api/v1/media/info?path={}", encoded(files[1]))).await.json();
+    assert_eq!((info["video"].as_str(), info["fits_webrtc"].as_bool()), (Some("h264"), Some(true)), "{info}");
+    let seen = app.folder().join("seen.png");
+    for (i, colour) in colours.into_iter().enumerate() {
+        eventually("MediaMTX has it", async || {
+            app.admin("GET", &format!("/api/v1/paths/channel/{i}"), "").await.json()["state"] == "applied"
+        })
+        .await;
+        let url = format!("rtsp://127.0.0.1:{}/channel/{i}", ports[0]);
+        assert!(first_picture(&url, &seen, &[]).await.success(), "{}", files[i]);
+        let found = middle_colour(&seen).await;
+        assert!(close_to(found, colour), "{}: {found:?} for {colour:?}", files[i]);
+    }
+    assert!(!app.folder().join("x").exists(), "nothing was run");
+}
