@@ -10,6 +10,7 @@ mod admission;
 mod auth;
 mod bare;
 mod fanout;
+mod host;
 mod idle;
 mod policy;
 mod process;
@@ -39,6 +40,8 @@ const SCENARIOS: &[Scenario] = &[
     ("policy", policy::run),
     ("flood", policy::flood),
     ("admission", admission::run),
+    ("paths", host::paths),
+    ("events", host::events),
     ("idle", idle::run),
 ];
 

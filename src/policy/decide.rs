@@ -14,7 +14,7 @@ use super::{
     memory::Memory,
     rules::Rule,
     throttle::Throttle,
-    tokens::{SHARE_PREFIX, TokenKind, Verified, code_digest, looks_like_jwt, now, verify},
+    tokens::{NOT_OURS, SHARE_PREFIX, TokenKind, UNKNOWN_KEY, Verified, code_digest, looks_like_jwt, now, verify},
     verification::Verifiers,
 };
 use crate::error::{Code, Error};
@@ -259,6 +259,9 @@ impl Policy {
         let snapshot = self.0.snapshot.load();
         let shown = &caller.credentials;
         if let Wish::To(action, path) = wish {
+            if let Some(verdict) = self.decide_by_token(&snapshot, caller, action, path) {
+                return Ok((verdict, None));
+            }
             let anybody = snapshot.anybody.iter().map(|i| &snapshot.rules[*i]);
             if anybody.into_iter().any(|rule| rule.counts_for(caller.ip) && rule.permits(action, path)) {
                 return Ok((Decision::Allowed.of(Who::Anybody), None));
@@ -267,13 +270,9 @@ impl Policy {
         if shown.is_empty() {
             return Ok((Decision::AskCredentials.of(Who::Anybody), None));
         }
-        if let (Wish::To(action, path), password) = (wish, shown.password.expose()) {
-            if password.starts_with(SHARE_PREFIX) {
-                return Ok((self.decide_share(&snapshot, password, action, path), None));
-            }
-            if looks_like_jwt(password) {
-                return Ok((self.decide_token(caller, password, action, path), None));
-            }
+        if looks_like_jwt(shown.password.expose()) {
+            // Ours would have been decided by.
+            return Ok((Decision::WrongCredentials.because(Who::Anybody, NOT_OURS), None));
         }
         let mut slow = Slow { recognised: false, candidates: vec![] };
         for i in snapshot.named(&shown.user) {
@@ -318,12 +317,20 @@ impl Policy {
         }
     }
 
-    fn decide_token(&self, caller: &Caller, token: &str, action: Action, path: &str) -> Verdict {
-        match self.check_token(caller, token) {
+    /// The answer by a token or a share's code of ours, if one was shown. It alone decides, also where everybody may more:
+    /// a guest with a link sees what the link is for, on this machine too. What is not ours is none of this.
+    fn decide_by_token(&self, snapshot: &Snapshot, caller: &Caller, action: Action, path: &str) -> Option<Verdict> {
+        let password = caller.credentials.password.expose();
+        if password.starts_with(SHARE_PREFIX) {
+            return Some(self.decide_share(snapshot, password, action, path));
+        }
+        let verdict = match self.check_token(caller, self.token_of(caller)?) {
+            Err(NOT_OURS | UNKNOWN_KEY) => return None,
             Err(reason) => Decision::WrongCredentials.because(Who::Anybody, reason),
             Ok((who, token)) if token.permissions.permit(action, path) => Decision::Allowed.of(who),
             Ok((who, _)) => Decision::NotPermitted.of(who),
-        }
+        };
+        Some(verdict)
     }
 
     fn token_of<'a>(&self, caller: &'a Caller) -> Option<&'a str> {

@@ -20,6 +20,10 @@ pub const SHARE_PREFIX: &str = "mtxs_";
 /// A longer token is none of ours and is not even decoded.
 const MAX_TOKEN: usize = 16 << 10;
 
+/// Why a token is not looked at further: it may be for somebody else.
+pub(super) const NOT_OURS: &str = "the token is not one of ours";
+pub(super) const UNKNOWN_KEY: &str = "the token's key is not known (any more)";
+
 /// What is in a token. The claim that MediaMTX reads has its own name and shape
 /// (internal/auth/jwt_claims.go), so that the same token works with its authMethod jwt.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -88,13 +92,12 @@ pub fn now() -> u64 {
 
 /// Checks signature, issuer and lifetime. The algorithm is ours to name, not the token's (RFC 8725, section 3.1).
 pub(super) fn verify(token: &str, snapshot: &Snapshot) -> Result<Arc<Verified>, &'static str> {
-    const NOT_OURS: &str = "the token is not one of ours";
     if token.len() > MAX_TOKEN {
         return Err(NOT_OURS);
     }
     let header = decode_header(token).map_err(|_| NOT_OURS)?;
     let kid = header.kid.ok_or(NOT_OURS)?;
-    let key = snapshot.keys.get(&kid).ok_or("the token's key is not known (any more)")?;
+    let key = snapshot.keys.get(&kid).ok_or(UNKNOWN_KEY)?;
     let mut validation = Validation::new(Algorithm::EdDSA);
     validation.leeway = 0;
     validation.validate_aud = false;

@@ -252,3 +252,35 @@ async fn lists_hold_what_their_reader_may_read() {
         }
     }
 }
+
+/// On this machine everybody may watch and upload; who shows a token is judged by that alone.
+#[tokio::test]
+async fn a_token_or_link_is_no_more_on_this_machine_than_elsewhere() {
+    let app = TestApp::spawn();
+    for name in ["door", "gate"] {
+        app.put(&format!("/api/v1/streams/{name}/frame"), &picture(1)).await;
+    }
+    let share = app.made("/api/v1/shares", json!({"path": "door", "expires": "1h"})).await;
+    let code = share["code"].as_str().expect("a code");
+    let opened = app.request("POST", "/api/v1/shares/open", &[], json!({ "code": code }).to_string().as_bytes()).await;
+    let opened = opened.json()["access_token"].as_str().expect("a token").to_owned();
+    let status = async |path: &str, header: &str| app.request("GET", path, &[header], b"").await.status;
+    for header in [bearer(code), bearer(&opened)] {
+        assert_eq!(
+            (status("/snapshot/door.jpg", &header).await, status("/snapshot/gate.jpg", &header).await),
+            (200, 403)
+        );
+        let listed = app.request("GET", "/api/v1/streams", &[&header], b"").await.json();
+        let names: Vec<_> = listed["streams"].as_array().expect("a list").iter().map(|s| s["name"].clone()).collect();
+        assert_eq!(names, ["door"]);
+    }
+    let id = share["id"].as_str().expect("an id");
+    app.admin("DELETE", &format!("/api/v1/shares/{id}"), "").await;
+    for header in [bearer(code), bearer(&opened)] {
+        assert_eq!(status("/snapshot/door.jpg", &header).await, 401, "revoked");
+    }
+    // Somebody else's token, as another program's page might send it, is as good as none.
+    let foreign = bearer("eyJhbGciOiJFZERTQSIsImtpZCI6IngifQ.e30.AAAA");
+    assert_eq!((status("/snapshot/door.jpg", &foreign).await, status("/api/v1/users", &foreign).await), (200, 401));
+    assert_eq!(status("/snapshot/door.jpg", "Accept: */*").await, 200);
+}
