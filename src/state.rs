@@ -17,7 +17,7 @@ use crate::{
     output::h264::Encodings,
     paths::Paths,
     policy::{
-        Action, Caller, Decision, Policy, Who,
+        Action, Caller, Decision, Policy, Verdict, Who,
         audit::{Asked, Audit},
     },
     producer::{Definition, Kit},
@@ -90,16 +90,24 @@ impl Drop for Seat {
 }
 
 impl State {
+    /// What the policy says to a request of ours. The token that we make for MediaMTX's control API, which sees it, counts
+    /// nothing here, for whoever might have it from there.
+    pub async fn decide(&self, caller: &Caller, action: Action, path: &str) -> Verdict {
+        let verdict = self.policy.decide(caller, action, path).await;
+        match verdict.who {
+            Who::Ourselves => {
+                Verdict { decision: Decision::NotPermitted, reason: "this token is for MediaMTX only", ..verdict }
+            }
+            _ => verdict,
+        }
+    }
+
     /// Asks the policy, and says who was recognised; the error is what the caller is told. `protocol` is for the audit.
     pub async fn permit_by(&self, protocol: &str, caller: &Caller, action: Action, path: &str) -> Result<Who> {
-        let verdict = self.policy.decide(caller, action, path).await;
+        let verdict = self.decide(caller, action, path).await;
         self.metrics.count_decision(action.as_str(), verdict.decision);
         self.audit.note(caller, Asked { action: action.as_str(), path, protocol, session: None }, &verdict);
         match verdict.decision {
-            // Made for MediaMTX's control API, which sees it; nothing for whoever might have it from there.
-            Decision::Allowed if verdict.who == Who::Ourselves => {
-                Err(Error::new(Code::Forbidden, "this token is for MediaMTX only"))
-            }
             Decision::Allowed => Ok(verdict.who),
             _ => Err(verdict.refusal(action, path)),
         }
@@ -112,7 +120,7 @@ impl State {
 
     /// Whether the caller may; for lists, which leave out what they may not see.
     pub async fn may(&self, caller: &Caller, action: Action, path: &str) -> bool {
-        self.policy.decide(caller, action, path).await.decision.is_allowed()
+        self.decide(caller, action, path).await.decision.is_allowed()
     }
 
     /// Takes a seat for an endless response.

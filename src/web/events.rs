@@ -22,7 +22,7 @@ use crate::{
     error::{Code, Error},
     events::{DeadLetter, Kind, Told},
     policy::{Action, Caller, Decision},
-    state::Session,
+    state::Seat,
 };
 
 /// A listener is told something so often at least: proxies close what is silent.
@@ -58,7 +58,7 @@ pub(super) async fn listen(
     From(caller): From,
     query: web::Query<EventQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let verdict = state.policy.decide(&caller, Action::Api, "").await;
+    let verdict = state.decide(&caller, Action::Api, "").await;
     if !matches!(verdict.decision, Decision::Allowed | Decision::NotPermitted | Decision::AskCredentials) {
         return Err(verdict.sign_in_refusal().into());
     }
@@ -70,10 +70,8 @@ pub(super) async fn listen(
             id.parse().map_err(|_| Error::parameter("since", format!("must be the id of an event, not {id:?}")))?
         }
     };
-    let seat = state.seat(verdict.who.clone())?;
     let listener = Listener {
-        session: state.session(verdict.who),
-        _seat: seat,
+        seat: state.seat(verdict.who)?,
         is_admin: verdict.decision.is_allowed(),
         listening: state.events.listen(),
         state: state.into_inner(),
@@ -102,8 +100,7 @@ fn kinds(words: &str) -> Result<Vec<Kind>, Error> {
 
 struct Listener {
     state: Arc<State>,
-    session: Session,
-    _seat: crate::state::Seat,
+    seat: Seat,
     caller: Caller,
     is_admin: bool,
     types: Option<Vec<Kind>>,
@@ -119,7 +116,7 @@ impl Listener {
             if self.begun && self.state.events.latest() == self.last {
                 let waited = tokio::select! {
                     changed = timeout(KEEPALIVE, self.listening.changed()) => changed,
-                    () = self.session.end().cancelled() => return None,
+                    () = self.seat.session().end().cancelled() => return None,
                 };
                 match waited {
                     Err(_) => return Some(Bytes::from_static(b":\n\n")),

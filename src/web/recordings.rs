@@ -71,7 +71,7 @@ pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<
     let mut found = vec![];
     let mut refused = None;
     for recorded in state.mediamtx.recordings().await? {
-        let verdict = state.policy.decide(&caller, Action::Playback, &recorded.name).await;
+        let verdict = state.decide(&caller, Action::Playback, &recorded.name).await;
         if !verdict.decision.is_allowed() {
             refused = Some(verdict.refusal(Action::Playback, ""));
             continue;

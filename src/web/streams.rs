@@ -51,7 +51,7 @@ pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<
     let mut videos = state.encodings.stats();
     let mut refused = None;
     for stream in state.registry.list() {
-        let verdict = state.policy.decide(&caller, Action::Read, stream.name()).await;
+        let verdict = state.decide(&caller, Action::Read, stream.name()).await;
         if verdict.decision.is_allowed() {
             let video = videos.remove(stream.name()).unwrap_or_default();
             streams.push(StreamState { stats: stream.stats(), video });
