@@ -62,6 +62,7 @@ codes! {
     TooManyFailures = 429 "too_many_failures" "Too many failed sign-ins",
     Internal = 500 "internal" "Something failed here",
     MediaMtxAway = 502 "mediamtx_away" "MediaMTX does not answer",
+    Upstream = 502 "upstream" "Another host does not do what it was asked for",
     TooManyIdentities = 503 "too_many_identities" "The limit on users, tokens or shares is reached",
     TooManyPaths = 503 "too_many_paths" "The limit on paths is reached",
     TooManyStreams = 503 "too_many_streams" "The limit on streams is reached",

@@ -19,6 +19,7 @@ pub mod secret;
 pub mod units;
 
 pub mod events;
+pub mod fetch;
 pub mod h264;
 pub mod identity;
 pub mod library;

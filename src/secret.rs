@@ -1,8 +1,28 @@
 //! Text that must never be printed.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What stands for a secret that is not shown.
+pub const HIDDEN: &str = "***";
+
+thread_local! {
+    static STORING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The value as JSON with its secrets in clear: for the database, which only this program's user can read, and nothing else.
+pub fn to_stored_json<T: Serialize>(value: &T) -> serde_json::Result<serde_json::Value> {
+    struct Shut;
+    impl Drop for Shut {
+        fn drop(&mut self) {
+            STORING.set(false);
+        }
+    }
+    STORING.set(true);
+    let _shut = Shut;
+    serde_json::to_value(value)
+}
 
 /// A password or key. `Debug`, `Display` and `Serialize` show `***`; only [`Secret::expose`] gives the text.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -27,7 +47,7 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "(none)" } else { "***" })
+        f.write_str(if self.0.is_empty() { "(none)" } else { HIDDEN })
     }
 }
 
@@ -39,7 +59,11 @@ impl fmt::Display for Secret {
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(if self.0.is_empty() { "" } else { "***" })
+        to.serialize_str(match self.0.as_str() {
+            "" => "",
+            text if STORING.get() => text,
+            _ => HIDDEN,
+        })
     }
 }
 
@@ -58,6 +82,8 @@ mod tests {
     fn a_secret_cannot_be_printed() {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret:?} {secret}"), "*** ***");
+        assert_eq!(serde_json::to_string(&secret).expect("serialises"), "\"***\"");
+        assert_eq!(to_stored_json(&secret).expect("serialises"), "hunter2", "but it can be kept");
         assert_eq!(serde_json::to_string(&secret).expect("serialises"), "\"***\"");
         assert_eq!(secret.expose(), "hunter2");
     }

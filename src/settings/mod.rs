@@ -14,6 +14,7 @@ pub use self::http::{HttpSettings, TlsSettings};
 pub use self::load::{Loaded, Origin, Problem, Problems, load, parse_yaml};
 use crate::{
     events::EventSettings,
+    fetch::FetchSettings,
     mediamtx::MediaMtxSettings,
     output::{OutputSettings, h264::H264Settings},
     picture::PictureLimits,
@@ -58,6 +59,8 @@ pub struct Settings {
     pub h264: H264Settings,
     /// UDP cameras.
     pub udp: UdpSettings,
+    /// How cameras, NAS and devices are reached.
+    pub fetch: FetchSettings,
     /// Folders with pictures.
     pub media: MediaSettings,
     /// The streams, by name.
@@ -79,6 +82,7 @@ impl Default for Settings {
             output: OutputSettings::default(),
             h264: H264Settings::default(),
             udp: UdpSettings::default(),
+            fetch: FetchSettings::default(),
             media: MediaSettings::default(),
             streams: BTreeMap::new(),
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
+use url::Url;
 use utoipa::ToSchema;
 
 use super::{Problem, State, caller::From, problem::ProblemDocument};
@@ -12,6 +13,7 @@ use crate::{
     output::h264,
     policy::Action,
     producer::Definition,
+    secret,
     stream::{Origin, Stats, Stream, StreamName},
 };
 
@@ -104,7 +106,9 @@ pub(super) async fn put(
 ) -> Result<HttpResponse, Problem> {
     let name = state.registry.name(&name)?;
     state.permit(&caller, Action::Api, "").await?;
-    let definition: Definition = serde_json::from_slice(&body).map_err(invalid)?;
+    let wanted: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&body).map_err(invalid)?;
+    let present = definition(&state, &name).await?;
+    let definition = with_hidden(wanted, present.as_ref())?;
     define(&state, &name, definition).await
 }
 
@@ -125,14 +129,11 @@ pub(super) async fn patch(
     let changes: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&body).map_err(invalid)?;
     let present = definition(&state, &name).await?;
     let present = present.ok_or_else(|| Error::new(Code::UnknownStream, format!("no stream {name} is defined")))?;
-    let mut merged =
-        serde_json::to_value(present).map_err(|e| Error::internal("the definition cannot be written", e))?;
+    let mut merged = members(&present)?;
     for (key, value) in changes {
-        if let Some(members) = merged.as_object_mut() {
-            if value.is_null() { drop(members.remove(&key)) } else { drop(members.insert(key, value)) }
-        }
+        if value.is_null() { drop(merged.remove(&key)) } else { drop(merged.insert(key, value)) }
     }
-    let changed = serde_json::from_value(merged).map_err(invalid)?;
+    let changed = with_hidden(merged, Some(&present))?;
     define(&state, &name, changed).await
 }
 
@@ -174,7 +175,7 @@ pub(super) async fn keep(
 ) -> Result<(bool, Arc<Stream>), Error> {
     refuse_if_from_file(state, name)?;
     let producer = definition.producer(name, &state.kit)?;
-    let text = serde_json::to_string(definition).map_err(|e| Error::internal("the definition cannot be written", e))?;
+    let text = serde_json::Value::Object(members(definition)?).to_string();
     let is_new = state.registry.get(name).is_none();
     let stream = state.registry.define(name, Origin::Api, producer)?;
     let key = name.to_string();
@@ -213,6 +214,39 @@ async fn definition(state: &State, name: &StreamName) -> Result<Option<Definitio
     }
     let is_upload = state.registry.get(name).is_some_and(|stream| stream.kind() == Definition::upload().kind());
     Ok(is_upload.then(Definition::upload))
+}
+
+/// The members of a definition, secrets in clear.
+fn members(definition: &Definition) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
+    match secret::to_stored_json(definition) {
+        Ok(serde_json::Value::Object(members)) => Ok(members),
+        Ok(_) => Err(Error::new(Code::Internal, "a definition is not an object")),
+        Err(e) => Err(Error::internal("the definition cannot be written", e)),
+    }
+}
+
+/// A definition whose `***` mean what is kept already, so that what was shown can be sent back.
+fn with_hidden(
+    mut wanted: serde_json::Map<String, serde_json::Value>,
+    present: Option<&Definition>,
+) -> Result<Definition, Error> {
+    let kept = present.map(members).transpose()?.unwrap_or_default();
+    for (key, value) in wanted.iter_mut().filter(|(_, value)| *value == secret::HIDDEN) {
+        *value = kept.get(key).cloned().ok_or_else(|| {
+            Error::new(Code::InvalidDefinition, format!("{key}: *** stands for a secret that is kept, and none is"))
+        })?;
+    }
+    // Whoever sends a secret to another host has to know it.
+    let host = |members: &serde_json::Map<String, serde_json::Value>| {
+        let url = members.get("url").and_then(serde_json::Value::as_str).and_then(|url| Url::parse(url).ok());
+        url.map(|url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port()))
+    };
+    let password = kept.get("password").filter(|password| *password != "");
+    if password.is_some() && wanted.get("password") == password && host(&kept) != host(&wanted) {
+        let message = "password: is to be written out when url leads to another host";
+        return Err(Error::new(Code::InvalidDefinition, message).in_field("password"));
+    }
+    serde_json::from_value(serde_json::Value::Object(wanted)).map_err(invalid)
 }
 
 fn invalid(e: serde_json::Error) -> Error {
