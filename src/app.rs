@@ -12,10 +12,12 @@ use tokio::{sync::mpsc, time::Duration};
 use crate::{
     error::{Code, Error, Result},
     events::{Bus, Kind, Webhooks, observe, webhooks::Quiet},
+    fetch::Fetch,
     identity::Identity,
     library::Library,
     mediamtx::{self, Admitted},
     metrics::Metrics,
+    nas::AllNas,
     output::h264::Encodings,
     paths::Paths,
     policy::{
@@ -73,10 +75,13 @@ impl App {
         let registry = Registry::new(settings.stream_defaults.clone(), settings.limits.streams());
         let uploads = upload::Store::open(&settings.data_dir.join("frames"))
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
+        let fetch = Fetch::new(&settings.fetch)?;
+        let nas = AllNas::new(&settings.media.nas, &fetch)?;
         let kit = Kit {
             limits: settings.limits.pictures(),
             udp: Hub::new(settings.udp.clone(), settings.limits.frame_size.bytes()),
             media: MediaRoots::new(&settings.media),
+            nas: nas.clone(),
             uploads,
         };
         define_streams(&settings, &store, &registry, &kit)?;
@@ -102,7 +107,7 @@ impl App {
         let state = web::Data::new(State {
             metrics: Metrics::new(registry.clone(), kit.udp.clone(), encodings.clone()),
             encodings,
-            library: Library::new(&settings.media),
+            library: Library::new(&settings.media, &nas),
             fetch_from: settings.mediamtx.fetch_from(addr),
             settings,
             registry,

@@ -33,6 +33,7 @@ pub mod producer;
 
 pub mod stream;
 
+pub mod nas;
 pub mod output;
 
 pub mod policy;

@@ -91,7 +91,7 @@ pub struct Target {
 
 impl Target {
     /// Reads an address; a user and password in it are taken out of it, unless others are given. The error names `url`,
-    /// `username` or `fingerprint`.
+    /// `user` or `fingerprint`.
     pub fn new(url: &str, username: &str, password: &Secret, fingerprint: &str) -> Result<Self> {
         let mut parsed = Url::parse(url).map_err(|e| Error::parameter("url", e))?;
         if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none_or(str::is_empty) {
@@ -104,7 +104,7 @@ impl Target {
             pass = Secret::new(decoded(parsed.password().unwrap_or_default()));
         }
         if user.contains(':') {
-            return Err(Error::parameter("username", "must not contain a colon (RFC 7617, section 2)"));
+            return Err(Error::parameter("user", "must not contain a colon (RFC 7617, section 2)"));
         }
         // Neither fails for an address with a host.
         let _ = (parsed.set_username(""), parsed.set_password(None));

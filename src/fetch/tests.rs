@@ -59,7 +59,7 @@ fn addresses_and_fingerprints_are_read() {
     for (url, user, fingerprint, says) in [
         ("ftp://cam/", "", "", "url: must begin with http:// or https://"),
         ("cam", "", "", "url: "),
-        ("http://cam/", "a:b", "", "username: must not contain a colon"),
+        ("http://cam/", "a:b", "", "user: must not contain a colon"),
         ("https://cam/", "", "abcd", "fingerprint: must be a certificate's SHA-256"),
         ("https://cam/", "", &"é".repeat(32), "fingerprint: must be a certificate's SHA-256"),
         ("http://cam/", "", &hex, "fingerprint: is of no use without https"),

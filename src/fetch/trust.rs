@@ -145,6 +145,8 @@ fn reason(e: &TlsError) -> &'static str {
         TlsError::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => "it is for another name",
+        // Among them an authority's certificate used as a host's, which is what devices make for themselves.
+        TlsError::InvalidCertificate(CertificateError::Other(_)) => "it is of the host's own making",
         _ => "it cannot be checked",
     }
 }

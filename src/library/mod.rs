@@ -1,34 +1,44 @@
-//! Files on disk as something to look through, and to make channels of.
+//! Files as something to look through, and to make channels of: folders of this machine, and of NAS.
 //!
-//! Nothing outside of `media.roots` is ever opened: folders are opened by capability, and neither `..` nor a symbolic
-//! link leads out of them (`openat2` with `RESOLVE_BENEATH`).
+//! Nothing outside of `media.roots` and of the folders in `media.nas` is ever opened.
 
 mod channel;
+mod local;
 mod probe;
 
 use std::{
-    io::{self, Read},
-    path::{Component, Path, PathBuf},
+    fs::File,
+    path::{Component, Path},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use cap_std::{ambient_authority, fs::Dir};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use self::local::Local;
 pub use self::{
-    channel::{Channel, NewChannel, Parts, channel},
+    channel::{As, Channel, Clip, NewChannel, Parts, channel, playlist},
+    local::Upload,
     probe::{Facts, probe},
 };
 use crate::{
     error::{Code, Error, Result},
-    producer::file::{MediaSettings, natural},
+    fetch::Response,
+    nas::{AllNas, Item, Nas},
+    producer::file::MediaSettings,
 };
 
 /// Most entries of a folder that are read: more than a person looks through.
 const MAX_ENTRIES: usize = 50_000;
+
+/// Most videos of a playlist.
+const MAX_CLIPS: usize = 200;
+
+/// Entries that a NAS is asked for at once when only some kinds are wanted.
+const STEP: usize = 1000;
 
 /// The folders. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,16 +47,30 @@ pub struct Library(Arc<Vec<Root>>);
 #[derive(Debug)]
 struct Root {
     name: String,
-    folder: PathBuf,
+    files: Files,
 }
 
-/// A folder of `media.roots`.
+#[derive(Debug)]
+enum Files {
+    Local(Local),
+    /// With its name in the settings.
+    Nas(String, Nas),
+}
+
+/// A media folder.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RootInfo {
-    /// Its name here: the last part of its path.
+    /// Its name here: the last part of its path, or that in `media.nas`.
     pub name: String,
+    /// `local` or `nas`.
+    pub kind: &'static str,
     /// Whether it can be opened.
     pub available: bool,
+    /// Whether files can be put there and deleted.
+    pub writable: bool,
+    /// Why it cannot be opened, or what is not as it should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// What a file is, as far as its name tells.
@@ -135,47 +159,85 @@ impl Place {
     }
 }
 
-fn failed(place: &Place, e: io::Error) -> Error {
-    let what = format!("{}/{}", place.root, place.path);
-    match e.kind() {
-        io::ErrorKind::NotFound => Error::new(Code::UnknownFile, format!("there is no {what}")),
-        io::ErrorKind::PermissionDenied => {
-            Error::new(Code::Forbidden, format!("{what} may not be opened by this program"))
-        }
-        io::ErrorKind::AlreadyExists => Error::new(Code::FileExists, format!("there is a {what} already")),
-        _ => Error::new(Code::UnknownFile, format!("{what} cannot be opened: {e}")),
-    }
+/// The content of a file.
+#[derive(Debug)]
+pub enum Content {
+    /// It is on this machine.
+    File(File),
+    /// It comes from a NAS: what was asked for of it, with its headers.
+    Remote(Box<Response>),
+}
+
+fn unknown_root(name: &str) -> Error {
+    Error::new(Code::UnknownFile, format!("there is no media folder {name:?}"))
+}
+
+/// Runs what reads the disk away from the async threads.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("reading was cut off", e))?
 }
 
 impl Library {
-    /// The folders of the settings. Two of the same last name are told apart by a number.
-    pub fn new(settings: &MediaSettings) -> Self {
+    /// The folders of the settings. Two of the same name are told apart by a number.
+    pub fn new(settings: &MediaSettings, nas: &AllNas) -> Self {
         let mut roots: Vec<Root> = vec![];
-        for folder in &settings.roots {
+        let folders = settings.roots.iter().map(|folder| {
             let name = std::path::absolute(folder).ok();
             let name = name.as_deref().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or("media");
+            (name.to_owned(), Files::Local(Local::new(folder)))
+        });
+        let nas = nas.iter().map(|(name, nas)| (name.clone(), Files::Nas(name.clone(), nas.clone())));
+        for (name, files) in folders.chain(nas) {
             let taken = |name: &str| roots.iter().any(|root| root.name == name);
-            let names = std::iter::once(name.to_owned()).chain((2..).map(|n| format!("{name}-{n}")));
+            let names = std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}-{n}")));
             let name = names.into_iter().find(|name| !taken(name)).unwrap_or_default();
-            roots.push(Root { name, folder: folder.clone() });
+            roots.push(Root { name, files });
         }
         Library(Arc::new(roots))
     }
 
-    /// All roots.
-    pub fn roots(&self) -> Vec<RootInfo> {
-        let is_there = |root: &Root| Dir::open_ambient_dir(&root.folder, ambient_authority()).is_ok();
-        self.0.iter().map(|root| RootInfo { name: root.name.clone(), available: is_there(root) }).collect()
+    /// All roots. Each NAS is asked, at the same time.
+    pub async fn roots(&self) -> Vec<RootInfo> {
+        let info = async |root: &Root| {
+            let (kind, problem) = match &root.files {
+                Files::Local(local) => {
+                    let local = local.clone();
+                    let opened = blocking(move || local.check()).await;
+                    ("local", opened.err().map(|e| e.to_string()))
+                }
+                Files::Nas(_, nas) => ("nas", nas.list("", 0, 1).await.err().map(|e| e.to_string())),
+            };
+            let warning = || match &root.files {
+                Files::Nas(_, nas) => nas.warning().map(str::to_owned),
+                Files::Local(_) => None,
+            };
+            let available = problem.is_none();
+            let problem = problem.or_else(warning);
+            RootInfo { name: root.name.clone(), kind, available, writable: kind == "local", problem }
+        };
+        futures_util::future::join_all(self.0.iter().map(info)).await
+    }
+
+    fn root(&self, name: &str) -> Result<&Root> {
+        self.0.iter().find(|root| root.name == name).ok_or_else(|| unknown_root(name))
+    }
+
+    fn local(&self, place: &Place) -> Result<Local> {
+        match &self.root(&place.root)?.files {
+            Files::Local(local) => Ok(local.clone()),
+            Files::Nas(..) => {
+                let message = format!("{} is on a NAS, where nothing is changed from here", place.root);
+                Err(Error::new(Code::Forbidden, message))
+            }
+        }
     }
 
     /// The place with its root named, and its path checked.
     pub fn place(&self, place: &Place) -> Result<Place> {
         let root = match place.root.as_str() {
-            "" => self.0.first(),
-            name => self.0.iter().find(|root| root.name == name),
+            "" => self.0.first().ok_or_else(|| unknown_root(""))?,
+            name => self.root(name)?,
         };
-        let root =
-            root.ok_or_else(|| Error::new(Code::UnknownFile, format!("there is no media folder {:?}", place.root)))?;
         let path = Path::new(&place.path);
         let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
         if !plain || place.path.contains('\0') {
@@ -184,155 +246,134 @@ impl Library {
         Ok(Place { root: root.name.clone(), path: place.path.trim_matches('/').to_owned() })
     }
 
-    /// The path of a file on this machine; for definitions of streams, which have it checked again.
-    pub fn absolute(&self, place: &Place) -> Result<String> {
-        let root = self.0.iter().find(|root| root.name == place.root);
-        let root = root.and_then(|root| std::path::absolute(&root.folder).ok());
-        let path = root.map(|root| root.join(&place.path));
-        path.as_deref()
-            .and_then(Path::to_str)
-            .map(str::to_owned)
-            .ok_or_else(|| failed(place, io::ErrorKind::NotFound.into()))
+    /// The definition of a stream that shows the picture, or the folder of them; its producer checks the path again.
+    pub fn definition(&self, place: &Place) -> Result<Value> {
+        Ok(match &self.root(&place.root)?.files {
+            Files::Local(local) => json!({"kind": "file", "path": local.absolute(place)?}),
+            Files::Nas(key, _) => json!({"kind": "nas", "nas": key, "path": place.path}),
+        })
+    }
+
+    /// The videos of a folder, as many as a playlist may have.
+    pub async fn videos(&self, place: &Place) -> Result<Vec<Place>> {
+        let listing = self.list(place, Some(FileKind::Video), 0, MAX_ENTRIES).await?;
+        let videos = listing.entries.into_iter().filter(|entry| entry.kind == FileKind::Video).take(MAX_CLIPS);
+        let below = |name: &str| match place.path.as_str() {
+            "" => name.to_owned(),
+            folder => format!("{folder}/{name}"),
+        };
+        Ok(videos.map(|entry| Place { root: place.root.clone(), path: below(&entry.name) }).collect())
     }
 
     /// What a file or folder is.
-    pub fn kind(&self, place: &Place) -> Result<FileKind> {
-        let (dir, _) = self.open_root(place)?;
-        let path = if place.path.is_empty() { "." } else { &place.path };
-        let metadata = dir.metadata(path).map_err(|e| failed(place, e))?;
-        Ok(if metadata.is_dir() { FileKind::Folder } else { FileKind::of(&place.path) })
-    }
-
-    fn open_root(&self, place: &Place) -> Result<(Dir, &Path)> {
-        let root = self.0.iter().find(|root| root.name == place.root);
-        let root =
-            root.ok_or_else(|| Error::new(Code::UnknownFile, format!("there is no media folder {:?}", place.root)))?;
-        let dir = Dir::open_ambient_dir(&root.folder, ambient_authority()).map_err(|e| failed(place, e))?;
-        Ok((dir, &root.folder))
-    }
-
-    /// A part of a folder's content; blocks for the time of reading it.
-    pub fn list(&self, place: &Place, kinds: Option<FileKind>, start: usize, limit: usize) -> Result<Listing> {
-        let (dir, _) = self.open_root(place)?;
-        let path = if place.path.is_empty() { "." } else { &place.path };
-        let mut entries = vec![];
-        for entry in dir.read_dir(path).map_err(|e| failed(place, e))?.take(MAX_ENTRIES).flatten() {
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            if name.starts_with('.') {
-                continue;
+    pub async fn kind(&self, place: &Place) -> Result<FileKind> {
+        match &self.root(&place.root)?.files {
+            Files::Local(local) => {
+                let (local, place) = (local.clone(), place.clone());
+                blocking(move || local.kind(&place)).await
             }
-            // Through links, as far as they stay inside.
-            let at = Path::new(&place.path).join(&name);
-            let Ok(metadata) = dir.metadata(&at) else { continue };
-            let kind = if metadata.is_dir() { FileKind::Folder } else { FileKind::of(&name) };
-            if kinds.is_some_and(|wanted| kind != wanted && kind != FileKind::Folder) {
-                continue;
-            }
-            let modified = metadata.modified().ok().map(|at| at.into_std());
-            let modified = modified.filter(|at| *at >= SystemTime::UNIX_EPOCH);
-            entries.push(Entry {
-                size: if metadata.is_dir() { 0 } else { metadata.len() },
-                modified: modified.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
-                kind,
-                name,
-            });
+            // What has the ending of a file is one; a folder of such a name would be refused when it is opened.
+            Files::Nas(..) => Ok(match FileKind::of(&place.path) {
+                FileKind::Other => FileKind::Folder,
+                kind => kind,
+            }),
         }
-        entries.sort_by(|a, b| {
-            let order = |entry: &Entry| (entry.kind != FileKind::Folder, natural(&entry.name));
-            order(a).cmp(&order(b))
-        });
-        let total = entries.len();
-        let entries = entries.into_iter().skip(start).take(limit).collect();
-        Ok(Listing { root: place.root.clone(), path: place.path.clone(), total, entries })
     }
 
-    /// A file, opened inside of its root, for reading or serving.
-    pub fn open(&self, place: &Place) -> Result<std::fs::File> {
-        let (dir, _) = self.open_root(place)?;
-        let file = dir.open(&place.path).map_err(|e| failed(place, e))?;
-        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            return Err(Error::new(Code::UnknownFile, format!("{}/{} is not a file", place.root, place.path)));
+    /// A part of a folder's content: of this machine's sorted, folders first, then files, by name with digits by their
+    /// value; of a NAS's in its own order.
+    pub async fn list(&self, place: &Place, kinds: Option<FileKind>, start: usize, limit: usize) -> Result<Listing> {
+        match &self.root(&place.root)?.files {
+            Files::Local(local) => {
+                let (local, place) = (local.clone(), place.clone());
+                blocking(move || local.list(&place, kinds, start, limit)).await
+            }
+            Files::Nas(_, nas) => list_nas(nas, place, kinds, start, limit).await,
         }
-        Ok(file.into_std())
+    }
+
+    /// The content of a file; of a NAS's only the part that a `Range` header asks for, and only of pictures, videos and
+    /// sound.
+    pub async fn open(&self, place: &Place, range: Option<&str>) -> Result<Content> {
+        match &self.root(&place.root)?.files {
+            Files::Local(local) => {
+                let (local, place) = (local.clone(), place.clone());
+                blocking(move || local.open(&place)).await.map(Content::File)
+            }
+            Files::Nas(_, nas) if FileKind::of(&place.path) != FileKind::Other => {
+                Ok(Content::Remote(Box::new(nas.open(&place.path, range).await?)))
+            }
+            Files::Nas(..) => {
+                let message = "only pictures, videos and sound are read from a NAS";
+                Err(Error::new(Code::UnknownFile, message))
+            }
+        }
     }
 
     /// The content of a file of at most so many bytes.
-    pub fn read(&self, place: &Place, most: u64) -> Result<Vec<u8>> {
-        let mut data = vec![];
-        let file = self.open(place)?;
-        file.take(most + 1).read_to_end(&mut data).map_err(|e| failed(place, e))?;
-        if data.len() as u64 > most {
-            return Err(Error::new(
-                Code::FrameTooLarge,
-                format!("{}/{} is larger than limits.frame_size", place.root, place.path),
-            ));
+    pub async fn read(&self, place: &Place, most: u64) -> Result<bytes::Bytes> {
+        match &self.root(&place.root)?.files {
+            Files::Local(local) => {
+                let (local, place) = (local.clone(), place.clone());
+                blocking(move || local.read(&place, most)).await.map(Into::into)
+            }
+            Files::Nas(_, nas) => nas.open(&place.path, None).await?.bytes(most as usize, READ_TIMEOUT).await,
         }
-        Ok(data)
+    }
+
+    /// A small picture that a NAS has made already, if it has.
+    pub async fn ready_thumbnail(&self, place: &Place) -> Option<bytes::Bytes> {
+        match &self.root(&place.root).ok()?.files {
+            Files::Nas(_, nas) => nas.thumbnail(&place.path).await.ok().filter(|data| data.starts_with(&[0xFF, 0xD8])),
+            Files::Local(_) => None,
+        }
     }
 
     /// A new file, under a name of its own until it is complete (see [`Upload::finish`]). One that is there is not replaced.
     pub fn create(&self, place: &Place) -> Result<Upload> {
-        let (dir, _) = self.open_root(place)?;
-        let at = PathBuf::from(&place.path);
-        let name = at.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.is_empty() || name.starts_with('.') {
-            return Err(Error::parameter("path", "must end with the file's name, which does not begin with a dot"));
-        }
-        if dir.symlink_metadata(&at).is_ok() {
-            return Err(failed(place, io::ErrorKind::AlreadyExists.into()));
-        }
-        let folder = at.parent().unwrap_or(Path::new("")).to_owned();
-        let suffix = getrandom::u64().map_err(|e| Error::internal("the system gives no random numbers", e))?;
-        let temporary = folder.join(format!(".{suffix:016x}.part"));
-        let file = dir.create(&temporary).map_err(|e| failed(place, e))?.into_std();
-        Ok(Upload { dir, temporary, at, place: place.clone(), file, is_done: false })
+        self.local(place)?.create(place)
     }
 
     /// Deletes a file; a folder only when it is empty.
     pub fn delete(&self, place: &Place) -> Result<()> {
-        let (dir, _) = self.open_root(place)?;
-        if place.path.is_empty() {
-            return Err(Error::parameter("path", "is needed"));
+        self.local(place)?.delete(place)
+    }
+}
+
+/// How long a file of a NAS may take that is read whole.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+async fn list_nas(nas: &Nas, place: &Place, kinds: Option<FileKind>, start: usize, limit: usize) -> Result<Listing> {
+    let entry = |item: Item| {
+        let modified = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(item.modified));
+        let modified = modified.filter(|_| item.modified > 0 && item.modified < 1 << 36);
+        Entry {
+            kind: if item.is_folder { FileKind::Folder } else { FileKind::of(&item.name) },
+            size: item.size,
+            modified: modified.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
+            name: item.name,
         }
-        let is_folder = dir.symlink_metadata(&place.path).map_err(|e| failed(place, e))?.is_dir();
-        let done = if is_folder { dir.remove_dir(&place.path) } else { dir.remove_file(&place.path) };
-        done.map_err(|e| match e.kind() {
-            io::ErrorKind::DirectoryNotEmpty => Error::new(Code::FileExists, format!("{} is not empty", place.path)),
-            _ => failed(place, e),
-        })
+    };
+    let listing = |total, entries| Listing { root: place.root.clone(), path: place.path.clone(), total, entries };
+    if kinds.is_none() {
+        let page = nas.list(&place.path, start, limit.min(MAX_ENTRIES)).await?;
+        return Ok(listing(page.total, page.items.into_iter().map(entry).collect()));
     }
-}
-
-/// A file that is being written.
-#[derive(Debug)]
-pub struct Upload {
-    dir: Dir,
-    temporary: PathBuf,
-    at: PathBuf,
-    place: Place,
-    file: std::fs::File,
-    is_done: bool,
-}
-
-impl Upload {
-    /// Writes more of it.
-    pub fn write(&mut self, data: &[u8]) -> Result<()> {
-        io::Write::write_all(&mut self.file, data).map_err(|e| Error::internal("the file cannot be written", e))
-    }
-
-    /// Gives it its name, if that is still free.
-    pub fn finish(mut self) -> Result<()> {
-        self.file.sync_all().map_err(|e| Error::internal("the file cannot be written", e))?;
-        // A link, because that fails where there is something already, and a rename would replace it.
-        self.dir.hard_link(&self.temporary, &self.dir, &self.at).map_err(|e| failed(&self.place, e))?;
-        self.is_done = true;
-        Ok(())
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        let _ = self.dir.remove_file(&self.temporary);
+    // Part by part, so that only what is wanted is ever held.
+    let (mut at, mut total, mut entries) = (0, 0, vec![]);
+    loop {
+        let page = nas.list(&place.path, at, STEP).await?;
+        at += page.spans;
+        let wanted = |entry: &Entry| entry.kind == FileKind::Folder || Some(entry.kind) == kinds;
+        for entry in page.items.into_iter().map(entry).filter(wanted) {
+            if (start..start.saturating_add(limit)).contains(&total) {
+                entries.push(entry);
+            }
+            total += 1;
+        }
+        if page.spans == 0 || at >= page.total.min(MAX_ENTRIES) {
+            return Ok(listing(total, entries));
+        }
     }
 }
 

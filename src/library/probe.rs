@@ -4,10 +4,13 @@ use std::{os::fd::OwnedFd, process::Stdio};
 
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::{Duration, timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    time::{Duration, timeout},
+};
 use utoipa::ToSchema;
 
-use super::{Library, Place};
+use super::{Content, Library, Place};
 use crate::error::{Code, Error, Result};
 
 /// How long ffprobe may take.
@@ -30,22 +33,48 @@ pub struct Facts {
     pub fits_webrtc: bool,
 }
 
+impl Facts {
+    /// Codec, width and height of what is to be seen, if that is known.
+    pub fn picture(&self) -> Option<(&str, u64, u64)> {
+        Some((self.video.as_deref()?, self.width.filter(|n| *n > 0)?, self.height.filter(|n| *n > 0)?))
+    }
+}
+
+/// So much of a file on a NAS is given to ffprobe, which cannot go back and forth in it.
+const MOST_OF_STREAM: usize = 16 << 20;
+
 /// Asks ffprobe. The file is its standard input: its name stands in no command line.
 pub async fn probe(library: &Library, place: &Place) -> Result<Facts> {
-    let (library, at) = (library.clone(), place.clone());
-    let file = tokio::task::spawn_blocking(move || library.open(&at)).await;
-    let file = file.map_err(|e| Error::internal("the file cannot be opened", e))??;
+    let content = library.open(place, None).await?;
     let mut command = tokio::process::Command::new("ffprobe");
+    let (input, remote) = match content {
+        Content::File(file) => (Stdio::from(OwnedFd::from(file)), None),
+        Content::Remote(response) => (Stdio::piped(), Some(response)),
+    };
     command
         .args(["-v", "error", "-show_streams", "-show_format", "-of", "json", "-i", "/dev/stdin"])
-        .stdin(Stdio::from(OwnedFd::from(file)))
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true);
     let missing = |e: std::io::Error| {
         Error::new(Code::Unavailable, format!("ffprobe cannot be run: {e}; it is a part of ffmpeg"))
     };
-    let output = timeout(TIMEOUT, command.output()).await;
+    let mut child = command.spawn().map_err(missing)?;
+    let input = child.stdin.take();
+    let feeding = async move {
+        let (Some(mut to), Some(mut from)) = (input, remote) else { return };
+        let mut given = 0;
+        while let (true, Ok(Some(data))) = (given < MOST_OF_STREAM, from.chunk(TIMEOUT).await) {
+            given += data.len();
+            // It closes its input when it knows enough.
+            if to.write_all(&data).await.is_err() {
+                return;
+            }
+        }
+    };
+    let both = async { tokio::join!(feeding, child.wait_with_output()).1 };
+    let output = timeout(TIMEOUT, both).await;
     let output = output.map_err(|_| Error::new(Code::Unavailable, "ffprobe takes too long"))?.map_err(missing)?;
     let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     Ok(facts(&told))

@@ -19,7 +19,8 @@ fn library() -> (tempfile::TempDir, Library) {
     link("../secret", "out");
     link("/etc", "etc");
     link("9.jpg", "in.jpg");
-    let library = Library::new(&MediaSettings { roots: vec![root, folder.path().join("other/media")] });
+    let settings = MediaSettings { roots: vec![root, folder.path().join("other/media")], ..<_>::default() };
+    let library = Library::new(&settings, &AllNas::default());
     (folder, library)
 }
 
@@ -27,56 +28,57 @@ fn at(path: &str) -> Place {
     Place { root: "media".into(), path: path.into() }
 }
 
-#[test]
-fn folders_are_listed_by_parts_and_kinds() {
+#[tokio::test]
+async fn folders_are_listed_by_parts_and_kinds() {
     let (_folder, library) = library();
-    let roots = library.roots();
+    let roots = library.roots().await;
     let names: Vec<_> = roots.iter().map(|root| (root.name.as_str(), root.available)).collect();
     assert_eq!(names, [("media", true), ("media-2", false)]);
-    let list = |kinds, start, limit| {
-        let listing = library.list(&at(""), kinds, start, limit).expect("lists");
+    let list = async |kinds, start, limit| {
+        let listing = library.list(&at(""), kinds, start, limit).await.expect("lists");
         (listing.total, listing.entries.into_iter().map(|entry| entry.name).collect::<Vec<_>>())
     };
     // Links that lead out are not there.
     assert_eq!(
-        list(None, 0, 100),
+        list(None, 0, 100).await,
         (5, ["holiday", "9.jpg", "10.jpg", "clip.mp4", "in.jpg"].map(String::from).to_vec())
     );
-    assert_eq!(list(Some(FileKind::Picture), 1, 2), (4, ["9.jpg", "10.jpg"].map(String::from).to_vec()));
-    assert!(list(None, 99, 5).1.is_empty());
+    assert_eq!(list(Some(FileKind::Picture), 1, 2).await, (4, ["9.jpg", "10.jpg"].map(String::from).to_vec()));
+    assert!(list(None, 99, 5).await.1.is_empty());
 }
 
-#[test]
-fn nothing_outside_is_opened_written_or_deleted() {
+#[tokio::test]
+async fn nothing_outside_is_opened_written_or_deleted() {
     let (folder, library) = library();
     for path in ["../secret", "holiday/../../secret", "/etc/passwd", "..", "./9.jpg/..", "a\0b"] {
         assert!(library.place(&at(path)).is_err(), "{path:?}");
     }
     for path in ["out", "etc/passwd", "etc", "holiday", "none", ""] {
-        assert!(library.open(&at(path)).is_err(), "{path}");
+        assert!(library.open(&at(path), None).await.is_err(), "{path}");
     }
     assert!(library.create(&at("etc/new")).is_err() && library.delete(&at("etc/passwd")).is_err());
     assert!(library.place(&Place { root: "elsewhere".into(), path: String::new() }).is_err());
     let mut text = String::new();
-    library.open(&at("in.jpg")).expect("opens").read_to_string(&mut text).expect("reads");
+    let Content::File(mut file) = library.open(&at("in.jpg"), None).await.expect("opens") else { panic!("a file") };
+    file.read_to_string(&mut text).expect("reads");
     assert_eq!(text, "nine");
     assert_eq!(std::fs::read_to_string(folder.path().join("secret")).expect("there"), "secret");
 }
 
-#[test]
-fn files_are_complete_or_not_there() {
+#[tokio::test]
+async fn files_are_complete_or_not_there() {
     let (folder, library) = library();
     let mut upload = library.create(&at("holiday/new.jpg")).expect("begins");
     upload.write(b"half").expect("writes");
-    assert!(library.open(&at("holiday/new.jpg")).is_err(), "not yet");
+    assert!(library.open(&at("holiday/new.jpg"), None).await.is_err(), "not yet");
     drop(upload);
     let left = std::fs::read_dir(folder.path().join("media/holiday")).expect("reads").count();
     assert_eq!(left, 0, "what was given up is gone");
     let mut upload = library.create(&at("holiday/new.jpg")).expect("begins");
     upload.write(b"whole").expect("writes");
     upload.finish().expect("is there");
-    assert_eq!(library.read(&at("holiday/new.jpg"), 10).expect("reads"), b"whole");
-    assert!(library.read(&at("holiday/new.jpg"), 4).is_err(), "too large");
+    assert_eq!(library.read(&at("holiday/new.jpg"), 10).await.expect("reads"), "whole");
+    assert!(library.read(&at("holiday/new.jpg"), 4).await.is_err(), "too large");
     assert_eq!(library.create(&at("holiday/new.jpg")).map(drop).expect_err("taken").code(), Code::FileExists);
     assert_eq!(library.delete(&at("holiday")).expect_err("not empty").code(), Code::FileExists);
     library.delete(&at("holiday/new.jpg")).expect("deletes");

@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
-    time::{Duration, Instant, sleep},
+    time::{Duration, sleep},
 };
 
-use super::{MediaMtxSettings, SessionKind};
+use super::{MediaMtxSettings, SessionKind, breaker::Breaker};
 use crate::error::{Code, Error, Result};
 
 /// Requests that may wait for MediaMTX; more are refused.
@@ -28,11 +28,6 @@ const MAX_ANSWER: usize = 8 << 20;
 
 /// Tries of a request that changes nothing.
 const TRIES: u32 = 3;
-
-/// After so many failures in a row MediaMTX counts as away, for longer each time.
-const FAILURES: u32 = 4;
-const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What is encoded in the name of a path: slashes may stand as they are.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
@@ -333,31 +328,6 @@ fn refused(status: StatusCode, body: &[u8]) -> Error {
     Error::new(code, format!("MediaMTX refuses: {status} {words}"))
 }
 
-/// Spares a MediaMTX that is away, and those who wait for it.
-#[derive(Debug, Default)]
-struct Breaker {
-    failures: u32,
-    closed_until: Option<Instant>,
-}
-
-impl Breaker {
-    fn is_closed(&self) -> bool {
-        self.closed_until.is_some_and(|until| Instant::now() < until)
-    }
-
-    fn note(&mut self, reached: bool) {
-        if reached {
-            *self = Breaker::default();
-            return;
-        }
-        self.failures = self.failures.saturating_add(1);
-        if self.failures >= FAILURES {
-            let pause = SHORTEST_PAUSE * 2_u32.saturating_pow((self.failures - FAILURES).min(8));
-            self.closed_until = Some(Instant::now() + pause.min(LONGEST_PAUSE));
-        }
-    }
-}
-
 async fn serve(bases: [String; 2], authorize: Authorize, mut todo: mpsc::Receiver<Job>) {
     let client = awc::Client::builder().timeout(TIMEOUT).disable_redirects().finish();
     let turns = Arc::new(Semaphore::new(AT_A_TIME));
@@ -365,7 +335,7 @@ async fn serve(bases: [String; 2], authorize: Authorize, mut todo: mpsc::Receive
     let breakers: [Rc<RefCell<Breaker>>; 2] = Default::default();
     while let Some(job) = todo.recv().await {
         let (base, breaker) = (&bases[job.server as usize], breakers[job.server as usize].clone());
-        if breaker.borrow().is_closed() {
+        if breaker.borrow().is_open() {
             let _ = job.reply.send(Err(away("it did not a moment ago".into())));
             continue;
         }
@@ -383,7 +353,7 @@ async fn serve(bases: [String; 2], authorize: Authorize, mut todo: mpsc::Receive
                 }
                 let answer = answer(request, job.body.clone()).await;
                 breaker.borrow_mut().note(answer.is_ok());
-                if answer.is_ok() || tries == 0 || breaker.borrow().is_closed() {
+                if answer.is_ok() || tries == 0 || breaker.borrow().is_open() {
                     break answer;
                 }
                 // Not all at the same moment again.

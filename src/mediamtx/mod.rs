@@ -5,6 +5,7 @@
 //! to answer us (internal/core/path_manager.go).
 
 mod admitted;
+mod breaker;
 mod client;
 
 use std::net::{IpAddr, SocketAddr};

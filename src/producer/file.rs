@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 use super::Kit;
 use crate::{
     error::{Code, Error, Result},
+    nas::NasSettings,
     picture::{Picture, PictureLimits, in_pool},
     stream::{FrameSink, Producer, ProducerFuture, Run, StreamName},
     units::Span,
@@ -37,11 +38,13 @@ const MAX_SLIDES: usize = 10_000;
 pub struct MediaSettings {
     /// The folders, in the order in which relative paths are looked for.
     pub roots: Vec<PathBuf>,
+    /// Folders on NAS.
+    pub nas: Vec<NasSettings>,
 }
 
 impl Default for MediaSettings {
     fn default() -> Self {
-        MediaSettings { roots: vec!["media".into()] }
+        MediaSettings { roots: vec!["media".into()], nas: vec![] }
     }
 }
 
@@ -306,7 +309,8 @@ fn slides(roots: &MediaRoots, path: &Path, order: Order) -> io::Result<Vec<Slide
     Ok(slides)
 }
 
-fn is_picture_name(name: &str) -> bool {
+/// Whether a file's name is that of a picture.
+pub(super) fn is_picture_name(name: &str) -> bool {
     let extension = Path::new(name).extension().map(|e| e.to_ascii_lowercase());
     extension.is_some_and(|e| ["jpg", "jpeg", "png", "webp", "gif", "bmp"].iter().any(|known| e == *known))
 }

@@ -8,6 +8,7 @@
 //! [`Run`]: crate::stream::Run
 
 pub mod file;
+pub mod nas;
 pub mod test_card;
 pub mod udp_camera;
 pub mod upload;
@@ -19,6 +20,7 @@ use utoipa::ToSchema;
 
 use crate::{
     error::{Error, Result},
+    nas::AllNas,
     picture::PictureLimits,
     stream::{Producer, StreamName},
 };
@@ -32,6 +34,8 @@ pub struct Kit {
     pub udp: udp_camera::Hub,
     /// The folders from which files may be shown.
     pub media: file::MediaRoots,
+    /// Those on NAS.
+    pub nas: AllNas,
     /// Where the last upload of each stream is kept.
     pub uploads: upload::Store,
 }
@@ -80,6 +84,8 @@ kinds! {
     UdpCamera = udp_camera "udp-camera",
     /// A picture file, or a folder or pattern of them as a slideshow.
     File = file "file",
+    /// A picture, or a folder of them as a slideshow, on a NAS.
+    Nas = nas "nas",
     /// A drawn card with name, clock and counter.
     TestCard = test_card "test-card",
 }
@@ -111,7 +117,7 @@ mod tests {
         for (text, says) in [
             (
                 r#"{"kind":"webcam"}"#,
-                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `file`, `test-card`",
+                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `file`, `nas`, `test-card`",
             ),
             (r#"{"kind":"upload","typo":1}"#, "unknown field `typo`"),
             (r#"{"kind":"file"}"#, "missing field `path`"),

@@ -2,10 +2,11 @@
 //! `media/FOLDER/PATH`, as if it were a path of MediaMTX; changing is for administrators.
 
 use actix_files::NamedFile;
-use actix_web::{HttpRequest, HttpResponse, web};
-use futures_util::TryStreamExt;
+use actix_web::{HttpRequest, HttpResponse, body::SizedStream, http::StatusCode, web};
+use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -16,7 +17,8 @@ use super::{
 };
 use crate::{
     error::{Code, Error},
-    library::{self, Channel, Facts, FileKind, Listing, NewChannel, Place, RootInfo},
+    fetch::Response,
+    library::{self, As, Channel, Clip, Content, Facts, FileKind, Listing, NewChannel, Place, RootInfo, blocking},
     picture::Picture,
     policy::{Action, Caller},
     producer::Definition,
@@ -26,6 +28,9 @@ use crate::{
 /// Entries of a page at most, and usually.
 const MAX_PAGE: usize = 1000;
 const PAGE: usize = 200;
+
+/// How long a NAS may be silent within a file.
+const NAS_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The longer side of a thumbnail, in pixels.
 const THUMBNAIL: u32 = 320;
@@ -68,11 +73,6 @@ impl FileQuery {
     }
 }
 
-/// Runs what reads the disk away from the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("reading was cut off", e))?
-}
-
 async fn may_look(state: &State, caller: &Caller, place: &Place) -> Result<(), Error> {
     state.permit(caller, Action::Read, &place.permission()).await.map(drop)
 }
@@ -89,8 +89,7 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, Problem> {
     if query.root.is_none() && query.path.is_none() {
         state.permit(&caller, Action::Read, "media/").await?;
-        let library = state.library.clone();
-        return Ok(HttpResponse::Ok().json(RootList { roots: blocking(move || Ok(library.roots())).await? }));
+        return Ok(HttpResponse::Ok().json(RootList { roots: state.library.roots().await }));
     }
     let place = Place { root: query.root.clone().unwrap_or_default(), path: query.path.clone().unwrap_or_default() };
     let place = state.library.place(&place)?;
@@ -103,8 +102,7 @@ pub(super) async fn list(
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Error::parameter("limit", format!("must be from 1 to {MAX_PAGE}, not {limit}")).into());
     }
-    let (library, start) = (state.library.clone(), query.start.unwrap_or(0));
-    Ok(HttpResponse::Ok().json(blocking(move || library.list(&place, kind, start, limit)).await?))
+    Ok(HttpResponse::Ok().json(state.library.list(&place, kind, query.start.unwrap_or(0), limit).await?))
 }
 
 /// What is in a video: duration and codecs, as far as ffprobe is there.
@@ -134,10 +132,14 @@ pub(super) async fn thumbnail(
 ) -> Result<HttpResponse, Problem> {
     let place = query.place(&state)?;
     may_look(&state, &caller, &place).await?;
-    let (library, limits) = (state.library.clone(), state.kit.limits);
-    let data = blocking(move || library.read(&place, limits.frame_size.0)).await?;
-    let picture = Picture::from_upload(data.into(), &limits).await?;
-    let small = picture.thumbnail(THUMBNAIL).await?;
+    let small = match state.library.ready_thumbnail(&place).await {
+        Some(ready) => ready,
+        None => {
+            let limits = state.kit.limits;
+            let data = state.library.read(&place, limits.frame_size.0).await?;
+            Picture::from_upload(data, &limits).await?.thumbnail(THUMBNAIL).await?
+        }
+    };
     Ok(HttpResponse::Ok()
         .content_type("image/jpeg")
         .insert_header(("Cache-Control", "private, max-age=300"))
@@ -157,11 +159,52 @@ pub(super) async fn content(
 ) -> Result<HttpResponse, Problem> {
     let place = state.library.place(&Place::from_id(&id)?)?;
     may_look(&state, &caller, &place).await?;
-    let (library, at) = (state.library.clone(), place.clone());
-    let file = blocking(move || library.open(&at)).await?;
+    let range = request.headers().get("range").and_then(|range| range.to_str().ok());
+    let file = match state.library.open(&place, range).await? {
+        Content::File(file) => file,
+        Content::Remote(response) => return Ok(passed_on(*response)),
+    };
     let named = NamedFile::from_file(file, place.path.rsplit('/').next().unwrap_or("file"));
     let named = named.map_err(|e| Error::internal("the file cannot be served", e))?;
     Ok(named.into_response(&request))
+}
+
+/// What a NAS answers, with the headers that have to do with the content.
+fn passed_on(response: Response) -> HttpResponse {
+    let status = StatusCode::from_u16(response.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut answer = HttpResponse::build(status);
+    for name in ["content-type", "content-range", "accept-ranges", "last-modified"] {
+        if let Some(value) = response.header(name) {
+            answer.insert_header((name, value));
+        }
+    }
+    let length = response.header("content-length").and_then(|length| length.parse::<u64>().ok());
+    let body = futures_util::stream::try_unfold(response, async |mut response| {
+        Ok::<_, Error>(response.chunk(NAS_PATIENCE).await?.map(|data| (data, response)))
+    });
+    match length {
+        Some(length) => answer.body(SizedStream::new(length, Box::pin(body))),
+        None => answer.streaming(Box::pin(body)),
+    }
+}
+
+/// The list of a folder's videos for ffmpeg's concat demuxer: by addresses, whatever their names.
+#[utoipa::path(
+    get, path = "/api/v1/media/playlist/{id}", tag = "media", params(("id" = String, Path, description = "As in a channel's command")),
+    responses((status = 200, content_type = "text/plain"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn playlist(
+    state: web::Data<State>,
+    From(caller): From,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let place = state.library.place(&Place::from_id(&id)?)?;
+    may_look(&state, &caller, &place).await?;
+    let mut list = String::from("ffconcat version 1.0\n");
+    for video in state.library.videos(&place).await? {
+        list.push_str(&format!("file '{}/api/v1/media/content/{}'\n", state.fetch_from, video.id()));
+    }
+    Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(list))
 }
 
 /// Puts a file into a media folder. One that is there is not replaced.
@@ -222,19 +265,28 @@ pub(super) async fn delete(
 )]
 pub(super) async fn channel(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
     let wanted: NewChannel = read(&body)?;
-    Ok(HttpResponse::Created().json(make(&state, &Place { root: wanted.root, path: wanted.path }, &wanted.name).await?))
+    let place = Place { root: wanted.root, path: wanted.path };
+    Ok(HttpResponse::Created().json(make(&state, &place, &wanted.name, wanted.of_folder).await?))
 }
 
-async fn make(state: &State, place: &Place, name: &StreamName) -> Result<Channel, Error> {
+async fn make(state: &State, place: &Place, name: &StreamName, of_folder: Option<As>) -> Result<Channel, Error> {
     let place = state.library.place(place)?;
-    let (library, at) = (state.library.clone(), place.clone());
-    let (kind, absolute) = blocking(move || Ok((library.kind(&at)?, library.absolute(&at)?))).await?;
-    let facts = match kind {
-        FileKind::Video | FileKind::Audio => library::probe(&state.library, &place).await.ok(),
-        _ => None,
+    let kind = state.library.kind(&place).await?;
+    let parts = match kind {
+        FileKind::Folder if folder_as(state, &place, of_folder).await? == As::Playlist => {
+            let list = format!("{}/api/v1/media/playlist", state.fetch_from);
+            library::playlist(&place, name, &list, &clips(state, &place).await?)?
+        }
+        _ => {
+            let facts = match kind {
+                FileKind::Video | FileKind::Audio => library::probe(&state.library, &place).await.ok(),
+                _ => None,
+            };
+            let content = format!("{}/api/v1/media/content", state.fetch_from);
+            let definition = state.library.definition(&place)?;
+            library::channel(&place, kind, name, definition, &content, facts.as_ref())?
+        }
     };
-    let content = format!("{}/api/v1/media/content", state.fetch_from);
-    let parts = library::channel(&place, kind, name, &absolute, &content, facts.as_ref())?;
     if let Some(definition) = parts.stream {
         let definition: Definition =
             serde_json::from_value(definition).map_err(|e| Error::new(Code::InvalidDefinition, e.to_string()))?;
@@ -242,6 +294,34 @@ async fn make(state: &State, place: &Place, name: &StreamName) -> Result<Channel
     }
     state.paths.put(name, parts.path).await?;
     Ok(parts.channel)
+}
+
+/// What a folder becomes: what was asked for, or what it holds.
+async fn folder_as(state: &State, place: &Place, wanted: Option<As>) -> Result<As, Error> {
+    if let Some(wanted) = wanted {
+        return Ok(wanted);
+    }
+    let entries = state.library.list(place, None, 0, MAX_PAGE).await?.entries;
+    let holds = |kind| entries.iter().any(|entry| entry.kind == kind);
+    match (holds(FileKind::Picture), holds(FileKind::Video)) {
+        (true, true) => {
+            let rule = "as: the folder has pictures and videos; must be slideshow or playlist";
+            Err(Error::new(Code::InvalidPath, rule).in_field("as"))
+        }
+        (false, true) => Ok(As::Playlist),
+        _ => Ok(As::Slideshow),
+    }
+}
+
+/// What is in the videos of a folder; so many are looked into at the same time as there are cores on small machines.
+async fn clips(state: &State, place: &Place) -> Result<Vec<Clip>, Error> {
+    let videos = state.library.videos(place).await?;
+    let looked = futures_util::stream::iter(videos).map(async |video: Place| {
+        let facts = library::probe(&state.library, &video).await?;
+        let name = video.path.rsplit('/').next().unwrap_or_default().to_owned();
+        Ok::<_, Error>(Clip { name, facts })
+    });
+    looked.buffered(2).try_collect().await
 }
 
 /// What the original program posts.
@@ -257,8 +337,7 @@ struct Original {
 pub(super) async fn original_list(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
     let place = state.library.place(&Place { root: String::new(), path: String::new() })?;
     may_look(&state, &caller, &place).await?;
-    let library = state.library.clone();
-    let listing = blocking(move || library.list(&place, None, 0, usize::MAX)).await?;
+    let listing = state.library.list(&place, None, 0, usize::MAX).await?;
     let files = listing.entries.into_iter().filter(|entry| entry.kind != FileKind::Folder);
     let list: Vec<Value> = files.map(|entry| json!({"fname": entry.name, "fsize": entry.size})).collect();
     Ok(HttpResponse::Ok().json(json!({ "list": list })))
@@ -269,7 +348,7 @@ pub(super) async fn original_list(state: web::Data<State>, From(caller): From) -
 pub(super) async fn original_add(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
     let Original { path, fname } = read(&body)?;
     let name = state.registry.name(&path)?;
-    make(&state, &Place { root: String::new(), path: fname }, &name).await?;
+    make(&state, &Place { root: String::new(), path: fname }, &name, None).await?;
     Ok(HttpResponse::Ok().json(json!({})))
 }
 

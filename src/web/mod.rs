@@ -103,6 +103,7 @@ fn table(routes: &mut web::ServiceConfig, pages: &str) {
         .service(at("/api/v1/media/info")                 .get(media::info))
         .service(at("/api/v1/media/thumbnail")            .get(media::thumbnail))
         .service(at("/api/v1/media/content/{id}")         .get(media::content).head(media::content))
+        .service(at("/api/v1/media/playlist/{id}")        .get(media::playlist))
         .service(at("/api/v1/media/file")                 .put(media::upload).delete(media::delete))
         .service(at("/api/v1/media/channel")              .post(media::channel))
         // Recordings.

@@ -56,6 +56,7 @@ use super::{
         media::info,
         media::thumbnail,
         media::content,
+        media::playlist,
         media::upload,
         media::delete,
         media::channel,

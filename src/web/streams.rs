@@ -241,10 +241,10 @@ fn with_hidden(
         let url = members.get("url").and_then(serde_json::Value::as_str).and_then(|url| Url::parse(url).ok());
         url.map(|url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port()))
     };
-    let password = kept.get("password").filter(|password| *password != "");
-    if password.is_some() && wanted.get("password") == password && host(&kept) != host(&wanted) {
-        let message = "password: is to be written out when url leads to another host";
-        return Err(Error::new(Code::InvalidDefinition, message).in_field("password"));
+    let pass = kept.get("pass").filter(|pass| *pass != "");
+    if pass.is_some() && wanted.get("pass") == pass && host(&kept) != host(&wanted) {
+        let message = "pass: is to be written out when url leads to another host";
+        return Err(Error::new(Code::InvalidDefinition, message).in_field("pass"));
     }
     serde_json::from_value(serde_json::Value::Object(wanted)).map_err(invalid)
 }

@@ -1,6 +1,6 @@
 //! Media folders: looked through, filled, and made into channels; with the real MediaMTX where there is one.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     identity::{FAR, bearer},
@@ -8,7 +8,7 @@ use crate::{
     support::{Program, TestApp, close_to, eventually, flat_picture, middle_colour, sized_picture},
 };
 
-fn encoded(name: &str) -> String {
+pub fn encoded(name: &str) -> String {
     name.bytes().map(|b| format!("%{b:02X}")).collect()
 }
 
@@ -36,7 +36,10 @@ async fn files_are_put_listed_seen_and_deleted() {
     let listed = app.get("/api/v1/media?root=media").await.json();
     let names: Vec<_> = listed["entries"].as_array().expect("entries").iter().map(|e| e["name"].clone()).collect();
     assert_eq!(names, ["holiday", "door.jpg"], "nothing is left of what was refused");
-    assert_eq!(app.get("/api/v1/media").await.json()["roots"][0], json!({"name": "media", "available": true}));
+    assert_eq!(
+        app.get("/api/v1/media").await.json()["roots"][0],
+        json!({"name": "media", "kind": "local", "available": true, "writable": true})
+    );
     let small = app.get("/api/v1/media/thumbnail?path=door.jpg").await;
     assert!(small.status == 200 && small.body.starts_with(&[0xFF, 0xD8]) && small.body.len() < 60_000);
     assert_eq!(app.get("/api/v1/media/thumbnail?path=holiday").await.status, 404);
@@ -144,4 +147,59 @@ async fn files_with_hostile_names_become_channels_of_the_real_mediamtx() {
         assert!(close_to(found, colour), "{}: {found:?} for {colour:?}", files[i]);
     }
     assert!(!app.folder().join("x").exists(), "nothing was run");
+}
+
+/// Videos of a folder, one after the other and round and round, of different sizes and whatever they are called.
+#[tokio::test]
+async fn a_folder_of_videos_is_a_channel_of_the_real_mediamtx() {
+    let ports = MediaMtx::ports();
+    let app = with_folder(&format!("mediamtx: {{api: 'http://127.0.0.1:{}'}}", ports[4]));
+    let folder = app.folder().join("media/holiday");
+    let colours: [[u8; 3]; 2] = [[200, 20, 20], [20, 20, 200]];
+    for (name, size, colour) in [("1 it's.mp4", "320x180", colours[0]), ("2 $x.mp4", "176x144", colours[1])] {
+        let hex: String = colour.iter().map(|c| format!("{c:02x}")).collect();
+        let source = format!("color=0x{hex}:s={size}:r=10:d=1");
+        let to = folder.join(name);
+        let to = to.to_string_lossy();
+        Program::output(
+            "ffmpeg",
+            &["-v", "error", "-f", "lavfi", "-i", &source, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-f", "mp4", &to],
+        )
+        .await;
+    }
+    let make = async |body: Value| app.admin("POST", "/api/v1/media/channel", &body.to_string()).await;
+    assert_eq!(put(&app, "holiday/a.jpg", &flat_picture(320, 180, colours[0])).await, 201);
+    let asked = make(json!({"path": "holiday", "name": "tv"})).await;
+    assert_eq!((asked.status, asked.json()["field"].as_str()), (422, Some("as")), "{asked:?}");
+    let made = make(json!({"path": "holiday", "name": "tv", "as": "playlist"})).await;
+    assert_eq!((made.status, made.json()), (201, json!({"name": "tv", "kind": "raw", "copies": false})));
+    let Some(_mediamtx) = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await else { return };
+    eventually("MediaMTX has it", async || app.admin("GET", "/api/v1/paths/tv", "").await.json()["state"] == "applied")
+        .await;
+    // Three rounds: what comes after the end is the beginning.
+    let seen = app.folder().join("%03d.png");
+    let url = format!("rtsp://127.0.0.1:{}/tv", ports[0]);
+    let args = [
+        "-v",
+        "error",
+        "-rtsp_transport",
+        "tcp",
+        "-i",
+        &url,
+        "-vf",
+        "fps=4",
+        "-frames:v",
+        "24",
+        &seen.to_string_lossy(),
+    ];
+    Program::output("ffmpeg", &args).await;
+    let mut shown = vec![];
+    for n in 1..=24 {
+        let found = middle_colour(&app.folder().join(format!("{n:03}.png"))).await;
+        let which = colours.iter().position(|colour| close_to(found, *colour)).expect("one of the two");
+        if shown.last() != Some(&which) {
+            shown.push(which);
+        }
+    }
+    assert!(shown.len() >= 4, "the two take turns: {shown:?}");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::support::{Program, TestApp, eventually, picture};
 
 /// A self-signed certificate for localhost with that name in it.
-async fn certificate(folder: &Path, name: &str) {
+pub async fn certificate(folder: &Path, name: &str) {
     let (key, cert) = (folder.join("new-key.pem"), folder.join("new-cert.pem"));
     let subject = format!("/CN={name}");
     let args = [
@@ -22,8 +22,10 @@ async fn certificate(folder: &Path, name: &str) {
         &subject,
     ];
     let (key_text, cert_text) = (key.to_string_lossy(), cert.to_string_lossy());
+    // An authority's certificate is none for a host (RFC 5280, section 4.2.1.9).
+    let no_authority = ["-addext", "basicConstraints=critical,CA:FALSE"];
     let files = ["-addext", "subjectAltName=DNS:localhost", "-keyout", &key_text, "-out", &cert_text];
-    Program::output("openssl", &[&args[..], &files[..]].concat()).await;
+    Program::output("openssl", &[&args[..], &no_authority[..], &files[..]].concat()).await;
     std::fs::rename(key, folder.join("key.pem")).expect("replaces");
     std::fs::rename(cert, folder.join("cert.pem")).expect("replaces");
 }

@@ -12,7 +12,7 @@ fn media() -> (tempfile::TempDir, MediaRoots) {
     std::os::unix::fs::symlink("../one.jpg", root.join("show/3.jpg")).expect("links");
     std::os::unix::fs::symlink("../../secret.jpg", root.join("show/4.jpg")).expect("links");
     std::os::unix::fs::symlink("/etc", root.join("etc")).expect("links");
-    let roots = MediaRoots::new(&MediaSettings { roots: vec![root] });
+    let roots = MediaRoots::new(&MediaSettings { roots: vec![root], ..<_>::default() });
     (outside, roots)
 }
 

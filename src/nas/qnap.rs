@@ -1,0 +1,229 @@
+//! QNAP's File Station over HTTP (Web API v4.1 and v5).
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use hyper::header::{HeaderValue, RANGE};
+use tokio::{sync::Mutex, time::Duration};
+use url::{Url, form_urlencoded};
+
+use super::{
+    NasSettings, Page,
+    answer::{self, Entry, List, Login},
+};
+use crate::{
+    error::{Code, Error, Result},
+    fetch::{Fetch, Request, Response, Target},
+    secret::Secret,
+};
+
+/// How long it may take to answer; a sleeping disk needs some ten seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Most bytes of a list's part of [`STEP`] entries, of which each has some 400, and of the login's answer.
+const MAX_LIST: usize = 4 << 20;
+
+/// Most entries that are asked for at once.
+const STEP: usize = 1000;
+
+/// Most bytes of a small picture.
+const MAX_THUMBNAIL: usize = 2 << 20;
+
+/// Everything that is not a list or a picture is at most this long.
+const MAX_ERROR: usize = 64 << 10;
+
+#[derive(Debug)]
+pub(super) struct Qnap {
+    fetch: Fetch,
+    target: Target,
+    username: String,
+    password: Secret,
+    folder: String,
+    /// The session id, shared until the NAS says that it has ended. Locked while somebody signs in, so that one does.
+    sid: Mutex<Option<String>>,
+}
+
+impl Qnap {
+    pub(super) fn new(settings: &NasSettings, fetch: &Fetch) -> Result<Self> {
+        let target = Target::new(&settings.url, "", &Secret::default(), &settings.fingerprint)?;
+        if !matches!(target.url.path(), "" | "/") || target.url.query().is_some() {
+            return Err(Error::parameter("url", "must be like https://nas.local, without a path"));
+        }
+        Ok(Qnap {
+            fetch: fetch.clone(),
+            target,
+            username: settings.user.clone(),
+            password: settings.pass.clone(),
+            folder: settings.folder.trim_end_matches('/').to_owned(),
+            sid: Mutex::default(),
+        })
+    }
+
+    pub(super) fn is_plain(&self) -> bool {
+        self.target.url.scheme() == "http"
+    }
+
+    fn failed(&self, what: impl std::fmt::Display) -> Error {
+        let host = self.target.url.host_str().unwrap_or_default();
+        Error::new(Code::Upstream, format!("the NAS {host}: {what}"))
+    }
+
+    fn refused(&self, status: u64) -> Error {
+        match status {
+            5 | 25 => Error::new(Code::UnknownFile, format!("the NAS says: {}", answer::meaning(status))),
+            _ => self.failed(format_args!("{} (status {status})", answer::meaning(status))),
+        }
+    }
+
+    /// A session id, signing in if there is none, or if there is none but the one that has ended.
+    async fn sid(&self, ended: Option<&str>) -> Result<String> {
+        let mut held = self.sid.lock().await;
+        if let Some(sid) = held.as_ref().filter(|sid| Some(sid.as_str()) != ended) {
+            return Ok(sid.clone());
+        }
+        *held = None;
+        // By POST: addresses get into the NAS's log. The password is encoded, not encrypted.
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("user", &self.username)
+            .append_pair("pwd", &STANDARD.encode(self.password.expose()))
+            .append_pair("serviceKey", "1")
+            .finish();
+        let request = Request::post("application/x-www-form-urlencoded", form, PATIENCE);
+        let mut url = self.target.url.clone();
+        url.set_path("/cgi-bin/authLogin.cgi");
+        let response = self.fetch.send(&self.target.at(url), request).await?;
+        let sid = match answer::login(&response.bytes(MAX_LIST, PATIENCE).await?) {
+            Login::In(sid) => sid,
+            Login::Refused => {
+                return Err(self.failed(format_args!(
+                    "user or password is wrong, or it does not take sign-ins from here for a while (user {})",
+                    self.username
+                )));
+            }
+            Login::SecondStep => {
+                return Err(self.failed(format_args!(
+                    "it wants a second step of user {}, which a program cannot do; name a user without 2-step verification",
+                    self.username
+                )));
+            }
+            Login::Unknown => {
+                return Err(self.failed("it does not answer as a QNAP; is the port that of its web pages?"));
+            }
+        };
+        *held = Some(sid.clone());
+        Ok(sid)
+    }
+
+    fn address(&self, file: &str, sid: &str, parameters: &[(&str, &str)]) -> Url {
+        let mut url = self.target.url.clone();
+        url.set_path("/cgi-bin/filemanager/utilRequest.cgi");
+        if !file.is_empty()
+            && let Ok(mut segments) = url.path_segments_mut()
+        {
+            segments.push(file);
+        }
+        url.query_pairs_mut().extend_pairs(parameters).append_pair("sid", sid);
+        url
+    }
+
+    async fn ask(&self, file: &str, sid: &str, parameters: &[(&str, &str)], range: Option<&str>) -> Result<Response> {
+        let mut request = Request::get(PATIENCE);
+        if let Some(range) = range.and_then(|range| HeaderValue::from_str(range).ok()) {
+            request.headers.insert(RANGE, range);
+        }
+        let response = self.fetch.send(&self.target.at(self.address(file, sid, parameters)), request).await?;
+        match response.status.as_u16() {
+            200..=299 | 416 => Ok(response),
+            404 => Err(self.refused(5)),
+            status => Err(self.failed(format_args!("it answers with status {status}"))),
+        }
+    }
+
+    /// Folder and name of a path below the settings' folder.
+    fn split<'a>(&self, path: &'a str) -> (String, &'a str) {
+        match path.rsplit_once('/') {
+            Some((folder, name)) => (format!("{}/{folder}", self.folder), name),
+            None => (self.folder.clone(), path),
+        }
+    }
+
+    pub(super) async fn list(&self, path: &str, start: usize, limit: usize) -> Result<Page> {
+        let folder = match path {
+            "" => self.folder.clone(),
+            path => format!("{}/{path}", self.folder),
+        };
+        let mut page = Page::default();
+        while page.spans < limit {
+            let (from, step) = ((start + page.spans).to_string(), (limit - page.spans).min(STEP).to_string());
+            let list = self.part(&folder, &from, &step).await?;
+            let datas = list.datas.unwrap_or_default();
+            let came = datas.len();
+            page.total = list.total.map_or(start + page.spans + came, |total| total as usize);
+            page.spans += came;
+            page.items.extend(datas.into_iter().filter_map(Entry::into_item));
+            if came == 0 || start + page.spans >= page.total {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    async fn part(&self, folder: &str, start: &str, limit: &str) -> Result<List> {
+        let parameters = [
+            ("func", "get_list"),
+            ("is_iso", "0"),
+            ("list_mode", "all"),
+            ("path", folder),
+            ("dir", "ASC"),
+            ("sort", "filename"),
+            ("start", start),
+            ("limit", limit),
+            ("hidden_file", "0"),
+        ];
+        let mut sid = self.sid(None).await?;
+        for is_last in [false, true] {
+            let response = self.ask("", &sid, &parameters, None).await?;
+            let body = response.bytes(MAX_LIST, PATIENCE).await?;
+            let list: List =
+                serde_json::from_slice(&body).map_err(|e| self.failed(format_args!("its list cannot be read: {e}")))?;
+            match list.status {
+                _ if list.datas.is_some() => return Ok(list),
+                Some(3) if !is_last => sid = self.sid(Some(&sid)).await?,
+                status => return Err(self.refused(status.unwrap_or_default())),
+            }
+        }
+        Err(self.refused(3))
+    }
+
+    pub(super) async fn open(&self, path: &str, range: Option<&str>) -> Result<Response> {
+        let (folder, name) = self.split(path);
+        let parameters = [("func", "get_viewer"), ("source_path", &*folder), ("source_file", name)];
+        self.content(name, &parameters, range).await
+    }
+
+    pub(super) async fn thumbnail(&self, path: &str) -> Result<Bytes> {
+        let (folder, name) = self.split(path);
+        let parameters = [("func", "get_thumb"), ("path", &*folder), ("name", name), ("size", "320")];
+        let bytes = self.content("", &parameters, None).await?.bytes(MAX_THUMBNAIL, PATIENCE).await?;
+        if bytes.is_empty() { Err(self.failed("it has no small picture of that")) } else { Ok(bytes) }
+    }
+
+    /// Content of a file, or the error that comes as JSON with status 200 in its place.
+    async fn content(&self, file: &str, parameters: &[(&str, &str)], range: Option<&str>) -> Result<Response> {
+        let mut sid = self.sid(None).await?;
+        for is_last in [false, true] {
+            let response = self.ask(file, &sid, parameters, range).await?;
+            let is_text = |kind: &str| kind.starts_with("application/json") || kind.starts_with("text/");
+            // Files of ours are pictures, videos and sound; what comes as text is what went wrong.
+            if !response.header("content-type").is_some_and(is_text) {
+                return Ok(response);
+            }
+            let body = response.bytes(MAX_ERROR, PATIENCE).await?;
+            let status = serde_json::from_slice::<List>(&body).ok().and_then(|list| list.status);
+            match status {
+                Some(3) if !is_last => sid = self.sid(Some(&sid)).await?,
+                status => return Err(self.refused(status.unwrap_or_default())),
+            }
+        }
+        Err(self.refused(3))
+    }
+}

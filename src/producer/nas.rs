@@ -1,0 +1,164 @@
+//! A picture, or a folder of them as a slideshow, on a NAS (`media.nas`).
+
+use std::{sync::Arc, time::SystemTime};
+
+use serde::{Deserialize, Serialize};
+use tokio::time::{Duration, Instant, sleep};
+use utoipa::ToSchema;
+
+use super::{Kit, file::is_picture_name};
+use crate::{
+    error::{Code, Error, Result},
+    nas::{Item, Nas},
+    picture::{Picture, PictureLimits},
+    stream::{FrameSink, Producer, ProducerFuture, Run, StreamName},
+    units::Span,
+};
+
+/// How often the NAS is asked what is in the folder; it tells nobody of changes by itself.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Most pictures of one slideshow, and how many entries of a folder are looked through for them.
+const MAX_SLIDES: usize = 10_000;
+
+/// Entries that are asked for at once.
+const STEP: usize = 1000;
+
+/// How long one picture may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What to show, and how fast.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The name in `media.nas`.
+    pub nas: String,
+    /// A picture, or a folder; empty for the NAS's folder itself.
+    #[serde(default)]
+    pub path: String,
+    /// How long each picture of a slideshow is shown.
+    #[serde(default = "default_every")]
+    #[schema(value_type = String, example = "5s")]
+    pub every: Span,
+}
+
+fn default_every() -> Span {
+    Span::secs(5)
+}
+
+pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {
+    let refuse = |field: &'static str, rule: String| {
+        Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field)
+    };
+    let nas = kit.nas.get(&settings.nas).cloned();
+    let nas = nas.ok_or_else(|| refuse("nas", format!("there is no {} in media.nas", settings.nas)))?;
+    let path = settings.path.trim_matches('/');
+    if !path.is_empty() && path.split('/').any(|part| matches!(part, "" | "." | "..")) || path.contains('\0') {
+        return Err(refuse("path", "must be below the NAS's folder, without . and ..".into()));
+    }
+    if !(Span::millis(500)..=Span::secs(86_400)).contains(&settings.every) {
+        return Err(refuse("every", format!("must be from 500ms to 1day, not {}", settings.every)));
+    }
+    Ok(Arc::new(OnNas { nas, path: path.to_owned(), every: *settings.every, limits: kit.limits }))
+}
+
+#[derive(Clone)]
+struct OnNas {
+    nas: Nas,
+    path: String,
+    every: Duration,
+    limits: PictureLimits,
+}
+
+impl Producer for OnNas {
+    fn kind(&self) -> &'static str {
+        "nas"
+    }
+
+    fn ages(&self) -> bool {
+        false
+    }
+
+    fn run(&self, run: Run) -> ProducerFuture {
+        let this = self.clone();
+        Box::pin(async move {
+            tokio::select! {
+                () = run.stop.cancelled() => Ok(()),
+                end = this.show(&run.sink) => end,
+            }
+        })
+    }
+}
+
+impl OnNas {
+    async fn show(&self, sink: &FrameSink) -> Result<()> {
+        let (mut slides, mut looked): (Vec<Item>, Option<Instant>) = (vec![], None);
+        let mut shown: Option<Item> = None;
+        loop {
+            if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+                match self.slides().await {
+                    Ok(found) => slides = found,
+                    Err(e) if shown.is_some() => sink.trouble(e.to_string()),
+                    Err(e) => return Err(e),
+                }
+                looked = Some(Instant::now());
+            }
+            let many = slides.len() > 1;
+            let next = match &shown {
+                // In the NAS's order, which a picture that comes or goes does not begin anew.
+                Some(last) => slides.iter().position(|slide| slide.name == last.name).map_or(0, |at| at + 1),
+                None => 0,
+            };
+            let slide = slides.get(next % slides.len().max(1)).cloned();
+            let slide =
+                slide.ok_or_else(|| Error::new(Code::Unavailable, "there is no picture in the NAS's folder"))?;
+            if many || shown.as_ref() != Some(&slide) {
+                match self.picture(&slide).await.and_then(|picture| sink.publish(&picture).map(drop)) {
+                    Ok(()) => {}
+                    Err(e) if shown.is_some() || many => sink.trouble(format!("{}: {e}", slide.name)),
+                    Err(e) => return Err(Error::new(e.code(), format!("{}: {e}", slide.name))),
+                }
+                shown = Some(slide);
+            }
+            sleep(if many { self.every } else { LOOK_EVERY }).await;
+        }
+    }
+
+    /// The pictures of the folder, or the one picture.
+    async fn slides(&self) -> Result<Vec<Item>> {
+        let (folder, only) = match self.path.rsplit_once('/') {
+            _ if !is_picture_name(&self.path) => (self.path.as_str(), None),
+            Some((folder, name)) => (folder, Some(name)),
+            None => ("", Some(self.path.as_str())),
+        };
+        let (mut slides, mut at) = (vec![], 0);
+        loop {
+            let page = self.nas.list(folder, at, STEP).await?;
+            at += page.spans;
+            let is_wanted = |item: &Item| match only {
+                Some(name) => item.name == name,
+                None => is_picture_name(&item.name),
+            };
+            slides.extend(page.items.into_iter().filter(|item| !item.is_folder && is_wanted(item)));
+            if page.spans == 0 || at >= page.total.min(MAX_SLIDES) || (only.is_some() && !slides.is_empty()) {
+                return Ok(slides);
+            }
+        }
+    }
+
+    async fn picture(&self, slide: &Item) -> Result<Picture> {
+        let path = match self.path.as_str() {
+            path if is_picture_name(path) => path.to_owned(),
+            "" => slide.name.clone(),
+            folder => format!("{folder}/{}", slide.name),
+        };
+        let response = self.nas.open(&path, None).await?;
+        let data = response.bytes(self.limits.frame_size.bytes(), READ_TIMEOUT).await?;
+        let picture = Picture::from_upload(data, &self.limits).await?;
+        let modified = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(slide.modified));
+        Ok(match modified.filter(|_| slide.modified > 0) {
+            Some(modified) => picture.captured_at(modified),
+            None => picture,
+        })
+    }
+}

@@ -1,0 +1,91 @@
+//! The original program's addresses, as its unchanged console and viewer use them: golden/*.json.
+
+use serde_json::{Value, json};
+use wiremock::{
+    Mock, MockServer, ResponseTemplate,
+    matchers::{method, path},
+};
+
+use crate::{
+    identity::FAR,
+    support::{TestApp, basic, flat_picture},
+};
+
+/// Whether the answer is as written; `<…>` are forms.
+fn fits(answer: &Value, written: &Value) -> bool {
+    match (answer, written) {
+        (answer, Value::String(form)) if form.starts_with('<') => match form.as_str() {
+            "<number>" => answer.is_number(),
+            "<text>" => answer.is_string(),
+            form => {
+                let begin = form.trim_start_matches("<begins ").trim_end_matches('>');
+                answer.as_str().is_some_and(|text| text.starts_with(begin))
+            }
+        },
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| fits(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && b.iter().all(|(key, b)| a.get(key).is_some_and(|a| fits(a, b)))
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn golden(name: &str) -> Value {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/golden").join(name);
+    serde_json::from_str(&std::fs::read_to_string(&file).expect(name)).expect(name)
+}
+
+/// A MediaMTX as it answers, with what is new in it and with a password where it has one.
+async fn mediamtx() -> MockServer {
+    let server = MockServer::start().await;
+    let mut listed = golden("get-path.json")["answer"]["list"].clone();
+    listed[0]["forward"] = json!([{"url": "rtmp://user:pass@elsewhere/x"}]);
+    let get = |at: &str, answer: Value| {
+        Mock::given(method("GET")).and(path(at)).respond_with(ResponseTemplate::new(200).set_body_json(answer))
+    };
+    get("/v3/paths/list", json!({"itemCount": 1, "pageCount": 1, "items": listed})).mount(&server).await;
+    get(
+        "/v3/recordings/get/recording",
+        json!({"name": "recording", "segments": [{"start": "2026-11-20T10:00:00.5+09:00"}]}),
+    )
+    .mount(&server)
+    .await;
+    let ranges = json!([{"start": "2026-11-20T10:00:00.5+09:00", "duration": 61.25, "url": "http://inside:9996/get?path=recording&start=x&duration=61.25"}]);
+    get("/list", ranges).mount(&server).await;
+    server
+}
+
+#[tokio::test]
+async fn its_console_and_viewer_get_what_they_read() {
+    let server = mediamtx().await;
+    let folder = std::sync::Arc::new(tempfile::tempdir().expect("a folder"));
+    std::fs::create_dir_all(folder.path().join("media")).expect("makes");
+    std::fs::write(folder.path().join("media/door.jpg"), flat_picture(320, 180, [9, 99, 200])).expect("writes");
+    // Two users, as it has them: one who may watch, and one who may do everything.
+    let user = "{user: user, pass: watch, permissions: [{action: read}, {action: playback}]}";
+    let app = TestApp::in_folder(
+        folder,
+        &format!("mediamtx: {{api: '{0}', playback: '{0}'}}\nauth: {{users: [{user}]}}", server.uri()),
+    );
+    let admin = basic("admin", app.password.as_deref().expect("generated"));
+    for name in ["get-path", "get-media", "add-media", "delete-media", "get-recording"] {
+        let golden = golden(&format!("{name}.json"));
+        let (at, body) =
+            (golden["request"]["path"].as_str().expect("a path"), golden["request"]["body"].as_str().expect("a body"));
+        let login = match golden["request"]["user"].as_str() {
+            Some("admin") => admin.clone(),
+            _ => basic("user", "watch"),
+        };
+        let send = async |login: &str| {
+            app.request("POST", at, &[FAR, login, "Content-Type: application/json"], body.as_bytes()).await
+        };
+        let answer = send(&login).await;
+        assert_eq!(answer.status, 200, "{name}: {answer:?}");
+        assert!(fits(&answer.json(), &golden["answer"]), "{name}: {} instead of {}", answer.json(), golden["answer"]);
+        assert_eq!(send("Accept: */*").await.status, 401, "{name} asks who it is");
+        assert_eq!(send(&basic("user", "wrong")).await.status, 401, "{name}");
+        if golden["request"]["user"] == "admin" {
+            assert_eq!(send(&basic("user", "watch")).await.status, 403, "{name}: changing is for administrators");
+        }
+    }
+}
