@@ -41,6 +41,9 @@ const ADMIN_HASH: &str = "admin_password_hash";
 /// How often streams, and MediaMTX's paths, are looked at for events.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// How often it is looked for complete segments of recordings, of which hooks tell at once.
+const LOOK_AT_RECORDINGS_EVERY: Duration = Duration::from_secs(10);
+
 /// Open files a process needs beyond its watchers: workers, database, log, UDP, files being shown.
 const SPARE_FILES: u64 = 256;
 
@@ -292,13 +295,24 @@ async fn watch_streams(state: &State) {
 
 /// Tells of MediaMTX's paths and their readers. While it is away, nothing is known, and nothing is told.
 async fn watch_paths(state: &State) {
-    let mut before = None;
+    let (mut before, mut segments) = (None, None);
+    let mut looked = tokio::time::Instant::now();
     loop {
         if let Ok(list) = state.mediamtx.paths().await {
             let now = observe::paths(&list);
             // What was there when we came is not news.
             if let Some(before) = before.replace(now.clone()) {
                 observe::tell_paths(&state.events, &before, &now);
+            }
+            // Less often: MediaMTX reads its folders for it.
+            if looked.elapsed() >= LOOK_AT_RECORDINGS_EVERY {
+                looked = tokio::time::Instant::now();
+                if let Ok(recorded) = state.mediamtx.recordings().await {
+                    let now = observe::segments(&recorded, &now);
+                    if let Some(before) = segments.replace(now.clone()) {
+                        observe::tell_segments(&state.events, &before, &now);
+                    }
+                }
             }
         }
         tokio::time::sleep(LOOK_EVERY).await;

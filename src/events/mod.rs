@@ -38,7 +38,7 @@ pub enum Kind {
     /// A reader has gone.
     #[serde(rename = "reader.left")]
     ReaderLeft,
-    /// A segment of a recording is complete (known by hook only).
+    /// A segment of a recording is complete: by hook with its file, by looking with its start.
     #[serde(rename = "recording.segment")]
     RecordingSegment,
     /// A stream of ours is in another state.

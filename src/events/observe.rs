@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{Bus, Kind};
+use crate::mediamtx::Recorded;
 
 /// A path at MediaMTX, as far as events are concerned.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,6 +47,28 @@ pub fn tell_paths(bus: &Bus, before: &BTreeMap<String, PathSeen>, now: &BTreeMap
         }
         if before.available && !now.available {
             bus.tell(Kind::PathUnavailable, name, json!({}));
+        }
+    }
+}
+
+/// The segments of each path that are complete, by their starts: all of a path that is not recorded at the moment, all but
+/// the last of one that may be.
+pub fn segments(recorded: &[Recorded], paths: &BTreeMap<String, PathSeen>) -> BTreeMap<String, Vec<String>> {
+    let complete = recorded.iter().map(|recorded| {
+        let may_go_on = paths.get(&recorded.name).is_some_and(|path| path.available);
+        let count = recorded.segments.len().saturating_sub(usize::from(may_go_on));
+        let starts = recorded.segments[..count].iter().map(|segment| segment.start.clone()).collect();
+        (recorded.name.clone(), starts)
+    });
+    complete.collect()
+}
+
+/// Tells which segments are complete that were not.
+pub fn tell_segments(bus: &Bus, before: &BTreeMap<String, Vec<String>>, now: &BTreeMap<String, Vec<String>>) {
+    for (name, starts) in now {
+        let known: BTreeSet<_> = before.get(name).into_iter().flatten().collect();
+        for start in starts.iter().filter(|start| !known.contains(start)) {
+            bus.tell(Kind::RecordingSegment, name, json!({ "start": start }));
         }
     }
 }
@@ -110,6 +133,31 @@ mod tests {
                 "path.unavailable cam {}",
             ]
         );
+    }
+
+    #[test]
+    fn a_segment_is_complete_when_the_next_one_begins_or_nobody_publishes() {
+        let bus = Bus::default();
+        let begin = bus.latest();
+        let recorded = |starts: &[&str]| {
+            let list =
+                json!([{"name": "cam", "segments": starts.iter().map(|s| json!({"start": s})).collect::<Vec<_>>()}]);
+            serde_json::from_value::<Vec<Recorded>>(list).expect("as MediaMTX has it")
+        };
+        let cam = |available: bool| paths(&[json!({"name": "cam", "available": available})]);
+        let steps = [
+            segments(&recorded(&["1"]), &cam(true)),
+            segments(&recorded(&["1", "2"]), &cam(true)),
+            // The oldest is deleted at the same time (recordDeleteAfter).
+            segments(&recorded(&["2", "3", "4"]), &cam(true)),
+            segments(&recorded(&["2", "3", "4"]), &cam(false)),
+            segments(&[], &cam(false)),
+        ];
+        for pair in steps.windows(2) {
+            tell_segments(&bus, &pair[0], &pair[1]);
+        }
+        let starts: Vec<_> = bus.since(begin).events.iter().map(|t| t.event.data["start"].clone()).collect();
+        assert_eq!(starts, [json!("1"), json!("2"), json!("3"), json!("4")]);
     }
 
     #[test]
