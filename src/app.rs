@@ -85,6 +85,7 @@ impl App {
             udp: Hub::new(settings.udp.clone(), settings.limits.frame_size.bytes()),
             media: MediaRoots::new(&settings.media),
             nas: nas.clone(),
+            fetch,
             uploads,
         };
         define_streams(&settings, &store, &registry, &kit)?;

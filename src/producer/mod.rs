@@ -8,6 +8,7 @@
 //! [`Run`]: crate::stream::Run
 
 pub mod file;
+pub mod http;
 pub mod nas;
 pub mod test_card;
 pub mod udp_camera;
@@ -20,6 +21,7 @@ use utoipa::ToSchema;
 
 use crate::{
     error::{Error, Result},
+    fetch::Fetch,
     nas::AllNas,
     picture::PictureLimits,
     stream::{Producer, StreamName},
@@ -36,6 +38,8 @@ pub struct Kit {
     pub media: file::MediaRoots,
     /// Those on NAS.
     pub nas: AllNas,
+    /// How other hosts are reached.
+    pub fetch: Fetch,
     /// Where the last upload of each stream is kept.
     pub uploads: upload::Store,
 }
@@ -84,6 +88,8 @@ kinds! {
     UdpCamera = udp_camera "udp-camera",
     /// A picture file, or a folder or pattern of them as a slideshow.
     File = file "file",
+    /// A camera that is asked by HTTP: MJPEG, or one picture at a time.
+    Http = http "http",
     /// A picture, or a folder of them as a slideshow, on a NAS.
     Nas = nas "nas",
     /// A drawn card with name, clock and counter.
@@ -117,7 +123,7 @@ mod tests {
         for (text, says) in [
             (
                 r#"{"kind":"webcam"}"#,
-                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `file`, `nas`, `test-card`",
+                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `file`, `http`, `nas`, `test-card`",
             ),
             (r#"{"kind":"upload","typo":1}"#, "unknown field `typo`"),
             (r#"{"kind":"file"}"#, "missing field `path`"),

@@ -10,6 +10,7 @@ mod events;
 mod examples;
 mod ffmpeg;
 mod files;
+mod http_camera;
 mod identity;
 mod lazy_start;
 mod media;

@@ -1,5 +1,6 @@
 //! The application under test, a small HTTP client, and waiting with a bound.
 
+pub mod fake_camera;
 mod pictures;
 pub mod rtsp_client;
 

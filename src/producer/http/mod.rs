@@ -1,0 +1,160 @@
+//! Cameras that are asked by HTTP: an endless MJPEG response, or one picture at a time.
+//!
+//! However many watch, the camera has one connection: many an ESP32 can serve no more (ESPHome's `max_open_sockets` is 1).
+
+mod preset;
+mod read;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use self::preset::Preset;
+use super::Kit;
+use crate::{
+    error::{Code, Error, Result},
+    fetch::{Fetch, Target},
+    picture::PictureLimits,
+    secret::Secret,
+    stream::{Producer, ProducerFuture, Run, StreamName},
+    units::Span,
+};
+
+/// Most pictures that may be left out at the beginning.
+const MAX_DISCARD: u32 = 100;
+
+/// Where the camera is, and how it is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// `http://` or `https://`. With a preset the host is enough.
+    #[schema(example = "http://192.168.1.30:81/stream")]
+    pub url: String,
+    /// What the camera is, so that its paths need not be known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
+    /// How it is asked.
+    #[serde(default)]
+    pub mode: Mode,
+    /// The user, if the camera asks for one (Basic or Digest).
+    #[serde(default, alias = "username", skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// The password; shown as `***`.
+    #[serde(default, alias = "password", skip_serializing_if = "Secret::is_empty")]
+    #[schema(value_type = String)]
+    pub pass: Secret,
+    /// The SHA-256 of its certificate, if that is its own; 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub fingerprint: String,
+    /// How often a camera is asked that gives one picture at a time.
+    #[serde(default = "default_every")]
+    #[schema(value_type = String, example = "1s")]
+    pub every: Span,
+    /// So many pictures are left out at the beginning: many cameras hold an old one from before they were asked. A preset
+    /// knows how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discard_first: Option<u32>,
+    /// Pictures of so long are left out at the beginning, in which some cameras still adjust their exposure.
+    #[serde(default)]
+    #[schema(value_type = String, example = "0s")]
+    pub warmup: Span,
+    /// When no picture has come for so long, the camera counts as lost and is asked anew.
+    #[serde(default = "default_stale_after")]
+    #[schema(value_type = String, example = "10s")]
+    pub stale_after: Span,
+}
+
+fn default_every() -> Span {
+    Span::secs(1)
+}
+
+fn default_stale_after() -> Span {
+    Span::secs(10)
+}
+
+/// How a camera is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// By what it answers.
+    #[default]
+    Auto,
+    /// For an endless response.
+    Mjpeg,
+    /// For one picture after the other.
+    Snapshot,
+}
+
+fn refuse(field: &'static str, rule: impl std::fmt::Display) -> Error {
+    Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field)
+}
+
+pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {
+    let as_definition = |e: Error| match e.field() {
+        Some(field) => Error::new(Code::InvalidDefinition, e.to_string()).in_field(field),
+        None => e,
+    };
+    let mut target = Target::new(&settings.url, &settings.user, &settings.pass, &settings.fingerprint);
+    if let (Ok(target), Some(preset)) = (&mut target, settings.preset) {
+        preset.complete(&mut target.url, settings.mode);
+    }
+    let target = target.map_err(as_definition)?;
+    if !(Span::millis(40)..=Span::secs(86_400)).contains(&settings.every) {
+        return Err(refuse("every", format!("must be from 40ms to 1day, not {}", settings.every)));
+    }
+    if !(Span::secs(1)..=Span::secs(3600)).contains(&settings.stale_after) {
+        return Err(refuse("stale_after", format!("must be from 1s to 1h, not {}", settings.stale_after)));
+    }
+    if settings.warmup > Span::secs(60) {
+        return Err(refuse("warmup", format!("must be at most 1m, not {}", settings.warmup)));
+    }
+    let discard_first = settings.discard_first.unwrap_or_else(|| settings.preset.map_or(0, Preset::discard_first));
+    if discard_first > MAX_DISCARD {
+        return Err(refuse("discard_first", format!("must be at most {MAX_DISCARD}, not {discard_first}")));
+    }
+    if target.is_plain() {
+        tracing::debug!("the password of a camera may go over the network unencrypted, as most cameras want it");
+    }
+    Ok(Arc::new(Http(Camera {
+        fetch: kit.fetch.clone(),
+        limits: kit.limits,
+        target,
+        mode: settings.mode,
+        every: *settings.every,
+        discard_first,
+        warmup: *settings.warmup,
+        stale_after: *settings.stale_after,
+    })))
+}
+
+/// All that is known of a camera.
+#[derive(Clone)]
+struct Camera {
+    fetch: Fetch,
+    limits: PictureLimits,
+    target: Target,
+    mode: Mode,
+    every: std::time::Duration,
+    discard_first: u32,
+    warmup: std::time::Duration,
+    stale_after: std::time::Duration,
+}
+
+struct Http(Camera);
+
+impl Producer for Http {
+    fn kind(&self) -> &'static str {
+        "http"
+    }
+
+    fn run(&self, run: Run) -> ProducerFuture {
+        let camera = self.0.clone();
+        Box::pin(async move {
+            tokio::select! {
+                () = run.stop.cancelled() => Ok(()),
+                end = read::pictures(&camera, &run.sink) => end,
+            }
+        })
+    }
+}
