@@ -1,15 +1,21 @@
-//! H.264 (ITU-T H.264, "the standard" below): pictures in, access units out.
+//! H.264 (ITU-T H.264, "the standard" below): pictures into access units, and back.
 //!
 //! Knows pictures; knows no streams, no network and no clock.
 
 mod bits;
+mod decoder;
 mod encoder;
 mod idr;
 pub mod nal;
+mod sps;
 
 use bytes::Bytes;
 
-pub use self::encoder::{Effort, Encoder};
+pub use self::{
+    decoder::{Decoded, Decoder, Failure},
+    encoder::{Effort, Encoder},
+    sps::Sps,
+};
 
 /// One coded picture with the parameter sets it refers to; network abstraction layer units (NALs)
 /// without start codes, as RTP carries them.

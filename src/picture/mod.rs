@@ -7,6 +7,7 @@ mod convert;
 pub mod draw;
 mod frame;
 pub mod jpeg;
+mod planes;
 #[cfg(test)]
 pub(crate) mod testing;
 mod thumbnail;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 pub use self::{
     convert::{Format, encode_rgb},
     frame::{BOUNDARY, Frame, FrameMemory, PREAMBLE, PREAMBLE_WITH_HEAD, Reserved, SharedFrame},
+    planes::{Colour, JpegWriter, Matrix, Planes},
     yuv::{Canvas, Yuv420},
 };
 use crate::{

@@ -4,33 +4,37 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use serde::Serialize;
 use tokio::{
-    runtime::Handle,
     sync::{Notify, watch},
     time::{Duration, Instant},
 };
-use tokio_util::task::TaskTracker;
 use utoipa::ToSchema;
 
 use super::{
-    Ended, Producer, State, Stats, StreamLimits, StreamName, StreamSettings, Watch,
-    lifecycle::{Effect, Event, Lifecycle},
+    Ended, Producer, State, Stats, StreamName, Watch,
+    demand::{Demand, Demands},
+    lifecycle::{Effect, Event, Lifecycle, words},
     stats::{Arrivals, PictureInfo},
     supervisor,
+    surroundings::Surroundings,
 };
 use crate::{
     error::Result,
-    picture::{Frame, FrameMemory, Picture, Reserved, SharedFrame, draw},
+    picture::{Frame, Picture, Reserved, SharedFrame, draw},
+    units::Span,
 };
 
 /// Size of generated "waiting" pictures.
 const PLACEHOLDER_SIZE: (u32, u32) = (640, 360);
+
+/// How long a stream of MediaMTX's path stays at rest: whoever asked for it takes a watch at once.
+pub(super) const UNWATCHED: Span = Span::secs(1);
 
 /// Who made a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -44,6 +48,9 @@ pub enum Origin {
     Upload,
     /// Somebody asked for it by a recipe's URL.
     Pull,
+    /// Somebody watches a path of MediaMTX; it is gone as soon as nobody does.
+    #[serde(rename = "mediamtx")]
+    MediaMtx,
 }
 
 /// The latest frame, and whether there will be another one.
@@ -58,28 +65,6 @@ pub(super) struct Slot {
 pub(super) struct Status {
     pub(super) state: State,
     pub(super) reason: Cow<'static, str>,
-}
-
-/// What all streams share.
-pub(super) struct Surroundings {
-    pub(super) settings: StreamSettings,
-    pub(super) limits: StreamLimits,
-    pub(super) memory: Arc<FrameMemory>,
-    pub(super) runtime: Handle,
-    /// The supervisors, so that shutdown can wait for them.
-    pub(super) tasks: TaskTracker,
-    /// Tries to free so much memory by dropping pictures nobody watches. Set by the registry, which
-    /// alone knows all streams.
-    pub(super) make_room: OnceLock<Box<dyn Fn(usize) -> bool + Send + Sync>>,
-}
-
-impl Surroundings {
-    fn reserve(&self, bytes: usize) -> Result<Reserved> {
-        self.memory.reserve(bytes).or_else(|full| match self.make_room.get() {
-            Some(make_room) if make_room(bytes) => self.memory.reserve(bytes),
-            _ => Err(full),
-        })
-    }
 }
 
 /// One named stream. Found through [`super::Registry`], which alone makes them.
@@ -103,6 +88,7 @@ pub(super) struct Core {
     pub(super) producer: Arc<dyn Producer>,
     pub(super) origin: Origin,
     pub(super) watchers: usize,
+    pub(super) demands: Demands,
     /// Effects that the supervisor has not carried out yet.
     pub(super) effects: VecDeque<Effect>,
     /// Whether a supervisor task exists. It retires in the same critical section in which it finds
@@ -138,6 +124,7 @@ impl Stream {
                 producer,
                 origin,
                 watchers: 0,
+                demands: Demands::new(),
                 effects: VecDeque::new(),
                 supervised: false,
                 run: 0,
@@ -207,15 +194,21 @@ impl Stream {
         }
     }
 
-    /// Takes a watch, which starts the producer if it is the first one.
+    /// Takes a watch for every picture, which starts the producer if it is the first one.
     pub fn watch(self: &Arc<Self>) -> Result<Watch, Ended> {
+        self.watch_for(Demand::Continuous)
+    }
+
+    /// Takes a watch, which starts the producer if it is the first one.
+    pub fn watch_for(self: &Arc<Self>, demand: Demand) -> Result<Watch, Ended> {
         let mut core = self.lock();
         if core.closed {
             return Err(Ended(self.slot.borrow().ended.unwrap_or("the stream is gone")));
         }
         // Subscribed before anything starts, so that nothing can be missed.
-        let watch = Watch::new(self.clone());
+        let watch = Watch::new(self.clone(), demand);
         core.watchers += 1;
+        core.demands.add(demand);
         core.last_used = Instant::now();
         if core.watchers == 1 {
             self.step(&mut core, Event::Watched, None);
@@ -264,6 +257,7 @@ impl Stream {
         let settings = &self.around.settings;
         let after = match core.origin {
             Origin::File | Origin::Api => return false,
+            Origin::MediaMtx => UNWATCHED,
             Origin::Pull if core.last_seq == 0 => settings.expire_empty,
             Origin::Upload | Origin::Pull => settings.expire,
         };
@@ -272,6 +266,10 @@ impl Stream {
             self.close_locked(&mut core, "it was not used for a long time");
         }
         unused
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
     }
 
     pub(super) fn last_used(&self) -> Instant {
@@ -285,13 +283,20 @@ impl Stream {
         self.step(core, Event::Closed, None);
     }
 
-    pub(super) fn leave(self: &Arc<Self>) {
+    pub(super) fn leave(self: &Arc<Self>, demand: Demand) {
         let mut core = self.lock();
         core.watchers -= 1;
+        core.demands.remove(demand);
         core.last_used = Instant::now();
         if core.watchers == 0 {
             self.step(&mut core, Event::Unwatched, None);
         }
+    }
+
+    pub(super) fn change_demand(&self, from: Demand, to: Demand) {
+        let demands = &mut self.lock().demands;
+        demands.add(to);
+        demands.remove(from);
     }
 
     /// Puts a picture into the slot. `run` is the producer's, or none for a pushing peer. Returns
@@ -412,20 +417,5 @@ impl Core {
         let pause = Duration::from_secs(1 << doublings).min(longest);
         let spread = getrandom::u32().unwrap_or(0) % 200;
         pause + pause * spread / 1000
-    }
-}
-
-fn words(before: State, after: State, event: Event) -> &'static str {
-    match (after, event) {
-        (State::Starting, Event::Redefined) => "the definition changed; waiting for the first picture",
-        (State::Starting, _) => "waiting for the first picture",
-        (State::Live, _) => "pictures arrive",
-        (State::Lingering { .. }, _) => "the last watcher has left",
-        (State::Idle, Event::Closed) => "closed",
-        (State::Idle, Event::Redefined) => "the definition changed",
-        (State::Idle, _) if before == State::Idle => "a picture is held; nobody watches",
-        (State::Idle, _) => "nobody watches",
-        (State::Failing { .. }, Event::Fired(_)) => super::lifecycle::Stop::NoPictureInTime.reason(),
-        (State::Failing { .. }, _) => "the producer failed",
     }
 }

@@ -230,5 +230,21 @@ impl Lifecycle {
     }
 }
 
+/// The new state in words, for people.
+pub(super) fn words(before: State, after: State, event: Event) -> &'static str {
+    match (after, event) {
+        (State::Starting, Event::Redefined) => "the definition changed; waiting for the first picture",
+        (State::Starting, _) => "waiting for the first picture",
+        (State::Live, _) => "pictures arrive",
+        (State::Lingering { .. }, _) => "the last watcher has left",
+        (State::Idle, Event::Closed) => "closed",
+        (State::Idle, Event::Redefined) => "the definition changed",
+        (State::Idle, _) if before == State::Idle => "a picture is held; nobody watches",
+        (State::Idle, _) => "nobody watches",
+        (State::Failing { .. }, Event::Fired(_)) => Stop::NoPictureInTime.reason(),
+        (State::Failing { .. }, _) => "the producer failed",
+    }
+}
+
 #[cfg(test)]
 mod tests;

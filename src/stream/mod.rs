@@ -7,6 +7,7 @@
 //!
 //! Knows no protocol, no kind of producer and no HTTP.
 
+mod demand;
 mod entry;
 pub mod lifecycle;
 mod name;
@@ -14,11 +15,13 @@ mod registry;
 mod source;
 mod stats;
 mod supervisor;
+mod surroundings;
 mod watch;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    demand::Demand,
     entry::{Origin, Stream},
     name::{MAX_NAME_BYTES, StreamName},
     registry::Registry,

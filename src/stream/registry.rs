@@ -9,7 +9,10 @@ use dashmap::{DashMap, Entry};
 use tokio::{runtime::Handle, time::Duration};
 use tokio_util::task::TaskTracker;
 
-use super::{Origin, Producer, Stats, Stream, StreamLimits, StreamName, StreamSettings, Watch, entry::Surroundings};
+use super::{
+    Demand, Origin, Producer, State, Stats, Stream, StreamLimits, StreamName, StreamSettings, Watch, entry::UNWATCHED,
+    surroundings::Surroundings,
+};
 use crate::{
     error::{Code, Error, Result},
     picture::FrameMemory,
@@ -114,6 +117,9 @@ impl Registry {
                 self.take_place()?;
                 let stream = Arc::new(Stream::new(name.clone(), producer, origin, self.0.around.clone()));
                 place.insert(stream.clone());
+                if origin == Origin::MediaMtx {
+                    self.0.around.tasks.spawn_on(self.clone().forget_at_rest(stream.clone()), &self.0.around.runtime);
+                }
                 Ok(stream)
             }
         }
@@ -135,8 +141,13 @@ impl Registry {
     /// Takes a watch. A stream that expires in the same instant is looked up again by `find`, which
     /// may make it anew.
     pub fn watch(&self, find: impl Fn() -> Result<Arc<Stream>>) -> Result<Watch> {
+        self.watch_for(Demand::Continuous, find)
+    }
+
+    /// The same for somebody with that demand.
+    pub fn watch_for(&self, demand: Demand, find: impl Fn() -> Result<Arc<Stream>>) -> Result<Watch> {
         for _ in 0..3 {
-            if let Ok(watch) = find()?.watch() {
+            if let Ok(watch) = find()?.watch_for(demand) {
                 return Ok(watch);
             }
         }
@@ -184,16 +195,38 @@ impl Registry {
     /// Forgets streams that were made in passing and not used for long.
     pub fn sweep(&self, forgotten: impl Fn(&StreamName)) {
         for stream in self.list() {
-            if stream.close_if_expired() {
-                // Only this very stream: a new one may have taken the name since.
-                let same = |_: &StreamName, there: &Arc<Stream>| Arc::ptr_eq(there, &stream);
-                if self.0.streams.remove_if(stream.name(), same).is_some() {
-                    self.0.count.fetch_sub(1, Ordering::Relaxed);
-                    tracing::info!(stream = %stream.name(), "forgotten: not used for a long time");
-                    forgotten(stream.name());
-                }
+            if stream.close_if_expired() && self.forget(&stream) {
+                tracing::info!(stream = %stream.name(), "forgotten: not used for a long time");
+                forgotten(stream.name());
             }
         }
+    }
+
+    /// Forgets a stream of MediaMTX's path as soon as nobody watches it. Ends with the stream, or when somebody has
+    /// defined the name.
+    async fn forget_at_rest(self, stream: Arc<Stream>) {
+        let mut status = stream.status.subscribe();
+        while stream.origin() == Origin::MediaMtx && !stream.is_closed() {
+            if status.wait_for(|status| status.state == State::Idle).await.is_err() {
+                return;
+            }
+            if stream.close_if_expired() {
+                self.forget(&stream);
+                return;
+            }
+            tokio::time::sleep(*UNWATCHED / 4).await;
+        }
+    }
+
+    /// Takes a closed stream out.
+    fn forget(&self, stream: &Arc<Stream>) -> bool {
+        // Only this very stream: a new one may have taken the name since.
+        let same = |_: &StreamName, there: &Arc<Stream>| Arc::ptr_eq(there, stream);
+        let removed = self.0.streams.remove_if(stream.name(), same).is_some();
+        if removed {
+            self.0.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        removed
     }
 
     /// Ends every stream and waits until the producers are gone.

@@ -2,9 +2,10 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Mode, Stream, StreamName};
+use super::{Demand, Mode, Stream, StreamName};
 use crate::{
     error::Result,
     picture::{Picture, SharedFrame},
@@ -51,6 +52,8 @@ pub struct Run {
     pub sink: FrameSink,
     /// Cancelled when the producer has to end.
     pub stop: CancellationToken,
+    /// What those who watch need at the moment.
+    pub demand: watch::Receiver<Demand>,
 }
 
 /// Takes the pictures of one run of a producer. What a run delivers after it was stopped is dropped.

@@ -70,14 +70,14 @@ pub(super) async fn supervise(stream: Arc<Stream>) {
 
 fn start(stream: &Arc<Stream>) -> Running {
     let stop = CancellationToken::new();
-    let (producer, run) = {
+    let (producer, run, demand) = {
         let core = stream.lock();
-        (core.producer.clone(), core.run)
+        (core.producer.clone(), core.run, core.demands.subscribe())
     };
     tracing::debug!(stream = %stream.name, kind = producer.kind(), "starting");
     let name = stream.name.clone();
     let sink = FrameSink::new(stream.clone(), run);
-    let work = producer.run(Run { name, sink, stop: stop.clone() });
+    let work = producer.run(Run { name, sink, stop: stop.clone(), demand });
     // A panic is a bug in one producer; it must not take the stream's supervisor along, whose
     // watchers would then wait for ever.
     let guarded = AssertUnwindSafe(work)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{
-    Stream,
+    Demand, Stream,
     entry::{Slot, Status},
 };
 use crate::picture::SharedFrame;
@@ -23,17 +23,26 @@ pub struct Watch {
     /// Sequence number of the frame last returned; 0 before the first.
     seen: u64,
     dropped: u64,
+    demand: Demand,
 }
 
 impl Watch {
-    pub(super) fn new(stream: Arc<Stream>) -> Self {
+    pub(super) fn new(stream: Arc<Stream>, demand: Demand) -> Self {
         let (slot, status) = (stream.slot.subscribe(), stream.status.subscribe());
-        Watch { stream, slot, status, seen: 0, dropped: 0 }
+        Watch { stream, slot, status, seen: 0, dropped: 0, demand }
     }
 
     /// The stream that is watched.
     pub fn stream(&self) -> &Arc<Stream> {
         &self.stream
+    }
+
+    /// Changes what is needed: for those who watch on behalf of others, who come and go.
+    pub fn set_demand(&mut self, demand: Demand) {
+        if self.demand != demand {
+            self.stream.change_demand(self.demand, demand);
+            self.demand = demand;
+        }
     }
 
     /// The frame held at the moment, whether or not it was returned before; does not count as seen.
@@ -103,6 +112,6 @@ impl Failures {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.stream.leave();
+        self.stream.leave(self.demand);
     }
 }

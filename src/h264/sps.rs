@@ -1,0 +1,63 @@
+//! What the sequence parameter set of a camera says (7.3.2.1, annex E), as far as decoding depends on it.
+
+use h264_reader::{
+    nal::sps::{ChromaFormat, FrameMbsFlags, PicOrderCntType, SeqParameterSet},
+    rbsp::BitReader,
+};
+
+use super::nal;
+use crate::picture::{Colour, Matrix};
+
+/// A parameter set, read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sps {
+    /// What the samples mean.
+    pub colour: Colour,
+    /// Whether pictures may be coded in another order than they are shown in.
+    pub reorders: bool,
+    /// Why openh264 cannot decode it, if it cannot.
+    pub obstacle: Option<&'static str>,
+}
+
+impl Sps {
+    /// Reads a NAL. One that is not understood gives none; that is no proof of its being wrong.
+    pub fn read(nal: &[u8]) -> Option<Self> {
+        let payload = nal::unescape(nal.get(1..)?);
+        let sps = SeqParameterSet::from_bits(BitReader::new(&payload[..])).ok()?;
+        let vui = sps.vui_parameters.as_ref();
+        let (_, height) = sps.pixel_dimensions().ok()?;
+        let mut colour = Colour::usual(height as usize);
+        if let Some(signal) = vui.and_then(|vui| vui.video_signal_type.as_ref()) {
+            colour.full_range = signal.video_full_range_flag;
+            // Table E-5.
+            match signal.colour_description.as_ref().map(|described| described.matrix_coefficients) {
+                Some(1) => colour.matrix = Matrix::Bt709,
+                Some(4..=6) => colour.matrix = Matrix::Bt601,
+                Some(9 | 10) => colour.matrix = Matrix::Bt2020,
+                _ => {}
+            }
+        }
+        let chroma = &sps.chroma_info;
+        let obstacle = if chroma.bit_depth_luma_minus8 > 0 || chroma.bit_depth_chroma_minus8 > 0 {
+            Some("H.264 of more than 8 bits")
+        } else if chroma.chroma_format != ChromaFormat::YUV420 {
+            Some("H.264 without 4:2:0 chroma")
+        } else if sps.frame_mbs_flags != FrameMbsFlags::Frames {
+            Some("interlaced H.264")
+        } else {
+            None
+        };
+        let most = vui.and_then(|vui| vui.bitstream_restrictions.as_ref()).map(|r| r.max_num_reorder_frames);
+        let reorders = sps.pic_order_cnt != PicOrderCntType::TypeTwo && most.is_some_and(|most| most > 0);
+        Some(Sps { colour, reorders, obstacle })
+    }
+}
+
+/// Whether a slice (7.3.3) is bidirectionally predicted, which only streams that reorder pictures have.
+pub(super) fn is_b_slice(nal: &[u8]) -> bool {
+    // first_mb_in_slice and slice_type are at most 2 x 31 bits; emulation prevention may add to that.
+    let payload = nal::unescape(nal.get(1..nal.len().min(24)).unwrap_or_default());
+    let mut bits = super::bits::Reader::new(&payload);
+    let slice_type = bits.ue().and_then(|_| bits.ue());
+    matches!(slice_type, Some(1 | 6))
+}
