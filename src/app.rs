@@ -29,7 +29,7 @@ use crate::{
     rtsp, server,
     settings::{Settings, TlsSettings},
     shutdown::Shutdown,
-    state::{Sessions, State},
+    state::{Pulls, Sessions, State, reader_of_mediamtx},
     store::Store,
     stream::{Origin, Registry, StreamName},
     web::application,
@@ -81,6 +81,7 @@ impl App {
         let fetch = Fetch::new(&settings.fetch)?;
         let nas = AllNas::new(&settings.media.nas, &fetch)?;
         let kit = Kit {
+            rtsp: reader_of_mediamtx(&settings, &identity),
             limits: settings.limits.pictures(),
             udp: Hub::new(settings.udp.clone(), settings.limits.frame_size.bytes()),
             media: MediaRoots::new(&settings.media),
@@ -109,10 +110,12 @@ impl App {
         let shutdown = Shutdown::new();
         let encodings = Encodings::new(settings.h264.clone(), *settings.stream_defaults.placeholder_after);
         let state = web::Data::new(State {
-            metrics: Metrics::new(registry.clone(), kit.udp.clone(), encodings.clone()),
+            metrics: Metrics::new(registry.clone(), &kit, encodings.clone()),
             encodings,
             library: Library::new(&settings.media, &nas),
             fetch_from: settings.mediamtx.fetch_from(addr),
+            pull_from: settings.mediamtx.pull_from(rtsp_addr),
+            pulls: Pulls::new(settings.limits.pulled_paths),
             settings,
             registry,
             kit,

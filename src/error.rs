@@ -65,6 +65,7 @@ codes! {
     Upstream = 502 "upstream" "Another host does not do what it was asked for",
     TooManyIdentities = 503 "too_many_identities" "The limit on users, tokens or shares is reached",
     TooManyPaths = 503 "too_many_paths" "The limit on paths is reached",
+    TooManyPulledPaths = 503 "too_many_pulled_paths" "The limit on paths of MediaMTX that are watched here is reached",
     TooManyStreams = 503 "too_many_streams" "The limit on streams is reached",
     TooManyWatchers = 503 "too_many_watchers" "The limit on watchers is reached",
     Unavailable = 503 "unavailable" "Not now",

@@ -1,5 +1,6 @@
 //! [`State`]: what those who answer requests, by HTTP and by RTSP, work with.
 
+mod pull;
 mod sessions;
 
 use std::sync::{
@@ -27,7 +28,10 @@ use crate::{
     stream::{Origin, Registry, Stream, StreamName},
 };
 
-pub use self::sessions::{Session, Sessions};
+pub use self::{
+    pull::{Pulls, reader_of_mediamtx},
+    sessions::{Session, Sessions},
+};
 
 /// Everything a request may need; one for the whole program.
 pub struct State {
@@ -49,6 +53,10 @@ pub struct State {
     pub library: Library,
     /// What MediaMTX's host gets files at.
     pub fetch_from: String,
+    /// What MediaMTX pulls our streams at.
+    pub pull_from: String,
+    /// MediaMTX's paths that are watched here.
+    pub pulls: Pulls,
     /// What happens.
     pub events: Bus,
     /// Whom it is posted to.
@@ -141,7 +149,11 @@ impl State {
 
     /// The stream, made of the definition if there is none of that name; one of another kind is a conflict.
     pub fn stream_of_kind(&self, name: &StreamName, wanted: &Definition, origin: Origin) -> Result<Arc<Stream>> {
-        let stream = self.registry.get_or_create(name, origin, || wanted.producer(name, &self.kit))?;
+        let mut stream = self.registry.get_or_create(name, origin, || wanted.producer(name, &self.kit))?;
+        if stream.origin() == Origin::MediaMtx {
+            // Read in passing; what somebody makes of the name counts more.
+            stream = self.registry.define(name, origin, wanted.producer(name, &self.kit)?)?;
+        }
         let kind = stream.kind();
         if kind != wanted.kind() {
             return Err(Error::new(

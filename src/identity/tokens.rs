@@ -153,6 +153,15 @@ impl Identity {
 
     /// A token of our own for MediaMTX's control API; good for a minute.
     pub fn internal_token(&self) -> Result<String> {
+        self.token_of_ours([Action::Api, Action::Metrics, Action::Playback].map(Permission::everywhere).to_vec())
+    }
+
+    /// A token of our own for reading one path of MediaMTX; good for a minute, as it is looked at only in the beginning.
+    pub fn reading_token(&self, path: &str) -> Result<String> {
+        self.token_of_ours(vec![Permission { action: Action::Read, path: Some(path.to_owned()) }])
+    }
+
+    fn token_of_ours(&self, permissions: Vec<Permission>) -> Result<String> {
         let claims = Claims {
             iss: ISSUER.into(),
             sub: ISSUER.into(),
@@ -162,7 +171,7 @@ impl Identity {
             kind: TokenKind::Internal,
             sid: None,
             ver: None,
-            mediamtx_permissions: [Action::Api, Action::Metrics, Action::Playback].map(Permission::everywhere).to_vec(),
+            mediamtx_permissions: permissions,
         };
         Ok(self.sign(&claims)?.0)
     }

@@ -7,6 +7,7 @@
 mod admitted;
 mod breaker;
 mod client;
+mod lookup;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     admitted::Admitted,
     client::{Client, Fields, Info, Playable, Recorded, Segment},
+    lookup::Readable,
 };
 use crate::secret::Secret;
 
@@ -33,6 +35,8 @@ pub struct MediaMtxSettings {
     pub user: String,
     /// The password.
     pub pass: Secret,
+    /// What the addresses begin with at which we read its paths.
+    pub rtsp: String,
     /// What the addresses begin with at which it pulls our streams; empty for our RTSP port on this machine.
     pub pull_from: String,
     /// What the addresses begin with at which programs beside it get files from us; empty for our HTTP port on this
@@ -48,6 +52,7 @@ impl Default for MediaMtxSettings {
             playback_url: String::new(),
             user: String::new(),
             pass: Secret::default(),
+            rtsp: "rtsp://127.0.0.1:8554".into(),
             pull_from: String::new(),
             fetch_from: String::new(),
         }
@@ -86,6 +91,10 @@ impl MediaMtxSettings {
             if !fits || text.contains('@') {
                 found.push((key, format!("must be like {usual}, with user and password apart, not {text:?}")));
             }
+        }
+        let rtsp = self.rtsp.strip_prefix("rtsp://").unwrap_or_default();
+        if rtsp.is_empty() || rtsp.contains(['@', '/', '?', '#', ' ']) {
+            found.push(("rtsp", "must be like rtsp://127.0.0.1:8554, with user and password apart".into()));
         }
         if !self.pull_from.is_empty() && !self.pull_from.starts_with("rtsp://") {
             found.push(("pull_from", format!("must be like rtsp://192.168.1.5:9554, not {:?}", self.pull_from)));

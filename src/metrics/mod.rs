@@ -26,7 +26,7 @@ use tokio::time::Duration;
 use crate::{
     output::{h264::Encodings, mjpeg::Report},
     policy::{Action, Decision},
-    producer::udp_camera::Hub,
+    producer::{Kit, rtsp::Counters as CameraCounters, udp_camera::Hub},
     stream::{Registry, Stats},
 };
 
@@ -69,7 +69,7 @@ struct Inner {
 
 impl Metrics {
     /// Counters of our own, and the figures of the streams read when they are asked for.
-    pub fn new(streams: Registry, cameras: Hub, encodings: Encodings) -> Self {
+    pub fn new(streams: Registry, kit: &Kit, encodings: Encodings) -> Self {
         let mut prometheus = Prometheus::with_prefix("mtx_sidecar");
         let requests = Family::<RequestLabels, Counter>::default();
         let durations = Histogram::new(exponential_buckets(0.0001, 4.0, 9));
@@ -91,8 +91,12 @@ impl Metrics {
         prometheus.register("watchers_left", "Watchers that have left, by reason", left.clone());
         let rtsp = RtspCounters::default();
         rtsp.register(&mut prometheus);
-        prometheus.register_collector(Box::new(StreamFigures { streams, cameras }));
-        prometheus.register_collector(Box::new(VideoFigures { encodings, rtsp: rtsp.clone() }));
+        prometheus.register_collector(Box::new(StreamFigures { streams, cameras: kit.udp.clone() }));
+        prometheus.register_collector(Box::new(VideoFigures {
+            encodings,
+            rtsp: rtsp.clone(),
+            cameras: kit.rtsp.counters().clone(),
+        }));
         Metrics(Arc::new(Inner { prometheus, requests, durations, decisions, watched_bytes, left, rtsp }))
     }
 
@@ -191,18 +195,26 @@ impl Collector for StreamFigures {
 struct VideoFigures {
     encodings: Encodings,
     rtsp: RtspCounters,
+    cameras: CameraCounters,
 }
 
 impl Collector for VideoFigures {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         use MetricType::{Counter, Gauge};
         let (rtsp, h264) = (self.rtsp.figures(), self.encodings.counters());
+        let cameras = self.cameras.figures();
         let read = |n: &AtomicU64| n.load(Ordering::Relaxed) as f64;
         for (name, help, kind, value) in [
             ("rtsp_connections", "Open RTSP connections", Gauge, rtsp.connections as f64),
             ("rtsp_playing", "RTSP connections that are given video", Gauge, rtsp.playing as f64),
             ("rtsp_bytes", "Bytes sent to RTSP connections", Counter, rtsp.bytes as f64),
             ("rtsp_refused_connections", "RTSP connections beyond rtsp.max_connections", Counter, rtsp.refused as f64),
+            ("camera_connections", "Sessions with RTSP cameras and MediaMTX", Counter, cameras.connections as f64),
+            ("camera_keyframes", "Keyframes of RTSP cameras that were decoded", Counter, cameras.keyframes as f64),
+            ("camera_deltas", "Other pictures of RTSP cameras that were decoded", Counter, cameras.deltas as f64),
+            ("camera_skipped", "Coded pictures of RTSP cameras that were left out", Counter, cameras.skipped as f64),
+            ("camera_pictures", "Pictures made of RTSP cameras' video", Counter, cameras.pictures as f64),
+            ("camera_ffmpegs", "ffmpegs started for what is not decoded here", Counter, cameras.ffmpegs as f64),
             ("h264_encodings", "Streams being encoded at the moment", Gauge, self.encodings.len() as f64),
             ("h264_stills", "Pictures encoded as stills", Counter, read(&h264.stills)),
             ("h264_keyframes", "Keyframes of moving streams", Counter, read(&h264.keys)),

@@ -55,7 +55,8 @@ impl PictureLimits {
         Ok(())
     }
 
-    fn check_pixels(&self, width: u32, height: u32) -> Result<()> {
+    /// Refuses a size in pixels beyond the limit.
+    pub fn check_pixels(&self, width: u32, height: u32) -> Result<()> {
         if u64::from(width) * u64::from(height) > self.frame_pixels {
             return Err(Error::new(
                 Code::FrameTooLarge,

@@ -10,6 +10,7 @@
 pub mod file;
 pub mod http;
 pub mod nas;
+pub mod rtsp;
 pub mod test_card;
 pub mod udp_camera;
 pub mod upload;
@@ -34,6 +35,8 @@ pub struct Kit {
     pub limits: PictureLimits,
     /// The socket on which UDP cameras answer.
     pub udp: udp_camera::Hub,
+    /// What RTSP cameras share.
+    pub rtsp: rtsp::Common,
     /// The folders from which files may be shown.
     pub media: file::MediaRoots,
     /// Those on NAS.
@@ -86,6 +89,8 @@ kinds! {
     Upload = upload "upload",
     /// A camera that answers requests by UDP, as the ESP32 sketch in examples/ does.
     UdpCamera = udp_camera "udp-camera",
+    /// An RTSP camera, or a path of MediaMTX.
+    Rtsp = rtsp "rtsp",
     /// A picture file, or a folder or pattern of them as a slideshow.
     File = file "file",
     /// A camera that is asked by HTTP: MJPEG, or one picture at a time.
@@ -123,7 +128,7 @@ mod tests {
         for (text, says) in [
             (
                 r#"{"kind":"webcam"}"#,
-                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `file`, `http`, `nas`, `test-card`",
+                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `rtsp`, `file`, `http`, `nas`, `test-card`",
             ),
             (r#"{"kind":"upload","typo":1}"#, "unknown field `typo`"),
             (r#"{"kind":"file"}"#, "missing field `path`"),

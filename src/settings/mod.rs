@@ -19,7 +19,7 @@ use crate::{
     output::{OutputSettings, h264::H264Settings},
     picture::PictureLimits,
     policy::{AuthSettings, Policy},
-    producer::{Definition, file::MediaSettings, udp_camera::UdpSettings},
+    producer::{Definition, file::MediaSettings, rtsp::RtspCameraSettings, udp_camera::UdpSettings},
     rtsp::RtspSettings,
     stream::{MAX_NAME_BYTES, StreamLimits, StreamName, StreamSettings},
     units::Size,
@@ -61,6 +61,8 @@ pub struct Settings {
     pub udp: UdpSettings,
     /// How cameras, NAS and devices are reached.
     pub fetch: FetchSettings,
+    /// RTSP cameras.
+    pub rtsp_cameras: RtspCameraSettings,
     /// Folders with pictures.
     pub media: MediaSettings,
     /// The streams, by name.
@@ -83,6 +85,7 @@ impl Default for Settings {
             h264: H264Settings::default(),
             udp: UdpSettings::default(),
             fetch: FetchSettings::default(),
+            rtsp_cameras: RtspCameraSettings::default(),
             media: MediaSettings::default(),
             streams: BTreeMap::new(),
         }
@@ -133,6 +136,8 @@ pub struct Limits {
     pub watchers: usize,
     /// Most bytes of a file that is put into a media folder.
     pub media_size: Size,
+    /// Most paths of MediaMTX that are watched here without being defined here.
+    pub pulled_paths: usize,
 }
 
 impl Default for Limits {
@@ -146,6 +151,7 @@ impl Default for Limits {
             name_length: streams.name_length,
             watchers: 10_000,
             media_size: Size(4 << 30),
+            pulled_paths: 50,
         }
     }
 }
@@ -183,6 +189,9 @@ impl Settings {
         }
         for (key, rule) in self.udp.problems() {
             refuse(&format!("udp.{key}"), rule);
+        }
+        for (key, rule) in self.rtsp_cameras.problems() {
+            refuse(&format!("rtsp_cameras.{key}"), rule);
         }
         for (key, rule) in self.output.problems() {
             refuse(&format!("output.{key}"), rule);

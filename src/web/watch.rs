@@ -21,7 +21,7 @@ use crate::{
     policy::{Action, Who},
     producer::Definition,
     server::{Io, Takeover, TakeoverBody},
-    stream::{Origin, StreamName, Watch},
+    stream::{Demand, Origin, StreamName, Watch},
 };
 
 /// Parameters of an MJPEG stream.
@@ -67,7 +67,7 @@ pub(super) async fn mjpeg(
     let name = state.registry.name(&name)?;
     let interval = interval(&state, query.interval.as_deref())?;
     let who = state.permit(&caller, Action::Read, &name).await?;
-    let watch = state.registry.watch(|| state.registry.find(&name))?;
+    let watch = state.watch(&name, Demand::Continuous).await?;
     let mut options = options(&state, &request, interval);
     match query.advance_headers.as_deref() {
         None => {}
@@ -88,7 +88,7 @@ pub(super) async fn mjpeg_head(
     let name = state.registry.name(&name)?;
     interval(&state, query.interval.as_deref())?;
     state.permit(&caller, Action::Read, &name).await?;
-    state.registry.find(&name)?;
+    state.is_there(&name).await?;
     Ok(mjpeg_headers().finish())
 }
 
@@ -148,7 +148,7 @@ pub(super) async fn snapshot(
     let output = &state.settings.output;
     let options =
         snapshot::Options { max_age, usual_max_age: *output.snapshot_max_age, timeout: *output.snapshot_timeout };
-    let watch = state.registry.watch(|| state.registry.find(&name))?;
+    let watch = state.watch(&name, Demand::Single).await?;
     let frame = snapshot::take(watch, &options).await?;
     Ok(snapshot_response(&request, &frame))
 }

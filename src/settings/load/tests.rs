@@ -91,13 +91,13 @@ fn problems_are_told_in_these_words() {
         ("streams:\n  a b: {kind: upload}", "streams.a b: name: may hold letters, digits and _ - . / only, not ' '"),
         (
             "streams:\n  cam: {kind: webcam}",
-            "streams.cam.kind: \"webcam\" is none of upload, udp-camera, file, http, nas, test-card",
+            "streams.cam.kind: \"webcam\" is none of upload, udp-camera, rtsp, file, http, nas, test-card",
         ),
         (
             "streams:\n  cam: {kind: fil}",
-            "streams.cam.kind: \"fil\" is none of upload, udp-camera, file, http, nas, test-card; did you mean file?",
+            "streams.cam.kind: \"fil\" is none of upload, udp-camera, rtsp, file, http, nas, test-card; did you mean file?",
         ),
-        ("streams:\n  cam: {}", "streams.cam: needs a kind: one of upload, udp-camera, file, http, nas, test-card"),
+        ("streams:\n  cam: {}", "streams.cam: needs a kind: one of upload, udp-camera, rtsp, file, http, nas, test-card"),
         (
             "streams:\n  cam: {kind: file, path: x, evry: 5s}",
             "streams.cam: unknown field `evry`, expected one of `path`, `every`, `order`",

@@ -1,0 +1,124 @@
+//! Addresses of cameras: reading them, and keeping them within the allowed networks.
+
+use std::net::{IpAddr, SocketAddr};
+
+use percent_encoding::percent_decode_str;
+use url::{Host, Url};
+
+use super::settings::refuse;
+use crate::{
+    error::{Code, Error, Result},
+    units::{Network, any_contains},
+};
+
+/// The port of RTSP (RFC 2326, section 3.2).
+const RTSP_PORT: u16 = 554;
+
+/// Takes user and password out of a URL: the rest, the user, the password. A password may hold an unescaped `@`, as
+/// people paste them; the last one before the path ends it.
+pub(super) fn split_login(url: &str) -> Option<(String, String, String)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);
+    // Behind the colon of a host is a number; anything else is a password with a slash or the like in it.
+    let is_cut = || {
+        !authority.starts_with('[') && authority.split_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_err())
+    };
+    let at = authority.rfind('@').or_else(|| rest.rfind('@').filter(|_| is_cut()))?;
+    let (user, password) = rest[..at].split_once(':').unwrap_or((&rest[..at], ""));
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some((format!("{scheme}://{}", &rest[at + 1..]), decode(user), decode(password)))
+}
+
+/// Reads a camera's URL, from which [`split_login`] has taken what is secret. What is wrong is said without the URL:
+/// some cameras want passwords in its path.
+pub(super) fn parse(text: &str) -> Result<Url> {
+    if text.starts_with("rtsps://") {
+        return Err(refuse(
+            "url",
+            "rtsps is not read here; let MediaMTX read the camera (source: rtsps://…) and give its path as `path`",
+        ));
+    }
+    let url = Url::parse(text).map_err(|e| refuse("url", format!("is not an address: {e}")))?;
+    if url.scheme() != "rtsp" || url.host().is_none() || !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("url", "must be like rtsp://192.168.1.30/stream1"));
+    }
+    Ok(url)
+}
+
+/// Where the camera listens.
+pub(super) fn port(url: &Url) -> u16 {
+    url.port().unwrap_or(RTSP_PORT)
+}
+
+/// Puts the address in place of the name, so that what was checked is what is connected to. Of several addresses
+/// the first one within the networks.
+pub(super) async fn pin(mut url: Url, networks: &[Network]) -> Result<Url> {
+    let unavailable = |why: String| Error::new(Code::Unavailable, why);
+    let candidates: Vec<IpAddr> = match url.host() {
+        Some(Host::Ipv4(ip)) => vec![ip.into()],
+        Some(Host::Ipv6(ip)) => vec![ip.into()],
+        Some(Host::Domain(name)) => {
+            // The `url` crate takes addresses for names in schemes that it does not know.
+            match name.parse::<IpAddr>() {
+                Ok(ip) => vec![ip],
+                Err(_) => tokio::net::lookup_host((name, port(&url)))
+                    .await
+                    .map_err(|e| unavailable(format!("the name {name} is not known")).caused_by(e))?
+                    .map(|address: SocketAddr| address.ip())
+                    .collect(),
+            }
+        }
+        None => vec![],
+    };
+    let allowed = candidates.iter().find(|ip| any_contains(networks, ip.to_canonical()));
+    let Some(ip) = allowed else {
+        let what = candidates.first().map_or("it".into(), IpAddr::to_string);
+        return Err(unavailable(format!("{what} is in none of the networks of rtsp_cameras.networks")));
+    };
+    url.set_ip_host(*ip).map_err(|()| unavailable("the address cannot be used".into()))?;
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::private_networks;
+
+    #[test]
+    fn what_is_no_address_of_a_camera_is_refused_without_being_repeated() {
+        for text in ["", "camera", "http://h/secret", "rtsps://h/secret", "rtsp://", "rtsp://h:99999/secret"] {
+            let error = parse(text).expect_err(text);
+            assert_eq!(error.field(), Some("url"));
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        assert_eq!(port(&parse("rtsp://h/x").expect("an address")), 554);
+    }
+
+    #[test]
+    fn a_password_may_hold_anything() {
+        for (text, expected) in [
+            ("rtsp://u:a/b@h/s", ("rtsp://h/s", "u", "a/b")),
+            ("rtsp://u:a#b@h/s", ("rtsp://h/s", "u", "a#b")),
+            ("rtsp://h/live@1", ("", "", "")),
+            ("rtsp://h:554/live@1", ("", "", "")),
+            ("rtsp://[::1]/live@1", ("", "", "")),
+            ("rtsp://h/s?mail=a@b", ("", "", "")),
+            ("rtsp://u:@h", ("rtsp://h", "u", "")),
+        ] {
+            let (url, user, password) = split_login(text).unwrap_or_default();
+            assert_eq!((url.as_str(), user.as_str(), password.as_str()), expected, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_allowed_networks_are_connected_to() {
+        let pinned = async |text: &str| pin(parse(text).expect("an address"), &private_networks()).await;
+        assert_eq!(pinned("rtsp://192.168.1.30/s").await.expect("private").as_str(), "rtsp://192.168.1.30/s");
+        assert_eq!(pinned("rtsp://[::1]:99/s").await.expect("ours").as_str(), "rtsp://[::1]:99/s");
+        let local = pinned("rtsp://localhost:8554/s").await.expect("ours");
+        assert!(["rtsp://127.0.0.1:8554/s", "rtsp://[::1]:8554/s"].contains(&local.as_str()), "{local}");
+        for text in ["rtsp://8.8.8.8/s", "rtsp://[2001:db8::1]/s", "rtsp://[::ffff:8.8.8.8]/s"] {
+            assert!(pinned(text).await.expect_err(text).to_string().contains("rtsp_cameras.networks"), "{text}");
+        }
+    }
+}

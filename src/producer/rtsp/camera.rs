@@ -1,0 +1,165 @@
+//! [`Camera`]: a session with the camera, by retina.
+
+use std::{pin::Pin, time::SystemTime};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use retina::{
+    client::{
+        Credentials, Demuxed, Described, PlayOptions, Session, SessionOptions, SetupOptions, TcpTransportOptions,
+        Transport as RtpTransport, UdpTransportOptions,
+    },
+    codec::{CodecItem, FrameFormat},
+};
+use tokio::time::{Duration, timeout};
+
+use super::{Plan, Source, Transport, address, backlog::Unit};
+use crate::{
+    error::{Code, Error, Result},
+    secret::Secret,
+};
+
+/// How long DESCRIBE, SETUP and PLAY may take together; shorter than the usual start timeout, so that people
+/// are told what was waited for.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// What the video is coded as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Codec {
+    H264,
+    H265,
+    Jpeg,
+}
+
+impl Codec {
+    /// By retina's name for it, which is SDP's in lower case.
+    fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "h264" => Codec::H264,
+            "h265" => Codec::H265,
+            "jpeg" => Codec::Jpeg,
+            _ => return None,
+        })
+    }
+}
+
+/// A camera that plays.
+pub(super) struct Camera {
+    pub(super) codec: Codec,
+    frames: Pin<Box<Demuxed>>,
+    words: Words,
+}
+
+impl Camera {
+    /// Connects and lets it play its first video that we can read.
+    pub(super) async fn connect(plan: &Plan) -> Result<Self> {
+        let (url, login) = plan.target()?;
+        let url = match &plan.source {
+            Source::Camera { .. } => address::pin(url, &plan.common.settings().networks).await?,
+            // The administrator's own choice.
+            Source::Path(_) => url,
+        };
+        let words = Words::new(plan, &url, &login);
+        let creds = login.map(|(username, pass)| Credentials { username, password: pass.expose().to_owned() });
+        let options = SessionOptions::default().creds(creds).user_agent("mtx-sidecar".into());
+        let connecting = async {
+            let mut session = Session::describe(url, options).await.map_err(|e| words.explain(&e))?;
+            let (i, codec) = words.choose(&session)?;
+            let transport = match plan.transport {
+                Transport::Tcp => RtpTransport::Tcp(TcpTransportOptions::default()),
+                Transport::Udp => RtpTransport::Udp(UdpTransportOptions::default()),
+            };
+            let setup = SetupOptions::default().transport(transport).frame_format(FrameFormat::SIMPLE);
+            session.setup(i, setup).await.map_err(|e| words.explain(&e))?;
+            let playing = session.play(PlayOptions::default()).await.map_err(|e| words.explain(&e))?;
+            let frames = playing.demuxed().map_err(|e| words.explain(&e))?;
+            Ok((codec, Box::pin(frames)))
+        };
+        let late = || Error::new(Code::Unavailable, format!("{} does not answer", words.peer));
+        let (codec, frames) = timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| late())??;
+        plan.common.counters().connected();
+        Ok(Camera { codec, frames, words })
+    }
+
+    /// The next unit, and whether something before it was lost. Cancel-safe. Has to be asked all the time: it is
+    /// what reads the connection and keeps it alive.
+    pub(super) async fn next(&mut self) -> Result<(Unit, bool)> {
+        loop {
+            match self.frames.next().await {
+                Some(Ok(CodecItem::VideoFrame(frame))) => {
+                    let (is_key, has_loss) = (frame.is_random_access_point(), frame.loss() > 0);
+                    let unit = Unit { is_key, received: SystemTime::now(), data: Bytes::from(frame.into_data()) };
+                    return Ok((unit, has_loss));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(e)) => return Err(self.words.explain(&e)),
+                None => {
+                    return Err(Error::new(
+                        Code::Unavailable,
+                        format!("{} has closed the connection", self.words.peer),
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// Says what went wrong, without anything secret.
+struct Words {
+    peer: String,
+    is_path: bool,
+    has_login: bool,
+    /// What must not be logged: the password, and the URL behind the host, in which some cameras want it.
+    secrets: Vec<Secret>,
+}
+
+impl Words {
+    fn new(plan: &Plan, url: &url::Url, login: &Option<(String, Secret)>) -> Self {
+        let is_path = matches!(plan.source, Source::Path(_));
+        let mut secrets: Vec<_> = login.iter().map(|(_, password)| password.clone()).collect();
+        if !is_path {
+            let mut texts = vec![url.path().to_owned()];
+            texts.extend(url.query().map(str::to_owned));
+            secrets.extend(texts.into_iter().filter(|text| text.len() > 1).map(Secret::new));
+        }
+        Words { peer: plan.peer(), is_path, has_login: login.is_some(), secrets }
+    }
+
+    fn explain(&self, e: &retina::Error) -> Error {
+        let peer = &self.peer;
+        let why = match (e.status_code(), self.is_path) {
+            (Some(401 | 403), true) => format!("{peer} may not be read with our token (mediamtx.user, mediamtx.pass)"),
+            (Some(401 | 403), false) if self.has_login => format!("{peer} refuses the user name and password"),
+            (Some(401 | 403), false) => format!("{peer} wants a user name and password"),
+            (Some(404), true) => format!("{peer} has no publisher"),
+            (Some(404), false) => format!("{peer} has nothing at that address"),
+            (Some(461), _) => format!("{peer} does not take that transport; try the other one"),
+            (Some(status), _) => format!("{peer} answers with status {status}"),
+            (None, _) if e.to_string().starts_with("Unable to connect") => format!("{peer} cannot be connected to"),
+            (None, _) => format!("the connection to {peer} broke off"),
+        };
+        let cause = e.to_string().replace("\n\n", "; ").replace('\n', ", ");
+        Error::new(Code::Unavailable, why).caused_by(self.without_secrets(cause))
+    }
+
+    fn without_secrets(&self, text: String) -> String {
+        let secrets = self.secrets.iter().map(Secret::expose).filter(|secret| !secret.is_empty());
+        secrets.fold(text, |text, secret| text.replace(secret, "***"))
+    }
+
+    fn choose(&self, session: &Session<Described>) -> Result<(usize, Codec)> {
+        let videos = session.streams().iter().enumerate().filter(|(_, stream)| stream.media() == "video");
+        let names: Vec<_> = videos.map(|(i, stream)| (i, stream.encoding_name())).collect();
+        if let Some(found) = names.iter().find_map(|(i, name)| Some((*i, Codec::of(name)?))) {
+            return Ok(found);
+        }
+        let what = match names.as_slice() {
+            [] => "no video".to_owned(),
+            names => names.iter().map(|(_, name)| name.to_ascii_uppercase()).collect::<Vec<_>>().join(" and "),
+        };
+        Err(Error::new(
+            Code::Unavailable,
+            format!("{} offers {what}; H.264, H.265 and MJPEG can be shown as pictures", self.peer),
+        ))
+    }
+}

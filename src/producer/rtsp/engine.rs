@@ -1,0 +1,140 @@
+//! [`Engine`]: coded pictures in, JPEGs out. Ours is openh264 and libjpeg-turbo; what openh264 cannot decode goes to
+//! ffmpeg.
+
+use std::{future::Future, pin::Pin, time::SystemTime};
+
+use bytes::Bytes;
+
+use super::{Plan, backlog::Unit, ffmpeg::Ffmpeg};
+use crate::{
+    error::Result,
+    h264::{Decoded, Decoder, Failure},
+    picture::{JpegWriter, Picture, PictureLimits, in_pool},
+};
+
+/// What is to be done with a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// To be decoded, because others build on it.
+    Decode,
+    /// To be shown as well.
+    Show,
+    /// A keyframe to be shown; whether anything follows is not known.
+    ShowSingle,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// A picture.
+    Picture(Picture),
+    /// None, as is usual where it was not to be shown, or pictures are reordered.
+    Nothing,
+    /// None, because the unit or what it builds on is damaged.
+    Damaged,
+    /// This engine is not made for such a stream; the words say what it is.
+    Unfit(&'static str),
+}
+
+/// Decodes one unit at a time.
+pub(super) enum Engine {
+    Ours(Ours),
+    Ffmpeg(Box<Ffmpeg>),
+}
+
+impl Engine {
+    /// Whether it takes a unit.
+    pub(super) fn is_free(&self) -> bool {
+        match self {
+            Engine::Ours(ours) => ours.job.is_none(),
+            Engine::Ffmpeg(ffmpeg) => ffmpeg.is_free(),
+        }
+    }
+
+    /// Begins with a unit; only when it is free.
+    pub(super) fn start(&mut self, unit: Unit, to_do: Use) {
+        match self {
+            Engine::Ours(ours) => ours.start(unit, to_do),
+            Engine::Ffmpeg(ffmpeg) => ffmpeg.start(unit),
+        }
+    }
+
+    /// What came of what was started; waits for ever if nothing was. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Result<Outcome> {
+        match self {
+            Engine::Ours(ours) => ours.next().await,
+            Engine::Ffmpeg(ffmpeg) => ffmpeg.next().await,
+        }
+    }
+}
+
+type Job = Pin<Box<dyn Future<Output = Result<(Box<Worker>, Outcome)>> + Send>>;
+
+/// openh264 and libjpeg-turbo, on a thread of the pool for each unit.
+pub(super) struct Ours {
+    worker: Option<Box<Worker>>,
+    job: Option<Job>,
+}
+
+/// What goes to the thread and comes back.
+struct Worker {
+    decoder: Decoder,
+    writer: JpegWriter,
+    limits: PictureLimits,
+}
+
+impl Ours {
+    pub(super) fn new(plan: &Plan) -> Result<Self> {
+        let worker =
+            Box::new(Worker { decoder: Decoder::new()?, writer: JpegWriter::new(plan.quality)?, limits: plan.limits });
+        Ok(Ours { worker: Some(worker), job: None })
+    }
+
+    fn start(&mut self, unit: Unit, to_do: Use) {
+        let Some(mut worker) = self.worker.take() else { return };
+        self.job = Some(Box::pin(in_pool(move || {
+            let outcome = worker.work(&unit, to_do)?;
+            Ok((worker, outcome))
+        })));
+    }
+
+    async fn next(&mut self) -> Result<Outcome> {
+        let Some(job) = &mut self.job else { return std::future::pending().await };
+        let done = job.await;
+        self.job = None;
+        let (worker, outcome) = done?;
+        self.worker = Some(worker);
+        Ok(outcome)
+    }
+}
+
+impl Worker {
+    fn work(&mut self, unit: &Unit, to_do: Use) -> Result<Outcome> {
+        let decoded = match to_do {
+            Use::ShowSingle => self.decoder.decode_single(&unit.data),
+            Use::Decode | Use::Show => self.decoder.decode(&unit.data),
+        };
+        match decoded {
+            Ok(Some(decoded)) if to_do != Use::Decode => {
+                encode(&mut self.writer, &decoded, unit.received, &self.limits).map(Outcome::Picture)
+            }
+            Ok(_) => Ok(Outcome::Nothing),
+            Err(Failure::Unfit(what)) => Ok(Outcome::Unfit(what)),
+            Err(Failure::Damaged) => Ok(Outcome::Damaged),
+        }
+    }
+}
+
+fn encode(
+    writer: &mut JpegWriter,
+    decoded: &Decoded<'_>,
+    captured_at: SystemTime,
+    limits: &PictureLimits,
+) -> Result<Picture> {
+    let planes = decoded.planes();
+    let (width, height) = (planes.width as u32, planes.height as u32);
+    limits.check_pixels(width, height)?;
+    let jpeg = Bytes::from(writer.write(&planes)?);
+    limits.check_size(jpeg.len())?;
+    Ok(Picture { jpeg, width, height, captured_at })
+}

@@ -1,0 +1,225 @@
+//! One run: from the camera's connection to the stream's pictures.
+
+use tokio::time::{Duration, Instant, sleep_until};
+
+use super::{
+    Plan, UnitKind,
+    backlog::{Backlog, Unit},
+    camera::{Camera, Codec},
+    engine::{Engine, Ours, Outcome, Use},
+    ffmpeg::Ffmpeg,
+};
+use crate::{
+    error::{Code, Error, Result},
+    picture::Picture,
+    stream::{Demand, FrameSink, Run},
+};
+
+/// Keyframes in a row that openh264 cannot decode, although nothing was lost, until ffmpeg is tried.
+const MOST_DAMAGED: u32 = 3;
+
+/// Time between pictures at least, where nobody needs many.
+const NOW_AND_THEN: Duration = Duration::from_millis(250);
+
+/// Connects and brings pictures until something fails.
+pub(super) async fn play(plan: &Plan, mut run: Run) -> Result<()> {
+    let mut camera = Camera::connect(plan).await?;
+    run.sink.trouble(format!("{} is connected; waiting for a keyframe", plan.peer()));
+    let mut pace = Pace::new(plan);
+    let mut stale_at = Instant::now() + *plan.common.settings().stale_after;
+    if camera.codec == Codec::Jpeg {
+        loop {
+            let (unit, _) = next_of(&mut camera, plan, &mut stale_at).await?;
+            if pace.is_due() {
+                pass_on(unit, plan, &run.sink);
+            }
+        }
+    }
+    let mut engine = match camera.codec {
+        Codec::H265 => Engine::Ffmpeg(Box::new(Ffmpeg::start_for(Codec::H265, "H.265", plan)?)),
+        _ => Engine::Ours(Ours::new(plan)?),
+    };
+    let mut work = Work { plan, sink: &run.sink, backlog: Backlog::new(), at_work: None, damaged: 0 };
+    loop {
+        let demand = if plan.keyframes_only { Demand::Single } else { *run.demand.borrow_and_update() };
+        if engine.is_free() {
+            work.start(&mut engine, demand, &mut pace);
+        }
+        tokio::select! {
+            next = next_of(&mut camera, plan, &mut stale_at) => {
+                let (unit, has_loss) = next?;
+                work.take(unit, has_loss, demand);
+            }
+            outcome = engine.next() => work.finish(outcome?, &mut engine)?,
+            // The sender is with the stream, which outlives its runs.
+            _ = run.demand.changed() => {}
+        }
+    }
+}
+
+async fn next_of(camera: &mut Camera, plan: &Plan, stale_at: &mut Instant) -> Result<(Unit, bool)> {
+    let stale_after = plan.common.settings().stale_after;
+    tokio::select! {
+        next = camera.next() => {
+            *stale_at = Instant::now() + *stale_after;
+            next
+        }
+        () = sleep_until(*stale_at) => {
+            let words = format!("{} has sent no video for {stale_after}", plan.peer());
+            Err(Error::new(Code::Unavailable, words))
+        }
+    }
+}
+
+/// MJPEG: the camera's own pictures.
+fn pass_on(unit: Unit, plan: &Plan, sink: &FrameSink) {
+    match Picture::from_plain_jpeg(unit.data, &plan.limits) {
+        Ok(picture) => publish(&picture.captured_at(unit.received), plan, sink),
+        Err(e) => {
+            sink.damaged(if e.code() == Code::FrameTooLarge { "too large" } else { "damaged" });
+            sink.trouble(format!("the camera's last picture was not taken: {e}"));
+        }
+    }
+}
+
+fn publish(picture: &Picture, plan: &Plan, sink: &FrameSink) {
+    plan.common.counters().picture();
+    if let Err(full) = sink.publish(picture) {
+        sink.trouble(full.to_string());
+    }
+}
+
+/// What waits, and what is being decoded.
+struct Work<'a> {
+    plan: &'a Plan,
+    sink: &'a FrameSink,
+    backlog: Backlog,
+    at_work: Option<Unit>,
+    /// Keyframes in a row that could not be decoded.
+    damaged: u32,
+}
+
+impl Work<'_> {
+    fn take(&mut self, unit: Unit, has_loss: bool, demand: Demand) {
+        if has_loss && !unit.is_key {
+            self.sink.damaged("lost on the way");
+            self.backlog.break_off();
+        }
+        self.backlog.push(unit, demand);
+        self.plan.common.counters().units(UnitKind::Skipped, self.backlog.take_skipped());
+    }
+
+    fn start(&mut self, engine: &mut Engine, demand: Demand, pace: &mut Pace) {
+        let Some(unit) = self.backlog.take(demand) else { return };
+        if demand == Demand::Single && !pace.is_due_at_least(NOW_AND_THEN) {
+            // Every picture is a keyframe, perhaps; nobody needs all of them.
+            self.backlog.break_off();
+            self.plan.common.counters().units(UnitKind::Skipped, 1 + self.backlog.take_skipped());
+            return;
+        }
+        let to_do = match demand {
+            Demand::Single => Use::ShowSingle,
+            Demand::Continuous if pace.is_due_behind(self.backlog.len()) => Use::Show,
+            Demand::Continuous => Use::Decode,
+        };
+        let kind = if unit.is_key { UnitKind::Keyframe } else { UnitKind::Delta };
+        self.plan.common.counters().units(kind, 1);
+        self.at_work = Some(unit.clone());
+        engine.start(unit, to_do);
+    }
+
+    fn finish(&mut self, outcome: Outcome, engine: &mut Engine) -> Result<()> {
+        let is_key = self.at_work.as_ref().is_some_and(|unit| unit.is_key);
+        match outcome {
+            Outcome::Picture(picture) => {
+                self.damaged = 0;
+                publish(&picture, self.plan, self.sink);
+            }
+            Outcome::Nothing => {}
+            Outcome::Damaged => {
+                self.sink.damaged("not decodable");
+                self.backlog.break_off_group();
+                self.damaged += u32::from(is_key);
+                if self.damaged >= MOST_DAMAGED {
+                    return self.switch("H.264 that openh264 does not decode", engine);
+                }
+            }
+            Outcome::Unfit(what) => return self.switch(what, engine),
+        }
+        Ok(())
+    }
+
+    /// Lets ffmpeg go on, from the unit at which ours has stopped.
+    fn switch(&mut self, why: &str, engine: &mut Engine) -> Result<()> {
+        let mut ffmpeg = Ffmpeg::start_for(Codec::H264, why, self.plan)?;
+        if let Some(unit) = self.at_work.take() {
+            ffmpeg.start(unit);
+        }
+        *engine = Engine::Ffmpeg(Box::new(ffmpeg));
+        Ok(())
+    }
+}
+
+/// Says which pictures are due.
+struct Pace {
+    every: Duration,
+    next: Instant,
+}
+
+impl Pace {
+    fn new(plan: &Plan) -> Self {
+        Pace { every: plan.every, next: Instant::now() }
+    }
+
+    fn is_due(&mut self) -> bool {
+        self.is_due_at_least(Duration::ZERO)
+    }
+
+    /// Whether a picture is due when so many wait behind it: what is to be caught up with is shown now and then only.
+    fn is_due_behind(&mut self, waiting: usize) -> bool {
+        /// Waiting units that are no sign of being behind.
+        const A_FEW: usize = 5;
+        self.is_due_at_least(if waiting > A_FEW { NOW_AND_THEN } else { Duration::ZERO })
+    }
+
+    /// Whether a picture is due, with so much time between them at least. A little early is in time, because
+    /// pictures do not come in even steps.
+    fn is_due_at_least(&mut self, every: Duration) -> bool {
+        let every = self.every.max(every);
+        let now = Instant::now();
+        if now + every / 4 < self.next {
+            return false;
+        }
+        // In step, unless there was a pause.
+        self.next = if now > self.next + every { now + every } else { self.next + every };
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pictures_are_due_as_often_as_was_asked_for() {
+        for (camera_ms, every_ms, waiting, expected) in [
+            (33, 100, 0, 100),
+            (100, 100, 0, 100),
+            (97, 100, 0, 100),
+            (200, 100, 0, 50),
+            (33, 33, 0, 300),
+            (33, 33, 9, 40),
+        ] {
+            let mut pace = Pace { every: Duration::from_millis(every_ms), next: Instant::now() };
+            let (mut due, began) = (0, Instant::now());
+            let mut jitter = 0;
+            while began.elapsed() < Duration::from_secs(10) {
+                due += u32::from(pace.is_due_behind(waiting));
+                jitter = (jitter + 7) % 11;
+                tokio::time::advance(Duration::from_millis(camera_ms) + Duration::from_micros(jitter * 100)).await;
+            }
+            let near = (f64::from(due) / f64::from(expected) - 1.0).abs() < 0.12;
+            assert!(near, "{due} for {expected} of a camera with {camera_ms} ms");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What can be said about RTSP cameras.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::address;
+use crate::{
+    error::{Code, Error, Result},
+    secret::Secret,
+    units::{Network, Span, private_networks},
+};
+
+/// What holds for all RTSP cameras.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RtspCameraSettings {
+    /// The networks in which cameras may be connected to.
+    pub networks: Vec<Network>,
+    /// How long a camera may send no picture before it counts as gone.
+    pub stale_after: Span,
+    /// The program that decodes what we do not; empty for none.
+    pub ffmpeg: String,
+}
+
+impl Default for RtspCameraSettings {
+    fn default() -> Self {
+        RtspCameraSettings { networks: private_networks(), stale_after: Span::secs(10), ffmpeg: "ffmpeg".into() }
+    }
+}
+
+impl RtspCameraSettings {
+    /// Says what is wrong with the settings, by key.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut found = vec![];
+        if !(Span::secs(1)..=Span::secs(3600)).contains(&self.stale_after) {
+            found.push(("stale_after", format!("must be from 1s to 1h, not {}", self.stale_after)));
+        }
+        found
+    }
+}
+
+/// How the video comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// In the RTSP connection: nothing is lost, and every firewall lets it through.
+    #[default]
+    Tcp,
+    /// In datagrams, for cameras that can do nothing else.
+    Udp,
+}
+
+/// One RTSP camera, or a path of MediaMTX.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(from = "Written")]
+pub struct Settings {
+    /// The camera's address, such as `rtsp://192.168.1.30/stream1`. A user and password in it are taken out of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Instead of `url`: a path of MediaMTX.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The camera's user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The camera's password; never shown.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Secret::is_empty")]
+    pub password: Secret,
+    /// How the video comes.
+    pub transport: Transport,
+    /// Pictures a second at most, from 0.02 to 60.
+    pub fps: f64,
+    /// Quality of the pictures, from 1 to 100. MJPEG is passed on as it comes.
+    pub quality: i32,
+    /// Decode keyframes only, whoever watches: one picture every few seconds, for next to nothing.
+    pub keyframes_only: bool,
+}
+
+/// [`Settings`] as people write them.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Written {
+    url: Option<String>,
+    path: Option<String>,
+    username: Option<String>,
+    password: Secret,
+    transport: Transport,
+    fps: f64,
+    quality: i32,
+    keyframes_only: bool,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        let Settings { url, path, username, password, transport, fps, quality, keyframes_only } = Settings::default();
+        Written { url, path, username, password, transport, fps, quality, keyframes_only }
+    }
+}
+
+impl From<Written> for Settings {
+    fn from(written: Written) -> Self {
+        let Written { mut url, path, mut username, mut password, transport, fps, quality, keyframes_only } = written;
+        if let Some((clean, user, pass)) = url.as_deref().and_then(address::split_login) {
+            url = Some(clean);
+            // What is said apart from the URL wins, so that a changed password counts.
+            username = username.or(Some(user));
+            if password.is_empty() {
+                password = Secret::new(pass);
+            }
+        }
+        Settings { url, path, username, password, transport, fps, quality, keyframes_only }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            url: None,
+            path: None,
+            username: None,
+            password: Secret::default(),
+            transport: Transport::Tcp,
+            fps: 10.0,
+            quality: 80,
+            keyframes_only: false,
+        }
+    }
+}
+
+impl Settings {
+    /// A path of MediaMTX.
+    pub fn of_path(path: &str) -> Self {
+        Settings { path: Some(path.to_owned()), ..Settings::default() }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        if !(0.02..=60.0).contains(&self.fps) {
+            return Err(refuse("fps", format!("must be from 0.02 to 60, not {}", self.fps)));
+        }
+        if !(1..=100).contains(&self.quality) {
+            return Err(refuse("quality", format!("must be from 1 to 100, not {}", self.quality)));
+        }
+        if self.path.is_some() && (self.username.is_some() || !self.password.is_empty()) {
+            return Err(refuse("username", "is for cameras; MediaMTX is shown mediamtx.user or a token of our own"));
+        }
+        if self.path.is_some() && self.transport != Transport::Tcp {
+            return Err(refuse("transport", "must be tcp for a path of MediaMTX"));
+        }
+        Ok(())
+    }
+}
+
+/// A definition that cannot work, by field.
+pub(super) fn refuse(field: &'static str, rule: impl std::fmt::Display) -> Error {
+    Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_leave_the_url() {
+        let read = |text: &str| serde_json::from_str::<Settings>(text).expect("reads");
+        let told = |settings: &Settings| {
+            let url = settings.url.clone().unwrap_or_default();
+            (url, settings.username.clone().unwrap_or_default(), settings.password.expose().to_owned())
+        };
+        let triple = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
+        for (text, expected) in [
+            (r#"{"url":"rtsp://h/s"}"#, triple("rtsp://h/s", "", "")),
+            (r#"{"url":"rtsp://u:p%40ss@h:8554/s?x=1"}"#, triple("rtsp://h:8554/s?x=1", "u", "p@ss")),
+            (r#"{"url":"rtsp://u:p@ss:w@h/s"}"#, triple("rtsp://h/s", "u", "p@ss:w")),
+            (r#"{"url":"rtsp://u:old@h/s","password":"new"}"#, triple("rtsp://h/s", "u", "new")),
+            (r#"{"url":"rtsp://u@h/s","username":"v"}"#, triple("rtsp://h/s", "v", "")),
+        ] {
+            let settings = read(text);
+            assert_eq!(told(&settings), expected, "{text}");
+            let shown = format!("{} {settings:?}", serde_json::to_string(&settings).expect("writes"));
+            assert!(!shown.contains("p@ss") && !shown.contains("p%40ss"), "{shown}");
+        }
+        assert!(serde_json::from_str::<Settings>(r#"{"typo":1}"#).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_field() {
+        for (text, field) in [
+            (r#"{"url":"rtsp://h/","fps":0}"#, "fps"),
+            (r#"{"url":"rtsp://h/","fps":61}"#, "fps"),
+            (r#"{"url":"rtsp://h/","quality":0}"#, "quality"),
+            (r#"{"path":"a","username":"u"}"#, "username"),
+            (r#"{"path":"a","transport":"udp"}"#, "transport"),
+        ] {
+            let settings: Settings = serde_json::from_str(text).expect("reads");
+            assert_eq!(settings.check().err().and_then(|e| e.field()), Some(field), "{text}");
+        }
+        let wrong = RtspCameraSettings { stale_after: Span::millis(1), ..Default::default() };
+        assert_eq!(wrong.problems().first().map(|p| p.0), Some("stale_after"));
+        assert!(RtspCameraSettings::default().problems().is_empty());
+    }
+}

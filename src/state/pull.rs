@@ -1,0 +1,260 @@
+//! Paths of MediaMTX as streams: looked up, and read while somebody watches them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use percent_encoding::percent_decode_str;
+use tokio::{
+    sync::{OnceCell, OwnedSemaphorePermit, Semaphore},
+    time::{Duration, Instant},
+};
+use url::Url;
+
+use super::State;
+use crate::{
+    error::{Code, Error, Result},
+    identity::Identity,
+    mediamtx::{MediaMtxSettings, Readable},
+    policy::ISSUER,
+    producer::{
+        Definition,
+        rtsp::{self, Common},
+    },
+    secret::Secret,
+    settings::Settings,
+    stream::{Demand, Mode, Origin, Producer, ProducerFuture, Run, Stream, StreamName, Watch},
+};
+
+/// How long an answer of MediaMTX counts: a page that asks in a loop costs it a request a second.
+const KNOWN_FOR: Duration = Duration::from_secs(1);
+
+/// Answers remembered.
+const MOST_KNOWN: usize = 1000;
+
+/// What RTSP cameras share; MediaMTX is shown the user that it is configured with, or a token of ours.
+pub fn reader_of_mediamtx(settings: &Settings, identity: &Identity) -> Common {
+    let MediaMtxSettings { rtsp, user, pass, .. } = settings.mediamtx.clone();
+    let identity = identity.clone();
+    Common::new(settings.rtsp_cameras.clone(), &rtsp, move |path| match user.as_str() {
+        "" => Some((ISSUER.to_owned(), Secret::new(identity.reading_token(path).ok()?))),
+        user => Some((user.to_owned(), pass.clone())),
+    })
+}
+
+/// What is known of MediaMTX's paths, and how many of them may be watched yet.
+pub struct Pulls {
+    most: usize,
+    seats: Arc<Semaphore>,
+    known: Mutex<HashMap<StreamName, Known>>,
+}
+
+/// An answer, or the question that is under way: whoever asks the same waits for the same.
+#[derive(Clone)]
+struct Known {
+    since: Instant,
+    answer: Arc<OnceCell<Result<Option<Readable>, String>>>,
+}
+
+impl Pulls {
+    /// For at most so many paths at a time.
+    pub fn new(most: usize) -> Self {
+        let most = most.min(Semaphore::MAX_PERMITS);
+        Pulls { most, seats: Arc::new(Semaphore::new(most)), known: Mutex::default() }
+    }
+
+    /// Paths that are watched at the moment.
+    pub fn count(&self) -> usize {
+        self.most - self.seats.available_permits()
+    }
+
+    fn known(&self, name: &StreamName) -> Known {
+        let mut all = self.known.lock().expect("nothing panics while it is held");
+        if all.len() >= MOST_KNOWN {
+            all.retain(|_, known| known.since.elapsed() < KNOWN_FOR);
+            if all.len() >= MOST_KNOWN {
+                all.clear();
+            }
+        }
+        let fresh = || Known { since: Instant::now(), answer: Arc::default() };
+        let known = all.entry(name.clone()).or_insert_with(fresh);
+        if known.since.elapsed() >= KNOWN_FOR {
+            *known = fresh();
+        }
+        known.clone()
+    }
+}
+
+/// What a name means.
+enum Meaning {
+    /// A stream that is there.
+    Stream(Arc<Stream>),
+    /// One of ours, that MediaMTX would pull; made of the definition if there is none.
+    Ours(StreamName, Option<Definition>),
+    /// A path of MediaMTX.
+    Path,
+}
+
+impl State {
+    /// Takes a watch of a stream, or of MediaMTX's path of that name. Whether the caller may read it has been asked
+    /// before: our policy's answer for the name is what MediaMTX would be told.
+    pub async fn watch(&self, name: &StreamName, demand: Demand) -> Result<Watch> {
+        for _ in 0..3 {
+            let stream = self.find_or_pull(name).await?;
+            if let Ok(watch) = stream.watch_for(demand) {
+                return Ok(watch);
+            }
+        }
+        Err(Error::new(Code::Unavailable, "the stream is being removed; try again"))
+    }
+
+    /// Whether there is such a stream or path; makes and starts nothing.
+    pub async fn is_there(&self, name: &StreamName) -> Result<()> {
+        self.meaning(name).await.map(drop)
+    }
+
+    /// The stream of that name, or one that reads MediaMTX's path of that name and is gone when nobody watches it.
+    pub async fn find_or_pull(&self, name: &StreamName) -> Result<Arc<Stream>> {
+        match self.meaning(name).await? {
+            Meaning::Stream(stream) => Ok(stream),
+            Meaning::Ours(name, Some(wanted)) => self.stream_of_kind(&name, &wanted, Origin::Pull),
+            Meaning::Ours(name, None) => self.registry.find(&name),
+            Meaning::Path => self.pull(name),
+        }
+    }
+
+    async fn meaning(&self, name: &StreamName) -> Result<Meaning> {
+        if let Some(stream) = self.registry.get(name) {
+            return Ok(Meaning::Stream(stream));
+        }
+        let known = self.pulls.known(name);
+        let ask = async || self.mediamtx.readable(name).await.map_err(|e| e.chain());
+        let readable = match known.answer.get_or_init(ask).await {
+            Ok(Some(readable)) => readable,
+            Ok(None) => {
+                return Err(Error::new(
+                    Code::UnknownStream,
+                    format!("there is no stream {name}, and no path of MediaMTX that can be read"),
+                ));
+            }
+            // Not an error of its own: there need not be a MediaMTX.
+            Err(why) => {
+                let unknown = Error::new(Code::UnknownStream, format!("there is no stream {name}"));
+                return Err(unknown.caused_by(why.clone()));
+            }
+        };
+        let own = [readable.source.as_str()].into_iter().chain(readable.command.split([' ', '\'', '"']));
+        match own.filter_map(|word| self.stream_at(word)).next() {
+            Some((name, definition)) => Ok(Meaning::Ours(self.registry.name(&name)?, definition?)),
+            None => Ok(Meaning::Path),
+        }
+    }
+
+    fn pull(&self, name: &StreamName) -> Result<Arc<Stream>> {
+        let Ok(seat) = self.pulls.seats.clone().try_acquire_owned() else {
+            // Somebody else may have taken the last one for this very path.
+            return self.registry.get(name).ok_or_else(|| {
+                let words = format!("{} paths of MediaMTX are watched already (limits.pulled_paths)", self.pulls.most);
+                Error::new(Code::TooManyPulledPaths, words)
+            });
+        };
+        self.registry.get_or_create(name, Origin::MediaMtx, || {
+            let definition = Definition::Rtsp(rtsp::Settings::of_path(name));
+            Ok(Arc::new(Pulled { inner: definition.producer(name, &self.kit)?, _seat: seat }))
+        })
+    }
+
+    /// The stream of ours that a URL at MediaMTX leads back to: its pictures are here already, and decoding our own
+    /// encoding of them would be a detour, or a circle.
+    fn stream_at(&self, url: &str) -> Option<(String, Result<Option<Definition>>)> {
+        let url = Url::parse(url).ok()?;
+        if ![&self.pull_from, &self.fetch_from].iter().any(|base| leads_to(&url, base)) {
+            return None;
+        }
+        let query =
+            |wanted: &str| url.query_pairs().find(|(key, _)| key == wanted).map(|(_, value)| value.into_owned());
+        let path = percent_decode_str(url.path()).decode_utf8().ok()?;
+        let recipe = |default: Option<&str>| {
+            let word = query("type").or(default.map(str::to_owned));
+            word.map(|word| Definition::of_recipe(&word)).transpose()
+        };
+        if url.scheme() == "rtsp" {
+            return Some((path.trim_matches('/').to_owned(), recipe(None)));
+        }
+        if path == "/mjpeg-get" {
+            return Some((query("name")?, recipe(Some("file"))));
+        }
+        let name = path.strip_prefix("/stream/")?.strip_suffix(".mjpeg")?;
+        Some((name.to_owned(), Ok(None)))
+    }
+}
+
+/// Whether a URL leads to the server whose addresses begin with `base`.
+fn leads_to(url: &Url, base: &str) -> bool {
+    let Ok(base) = Url::parse(base) else { return false };
+    let is_local = |host: &str| {
+        let host = host.trim_matches(['[', ']']);
+        host == "localhost"
+            || host.parse::<std::net::IpAddr>().is_ok_and(|ip| {
+                // An address that can be bound is one of this machine.
+                ip.is_loopback() || std::net::UdpSocket::bind((ip, 0)).is_ok()
+            })
+    };
+    let port = |url: &Url| url.port_or_known_default().or((url.scheme() == "rtsp").then_some(554));
+    let (Some(host), Some(of_base)) = (url.host_str(), base.host_str()) else { return false };
+    url.scheme() == base.scheme()
+        && port(url) == port(&base)
+        && (host == of_base || (is_local(host) && is_local(of_base)))
+}
+
+/// The producer of a path that nobody has defined, with its share of `limits.pulled_paths`.
+struct Pulled {
+    inner: Arc<dyn Producer>,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl Producer for Pulled {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    fn mode(&self) -> Mode {
+        self.inner.mode()
+    }
+
+    fn run(&self, run: Run) -> ProducerFuture {
+        self.inner.run(run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_addresses_are_recognised() {
+        for (url, base, expected) in [
+            ("rtsp://127.0.0.1:9554/a", "rtsp://127.0.0.1:9554", true),
+            ("rtsp://localhost:9554/a", "rtsp://127.0.0.1:9554", true),
+            ("rtsp://[::1]:9554/a", "rtsp://127.0.0.1:9554", true),
+            ("rtsp://127.0.0.1:8554/a", "rtsp://127.0.0.1:9554", false),
+            ("http://127.0.0.1:9554/a", "rtsp://127.0.0.1:9554", false),
+            ("rtsp://192.0.2.7:9554/a", "rtsp://127.0.0.1:9554", false),
+            ("rtsp://sidecar:9554/a", "rtsp://sidecar:9554", true),
+            ("rtsp://camera/a", "rtsp://camera:554", true),
+            ("http://h/a", "http://h:80", true),
+        ] {
+            assert_eq!(leads_to(&Url::parse(url).expect("a URL"), base), expected, "{url} {base}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_bounded() {
+        let pulls = Pulls::new(3);
+        for n in 0..3 * MOST_KNOWN {
+            pulls.known(&StreamName::parse(&format!("n{n}")).expect("a name"));
+        }
+        assert!(pulls.known.lock().expect("whole").len() <= MOST_KNOWN);
+    }
+}
