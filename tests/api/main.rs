@@ -26,6 +26,7 @@ mod pages;
 mod push;
 mod restart;
 mod rtsp;
+mod rtsp_camera;
 mod rtsp_players;
 mod secrets;
 mod sign_in;

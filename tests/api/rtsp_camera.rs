@@ -1,0 +1,206 @@
+//! RTSP cameras, of which another sidecar plays the part: it serves H.264 by RTSP, and asks for passwords.
+
+use serde_json::json;
+
+use crate::support::{TestApp, basic, close_to, eventually, flat_picture, free_port, middle_colour};
+
+/// One that has these streams and gives them to `viewer` with the password `right` only.
+const GUARDED: &str = "auth: {users: [{user: viewer, pass: right, permissions: [{action: read}]}, {user: any, ips: ['127.0.0.1'], permissions: [{action: publish}]}]}";
+
+fn camera(source: &TestApp, path: &str, more: &str) -> TestApp {
+    TestApp::with(&format!("streams: {{cam: {{kind: rtsp, url: 'rtsp://{}/{path}'{more}}}}}", source.rtsp))
+}
+
+/// A figure of `/metrics`.
+pub async fn figure(app: &TestApp, name: &str) -> f64 {
+    let text = String::from_utf8(app.admin("GET", "/metrics", "").await.body.to_vec()).expect("text");
+    let line =
+        text.lines().find_map(|line| line.strip_prefix(&format!("mtx_sidecar_{name}_total "))).map(str::to_owned);
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
+}
+
+#[tokio::test]
+async fn a_camera_s_picture_is_the_one_that_it_films() {
+    let source = TestApp::spawn();
+    let colour = [40, 90, 210];
+    source.put("/api/v1/streams/door/frame", &flat_picture(640, 360, colour)).await;
+    let app = camera(&source, "door", "");
+    let snapshot = app.get("/snapshot/cam.jpg").await;
+    assert_eq!(snapshot.status, 200, "{snapshot:?}");
+    let file = app.folder().join("seen.jpg");
+    std::fs::write(&file, &snapshot.body).expect("writes");
+    let seen = middle_colour(&file).await;
+    assert!((0..3).all(|i| seen[i].abs_diff(colour[i]) <= 4), "{seen:?} for {colour:?}");
+    let stats = app.stats("cam").await;
+    assert_eq!((&stats["kind"], &stats["picture"]["width"]), (&json!("rtsp"), &json!(640)));
+}
+
+#[tokio::test]
+async fn a_snapshot_decodes_keyframes_only_and_a_watcher_gets_the_rest_at_once() {
+    let source = TestApp::with("streams: {card: {kind: test-card, width: 320, height: 180, fps: 15}}");
+    let app = camera(&source, "card", ", fps: 30");
+    // A reader makes it video; before that it is a still.
+    let _moving = source.watch("/stream/card.mjpeg").await;
+    for _ in 0..3 {
+        assert_eq!(app.get("/snapshot/cam.jpg?max_age=0").await.status, 200);
+    }
+    assert!(figure(&app, "camera_keyframes").await >= 1.0);
+    assert_eq!(figure(&app, "camera_deltas").await, 0.0, "nobody watches continuously");
+    let mut watcher = app.watch("/stream/cam.mjpeg").await;
+    for _ in 0..20 {
+        watcher.part().await;
+    }
+    assert!(figure(&app, "camera_deltas").await >= 5.0);
+}
+
+#[tokio::test]
+async fn there_is_one_connection_and_one_decoding_for_all_watchers() {
+    let source = TestApp::with("streams: {card: {kind: test-card, width: 320, height: 180, fps: 15}}");
+    let app = camera(&source, "card", ", fps: 5");
+    let mut watchers = vec![];
+    for _ in 0..10 {
+        watchers.push(app.watch("/stream/cam.mjpeg").await);
+    }
+    for watcher in &mut watchers {
+        for _ in 0..10 {
+            watcher.part().await;
+        }
+    }
+    let stats = app.stats("cam").await;
+    assert_eq!((figure(&app, "camera_connections").await, stats["watchers"].as_u64()), (1.0, Some(10)));
+    let (made, published) = (figure(&app, "camera_pictures").await, stats["frames"].as_f64().expect("a number"));
+    assert!(made >= published && published < 60.0, "{made} made, {published} published for ten watchers");
+    assert_eq!(source.stats("card").await["watchers"], 1);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_and_not_tried_again_at_once() {
+    let source = TestApp::with(GUARDED);
+    source.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 9, 9])).await;
+    for (login, says) in [
+        ("", "wants a user name and password"),
+        (", username: viewer, password: wrong", "refuses the user name and password"),
+        (", username: nobody, password: right", "refuses the user name and password"),
+    ] {
+        let app = camera(&source, "door", login);
+        let answer = app.get("/snapshot/cam.jpg").await;
+        assert_eq!((answer.status, answer.problem().as_str()), (504, "no_picture"), "{answer:?}");
+        assert!(answer.detail().contains(says), "{login}: {answer:?}");
+    }
+    let app = camera(&source, "door", ", username: viewer, password: right");
+    assert_eq!(app.get("/snapshot/cam.jpg").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_password_is_kept_and_shown_to_nobody() {
+    let source = TestApp::with(GUARDED);
+    source.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 9, 9])).await;
+    let app = TestApp::spawn();
+    let password = app.password.clone().expect("a first start");
+    let url = "/api/v1/streams/yard";
+    let definition = json!({"kind": "rtsp", "url": format!("rtsp://viewer:right@{}/door", source.rtsp)}).to_string();
+    let made = app.admin("PUT", url, &definition).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let shown = app.admin("GET", url, "").await.json()["definition"].clone();
+    assert_eq!(
+        (&shown["url"], &shown["username"], &shown["password"]),
+        (&json!(format!("rtsp://{}/door", source.rtsp)), &json!("viewer"), &json!("***"))
+    );
+    assert_eq!(app.admin("PATCH", url, r#"{"fps":5}"#).await.status, 200);
+    let again = app.admin("PUT", url, &shown.to_string()).await;
+    assert_eq!(again.json()["definition"]["password"], "***", "{again:?}");
+    // Over a restart, too.
+    let app = TestApp::in_folder(app.stop(), "");
+    assert_eq!(app.get("/snapshot/yard.jpg").await.status, 200);
+    let admin = basic("admin", &password);
+    for answer in [made, again, app.request("GET", url, &[&admin], b"").await, app.get("/api/v1/streams").await] {
+        assert!(!format!("{}{}", answer.head, String::from_utf8_lossy(&answer.body)).contains("right"), "{answer:?}");
+    }
+    let changed = app.request("PATCH", url, &[&admin], br#"{"password":"wrong"}"#).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let answer = app.get("/snapshot/yard.jpg?max_age=0").await;
+    assert!(answer.detail().contains("refuses"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_camera_that_was_away_is_watched_again_when_it_returns() {
+    let port = free_port();
+    let settings = format!("rtsp: {{listen: 127.0.0.1:{port}}}");
+    let source = TestApp::with(&settings);
+    source.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [200, 30, 30])).await;
+    let app = camera(&source, "door", "");
+    let _watcher = app.watch("/stream/cam.mjpeg").await;
+    eventually("it is live", async || app.stats("cam").await["state"] == "live").await;
+    let folder = source.stop();
+    eventually("it is noticed", async || app.stats("cam").await["state"] == "failing").await;
+    let reason = app.stats("cam").await["reason"].as_str().expect("words").to_owned();
+    assert!(reason.contains(&format!("127.0.0.1:{port}")), "{reason}");
+    let source = TestApp::in_folder(folder, &settings);
+    source.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [30, 200, 30])).await;
+    eventually("it is live again", async || app.stats("cam").await["state"] == "live").await;
+    let file = app.folder().join("seen.jpg");
+    eventually("the new picture is there", async || {
+        std::fs::write(&file, &app.get("/snapshot/cam.jpg").await.body).expect("writes");
+        close_to(middle_colour(&file).await, [30, 200, 30])
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_camera_that_falls_silent_counts_as_gone() {
+    // Accepts, and says nothing.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let held = tokio::spawn(async move {
+        let mut held = vec![];
+        while let Ok((socket, _)) = listener.accept().await {
+            held.push(socket);
+        }
+    });
+    let app = TestApp::with(&format!("streams: {{cam: {{kind: rtsp, url: 'rtsp://{address}/s'}}}}"));
+    let answer = app.get("/snapshot/cam.jpg").await;
+    assert_eq!((answer.status, answer.problem().as_str()), (504, "no_picture"));
+    // One that plays, but has stopped filming: a still every eight seconds.
+    let source = TestApp::with("h264: {cadence: 8s}");
+    source.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 9, 9])).await;
+    let app = TestApp::with(&format!(
+        "rtsp_cameras: {{stale_after: 1s}}\nstreams: {{cam: {{kind: rtsp, url: 'rtsp://{}/door'}}}}",
+        source.rtsp
+    ));
+    let _watcher = app.watch("/stream/cam.mjpeg").await;
+    eventually("it is noticed", async || {
+        app.stats("cam").await["reason"].as_str().is_some_and(|reason| reason.contains("has sent no video for 1s"))
+    })
+    .await;
+    held.abort();
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused_by_field() {
+    let app = TestApp::spawn();
+    for (definition, field) in [
+        (json!({"kind": "rtsp"}), "url"),
+        (json!({"kind": "rtsp", "url": "rtsp://h/s", "path": "p"}), "url"),
+        (json!({"kind": "rtsp", "url": "http://h/s"}), "url"),
+        (json!({"kind": "rtsp", "url": "rtsps://h/s"}), "url"),
+        (json!({"kind": "rtsp", "url": "rtsp://h/s", "fps": 0}), "fps"),
+        (json!({"kind": "rtsp", "url": "rtsp://h/s", "quality": 101}), "quality"),
+        (json!({"kind": "rtsp", "path": "/p"}), "path"),
+    ] {
+        let answer = app.admin("PUT", "/api/v1/streams/cam", &definition.to_string()).await;
+        assert_eq!((answer.status, &answer.json()["field"]), (422, &json!(field)), "{definition}: {answer:?}");
+    }
+    let far = json!({"kind": "rtsp", "url": "rtsp://8.8.8.8/s"}).to_string();
+    assert_eq!(app.admin("PUT", "/api/v1/streams/far", &far).await.status, 201);
+    let answer = app.get("/snapshot/far.jpg").await;
+    assert!(answer.detail().contains("rtsp_cameras.networks"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_is_nothing_is_not_found_with_or_without_a_mediamtx() {
+    let app = TestApp::with("mediamtx: {api: 'http://127.0.0.1:1'}");
+    for path in ["/snapshot/none.jpg", "/stream/none.mjpeg"] {
+        assert_eq!(app.get(path).await.problem(), "unknown_stream");
+    }
+    assert!(app.registry.is_empty());
+}
