@@ -2,6 +2,7 @@
 
 use std::{cell::Cell, fmt};
 
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What stands for a secret that is not shown.
@@ -22,6 +23,21 @@ pub fn to_stored_json<T: Serialize>(value: &T) -> serde_json::Result<serde_json:
     STORING.set(true);
     let _shut = Shut;
     serde_json::to_value(value)
+}
+
+/// Takes user and password out of a URL: the rest, the user, the password. A password may hold an unescaped `@`, as
+/// people paste them; the last one before the path ends it.
+pub fn split_login(url: &str) -> Option<(String, String, String)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);
+    // Behind the colon of a host is a number; anything else is a password with a slash or the like in it.
+    let is_cut = || {
+        !authority.starts_with('[') && authority.split_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_err())
+    };
+    let at = authority.rfind('@').or_else(|| rest.rfind('@').filter(|_| is_cut()))?;
+    let (user, password) = rest[..at].split_once(':').unwrap_or((&rest[..at], ""));
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some((format!("{scheme}://{}", &rest[at + 1..]), decode(user), decode(password)))
 }
 
 /// A password or key. `Debug`, `Display` and `Serialize` show `***`; only [`Secret::expose`] gives the text.

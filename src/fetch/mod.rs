@@ -31,7 +31,7 @@ pub use self::trust::Fingerprint;
 use crate::{
     error::{Code, Error, Result},
     secret::Secret,
-    units::{Network, Span, any_contains},
+    units::{Network, Span, any_contains, private_networks},
 };
 
 /// Most redirects that are followed.
@@ -53,9 +53,8 @@ pub struct FetchSettings {
 
 impl Default for FetchSettings {
     fn default() -> Self {
-        let all = ["0.0.0.0/0", "::/0"].iter().filter_map(|text| text.parse().ok()).map(Network).collect();
         FetchSettings {
-            networks: all,
+            networks: private_networks(),
             redirect_networks: vec![],
             connect_timeout: Span::secs(5),
             ca_file: PathBuf::new(),

@@ -165,6 +165,18 @@ async fn a_definition_is_checked_and_its_password_is_kept_but_not_shown() {
         (&made.json()["definition"]["user"], &made.json()["definition"]["pass"]),
         (&json!("ann"), &json!("***"))
     );
+    let login_in_url = put(json!({"kind": "http", "url": "http://bob:p@ss@127.0.0.1:1/a"})).await.json();
+    assert_eq!(login_in_url["definition"]["url"], "http://127.0.0.1:1/a");
+    assert_eq!(
+        (&login_in_url["definition"]["user"], &login_in_url["definition"]["pass"]),
+        (&json!("bob"), &json!("***"))
+    );
+    assert_eq!(
+        put(json!({"kind": "http", "url": "http://127.0.0.1:1/a", "username": "ann", "password": "s3cret"}))
+            .await
+            .status,
+        200
+    );
     // What was shown is sent back with another path; then to another host.
     let mut shown = app.admin("GET", "/api/v1/streams/cam", "").await.json()["definition"].clone();
     shown["url"] = json!("http://127.0.0.1:1/b");

@@ -7,7 +7,7 @@ mod read;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 pub use self::preset::Preset;
@@ -16,7 +16,7 @@ use crate::{
     error::{Code, Error, Result},
     fetch::{Fetch, Target},
     picture::PictureLimits,
-    secret::Secret,
+    secret::{self, Secret},
     stream::{Producer, ProducerFuture, Run, StreamName},
     units::Span,
 };
@@ -26,9 +26,9 @@ const MAX_DISCARD: u32 = 100;
 
 /// Where the camera is, and how it is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct Settings {
-    /// `http://` or `https://`. With a preset the host is enough.
+    /// `http://` or `https://`. With a preset the host is enough. A user and password in it are taken out of it.
     #[schema(example = "http://192.168.1.30:81/stream")]
     pub url: String,
     /// What the camera is, so that its paths need not be known.
@@ -63,6 +63,29 @@ pub struct Settings {
     #[serde(default = "default_stale_after")]
     #[schema(value_type = String, example = "10s")]
     pub stale_after: Span,
+}
+
+impl<'de> Deserialize<'de> for Settings {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut settings = Settings::deserialize(from)?;
+        if let Some((clean, user, pass)) = secret::split_login(&settings.url) {
+            settings.url = clean;
+            // What is said apart from the URL wins, so that a changed password counts.
+            if settings.user.is_empty() {
+                settings.user = user;
+            }
+            if settings.pass.is_empty() {
+                settings.pass = Secret::new(pass);
+            }
+        }
+        Ok(settings)
+    }
+}
+
+impl Serialize for Settings {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        Settings::serialize(self, to)
+    }
 }
 
 fn default_every() -> Span {

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::settings::refuse;
@@ -13,21 +12,6 @@ use crate::{
 
 /// The port of RTSP (RFC 2326, section 3.2).
 const RTSP_PORT: u16 = 554;
-
-/// Takes user and password out of a URL: the rest, the user, the password. A password may hold an unescaped `@`, as
-/// people paste them; the last one before the path ends it.
-pub(super) fn split_login(url: &str) -> Option<(String, String, String)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);
-    // Behind the colon of a host is a number; anything else is a password with a slash or the like in it.
-    let is_cut = || {
-        !authority.starts_with('[') && authority.split_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_err())
-    };
-    let at = authority.rfind('@').or_else(|| rest.rfind('@').filter(|_| is_cut()))?;
-    let (user, password) = rest[..at].split_once(':').unwrap_or((&rest[..at], ""));
-    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    Some((format!("{scheme}://{}", &rest[at + 1..]), decode(user), decode(password)))
-}
 
 /// Reads a camera's URL, from which [`split_login`] has taken what is secret. What is wrong is said without the URL:
 /// some cameras want passwords in its path.

@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::address;
 use crate::{
     error::{Code, Error, Result},
-    secret::Secret,
+    secret::{self, Secret},
     units::{Network, Span, private_networks},
 };
 
@@ -101,7 +100,7 @@ impl Default for Written {
 impl From<Written> for Settings {
     fn from(written: Written) -> Self {
         let Written { mut url, path, mut username, mut password, transport, fps, quality, keyframes_only } = written;
-        if let Some((clean, user, pass)) = url.as_deref().and_then(address::split_login) {
+        if let Some((clean, user, pass)) = url.as_deref().and_then(secret::split_login) {
             url = Some(clean);
             // What is said apart from the URL wins, so that a changed password counts.
             username = username.or(Some(user));

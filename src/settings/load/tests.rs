@@ -97,7 +97,10 @@ fn problems_are_told_in_these_words() {
             "streams:\n  cam: {kind: fil}",
             "streams.cam.kind: \"fil\" is none of upload, udp-camera, rtsp, file, http, nas, test-card; did you mean file?",
         ),
-        ("streams:\n  cam: {}", "streams.cam: needs a kind: one of upload, udp-camera, rtsp, file, http, nas, test-card"),
+        (
+            "streams:\n  cam: {}",
+            "streams.cam: needs a kind: one of upload, udp-camera, rtsp, file, http, nas, test-card",
+        ),
         (
             "streams:\n  cam: {kind: file, path: x, evry: 5s}",
             "streams.cam: unknown field `evry`, expected one of `path`, `every`, `order`",
