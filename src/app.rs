@@ -10,6 +10,7 @@ use actix_web::web;
 use tokio::{sync::mpsc, time::Duration};
 
 use crate::{
+    discovery::Discovery,
     error::{Code, Error, Result},
     events::{Bus, Kind, Webhooks, observe, webhooks::Quiet},
     fetch::Fetch,
@@ -112,6 +113,7 @@ impl App {
         let state = web::Data::new(State {
             metrics: Metrics::new(registry.clone(), &kit, encodings.clone()),
             encodings,
+            discovery: Discovery::new(&settings.discovery, &settings.fetch)?,
             library: Library::new(&settings.media, &nas),
             fetch_from: settings.mediamtx.fetch_from(addr),
             pull_from: settings.mediamtx.pull_from(rtsp_addr),

@@ -18,6 +18,7 @@ pub mod error;
 pub mod secret;
 pub mod units;
 
+pub mod discovery;
 pub mod events;
 pub mod fetch;
 pub mod h264;

@@ -9,6 +9,7 @@ use std::sync::{
 };
 
 use crate::{
+    discovery::Discovery,
     error::{Code, Error, Result},
     events::{Bus, Webhooks},
     identity::Identity,
@@ -49,6 +50,8 @@ pub struct State {
     pub mediamtx: Client,
     /// The paths that MediaMTX shall have.
     pub paths: Paths,
+    /// Finds cameras.
+    pub discovery: Discovery,
     /// Files to look through.
     pub library: Library,
     /// What MediaMTX's host gets files at.

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "commands answer on standard output; logs go to standard error")]
 
 mod check;
+mod discover;
 pub mod fake_camera;
 mod files;
 mod hook;
@@ -49,6 +50,8 @@ enum Command {
     Init(files::Args),
     /// Tell a running sidecar what a hook of MediaMTX was started for; for runOnAvailable and the others.
     Hook(hook::Args),
+    /// Find cameras on the network.
+    Discover(discover::Args),
     /// Make, change and remove users, whether the sidecar runs or not.
     #[command(subcommand)]
     User(user::Command),
@@ -78,6 +81,7 @@ pub fn run() -> ExitCode {
         Some(Command::Check(args)) => check::run(cli.common.config.as_deref(), &args),
         Some(Command::Init(args)) => files::init(&args),
         Some(Command::Hook(args)) => hook::run(&args),
+        Some(Command::Discover(args)) => discover::run(cli.common.config.as_deref(), &args),
         Some(Command::User(command)) => user::run(cli.common.config.as_deref(), command),
         Some(Command::HashPassword) => password::hash(),
         Some(Command::Push(args)) => push::run(args),

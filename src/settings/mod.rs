@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use self::http::{HttpSettings, TlsSettings};
 pub use self::load::{Loaded, Origin, Problem, Problems, load, parse_yaml};
 use crate::{
+    discovery::DiscoverySettings,
     events::EventSettings,
     fetch::FetchSettings,
     mediamtx::MediaMtxSettings,
@@ -59,6 +60,8 @@ pub struct Settings {
     pub h264: H264Settings,
     /// UDP cameras.
     pub udp: UdpSettings,
+    /// Finding cameras.
+    pub discovery: DiscoverySettings,
     /// How cameras, NAS and devices are reached.
     pub fetch: FetchSettings,
     /// RTSP cameras.
@@ -84,6 +87,7 @@ impl Default for Settings {
             output: OutputSettings::default(),
             h264: H264Settings::default(),
             udp: UdpSettings::default(),
+            discovery: DiscoverySettings::default(),
             fetch: FetchSettings::default(),
             rtsp_cameras: RtspCameraSettings::default(),
             media: MediaSettings::default(),
@@ -192,6 +196,8 @@ impl Settings {
         }
         for (key, rule) in self.rtsp_cameras.problems() {
             refuse(&format!("rtsp_cameras.{key}"), rule);
+        for (key, rule) in self.discovery.problems() {
+            refuse(&format!("discovery.{key}"), rule);
         }
         for (key, rule) in self.output.problems() {
             refuse(&format!("output.{key}"), rule);

@@ -4,6 +4,7 @@
 
 mod auth_webhook;
 mod caller;
+mod discovery;
 mod events;
 mod guard;
 mod health;
@@ -119,6 +120,9 @@ fn table(routes: &mut web::ServiceConfig, pages: &str) {
         .service(at("/api/v1/paths")                      .get(paths::list).put(paths::replace))
         .service(at("/api/v1/paths/import")               .post(paths::import))
         .service(at("/api/v1/paths/{name:.+}")            .get(paths::get).put(paths::put).patch(paths::patch).delete(paths::delete))
+        // Cameras on the network.
+        .service(at("/api/v1/discover")                   .get(discovery::search))
+        .service(at("/api/v1/discover/onvif")             .post(discovery::inquire))
         // Operations.
         .service(at("/healthz")                           .get(health::live).head(health::live))
         .service(at("/readyz")                            .get(health::ready).head(health::ready))

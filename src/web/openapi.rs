@@ -6,7 +6,8 @@ use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
 use super::{
-    auth_webhook, events, health, identity, media, mediamtx, paths, recordings, sign_in, streams, upload, watch,
+    auth_webhook, discovery, events, health, identity, media, mediamtx, paths, recordings, sign_in, streams, upload,
+    watch,
 };
 
 #[derive(OpenApi)]
@@ -75,6 +76,8 @@ use super::{
         paths::put,
         paths::patch,
         paths::delete,
+        discovery::search,
+        discovery::inquire,
         health::live,
         health::ready,
         health::metrics,

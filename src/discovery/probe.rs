@@ -1,0 +1,309 @@
+//! WS-Discovery 1.0 (April 2005, the version that ONVIF names), as messages: what is asked, and what is answered. Pure.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::xml::{self, Element, shorten};
+
+/// Where devices listen.
+pub(super) const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 250);
+
+/// On which port.
+pub(super) const PORT: u16 = 3702;
+
+/// Most devices of one answer: a discovery proxy may tell of many.
+const MAX_MATCHES: usize = 64;
+
+/// Most addresses of one device that are looked at.
+const MAX_XADDRS: usize = 16;
+
+/// What a probe asks for. Some devices answer one form, some the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Video transmitters, as ONVIF's core specification has it (7.3.2.1).
+    Typed,
+    /// Everything: printers and computers answer, too.
+    Any,
+}
+
+/// A UUID of version 4 (RFC 9562, section 5.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Uuid(u128);
+
+impl Uuid {
+    /// A random one.
+    pub(super) fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        let bits = u128::from_be_bytes(bytes);
+        Ok(Uuid(bits & !(0xF << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62)))
+    }
+}
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hex = format!("{:032x}", self.0);
+        write!(f, "{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    }
+}
+
+/// A probe, as it is sent.
+pub(super) fn message(form: Form, id: Uuid) -> String {
+    let types = match form {
+        Form::Typed => "<d:Types>dn:NetworkVideoTransmitter</d:Types>",
+        Form::Any => "<d:Types/>",
+    };
+    format!(
+        r#"<?xml version="1.0" encoding="UTF-8"?><s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" xmlns:d="http://schemas.xmlsoap.org/ws/2005/04/discovery" xmlns:dn="http://www.onvif.org/ver10/network/wsdl"><s:Header><a:Action s:mustUnderstand="1">http://schemas.xmlsoap.org/ws/2005/04/discovery/Probe</a:Action><a:MessageID>urn:uuid:{id}</a:MessageID><a:ReplyTo><a:Address>http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous</a:Address></a:ReplyTo><a:To s:mustUnderstand="1">urn:schemas-xmlsoap-org:ws:2005:04:discovery</a:To></s:Header><s:Body><d:Probe>{types}<d:Scopes/></d:Probe></s:Body></s:Envelope>"#
+    )
+}
+
+/// A device that has answered.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Match {
+    /// What names the device for ever; a UUID in lower case, if it is one.
+    pub id: String,
+    /// Whether it says that it is one of ONVIF's.
+    pub is_onvif: bool,
+    /// What it calls itself.
+    pub name: Option<String>,
+    /// The model, as a scope says.
+    pub hardware: Option<String>,
+    /// Where it hangs, as a scope says.
+    pub location: Option<String>,
+    /// ONVIF's profiles (`Streaming`, `S`, `T`).
+    pub conformance: Vec<String>,
+    /// Where its device service is: in the order of the answer, hosts as the device has them.
+    pub xaddrs: Vec<Url>,
+}
+
+/// Reads an answer; the error says why it does not count. `ids` are those of our probes.
+pub(super) fn read(datagram: &[u8], ids: &[Uuid]) -> Result<Vec<Match>, String> {
+    let envelope = xml::parse(datagram)?;
+    let relates = envelope.at(&["Header", "RelatesTo"]).map_or("", |to| to.text.as_str());
+    if !ids.iter().any(|id| bare(relates) == id.to_string()) {
+        return Err(format!("it answers {:?}, which is nothing that we asked", shorten(relates)));
+    }
+    let Some(matches) = envelope.at(&["Body", "ProbeMatches"]) else {
+        return Err("it has no ProbeMatches".into());
+    };
+    Ok(matches.all("ProbeMatch").take(MAX_MATCHES).filter_map(one).collect())
+}
+
+fn one(found: &Element) -> Option<Match> {
+    let id = shorten(bare(found.at(&["EndpointReference", "Address"]).map_or("", |a| a.text.as_str())).as_str());
+    let scopes = found.child("Scopes").map_or("", |scopes| scopes.text.as_str());
+    let types = found.child("Types").map_or("", |types| types.text.as_str());
+    let xaddrs: Vec<_> =
+        found.child("XAddrs").map_or("", |addresses| addresses.text.as_str()).split_whitespace().collect();
+    let is_video = types.split_whitespace().any(|name| name.ends_with("NetworkVideoTransmitter"));
+    let says_onvif = |text: &str| text.to_ascii_lowercase().contains("onvif");
+    let xaddrs = xaddrs.into_iter().take(MAX_XADDRS).filter_map(service).collect::<Vec<_>>();
+    let conformance = scopes.split_whitespace().filter_map(|scope| scoped(scope, "profile")).take(10).collect();
+    let first = |what| scopes.split_whitespace().find_map(|scope| scoped(scope, what));
+    Some(Match {
+        is_onvif: is_video || says_onvif(scopes) || says_onvif(types) || xaddrs.iter().any(|a| says_onvif(a.path())),
+        name: first("name"),
+        hardware: first("hardware"),
+        location: first("location"),
+        conformance,
+        // A device without a name of its own is what it is at.
+        id: if id.is_empty() { xaddrs.first()?.to_string() } else { id },
+        xaddrs,
+    })
+}
+
+/// The part of `onvif://www.onvif.org/WHAT/…` behind it, decoded.
+fn scoped(scope: &str, what: &str) -> Option<String> {
+    let rest =
+        scope.get(.."onvif://".len()).filter(|s| s.eq_ignore_ascii_case("onvif://")).map(|s| &scope[s.len()..])?;
+    let (_, path) = rest.split_once('/')?;
+    let (key, value) = path.split_once('/')?;
+    if !key.eq_ignore_ascii_case(what) {
+        return None;
+    }
+    let value = percent_decode_str(value).decode_utf8_lossy();
+    let value = shorten(value.trim_matches('/').trim());
+    (!value.is_empty()).then_some(value)
+}
+
+/// An address of a device service, if it is one.
+fn service(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
+}
+
+/// `urn:uuid:` and `uuid:` are left out, as some devices do.
+fn bare(id: &str) -> String {
+    let id = id.trim().to_ascii_lowercase();
+    let id = id.strip_prefix("urn:").unwrap_or(&id);
+    id.strip_prefix("uuid:").unwrap_or(id).to_owned()
+}
+
+/// A device's address as it is reached.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Reached {
+    /// With a host that may be asked.
+    pub url: Url,
+    /// The host that the device named, if that one is not asked.
+    pub instead_of: Option<String>,
+}
+
+/// The address with the host that answered, unless it is one of those that the caller has consented to. Devices name
+/// 0.0.0.0, addresses from before a move, and those behind a NAT; and a stranger might name anything.
+pub(super) fn reach(url: &Url, answering: IpAddr, consent: &[IpAddr]) -> Reached {
+    let mut url = url.clone();
+    // Neither fails for an address with a host.
+    let _ = (url.set_username(""), url.set_password(None));
+    let named = ip_of(&url);
+    if named.is_some_and(|ip| ip == answering || consent.contains(&ip)) {
+        return Reached { url, instead_of: None };
+    }
+    let is_nothing = named.is_some_and(|ip| ip.is_unspecified());
+    let claimed = url.host_str().filter(|_| !is_nothing).map(shorten);
+    let _ = url.set_host(Some(&host_text(answering)));
+    Reached { url, instead_of: claimed }
+}
+
+/// The address that stands in a URL; none if it is a name.
+pub(super) fn ip_of(url: &Url) -> Option<IpAddr> {
+    // Of schemes that the library does not know, such as rtsp, the host is text.
+    url.host_str()?.trim_matches(['[', ']']).parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+}
+
+/// The address as it stands in a URL.
+pub(super) fn host_text(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+/// The address of a device's service to ask: one at the answering host if there is one, else the first, plain HTTP before
+/// HTTPS, whose certificates nobody has signed.
+pub(super) fn choose(xaddrs: &[Url], answering: IpAddr, consent: &[IpAddr]) -> Option<Reached> {
+    let reached = xaddrs.iter().map(|url| reach(url, answering, consent));
+    reached.min_by_key(|r| (r.instead_of.is_some(), r.url.scheme() != "http"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn answer(relates: &str, body: &str) -> String {
+        format!(
+            r#"<e:Envelope xmlns:e="x"><e:Header><w:RelatesTo>{relates}</w:RelatesTo></e:Header><e:Body><x:ProbeMatches>{body}</x:ProbeMatches></e:Body></e:Envelope>"#
+        )
+    }
+
+    const CAMERA: &str = "<x:ProbeMatch><w:EndpointReference><w:Address>urn:uuid:ABC</w:Address></w:EndpointReference>\
+        <x:Types>dn:NetworkVideoTransmitter tds:Device</x:Types><x:Scopes>onvif://www.onvif.org/type/video_encoder \
+        onvif://www.onvif.org/name/Front%20Door onvif://www.onvif.org/hardware/IPC-1 ONVIF://www.onvif.org/Profile/T \
+        onvif://www.onvif.org/location/country/china onvif://x</x:Scopes>\
+        <x:XAddrs>http://0.0.0.0/onvif/device_service ftp://x/ https://192.168.1.9/onvif</x:XAddrs></x:ProbeMatch>";
+
+    #[test]
+    fn an_answer_to_us_is_read() {
+        let (ours, other) = (Uuid::random().expect("random"), Uuid::random().expect("random"));
+        for relates in [
+            format!("urn:uuid:{ours}"),
+            format!("uuid:{ours}"),
+            format!(" URN:UUID:{} ", ours.to_string().to_uppercase()),
+        ] {
+            let found = read(answer(&relates, CAMERA).as_bytes(), &[other, ours]).expect("ours");
+            let camera = &found[0];
+            assert_eq!(
+                (camera.id.as_str(), camera.is_onvif, camera.name.as_deref()),
+                ("abc", true, Some("Front Door"))
+            );
+            assert_eq!(camera.location.as_deref(), Some("country/china"));
+            assert_eq!(
+                (camera.hardware.as_deref(), camera.conformance.as_slice()),
+                (Some("IPC-1"), &["T".to_owned()][..])
+            );
+            assert_eq!(
+                camera.xaddrs.iter().map(Url::as_str).collect::<Vec<_>>(),
+                ["http://0.0.0.0/onvif/device_service", "https://192.168.1.9/onvif"]
+            );
+        }
+        for relates in [String::new(), format!("urn:uuid:{other}"), "urn:uuid:".into()] {
+            let fault = read(answer(&relates, CAMERA).as_bytes(), &[ours]).expect_err("not ours");
+            assert!(fault.contains("nothing that we asked"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn printers_are_told_apart() {
+        let id = Uuid::random().expect("random");
+        let printer = "<ProbeMatch><EndpointReference><Address>urn:uuid:p</Address></EndpointReference><Types>wsdp:Device \
+            wprt:PrintDeviceType</Types><XAddrs>http://192.168.1.7:3911/</XAddrs></ProbeMatch>";
+        let found =
+            read(answer(&id.to_string(), &format!("{printer}{CAMERA}<ProbeMatch/>")).as_bytes(), &[id]).expect("ours");
+        assert_eq!(found.iter().map(|m| m.is_onvif).collect::<Vec<_>>(), [false, true]);
+        let many = CAMERA.repeat(200);
+        assert_eq!(read(answer(&id.to_string(), &many).as_bytes(), &[id]).expect("ours").len(), MAX_MATCHES);
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn the_host_is_the_one_that_answered_or_one_with_consent() {
+        let answering: IpAddr = "192.168.1.20".parse().expect("an address");
+        let consent: &[IpAddr] = &["10.0.0.9".parse().expect("an address")];
+        for (url, consent, expected, instead_of) in [
+            ("http://192.168.1.20/onvif", &[][..], "http://192.168.1.20/onvif", None),
+            ("http://0.0.0.0:8000/onvif", &[], "http://192.168.1.20:8000/onvif", None),
+            ("http://10.0.0.9:8000/onvif", &[], "http://192.168.1.20:8000/onvif", Some("10.0.0.9")),
+            ("http://10.0.0.9:8000/onvif", consent, "http://10.0.0.9:8000/onvif", None),
+            ("http://camera.local/onvif", consent, "http://192.168.1.20/onvif", Some("camera.local")),
+            ("http://a:b@192.168.1.20/onvif", &[], "http://192.168.1.20/onvif", None),
+            ("rtsp://a:b@10.0.0.9:554/1?c=2", &[], "rtsp://192.168.1.20:554/1?c=2", Some("10.0.0.9")),
+            ("rtsp://[fe80::1]/1", &[], "rtsp://192.168.1.20/1", Some("[fe80::1]")),
+            ("http://3232235796/onvif", &[], "http://192.168.1.20/onvif", None),
+        ] {
+            let reached = reach(&Url::parse(url).expect(url), answering, consent);
+            assert_eq!((reached.url.as_str(), reached.instead_of.as_deref()), (expected, instead_of), "{url}");
+        }
+        let urls: Vec<_> = ["http://10.0.0.9/1", "https://192.168.1.20/2", "http://192.168.1.20/3"].iter().map(|u| Url::parse(u).expect(u)).collect();
+        assert_eq!(choose(&urls, answering, &[]).map(|r| r.url.path().to_owned()), Some("/3".into()));
+        assert_eq!(choose(&urls, answering, consent).map(|r| r.url.path().to_owned()), Some("/1".into()));
+        assert_eq!(choose(&[], answering, consent), None);
+    }
+
+    #[test]
+    fn ids_are_uuids_and_probes_are_xml() {
+        let id = Uuid::random().expect("random");
+        let text = id.to_string();
+        assert_eq!((text.len(), &text[14..15]), (36, "4"), "{text}");
+        assert!("89ab".contains(&text[19..20]), "{text}");
+        for (form, types) in [(Form::Typed, Some("dn:NetworkVideoTransmitter")), (Form::Any, None)] {
+            let probe = xml::parse(message(form, id).as_bytes()).expect("well-formed");
+            assert_eq!(probe.text_of("MessageID"), Some(format!("urn:uuid:{id}").as_str()));
+            assert_eq!(probe.at(&["Body", "Probe"]).expect("there").text_of("Types"), types);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(scope in "\\PC{0,80}", xaddrs in "\\PC{0,80}", relates in "\\PC{0,40}", cut in 0..2000_usize) {
+            let id = Uuid::random().expect("random");
+            let found = format!("<M><ProbeMatch><Scopes>{}</Scopes><XAddrs>{}</XAddrs></ProbeMatch></M>", xml::escape(&scope), xml::escape(&xaddrs));
+            let mut text = answer(&id.to_string(), &found);
+            let _ = read(text.as_bytes(), &[id]);
+            let _ = read(answer(&relates, CAMERA).as_bytes(), &[id]);
+            let cut = (0..=cut.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            text.truncate(cut);
+            let _ = read(text.as_bytes(), &[id]);
+            let _ = scoped(&scope, "name");
+            if let Ok(url) = Url::parse(&xaddrs) {
+                let _ = reach(&url, Ipv4Addr::LOCALHOST.into(), &[]);
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! XML of strangers: a small tree of local names and texts, or an error. Pure.
+//!
+//! Devices spell prefixes and namespaces as they please, so only local names count. What a device has no reason to send is
+//! refused: a DOCTYPE, entities of its own, great depth, great size.
+
+use quick_xml::{
+    Reader, XmlVersion,
+    events::{BytesStart, Event},
+};
+
+/// Longest document, in bytes. An NVR's profiles of 32 channels have some 200 KB.
+pub(super) const MAX_BYTES: usize = 1 << 20;
+
+/// Deepest nesting. ONVIF's answers have some 10 levels.
+const MAX_DEPTH: usize = 40;
+
+/// Most elements of a document.
+const MAX_ELEMENTS: usize = 20_000;
+
+/// Most attributes of an element: the envelopes of some cameras declare some 60 namespaces.
+const MAX_ATTRIBUTES: usize = 256;
+
+/// Longest text of a stranger that is shown, in characters.
+const MAX_TEXT: usize = 200;
+
+/// An element.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Element {
+    /// Its name without the prefix.
+    pub name: String,
+    /// Its attributes by local name; namespace declarations are left out.
+    pub attributes: Vec<(String, String)>,
+    /// Its own text, trimmed.
+    pub text: String,
+    /// What is in it.
+    pub children: Vec<Element>,
+}
+
+impl Element {
+    /// The first child of that name.
+    pub(super) fn child(&self, name: &str) -> Option<&Element> {
+        self.children.iter().find(|child| child.name == name)
+    }
+
+    /// All children of that name.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Element> {
+        self.children.iter().filter(move |child| child.name == name)
+    }
+
+    /// The element to which the names lead, one level each.
+    pub(super) fn at(&self, path: &[&str]) -> Option<&Element> {
+        path.iter().try_fold(self, |element, name| element.child(name))
+    }
+
+    /// The first element of that name, however deep.
+    pub(super) fn find(&self, name: &str) -> Option<&Element> {
+        self.children.iter().find_map(|child| if child.name == name { Some(child) } else { child.find(name) })
+    }
+
+    /// The text of the first element of that name, however deep, unless it is empty.
+    pub(super) fn text_of(&self, name: &str) -> Option<&str> {
+        self.find(name).map(|found| found.text.as_str()).filter(|text| !text.is_empty())
+    }
+
+    /// The attribute of that local name.
+    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Reads a document. The error says what is wrong with it, in words for people.
+///
+/// What is not UTF-8 is taken with replacement characters: cameras declare UTF-8 and send names in what their
+/// web page was set to.
+pub(super) fn parse(data: &[u8]) -> Result<Element, String> {
+    if data.len() > MAX_BYTES {
+        return Err(format!("the XML has more than {MAX_BYTES} bytes"));
+    }
+    let text = String::from_utf8_lossy(data);
+    // Some send their buffer with what C ends texts with.
+    let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
+    let mut reader = Reader::from_str(text);
+    // `&` unescaped in the query of a stream's address.
+    reader.config_mut().allow_dangling_amp = true;
+    let mut open = vec![Element::default()];
+    let mut elements = 0;
+    loop {
+        let event = reader.read_event().map_err(malformed)?;
+        match event {
+            Event::Start(start) => {
+                count(&mut elements)?;
+                if open.len() > MAX_DEPTH {
+                    return Err(format!("the XML is nested deeper than {MAX_DEPTH} levels"));
+                }
+                open.push(element(&start)?);
+            }
+            Event::Empty(start) => {
+                count(&mut elements)?;
+                let empty = element(&start)?;
+                last(&mut open).children.push(empty);
+            }
+            Event::End(_) => {
+                // The reader has compared the names.
+                let done = open.pop().unwrap_or_default();
+                last(&mut open).children.push(trimmed(done));
+            }
+            Event::Text(text) => last(&mut open).text.push_str(&text.xml_content(XmlVersion::Implicit1_0)),
+            Event::CData(text) => last(&mut open).text.push_str(&text.xml_content(XmlVersion::Implicit1_0)),
+            Event::GeneralRef(reference) => {
+                let character = match reference.resolve_char_ref().map_err(malformed)? {
+                    Some(character) => character,
+                    None => {
+                        predefined(&reference).ok_or_else(|| "the XML uses entities, which are not taken".to_owned())?
+                    }
+                };
+                last(&mut open).text.push(character);
+            }
+            Event::DocType(_) => return Err("the XML has a DOCTYPE, which is not taken".into()),
+            Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
+            Event::Eof => break,
+        }
+    }
+    match open.as_mut_slice() {
+        [document] if document.children.len() == 1 => Ok(document.children.remove(0)),
+        [_] => Err("the XML has no single outermost element".into()),
+        _ => Err("the XML ends in the middle".into()),
+    }
+}
+
+/// What a stranger says, short enough and without what moves a terminal's cursor.
+pub(super) fn shorten(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
+}
+
+/// `&`, `<`, `>` and quotes of the text escaped, for documents that we write.
+pub(super) fn escape(text: &str) -> String {
+    quick_xml::escape::escape(text).into_owned()
+}
+
+fn last(open: &mut Vec<Element>) -> &mut Element {
+    if open.is_empty() {
+        open.push(Element::default());
+    }
+    open.last_mut().expect("not empty")
+}
+
+fn count(elements: &mut usize) -> Result<(), String> {
+    *elements += 1;
+    if *elements > MAX_ELEMENTS {
+        return Err(format!("the XML has more than {MAX_ELEMENTS} elements"));
+    }
+    Ok(())
+}
+
+fn element(start: &BytesStart<'_>) -> Result<Element, String> {
+    let mut attributes = vec![];
+    // Without the check for doubled ones, which takes quadratic time.
+    for attribute in start.attributes().with_checks(false).take(MAX_ATTRIBUTES) {
+        let attribute = attribute.map_err(malformed)?;
+        let key: &str = attribute.key.as_ref();
+        if key == "xmlns" || key.starts_with("xmlns:") {
+            continue;
+        }
+        let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(malformed)?;
+        attributes.push((local(key).to_owned(), value.into_owned()));
+    }
+    let name: &str = start.name().into_inner();
+    Ok(Element { name: local(name).to_owned(), attributes, ..Element::default() })
+}
+
+/// What the reader says has names of the document in it.
+fn malformed(e: impl std::fmt::Display) -> String {
+    shorten(&format!("the XML is not well-formed: {e}"))
+}
+
+fn local(name: &str) -> &str {
+    name.rsplit_once(':').map_or(name, |(_, local)| local)
+}
+
+fn predefined(name: &str) -> Option<char> {
+    Some(match name {
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        _ => return None,
+    })
+}
+
+fn trimmed(mut element: Element) -> Element {
+    if element.text.trim().len() != element.text.len() {
+        element.text = element.text.trim().to_owned();
+    }
+    element
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_local_names_count() {
+        let text = r#"<?xml version="1.0"?><!-- x --><S:Envelope xmlns:S="urn:s" xmlns="urn:d">
+            <Body S:id="7"><a:b>1 &lt; 2 &#38; 3</a:b><b><![CDATA[ <raw> ]]></b><empty/></Body></S:Envelope>"#;
+        let envelope = parse(text.as_bytes()).expect("well-formed");
+        let body = envelope.child("Body").expect("a body");
+        assert_eq!((envelope.name.as_str(), body.attribute("id")), ("Envelope", Some("7")));
+        assert_eq!(body.all("b").map(|b| b.text.as_str()).collect::<Vec<_>>(), ["1 < 2 & 3", "<raw>"]);
+        assert_eq!(envelope.at(&["Body", "empty"]), Some(&Element { name: "empty".into(), ..Element::default() }));
+        assert_eq!((envelope.text_of("b"), envelope.text_of("empty")), (Some("1 < 2 & 3"), None));
+    }
+
+    #[test]
+    fn addresses_with_a_bare_ampersand_are_read() {
+        let uri = parse(b"<Uri>rtsp://10.0.0.9/live?ch=1&sub=0&amp;t=1</Uri>").expect("read");
+        assert_eq!(uri.text, "rtsp://10.0.0.9/live?ch=1&sub=0&t=1");
+    }
+
+    #[test]
+    fn what_no_device_needs_is_refused() {
+        let deep = format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000));
+        let wide = format!("<a>{}</a>", "<b/>".repeat(MAX_ELEMENTS + 1));
+        let large = format!("<a>{}</a>", "x".repeat(MAX_BYTES));
+        let laughs = r#"<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><l>&b;</l>"#;
+        for (text, says) in [
+            (deep.as_str(), "nested deeper"),
+            (&wide, "elements"),
+            (&large, "bytes"),
+            (laughs, "DOCTYPE"),
+            (r#"<!DOCTYPE l SYSTEM "http://10.0.0.1/x.dtd"><l/>"#, "DOCTYPE"),
+            (r#"<l>&xxe;</l>"#, "entities"),
+            (r#"<l a="&xxe;"/>"#, "well-formed"),
+            ("<l>&#0;</l>", "well-formed"),
+            ("<a><b></a></b>", "well-formed"),
+            ("<a></\u{1b}[2Jb>", "expected `</a>`, but `</[2Jb>`"),
+            ("<a>", "middle"),
+            ("</a>", "well-formed"),
+            ("<a/><b/>", "single"),
+            ("", "single"),
+            ("no XML", "single"),
+        ] {
+            let fault = parse(text.as_bytes()).expect_err("refused");
+            assert!(fault.contains(says), "{fault} should say {says}");
+        }
+    }
+
+    #[test]
+    fn what_we_write_is_read_as_it_was() {
+        let text = r#"a<b>&"c'"#;
+        assert_eq!(parse(format!("<t>{}</t>", escape(text)).as_bytes()).expect("read").text, text);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(data in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = parse(&data);
+        }
+
+        #[test]
+        fn nor_do_pieces_of_xml(pieces in proptest::collection::vec(proptest::sample::select(vec![
+            "<a>", "</a>", "<b:c d='e'>", "</b:c>", "<a/>", "&amp;", "&#x41;", "&", ";", "<!--", "-->", "<![CDATA[", "]]>",
+            "<?xml version='1.0'?>", "<!DOCTYPE a>", "text", "\u{fffd}", "=", "\"", "<", ">",
+        ]), 0..60)) {
+            let _ = parse(pieces.concat().as_bytes());
+        }
+    }
+}
