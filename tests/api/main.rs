@@ -5,6 +5,7 @@ mod support;
 mod auth_webhook;
 mod browser;
 mod camera;
+mod discovery;
 mod errors;
 mod events;
 mod examples;

@@ -1,0 +1,123 @@
+//! One device that is asked with a user and password.
+
+use serde_json::{Value, json};
+
+use super::{
+    SETTINGS, detail,
+    fake::{Auth, Behaviour, Camera, LOGIN, card_id},
+    search,
+};
+use crate::support::{Response, TestApp};
+
+async fn inquire(app: &TestApp, camera: &Camera, password: &str) -> Value {
+    let body = json!({"address": camera.http.to_string(), "username": LOGIN.0, "password": password});
+    let response = post(app, body).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    assert_eq!(response.header("cache-control"), Some("no-store"));
+    response.json()
+}
+
+async fn post(app: &TestApp, body: Value) -> Response {
+    app.admin("POST", "/api/v1/discover/onvif", &body.to_string()).await
+}
+
+#[tokio::test]
+async fn a_token_has_the_time_of_the_camera_s_clock() {
+    let app = TestApp::with(SETTINGS);
+    for clock in [0, -86_400 * 365 * 8, 7200] {
+        let camera = Camera::start(Behaviour { auth: Auth::Token, clock, ..Behaviour::of("hikvision") }).await;
+        let card = inquire(&app, &camera, LOGIN.1).await;
+        let offset = card["clock_offset_seconds"].as_i64().expect("a number");
+        assert!((offset - clock).abs() <= 2, "{offset} should be {clock}");
+        assert_eq!(card["problems"].as_array().map_or(0, Vec::len), usize::from(clock != 0), "{card}");
+        assert_eq!((&card["needs_credentials"], card["profiles"].as_array().map(Vec::len)), (&json!(false), Some(2)));
+        // What can be put has the password, for it is of no use without; the rest has not.
+        let body = &card["offers"][1]["body"];
+        assert_eq!(
+            (&body["kind"], &body["username"], &body["password"]),
+            (&json!("rtsp"), &json!(LOGIN.0), &json!(LOGIN.1))
+        );
+        let url = card["offers"][0]["body"]["url"].as_str().expect("a URL");
+        assert!(url.starts_with("rtsp://admin:s3cret%2Dpa%26ss@127.0.0.1:554/Streaming"), "{url}");
+        let mut rest = card.clone();
+        rest["offers"] = Value::Null;
+        assert!(!rest.to_string().contains("s3cret"), "{rest}");
+        assert!(!camera.all_text().contains("s3cret"), "the password itself never travels");
+    }
+}
+
+#[tokio::test]
+async fn http_digest_is_answered_where_it_is_wanted_and_basic_never() {
+    let app = TestApp::with(SETTINGS);
+    for once in [false, true] {
+        let camera = Camera::start(Behaviour { auth: Auth::Digest { once }, ..Behaviour::of("axis") }).await;
+        let card = inquire(&app, &camera, LOGIN.1).await;
+        assert_eq!((&card["model"], &card["needs_credentials"]), (&json!("M1065-L"), &json!(false)), "{card}");
+        assert!(card["profiles"][0]["snapshot_uri"].is_string(), "{card}");
+        let text = camera.all_text().to_lowercase();
+        assert!(text.contains("authorization: digest") && !text.contains("authorization: basic"), "{text}");
+    }
+    let camera = Camera::start(Behaviour { auth: Auth::Basic, ..Behaviour::of("hikvision") }).await;
+    let card = inquire(&app, &camera, LOGIN.1).await;
+    assert_eq!(card["needs_credentials"], true, "{card}");
+    assert!(!camera.all_text().to_lowercase().contains("authorization: basic"));
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_shown_once_in_each_way_and_no_more() {
+    let app = TestApp::with(SETTINGS);
+    for (maker, auth) in [("hikvision", Auth::Token), ("axis", Auth::Digest { once: false })] {
+        let camera = Camera::start(Behaviour { auth, ..Behaviour::of(maker) }).await;
+        let card = inquire(&app, &camera, "wrong").await;
+        assert_eq!(
+            (&card["needs_credentials"], card["offers"].as_array().map(Vec::len)),
+            (&json!(true), Some(0)),
+            "{card}"
+        );
+        assert!(card["problems"][0].as_str().is_some_and(|text| text.contains("does not accept")), "{card}");
+        let seen = camera.seen.lock().expect("whole").clone();
+        let shown = seen.iter().filter(|s| s.text.contains("UsernameToken") || s.text.contains("uthorization: Digest"));
+        let shown: Vec<_> = shown.map(|seen| seen.operation.as_str()).collect();
+        assert!(shown.len() <= 2 && shown.iter().all(|operation| *operation == "GetDeviceInformation"), "{shown:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_asked_as_nobody_says_that_it_would_tell_more() {
+    let app = TestApp::with(SETTINGS);
+    let camera = Camera::start(Behaviour { auth: Auth::Token, ..Behaviour::of("hikvision") }).await;
+    let events = search(&app, &format!("address={}", camera.udp)).await;
+    let card = detail(&events, &card_id(&camera));
+    assert_eq!((&card["needs_credentials"], &card["name"]), (&json!(true), &json!("hikvision Front Door")), "{card}");
+    assert!(!camera.all_text().contains("UsernameToken"));
+}
+
+#[tokio::test]
+async fn an_inquiry_says_what_is_wrong_with_it() {
+    let app = TestApp::with(SETTINGS);
+    let camera = Camera::start(Behaviour::of("hikvision")).await;
+    for address in [
+        camera.http.to_string(),
+        format!("http://{}/onvif/device_service", camera.http),
+        format!("localhost:{}", camera.http.port()),
+    ] {
+        let response = post(&app, json!({"address": address})).await;
+        assert_eq!((response.status, &response.json()["model"]), (200, &json!("DS-2CD2143G2-I")), "{address}");
+    }
+    for (body, status, says) in [
+        (json!({}), 400, "missing field `address`"),
+        (json!({"address": "x", "pass": "y"}), 400, "unknown field `pass`"),
+        (json!({"address": "ftp://127.0.0.1/"}), 400, "address: must be"),
+        (json!({"address": "http://admin:secret@127.0.0.1/"}), 400, "address: must be"),
+        (json!({"address": "8.8.8.8"}), 400, "not in discovery.networks"),
+        (json!({"address": "127.0.0.1", "password": "x"}), 400, "username: is needed"),
+        (json!({"address": "127.0.0.1", "username": "x".repeat(501)}), 400, "username: may have 500 bytes"),
+        (json!({"address": "127.0.0.1", "consent": ["x"]}), 400, "consent: \"x\""),
+        (json!({"address": "127.0.0.1:1"}), 502, "no ONVIF device answers at port 1"),
+        (json!({"address": app.addr.to_string()}), 502, "does not answer as ONVIF does: HTTP status 40"),
+        (json!({"address": "nonesuch.invalid"}), 502, "its address is not found"),
+    ] {
+        let refused = post(&app, body.clone()).await;
+        assert!(refused.status == status && refused.detail().contains(says), "{body}: {refused:?}");
+    }
+}

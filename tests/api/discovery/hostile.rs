@@ -1,0 +1,81 @@
+//! Devices that mean ill, or are broken.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    SETTINGS, addresses, detail,
+    fake::{Behaviour, Camera, MATCH, card_id},
+    of, search,
+};
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn documents_that_no_device_needs_are_refused_and_others_are_found_all_the_same() {
+    let app = TestApp::with(SETTINGS);
+    let laughs =
+        "<!DOCTYPE l [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;\"><!ENTITY c \"&b;&b;&b;\">]><l>&c;</l>".to_owned();
+    let outside = "<!DOCTYPE l [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><l>&x;</l>".to_owned();
+    let deep = format!("{}{}", "<a>".repeat(50_000), "</a>".repeat(50_000));
+    let large = format!("<a>{}</a>", "x".repeat(2 << 20));
+    let wide = format!("<a>{}</a>", "<b/>".repeat(100_000));
+    let cases = [
+        (laughs, "DOCTYPE"),
+        (outside, "DOCTYPE"),
+        (deep, "nested deeper"),
+        (large, "more than"),
+        (wide, "elements"),
+        ("<html><body>hello".into(), "ends in the middle"),
+        (String::new(), "single"),
+    ];
+    let mut cameras = vec![];
+    for (body, _) in &cases {
+        let answers_with = Some(Arc::new(body.clone().into_bytes()));
+        cameras.push(Camera::start(Behaviour { answers_with, ..Behaviour::of("xm") }).await);
+    }
+    let good = Camera::start(Behaviour::of("hikvision")).await;
+    let mut all: Vec<_> = cameras.iter().map(|camera| camera.udp).collect();
+    all.push(good.udp);
+    let events = search(&app, &addresses(&all)).await;
+    for ((_, says), camera) in cases.iter().zip(&cameras) {
+        let card = detail(&events, &card_id(camera));
+        let problem = card["problems"][0].as_str().expect("a problem");
+        assert!(problem.contains(says), "{problem} should say {says}");
+        assert!(problem.len() < 400, "{problem}");
+    }
+    assert_eq!(detail(&events, &card_id(&good))["model"], "DS-2CD2143G2-I");
+}
+
+#[tokio::test]
+async fn odd_datagrams_are_passed_over() {
+    let app = TestApp::with(SETTINGS);
+    let many = MATCH.replace("</d:ProbeMatch>", &format!("</d:ProbeMatch>{}", "<d:ProbeMatch/>".repeat(3000)));
+    let script = MATCH.replace("{MAKER}", "%1b%5b2J%0a%3Cscript%3E");
+    let entities = format!("<!DOCTYPE x [<!ENTITY a \"b\">]>{}", MATCH.split_once("?>").expect("a declaration").1);
+    let mut cameras = vec![];
+    for (last, probe_match) in (40..).zip([many, script, entities, "\0\u{1}<".into(), "<".repeat(60_000)]) {
+        cameras.push(Camera::start_at([127, 0, 0, last], Behaviour { probe_match, ..Behaviour::of("xm") }).await);
+    }
+    let all: Vec<_> = cameras.iter().map(|camera| camera.udp).collect();
+    let events = search(&app, &addresses(&all)).await;
+    let found: Vec<_> = of(&events, "found").into_iter().map(|card| card["address"].clone()).collect();
+    assert_eq!(found, [json!("127.0.0.40"), json!("127.0.0.41")], "{events:?}");
+    let name = of(&events, "found")[1]["name"].as_str().expect("a name").to_owned();
+    assert_eq!(name, "[2J<script> Front Door", "nothing that moves a cursor");
+    let offer = &detail(&events, &card_id(&cameras[1]))["offers"][0];
+    assert_eq!(offer["name"], "2j-script-front-door-41", "{offer}");
+}
+
+#[tokio::test]
+async fn who_never_answers_keeps_nobody_waiting_for_long() {
+    let app = TestApp::with(SETTINGS);
+    let silent = Camera::start(Behaviour { is_silent: true, ..Behaviour::of("xm") }).await;
+    let good = Camera::start(Behaviour::of("hikvision")).await;
+    let events = search(&app, &addresses(&[silent.udp, good.udp])).await;
+    let order: Vec<_> = of(&events, "detail").into_iter().map(|card| card["id"].clone()).collect();
+    assert_eq!(order, [json!(card_id(&good)), json!(card_id(&silent))]);
+    let card = detail(&events, &card_id(&silent));
+    assert!(card["problems"][0].as_str().is_some_and(|text| text.contains("no answer")), "{card}");
+    assert_eq!(of(&events, "problem"), Vec::<&Value>::new());
+}
