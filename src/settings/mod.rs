@@ -196,6 +196,7 @@ impl Settings {
         }
         for (key, rule) in self.rtsp_cameras.problems() {
             refuse(&format!("rtsp_cameras.{key}"), rule);
+        }
         for (key, rule) in self.discovery.problems() {
             refuse(&format!("discovery.{key}"), rule);
         }
