@@ -18,6 +18,7 @@ mod media;
 mod mediamtx;
 mod mediamtx_identity;
 mod mediamtx_paths;
+mod mediamtx_pull;
 mod mediamtx_recordings;
 mod mjpeg;
 mod nas;

@@ -79,6 +79,24 @@ impl MediaMtx {
         std::array::from_fn(|_| free_port())
     }
 
+    /// Whether somebody publishes to the path.
+    pub async fn is_available(&self, app: &TestApp, path: &str) -> bool {
+        self.path(app, path).await["available"] == true
+    }
+
+    /// How many read the path.
+    pub async fn readers(&self, app: &TestApp, path: &str) -> usize {
+        self.path(app, path).await["readers"].as_array().map_or(0, Vec::len)
+    }
+
+    async fn path(&self, app: &TestApp, path: &str) -> serde_json::Value {
+        let login = format!("admin:{}", app.password.as_deref().expect("a first start"));
+        let mut command = tokio::process::Command::new("curl");
+        let url = format!("http://127.0.0.1:{}/v3/paths/get/{path}", self.api);
+        let output = command.args(["-sS", "-u", &login, &url]).output().await.expect("curl runs");
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
     /// Asks the control API.
     async fn api(&self, method: &str, path: &str) -> serde_json::Value {
         let url = format!("http://127.0.0.1:{}{path}", self.api);

@@ -52,11 +52,12 @@ impl Engine {
     }
 
     /// Begins with a unit; only when it is free.
-    pub(super) fn start(&mut self, unit: Unit, to_do: Use) {
+    pub(super) fn start(&mut self, unit: Unit, to_do: Use) -> Result<()> {
         match self {
             Engine::Ours(ours) => ours.start(unit, to_do),
-            Engine::Ffmpeg(ffmpeg) => ffmpeg.start(unit),
+            Engine::Ffmpeg(ffmpeg) => return ffmpeg.start(unit, to_do),
         }
+        Ok(())
     }
 
     /// What came of what was started; waits for ever if nothing was. Cancel-safe.

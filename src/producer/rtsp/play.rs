@@ -1,5 +1,7 @@
 //! One run: from the camera's connection to the stream's pictures.
 
+use std::sync::Arc;
+
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::{
@@ -22,7 +24,7 @@ const MOST_DAMAGED: u32 = 3;
 const NOW_AND_THEN: Duration = Duration::from_millis(250);
 
 /// Connects and brings pictures until something fails.
-pub(super) async fn play(plan: &Plan, mut run: Run) -> Result<()> {
+pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
     let mut camera = Camera::connect(plan).await?;
     run.sink.trouble(format!("{} is connected; waiting for a keyframe", plan.peer()));
     let mut pace = Pace::new(plan);
@@ -36,14 +38,14 @@ pub(super) async fn play(plan: &Plan, mut run: Run) -> Result<()> {
         }
     }
     let mut engine = match camera.codec {
-        Codec::H265 => Engine::Ffmpeg(Box::new(Ffmpeg::start_for(Codec::H265, "H.265", plan)?)),
+        Codec::H265 => Engine::Ffmpeg(Box::new(Ffmpeg::new(Codec::H265, "H.265", plan))),
         _ => Engine::Ours(Ours::new(plan)?),
     };
     let mut work = Work { plan, sink: &run.sink, backlog: Backlog::new(), at_work: None, damaged: 0 };
     loop {
         let demand = if plan.keyframes_only { Demand::Single } else { *run.demand.borrow_and_update() };
         if engine.is_free() {
-            work.start(&mut engine, demand, &mut pace);
+            work.start(&mut engine, demand, &mut pace)?;
         }
         tokio::select! {
             next = next_of(&mut camera, plan, &mut stale_at) => {
@@ -91,10 +93,10 @@ fn publish(picture: &Picture, plan: &Plan, sink: &FrameSink) {
 
 /// What waits, and what is being decoded.
 struct Work<'a> {
-    plan: &'a Plan,
+    plan: &'a Arc<Plan>,
     sink: &'a FrameSink,
     backlog: Backlog,
-    at_work: Option<Unit>,
+    at_work: Option<(Unit, Use)>,
     /// Keyframes in a row that could not be decoded.
     damaged: u32,
 }
@@ -109,13 +111,13 @@ impl Work<'_> {
         self.plan.common.counters().units(UnitKind::Skipped, self.backlog.take_skipped());
     }
 
-    fn start(&mut self, engine: &mut Engine, demand: Demand, pace: &mut Pace) {
-        let Some(unit) = self.backlog.take(demand) else { return };
+    fn start(&mut self, engine: &mut Engine, demand: Demand, pace: &mut Pace) -> Result<()> {
+        let Some(unit) = self.backlog.take(demand) else { return Ok(()) };
         if demand == Demand::Single && !pace.is_due_at_least(NOW_AND_THEN) {
             // Every picture is a keyframe, perhaps; nobody needs all of them.
             self.backlog.break_off();
             self.plan.common.counters().units(UnitKind::Skipped, 1 + self.backlog.take_skipped());
-            return;
+            return Ok(());
         }
         let to_do = match demand {
             Demand::Single => Use::ShowSingle,
@@ -124,12 +126,12 @@ impl Work<'_> {
         };
         let kind = if unit.is_key { UnitKind::Keyframe } else { UnitKind::Delta };
         self.plan.common.counters().units(kind, 1);
-        self.at_work = Some(unit.clone());
-        engine.start(unit, to_do);
+        self.at_work = Some((unit.clone(), to_do));
+        engine.start(unit, to_do)
     }
 
     fn finish(&mut self, outcome: Outcome, engine: &mut Engine) -> Result<()> {
-        let is_key = self.at_work.as_ref().is_some_and(|unit| unit.is_key);
+        let is_key = self.at_work.as_ref().is_some_and(|(unit, _)| unit.is_key);
         match outcome {
             Outcome::Picture(picture) => {
                 self.damaged = 0;
@@ -150,10 +152,14 @@ impl Work<'_> {
     }
 
     /// Lets ffmpeg go on, from the unit at which ours has stopped.
-    fn switch(&mut self, why: &str, engine: &mut Engine) -> Result<()> {
-        let mut ffmpeg = Ffmpeg::start_for(Codec::H264, why, self.plan)?;
-        if let Some(unit) = self.at_work.take() {
-            ffmpeg.start(unit);
+    fn switch(&mut self, why: &'static str, engine: &mut Engine) -> Result<()> {
+        if matches!(engine, Engine::Ffmpeg(_)) {
+            let words = format!("what {} sends cannot be decoded", self.plan.peer());
+            return Err(Error::new(Code::Unavailable, words));
+        }
+        let mut ffmpeg = Ffmpeg::new(Codec::H264, why, self.plan);
+        if let Some((unit, to_do)) = self.at_work.take() {
+            ffmpeg.start(unit, to_do)?;
         }
         *engine = Engine::Ffmpeg(Box::new(ffmpeg));
         Ok(())

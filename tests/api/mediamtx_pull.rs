@@ -1,0 +1,220 @@
+//! Paths of the real MediaMTX as pictures, published by ffmpeg in all the forms that cameras have.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    mediamtx::MediaMtx,
+    rtsp_camera::figure,
+    support::{Program, TestApp, basic, eventually, flat_picture},
+};
+
+/// Anything may be published; one path is pulled from us, as in the shipped configuration.
+const CONFIG: &str = "
+authMethod: http
+authHTTPAddress: http://127.0.0.1:9995/mediamtx-auth
+api: yes
+moq: no
+paths:
+  '~^pictures/(.+)$': {source: 'rtsp://127.0.0.1:9554/$G1', rtspTransport: tcp, sourceOnDemand: yes}
+  recipe: {runOnDemand: 'ffmpeg -i http://127.0.0.1:9995/mjpeg-get?name=$MTX_PATH&type=file -f rtsp rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH'}
+  all_others:
+";
+
+/// A sidecar with these settings, and a MediaMTX that they both know of.
+async fn pair(settings: &str) -> Option<(TestApp, MediaMtx)> {
+    let ports = MediaMtx::ports();
+    let app = TestApp::with(&format!(
+        "mediamtx: {{api: 'http://127.0.0.1:{}', rtsp: 'rtsp://127.0.0.1:{}'}}\n{settings}",
+        ports[4], ports[0]
+    ));
+    let mediamtx = MediaMtx::start_with(&app, CONFIG, &ports).await?;
+    Some((app, mediamtx))
+}
+
+/// Colour bars as a PNG.
+async fn bars(folder: &Path, size: &str) -> PathBuf {
+    let file = folder.join(format!("bars-{size}.png"));
+    let source = format!("smptehdbars=s={size}");
+    Program::output(
+        "ffmpeg",
+        &["-v", "error", "-y", "-f", "lavfi", "-i", &source, "-frames:v", "1", &file.to_string_lossy()],
+    )
+    .await;
+    file
+}
+
+/// Publishes a still with these filters and options until it is dropped.
+async fn publish(
+    (app, mediamtx): (&TestApp, &MediaMtx),
+    path: &str,
+    png: &Path,
+    rate: &str,
+    filter: &str,
+    options: &str,
+) -> Program {
+    let url = format!("rtsp://127.0.0.1:{}/{path}", mediamtx.rtsp);
+    let png = png.to_string_lossy();
+    let mut args = vec!["-v", "error", "-re", "-loop", "1", "-r", rate, "-i", &png, "-vf", filter];
+    args.extend(options.split(' '));
+    args.extend(["-f", "rtsp", "-rtsp_transport", "tcp", &url]);
+    let publisher = Program::start("ffmpeg", &args);
+    eventually("it is published", async || mediamtx.is_available(app, path).await).await;
+    publisher
+}
+
+/// How like two pictures are, in dB over red, green and blue.
+async fn psnr(a: &Path, b: &Path) -> f64 {
+    let graph = "[0]format=gbrp[a];[1]format=gbrp[b];[a][b]psnr";
+    let mut command = tokio::process::Command::new("ffmpeg");
+    command.args(["-v", "info", "-i"]).arg(a).arg("-i").arg(b).args(["-lavfi", graph, "-f", "null", "-"]);
+    let output = command.stdin(std::process::Stdio::null()).output().await.expect("ffmpeg runs");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let average = text.split("average:").nth(1).and_then(|rest| rest.split_whitespace().next());
+    average.unwrap_or_else(|| panic!("no PSNR in {text}")).parse().expect("a number")
+}
+
+#[tokio::test]
+async fn every_kind_of_video_is_shown_in_its_own_colours() {
+    let Some((app, mediamtx)) = pair("output: {snapshot_timeout: 8s}\nstream_defaults: {start_timeout: 8s}").await
+    else {
+        return;
+    };
+    let (small, large) = (bars(app.folder(), "640x360").await, bars(app.folder(), "1280x720").await);
+    let x264 = "-c:v libx264 -preset ultrafast -crf 12 -g 12";
+    let bt601 = "scale=out_color_matrix=bt601:out_range=tv,format=yuv420p";
+    let bt709 = "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p";
+    let full = "scale=out_color_matrix=bt601:out_range=pc,format=yuvj420p";
+    for (path, png, filter, options, by_ffmpeg) in [
+        ("baseline", &small, bt601, format!("{x264} -bf 0 -profile:v baseline"), false),
+        ("high", &small, bt601, format!("{x264} -preset veryfast -bf 0 -profile:v high"), false),
+        ("b-frames", &small, bt601, format!("{x264} -preset veryfast -bf 2 -profile:v high"), false),
+        ("full-range", &small, full, format!("{x264} -bf 0 -color_range pc"), false),
+        ("hd", &large, bt709, format!("{x264} -bf 0"), false),
+        ("hd-said", &large, bt601, format!("{x264} -bf 0 -colorspace smpte170m"), false),
+        ("small-709", &small, bt709, format!("{x264} -bf 0 -colorspace bt709"), false),
+        (
+            "ten-bits",
+            &small,
+            "scale=out_color_matrix=bt601:out_range=tv,format=yuv420p10le",
+            format!("{x264} -bf 0 -profile:v high10"),
+            true,
+        ),
+        ("interlaced", &small, bt601, format!("{x264} -bf 0 -flags +ildct+ilme -x264opts tff=1"), true),
+        (
+            "h265",
+            &small,
+            bt601,
+            "-c:v libx265 -preset ultrafast -x265-params keyint=12:log-level=none:crf=12".into(),
+            true,
+        ),
+        ("mjpeg", &small, full, "-c:v mjpeg -q:v 2 -huffman default -force_duplicated_matrix 1".into(), false),
+    ] {
+        let _publisher = publish((&app, &mediamtx), path, png, "12", filter, &options).await;
+        let before = figure(&app, "camera_ffmpegs").await;
+        let snapshot = app.get(&format!("/snapshot/{path}.jpg")).await;
+        assert_eq!(snapshot.status, 200, "{path}: {snapshot:?}");
+        let seen = app.folder().join(format!("{path}.jpg"));
+        std::fs::write(&seen, &snapshot.body).expect("writes");
+        let likeness = psnr(&seen, png).await;
+        // A wrong matrix gives 27 dB at most, a wrong range 26 dB.
+        assert!(likeness > 32.0, "{path}: {likeness} dB");
+        assert_eq!(figure(&app, "camera_ffmpegs").await > before, by_ffmpeg, "{path}");
+        // And as it moves.
+        let mut watcher = app.watch(&format!("/stream/{path}.mjpeg")).await;
+        let mut last = vec![];
+        for _ in 0..12 {
+            last = watcher.part().await.data.to_vec();
+        }
+        std::fs::write(&seen, &last).expect("writes");
+        let likeness = psnr(&seen, png).await;
+        assert!(likeness > 32.0, "{path}: {likeness} dB in motion");
+    }
+}
+
+#[tokio::test]
+async fn a_path_is_a_stream_for_as_long_as_somebody_watches() {
+    let Some((app, mediamtx)) = pair("").await else { return };
+    let png = bars(app.folder(), "320x180").await;
+    let options = "-c:v libx264 -preset ultrafast -bf 0 -g 10";
+    let _publisher = publish((&app, &mediamtx), "yard/gate", &png, "10", "format=yuv420p", options).await;
+    // Snapshots decode keyframes only, and there is one session for all who ask.
+    for _ in 0..5 {
+        let answers = futures_util::future::join_all((0..4).map(|_| app.get("/snapshot/yard/gate.jpg"))).await;
+        assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    }
+    let stats = app.stats("yard/gate").await;
+    assert_eq!((stats["kind"].as_str(), stats["origin"].as_str()), (Some("rtsp"), Some("mediamtx")));
+    assert_eq!((figure(&app, "camera_connections").await, figure(&app, "camera_deltas").await), (1.0, 0.0));
+    // Whoever watches gets the rest, and catches up with what was kept.
+    let mut watcher = app.watch("/stream/yard/gate.mjpeg").await;
+    for _ in 0..12 {
+        watcher.part().await;
+    }
+    assert!(figure(&app, "camera_deltas").await >= 5.0);
+    assert_eq!(figure(&app, "camera_connections").await, 1.0);
+    drop(watcher);
+    eventually("it is gone", async || app.registry.is_empty()).await;
+    eventually("and MediaMTX has no reader", async || mediamtx.readers(&app, "yard/gate").await == 0).await;
+    // It comes again, and a definition of the name takes its place.
+    assert_eq!(app.get("/snapshot/yard/gate.jpg").await.status, 200);
+    app.put("/api/v1/streams/yard/gate/frame", &flat_picture(64, 48, [1, 2, 3])).await;
+    let stats = app.stats("yard/gate").await;
+    assert_eq!((stats["kind"].as_str(), stats["origin"].as_str()), (Some("upload"), Some("upload")));
+    // A path that is kept has a name of its own.
+    let kept = r#"{"kind":"rtsp","path":"yard/gate","keyframes_only":true}"#;
+    assert_eq!(app.admin("PUT", "/api/v1/streams/mine", kept).await.status, 201);
+    let before = figure(&app, "camera_deltas").await;
+    let mut watcher = app.watch("/stream/mine.mjpeg").await;
+    for _ in 0..3 {
+        watcher.part().await;
+    }
+    assert_eq!(figure(&app, "camera_deltas").await, before, "keyframes only");
+}
+
+#[tokio::test]
+async fn mediamtx_s_rules_count_and_nothing_is_made_for_those_who_may_not() {
+    let rules = "auth: {users: [{user: any, ips: ['127.0.0.1'], permissions: [{action: publish}]}, {user: guest, pass: guest, permissions: [{action: read, path: other}]}, \
+                 {user: viewer, pass: viewer, permissions: [{action: read, path: cam}]}]}";
+    let Some((app, mediamtx)) = pair(rules).await else { return };
+    let png = bars(app.folder(), "320x180").await;
+    let options = "-c:v libx264 -preset ultrafast -bf 0 -g 10";
+    let _publisher = publish((&app, &mediamtx), "cam", &png, "10", "format=yuv420p", options).await;
+    for path in ["/snapshot/cam.jpg", "/stream/cam.mjpeg"] {
+        assert_eq!(app.get(path).await.status, 401);
+        let guest = basic("guest", "guest");
+        assert_eq!(app.request("GET", path, &[&guest], b"").await.status, 403);
+        assert_eq!(app.request("HEAD", path, &[&basic("viewer", "wrong")], b"").await.status, 401);
+    }
+    assert!(app.registry.is_empty() && figure(&app, "camera_connections").await == 0.0);
+    // We read it with a token of ours: nobody may without one.
+    let viewer = basic("viewer", "viewer");
+    let head = app.request("HEAD", "/stream/cam.mjpeg", &[&viewer], b"").await;
+    assert!(head.status == 200 && app.registry.is_empty(), "{head:?}");
+    assert_eq!(app.request("GET", "/snapshot/cam.jpg", &[&viewer], b"").await.status, 200);
+    // Beyond the limit.
+    let Some((app, mediamtx)) = pair("limits: {pulled_paths: 1}").await else { return };
+    let _one = publish((&app, &mediamtx), "one", &png, "10", "format=yuv420p", options).await;
+    let _two = publish((&app, &mediamtx), "two", &png, "10", "format=yuv420p", options).await;
+    assert_eq!(app.get("/snapshot/one.jpg").await.status, 200);
+    let refused = app.get("/snapshot/two.jpg").await;
+    assert_eq!((refused.status, refused.problem().as_str()), (503, "too_many_pulled_paths"));
+    eventually("the place is given back", async || app.get("/snapshot/two.jpg").await.status == 200).await;
+}
+
+#[tokio::test]
+async fn a_path_that_is_made_of_our_own_stream_is_that_stream() {
+    let Some((app, _mediamtx)) = pair("streams: {card: {kind: test-card, width: 64, height: 48}}").await else {
+        return;
+    };
+    let picture = flat_picture(64, 48, [1, 2, 3]);
+    app.put("/mjpeg-upload?name=poster", &picture).await;
+    // Byte for byte: not decoded from our own encoding.
+    assert_eq!(app.get("/snapshot/pictures/poster.jpg").await.body, picture);
+    app.watch("/stream/pictures/poster.mjpeg").await.until(&picture).await;
+    assert_eq!(app.get("/snapshot/pictures/none.jpg").await.problem(), "unknown_stream");
+    // The original recipe's: an upload stream, which nobody has uploaded to yet.
+    let waiting = app.get("/snapshot/recipe.jpg").await;
+    assert_eq!(waiting.header("x-mtx-placeholder"), Some("waiting"), "{waiting:?}");
+    assert_eq!(app.stats("recipe").await["kind"], "upload");
+    assert_eq!(figure(&app, "camera_connections").await, 0.0);
+}
