@@ -106,3 +106,6 @@ fn fresh() -> Result<openh264::decoder::Decoder> {
     openh264::decoder::Decoder::with_api_config(OpenH264API::from_source(), DecoderConfig::new())
         .map_err(|e| Error::new(Code::Internal, "the H.264 decoder cannot be started").caused_by(e.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,3 +42,30 @@ impl Demands {
         self.told.send_if_modified(|told| std::mem::replace(told, demand) != demand);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_who_watches_continuously_decides_for_all() {
+        let mut demands = Demands::new();
+        let mut told = demands.subscribe();
+        for (add, demand, expected, is_news) in [
+            (true, Demand::Single, Demand::Single, false),
+            (true, Demand::Continuous, Demand::Continuous, true),
+            (true, Demand::Continuous, Demand::Continuous, false),
+            (false, Demand::Single, Demand::Continuous, false),
+            (false, Demand::Continuous, Demand::Continuous, false),
+            (false, Demand::Continuous, Demand::Single, true),
+        ] {
+            if add {
+                demands.add(demand)
+            } else {
+                demands.remove(demand)
+            }
+            assert_eq!(told.has_changed().expect("there"), is_news);
+            assert_eq!(*told.borrow_and_update(), expected);
+        }
+    }
+}

@@ -7,10 +7,11 @@ use crate::support::{Program, basic, eventually, free_port, picture};
 #[tokio::test]
 async fn the_log_holds_no_password_and_no_token() {
     let folder = tempfile::tempdir().expect("a folder");
-    let port = free_port();
+    let (port, rtsp) = (free_port(), free_port());
     let config = format!(
-        "http: {{listen: '127.0.0.1:{port}'}}\nrtsp: {{listen: '127.0.0.1:0'}}\nudp: {{listen: '127.0.0.1:0'}}\nlog: {{level: trace}}\n\
-         data_dir: '{0}/data'\nauth: {{users: [{{user: admin, pass: pass-of-the-file, permissions: [{{action: api}}, {{action: read}}, {{action: publish}}]}}]}}",
+        "http: {{listen: '127.0.0.1:{port}'}}\nrtsp: {{listen: '127.0.0.1:{rtsp}'}}\nudp: {{listen: '127.0.0.1:0'}}\nlog: {{level: trace}}\n\
+         data_dir: '{0}/data'\nauth: {{users: [{{user: admin, pass: pass-of-the-file, permissions: [{{action: api}}, {{action: read}}, {{action: publish}}]}}]}}\n\
+         streams: {{yard: {{kind: rtsp, url: 'rtsp://admin:pass-of-the-camera@127.0.0.1:{rtsp}/door?key=pass-in-the-url'}}}}",
         folder.path().display()
     );
     let (file, log) = (folder.path().join("sidecar.yml"), folder.path().join("log"));
@@ -61,17 +62,33 @@ async fn the_log_holds_no_password_and_no_token() {
     ] {
         curl(&[&url(&path)]).await;
     }
+    let refused = String::from_utf8(curl(&["-H", &admin, &url("/snapshot/yard.jpg")]).await).expect("text");
+    assert!(refused.contains("refuses the user name and password"), "{refused}");
+    let shown = String::from_utf8(curl(&["-H", &admin, &url("/api/v1/streams/yard")]).await).expect("text");
+    assert!(shown.contains("***") && !shown.contains("pass-of-the-camera"), "{shown}");
     curl(&["-d", &json!({ "code": code }).to_string(), &url("/api/v1/shares/open")]).await;
     curl(&["-u", "alice:pass-that-is-wrong", &url("/api/v1/users")]).await;
     let question = json!({"ip": "192.0.2.1", "user": "alice", "password": "pass-of-the-base", "action": "read", "path": "x", "query": format!("token={code}")});
     curl(&["-d", &question.to_string(), &url("/mediamtx-auth")]).await;
     eventually("all of it is logged", async || {
         let log = std::fs::read_to_string(&log).expect("reads");
-        log.contains("/mediamtx-auth") && log.contains("alice") && log.contains("/nothing")
+        log.contains("/mediamtx-auth")
+            && log.contains("alice")
+            && log.contains("/nothing")
+            && log.contains("producer failed")
     })
     .await;
     let log = std::fs::read_to_string(&log).expect("reads");
-    for secret in ["pass-of-the-file", "pass-of-the-base", "pass-that-is-wrong", &token, &code, &access] {
+    for secret in [
+        "pass-of-the-file",
+        "pass-of-the-base",
+        "pass-that-is-wrong",
+        "pass-of-the-camera",
+        "pass-in-the-url",
+        &token,
+        &code,
+        &access,
+    ] {
         let line = log.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret}");
     }
