@@ -19,7 +19,7 @@ use crate::{
     mediamtx::{self, Admitted},
     metrics::Metrics,
     nas::AllNas,
-    output::h264::Encodings,
+    output::{h264::Encodings, variants::Variants},
     paths::Paths,
     policy::{
         Action, Credential, Decision, Permission, Policy, User, Who,
@@ -110,9 +110,11 @@ impl App {
             Paths::open(store.clone(), mediamtx.clone(), events.clone(), settings.mediamtx.pull_from(rtsp_addr))?;
         let shutdown = Shutdown::new();
         let encodings = Encodings::new(settings.h264.clone(), *settings.stream_defaults.placeholder_after);
+        let variants = Variants::new(settings.variants.clone(), settings.limits.pictures(), registry.clone());
         let state = web::Data::new(State {
-            metrics: Metrics::new(registry.clone(), &kit, encodings.clone()),
+            metrics: Metrics::new(registry.clone(), &kit, encodings.clone(), variants.clone()),
             encodings,
+            variants,
             discovery: Discovery::new(&settings.discovery, &settings.fetch)?,
             library: Library::new(&settings.media, &nas),
             fetch_from: settings.mediamtx.fetch_from(addr),

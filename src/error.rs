@@ -67,6 +67,7 @@ codes! {
     TooManyPaths = 503 "too_many_paths" "The limit on paths is reached",
     TooManyPulledPaths = 503 "too_many_pulled_paths" "The limit on paths of MediaMTX that are watched here is reached",
     TooManyStreams = 503 "too_many_streams" "The limit on streams is reached",
+    TooManyTranscodes = 503 "too_many_transcodes" "The limit on transformed streams is reached",
     TooManyWatchers = 503 "too_many_watchers" "The limit on watchers is reached",
     Unavailable = 503 "unavailable" "Not now",
     NoPicture = 504 "no_picture" "The stream gave no picture in time",

@@ -16,7 +16,7 @@ use crate::{
     library::Library,
     mediamtx::Client,
     metrics::Metrics,
-    output::h264::Encodings,
+    output::{h264::Encodings, variants::Variants},
     paths::Paths,
     policy::{
         Action, Caller, Decision, Policy, Verdict, Who,
@@ -74,6 +74,8 @@ pub struct State {
     pub shutdown: Shutdown,
     /// What is encoded for whom.
     pub encodings: Encodings,
+    /// What is transformed for whom.
+    pub variants: Variants,
     /// Counters.
     pub metrics: Metrics,
     /// Watchers with an endless response.

@@ -1,6 +1,7 @@
 //! Everything that is counted, for Prometheus.
 
 mod rtsp;
+mod variants;
 
 use std::{
     fmt,
@@ -24,11 +25,13 @@ use prometheus_client::{
 use tokio::time::Duration;
 
 use crate::{
-    output::{h264::Encodings, mjpeg::Report},
+    output::{h264::Encodings, mjpeg::Report, variants::Variants},
     policy::{Action, Decision},
     producer::{Kit, rtsp::Counters as CameraCounters, udp_camera::Hub},
     stream::{Registry, Stats},
 };
+
+use self::variants::VariantFigures;
 
 pub use self::rtsp::{Connected, Playing, RtspCounters, SampleKind};
 
@@ -69,7 +72,7 @@ struct Inner {
 
 impl Metrics {
     /// Counters of our own, and the figures of the streams read when they are asked for.
-    pub fn new(streams: Registry, kit: &Kit, encodings: Encodings) -> Self {
+    pub fn new(streams: Registry, kit: &Kit, encodings: Encodings, variants: Variants) -> Self {
         let mut prometheus = Prometheus::with_prefix("mtx_sidecar");
         let requests = Family::<RequestLabels, Counter>::default();
         let durations = Histogram::new(exponential_buckets(0.0001, 4.0, 9));
@@ -97,6 +100,7 @@ impl Metrics {
             rtsp: rtsp.clone(),
             cameras: kit.rtsp.counters().clone(),
         }));
+        prometheus.register_collector(Box::new(VariantFigures(variants)));
         Metrics(Arc::new(Inner { prometheus, requests, durations, decisions, watched_bytes, left, rtsp }))
     }
 

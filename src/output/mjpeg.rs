@@ -11,11 +11,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::form::Form;
+use self::form::Sent;
 use crate::{
     error::{Error, Result},
     picture::{PREAMBLE, PREAMBLE_WITH_HEAD, SharedFrame},
     stream::Watch,
 };
+
+mod form;
 
 /// How long a connection is given pictures more often than it asked: ffmpeg sends on what it gets,
 /// MediaMTX keeps no keyframe, and so whoever joins in the first seconds would wait for the next repeat.
@@ -33,6 +37,9 @@ const COPIES_FOR_PROBES: usize = 3;
 /// (ustreamer calls it "dual final frames").
 const COPIES: usize = 2;
 
+/// A picture after which nothing came for so long may be the last for a while.
+const FINAL_AFTER: Duration = Duration::from_millis(100);
+
 /// The copies of a large picture may not take more than this.
 const MAX_COPIED_BYTES: usize = 8 << 20;
 
@@ -43,9 +50,8 @@ pub struct Options {
     pub interval: Duration,
     /// Whether the peer is a decoder that probes and re-publishes, as ffmpeg in MediaMTX's runOnDemand is.
     pub for_decoder: bool,
-    /// Whether the head of the next part is sent along with each picture, as browsers need it; parts then
-    /// do not tell their length.
-    pub advance_heads: bool,
+    /// How parts look.
+    pub form: Form,
     /// How long to wait for a first picture before "waiting" is shown.
     pub placeholder_after: Duration,
     /// How long the peer may take nothing.
@@ -69,6 +75,9 @@ pub struct Pacer {
     /// The frame last given, which is the one to repeat.
     shown: Option<SharedFrame>,
     copies_left: usize,
+    sent: Sent,
+    /// Set by a new picture, until it was sent once more or another one came.
+    may_be_last: bool,
 }
 
 #[derive(PartialEq)]
@@ -81,7 +90,16 @@ enum Stage {
 impl Pacer {
     /// Begins with the multipart preamble.
     pub fn new(watch: Watch, options: Options) -> Self {
-        Pacer { watch, options, stage: Stage::Preamble, began: Instant::now(), shown: None, copies_left: 0 }
+        Pacer {
+            watch,
+            options,
+            stage: Stage::Preamble,
+            began: Instant::now(),
+            shown: None,
+            copies_left: 0,
+            sent: Sent::default(),
+            may_be_last: false,
+        }
     }
 
     /// The bytes to send next, when it is time for them; none when the stream has ended.
@@ -89,7 +107,7 @@ impl Pacer {
         match self.stage {
             Stage::Preamble => {
                 self.stage = Stage::First;
-                Some(Bytes::from_static(if self.options.advance_heads { PREAMBLE_WITH_HEAD } else { PREAMBLE }))
+                Some(Bytes::from_static(if self.options.form.advance_heads { PREAMBLE_WITH_HEAD } else { PREAMBLE }))
             }
             Stage::First => {
                 let first = match timeout(self.options.placeholder_after, self.watch.next()).await {
@@ -107,9 +125,14 @@ impl Pacer {
                     self.copies_left -= 1;
                     return Some(self.show(shown));
                 }
-                let repeat_at = Instant::now() + self.pause();
+                let is_last = std::mem::take(&mut self.may_be_last) && self.options.form.dual_final_frames;
+                let pause = if is_last { self.pause().min(FINAL_AFTER) } else { self.pause() };
+                let repeat_at = Instant::now() + pause;
                 let frame = tokio::select! {
-                    frame = self.watch.next() => frame.ok()?,
+                    frame = self.watch.next() => {
+                        self.may_be_last = true;
+                        frame.ok()?
+                    }
                     () = sleep_until(repeat_at) => if shown.placeholder { self.watch.placeholder() } else { shown },
                 };
                 Some(self.show(frame))
@@ -123,7 +146,11 @@ impl Pacer {
     }
 
     fn show(&mut self, frame: SharedFrame) -> Bytes {
-        let part = if self.options.advance_heads { frame.part_with_next_head() } else { frame.part() };
+        let part = match self.options.form {
+            Form { advance_heads: true, zero_data: false, .. } => frame.part_with_next_head(),
+            Form { advance_heads: false, extra_headers: false, zero_data: false, .. } => frame.part(),
+            form => form.part(&frame, self.watch.dropped(), self.sent.a_second(Instant::now())),
+        };
         self.shown = Some(frame);
         part
     }

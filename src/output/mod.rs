@@ -8,6 +8,7 @@
 pub mod h264;
 pub mod mjpeg;
 pub mod snapshot;
+pub mod variants;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,10 @@
 //! Making a [`Picture`] of what people upload.
 
-use std::{io::Cursor, sync::LazyLock, time::SystemTime};
+use std::{
+    io::Cursor,
+    sync::{Arc, LazyLock},
+    time::SystemTime,
+};
 
 use bytes::Bytes;
 use image::{DynamicImage, ImageDecoder, ImageReader, metadata::Orientation};
@@ -138,9 +142,14 @@ impl Work {
 /// Runs a conversion on a blocking thread; at most one for each core at a time, so that a burst of
 /// uploads queues instead of taking the memory of all of them at once.
 pub(super) async fn in_pool<T: Send + 'static>(job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    static POOL: LazyLock<Semaphore> =
-        LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)));
-    let _turn = POOL.acquire().await.expect("the pool is never closed");
+    static POOL: LazyLock<Arc<Semaphore>> =
+        LazyLock::new(|| Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from))));
+    let turn = POOL.clone().acquire_owned().await.expect("the pool is never closed");
+    // The turn goes along: whoever waits may leave, and the thread works on.
+    let job = move || {
+        let _turn = turn;
+        job()
+    };
     tokio::task::spawn_blocking(job).await.map_err(|e| Error::internal("the picture could not be converted", e))?
 }
 

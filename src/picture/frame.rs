@@ -90,6 +90,12 @@ impl Frame {
         }
     }
 
+    /// When it was taken or received, in seconds since 1970 with six decimals, as `X-Timestamp` has it.
+    pub fn timestamp(&self) -> String {
+        let since_epoch = self.captured_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        format!("{}.{:06}", since_epoch.as_secs(), since_epoch.subsec_micros())
+    }
+
     /// The encoded picture. Shares the frame's memory.
     pub fn jpeg(&self) -> Bytes {
         self.laid_out.slice(self.jpeg.clone())

@@ -11,6 +11,7 @@ mod planes;
 #[cfg(test)]
 pub(crate) mod testing;
 mod thumbnail;
+pub mod transform;
 mod yuv;
 
 use std::time::SystemTime;

@@ -254,12 +254,9 @@ impl Source {
         Ok(Source { width: header.width as u32, height: header.height as u32, planes })
     }
 
-    /// Print colours. Adobe writes them inverted, and nobody else writes them at all.
     fn from_cmyk(decoder: &mut Decompressor, jpeg: &[u8], header: &DecompressHeader) -> turbojpeg::Result<Self> {
         let cmyk = pixels(decoder, jpeg, header, PixelFormat::CMYK)?;
-        let through_black = |c: u8, k: u8| ((u32::from(c) * u32::from(k) + 127) / 255) as u8;
-        let rgb: Vec<u8> = cmyk.chunks_exact(4).flat_map(|p| [0, 1, 2].map(|i| through_black(p[i], p[3]))).collect();
-        Ok(Source::from_rgb(&rgb, header.width, header.height))
+        Ok(Source::from_rgb(&cmyk_to_rgb(&cmyk), header.width, header.height))
     }
 
     /// The JFIF matrix, in 1/65536; chroma at full resolution, to be averaged like that of a 4:4:4 JPEG.
@@ -283,7 +280,14 @@ impl Source {
     }
 }
 
-fn pixels(
+/// Print colours. Adobe writes them inverted, and nobody else writes them at all.
+pub(super) fn cmyk_to_rgb(cmyk: &[u8]) -> Vec<u8> {
+    let through_black = |c: u8, k: u8| ((u32::from(c) * u32::from(k) + 127) / 255) as u8;
+    cmyk.chunks_exact(4).flat_map(|p| [0, 1, 2].map(|i| through_black(p[i], p[3]))).collect()
+}
+
+/// Decodes into packed pixels.
+pub(super) fn pixels(
     decoder: &mut Decompressor,
     jpeg: &[u8],
     header: &DecompressHeader,

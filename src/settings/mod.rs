@@ -17,7 +17,7 @@ use crate::{
     events::EventSettings,
     fetch::FetchSettings,
     mediamtx::MediaMtxSettings,
-    output::{OutputSettings, h264::H264Settings},
+    output::{OutputSettings, h264::H264Settings, variants::VariantSettings},
     picture::PictureLimits,
     policy::{AuthSettings, Policy},
     producer::{Definition, file::MediaSettings, rtsp::RtspCameraSettings, udp_camera::UdpSettings},
@@ -56,6 +56,8 @@ pub struct Settings {
     pub stream_defaults: StreamSettings,
     /// How pictures are sent.
     pub output: OutputSettings,
+    /// How much may be transformed.
+    pub variants: VariantSettings,
     /// How pictures become video.
     pub h264: H264Settings,
     /// UDP cameras.
@@ -85,6 +87,7 @@ impl Default for Settings {
             events: EventSettings::default(),
             stream_defaults: StreamSettings::default(),
             output: OutputSettings::default(),
+            variants: VariantSettings::default(),
             h264: H264Settings::default(),
             udp: UdpSettings::default(),
             discovery: DiscoverySettings::default(),
@@ -202,6 +205,9 @@ impl Settings {
         }
         for (key, rule) in self.output.problems() {
             refuse(&format!("output.{key}"), rule);
+        }
+        for (key, rule) in self.variants.problems() {
+            refuse(&format!("variants.{key}"), rule);
         }
         for (key, rule) in self.h264.problems() {
             refuse(&format!("h264.{key}"), rule);

@@ -206,7 +206,7 @@ impl Stream {
             return Err(Ended(self.slot.borrow().ended.unwrap_or("the stream is gone")));
         }
         // Subscribed before anything starts, so that nothing can be missed.
-        let watch = Watch::new(self.clone(), demand);
+        let watch = Watch::new(self.clone(), Some(demand));
         core.watchers += 1;
         core.demands.add(demand);
         core.last_used = Instant::now();
@@ -216,9 +216,14 @@ impl Stream {
         Ok(watch)
     }
 
+    /// Sees the frames without being counted as a watcher, and without starting anything.
+    pub fn follow(self: &Arc<Self>) -> Watch {
+        Watch::new(self.clone(), None)
+    }
+
     /// Takes a picture from a pushing peer.
     pub fn push(self: &Arc<Self>, picture: &Picture) -> Result<Option<SharedFrame>> {
-        self.publish(picture, None)
+        self.publish(picture, None, Instant::now())
     }
 
     /// Drops the held picture if nobody watches and the producer can bring it back. Returns the bytes freed.
@@ -301,10 +306,16 @@ impl Stream {
 
     /// Puts a picture into the slot. `run` is the producer's, or none for a pushing peer. Returns
     /// none when the run is over or the stream closed.
-    pub(super) fn publish(self: &Arc<Self>, picture: &Picture, run: Option<u64>) -> Result<Option<SharedFrame>> {
+    pub(super) fn publish(
+        self: &Arc<Self>,
+        picture: &Picture,
+        run: Option<u64>,
+        received_at: Instant,
+    ) -> Result<Option<SharedFrame>> {
         // Laid out before the lock is taken: copying a large picture takes longer than all the rest.
         let reserved = self.around.reserve(picture.jpeg.len())?;
         let mut frame = Frame::new(picture, 0, false, reserved);
+        frame.received_at = received_at;
 
         let mut core = self.lock();
         if core.closed || run.is_some_and(|run| run != core.run || !core.delivering) {

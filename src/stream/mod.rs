@@ -27,7 +27,7 @@ pub use self::{
     registry::Registry,
     source::{FrameSink, Producer, ProducerFuture, Run},
     stats::Stats,
-    watch::{Ended, Watch},
+    watch::{Ended, States, Watch},
 };
 pub use lifecycle::{Mode, State};
 

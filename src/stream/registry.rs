@@ -16,6 +16,7 @@ use super::{
 use crate::{
     error::{Code, Error, Result},
     picture::FrameMemory,
+    units::Span,
 };
 
 /// How often streams made in passing are looked over for expiry.
@@ -32,7 +33,12 @@ struct Inner {
     count: AtomicUsize,
     closed: AtomicBool,
     around: Arc<Surroundings>,
+    /// Of streams that are made of others.
+    derived: Arc<Surroundings>,
 }
+
+/// How long the producer of a derived stream runs on: long enough for a page that is reloaded.
+const DERIVED_LINGER: Duration = Duration::from_secs(1);
 
 impl Registry {
     /// An empty registry whose producers run on the present runtime.
@@ -40,24 +46,33 @@ impl Registry {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn new(settings: StreamSettings, limits: StreamLimits) -> Self {
-        let around = Arc::new(Surroundings {
-            memory: FrameMemory::new(limits.frame_memory.bytes()),
-            settings,
-            limits,
-            runtime: Handle::current(),
-            tasks: TaskTracker::new(),
-            make_room: OnceLock::new(),
-        });
+        let (memory, tasks) = (FrameMemory::new(limits.frame_memory.bytes()), TaskTracker::new());
+        let surroundings = |settings| {
+            Arc::new(Surroundings {
+                memory: memory.clone(),
+                settings,
+                limits: limits.clone(),
+                runtime: Handle::current(),
+                tasks: tasks.clone(),
+                make_room: OnceLock::new(),
+            })
+        };
+        let derived =
+            surroundings(StreamSettings { linger: Span(DERIVED_LINGER.min(*settings.linger)), ..settings.clone() });
+        let around = surroundings(settings);
         let inner = Arc::new(Inner {
             streams: DashMap::new(),
             count: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             around,
+            derived,
         });
         // Weak: the streams hold their surroundings, which must not hold the streams.
-        let weak = Arc::downgrade(&inner);
-        let make_room = move |bytes| weak.upgrade().is_some_and(|inner| Registry(inner).make_room(bytes));
-        let _ = inner.around.make_room.set(Box::new(make_room));
+        for around in [&inner.around, &inner.derived] {
+            let weak = Arc::downgrade(&inner);
+            let make_room = move |bytes| weak.upgrade().is_some_and(|inner| Registry(inner).make_room(bytes));
+            let _ = around.make_room.set(Box::new(make_room));
+        }
         Registry(inner)
     }
 
@@ -123,6 +138,11 @@ impl Registry {
                 Ok(stream)
             }
         }
+    }
+
+    /// A stream made of the one of that name: in no list, ended by its producer, gone with the last who holds it.
+    pub fn derive(&self, name: &StreamName, producer: Arc<dyn Producer>) -> Arc<Stream> {
+        Arc::new(Stream::new(name.clone(), producer, Origin::Pull, self.0.derived.clone()))
     }
 
     /// Makes the stream, or gives the one of that name another producer.

@@ -2,10 +2,10 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Demand, Mode, Stream, StreamName};
+use super::{Demand, Ended, Mode, Stream, StreamName};
 use crate::{
     error::Result,
     picture::{Picture, SharedFrame},
@@ -71,7 +71,17 @@ impl FrameSink {
     /// Hands a picture to everybody who watches. Fails when there is no memory for it; the producer
     /// may go on.
     pub fn publish(&self, picture: &Picture) -> Result<Option<SharedFrame>> {
-        self.stream.publish(picture, Some(self.run))
+        self.stream.publish(picture, Some(self.run), Instant::now())
+    }
+
+    /// The same for a picture that was made of another one, which came to us then.
+    pub fn publish_derived(&self, picture: &Picture, received_at: Instant) -> Result<Option<SharedFrame>> {
+        self.stream.publish(picture, Some(self.run), received_at)
+    }
+
+    /// Ends the stream for those who watch it: what it is made of has ended.
+    pub fn end(&self, ended: Ended) {
+        self.stream.close(ended.0);
     }
 
     /// Says that the picture already held is the present one.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{
-    Demand, Stream,
+    Demand, State, Stream,
     entry::{Slot, Status},
 };
 use crate::picture::SharedFrame;
@@ -23,11 +23,12 @@ pub struct Watch {
     /// Sequence number of the frame last returned; 0 before the first.
     seen: u64,
     dropped: u64,
-    demand: Demand,
+    /// What it keeps the producer running for; none if it does not.
+    demand: Option<Demand>,
 }
 
 impl Watch {
-    pub(super) fn new(stream: Arc<Stream>, demand: Demand) -> Self {
+    pub(super) fn new(stream: Arc<Stream>, demand: Option<Demand>) -> Self {
         let (slot, status) = (stream.slot.subscribe(), stream.status.subscribe());
         Watch { stream, slot, status, seen: 0, dropped: 0, demand }
     }
@@ -39,9 +40,9 @@ impl Watch {
 
     /// Changes what is needed: for those who watch on behalf of others, who come and go.
     pub fn set_demand(&mut self, demand: Demand) {
-        if self.demand != demand {
-            self.stream.change_demand(self.demand, demand);
-            self.demand = demand;
+        if let Some(before) = self.demand.filter(|before| *before != demand) {
+            self.stream.change_demand(before, demand);
+            self.demand = Some(demand);
         }
     }
 
@@ -80,6 +81,20 @@ impl Watch {
         }
     }
 
+    /// Passes over the frames that came since the last one returned, except for the newest, without counting them as
+    /// lost: for those who want fewer.
+    pub fn pass_over(&mut self) {
+        if let Some(frame) = self.latest() {
+            self.seen = self.seen.max(frame.seq.saturating_sub(1));
+        }
+    }
+
+    /// Returns when the stream has ended, which [`Watch::next`] then tells. Cancel-safe.
+    pub async fn ended(&self) {
+        let mut slot = self.slot.clone();
+        let _ = slot.wait_for(|slot| slot.ended.is_some()).await;
+    }
+
     /// Frames that this watcher has lost by being slow.
     pub fn dropped(&self) -> u64 {
         self.dropped
@@ -88,6 +103,13 @@ impl Watch {
     /// Tells when the producer fails, beside a wait for a frame.
     pub fn failures(&self) -> Failures {
         Failures(self.status.clone())
+    }
+
+    /// Tells how the stream is, beside a wait for a frame.
+    pub fn states(&self) -> States {
+        let mut status = self.status.clone();
+        status.mark_changed();
+        States(status)
     }
 
     /// The picture to show while there is none; drawn anew when the reason changes.
@@ -103,15 +125,32 @@ impl Failures {
     /// Waits until the producer has failed and returns the reason; at once when it is failing now.
     /// Cancel-safe.
     pub async fn next(&mut self) -> String {
-        match self.0.wait_for(|s| matches!(s.state, super::State::Failing { .. })).await {
+        match self.0.wait_for(|s| matches!(s.state, State::Failing { .. })).await {
             Ok(status) => status.reason.to_string(),
             Err(_) => "the stream is gone".into(),
         }
     }
 }
 
+/// Hears how a stream is without counting as a watcher.
+pub struct States(watch::Receiver<Status>);
+
+impl States {
+    /// The state and its reason: at once the first time, then whenever they have changed. Waits for ever when the stream is
+    /// gone, which [`Watch::next`] tells. Cancel-safe.
+    pub async fn next(&mut self) -> (State, String) {
+        if self.0.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        let status = self.0.borrow_and_update();
+        (status.state, status.reason.to_string())
+    }
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.stream.leave(self.demand);
+        if let Some(demand) = self.demand {
+            self.stream.leave(demand);
+        }
     }
 }

@@ -18,9 +18,11 @@ mod paths;
 mod problem;
 mod recordings;
 mod sign_in;
+mod still;
 mod streams;
 mod upload;
 mod watch;
+mod watch_params;
 
 use actix_web::{
     Error, HttpResponse,

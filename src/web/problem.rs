@@ -64,7 +64,7 @@ impl ResponseError for Problem {
             Code::TooManyFailures => {
                 response.insert_header((header::RETRY_AFTER, "60"));
             }
-            Code::TooManyStreams | Code::TooManyWatchers | Code::Unavailable => {
+            Code::TooManyStreams | Code::TooManyTranscodes | Code::TooManyWatchers | Code::Unavailable => {
                 response.insert_header((header::RETRY_AFTER, "5"));
             }
             _ => {}

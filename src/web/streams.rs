@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{Problem, State, caller::From, problem::ProblemDocument};
 use crate::{
     error::{Code, Error},
-    output::h264,
+    output::{h264, variants::VariantStats},
     policy::Action,
     producer::Definition,
     secret,
@@ -31,6 +31,8 @@ pub struct StreamState {
     stats: Stats,
     /// What is encoded of it for RTSP readers.
     video: Vec<h264::Stats>,
+    /// What is made of it for watchers who want it otherwise; they count as watchers of the stream, too.
+    variants: Vec<VariantStats>,
 }
 
 /// One stream, with its definition when an administrator asks.
@@ -51,12 +53,14 @@ pub struct StreamDetail {
 pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
     let mut streams = vec![];
     let mut videos = state.encodings.stats();
+    let mut variants = state.variants.stats();
     let mut refused = None;
     for stream in state.registry.list() {
         let verdict = state.decide(&caller, Action::Read, stream.name()).await;
         if verdict.decision.is_allowed() {
             let video = videos.remove(stream.name()).unwrap_or_default();
-            streams.push(StreamState { stats: stream.stats(), video });
+            let variants = variants.remove(stream.name()).unwrap_or_default();
+            streams.push(StreamState { stats: stream.stats(), video, variants });
         } else {
             refused = Some(verdict.refusal(Action::Read, ""));
         }
@@ -158,7 +162,8 @@ pub(super) async fn delete(
 
 fn state_of(state: &State, stream: &Stream) -> StreamState {
     let video = state.encodings.stats().remove(stream.name()).unwrap_or_default();
-    StreamState { stats: stream.stats(), video }
+    let variants = state.variants.stats().remove(stream.name()).unwrap_or_default();
+    StreamState { stats: stream.stats(), video, variants }
 }
 
 async fn define(state: &State, name: &StreamName, definition: Definition) -> Result<HttpResponse, Problem> {

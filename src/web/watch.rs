@@ -1,27 +1,30 @@
 //! Pictures out.
 
-use actix_web::{
-    HttpRequest, HttpResponse, HttpResponseBuilder,
-    http::header::{self, HttpDate},
-    web,
-};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web};
 use serde::Deserialize;
 use tokio::time::Duration;
 use tracing::Instrument;
 use utoipa::IntoParams;
 
-use super::{Problem, State, caller::From, problem::ProblemDocument};
+use super::{
+    Problem, State,
+    caller::From,
+    problem::ProblemDocument,
+    still,
+    watch_params::{TransformQuery, share_of},
+};
 use crate::{
     error::{Code, Error, Result},
     output::{
-        mjpeg::{self, check_interval},
+        mjpeg::{self, Form, check_interval},
         snapshot,
+        variants::Watching,
     },
-    picture::{BOUNDARY, Frame},
+    picture::{BOUNDARY, transform::Transform},
     policy::{Action, Who},
     producer::Definition,
     server::{Io, Takeover, TakeoverBody},
-    stream::{Demand, Origin, StreamName, Watch},
+    stream::{Demand, Origin, StreamName},
 };
 
 /// Parameters of an MJPEG stream.
@@ -31,6 +34,7 @@ pub struct MjpegQuery {
     interval: Option<String>,
     /// `1` sends the head of the next part along with each picture (which then has no Content-Length), `0` does not;
     /// browsers, which need it, are recognised.
+    #[allow(dead_code, reason = "read with the other flags of the form")]
     advance_headers: Option<String>,
 }
 
@@ -54,7 +58,7 @@ pub struct SnapshotQuery {
 
 /// MJPEG of a stream: for `<img>`, ffmpeg, Home Assistant, OctoPrint.
 #[utoipa::path(
-    get, path = "/stream/{name}.mjpeg", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), MjpegQuery),
+    get, path = "/stream/{name}.mjpeg", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), MjpegQuery, TransformQuery),
     responses((status = 200, content_type = "multipart/x-mixed-replace"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn mjpeg(
@@ -66,20 +70,18 @@ pub(super) async fn mjpeg(
 ) -> Result<HttpResponse, Problem> {
     let name = state.registry.name(&name)?;
     let interval = interval(&state, query.interval.as_deref())?;
+    let transform = Transform::from_query(request.query_string())?;
+    let mut options = options(&state, &request, interval);
+    options.form.set_flags(request.query_string())?;
     let who = state.permit(&caller, Action::Read, &name).await?;
     let watch = state.watch(&name, Demand::Continuous).await?;
-    let mut options = options(&state, &request, interval);
-    match query.advance_headers.as_deref() {
-        None => {}
-        Some("1") => options.advance_heads = true,
-        Some("0") => options.advance_heads = false,
-        Some(other) => return Err(Error::parameter("advance_headers", format!("must be 0 or 1, not {other:?}")).into()),
-    }
-    stream(&request, &state, who, watch, options)
+    let watching = state.variants.join(watch, transform, &share_of(&who, &caller))?;
+    stream(&request, &state, who, watching, options)
 }
 
 /// The headers of an MJPEG stream, without starting anything.
 pub(super) async fn mjpeg_head(
+    request: HttpRequest,
     state: web::Data<State>,
     From(caller): From,
     name: web::Path<String>,
@@ -87,6 +89,7 @@ pub(super) async fn mjpeg_head(
 ) -> Result<HttpResponse, Problem> {
     let name = state.registry.name(&name)?;
     interval(&state, query.interval.as_deref())?;
+    Transform::from_query(request.query_string())?;
     state.permit(&caller, Action::Read, &name).await?;
     state.is_there(&name).await?;
     Ok(mjpeg_headers().finish())
@@ -94,7 +97,7 @@ pub(super) async fn mjpeg_head(
 
 /// MJPEG of a stream that is made if there is none, as the original recipe's ffmpeg asks for it.
 #[utoipa::path(
-    get, path = "/mjpeg-get", tag = "pictures out", params(RecipeQuery),
+    get, path = "/mjpeg-get", tag = "pictures out", params(RecipeQuery, TransformQuery),
     responses((status = 200, content_type = "multipart/x-mixed-replace"), (status = 409, body = ProblemDocument))
 )]
 pub(super) async fn recipe(
@@ -104,20 +107,24 @@ pub(super) async fn recipe(
     query: web::Query<RecipeQuery>,
 ) -> Result<HttpResponse, Problem> {
     let (name, wanted, interval) = recipe_parameters(&state, &query)?;
+    let transform = Transform::from_query(request.query_string())?;
     let who = state.permit(&caller, Action::Read, &name).await?;
     let watch = state.registry.watch(|| state.stream_of_kind(&name, &wanted, Origin::Pull))?;
+    let watching = state.variants.join(watch, transform, &share_of(&who, &caller))?;
     let mut options = options(&state, &request, interval);
-    options.for_decoder = !options.advance_heads;
-    stream(&request, &state, who, watch, options)
+    options.for_decoder = !options.form.advance_heads;
+    stream(&request, &state, who, watching, options)
 }
 
 /// The headers of the recipe's stream, without making or starting anything.
 pub(super) async fn recipe_head(
+    request: HttpRequest,
     state: web::Data<State>,
     From(caller): From,
     query: web::Query<RecipeQuery>,
 ) -> Result<HttpResponse, Problem> {
     let (name, wanted, _) = recipe_parameters(&state, &query)?;
+    Transform::from_query(request.query_string())?;
     state.permit(&caller, Action::Read, &name).await?;
     if state.registry.get(&name).is_some() {
         state.stream_of_kind(&name, &wanted, Origin::Pull)?;
@@ -129,7 +136,7 @@ pub(super) async fn recipe_head(
 
 /// One picture, with `ETag` and `Last-Modified`. Never a stream.
 #[utoipa::path(
-    get, path = "/snapshot/{name}.jpg", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), SnapshotQuery),
+    get, path = "/snapshot/{name}.jpg", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), SnapshotQuery, TransformQuery),
     responses(
         (status = 200, content_type = "image/jpeg"), (status = 304, description = "The picture that If-None-Match names"),
         (status = 404, body = ProblemDocument), (status = 504, description = "A camera gave nothing in time", body = ProblemDocument),
@@ -144,40 +151,14 @@ pub(super) async fn snapshot(
 ) -> Result<HttpResponse, Problem> {
     let name = state.registry.name(&name)?;
     let max_age = query.max_age.as_deref().map(max_age).transpose()?;
-    state.permit(&caller, Action::Read, &name).await?;
+    let transform = Transform::from_query(request.query_string())?;
+    let who = state.permit(&caller, Action::Read, &name).await?;
     let output = &state.settings.output;
     let options =
         snapshot::Options { max_age, usual_max_age: *output.snapshot_max_age, timeout: *output.snapshot_timeout };
     let watch = state.watch(&name, Demand::Single).await?;
     let frame = snapshot::take(watch, &options).await?;
-    Ok(snapshot_response(&request, &frame))
-}
-
-fn snapshot_response(request: &HttpRequest, frame: &Frame) -> HttpResponse {
-    let tag = format!("\"{:016x}\"", frame.digest());
-    let known = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|v| v.to_str().ok());
-    let known =
-        known.flat_map(|v| v.split(',')).map(|t| t.trim().trim_start_matches("W/")).any(|t| t == tag || t == "*");
-    let mut response = if known && !frame.placeholder { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    // To be asked about each time, but not thrown away: an unchanged still costs a 304.
-    response
-        .insert_header((header::CACHE_CONTROL, "no-cache, must-revalidate, private, max-age=0"))
-        .insert_header((header::ETAG, tag))
-        .insert_header((header::LAST_MODIFIED, HttpDate::from(frame.captured_at)))
-        .insert_header(("X-Timestamp", timestamp(frame)))
-        .insert_header(("X-Mtx-Frame-Age", format!("{:.3}", frame.received_at.elapsed().as_secs_f64())));
-    if frame.placeholder {
-        response.insert_header(("X-Mtx-Placeholder", "waiting"));
-    }
-    if known && !frame.placeholder {
-        return response.finish();
-    }
-    response.content_type("image/jpeg").body(frame.jpeg())
-}
-
-fn timestamp(frame: &Frame) -> String {
-    let since = frame.captured_at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    format!("{}.{:06}", since.as_secs(), since.subsec_micros())
+    Ok(still::respond(&request, &state, &name, &frame, &transform, &share_of(&who, &caller)).await?)
 }
 
 fn recipe_parameters(state: &State, query: &RecipeQuery) -> Result<(StreamName, Definition, Duration)> {
@@ -217,7 +198,7 @@ fn options(state: &State, request: &HttpRequest, interval: Duration) -> mjpeg::O
     mjpeg::Options {
         interval,
         for_decoder: user_agent(request).starts_with("Lavf/"),
-        advance_heads: is_browser(request),
+        form: Form { advance_heads: is_browser(request), ..Form::default() },
         placeholder_after: *state.registry.settings().placeholder_after,
         stall_timeout: *state.settings.output.stall_timeout,
     }
@@ -245,7 +226,7 @@ fn stream(
     request: &HttpRequest,
     state: &State,
     who: Who,
-    watch: Watch,
+    Watching { watch, held }: Watching,
     options: mjpeg::Options,
 ) -> Result<HttpResponse, Problem> {
     let seat = state.seat(who)?;
@@ -263,7 +244,7 @@ fn stream(
             let report = mjpeg::serve(io, watch, options, stop).await;
             metrics.count_watched(&report);
             tracing::debug!(report.parts, report.bytes, report.dropped, "left: {}", report.left.reason());
-            drop(seat);
+            drop((seat, held));
         };
         actix_web::rt::spawn(shutdown.track(serve.instrument(span)));
     };

@@ -36,3 +36,4 @@ mod snapshot;
 mod streams;
 mod tls;
 mod upload;
+mod variants;

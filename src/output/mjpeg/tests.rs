@@ -42,7 +42,7 @@ fn options(for_decoder: bool) -> Options {
     Options {
         interval: Duration::from_secs(5),
         for_decoder,
-        advance_heads: false,
+        form: Form::default(),
         placeholder_after: Duration::from_millis(700),
         stall_timeout: Duration::from_secs(30),
     }
@@ -99,7 +99,7 @@ async fn a_new_picture_goes_out_at_once() {
 async fn the_head_of_the_next_part_goes_ahead_where_it_is_wanted() {
     let (_registry, stream) = stream();
     let frame = stream.push(&picture(1)).expect("room").expect("open");
-    let options = Options { advance_heads: true, ..options(false) };
+    let options = Options { form: Form { advance_heads: true, ..Form::default() }, ..options(false) };
     let mut pacer = Pacer::new(stream.watch().expect("open"), options);
     let parts: Vec<_> = timeline(&mut pacer, 3).await.into_iter().map(|(_, part)| part).collect();
     assert_eq!(

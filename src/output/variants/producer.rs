@@ -1,0 +1,105 @@
+//! The producer of a variant: watches a stream and gives its pictures transformed.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{book::Place, conversions::Conversions};
+use crate::{
+    error::Result,
+    picture::{Picture, SharedFrame, transform::Transform},
+    stream::{Mode, Producer, ProducerFuture, Run, State, Stream},
+};
+
+pub(super) struct Variant {
+    parent: Arc<Stream>,
+    transform: Transform,
+    conversions: Arc<Conversions>,
+    _place: Place,
+}
+
+impl Variant {
+    pub(super) fn new(parent: Arc<Stream>, transform: Transform, conversions: Arc<Conversions>, place: Place) -> Self {
+        Variant { parent, transform, conversions, _place: place }
+    }
+}
+
+impl Producer for Variant {
+    fn kind(&self) -> &'static str {
+        "variant"
+    }
+
+    /// Whether what it is made of gives pictures in time is that one's matter; this one waits, and says why.
+    fn mode(&self) -> Mode {
+        Mode::Pushed
+    }
+
+    fn run(&self, run: Run) -> ProducerFuture {
+        let (parent, transform, conversions) = (self.parent.clone(), self.transform, self.conversions.clone());
+        Box::pin(async move {
+            let stop = run.stop.clone();
+            tokio::select! {
+                result = follow(&parent, transform, &conversions, &run) => result,
+                () = stop.cancelled() => Ok(()),
+            }
+        })
+    }
+}
+
+async fn follow(parent: &Arc<Stream>, transform: Transform, conversions: &Conversions, run: &Run) -> Result<()> {
+    let mut watch = parent.follow();
+    let mut states = watch.states();
+    let mut due = Instant::now();
+    // Where the picture of an earlier run is still held, it is the present one until there is a newer.
+    let mut held = run.sink.latest().map(|frame| frame.received_at);
+    loop {
+        let frame = tokio::select! {
+            frame = watch.next() => match frame {
+                Ok(frame) => frame,
+                Err(ended) => {
+                    run.sink.end(ended);
+                    return Ok(());
+                }
+            },
+            (state, reason) = states.next() => {
+                if state != State::Live {
+                    run.sink.trouble(reason);
+                }
+                continue;
+            }
+        };
+        if held.take().is_some_and(|at| at == frame.received_at) {
+            run.sink.still_current();
+            continue;
+        }
+        give(&frame, transform, conversions, run).await;
+        if let Some(pause) = transform.pause() {
+            let now = Instant::now();
+            due = if now < due + pause { due + pause } else { now + pause };
+            tokio::select! {
+                () = sleep_until(due) => watch.pass_over(),
+                // The wait for the next frame tells it.
+                () = watch.ended() => {}
+            }
+        }
+    }
+}
+
+/// Publishes what is made of a frame. While it is made, newer frames come and all but the last of them are lost, as for every
+/// slow watcher.
+async fn give(frame: &SharedFrame, transform: Transform, conversions: &Conversions, run: &Run) {
+    let key = (run.name.clone(), transform.still());
+    match conversions.make(key, frame).await {
+        Ok(made) => {
+            let jpeg = made.jpeg.clone();
+            let picture = Picture { jpeg, width: made.width, height: made.height, captured_at: frame.captured_at };
+            if let Err(full) = run.sink.publish_derived(&picture, frame.received_at) {
+                run.sink.trouble(full.to_string());
+            }
+        }
+        Err(e) => {
+            run.sink.damaged(e.code().as_str());
+            run.sink.trouble(e.to_string());
+        }
+    }
+}

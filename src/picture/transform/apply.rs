@@ -1,0 +1,239 @@
+//! Carrying a [`Transform`] out: without loss where only blocks have to be moved, else through pixels.
+
+use bytes::Bytes;
+use fast_image_resize::{
+    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
+    images::{Image as Pixels, ImageRef},
+};
+use image::{DynamicImage, GrayImage, RgbImage, metadata::Orientation};
+use turbojpeg::{
+    Colorspace, Compressor, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor, Subsamp,
+    Transform as Lossless, TransformOp, Transformer,
+};
+
+use super::{Geometry, Transform, Turn};
+use crate::{
+    error::{Error, Result},
+    picture::{
+        PictureLimits,
+        convert::{MAX_SCANS, undecodable},
+        jpeg::{self, Coding},
+        yuv::{cmyk_to_rgb, pixels},
+    },
+};
+
+/// A picture after its transform.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The encoded picture.
+    pub jpeg: Bytes,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// What it took.
+    pub how: How,
+}
+
+/// What a transform took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum How {
+    /// Nothing: the picture is as it was asked for, byte for byte.
+    Unchanged,
+    /// Coded blocks were moved, without loss.
+    Lossless,
+    /// It was decoded and encoded.
+    Encoded,
+}
+
+/// Carries it out. `quality` (1 to 100) is for pictures that have to be encoded and of which none was asked for. The frame
+/// rate is not looked at. Takes milliseconds: call it on a blocking thread.
+pub fn apply(
+    jpeg: &Bytes,
+    (width, height): (u32, u32),
+    transform: &Transform,
+    quality: u8,
+    limits: &PictureLimits,
+) -> Result<Applied> {
+    let geometry = transform.geometry(width, height, limits)?;
+    let turned = if transform.turn.swaps_sides() { (height, width) } else { (width, height) };
+    if geometry == Geometry::whole(turned.0, turned.1) && transform.quality.is_none() {
+        if transform.turn == Turn::NONE && !transform.gray {
+            return Ok(Applied { jpeg: jpeg.clone(), width, height, how: How::Unchanged });
+        }
+        if let Some(jpeg) = move_blocks(jpeg, transform) {
+            return Ok(Applied { jpeg, width: turned.0, height: turned.1, how: How::Lossless });
+        }
+    }
+    let unturned = geometry.unturned(transform.turn);
+    let decoded = Decoded::decode(jpeg, &unturned, transform.gray)?;
+    let scaled = decoded.fit(&unturned)?;
+    let image = scaled.turn(transform.turn);
+    let jpeg = encode(&image, transform.quality.unwrap_or(quality))
+        .map_err(|e| Error::internal("the picture could not be encoded", e))?;
+    limits.check_size(jpeg.len())?;
+    Ok(Applied { jpeg, width: geometry.outer.0, height: geometry.outer.1, how: How::Encoded })
+}
+
+/// Turns and mirrors by moving coded blocks; none where that is not exact, because blocks at an edge are not whole.
+fn move_blocks(data: &Bytes, transform: &Transform) -> Option<Bytes> {
+    let header = jpeg::inspect(data).ok()?;
+    let mut lossless = Lossless::op(operation(transform.turn));
+    lossless.perfect = true;
+    lossless.gray = transform.gray;
+    lossless.progressive = header.coding == Coding::Progressive;
+    Transformer::new().ok()?.transform_to_vec(&lossless, data).ok().map(Bytes::from)
+}
+
+/// Turned clockwise, then mirrored left to right.
+fn operation(turn: Turn) -> TransformOp {
+    match (turn.quarters, turn.mirrored) {
+        (0, false) => TransformOp::None,
+        (1, false) => TransformOp::Rot90,
+        (2, false) => TransformOp::Rot180,
+        (_, false) => TransformOp::Rot270,
+        (0, true) => TransformOp::Hflip,
+        (1, true) => TransformOp::Transpose,
+        (2, true) => TransformOp::Vflip,
+        (_, true) => TransformOp::Transverse,
+    }
+}
+
+/// The same in the words of the `image` crate.
+fn orientation(turn: Turn) -> Orientation {
+    match operation(turn) {
+        TransformOp::Rot90 => Orientation::Rotate90,
+        TransformOp::Rot180 => Orientation::Rotate180,
+        TransformOp::Rot270 => Orientation::Rotate270,
+        TransformOp::Hflip => Orientation::FlipHorizontal,
+        TransformOp::Vflip => Orientation::FlipVertical,
+        TransformOp::Transpose => Orientation::Rotate90FlipH,
+        TransformOp::Transverse => Orientation::Rotate270FlipH,
+        _ => Orientation::NoTransforms,
+    }
+}
+
+/// Packed pixels, gray or RGB.
+struct Decoded {
+    width: u32,
+    height: u32,
+    gray: bool,
+    samples: Vec<u8>,
+}
+
+impl Decoded {
+    /// Decodes no more than is shown: libjpeg-turbo leaves out three quarters of the work, or more, for a half, a quarter or
+    /// an eighth of the size.
+    fn decode(jpeg: &[u8], geometry: &Geometry, gray: bool) -> Result<Self> {
+        let decode = || {
+            let mut decoder = Decompressor::new()?;
+            decoder.set_scan_limit(MAX_SCANS)?;
+            let header = decoder.read_header(jpeg)?;
+            let scaling = scaling(&header, geometry);
+            decoder.set_scaling_factor(scaling)?;
+            let header = header.scaled(scaling);
+            let is_print = matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK);
+            let gray = !is_print && (gray || header.colorspace == Colorspace::Gray);
+            let samples = match (is_print, gray) {
+                (true, _) => cmyk_to_rgb(&pixels(&mut decoder, jpeg, &header, PixelFormat::CMYK)?),
+                (_, true) => pixels(&mut decoder, jpeg, &header, PixelFormat::GRAY)?,
+                _ => pixels(&mut decoder, jpeg, &header, PixelFormat::RGB)?,
+            };
+            Ok(Decoded { width: header.width as u32, height: header.height as u32, gray, samples })
+        };
+        let decoded: Decoded = decode().map_err(undecodable)?;
+        if gray && !decoded.gray {
+            let rgb = decoded.into_image();
+            let (width, height) = (rgb.width(), rgb.height());
+            return Ok(Decoded { width, height, gray: true, samples: rgb.into_luma8().into_raw() });
+        }
+        Ok(decoded)
+    }
+
+    fn pixel_type(&self) -> PixelType {
+        if self.gray { PixelType::U8 } else { PixelType::U8x3 }
+    }
+
+    /// Cuts, scales, and puts bars around.
+    fn fit(self, geometry: &Geometry) -> Result<Self> {
+        let (width, height) = geometry.inner;
+        let whole = geometry.shown == (1.0, 1.0);
+        if whole && (self.width, self.height) == (width, height) {
+            return Ok(self.with_bars(geometry));
+        }
+        let wrong = |e: &dyn std::fmt::Display| Error::internal("the picture cannot be scaled", e.to_string());
+        let kind = self.pixel_type();
+        let from = ImageRef::new(self.width, self.height, &self.samples, kind).map_err(|e| wrong(&e))?;
+        let mut to = Pixels::new(width, height, kind);
+        let (w, h) = (f64::from(self.width), f64::from(self.height));
+        let (cut_w, cut_h) = (w * geometry.shown.0, h * geometry.shown.1);
+        // Catmull-Rom is sharp without halos, for less and for more alike.
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(
+            (w - cut_w) / 2.0,
+            (h - cut_h) / 2.0,
+            cut_w,
+            cut_h,
+        );
+        Resizer::new().resize(&from, &mut to, &options).map_err(|e| wrong(&e))?;
+        let scaled = Decoded { width, height, gray: self.gray, samples: to.into_vec() };
+        Ok(scaled.with_bars(geometry))
+    }
+
+    fn with_bars(self, geometry: &Geometry) -> Self {
+        let (width, height) = geometry.outer;
+        if (self.width, self.height) == (width, height) {
+            return self;
+        }
+        let bytes = self.pixel_type().size();
+        let (row, stride) = (self.width as usize * bytes, width as usize * bytes);
+        let left = (width - self.width) as usize / 2 * bytes;
+        let top = (height - self.height) as usize / 2;
+        let mut samples = vec![0; stride * height as usize];
+        for (to, from) in samples.chunks_mut(stride).skip(top).zip(self.samples.chunks(row)) {
+            to[left..left + row].copy_from_slice(from);
+        }
+        Decoded { width, height, gray: self.gray, samples }
+    }
+
+    fn turn(self, turn: Turn) -> DynamicImage {
+        let mut image = self.into_image();
+        image.apply_orientation(orientation(turn));
+        image
+    }
+
+    fn into_image(self) -> DynamicImage {
+        const WHY: &str = "the buffer was made for that size";
+        match self.gray {
+            true => GrayImage::from_raw(self.width, self.height, self.samples).expect(WHY).into(),
+            false => RgbImage::from_raw(self.width, self.height, self.samples).expect(WHY).into(),
+        }
+    }
+}
+
+/// The smallest size at which all pixels are there that are shown. Only those for which libjpeg-turbo has vector code:
+/// thirds and sixths cost more than the whole.
+fn scaling(header: &DecompressHeader, geometry: &Geometry) -> ScalingFactor {
+    if header.is_lossless {
+        return ScalingFactor::ONE;
+    }
+    let enough = |by: &usize| {
+        let (width, height) = (header.width.div_ceil(*by) as f64, header.height.div_ceil(*by) as f64);
+        width * geometry.shown.0 >= f64::from(geometry.inner.0)
+            && height * geometry.shown.1 >= f64::from(geometry.inner.1)
+    };
+    [8, 4, 2].into_iter().find(enough).map_or(ScalingFactor::ONE, |by| ScalingFactor::new(1, by))
+}
+
+fn encode(image: &DynamicImage, quality: u8) -> turbojpeg::Result<Bytes> {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let (format, subsampling) = match image {
+        DynamicImage::ImageLuma8(_) => (PixelFormat::GRAY, Subsamp::Gray),
+        _ => (PixelFormat::RGB, Subsamp::Sub2x2),
+    };
+    let mut encoder = Compressor::new()?;
+    encoder.set_quality(i32::from(quality))?;
+    encoder.set_subsamp(subsampling)?;
+    encoder
+        .compress_to_vec(Image { pixels: image.as_bytes(), width, pitch: width * format.size(), height, format })
+        .map(Bytes::from)
+}

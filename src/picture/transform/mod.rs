@@ -1,0 +1,329 @@
+//! [`Transform`]: another size, quality, orientation or rate of a picture, as somebody asks for it in a query.
+//!
+//! Parsing and canonical form are here and pure; carrying it out is in [`apply`].
+
+mod apply;
+
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+
+pub use self::apply::{Applied, How, apply};
+use super::PictureLimits;
+use crate::error::{Error, Result};
+
+/// Longest side that can be asked for, in pixels: that of a 4K video, upright or not.
+pub const MAX_SIDE: u32 = 4096;
+
+/// Shortest side that can be asked for, in pixels.
+pub const MIN_SIDE: u32 = 8;
+
+/// Least and most pictures a second that can be asked for, in thousandths.
+const FPS_MILLIS: std::ops::RangeInclusive<u32> = 10..=60_000;
+
+/// How a picture fills the size that is asked for. The first three are CSS's words (`object-fit`), and `inside` is that of
+/// sharp and of image proxies, in the same sense.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Fit {
+    /// Within the size, never larger than it is, and with no bars: the result may be smaller than what was asked for.
+    #[default]
+    Inside,
+    /// Exactly the size; all of the picture is there, with black bars.
+    Contain,
+    /// Exactly the size; the middle of the picture fills it.
+    Cover,
+    /// Exactly the size, distorted.
+    Fill,
+}
+
+/// The eight ways to lay a picture: turned clockwise by quarters, then mirrored left to right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Turn {
+    /// Quarter turns clockwise, 0 to 3.
+    pub quarters: u8,
+    /// Whether left and right are exchanged after that.
+    pub mirrored: bool,
+}
+
+impl Turn {
+    /// As it was.
+    pub const NONE: Turn = Turn { quarters: 0, mirrored: false };
+
+    /// Whether width and height change places.
+    pub fn swaps_sides(self) -> bool {
+        self.quarters % 2 == 1
+    }
+}
+
+/// What shall become of a picture. Two requests for the same are equal, however they are written: `rotate=360` is none,
+/// `rotate=180&flip=both` neither, `w=320` and `width=320` are one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Transform {
+    width: Option<u32>,
+    height: Option<u32>,
+    fit: Fit,
+    quality: Option<u8>,
+    fps_millis: Option<u32>,
+    turn: Turn,
+    gray: bool,
+}
+
+impl Transform {
+    /// Nothing is changed.
+    pub const NONE: Transform = Transform {
+        width: None,
+        height: None,
+        fit: Fit::Inside,
+        quality: None,
+        fps_millis: None,
+        turn: Turn::NONE,
+        gray: false,
+    };
+
+    /// Reads `w`, `h`, `fit`, `quality`, `fps`, `rotate`, `flip` and `gray` of a query; `width` and `height` are the same as
+    /// `w` and `h`. What else is in the query is somebody else's. Errors name the parameter and its rule.
+    pub fn from_query(query: &str) -> Result<Self> {
+        let mut asked = Transform::NONE;
+        let (mut quarters, mut flip, mut fit) = (0, None, None);
+        let mut seen: Vec<&'static str> = vec![];
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let Some(field) = field(name) else { continue };
+            if seen.contains(&field) {
+                return Err(Error::parameter(field, "is there twice"));
+            }
+            seen.push(field);
+            let value = value.replace('+', " ");
+            let value = percent_decode_str(&value).decode_utf8_lossy();
+            match field {
+                "w" => asked.width = Some(side(field, &value)?),
+                "h" => asked.height = Some(side(field, &value)?),
+                "fit" => fit = Some(value.parse()?),
+                "quality" => asked.quality = Some(quality(&value)?),
+                "fps" => asked.fps_millis = Some(fps(&value)?),
+                "rotate" => quarters = rotation(&value)?,
+                "flip" => flip = Some(mirror(&value)?),
+                _ => asked.gray = switch(field, &value)?,
+            }
+        }
+        asked.fit = fit.unwrap_or_default();
+        let exact = asked.width.is_some() && asked.height.is_some();
+        if asked.fit != Fit::Inside && !exact {
+            return Err(Error::parameter("fit", format!("{} needs both w and h", asked.fit)));
+        }
+        // Mirrored top to bottom is mirrored left to right and turned by half.
+        let (mirrored, upside_down) = flip.unwrap_or_default();
+        asked.turn =
+            Turn { quarters: (quarters + if upside_down { 2 } else { 0 }) % 4, mirrored: mirrored != upside_down };
+        Ok(asked)
+    }
+
+    /// The same for one picture, of which there is no rate.
+    pub fn still(mut self) -> Self {
+        self.fps_millis = None;
+        self
+    }
+
+    /// The same with a frame rate at most this, in pictures a second, unless one was asked for.
+    pub fn or_fps(mut self, fps: f64) -> Self {
+        self.fps_millis = self.fps_millis.or(Some((fps * 1000.0) as u32));
+        self
+    }
+
+    /// Whether pictures stay as they are, whatever their rate.
+    pub fn keeps_pictures(&self) -> bool {
+        self.still() == Transform::NONE
+    }
+
+    /// Whether nothing was asked for.
+    pub fn is_none(&self) -> bool {
+        *self == Transform::NONE
+    }
+
+    /// The least time between two pictures.
+    pub fn pause(&self) -> Option<std::time::Duration> {
+        self.fps_millis.map(|millis| std::time::Duration::from_secs_f64(1000.0 / f64::from(millis)))
+    }
+
+    /// Whether a picture of this size stays byte for byte what it is.
+    pub fn leaves(&self, width: u32, height: u32) -> bool {
+        let whole = self.geometry(width, height, &PictureLimits { frame_pixels: u64::MAX, ..PictureLimits::default() });
+        let changes = self.quality.is_some() || self.gray || self.turn != Turn::NONE;
+        !changes && whole.is_ok_and(|geometry| geometry == Geometry::whole(width, height))
+    }
+
+    /// The size that a picture gets, and where it then stands; turned already.
+    fn geometry(&self, width: u32, height: u32, limits: &PictureLimits) -> Result<Geometry> {
+        let (from_w, from_h) = if self.turn.swaps_sides() { (height, width) } else { (width, height) };
+        let (w, h) = (f64::from(from_w), f64::from(from_h));
+        let round = |side: f64| (side.round() as u32).max(1);
+        let geometry = match (self.width, self.height) {
+            (None, None) => Geometry::whole(from_w, from_h),
+            (Some(to_w), Some(to_h)) if self.fit == Fit::Fill => Geometry::whole(to_w, to_h),
+            (Some(to_w), Some(to_h)) if self.fit == Fit::Contain => {
+                let scale = f64::min(f64::from(to_w) / w, f64::from(to_h) / h);
+                let inner = (round(w * scale).min(to_w), round(h * scale).min(to_h));
+                Geometry { inner, ..Geometry::whole(to_w, to_h) }
+            }
+            (Some(to_w), Some(to_h)) if self.fit == Fit::Cover => {
+                let scale = f64::max(f64::from(to_w) / w, f64::from(to_h) / h);
+                let shown = (f64::from(to_w) / (scale * w), f64::from(to_h) / (scale * h));
+                Geometry { shown: (shown.0.min(1.0), shown.1.min(1.0)), ..Geometry::whole(to_w, to_h) }
+            }
+            (to_w, to_h) => {
+                let room = |to: Option<u32>, from: f64| to.map_or(1.0, |to| f64::from(to) / from);
+                let scale = room(to_w, w).min(room(to_h, h)).min(1.0);
+                Geometry::whole(round(w * scale), round(h * scale))
+            }
+        };
+        limits.check_pixels(geometry.outer.0, geometry.outer.1)?;
+        Ok(geometry)
+    }
+}
+
+/// Where a picture goes; after turning.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Geometry {
+    /// Width and height of the result.
+    outer: (u32, u32),
+    /// Width and height of the picture in it, in the middle; less than `outer` where there are bars.
+    inner: (u32, u32),
+    /// The share of the picture's width and height, around its middle, that is shown.
+    shown: (f64, f64),
+}
+
+impl Geometry {
+    fn whole(width: u32, height: u32) -> Self {
+        Geometry { outer: (width, height), inner: (width, height), shown: (1.0, 1.0) }
+    }
+
+    /// The same before turning.
+    fn unturned(self, turn: Turn) -> Self {
+        fn swap<T>((a, b): (T, T)) -> (T, T) {
+            (b, a)
+        }
+        match turn.swaps_sides() {
+            true => Geometry { outer: swap(self.outer), inner: swap(self.inner), shown: swap(self.shown) },
+            false => self,
+        }
+    }
+}
+
+/// The canonical query; empty for none.
+impl fmt::Display for Transform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = vec![];
+        if let Some(width) = self.width {
+            parts.push(format!("w={width}"));
+        }
+        if let Some(height) = self.height {
+            parts.push(format!("h={height}"));
+        }
+        if self.fit != Fit::Inside {
+            parts.push(format!("fit={}", self.fit));
+        }
+        if let Some(quality) = self.quality {
+            parts.push(format!("quality={quality}"));
+        }
+        if let Some(millis) = self.fps_millis {
+            parts.push(format!("fps={}", f64::from(millis) / 1000.0));
+        }
+        if self.turn.quarters > 0 {
+            parts.push(format!("rotate={}", u32::from(self.turn.quarters) * 90));
+        }
+        if self.turn.mirrored {
+            parts.push("flip=horizontal".into());
+        }
+        if self.gray {
+            parts.push("gray=1".into());
+        }
+        f.write_str(&parts.join("&"))
+    }
+}
+
+impl fmt::Display for Fit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fit::Inside => "inside",
+            Fit::Contain => "contain",
+            Fit::Cover => "cover",
+            Fit::Fill => "fill",
+        })
+    }
+}
+
+impl std::str::FromStr for Fit {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        [Fit::Inside, Fit::Contain, Fit::Cover, Fit::Fill]
+            .into_iter()
+            .find(|fit| fit.to_string() == word)
+            .ok_or_else(|| Error::parameter("fit", format!("must be inside, contain, cover or fill, not {word:?}")))
+    }
+}
+
+fn field(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "w" | "width" => "w",
+        "h" | "height" => "h",
+        "fit" => "fit",
+        "quality" => "quality",
+        "fps" => "fps",
+        "rotate" => "rotate",
+        "flip" => "flip",
+        "gray" => "gray",
+        _ => return None,
+    })
+}
+
+fn side(field: &'static str, value: &str) -> Result<u32> {
+    let rule =
+        || Error::parameter(field, format!("must be a whole number from {MIN_SIDE} to {MAX_SIDE}, not {value:?}"));
+    value.parse().ok().filter(|side| (MIN_SIDE..=MAX_SIDE).contains(side)).ok_or_else(rule)
+}
+
+fn quality(value: &str) -> Result<u8> {
+    let rule = || Error::parameter("quality", format!("must be a whole number from 1 to 100, not {value:?}"));
+    value.parse().ok().filter(|quality| (1..=100).contains(quality)).ok_or_else(rule)
+}
+
+fn fps(value: &str) -> Result<u32> {
+    let rule = || Error::parameter("fps", format!("must be a number from 0.01 to 60, not {value:?}"));
+    let millis = value.parse::<f64>().ok().filter(|fps| fps.is_finite()).map(|fps| (fps * 1000.0).round());
+    millis.filter(|m| FPS_MILLIS.contains(&(*m as u32))).map(|m| m as u32).ok_or_else(rule)
+}
+
+/// Quarter turns clockwise.
+fn rotation(value: &str) -> Result<u8> {
+    let rule = || Error::parameter("rotate", format!("must be 0, 90, 180 or 270 degrees, clockwise, not {value:?}"));
+    let degrees: i32 = value.parse().map_err(|_| rule())?;
+    if degrees % 90 != 0 || !(-360..=360).contains(&degrees) {
+        return Err(rule());
+    }
+    Ok((degrees.rem_euclid(360) / 90) as u8)
+}
+
+/// Whether left and right, and top and bottom, are exchanged.
+fn mirror(value: &str) -> Result<(bool, bool)> {
+    Ok(match value {
+        "" | "none" => (false, false),
+        "h" | "horizontal" => (true, false),
+        "v" | "vertical" => (false, true),
+        "hv" | "vh" | "both" => (true, true),
+        _ => {
+            return Err(Error::parameter("flip", format!("must be horizontal, vertical or both, not {value:?}")));
+        }
+    })
+}
+
+fn switch(field: &'static str, value: &str) -> Result<bool> {
+    match value {
+        "1" | "true" | "yes" => Ok(true),
+        "0" | "false" | "no" => Ok(false),
+        _ => Err(Error::parameter(field, format!("must be 0 or 1, not {value:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

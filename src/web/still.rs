@@ -1,0 +1,63 @@
+//! The answer with one picture.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, HttpDate},
+};
+
+use super::State;
+use crate::{
+    error::Result,
+    picture::{SharedFrame, transform::Transform},
+    stream::StreamName,
+};
+
+/// One picture, transformed if that was asked for; or only the news that the client has it already, for which nothing is
+/// decoded. Times are those of the picture that it was made of. A "waiting" picture stays as it is.
+pub(super) async fn respond(
+    request: &HttpRequest,
+    state: &State,
+    stream: &StreamName,
+    frame: &SharedFrame,
+    transform: &Transform,
+    share: &str,
+) -> Result<HttpResponse> {
+    let transform = if frame.placeholder { Transform::NONE } else { transform.still() };
+    let tag = tag(frame, &transform, state.settings.variants.quality);
+    let known = !frame.placeholder && knows(request, &tag);
+    let jpeg = match known {
+        true => None,
+        false if transform.is_none() => Some(frame.jpeg()),
+        false => Some(state.variants.still(stream, frame, &transform, share).await?.jpeg.clone()),
+    };
+    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    // To be asked about each time, but not thrown away: an unchanged still costs a 304.
+    response
+        .insert_header((header::CACHE_CONTROL, "no-cache, must-revalidate, private, max-age=0"))
+        .insert_header((header::ETAG, tag))
+        .insert_header((header::LAST_MODIFIED, HttpDate::from(frame.captured_at)))
+        .insert_header(("X-Timestamp", frame.timestamp()))
+        .insert_header(("X-Mtx-Frame-Age", format!("{:.3}", frame.received_at.elapsed().as_secs_f64())));
+    if frame.placeholder {
+        response.insert_header(("X-Mtx-Placeholder", "waiting"));
+    }
+    Ok(match jpeg {
+        Some(jpeg) => response.content_type("image/jpeg").body(jpeg),
+        None => response.finish(),
+    })
+}
+
+/// The picture's own, and what was asked for; so that it is known before anything is made.
+fn tag(frame: &SharedFrame, transform: &Transform, quality: u8) -> String {
+    let digest = frame.digest();
+    if transform.is_none() {
+        return format!("\"{digest:016x}\"");
+    }
+    let asked = xxhash_rust::xxh3::xxh3_64(format!("{transform} {quality}").as_bytes());
+    format!("\"{digest:016x}-{asked:016x}\"")
+}
+
+fn knows(request: &HttpRequest, tag: &str) -> bool {
+    let known = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|v| v.to_str().ok());
+    known.flat_map(|v| v.split(',')).map(|t| t.trim().trim_start_matches("W/")).any(|t| t == tag || t == "*")
+}
