@@ -59,6 +59,7 @@ codes! {
     MediaMtxRefuses = 422 "mediamtx_refuses" "MediaMTX does not accept it",
     InvalidPath = 422 "invalid_path" "The path is not valid",
     InvalidDefinition = 422 "invalid_definition" "The stream definition is not valid",
+    NotAWebSocket = 426 "not_a_websocket" "A WebSocket handshake is needed",
     TooManyFailures = 429 "too_many_failures" "Too many failed sign-ins",
     Internal = 500 "internal" "Something failed here",
     MediaMtxAway = 502 "mediamtx_away" "MediaMTX does not answer",

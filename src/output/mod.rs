@@ -9,6 +9,7 @@ pub mod h264;
 pub mod mjpeg;
 pub mod snapshot;
 pub mod variants;
+pub mod websocket;
 
 use serde::{Deserialize, Serialize};
 

@@ -31,6 +31,8 @@ struct Inner {
     /// Set while a [`TakeoverBody`] waits for the head to be written.
     waiting: Option<Waker>,
     flushed: bool,
+    /// Set when a takeover is certain: what the peer sends from then on is not actix's to read.
+    held: bool,
 }
 
 /// The right to take the connection of a request over; in the request's `conn_data`. All of it happens
@@ -40,7 +42,7 @@ pub struct Takeover(Rc<RefCell<Inner>>);
 
 impl Connection {
     pub(super) fn new(io: Box<dyn Io>, secure: Secure) -> Self {
-        Connection(Rc::new(RefCell::new(Inner { io: Some(io), waiting: None, flushed: false })), secure)
+        Connection(Rc::new(RefCell::new(Inner { io: Some(io), waiting: None, flushed: false, held: false })), secure)
     }
 
     pub(super) fn secure(&self) -> Secure {
@@ -54,7 +56,11 @@ impl Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.0.borrow_mut().io {
+        let mut inner = self.0.borrow_mut();
+        let held = inner.held;
+        match &mut inner.io {
+            // Writing the head, or failing to, is what wakes actix now.
+            Some(_) if held => Poll::Pending,
             Some(io) => Pin::new(io).poll_read(cx, buf),
             None => Poll::Ready(Ok(())),
         }
@@ -102,8 +108,10 @@ pub struct TakeoverBody<F: FnOnce(Box<dyn Io>)> {
 
 impl<F: FnOnce(Box<dyn Io>)> TakeoverBody<F> {
     /// For a response with `Connection: close` and without chunked encoding: what follows its head is
-    /// written by `then`, and ended by closing.
+    /// written by `then`, and ended by closing. From now on nothing more is read for actix, so that what a WebSocket's client
+    /// sends as soon as it has the head is there for `then`.
     pub fn new(takeover: Takeover, then: F) -> Self {
+        takeover.0.borrow_mut().held = true;
         TakeoverBody { takeover, then: Some(then), armed: false }
     }
 }

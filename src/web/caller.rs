@@ -31,6 +31,10 @@ impl FromRequest for From {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let settings = &request.app_data::<web::Data<State>>().expect("the application has its state").settings.http;
         let mut caller = caller(request.peer_addr().map(|a| a.ip()), request.headers(), settings);
+        // What a page says for this one connection comes before what its browser adds to every one.
+        if let Some(token) = token_in_protocols(request) {
+            caller.credentials = Credentials::from_token(&token);
+        }
         if caller.credentials.is_empty() && takes_token_in_url(request.path()) {
             let token = token_in_query(request.query_string());
             caller.credentials = token.map(|token| Credentials::from_token(&token)).unwrap_or_default();
@@ -105,7 +109,19 @@ fn names_this_machine(headers: &HeaderMap, settings: &HttpSettings) -> bool {
 /// Whether a token may stand in the URL: where the address is used by players, `<img>` and cameras, which can do no
 /// better (RFC 6750, section 2.3, warns of it), and not where programs administer.
 fn takes_token_in_url(path: &str) -> bool {
-    !path.starts_with("/api/") || path.ends_with("/frame") || path.ends_with("/frames")
+    !path.starts_with("/api/v1/") || path.ends_with("/frame") || path.ends_with("/frames")
+}
+
+/// The token that a page offers as the WebSocket protocol `bearer.TOKEN`, beside the one that is meant: its script cannot set
+/// other headers. It is never echoed.
+fn token_in_protocols(request: &HttpRequest) -> Option<String> {
+    if !request.headers().contains_key(header::UPGRADE) {
+        return None;
+    }
+    let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
+    let mut tokens = offered.flat_map(|value| value.split(',')).filter_map(|word| word.trim().strip_prefix("bearer."));
+    let token = tokens.next().filter(|token| !token.is_empty())?;
+    tokens.next().is_none().then(|| token.to_owned())
 }
 
 fn shown(headers: &HeaderMap) -> Option<Credentials> {

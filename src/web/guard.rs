@@ -12,7 +12,10 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{Problem, State};
-use crate::error::{Code, Error as OurError};
+use crate::{
+    error::{Code, Error as OurError},
+    settings::HttpSettings,
+};
 
 /// One span for each request; its line is louder the worse it ended. The query is left out: it may hold
 /// a token.
@@ -65,9 +68,14 @@ fn is_foreign(request: &ServiceRequest) -> bool {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return false;
     }
-    let text = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());
+    let http = &request.app_data::<web::Data<State>>().expect("the application has its state").settings.http;
+    comes_from_elsewhere(request.headers(), http)
+}
+
+/// Whether a page of another origin makes the request.
+pub(super) fn comes_from_elsewhere(headers: &header::HeaderMap, http: &HttpSettings) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     if let Some(origin) = text(header::ORIGIN.as_str()) {
-        let http = &request.app_data::<web::Data<State>>().expect("the application has its state").settings.http;
         let is_ours = |url: &str| !url.is_empty() && (url == origin || url.starts_with(&format!("{origin}/")));
         if http.cors_origins.iter().any(|known| known == origin) || is_ours(&http.public_url) {
             return false;

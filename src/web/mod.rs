@@ -23,6 +23,7 @@ mod streams;
 mod upload;
 mod watch;
 mod watch_params;
+mod ws;
 
 use actix_web::{
     Error, HttpResponse,
@@ -82,6 +83,8 @@ fn table(routes: &mut web::ServiceConfig, pages: &str) {
         // Pictures out.
         .service(at("/stream/{name:.+}.mjpeg")            .get(watch::mjpeg).head(watch::mjpeg_head))
         .service(at("/snapshot/{name:.+}.jpg")            .get(watch::snapshot).head(watch::snapshot))
+        .service(at("/ws/{name:.+}")                      .get(ws::connect))
+        .service(at("/api/ws")                            .get(ws::go2rtc))
         // Who may what.
         .service(at("/api/v1/login")                      .post(sign_in::sign_in))
         .service(at("/api/v1/login/refresh")              .post(sign_in::refresh))

@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 
 use super::{
     auth_webhook, discovery, events, health, identity, media, mediamtx, paths, recordings, sign_in, streams, upload,
-    watch,
+    watch, ws,
 };
 
 #[derive(OpenApi)]
@@ -29,6 +29,8 @@ use super::{
         watch::mjpeg,
         watch::recipe,
         watch::snapshot,
+        ws::connect,
+        ws::go2rtc,
         mediamtx::paths,
         sign_in::sign_in,
         sign_in::refresh,

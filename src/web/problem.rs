@@ -61,6 +61,10 @@ impl ResponseError for Problem {
             Code::Unauthenticated => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"mtx-sidecar\", charset=\"UTF-8\""));
             }
+            Code::NotAWebSocket => {
+                response.insert_header((header::UPGRADE, "websocket"));
+                response.insert_header((header::SEC_WEBSOCKET_VERSION, "13"));
+            }
             Code::TooManyFailures => {
                 response.insert_header((header::RETRY_AFTER, "60"));
             }

@@ -197,14 +197,14 @@ async fn take_one(
     publish(state, name, &picture)
 }
 
-fn refuse_other_kind(state: &State, name: &StreamName) -> Result<()> {
+pub(super) fn refuse_other_kind(state: &State, name: &StreamName) -> Result<()> {
     match state.registry.get(name) {
         Some(_) => state.stream_of_kind(name, &Definition::upload(), Origin::Upload).map(drop),
         None => Ok(()),
     }
 }
 
-fn publish(state: &State, name: &StreamName, picture: &Picture) -> Result<SharedFrame> {
+pub(super) fn publish(state: &State, name: &StreamName, picture: &Picture) -> Result<SharedFrame> {
     // Twice at most: a stream that expires in the same instant is made anew.
     for _ in 0..2 {
         let stream = state.stream_of_kind(name, &Definition::upload(), Origin::Upload)?;

@@ -2,7 +2,10 @@
 
 use utoipa::IntoParams;
 
-use crate::policy::{Caller, Who};
+use crate::{
+    error::{Error, Result},
+    policy::{Caller, Who},
+};
 
 /// Another size, quality, orientation or rate; read by [`Transform::from_query`](crate::picture::transform::Transform::from_query).
 #[derive(IntoParams)]
@@ -25,6 +28,15 @@ pub struct TransformQuery {
     flip: Option<String>,
     /// `1` for gray.
     gray: Option<String>,
+}
+
+/// A parameter that is `1` or `0`, or not there.
+pub(super) fn flag(field: &'static str, value: Option<&str>) -> Result<bool> {
+    match value {
+        None | Some("0" | "false" | "no") => Ok(false),
+        Some("1" | "true" | "yes") => Ok(true),
+        Some(other) => Err(Error::parameter(field, format!("must be 0 or 1, not {other:?}"))),
+    }
 }
 
 /// To whose share a variant counts: somebody who was recognised, or else an address.

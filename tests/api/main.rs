@@ -4,6 +4,7 @@ mod support;
 
 mod auth_webhook;
 mod browser;
+mod browser_websocket;
 mod camera;
 mod discovery;
 mod errors;
@@ -37,3 +38,4 @@ mod streams;
 mod tls;
 mod upload;
 mod variants;
+mod websocket;

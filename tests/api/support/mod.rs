@@ -3,6 +3,7 @@
 pub mod fake_camera;
 mod pictures;
 pub mod rtsp_client;
+mod ws_client;
 
 use std::{
     fmt::Write as _,

@@ -1,0 +1,314 @@
+use std::{sync::Arc, time::SystemTime};
+
+use actix_http::ws::{Codec, Frame, Message};
+use bytes::{Bytes, BytesMut};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    time::timeout,
+};
+use tokio_util::codec::{Decoder, Encoder};
+
+use super::{wire::Fault, *};
+use crate::{
+    picture::{Picture, testing},
+    stream::{Mode, Origin, Producer, ProducerFuture, Registry, Run, Stream, StreamLimits, StreamName, StreamSettings},
+};
+
+/// A producer that does nothing: pictures are pushed.
+struct Pushed;
+
+impl Producer for Pushed {
+    fn kind(&self) -> &'static str {
+        "upload"
+    }
+
+    fn mode(&self) -> Mode {
+        Mode::Pushed
+    }
+
+    fn run(&self, run: Run) -> ProducerFuture {
+        Box::pin(async move {
+            run.stop.cancelled().await;
+            Ok(())
+        })
+    }
+}
+
+/// The other end, and what is served to it.
+struct Peer {
+    io: DuplexStream,
+    codec: Codec,
+    read: BytesMut,
+    stream: Arc<Stream>,
+    registry: Registry,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<Report>,
+}
+
+impl Peer {
+    fn connect(options: Options, buffer: usize) -> Self {
+        let registry = Registry::new(StreamSettings::default(), StreamLimits::default());
+        let name = StreamName::parse("cam").expect("a name");
+        let stream = registry.define(&name, Origin::Upload, Arc::new(Pushed)).expect("room");
+        let (io, theirs) = duplex(buffer);
+        let watch = stream.watch().expect("goes on");
+        let (states, stop) = (watch.states(), CancellationToken::new());
+        let serving = tokio::spawn(serve(theirs, watch, states, options, stop.clone(), || Ending::NOT_PERMITTED));
+        Peer {
+            io,
+            codec: Codec::new().client_mode().max_size(1 << 20),
+            read: BytesMut::new(),
+            stream,
+            registry,
+            stop,
+            serving,
+        }
+    }
+
+    fn push(&self, number: u32) {
+        let jpeg = Bytes::from(testing::photo_numbered(48, 32, number));
+        let picture = Picture { jpeg, width: 48, height: 32, captured_at: SystemTime::now() };
+        self.stream.push(&picture).expect("room").expect("not closed");
+    }
+
+    async fn say(&mut self, message: Message) {
+        let mut data = BytesMut::new();
+        self.codec.encode(message, &mut data).expect("encodes");
+        self.io.write_all(&data).await.expect("writes");
+    }
+
+    async fn tell(&mut self, text: &str) {
+        self.say(Message::Text(text.to_owned().into())).await;
+    }
+
+    async fn next(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(frame) = self.codec.decode(&mut self.read).expect("well-formed") {
+                return Some(frame);
+            }
+            if self.io.read_buf(&mut self.read).await.ok()? == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// The next notice; pictures in between are passed over.
+    async fn notice(&mut self) -> serde_json::Value {
+        loop {
+            if let Some(Frame::Text(text)) = self.next().await {
+                return serde_json::from_slice(&text).expect("JSON");
+            }
+        }
+    }
+
+    async fn picture(&mut self) -> Bytes {
+        loop {
+            if let Frame::Binary(data) = self.next().await.expect("goes on") {
+                return data;
+            }
+        }
+    }
+
+    /// Whether no picture comes for so long.
+    async fn has_quiet(&mut self, millis: u64) -> bool {
+        timeout(Duration::from_millis(millis), self.picture()).await.is_err()
+    }
+
+    async fn close_code(&mut self) -> (u16, String) {
+        loop {
+            if let Frame::Close(reason) = self.next().await.expect("a close frame") {
+                let reason = reason.expect("a code");
+                return (reason.code.into(), reason.description.unwrap_or_default());
+            }
+        }
+    }
+}
+
+fn options() -> Options {
+    Options {
+        dialect: Dialect::Ours,
+        window: None,
+        meta: false,
+        placeholder_after: Duration::from_millis(700),
+        patience: Duration::from_secs(30),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pictures_come_whole_with_states_and_times() {
+    let mut peer = Peer::connect(Options { meta: true, ..options() }, 1 << 20);
+    assert_eq!(peer.notice().await["state"], "starting");
+    peer.push(1);
+    let mut notices = vec![peer.notice().await, peer.notice().await];
+    notices.sort_by_key(|notice| notice["type"].to_string());
+    assert_eq!(
+        (&notices[0]["seq"], &notices[0]["width"], &notices[0]["waiting"]),
+        (&1.into(), &48.into(), &false.into())
+    );
+    assert_eq!((&notices[1]["type"], &notices[1]["state"]), (&"state".into(), &"live".into()));
+    for number in 2..5 {
+        peer.push(number);
+        // The first one may be behind the second of the notices.
+        while peer.picture().await != testing::photo_numbered(48, 32, number) {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_acknowledges_is_never_sent_more_than_the_window() {
+    let mut peer = Peer::connect(options(), 1 << 20);
+    peer.push(1);
+    peer.picture().await;
+    peer.tell(r#"{"ack":1}"#).await;
+    for number in 2..=20 {
+        peer.push(number);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(peer.picture().await, testing::photo_numbered(48, 32, 2));
+    assert_eq!(peer.picture().await, testing::photo_numbered(48, 32, 3));
+    assert!(peer.has_quiet(500).await, "two are on their way");
+    peer.tell(r#"{"ack":2}"#).await;
+    assert_eq!(peer.picture().await, testing::photo_numbered(48, 32, 20), "the newest, not the next");
+    let dropped = peer.notice().await;
+    assert_eq!((&dropped["type"], &dropped["frames"]), (&"dropped".into(), &16.into()));
+    // An acknowledgement of what was never sent counts as one of what was; nonsense as nothing.
+    for text in [r#"{"ack":999}"#, r#"{"ack":-1}"#, "[]", "}", r#"{"ack":"x"}"#] {
+        peer.tell(text).await;
+    }
+    for number in 21..=24 {
+        peer.push(number);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(peer.picture().await, testing::photo_numbered(48, 32, 21));
+    assert_eq!(peer.picture().await, testing::photo_numbered(48, 32, 22));
+    assert!(peer.has_quiet(500).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_acknowledges_nothing_is_held_back_by_the_connection_alone() {
+    let mut peer = Peer::connect(options(), 4096);
+    for number in 1..=50 {
+        peer.push(number);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut pictures = 0;
+    loop {
+        pictures += 1;
+        if peer.picture().await == testing::photo_numbered(48, 32, 50) {
+            break;
+        }
+    }
+    assert!(pictures < 20, "{pictures} were queued");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_vanished_is_found_and_a_silent_one_that_is_there_stays() {
+    let mut there = Peer::connect(Options { patience: Duration::from_secs(9), ..options() }, 1 << 20);
+    let mut pings = 0;
+    while pings < 8 {
+        if let Some(Frame::Ping(data)) = there.next().await {
+            pings += 1;
+            there.say(Message::Pong(data)).await;
+        }
+    }
+    assert!(!there.serving.is_finished());
+    let began = Instant::now();
+    let report = there.serving.await.expect("no panic");
+    assert_eq!(report.left, Left::Stalled);
+    assert!(began.elapsed() <= Duration::from_secs(13), "{:?}", began.elapsed());
+
+    // One that takes nothing any more.
+    let full = Peer::connect(Options { patience: Duration::from_secs(9), ..options() }, 64);
+    full.push(1);
+    assert_eq!(full.serving.await.expect("no panic").left, Left::Stalled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_end_has_its_code_and_reason() {
+    let mut told = Peer::connect(options(), 1 << 20);
+    told.stop.cancel();
+    assert_eq!(told.close_code().await, (1008, "not permitted any more".into()));
+    told.say(Message::Close(None)).await;
+    assert_eq!(told.serving.await.expect("no panic").left, Left::ToldToEnd);
+
+    let mut gone = Peer::connect(options(), 1 << 20);
+    gone.registry.remove(&StreamName::parse("cam").expect("a name"), "the stream was removed");
+    assert_eq!(gone.close_code().await, (1001, "the stream was removed".into()));
+
+    let mut polite = Peer::connect(options(), 1 << 20);
+    polite.say(Message::Close(None)).await;
+    assert_eq!(polite.close_code().await.0, 1000);
+    assert_eq!(polite.serving.await.expect("no panic").left, Left::Closed);
+
+    let mut wrong = Peer::connect(options(), 1 << 20);
+    wrong.say(Message::Binary(Bytes::from_static(b"\xFF\xD8"))).await;
+    assert_eq!(wrong.close_code().await.0, 1003);
+
+    for (data, code) in [
+        // 16 MB are announced; far fewer have to come before it is refused.
+        ([&[0x82, 0xFF, 0, 0, 0, 0, 1, 0, 0, 0, 1, 2, 3, 4][..], &[0; 70_000]].concat(), 1009),
+        // A reserved bit, an unknown operation, no mask, a continuation of nothing, and a long ping.
+        (vec![0xC1, 0x80, 0, 0, 0, 0], 1002),
+        (vec![0x83, 0x80, 0, 0, 0, 0], 1002),
+        (vec![0x81, 0x01, b'a'], 1002),
+        (vec![0x80, 0x81, 0, 0, 0, 0, b'a'], 1002),
+        ([&[0x89, 0xFE, 0, 200, 0, 0, 0, 0][..], &[0; 200]].concat(), 1002),
+        (vec![0x81, 0x81, 0, 0, 0, 0, 0xFF], 1007),
+    ] {
+        let mut hostile = Peer::connect(options(), 1 << 20);
+        hostile.io.write_all(&data).await.expect("writes");
+        assert_eq!(hostile.close_code().await.0, code, "{:02x?}", &data[..6]);
+        drop(hostile.io);
+        assert_eq!(hostile.serving.await.expect("no panic").left, Left::Closed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_picture_there_is_a_waiting_one_and_then_the_first() {
+    let mut peer = Peer::connect(options(), 1 << 20);
+    let waiting = peer.picture().await;
+    assert_ne!(waiting, testing::photo_numbered(48, 32, 1));
+    assert!(peer.has_quiet(20_000).await, "it is not repeated");
+    peer.push(1);
+    assert_eq!(peer.picture().await, testing::photo_numbered(48, 32, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn go2rtc_s_players_get_what_they_ask_for() {
+    let mut peer = Peer::connect(Options { dialect: Dialect::Go2rtc, ..options() }, 1 << 20);
+    peer.push(1);
+    assert!(peer.has_quiet(2000).await, "nothing before it is asked for");
+    peer.tell(r#"{"type":"webrtc/offer","value":"v=0"}"#).await;
+    let refused = peer.notice().await;
+    assert_eq!(refused["type"], "error");
+    assert!(refused["value"].as_str().is_some_and(|value| value.starts_with("webrtc/offer: ")), "{refused}");
+    peer.tell(r#"{"type":"mjpeg"}"#).await;
+    assert_eq!(peer.notice().await, serde_json::json!({"type": "mjpeg"}));
+    assert_eq!(peer.picture().await, testing::photo_numbered(48, 32, 1));
+}
+
+#[tokio::test]
+async fn messages_in_pieces_are_put_together_within_the_limit() {
+    let receive = async |data: &[u8]| {
+        let (mut ours, theirs) = duplex(1 << 16);
+        let mut socket = Socket::new(theirs, 8, Duration::from_secs(30));
+        ours.write_all(data).await.expect("writes");
+        drop(ours);
+        let mut all = vec![];
+        loop {
+            match socket.receive().await {
+                Ok(Incoming::Ping(_)) => {}
+                Ok(message) => all.push(message),
+                Err(fault) => return (all, fault),
+            }
+        }
+    };
+    let begin = |opcode: u8, text: &[u8]| [&[opcode, 0x80 | text.len() as u8, 0, 0, 0, 0], text].concat();
+    // A ping may come in the middle.
+    let whole = [begin(0x01, b"abc"), begin(0x89, b"?"), begin(0x00, b"de"), begin(0x80, b"f")].concat();
+    assert_eq!(receive(&whole).await, (vec![Incoming::Text("abcdef".into())], Fault::Gone));
+    let binary = [begin(0x02, b"1234"), begin(0x80, b"5678"), begin(0x82, b"9")].concat();
+    let expected = vec![Incoming::Binary(Bytes::from_static(b"12345678")), Incoming::Binary(Bytes::from_static(b"9"))];
+    assert_eq!(receive(&binary).await, (expected, Fault::Gone));
+    let large = [begin(0x02, b"12345"), begin(0x80, b"6789")].concat();
+    assert_eq!(receive(&large).await, (vec![], Fault::TooBig));
+}

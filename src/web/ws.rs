@@ -1,0 +1,250 @@
+//! WebSocket: pictures out and in, and go2rtc's address for the former.
+
+use actix_http::ws::{hash_key, verify_handshake};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::sleep_until;
+use tracing::Instrument;
+use utoipa::IntoParams;
+
+use super::{
+    Problem, State,
+    caller::From,
+    guard::comes_from_elsewhere,
+    problem::ProblemDocument,
+    upload::{publish, refuse_other_kind},
+    watch_params::{TransformQuery, flag, share_of},
+};
+use crate::{
+    error::{Code, Error, Result},
+    output::{
+        mjpeg::Left,
+        websocket::{
+            self, Dialect, Ending, MAX_WINDOW,
+            wire::{Incoming, Socket},
+        },
+    },
+    picture::{Picture, transform::Transform},
+    policy::{Action, Caller},
+    server::{Io, Takeover, TakeoverBody},
+    stream::{Demand, StreamName},
+};
+
+/// The protocol that we speak, for clients that have to name one because they show their token as another.
+const PROTOCOL: &str = "mtx.jpeg";
+
+/// Parameters of a WebSocket.
+#[derive(Deserialize, IntoParams)]
+pub struct SocketQuery {
+    /// `1` to send pictures (`publish`) instead of watching.
+    push: Option<String>,
+    /// Pictures sent ahead of the last one acknowledged, 1 to 64; with the first acknowledgement it is 2.
+    window: Option<String>,
+    /// `1` for a notice in front of each picture, with its number, time and size.
+    meta: Option<String>,
+}
+
+/// go2rtc's parameter.
+#[derive(Deserialize, IntoParams)]
+pub struct SourceQuery {
+    /// The stream's name.
+    src: Option<String>,
+}
+
+/// Pictures by WebSocket, each a binary message; JSON notices between them tell states and losses, and `{"ack":N}` says which picture was
+/// shown.
+#[utoipa::path(
+    get, path = "/ws/{name}", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), SocketQuery, TransformQuery),
+    responses((status = 101, description = "Pictures follow"), (status = 404, body = ProblemDocument), (status = 426, body = ProblemDocument))
+)]
+pub(super) async fn connect(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    name: web::Path<String>,
+    query: web::Query<SocketQuery>,
+) -> Result<HttpResponse, Problem> {
+    let name = state.registry.name(&name)?;
+    if flag("push", query.push.as_deref())? {
+        return push(&request, &state, &caller, &name).await;
+    }
+    let window = query.window.as_deref().map(window).transpose()?;
+    let meta = flag("meta", query.meta.as_deref())?;
+    watch(&request, &state, &caller, &name, Dialect::Ours, window, meta).await
+}
+
+/// go2rtc's WebSocket, as far as MJPEG goes: `{"type":"mjpeg"}` is answered in kind, and pictures follow.
+#[utoipa::path(
+    get, path = "/api/ws", tag = "aliases", params(SourceQuery, TransformQuery),
+    responses((status = 101, description = "A conversation follows"), (status = 404, body = ProblemDocument), (status = 426, body = ProblemDocument))
+)]
+pub(super) async fn go2rtc(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    query: web::Query<SourceQuery>,
+) -> Result<HttpResponse, Problem> {
+    let name = query.src.as_deref().ok_or_else(|| Error::parameter("src", "is needed: /api/ws?src=…"))?;
+    let name = state.registry.name(name)?;
+    watch(&request, &state, &caller, &name, Dialect::Go2rtc, None, false).await
+}
+
+async fn watch(
+    request: &HttpRequest,
+    state: &web::Data<State>,
+    caller: &Caller,
+    name: &StreamName,
+    dialect: Dialect,
+    window: Option<u64>,
+    meta: bool,
+) -> Result<HttpResponse, Problem> {
+    let transform = Transform::from_query(request.query_string())?;
+    let takeover = check(request, state)?;
+    let who = state.permit_by("websocket", caller, Action::Read, name).await?;
+    let watching = state.watch(name, Demand::Continuous).await?;
+    let watching = state.variants.join(watching, transform, &share_of(&who, caller))?;
+    let seat = state.seat(who)?;
+    let options = websocket::Options {
+        dialect,
+        window,
+        meta,
+        placeholder_after: *state.registry.settings().placeholder_after,
+        patience: *state.settings.output.stall_timeout,
+    };
+    let span = tracing::info_span!("websocket", stream = %name);
+    let for_serving = state.clone();
+    Ok(switch(request, takeover, state, span, async move |io| {
+        let state = for_serving;
+        let states = watching.parent().states();
+        let stop = seat.session().end().clone();
+        let report = websocket::serve(io, watching.watch, states, options, stop, || ending(&state)).await;
+        state.metrics.count_watched(&report);
+        tracing::debug!(report.parts, report.bytes, report.dropped, "left: {}", report.left.reason());
+        drop((seat, watching.held));
+    }))
+}
+
+/// Takes pictures, each a binary message, and answers each.
+async fn push(
+    request: &HttpRequest,
+    state: &web::Data<State>,
+    caller: &Caller,
+    name: &StreamName,
+) -> Result<HttpResponse, Problem> {
+    let takeover = check(request, state)?;
+    let who = state.permit_by("websocket", caller, Action::Publish, name).await?;
+    refuse_other_kind(state, name)?;
+    let seat = state.seat(who)?;
+    let span = tracing::info_span!("websocket push", stream = %name);
+    let (for_serving, name) = (state.clone(), name.clone());
+    Ok(switch(request, takeover, state, span, async move |io| {
+        let state = for_serving;
+        let patience = *state.settings.output.stall_timeout;
+        let mut socket = Socket::new(io, state.kit.limits.frame_size.bytes(), patience);
+        let left = take(&mut socket, &state, &name, seat.session().end()).await;
+        tracing::debug!("left: {}", left.reason());
+        drop(seat);
+    }))
+}
+
+async fn take(
+    socket: &mut Socket<Box<dyn Io>>,
+    state: &State,
+    name: &StreamName,
+    stop: &tokio_util::sync::CancellationToken,
+) -> Left {
+    loop {
+        let ping_due = socket.ping_due();
+        let step = tokio::select! {
+            incoming = socket.receive() => match incoming {
+                Ok(Incoming::Binary(data)) => {
+                    let answer = take_one(state, name, data).await.unwrap_or_else(|e| refusal(&e));
+                    socket.text(&answer.to_string()).await
+                }
+                Ok(Incoming::Text(_)) => {
+                    let error = Error::new(Code::InvalidBody, "a picture is sent as a binary message");
+                    socket.text(&refusal(&error).to_string()).await
+                }
+                Ok(Incoming::Ping(data)) => socket.pong(&data).await,
+                Ok(Incoming::Pong) => Ok(()),
+                Ok(Incoming::Close) => {
+                    socket.agree().await;
+                    Err(Left::Closed)
+                }
+                Err(fault) => {
+                    if let Some((code, reason)) = fault.close() {
+                        socket.close(code, reason).await;
+                    }
+                    Err(Left::Closed)
+                }
+            },
+            () = sleep_until(ping_due) => socket.keep_alive().await,
+            () = stop.cancelled() => {
+                let Ending { code, reason } = ending(state);
+                socket.close(code, reason).await;
+                Err(Left::ToldToEnd)
+            }
+        };
+        if let Err(left) = step {
+            return left;
+        }
+    }
+}
+
+async fn take_one(state: &State, name: &StreamName, data: bytes::Bytes) -> Result<Value> {
+    let picture = Picture::from_upload(data, &state.kit.limits).await?;
+    let frame = publish(state, name, &picture)?;
+    Ok(json!({
+        "type": "taken", "seq": frame.seq, "width": frame.width, "height": frame.height, "bytes": frame.size(),
+    }))
+}
+
+fn refusal(error: &Error) -> Value {
+    json!({"type": "error", "code": error.code().as_str(), "detail": error.to_string()})
+}
+
+fn ending(state: &State) -> Ending {
+    if state.shutdown.token().is_cancelled() { Ending::SHUTDOWN } else { Ending::NOT_PERMITTED }
+}
+
+/// Refuses what is no handshake, and pages of other sites: a browser sends Basic credentials it knows, and 127.0.0.1's rights,
+/// along with any page's WebSocket, and no rule of origins hinders the page from reading (RFC 6455, section 10.2).
+fn check(request: &HttpRequest, state: &State) -> Result<Takeover> {
+    verify_handshake(request.head()).map_err(|e| Error::new(Code::NotAWebSocket, e.to_string()))?;
+    if comes_from_elsewhere(request.headers(), &state.settings.http) {
+        return Err(Error::new(
+            Code::CrossSite,
+            "pages of other web sites may not connect here; the Origin header does not name this server",
+        ));
+    }
+    let takeover = request.conn_data::<Takeover>().cloned();
+    takeover.ok_or_else(|| Error::new(Code::Internal, "this connection cannot be taken over"))
+}
+
+/// Answers the handshake and gives the connection on.
+fn switch<F>(request: &HttpRequest, takeover: Takeover, state: &State, span: tracing::Span, serve: F) -> HttpResponse
+where
+    F: AsyncFnOnce(Box<dyn Io>) + Unpin + 'static,
+{
+    let key = request.headers().get(header::SEC_WEBSOCKET_KEY).map(|key| hash_key(key.as_bytes()));
+    let mut response = HttpResponse::SwitchingProtocols();
+    response.upgrade("websocket");
+    response.insert_header((header::SEC_WEBSOCKET_ACCEPT, &key.unwrap_or_default()[..]));
+    let mut offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
+    if offered.any(|value| value.split(',').any(|word| word.trim() == PROTOCOL)) {
+        response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL));
+    }
+    let shutdown = state.shutdown.clone();
+    let then = move |io: Box<dyn Io>| {
+        actix_web::rt::spawn(shutdown.track(async move { serve(io).await }.instrument(span)));
+    };
+    let mut response = response.body(TakeoverBody::new(takeover, then));
+    response.head_mut().no_chunking(true);
+    response
+}
+
+fn window(text: &str) -> Result<u64> {
+    let rule = || Error::parameter("window", format!("must be a whole number from 1 to {MAX_WINDOW}, not {text:?}"));
+    text.parse().ok().filter(|window| (1..=MAX_WINDOW).contains(window)).ok_or_else(rule)
+}
