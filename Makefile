@@ -27,7 +27,7 @@ build-deps:
 	@$(call install,cc=gcc g++=g++ cmake=cmake nasm=nasm)
 
 test-deps: build-deps
-	@$(call install,ffmpeg=ffmpeg chromium=chromium chromedriver=chromium-driver curl=curl openssl=openssl taskset=util-linux gst-launch-1.0=gstreamer1.0-tools)
+	@$(call install,ffmpeg=ffmpeg chromium=chromium chromedriver=chromium-driver curl=curl wget=wget openssl=openssl taskset=util-linux gst-launch-1.0=gstreamer1.0-tools)
 	missing=
 	/usr/bin/python3 -c 'import matplotlib' 2> /dev/null || missing="python3 python3-matplotlib"
 	gst-inspect-1.0 rtph264depay > /dev/null 2>&1 || missing="$$missing gstreamer1.0-plugins-good"

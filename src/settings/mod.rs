@@ -3,6 +3,7 @@
 //! `sidecar.yml` in the repository lists every key with its default and one comment; a test holds it
 //! equal to [`Settings::default`]. How files and environment are read is in [`load`].
 
+mod aliases;
 mod http;
 mod load;
 
@@ -10,6 +11,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::aliases::AliasSettings;
 pub use self::http::{HttpSettings, TlsSettings};
 pub use self::load::{Loaded, Origin, Problem, Problems, load, parse_yaml};
 use crate::{
@@ -58,6 +60,8 @@ pub struct Settings {
     pub output: OutputSettings,
     /// How much may be transformed.
     pub variants: VariantSettings,
+    /// What is meant by addresses without a stream's name.
+    pub aliases: AliasSettings,
     /// How pictures become video.
     pub h264: H264Settings,
     /// UDP cameras.
@@ -88,6 +92,7 @@ impl Default for Settings {
             stream_defaults: StreamSettings::default(),
             output: OutputSettings::default(),
             variants: VariantSettings::default(),
+            aliases: AliasSettings::default(),
             h264: H264Settings::default(),
             udp: UdpSettings::default(),
             discovery: DiscoverySettings::default(),

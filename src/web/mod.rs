@@ -2,6 +2,7 @@
 //!
 //! A handler decodes, asks the policy, and calls the stream or the output that does the work.
 
+mod aliases;
 mod auth_webhook;
 mod caller;
 mod discovery;
@@ -29,6 +30,7 @@ use actix_web::{
     Error, HttpResponse,
     body::MessageBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    guard::{GuardContext, fn_guard},
     middleware::{Condition, from_fn},
     web,
 };
@@ -81,10 +83,24 @@ fn table(routes: &mut web::ServiceConfig, pages: &str) {
         .service(at("/api/v1/streams")                    .get(streams::list))
         .service(at("/api/v1/streams/{name:.+}")          .get(streams::get).put(streams::put).patch(streams::patch).delete(streams::delete))
         // Pictures out.
-        .service(at("/stream/{name:.+}.mjpeg")            .get(watch::mjpeg).head(watch::mjpeg_head))
+        .service(at("/stream/{name:.+}.mjpeg")            .get(watch::mjpeg).head(watch::mjpeg))
         .service(at("/snapshot/{name:.+}.jpg")            .get(watch::snapshot).head(watch::snapshot))
         .service(at("/ws/{name:.+}")                      .get(ws::connect))
+        // The same at addresses that other programs expect.
+        .service(at("/").when(aliases::has_action)        .get(aliases::root).head(aliases::root))
+        .service(at("/webcam{n:[0-9]?}")                  .get(aliases::webcam).head(aliases::webcam))
+        .service(at("/webcam{n:[0-9]?}/")                 .get(aliases::webcam).head(aliases::webcam))
+        .service(at("/webcam{n:[0-9]?}/{what:stream|snapshot|state}").get(aliases::webcam_part).head(aliases::webcam_part))
+        .service(at("/stream")                            .get(aliases::stream).head(aliases::stream))
+        .service(at("/snapshot")                          .get(aliases::snapshot).head(aliases::snapshot))
+        .service(at("/capture")                           .get(aliases::capture).head(aliases::capture))
+        .service(at("/state")                             .get(aliases::state))
+        .service(at("/ustreamer/{name:.+}/{what:stream|snapshot|state}").get(aliases::ustreamer).head(aliases::ustreamer))
+        .service(at("/api/stream.mjpeg")                  .get(aliases::go2rtc_stream).head(aliases::go2rtc_stream).post(aliases::go2rtc_push))
+        .service(at("/api/frame.jpeg")                    .get(aliases::go2rtc_frame).head(aliases::go2rtc_frame))
         .service(at("/api/ws")                            .get(ws::go2rtc))
+        .service(at("/api/{camera}/latest.{kind:jpg|jpeg}").get(aliases::frigate_latest).head(aliases::frigate_latest))
+        .service(at("/api/{camera}")                      .get(aliases::frigate_stream).head(aliases::frigate_stream))
         // Who may what.
         .service(at("/api/v1/login")                      .post(sign_in::sign_in))
         .service(at("/api/v1/login/refresh")              .post(sign_in::refresh))
@@ -143,6 +159,13 @@ struct At {
 
 fn at(path: &str) -> At {
     At { resource: web::resource(path).default_service(web::to(method_not_allowed)) }
+}
+
+impl At {
+    /// Only for requests of which this is true; others go on down the table.
+    fn when(self, is_so: fn(&GuardContext<'_>) -> bool) -> Self {
+        At { resource: self.resource.guard(fn_guard(is_so)) }
+    }
 }
 
 /// Makes `At` methods for HTTP methods.

@@ -6,8 +6,8 @@ use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
 use super::{
-    auth_webhook, discovery, events, health, identity, media, mediamtx, paths, recordings, sign_in, streams, upload,
-    watch, ws,
+    aliases, auth_webhook, discovery, events, health, identity, media, mediamtx, paths, recordings, sign_in, streams,
+    upload, watch, ws,
 };
 
 #[derive(OpenApi)]
@@ -31,6 +31,19 @@ use super::{
         watch::snapshot,
         ws::connect,
         ws::go2rtc,
+        aliases::root,
+        aliases::webcam,
+        aliases::webcam_part,
+        aliases::stream,
+        aliases::snapshot,
+        aliases::capture,
+        aliases::state,
+        aliases::ustreamer,
+        aliases::go2rtc_stream,
+        aliases::go2rtc_push,
+        aliases::go2rtc_frame,
+        aliases::frigate_latest,
+        aliases::frigate_stream,
         mediamtx::paths,
         sign_in::sign_in,
         sign_in::refresh,

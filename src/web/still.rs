@@ -1,5 +1,7 @@
 //! The answer with one picture.
 
+use std::time::SystemTime;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{self, HttpDate},
@@ -8,6 +10,7 @@ use actix_web::{
 use super::State;
 use crate::{
     error::Result,
+    output::mjpeg::Form,
     picture::{SharedFrame, transform::Transform},
     stream::StreamName,
 };
@@ -41,10 +44,39 @@ pub(super) async fn respond(
     if frame.placeholder {
         response.insert_header(("X-Mtx-Placeholder", "waiting"));
     }
+    if wants_extra_headers(request)? {
+        for (name, value) in extra_headers(frame) {
+            response.insert_header((name, value));
+        }
+    }
     Ok(match jpeg {
         Some(jpeg) => response.content_type("image/jpeg").body(jpeg),
         None => response.finish(),
     })
+}
+
+/// ustreamer's `extra_headers`, of its src/ustreamer/http/server.c.
+fn wants_extra_headers(request: &HttpRequest) -> Result<bool> {
+    let mut form = Form::default();
+    form.set_flags(request.query_string())?;
+    Ok(form.extra_headers)
+}
+
+/// What ustreamer tells of a snapshot; times in seconds since 1970. Nothing is known of the time between the camera's shutter and
+/// our having the picture.
+fn extra_headers(frame: &SharedFrame) -> [(&'static str, String); 8] {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let came = format!("{:.6}", now.saturating_sub(frame.received_at.elapsed()).as_secs_f64());
+    [
+        ("X-UStreamer-Online", (!frame.placeholder).to_string()),
+        ("X-UStreamer-Width", frame.width.to_string()),
+        ("X-UStreamer-Height", frame.height.to_string()),
+        ("X-UStreamer-Grab-Begin-Timestamp", came.clone()),
+        ("X-UStreamer-Grab-End-Timestamp", came.clone()),
+        ("X-UStreamer-Encode-Begin-Timestamp", came.clone()),
+        ("X-UStreamer-Encode-End-Timestamp", came),
+        ("X-UStreamer-Send-Timestamp", format!("{:.6}", now.as_secs_f64())),
+    ]
 }
 
 /// The picture's own, and what was asked for; so that it is known before anything is made.

@@ -13,7 +13,7 @@ use crate::{
     error::{Code, Error, Result},
     multipart::Splitter,
     picture::{Picture, SharedFrame},
-    policy::Action,
+    policy::{Action, Caller},
     producer::Definition,
     stream::{Origin, StreamName},
 };
@@ -112,12 +112,23 @@ pub(super) async fn frames(
     state: web::Data<State>,
     From(caller): From,
     name: web::Path<String>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    take_many(&request, &state, &caller, &name, payload).await
+}
+
+/// Takes pictures until the sender ends, at whichever address.
+pub(super) async fn take_many(
+    request: &HttpRequest,
+    state: &State,
+    caller: &Caller,
+    name: &str,
     mut payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let name = state.registry.name(&name)?;
-    let who = state.permit(&caller, Action::Publish, &name).await?;
+    let name = state.registry.name(name)?;
+    let who = state.permit(caller, Action::Publish, &name).await?;
     let session = state.session(who);
-    refuse_other_kind(&state, &name)?;
+    refuse_other_kind(state, &name)?;
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
     let limits = state.kit.limits;
     let mut splitter = Splitter::new(content_type, limits.frame_size.bytes());
@@ -162,7 +173,7 @@ pub(super) async fn frames(
                         Some(micros) => picture.captured_at(std::time::UNIX_EPOCH + Duration::from_micros(micros)),
                         None => picture,
                     };
-                    publish(&state, &name, &picture)?;
+                    publish(state, &name, &picture)?;
                     result.frames += 1;
                 }
                 Err(e) => skip(&mut result, e.to_string()),

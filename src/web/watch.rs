@@ -1,6 +1,10 @@
 //! Pictures out.
 
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    http::{Method, header},
+    web,
+};
 use serde::Deserialize;
 use tokio::time::Duration;
 use tracing::Instrument;
@@ -21,7 +25,7 @@ use crate::{
         variants::Watching,
     },
     picture::{BOUNDARY, transform::Transform},
-    policy::{Action, Who},
+    policy::{Action, Caller, Who},
     producer::Definition,
     server::{Io, Takeover, TakeoverBody},
     stream::{Demand, Origin, StreamName},
@@ -68,31 +72,29 @@ pub(super) async fn mjpeg(
     name: web::Path<String>,
     query: web::Query<MjpegQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let name = state.registry.name(&name)?;
-    let interval = interval(&state, query.interval.as_deref())?;
-    let transform = Transform::from_query(request.query_string())?;
-    let mut options = options(&state, &request, interval);
-    options.form.set_flags(request.query_string())?;
-    let who = state.permit(&caller, Action::Read, &name).await?;
-    let watch = state.watch(&name, Demand::Continuous).await?;
-    let watching = state.variants.join(watch, transform, &share_of(&who, &caller))?;
-    stream(&request, &state, who, watching, options)
+    show(&request, &state, &caller, &name, query.interval.as_deref()).await
 }
 
-/// The headers of an MJPEG stream, without starting anything.
-pub(super) async fn mjpeg_head(
-    request: HttpRequest,
-    state: web::Data<State>,
-    From(caller): From,
-    name: web::Path<String>,
-    query: web::Query<MjpegQuery>,
+/// MJPEG of a stream, at whichever address; to HEAD the headers, without starting anything.
+pub(super) async fn show(
+    request: &HttpRequest,
+    state: &State,
+    caller: &Caller,
+    name: &str,
+    interval_asked: Option<&str>,
 ) -> Result<HttpResponse, Problem> {
-    let name = state.registry.name(&name)?;
-    interval(&state, query.interval.as_deref())?;
-    Transform::from_query(request.query_string())?;
-    state.permit(&caller, Action::Read, &name).await?;
-    state.is_there(&name).await?;
-    Ok(mjpeg_headers().finish())
+    let name = state.registry.name(name)?;
+    let mut options = options(state, request, interval(state, interval_asked)?);
+    options.form.set_flags(request.query_string())?;
+    let transform = Transform::from_query(request.query_string())?;
+    let who = state.permit(caller, Action::Read, &name).await?;
+    if request.method() == Method::HEAD {
+        state.is_there(&name).await?;
+        return Ok(mjpeg_headers().finish());
+    }
+    let watch = state.watch(&name, Demand::Continuous).await?;
+    let watching = state.variants.join(watch, transform, &share_of(&who, caller))?;
+    stream(request, state, who, watching, options)
 }
 
 /// MJPEG of a stream that is made if there is none, as the original recipe's ffmpeg asks for it.
@@ -149,16 +151,27 @@ pub(super) async fn snapshot(
     name: web::Path<String>,
     query: web::Query<SnapshotQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let name = state.registry.name(&name)?;
-    let max_age = query.max_age.as_deref().map(max_age).transpose()?;
+    let max_age = query.max_age.as_deref().map(|text| max_age("max_age", text)).transpose()?;
+    take(&request, &state, &caller, &name, max_age).await
+}
+
+/// One picture of a stream, at whichever address.
+pub(super) async fn take(
+    request: &HttpRequest,
+    state: &State,
+    caller: &Caller,
+    name: &str,
+    max_age: Option<Duration>,
+) -> Result<HttpResponse, Problem> {
+    let name = state.registry.name(name)?;
     let transform = Transform::from_query(request.query_string())?;
-    let who = state.permit(&caller, Action::Read, &name).await?;
+    let who = state.permit(caller, Action::Read, &name).await?;
     let output = &state.settings.output;
     let options =
         snapshot::Options { max_age, usual_max_age: *output.snapshot_max_age, timeout: *output.snapshot_timeout };
     let watch = state.watch(&name, Demand::Single).await?;
     let frame = snapshot::take(watch, &options).await?;
-    Ok(still::respond(&request, &state, &name, &frame, &transform, &share_of(&who, &caller)).await?)
+    Ok(still::respond(request, state, &name, &frame, &transform, &share_of(&who, caller)).await?)
 }
 
 fn recipe_parameters(state: &State, query: &RecipeQuery) -> Result<(StreamName, Definition, Duration)> {
@@ -178,11 +191,12 @@ fn interval(state: &State, text: Option<&str>) -> Result<Duration> {
     Ok(interval)
 }
 
-fn max_age(text: &str) -> Result<Duration> {
+/// Seconds, or a duration with its unit.
+pub(super) fn max_age(field: &'static str, text: &str) -> Result<Duration> {
     let plain = text.parse::<f64>().ok().filter(|s| (0.0..=1e9).contains(s)).map(Duration::from_secs_f64);
-    plain.or_else(|| text.parse::<crate::units::Span>().ok().map(|span| *span)).ok_or_else(|| {
-        Error::parameter("max_age", format!("must be seconds, or a duration such as 500ms, not {text:?}"))
-    })
+    plain
+        .or_else(|| text.parse::<crate::units::Span>().ok().map(|span| *span))
+        .ok_or_else(|| Error::parameter(field, format!("must be seconds, or a duration such as 500ms, not {text:?}")))
 }
 
 fn user_agent(request: &HttpRequest) -> &str {

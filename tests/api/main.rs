@@ -2,6 +2,7 @@
 
 mod support;
 
+mod aliases;
 mod auth_webhook;
 mod browser;
 mod browser_websocket;

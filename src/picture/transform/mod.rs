@@ -124,12 +124,6 @@ impl Transform {
         self
     }
 
-    /// The same with a frame rate at most this, in pictures a second, unless one was asked for.
-    pub fn or_fps(mut self, fps: f64) -> Self {
-        self.fps_millis = self.fps_millis.or(Some((fps * 1000.0) as u32));
-        self
-    }
-
     /// Whether pictures stay as they are, whatever their rate.
     pub fn keeps_pictures(&self) -> bool {
         self.still() == Transform::NONE

@@ -1,0 +1,316 @@
+//! Addresses that other programs expect: those of mjpg-streamer, ustreamer, go2rtc, ESP32-CAM and Frigate.
+//!
+//! Each finds out which stream is meant, and is one of our own addresses from there on: the same policy, the same limits, the same
+//! parameters. Where an address has no name in it, `aliases.webcams` says what is meant.
+
+use actix_web::{HttpRequest, HttpResponse, guard::GuardContext, web};
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::IntoParams;
+
+use super::{Problem, State, caller::From, problem::ProblemDocument, upload, watch, watch_params::TransformQuery};
+use crate::{
+    error::{Code, Error, Result},
+    policy::{Action, Caller},
+    stream::{State as Life, StreamName},
+};
+
+/// mjpg-streamer's parameters.
+#[derive(Deserialize, IntoParams)]
+pub struct ActionQuery {
+    /// `stream` or `snapshot`; `stream_1` and `snapshot_1` are those of the second webcam.
+    action: Option<String>,
+    /// Another stream than the webcam, by name; an addition of ours.
+    name: Option<String>,
+}
+
+/// go2rtc's parameters.
+#[derive(Deserialize, IntoParams)]
+pub struct SourceQuery {
+    /// The stream's name.
+    src: Option<String>,
+    /// The oldest picture that will do, in seconds or as `10s`.
+    cache: Option<String>,
+}
+
+/// go2rtc's parameter for pictures in.
+#[derive(Deserialize, IntoParams)]
+pub struct DestinationQuery {
+    /// The stream's name; it is made if there is none.
+    dst: Option<String>,
+}
+
+/// Whether the root is asked for as mjpg-streamer's, and not as our page.
+pub(super) fn has_action(request: &GuardContext<'_>) -> bool {
+    let query = request.head().uri.query().unwrap_or_default();
+    query.split('&').any(|pair| pair.split('=').next() == Some("action"))
+}
+
+/// mjpg-streamer's address: `/?action=stream` and `/?action=snapshot`. Without an action this is the first page.
+#[utoipa::path(
+    get, path = "/", tag = "aliases", params(ActionQuery, TransformQuery),
+    responses((status = 200, description = "MJPEG, a picture, or the page"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn root(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    query: web::Query<ActionQuery>,
+) -> Result<HttpResponse, Problem> {
+    act(&request, &state, &caller, &query, 0).await
+}
+
+/// mjpg-streamer's address behind the proxy of OctoPi and Mainsail: `/webcam/?action=stream`, `/webcam2/?action=snapshot`.
+#[utoipa::path(
+    get, path = "/webcam{n}", tag = "aliases", params(("n" = String, Path, description = "Nothing or 1 for the first one"), ActionQuery, TransformQuery),
+    responses((status = 200, description = "MJPEG or a picture"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn webcam(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    n: web::Path<String>,
+    query: web::Query<ActionQuery>,
+) -> Result<HttpResponse, Problem> {
+    act(&request, &state, &caller, &query, index(&n)).await
+}
+
+/// camera-streamer's and ustreamer's addresses behind the same proxy: `/webcam/stream`, `/webcam2/snapshot`.
+#[utoipa::path(
+    get, path = "/webcam{n}/{what}", tag = "aliases",
+    params(("n" = String, Path, description = "Nothing or 1 for the first one"), ("what" = String, Path, description = "stream, snapshot or state"), TransformQuery),
+    responses((status = 200, description = "MJPEG, a picture, or JSON"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn webcam_part(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (n, what) = path.into_inner();
+    let name = webcam_name(&state, index(&n))?;
+    part(&request, &state, &caller, &name, &what).await
+}
+
+/// MJPEG of the first webcam: ustreamer's and camera-streamer's address, and that of an ESP32-CAM at its port 81.
+#[utoipa::path(
+    get, path = "/stream", tag = "aliases", params(TransformQuery),
+    responses((status = 200, content_type = "multipart/x-mixed-replace"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn stream(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+) -> Result<HttpResponse, Problem> {
+    part(&request, &state, &caller, &webcam_name(&state, 0)?, "stream").await
+}
+
+/// One picture of the first webcam: ustreamer's address.
+#[utoipa::path(
+    get, path = "/snapshot", tag = "aliases", params(TransformQuery),
+    responses((status = 200, content_type = "image/jpeg"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn snapshot(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+) -> Result<HttpResponse, Problem> {
+    part(&request, &state, &caller, &webcam_name(&state, 0)?, "snapshot").await
+}
+
+/// One picture of the first webcam: an ESP32-CAM's address.
+#[utoipa::path(
+    get, path = "/capture", tag = "aliases", params(TransformQuery),
+    responses((status = 200, content_type = "image/jpeg"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn capture(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+) -> Result<HttpResponse, Problem> {
+    part(&request, &state, &caller, &webcam_name(&state, 0)?, "snapshot").await
+}
+
+/// How the first webcam is, in ustreamer's shape.
+#[utoipa::path(
+    get, path = "/state", tag = "aliases",
+    responses((status = 200, content_type = "application/json"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn state(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+) -> Result<HttpResponse, Problem> {
+    part(&request, &state, &caller, &webcam_name(&state, 0)?, "state").await
+}
+
+/// ustreamer's addresses of any stream.
+#[utoipa::path(
+    get, path = "/ustreamer/{name}/{what}", tag = "aliases",
+    params(("name" = String, Path, description = "May contain slashes"), ("what" = String, Path, description = "stream, snapshot or state"), TransformQuery),
+    responses((status = 200, description = "MJPEG, a picture, or JSON"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn ustreamer(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (name, what) = path.into_inner();
+    part(&request, &state, &caller, &name, &what).await
+}
+
+/// go2rtc's MJPEG.
+#[utoipa::path(
+    get, path = "/api/stream.mjpeg", tag = "aliases", params(SourceQuery, TransformQuery),
+    responses((status = 200, content_type = "multipart/x-mixed-replace"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn go2rtc_stream(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    query: web::Query<SourceQuery>,
+) -> Result<HttpResponse, Problem> {
+    watch::show(&request, &state, &caller, needed("src", query.src.as_deref())?, None).await
+}
+
+/// go2rtc's address for MJPEG in: pictures until the sender ends.
+#[utoipa::path(
+    post, path = "/api/stream.mjpeg", tag = "aliases", params(DestinationQuery),
+    request_body(content_type = "multipart/x-mixed-replace", description = "Or any other type: JPEGs one behind the other"),
+    responses((status = 200, body = upload::UploadedMany), (status = 400, body = ProblemDocument))
+)]
+pub(super) async fn go2rtc_push(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    query: web::Query<DestinationQuery>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    upload::take_many(&request, &state, &caller, needed("dst", query.dst.as_deref())?, payload).await
+}
+
+/// go2rtc's snapshot.
+#[utoipa::path(
+    get, path = "/api/frame.jpeg", tag = "aliases", params(SourceQuery, TransformQuery),
+    responses((status = 200, content_type = "image/jpeg"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn go2rtc_frame(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    query: web::Query<SourceQuery>,
+) -> Result<HttpResponse, Problem> {
+    let oldest = query.cache.as_deref().map(|text| watch::max_age("cache", text)).transpose()?;
+    watch::take(&request, &state, &caller, needed("src", query.src.as_deref())?, oldest).await
+}
+
+/// Frigate's snapshot, for streams without a slash in their name.
+#[utoipa::path(
+    get, path = "/api/{camera}/latest.{kind}", tag = "aliases",
+    params(("camera" = String, Path), ("kind" = String, Path, description = "jpg or jpeg"), TransformQuery),
+    responses((status = 200, content_type = "image/jpeg"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn frigate_latest(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    watch::take(&request, &state, &caller, &path.0, None).await
+}
+
+/// Frigate's MJPEG, for streams without a slash in their name.
+#[utoipa::path(
+    get, path = "/api/{camera}", tag = "aliases", params(("camera" = String, Path), TransformQuery),
+    responses((status = 200, content_type = "multipart/x-mixed-replace"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn frigate_stream(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+    camera: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    watch::show(&request, &state, &caller, &camera, None).await
+}
+
+async fn act(
+    request: &HttpRequest,
+    state: &State,
+    caller: &Caller,
+    query: &ActionQuery,
+    webcam: usize,
+) -> Result<HttpResponse, Problem> {
+    let action = query.action.as_deref().unwrap_or_default();
+    // Input plugins are counted from 0.
+    let (what, plugin) = match action.split_once('_') {
+        Some((what, plugin)) => (what, plugin.parse::<usize>().ok()),
+        None => (action, Some(webcam)),
+    };
+    let (Some(plugin), "stream" | "snapshot") = (plugin, what) else {
+        return Err(Error::parameter("action", format!("must be stream or snapshot, not {action:?}")).into());
+    };
+    match &query.name {
+        Some(name) => part(request, state, caller, name, what).await,
+        None => part(request, state, caller, &webcam_name(state, plugin)?, what).await,
+    }
+}
+
+async fn part(
+    request: &HttpRequest,
+    state: &State,
+    caller: &Caller,
+    name: &str,
+    what: &str,
+) -> Result<HttpResponse, Problem> {
+    match what {
+        "stream" => watch::show(request, state, caller, name, None).await,
+        "snapshot" => watch::take(request, state, caller, name, None).await,
+        _ => describe(state, caller, name).await,
+    }
+}
+
+/// ustreamer's /state (its src/ustreamer/http/server.c). Who watches is not told.
+async fn describe(state: &State, caller: &Caller, name: &str) -> Result<HttpResponse, Problem> {
+    let name = state.registry.name(name)?;
+    state.permit(caller, Action::Read, &name).await?;
+    let stream = state.registry.find(&name)?;
+    let stats = stream.stats();
+    let (width, height) = stats.picture.as_ref().map_or((0, 0), |picture| (picture.width, picture.height));
+    let fps = stats.fps.round();
+    let is_online = stats.picture.is_some() && !matches!(stream.state().0, Life::Starting | Life::Failing { .. });
+    Ok(HttpResponse::Ok().json(json!({
+        "ok": true,
+        "result": {
+            "instance_id": name,
+            "encoder": {"type": "CPU", "quality": state.settings.variants.quality},
+            "source": {
+                "resolution": {"width": width, "height": height},
+                "online": is_online,
+                "desired_fps": 0,
+                "captured_fps": fps,
+            },
+            "stream": {"queued_fps": fps, "clients": stats.watchers, "clients_stat": {}},
+        },
+    })))
+}
+
+/// From what stands behind `webcam`: nothing and 1 are the first one, and so is 0.
+fn index(n: &str) -> usize {
+    n.parse::<usize>().unwrap_or(1).saturating_sub(1)
+}
+
+fn webcam_name(state: &State, index: usize) -> Result<StreamName> {
+    let webcams = &state.settings.aliases.webcams;
+    webcams.get(index).cloned().ok_or_else(|| {
+        let which = match (index, webcams.len()) {
+            (_, 0) => "no webcam is named".to_owned(),
+            (_, count) => format!("{count} webcams are named, and this is number {}", index + 1),
+        };
+        Error::new(Code::UnknownStream, format!("{which} in aliases.webcams of sidecar.yml"))
+    })
+}
+
+fn needed<'a>(field: &'static str, value: Option<&'a str>) -> Result<&'a str> {
+    value.filter(|value| !value.is_empty()).ok_or_else(|| Error::parameter(field, "is needed, with a stream's name"))
+}
