@@ -135,6 +135,11 @@ impl App {
             shutdown: shutdown.clone(),
             watchers: Arc::new(AtomicUsize::new(0)),
         });
+        let weak = Arc::downgrade(&state);
+        state.kit.rtsp.tell_own_streams(Box::new(move |path| {
+            let state = weak.upgrade();
+            Box::pin(async move { state?.own_stream_at(&path).await })
+        }));
         let http = &state.settings.http;
         let workers = match http.workers {
             0 => std::thread::available_parallelism().map_or(2, usize::from),

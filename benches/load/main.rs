@@ -9,6 +9,7 @@
 mod admission;
 mod auth;
 mod bare;
+mod camera;
 mod fanout;
 mod host;
 mod idle;
@@ -42,6 +43,8 @@ const SCENARIOS: &[Scenario] = &[
     ("admission", admission::run),
     ("paths", host::paths),
     ("events", host::events),
+    ("camera", camera::watched),
+    ("cold", camera::cold),
     ("idle", idle::run),
 ];
 

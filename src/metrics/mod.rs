@@ -28,7 +28,7 @@ use crate::{
     output::{h264::Encodings, mjpeg::Report, variants::Variants},
     policy::{Action, Decision},
     producer::{Kit, rtsp::Counters as CameraCounters, udp_camera::Hub},
-    stream::{Registry, Stats},
+    stream::{Origin, Registry, Stats},
 };
 
 use self::variants::VariantFigures;
@@ -153,6 +153,8 @@ impl Collector for StreamFigures {
         let all = self.streams.stats();
         let labelled = &all[..all.len().min(MAX_LABELLED_STREAMS)];
         one(&mut encoder, "streams", "Streams", MetricType::Gauge, all.len() as f64)?;
+        let pulled = all.iter().filter(|stats| stats.origin == Origin::MediaMtx).count();
+        one(&mut encoder, "pulled_paths", "Paths of MediaMTX that are watched here", MetricType::Gauge, pulled as f64)?;
         one(
             &mut encoder,
             "frame_memory_bytes",

@@ -64,11 +64,6 @@ impl Pulls {
         Pulls { most, seats: Arc::new(Semaphore::new(most)), known: Mutex::default() }
     }
 
-    /// Paths that are watched at the moment.
-    pub fn count(&self) -> usize {
-        self.most - self.seats.available_permits()
-    }
-
     fn known(&self, name: &StreamName) -> Known {
         let mut all = self.known.lock().expect("nothing panics while it is held");
         if all.len() >= MOST_KNOWN {
@@ -111,7 +106,10 @@ impl State {
 
     /// Whether there is such a stream or path; makes and starts nothing.
     pub async fn is_there(&self, name: &StreamName) -> Result<()> {
-        self.meaning(name).await.map(drop)
+        match self.meaning(name).await? {
+            Meaning::Ours(name, None) => self.registry.find(&name).map(drop),
+            _ => Ok(()),
+        }
     }
 
     /// The stream of that name, or one that reads MediaMTX's path of that name and is gone when nobody watches it.
@@ -128,26 +126,40 @@ impl State {
         if let Some(stream) = self.registry.get(name) {
             return Ok(Meaning::Stream(stream));
         }
+        match self.readable(name).await {
+            Ok(Some(readable)) => match self.own_source(&readable)? {
+                Some((name, definition)) => Ok(Meaning::Ours(name, definition)),
+                None => Ok(Meaning::Path),
+            },
+            Ok(None) => Err(Error::new(
+                Code::UnknownStream,
+                format!("there is no stream {name}, and no path of MediaMTX that can be read"),
+            )),
+            // Not an error of its own: there need not be a MediaMTX.
+            Err(why) => Err(Error::new(Code::UnknownStream, format!("there is no stream {name}")).caused_by(why)),
+        }
+    }
+
+    /// The stream of ours that MediaMTX's path is made of, if it is: who reads the path to make that very stream would
+    /// read itself for ever.
+    pub async fn own_stream_at(&self, path: &StreamName) -> Option<StreamName> {
+        let readable = self.readable(path).await.ok()??;
+        self.own_source(&readable).ok()?.map(|(name, _)| name)
+    }
+
+    async fn readable(&self, name: &StreamName) -> Result<Option<Readable>, String> {
         let known = self.pulls.known(name);
         let ask = async || self.mediamtx.readable(name).await.map_err(|e| e.chain());
-        let readable = match known.answer.get_or_init(ask).await {
-            Ok(Some(readable)) => readable,
-            Ok(None) => {
-                return Err(Error::new(
-                    Code::UnknownStream,
-                    format!("there is no stream {name}, and no path of MediaMTX that can be read"),
-                ));
-            }
-            // Not an error of its own: there need not be a MediaMTX.
-            Err(why) => {
-                let unknown = Error::new(Code::UnknownStream, format!("there is no stream {name}"));
-                return Err(unknown.caused_by(why.clone()));
-            }
-        };
-        let own = [readable.source.as_str()].into_iter().chain(readable.command.split([' ', '\'', '"']));
-        match own.filter_map(|word| self.stream_at(word)).next() {
-            Some((name, definition)) => Ok(Meaning::Ours(self.registry.name(&name)?, definition?)),
-            None => Ok(Meaning::Path),
+        known.answer.get_or_init(ask).await.clone()
+    }
+
+    /// The stream of ours that a path leads back to, and what it is made of if there is none: its pictures are here
+    /// already, and decoding our own encoding of them would be a detour, or a circle.
+    fn own_source(&self, readable: &Readable) -> Result<Option<(StreamName, Option<Definition>)>> {
+        let words = [readable.source.as_str()].into_iter().chain(readable.command.split([' ', '\'', '"']));
+        match words.filter_map(|word| self.stream_at(word)).next() {
+            Some((name, definition)) => Ok(Some((self.registry.name(&name)?, definition?))),
+            None => Ok(None),
         }
     }
 
@@ -165,8 +177,7 @@ impl State {
         })
     }
 
-    /// The stream of ours that a URL at MediaMTX leads back to: its pictures are here already, and decoding our own
-    /// encoding of them would be a detour, or a circle.
+    /// What a URL asks us for, if it leads to us.
     fn stream_at(&self, url: &str) -> Option<(String, Result<Option<Definition>>)> {
         let url = Url::parse(url).ok()?;
         if ![&self.pull_from, &self.fetch_from].iter().any(|base| leads_to(&url, base)) {

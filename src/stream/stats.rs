@@ -25,7 +25,7 @@ pub struct Stats {
     pub name: StreamName,
     /// The kind of its producer.
     pub kind: &'static str,
-    /// Who made it: `file`, `api`, `upload` or `pull`.
+    /// Who made it: `file`, `api`, `upload`, `pull` or `mediamtx`.
     pub origin: Origin,
     /// `idle`, `starting`, `live`, `lingering` or `failing`.
     pub state: &'static str,

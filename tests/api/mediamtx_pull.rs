@@ -216,5 +216,10 @@ async fn a_path_that_is_made_of_our_own_stream_is_that_stream() {
     let waiting = app.get("/snapshot/recipe.jpg").await;
     assert_eq!(waiting.header("x-mtx-placeholder"), Some("waiting"), "{waiting:?}");
     assert_eq!(app.stats("recipe").await["kind"], "upload");
+    // Nobody reads himself.
+    let circle = r#"{"kind":"rtsp","path":"pictures/loop"}"#;
+    assert_eq!(app.admin("PUT", "/api/v1/streams/loop", circle).await.status, 201);
+    let answer = app.get("/snapshot/loop.jpg").await;
+    assert!(answer.detail().contains("made of our own stream loop"), "{answer:?}");
     assert_eq!(figure(&app, "camera_connections").await, 0.0);
 }

@@ -190,6 +190,10 @@ async fn what_cannot_be_is_refused_by_field() {
         let answer = app.admin("PUT", "/api/v1/streams/cam", &definition.to_string()).await;
         assert_eq!((answer.status, &answer.json()["field"]), (422, &json!(field)), "{definition}: {answer:?}");
     }
+    let source = TestApp::spawn();
+    source.put("/api/v1/streams/door/frame", &flat_picture(64, 48, [9, 9, 9])).await;
+    let by_udp = camera(&source, "door", ", transport: udp").get("/snapshot/cam.jpg").await;
+    assert!(by_udp.detail().contains("does not take that transport"), "{by_udp:?}");
     let far = json!({"kind": "rtsp", "url": "rtsp://8.8.8.8/s"}).to_string();
     assert_eq!(app.admin("PUT", "/api/v1/streams/far", &far).await.status, 201);
     let answer = app.get("/snapshot/far.jpg").await;

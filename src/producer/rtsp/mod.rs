@@ -17,7 +17,10 @@ mod ffmpeg;
 mod play;
 mod settings;
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::{Arc, OnceLock},
+};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::Duration;
@@ -42,6 +45,9 @@ const IN_PATH: &AsciiSet =
 /// Gives user and password for reading a path of MediaMTX; asked anew for each connection, because tokens end.
 pub type Login = dyn Fn(&str) -> Option<(String, Secret)> + Send + Sync;
 
+/// Tells which stream of ours a path of MediaMTX is made of.
+pub type OwnStream = dyn Fn(StreamName) -> Pin<Box<dyn Future<Output = Option<StreamName>> + Send>> + Send + Sync;
+
 /// What all RTSP cameras share. Cheap to clone.
 #[derive(Clone)]
 pub struct Common(Arc<Inner>);
@@ -50,6 +56,7 @@ struct Inner {
     settings: RtspCameraSettings,
     mediamtx: String,
     login: Box<Login>,
+    own_stream: OnceLock<Box<OwnStream>>,
     counters: Counters,
 }
 
@@ -61,7 +68,13 @@ impl Common {
         login: impl Fn(&str) -> Option<(String, Secret)> + Send + Sync + 'static,
     ) -> Self {
         let mediamtx = mediamtx.trim_end_matches('/').to_owned();
-        Common(Arc::new(Inner { settings, mediamtx, login: Box::new(login), counters: Counters::default() }))
+        let (login, own_stream, counters) = (Box::new(login), OnceLock::new(), Counters::default());
+        Common(Arc::new(Inner { settings, mediamtx, login, own_stream, counters }))
+    }
+
+    /// Says who knows which paths are made of streams of ours; once, when that is known.
+    pub fn tell_own_streams(&self, own_stream: Box<OwnStream>) {
+        let _ = self.0.own_stream.set(own_stream);
     }
 
     /// What is counted.
@@ -126,6 +139,20 @@ impl Plan {
                 format!("the camera {}:{}", url.host_str().unwrap_or_default(), address::port(url))
             }
             Source::Path(path) => format!("MediaMTX's path {path}"),
+        }
+    }
+
+    /// Refuses a path that is made of a stream of ours, and perhaps of this very one.
+    async fn refuse_circle(&self) -> Result<()> {
+        let (Source::Path(path), Some(own_stream)) = (&self.source, self.common.0.own_stream.get()) else {
+            return Ok(());
+        };
+        match own_stream(path.clone()).await {
+            Some(own) => {
+                let words = format!("{} is made of our own stream {own}; watch that one", self.peer());
+                Err(Error::new(Code::Unavailable, words))
+            }
+            None => Ok(()),
         }
     }
 

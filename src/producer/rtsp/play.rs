@@ -25,6 +25,7 @@ const NOW_AND_THEN: Duration = Duration::from_millis(250);
 
 /// Connects and brings pictures until something fails.
 pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
+    plan.refuse_circle().await?;
     let mut camera = Camera::connect(plan).await?;
     run.sink.trouble(format!("{} is connected; waiting for a keyframe", plan.peer()));
     let mut pace = Pace::new(plan);
