@@ -275,3 +275,28 @@ impl Discovery {
         Err(Error::parameter("address", format!("{ip} is not in discovery.networks")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_and_lists_say_what_is_wrong_with_them() {
+        assert_eq!(DiscoverySettings::default().problems(), []);
+        for wait in [Span::millis(99), Span::secs(31)] {
+            let settings = DiscoverySettings { wait, ..DiscoverySettings::default() };
+            assert_eq!(settings.problems(), [("wait", "must be from 100ms to 30s".to_owned())]);
+        }
+        let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let query =
+            Query::parse(&[], &texts(&["192.168.1.20", "10.0.0.1:8000"]), &texts(&["::ffff:10.0.0.9"])).expect("right");
+        assert_eq!(query.addresses, ["192.168.1.20:0".parse().expect("one"), "10.0.0.1:8000".parse().expect("one")]);
+        assert_eq!(query.consent, ["10.0.0.9".parse::<IpAddr>().expect("one")]);
+        for (addresses, consent, field) in
+            [(&["x"][..], &[][..], "address"), (&["10.0.0.0/8"], &[], "address"), (&[], &["x"], "consent")]
+        {
+            let e = Query::parse(&[], &texts(addresses), &texts(consent)).expect_err("wrong");
+            assert_eq!(e.field(), Some(field), "{e}");
+        }
+    }
+}

@@ -266,6 +266,9 @@ impl Run {
                 }
             }
         }
+        if self.is_full {
+            return;
+        }
         let known = self.known();
         let silent: Vec<_> = self.query.addresses.iter().filter(|a| !known.contains(&a.ip())).copied().collect();
         let knocks = silent.into_iter().map(|at| async move {
@@ -350,9 +353,11 @@ async fn describe(
 ) -> Result<Option<Card>, String> {
     let mut card = Card::new(answer.id.clone(), ip, FoundBy::Ssdp);
     let Some(location) = &answer.location else { return Ok(answer.looks_like_camera.then_some(card)) };
-    if let Some(elsewhere) = reach(location, ip, consent).instead_of {
+    let reached = reach(location, ip, consent);
+    if let Some(elsewhere) = reached.instead_of {
         return Err(format!("it says that its description is at {elsewhere}, which is not asked without consent"));
     }
+    let location = &reached.url;
     let said = inner.device(ip, consent).get(location).await.and_then(|document| ssdp::describe(&document));
     let said = said.map_err(|why| format!("its description: {why}"))?;
     if !(answer.looks_like_camera || said.looks_like_camera) {

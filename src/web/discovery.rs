@@ -123,8 +123,8 @@ impl Listener {
     }
 }
 
-/// Asks one device for everything, with a user name and password if they are given. They are shown to that device only, and
-/// never plainly; the offers of the answer have them.
+/// Asks one device for everything, with a user name and password if they are given. They are shown to that device
+/// and those in `consent` only, and never plainly; the offers of the answer have them.
 #[utoipa::path(
     post, path = "/api/v1/discover/onvif", tag = "discovery", request_body = InquiryBody,
     responses(

@@ -232,6 +232,10 @@ async fn connection(
     if let Some(answer) = &behaviour.answers_with {
         return reply(&mut socket, 200, "", answer).await;
     }
+    if let Some(place) = operation.strip_prefix("GET /to/") {
+        let place = place.split(' ').next().unwrap_or_default();
+        return reply(&mut socket, 302, &format!("Location: http://{place}/rootdesc1.xml\r\n"), b"").await;
+    }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/discovery").join(behaviour.maker);
     let is_open = operation.starts_with("GET ")
         || matches!(operation.as_str(), "GetSystemDateAndTime" | "GetServices" | "GetCapabilities");

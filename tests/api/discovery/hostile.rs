@@ -79,3 +79,26 @@ async fn who_never_answers_keeps_nobody_waiting_for_long() {
     assert!(card["problems"][0].as_str().is_some_and(|text| text.contains("no answer")), "{card}");
     assert_eq!(of(&events, "problem"), Vec::<&Value>::new());
 }
+
+#[tokio::test]
+async fn a_crowd_is_told_of_as_far_as_there_is_room() {
+    let app = TestApp::with(SETTINGS);
+    let (head, rest) = MATCH.split_once("<d:ProbeMatch>").expect("one");
+    let (one, tail) = rest.split_once("</d:ProbeMatch>").expect("one");
+    // Port 1 is nobody's: nothing is learnt of them, and at once.
+    let one = one.replace("{XADDR}", "http://0.0.0.0:1/onvif/device_service");
+    let crowd =
+        (0..64).map(|n| format!("<d:ProbeMatch>{}</d:ProbeMatch>", one.replace("{ID}", &format!("{{ID}}-{n}"))));
+    let probe_match = format!("{head}{}{tail}", crowd.collect::<String>());
+    let mut cameras = vec![];
+    for last in 60..65 {
+        let behaviour = Behaviour { probe_match: probe_match.clone(), ..Behaviour::of("xm") };
+        cameras.push(Camera::start_at([127, 0, 0, last], behaviour).await);
+    }
+    let all: Vec<_> = cameras.iter().map(|camera| camera.udp).collect();
+    let events = search(&app, &addresses(&all)).await;
+    assert_eq!((of(&events, "found").len(), of(&events, "detail").len()), (256, 256));
+    let problems = of(&events, "problem");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0]["message"].as_str().is_some_and(|text| text.contains("more than 256 devices")), "{problems:?}");
+}
