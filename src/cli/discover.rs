@@ -44,7 +44,7 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> Outcome {
                 Event::Found(card) => eprintln!("{} answers", card.address),
                 // What is printed ends up in files; the password does not.
                 Event::Detail(mut card) => {
-                    card.make_offers(None);
+                    card.make_offers(None, "");
                     if args.json { println!("{}", Event::Detail(card).json()) } else { print(&card) }
                 }
                 Event::Problem(trouble) => match trouble.address {

@@ -33,6 +33,8 @@ pub(super) struct Device<'a> {
     pub at: IpAddr,
     /// Other addresses at which its services may be asked.
     pub consent: &'a [IpAddr],
+    /// Its certificate's SHA-256, if it is its own; empty for none.
+    pub fingerprint: &'a str,
 }
 
 /// What a device has said.
@@ -97,7 +99,8 @@ impl Device<'_> {
         if !any_contains(self.networks, ip) {
             return Err(format!("{} is not in discovery.networks", host_text(ip)));
         }
-        Target::new(url.as_str(), "", &Secret::default(), "").map_err(|e| e.to_string())
+        let fingerprint = if url.scheme() == "https" { self.fingerprint } else { "" };
+        Target::new(url.as_str(), "", &Secret::default(), fingerprint).map_err(|e| e.to_string())
     }
 }
 

@@ -44,7 +44,7 @@ pub use self::{
 };
 use crate::{
     error::{Code, Error, Result},
-    fetch::{Fetch, FetchSettings},
+    fetch::{Fetch, FetchSettings, Fingerprint},
     units::{Network, Span, any_contains, private_networks},
 };
 
@@ -148,6 +148,8 @@ pub struct Inquiry {
     pub login: Option<Login>,
     /// Addresses that may be asked although the device has named them.
     pub consent: Vec<IpAddr>,
+    /// The SHA-256 of the device's certificate, for HTTPS; empty for one that an authority has signed.
+    pub fingerprint: String,
 }
 
 /// Finds cameras. Cheap to clone.
@@ -164,7 +166,7 @@ struct Inner {
 
 impl Inner {
     fn device<'a>(&'a self, at: IpAddr, consent: &'a [IpAddr]) -> Device<'a> {
-        Device { fetch: &self.fetch, networks: &self.settings.networks, at, consent }
+        Device { fetch: &self.fetch, networks: &self.settings.networks, at, consent, fingerprint: "" }
     }
 }
 
@@ -219,18 +221,21 @@ impl Discovery {
             .inquiries
             .try_acquire()
             .map_err(|_| Error::new(Code::Unavailable, format!("{INQUIRIES} devices are being asked just now")))?;
+        if !inquiry.fingerprint.is_empty() {
+            Fingerprint::parse(&inquiry.fingerprint)?;
+        }
         let service = self.locate(&inquiry).await?;
         let ip = ip_of(&service).ok_or_else(|| Error::parameter("address", "has no host"))?;
         let mut card = Card::new(service.to_string(), ip, FoundBy::Address);
         card.device_service = Some(service.to_string());
-        let device = self.0.device(ip, &inquiry.consent);
+        let device = Device { fingerprint: &inquiry.fingerprint, ..self.0.device(ip, &inquiry.consent) };
         let mut conversation = Conversation::new(&device, inquiry.login.as_ref());
         match timeout(run::FOR_ONE, conversation.fill(&mut card, &service)).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => return Err(Error::new(Code::Upstream, format!("{}: {why}", inquiry.address))),
             Err(_) => card.note(format!("it did not tell everything in {:?}", run::FOR_ONE)),
         }
-        card.make_offers(inquiry.login.as_ref());
+        card.make_offers(inquiry.login.as_ref(), &inquiry.fingerprint);
         Ok(card)
     }
 

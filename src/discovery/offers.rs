@@ -42,8 +42,9 @@ pub enum Makes {
 }
 
 impl Card {
-    /// Works out what can be made of it. `login` goes into the definitions, which are of no use without.
-    pub fn make_offers(&mut self, login: Option<&Login>) {
+    /// Works out what can be made of it. `login`, and the fingerprint where it is HTTPS, go into the definitions, which are of
+    /// no use without.
+    pub fn make_offers(&mut self, login: Option<&Login>, fingerprint: &str) {
         let base = self.base_name();
         let mut offers = vec![];
         let mut snapshots: Vec<&str> = vec![];
@@ -59,7 +60,10 @@ impl Card {
             }
             if let Some(uri) = profile.snapshot_uri.as_deref().filter(|uri| !snapshots.contains(uri)) {
                 snapshots.push(uri);
-                let body = definition("http", uri, login);
+                let mut body = definition("http", uri, login);
+                if uri.starts_with("https:") && !fingerprint.is_empty() {
+                    body["fingerprint"] = json!(fingerprint);
+                }
                 offers.push(Offer::new(Makes::Stream, format!("{what}, as snapshots"), format!("{name}-still"), body));
             }
         }
@@ -170,7 +174,7 @@ mod tests {
             (&"x".repeat(500), &format!("{}-20", "x".repeat(MAX_NAME))),
         ] {
             let mut card = card(name);
-            card.make_offers(None);
+            card.make_offers(None, "");
             let names: Vec<_> = card.offers.iter().map(|offer| (offer.makes, offer.name.as_str())).collect();
             let (second, still) = (format!("{expected}-2"), format!("{expected}-still"));
             use Makes::{Path, Stream};
@@ -200,7 +204,7 @@ mod tests {
     fn the_password_is_where_the_definition_has_it_and_nowhere_else() {
         let login = Login { username: "ad:min".into(), password: Secret::new("p@ss/ö%2") };
         let mut card = card("x");
-        card.make_offers(Some(&login));
+        card.make_offers(Some(&login), "");
         assert_eq!(card.offers[0].body["url"], "rtsp://ad%3Amin:p%40ss%2F%C3%B6%252@192.168.1.20:554/live?ch=1&t=2");
         let expected = json!({"kind": "rtsp", "url": "rtsp://192.168.1.20:554/live?ch=1&t=2", "username": "ad:min", "password": "p@ss/ö%2"});
         assert_eq!(card.offers[1].body, expected);

@@ -314,7 +314,7 @@ impl Run {
                 Ok(Err(_)) => card.note("it does not speak ONVIF, or has it switched off"),
                 Err(_) => card.note(format!("it did not tell everything in {FOR_ONE:?}")),
             }
-            card.make_offers(login);
+            card.make_offers(login, "");
             let _ = tell.send(Event::Detail(Box::new(card))).await;
         });
     }

@@ -52,6 +52,9 @@ pub struct InquiryBody {
     /// Addresses that may be asked although the device has named them.
     #[serde(default)]
     consent: Vec<String>,
+    /// The SHA-256 of its certificate, for HTTPS with one of its own; 64 hexadecimal digits.
+    #[serde(default)]
+    fingerprint: String,
 }
 
 /// Searches for cameras, and tells what it finds as it goes on: `found` with a card, `detail` with the same card and more,
@@ -147,7 +150,8 @@ pub(super) async fn inquire(state: web::Data<State>, _: Admin, body: web::Bytes)
         return Err(Error::parameter("consent", format!("may be {MAX_NAMED} addresses")).into());
     }
     let login = (!body.username.is_empty()).then_some(Login { username: body.username, password: body.password });
-    let inquiry = Inquiry { address: body.address, login, consent: parse_consent(&body.consent)? };
+    let inquiry =
+        Inquiry { address: body.address, login, consent: parse_consent(&body.consent)?, fingerprint: body.fingerprint };
     let card = state.discovery.inquire(inquiry).await?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(card))
 }

@@ -1,6 +1,16 @@
 //! One device that is asked with a user and password.
 
+use std::{net::SocketAddr, sync::Arc};
+
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig, crypto,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
 
 use super::{
     SETTINGS, detail,
@@ -39,6 +49,10 @@ async fn a_token_has_the_time_of_the_camera_s_clock() {
         );
         let url = card["offers"][0]["body"]["url"].as_str().expect("a URL");
         assert!(url.starts_with("rtsp://admin:s3cret%2Dpa%26ss@127.0.0.1:554/Streaming"), "{url}");
+        let offered = &card["offers"][1];
+        let put = app.admin("PUT", offered["href"].as_str().expect("text"), &offered["body"].to_string()).await;
+        assert!(matches!(put.status, 200 | 201), "{put:?}");
+        assert!(!String::from_utf8_lossy(&put.body).contains("s3cret"), "{put:?}");
         let mut rest = card.clone();
         rest["offers"] = Value::Null;
         assert!(!rest.to_string().contains("s3cret"), "{rest}");
@@ -113,6 +127,7 @@ async fn an_inquiry_says_what_is_wrong_with_it() {
         (json!({"address": "127.0.0.1", "password": "x"}), 400, "username: is needed"),
         (json!({"address": "127.0.0.1", "username": "x".repeat(501)}), 400, "username: may have 500 bytes"),
         (json!({"address": "127.0.0.1", "consent": ["x"]}), 400, "consent: \"x\""),
+        (json!({"address": "127.0.0.1", "fingerprint": "AB"}), 400, "fingerprint: must be"),
         (json!({"address": "127.0.0.1:1"}), 502, "no ONVIF device answers at port 1"),
         (json!({"address": app.addr.to_string()}), 502, "does not answer as ONVIF does: HTTP status 40"),
         (json!({"address": "nonesuch.invalid"}), 502, "its address is not found"),
@@ -120,4 +135,47 @@ async fn an_inquiry_says_what_is_wrong_with_it() {
         let refused = post(&app, body.clone()).await;
         assert!(refused.status == status && refused.detail().contains(says), "{body}: {refused:?}");
     }
+}
+
+/// What of it comes by HTTPS is passed on to that camera.
+async fn with_tls(camera: &Camera) -> (SocketAddr, tokio::task::JoinHandle<()>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    crate::tls::certificate(folder.path(), "a camera").await;
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let certificates = CertificateDer::pem_file_iter(cert).expect("reads").collect::<Result<Vec<_>, _>>().expect("PEM");
+    let key = PrivateKeyDer::from_pem_file(key).expect("PEM");
+    let config = ServerConfig::builder_with_provider(Arc::new(crypto::aws_lc_rs::default_provider()));
+    let config = config.with_safe_default_protocol_versions().expect("some").with_no_client_auth();
+    let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(certificates, key).expect("fits")));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let (addr, behind) = (listener.local_addr().expect("bound"), camera.http);
+    let serving = tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let Ok(mut socket) = acceptor.accept(socket).await else { continue };
+            let mut camera = TcpStream::connect(behind).await.expect("connects");
+            let _ = tokio::io::copy_bidirectional(&mut socket, &mut camera).await;
+        }
+    });
+    (addr, serving)
+}
+
+#[tokio::test]
+async fn a_certificate_of_the_camera_s_own_is_believed_by_its_fingerprint() {
+    let app = TestApp::with(SETTINGS);
+    let camera = Camera::start(Behaviour { auth: Auth::Digest { once: false }, ..Behaviour::of("axis") }).await;
+    let (addr, serving) = with_tls(&camera).await;
+    let address = format!("https://{addr}/onvif/device_service");
+    let mut body = json!({"address": address, "username": LOGIN.0, "password": LOGIN.1});
+    let refused = post(&app, body.clone()).await;
+    assert_eq!((refused.status, camera.all_text().as_str()), (502, ""), "{refused:?}");
+    let detail = refused.detail();
+    let fingerprint = detail.split(|c: char| !c.is_ascii_hexdigit() && c != ':').find(|word| word.len() == 95);
+    body["fingerprint"] = json!(fingerprint.unwrap_or_else(|| panic!("no fingerprint in {detail}")));
+    let card = post(&app, body.clone()).await.json();
+    assert_eq!((&card["model"], &card["device_service"]), (&json!("M1065-L"), &json!(address)), "{card}");
+    assert!(card["profiles"][0]["stream_uri"].is_string(), "its media service is without TLS: {card}");
+    body["fingerprint"] = json!("AB".repeat(32));
+    let other = post(&app, body).await;
+    assert!(other.status == 502 && other.detail().contains("not the one that was written down"), "{other:?}");
+    serving.abort();
 }
