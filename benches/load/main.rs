@@ -18,7 +18,9 @@ mod process;
 mod puller;
 mod recipe;
 mod rtsp;
+mod variants;
 mod watcher;
+mod websocket;
 mod whep;
 
 use std::process::ExitCode;
@@ -31,6 +33,10 @@ const SCENARIOS: &[Scenario] = &[
     ("fanout", fanout::run),
     ("stalled", fanout::stalled),
     ("connect", fanout::connect),
+    ("snapshots", variants::snapshots),
+    ("thumbnails", variants::thumbnails),
+    ("sizes", variants::sizes),
+    ("websocket", websocket::run),
     ("recipe", recipe::run),
     ("still", rtsp::still_pulled),
     ("stills", rtsp::stills),
@@ -53,6 +59,8 @@ fn main() -> ExitCode {
     match args.first().map(String::as_str) {
         // The references, as processes of their own.
         Some("bare-writer") => return done(bare::writer()),
+        Some("websocket-binary") => return done(websocket::reference(false)),
+        Some("websocket-base64") => return done(websocket::reference(true)),
         Some("bare-responder") => return done(bare::responder()),
         _ => {}
     }

@@ -40,8 +40,8 @@ impl Form {
                 _ => continue,
             };
             *flag = match value {
-                "1" | "true" | "yes" => true,
-                "0" | "false" | "no" => false,
+                "1" | "true" => true,
+                "0" | "false" => false,
                 other => return Err(Error::parameter(name, format!("must be 0 or 1, not {other:?}"))),
             };
         }

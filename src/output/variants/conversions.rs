@@ -98,6 +98,8 @@ impl Conversions {
             let (jpeg, width, height) = (frame.jpeg(), frame.width, frame.height);
             return Some(Ok(Arc::new(Applied { jpeg, width, height, how: How::Unchanged })));
         }
+        // Before the lock is taken: the first time, all of the picture is gone through.
+        frame.digest();
         let mut kept = self.lock();
         kept.clock += 1;
         let clock = kept.clock;

@@ -139,7 +139,7 @@ async fn pictures_come_whole_with_states_and_times() {
     let mut peer = Peer::connect(Options { meta: true, ..options() }, 1 << 20);
     assert_eq!(peer.notice().await["state"], "starting");
     peer.push(1);
-    let mut notices = vec![peer.notice().await, peer.notice().await];
+    let mut notices = [peer.notice().await, peer.notice().await];
     notices.sort_by_key(|notice| notice["type"].to_string());
     assert_eq!(
         (&notices[0]["seq"], &notices[0]["width"], &notices[0]["waiting"]),
