@@ -2,6 +2,7 @@
 //!
 //! A handler decodes, asks the policy, and calls the stream or the output that does the work.
 
+mod addresses;
 mod auth_webhook;
 mod caller;
 mod events;
@@ -118,6 +119,8 @@ fn table(routes: &mut web::ServiceConfig, pages: &str) {
         .service(at("/api/v1/paths")                      .get(paths::list).put(paths::replace))
         .service(at("/api/v1/paths/import")               .post(paths::import))
         .service(at("/api/v1/paths/{name:.+}")            .get(paths::get).put(paths::put).patch(paths::patch).delete(paths::delete))
+        // Where browsers find MediaMTX.
+        .service(at("/api/v1/addresses")                  .get(addresses::get))
         // Operations.
         .service(at("/healthz")                           .get(health::live).head(health::live))
         .service(at("/readyz")                            .get(health::ready).head(health::ready))

@@ -6,7 +6,8 @@ use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
 use super::{
-    auth_webhook, events, health, identity, media, mediamtx, paths, recordings, sign_in, streams, upload, watch,
+    addresses, auth_webhook, events, health, identity, media, mediamtx, paths, recordings, sign_in, streams, upload,
+    watch,
 };
 
 #[derive(OpenApi)]
@@ -74,6 +75,7 @@ use super::{
         paths::put,
         paths::patch,
         paths::delete,
+        addresses::get,
         health::live,
         health::ready,
         health::metrics,

@@ -45,23 +45,24 @@ export const byId = (id) => document.getElementById(id);
  * all of them, `remove(element)` for those that go.
  */
 export function keyed(parent, items, { key, make, update, remove }) {
-  const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  const names = new Set(items.map((item) => String(key(item))));
+  const known = new Map();
+  for (const child of [...parent.children]) {
+    if (names.has(child.dataset.key)) {
+      known.set(child.dataset.key, child);
+      continue;
+    }
+    remove?.(child);
+    child.remove();
+  }
   let place = parent.firstElementChild;
   for (const item of items) {
     const name = String(key(item));
-    let element = old.get(name);
-    old.delete(name);
-    if (!element) {
-      element = make(item);
-      element.dataset.key = name;
-    }
+    const element = known.get(name) ?? make(item);
+    element.dataset.key = name;
     if (element === place) place = place.nextElementSibling;
     else parent.insertBefore(element, place);
     update?.(element, item);
-  }
-  for (const element of old.values()) {
-    remove?.(element);
-    element.remove();
   }
 }
 

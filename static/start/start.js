@@ -1,0 +1,2 @@
+import { startShell } from '../lib/shell.js';
+await startShell({ page: 'start', sections: [] });
