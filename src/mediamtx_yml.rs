@@ -9,6 +9,7 @@ use std::fmt;
 
 use config::{Map, Value, ValueKind};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use self::url::Url;
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It will not work, or it is dangerous.
@@ -29,7 +30,7 @@ pub enum Severity {
 }
 
 /// One thing about a `mediamtx.yml`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,

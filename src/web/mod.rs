@@ -20,6 +20,7 @@ mod recordings;
 mod sign_in;
 mod streams;
 mod upload;
+mod wall;
 mod watch;
 
 use actix_web::{
@@ -119,7 +120,10 @@ fn table(routes: &mut web::ServiceConfig, pages: &str) {
         .service(at("/api/v1/paths")                      .get(paths::list).put(paths::replace))
         .service(at("/api/v1/paths/import")               .post(paths::import))
         .service(at("/api/v1/paths/{name:.+}")            .get(paths::get).put(paths::put).patch(paths::patch).delete(paths::delete))
-        // Where browsers find MediaMTX.
+        // What pages need to know.
+        .service(at("/api/v1/wall")                       .get(wall::get))
+        .service(at("/api/v1/mediamtx")                   .get(mediamtx::get))
+        .service(at("/api/v1/mediamtx/check")             .post(mediamtx::check))
         .service(at("/api/v1/addresses")                  .get(addresses::get))
         // Operations.
         .service(at("/healthz")                           .get(health::live).head(health::live))

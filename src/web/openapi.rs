@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 
 use super::{
     addresses, auth_webhook, events, health, identity, media, mediamtx, paths, recordings, sign_in, streams, upload,
-    watch,
+    wall, watch,
 };
 
 #[derive(OpenApi)]
@@ -76,6 +76,9 @@ use super::{
         paths::patch,
         paths::delete,
         addresses::get,
+        wall::get,
+        mediamtx::get,
+        mediamtx::check,
         health::live,
         health::ready,
         health::metrics,

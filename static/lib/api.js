@@ -108,8 +108,8 @@ export const openShare = async (code) => take(await post('api/v1/shares/open', {
 /** Goes on with a sign-in of before; says whether there is one. A server that is away does not end it. */
 export function resume() {
   renewal ??= post('api/v1/login/refresh')
-    .then(take)
-    .then(() => true, (error) => {
+    .then((response) => (response.status === 204 ? null : take(response)))
+    .then(() => access !== null, (error) => {
       if (error.status === 0 && access) {
         timer = setTimeout(resume, 5000);
         return false;

@@ -1,0 +1,130 @@
+//! What somebody may watch, in one answer: what a page of pictures has to know before its first paint.
+
+use std::collections::HashSet;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::{Duration, timeout};
+use utoipa::ToSchema;
+
+use super::{
+    Problem, State,
+    addresses::{self, Addresses},
+    caller::From,
+    problem::ProblemDocument,
+};
+use crate::{
+    error::{Code, Error},
+    policy::Action,
+    stream::Stats,
+};
+
+/// A MediaMTX that is slow is left out rather than waited for: our own streams are there at once.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// All that the caller may watch.
+#[derive(Serialize, ToSchema)]
+pub struct Wall {
+    /// Our streams, then MediaMTX's paths that are none of them; each by name.
+    items: Vec<Item>,
+    /// Whether MediaMTX answers.
+    mediamtx: bool,
+    /// Where browsers find it.
+    #[serde(flatten)]
+    addresses: Addresses,
+}
+
+/// Something to watch.
+#[derive(Serialize, ToSchema)]
+pub struct Item {
+    /// The name of the stream or path.
+    name: String,
+    /// Our stream: it has snapshots and MJPEG.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<Stats>,
+    /// MediaMTX's path, by which it is WebRTC and HLS, if the caller may read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<PathState>,
+}
+
+/// What is known of a path of MediaMTX.
+#[derive(Serialize, ToSchema)]
+pub struct PathState {
+    /// Its name.
+    name: String,
+    /// Whether somebody publishes, or its source is there.
+    available: bool,
+    /// What it has, such as `H264` and `Opus`.
+    tracks: Vec<String>,
+    /// How many read it.
+    readers: usize,
+}
+
+/// Everything the caller may watch.
+#[utoipa::path(get, path = "/api/v1/wall", tag = "streams", responses((status = 200, body = Wall), (status = 401, body = ProblemDocument)))]
+pub(super) async fn get(
+    request: HttpRequest,
+    state: web::Data<State>,
+    From(caller): From,
+) -> Result<HttpResponse, Problem> {
+    let addresses = addresses::of(&request, &state);
+    let paths = timeout(PATIENCE, state.mediamtx.paths()).await;
+    let paths = paths.unwrap_or_else(|_| Err(Error::new(Code::Unavailable, "MediaMTX is slow")));
+    let mediamtx = paths.is_ok();
+    let paths = paths.unwrap_or_default();
+    let mut refused = None;
+    let (mut items, mut ours) = (vec![], HashSet::new());
+    for stream in state.registry.list() {
+        let verdict = state.decide(&caller, Action::Read, stream.name()).await;
+        if !verdict.decision.is_allowed() {
+            refused = Some(verdict.refusal(Action::Read, ""));
+            continue;
+        }
+        let name = stream.name().to_string();
+        let path = match addresses.pictures_path.as_str() {
+            "" => name.clone(),
+            above => format!("{above}/{name}"),
+        };
+        let may = mediamtx && state.decide(&caller, Action::Read, &path).await.decision.is_allowed();
+        ours.insert(path.clone());
+        let path = may.then(|| {
+            let known = paths.iter().find(|known| known["name"] == path.as_str());
+            // It is pulled when somebody reads it.
+            known.map_or(PathState { name: path, available: true, tracks: vec![], readers: 0 }, describe)
+        });
+        items.push(Item { name, stream: Some(stream.stats()), path });
+    }
+    for path in &paths {
+        let name = path["name"].as_str().unwrap_or_default();
+        if ours.contains(name) {
+            continue;
+        }
+        let verdict = state.decide(&caller, Action::Read, name).await;
+        if verdict.decision.is_allowed() {
+            items.push(Item { name: name.to_owned(), stream: None, path: Some(describe(path)) });
+        } else {
+            refused = Some(verdict.refusal(Action::Read, ""));
+        }
+    }
+    match refused {
+        // Nothing to see because of who asks is a different thing from nothing there.
+        Some(e) if items.is_empty() && e.code() != Code::Forbidden => Err(e.into()),
+        _ => Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(Wall {
+            items,
+            mediamtx,
+            addresses,
+        })),
+    }
+}
+
+fn describe(path: &Value) -> PathState {
+    let tracks = path["tracks"].as_array().map(Vec::as_slice).unwrap_or_default();
+    PathState {
+        name: path["name"].as_str().unwrap_or_default().to_owned(),
+        // `ready` until 1.16.
+        available: path["available"].as_bool().or(path["ready"].as_bool()).unwrap_or_default(),
+        tracks: tracks.iter().filter_map(|track| track.as_str().map(str::to_owned)).collect(),
+        readers: path["readers"].as_array().map_or(0, Vec::len),
+    }
+}
