@@ -53,7 +53,7 @@ pub struct Item {
 pub struct PathState {
     /// Its name.
     name: String,
-    /// Whether somebody publishes, or its source is there.
+    /// Whether somebody publishes, or its source is there or comes on demand.
     available: bool,
     /// What it has, such as `H264` and `Opus`.
     tracks: Vec<String>,
@@ -120,10 +120,11 @@ pub(super) async fn get(
 
 fn describe(path: &Value) -> PathState {
     let tracks = path["tracks"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is = |key: &str| path[key].as_bool().unwrap_or_default();
     PathState {
         name: path["name"].as_str().unwrap_or_default().to_owned(),
-        // `ready` until 1.16.
-        available: path["available"].as_bool().or(path["ready"].as_bool()).unwrap_or_default(),
+        // `ready` until 1.16; `online` is true of sources on demand that are not pulled at the moment.
+        available: is("available") || is("ready") || is("online"),
         tracks: tracks.iter().filter_map(|track| track.as_str().map(str::to_owned)).collect(),
         readers: path["readers"].as_array().map_or(0, Vec::len),
     }
