@@ -73,6 +73,7 @@ pub(super) async fn get(
     let paths = paths.unwrap_or_else(|_| Err(Error::new(Code::Unavailable, "MediaMTX is slow")));
     let mediamtx = paths.is_ok();
     let paths = paths.unwrap_or_default();
+    let find = |name: &str| paths.iter().find(|path| path["name"] == name);
     let mut refused = None;
     let (mut items, mut ours) = (vec![], HashSet::new());
     for stream in state.registry.list() {
@@ -86,12 +87,14 @@ pub(super) async fn get(
             "" => name.clone(),
             above => format!("{above}/{name}"),
         };
+        // A path may have the stream's own name, too; one of the two that MediaMTX has at the moment is better.
+        let path = if find(&path).is_none() && find(&name).is_some() { name.clone() } else { path };
+        ours.extend([path.clone(), name.clone()]);
         let may = mediamtx && state.decide(&caller, Action::Read, &path).await.decision.is_allowed();
-        ours.insert(path.clone());
-        let path = may.then(|| {
-            let known = paths.iter().find(|known| known["name"] == path.as_str());
-            // It is pulled when somebody reads it.
-            known.map_or(PathState { name: path, available: true, tracks: vec![], readers: 0 }, describe)
+        // What MediaMTX does not list is pulled when somebody reads it.
+        let path = may.then(|| match find(&path) {
+            Some(known) => describe(known),
+            None => PathState { name: path, available: true, tracks: vec![], readers: 0 },
         });
         items.push(Item { name, stream: Some(stream.stats()), path });
     }

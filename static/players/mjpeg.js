@@ -22,8 +22,7 @@ export class MjpegPlayer extends Player {
     url.searchParams.set('advance_headers', '0');
     const response = await fetchMedia(url.href, this.token(), { signal: this.ending.signal });
     this.#context = this.element.getContext('2d', { alpha: false });
-    await new Promise((done, reject) => {
-      this.rejectOpening = reject;
+    await new Promise((done) => {
       this.#drawn = done;
       this.#read(response.body.getReader());
     });
@@ -119,9 +118,11 @@ class Parts {
 
   /** The headers of the next part, with small letters; null at the end. */
   async head() {
-    let end = -1;
-    for (let from = 0; (end = endOfHead(this.#data, from)) < 0; from = Math.max(0, this.#data.length - 3)) {
+    let looked = 0;
+    let end;
+    while ((end = endOfHead(this.#data, looked)) < 0) {
       if (this.#data.length > 16_384) throw new Error('a head without an end');
+      looked = Math.max(0, this.#data.length - 3);
       if (!(await this.#more())) return null;
     }
     const lines = new TextDecoder().decode(this.#data.subarray(0, end)).split('\r\n');

@@ -77,6 +77,7 @@ export class Player extends EventTarget {
   /** The word for the protocol. */
   protocol = '';
   state = 'new';
+  #failure = null;
 
   /** `token` is a function, because tokens are renewed. `element` is what is played into. */
   constructor(element, url, { token = () => null } = {}) {
@@ -104,8 +105,9 @@ export class Player extends EventTarget {
       await Promise.race([this.open(), late]);
       if (this.hasEnded) throw new PlayerError('ended');
       this.become('playing');
-    } catch (error) {
+    } catch (raced) {
       this.stop();
+      const error = this.#failure ?? raced;
       throw error instanceof PlayerError ? error : new PlayerError('server', error.message);
     } finally {
       clearTimeout(timer);
@@ -135,17 +137,16 @@ export class Player extends EventTarget {
   fail(reason, message) {
     if (this.hasEnded) return;
     const was = this.state;
-    this.rejectOpening?.(new PlayerError(reason, message));
+    this.#failure = new PlayerError(reason, message);
     this.stop();
     if (was === 'playing' || was === 'waiting') {
-      this.dispatchEvent(new CustomEvent('error', { detail: new PlayerError(reason, message) }));
+      this.dispatchEvent(new CustomEvent('error', { detail: this.#failure }));
     }
   }
 
-  /** The first picture of a <video>, or a failure told by fail(). */
+  /** The first picture of a <video>. */
   firstPicture() {
-    return new Promise((done, reject) => {
-      this.rejectOpening = reject;
+    return new Promise((done) => {
       const { signal } = this.ending;
       for (const event of ['loadeddata', 'playing']) this.element.addEventListener(event, () => done(), { once: true, signal });
       this.element.play().catch(() => {

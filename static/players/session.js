@@ -51,15 +51,17 @@ export class WebRtcSession extends Player {
     fetchMedia(this.#location, null, { method: 'PATCH', body, headers: { 'Content-Type': 'application/trickle-ice-sdpfrag' } }).catch(() => {});
   }
 
-  #leave() {
-    // `keepalive`, so that it is sent when the page is being left, too.
-    fetch(this.#location, { method: 'DELETE', keepalive: true }).catch(() => {});
+  async #leave() {
+    const location = this.#location;
     this.#location = null;
+    // `keepalive`, so that it is sent when the page is being left, too.
+    await fetch(location, { method: 'DELETE', keepalive: true }).catch(() => {});
   }
 
-  close() {
+  async close() {
+    // In this order: a connection that closes ends the session, and there would be nothing to delete.
+    if (this.#location) await this.#leave();
     this.peer?.close();
-    if (this.#location) this.#leave();
   }
 
   /** The reports of getStats() as a list. */

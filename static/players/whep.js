@@ -12,7 +12,6 @@ export class WhepPlayer extends WebRtcSession {
   async open() {
     const stream = new MediaStream();
     const picture = this.firstPicture();
-    picture.catch(() => {});
     await this.negotiate((peer) => {
       peer.addTransceiver('video', { direction: 'recvonly' });
       peer.addTransceiver('audio', { direction: 'recvonly' });

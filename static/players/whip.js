@@ -18,11 +18,7 @@ export class WhipPublisher extends WebRtcSession {
   }
 
   async open() {
-    const connected = new Promise((done, reject) => {
-      this.rejectOpening = reject;
-      this.connected = done;
-    });
-    connected.catch(() => {});
+    const connected = new Promise((done) => { this.connected = done; });
     await this.negotiate((peer) => {
       for (const track of this.stream.getTracks()) {
         const init = { direction: 'sendonly', streams: [this.stream] };

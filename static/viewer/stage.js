@@ -7,7 +7,7 @@ import { icon } from '../lib/icons.js';
 import { openLinkDialog } from '../lib/links.js';
 import { toast } from '../lib/toast.js';
 import { Chain } from '../players/chain.js';
-import { isAvailable, stateOf, wayName, waysOf, why } from './ways.js';
+import { isAvailable, showState, wayName, waysOf, why } from './ways.js';
 
 const STATS_EVERY_MS = 1000;
 
@@ -88,10 +88,7 @@ export class Stage {
     this.#item = item;
     this.#info = info;
     this.title.textContent = item.name;
-    const { state, reason } = stateOf(item);
-    this.badge.textContent = t(`viewer.state_${state}`);
-    this.badge.className = `badge ${state === 'available' ? 'live' : state}`;
-    this.badge.title = reason;
+    showState(this.badge, item);
     this.facts.textContent = [
       item.stream && t('viewer.fact_kind', { kind: item.stream.kind }),
       item.path && t('viewer.fact_path', { path: item.path.name }),

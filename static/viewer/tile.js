@@ -6,7 +6,7 @@ import { t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { Chain } from '../players/chain.js';
 import { Thumbnail } from './thumbnails.js';
-import { isAvailable, stateOf, waysOf, why } from './ways.js';
+import { isAvailable, showState, waysOf, why } from './ways.js';
 
 /** How often a picture is renewed in the overview, and where tiles stand for live video that cannot be had. */
 const CALM_MS = 5000;
@@ -47,10 +47,7 @@ export class Tile {
   update(item, info, layout) {
     this.#item = item;
     this.#info = info;
-    const { state, reason } = stateOf(item);
-    this.badge.textContent = t(`viewer.state_${state}`);
-    this.badge.className = `badge ${state === 'available' ? 'live' : state}`;
-    this.badge.title = reason;
+    showState(this.badge, item);
     this.label.title = name(item);
     if (layout !== this.#layout) {
       this.#layout = layout;
@@ -75,11 +72,12 @@ export class Tile {
     const { stream } = this.#item;
     if (this.#wantsVideo()) this.#play();
     else if (!stream) this.#tell(isAvailable(this.#item) ? '' : t('viewer.reason_nobody'));
+    const isPlaying = this.element.classList.contains('is-playing');
     const isEmpty = stream && !stream.picture && stream.kind === 'upload';
     const isFailing = stream?.state === 'failing';
-    if (isEmpty || isFailing) this.#tell(isFailing ? stream.reason : t('viewer.no_picture_yet'));
+    if ((isEmpty || isFailing) && !isPlaying) this.#tell(isFailing ? stream.reason : t('viewer.no_picture_yet'));
     else if (stream) this.#tell('');
-    if (stream && !isEmpty && !isFailing && this.#chain?.state !== 'playing') {
+    if (stream && !isEmpty && !isFailing && !isPlaying) {
       const isLarge = ['1', '4'].includes(this.#layout);
       this.thumbnail.start(this.#layout === 'auto' ? CALM_MS : LIVELY_MS, isLarge ? 960 : 320);
     } else this.thumbnail.stop();
@@ -121,6 +119,7 @@ export class Tile {
     this.#chain = null;
     live -= 1;
     chain.stop();
+    this.element.classList.remove('is-playing');
     this.video.hidden = this.canvas.hidden = true;
     this.way.textContent = '';
   }

@@ -27,8 +27,11 @@ export function why(error, item) {
   return t(`viewer.reason_${error.reason ?? 'server'}`, values);
 }
 
-/** The state of an item: the word's key, and the class of its badge. */
-export function stateOf(item) {
-  if (item.stream) return { state: item.stream.state, reason: item.stream.reason };
-  return { state: item.path?.available ? 'available' : 'offline', reason: '' };
+/** Shows the state of an item on its badge. */
+export function showState(badge, item) {
+  const state = item.stream?.state ?? (item.path?.available ? 'live' : 'offline');
+  badge.textContent = t(`viewer.state_${state}`);
+  // Whether somebody has just looked away is nothing to somebody who looks.
+  badge.className = `badge ${state === 'lingering' ? 'live' : state}`;
+  badge.title = item.stream?.reason ?? '';
 }
