@@ -38,6 +38,9 @@ pub struct Finding {
     pub key: String,
     /// What is wrong, and what to write instead.
     pub advice: String,
+    /// Lines to put in place of what is there, as YAML, where that is all there is to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
 }
 
 impl fmt::Display for Finding {
@@ -96,11 +99,18 @@ struct Findings<'a> {
 
 impl Findings<'_> {
     fn error(&mut self, key: &str, advice: impl Into<String>) {
-        self.list.push(Finding { severity: Severity::Error, key: key.into(), advice: advice.into() });
+        self.list.push(Finding { severity: Severity::Error, key: key.into(), advice: advice.into(), fix: None });
     }
 
     fn warn(&mut self, key: &str, advice: impl Into<String>) {
-        self.list.push(Finding { severity: Severity::Warning, key: key.into(), advice: advice.into() });
+        self.list.push(Finding { severity: Severity::Warning, key: key.into(), advice: advice.into(), fix: None });
+    }
+
+    /// The finding of just now is mended by this line, or these.
+    fn mend(&mut self, fix: impl Into<String>) {
+        if let Some(finding) = self.list.last_mut() {
+            finding.fix = Some(fix.into());
+        }
     }
 
     fn auth(&mut self, config: &Map<String, Value>) {
@@ -111,32 +121,39 @@ impl Findings<'_> {
             "http" => {}
             "jwt" => return self.jwt(config),
             _ => {
-                return self.error(
+                self.error(
                     "authMethod",
                     format!(
                         "is {method}, so MediaMTX never asks us; write authMethod: http and authHTTPAddress: {wanted}"
                     ),
                 );
+                return self.mend(format!("authMethod: http\nauthHTTPAddress: {wanted}"));
             }
         }
         let address = text(config, "authHTTPAddress").unwrap_or_default();
         match Url::parse(&address) {
-            None => self.error("authHTTPAddress", format!("{address:?} is not an http address; write {wanted}")),
+            None => {
+                self.error("authHTTPAddress", format!("{address:?} is not an http address; write {wanted}"));
+                self.mend(format!("authHTTPAddress: {wanted}"));
+            }
             Some(url) => {
                 if url.path != "/mediamtx-auth" {
                     self.error(
                         "authHTTPAddress",
                         format!("asks {}; we answer at /mediamtx-auth: write {wanted}", url.path),
                     );
+                    self.mend(format!("authHTTPAddress: {wanted}"));
                 }
                 if url.port != port && url.is_this_machine() {
                     self.error(
                         "authHTTPAddress",
                         format!("asks port {}; http.listen in sidecar.yml has {port}", url.port),
                     );
+                    self.mend(format!("authHTTPAddress: {wanted}"));
                 }
                 if url.host == "localhost" {
                     self.warn("authHTTPAddress", "localhost may mean ::1, on which nobody listens; write 127.0.0.1");
+                    self.mend(format!("authHTTPAddress: {wanted}"));
                 }
                 if !self.settings.auth.webhook_secret.is_empty()
                     && url.parameter("secret").is_none()
@@ -177,7 +194,10 @@ impl Findings<'_> {
                     self.error("authJWTJWKS", format!("asks port {}; http.listen in sidecar.yml has {port}", url.port));
                 }
             }
-            _ => self.error("authJWTJWKS", format!("is not where our keys are; write {wanted}")),
+            _ => {
+                self.error("authJWTJWKS", format!("is not where our keys are; write {wanted}"));
+                self.mend(format!("authJWTJWKS: {wanted}"));
+            }
         }
         if text(config, "authJWTClaimKey").is_some_and(|key| key != "mediamtx_permissions") {
             self.error("authJWTClaimKey", "our tokens have mediamtx_permissions; take the key out");
@@ -213,6 +233,7 @@ impl Findings<'_> {
         }
         if !flag(config, "api").unwrap_or(false) {
             self.warn("api", "is off: sessions of users who may not watch any more cannot be ended; write api: yes");
+            self.mend("api: yes\napiAddress: 127.0.0.1:9997");
         } else {
             let address = text(config, "apiAddress").unwrap_or_else(|| ":9997".into());
             let host = address.rsplit_once(':').map_or("", |(host, _)| host);
@@ -223,6 +244,7 @@ impl Findings<'_> {
                         "{address} is reachable from elsewhere, and the API can run commands; write 127.0.0.1:9997"
                     ),
                 );
+                self.mend("apiAddress: 127.0.0.1:9997");
             }
         }
     }
@@ -248,6 +270,7 @@ impl Findings<'_> {
                 &format!("{key}.runOnDemandRestart"),
                 "is off: if the command dies while somebody watches, later readers wait for ever; write runOnDemandRestart: yes",
             );
+            self.mend("runOnDemandRestart: yes");
         }
         let source = text(path, "source").unwrap_or_default();
         if is_regexp && source.contains("://") && !flag(path, "sourceOnDemand").unwrap_or(false) {
@@ -255,6 +278,7 @@ impl Findings<'_> {
                 &format!("{key}.sourceOnDemand"),
                 "has to be yes for a path with a regular expression and a source",
             );
+            self.mend("sourceOnDemand: yes");
         }
         if source.starts_with("http") && source.contains("mjp") {
             let port = self.settings.rtsp.listen.port();
@@ -291,20 +315,23 @@ impl Findings<'_> {
         }
         match text(path, "rtspTransport").unwrap_or_else(|| "automatic".into()).as_str() {
             "tcp" => {}
-            "automatic" => self.warn(
-                &format!("{key}.rtspTransport"),
-                "is automatic: UDP is tried and refused each time; write rtspTransport: tcp",
-            ),
-            other => self.error(
-                &format!("{key}.rtspTransport"),
-                format!("is {other}, and the sidecar serves TCP; write rtspTransport: tcp"),
-            ),
+            "automatic" => {
+                let key = format!("{key}.rtspTransport");
+                self.warn(&key, "is automatic: UDP is tried and refused each time; write rtspTransport: tcp");
+                self.mend("rtspTransport: tcp");
+            }
+            other => {
+                let key = format!("{key}.rtspTransport");
+                self.error(&key, format!("is {other}, and the sidecar serves TCP; write rtspTransport: tcp"));
+                self.mend("rtspTransport: tcp");
+            }
         }
         if !flag(path, "sourceOnDemand").unwrap_or(false) {
             self.warn(
                 &format!("{key}.sourceOnDemand"),
                 "is off: the stream is encoded, and its camera asked, also while nobody watches; write sourceOnDemand: yes",
             );
+            self.mend("sourceOnDemand: yes");
         }
         if let Some(word) = url.parameter("type") {
             self.recipe(&format!("{key}.source"), url.path.trim_matches('/'), word);

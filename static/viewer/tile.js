@@ -34,7 +34,7 @@ export class Tile {
     this.way = h('span', { class: 'tile-way' });
     this.label = h('span', { class: 'truncate' }, name);
     this.open = h('a', { class: 'tile-open', href: `#/watch/${api.encoded(name)}` }, h('span', { class: 'visually-hidden' }, t('viewer.watch', { name })));
-    this.handle = h('button', { type: 'button', class: 'tile-handle', 'aria-label': t('viewer.move', { name }), 'aria-describedby': 'arrange-hint' }, icon('grid'));
+    this.handle = h('button', { type: 'button', class: 'tile-handle', 'aria-label': t('viewer.move', { name }), 'aria-describedby': 'arrange-hint' }, icon('move', 32));
     this.element = h('article', { class: 'tile' },
       h('div', { class: 'tile-picture' }, this.image, this.video, this.canvas, this.told, this.open, this.handle),
       h('div', { class: 'tile-line' }, this.label, this.way, this.badge));

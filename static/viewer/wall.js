@@ -24,7 +24,7 @@ export class Wall {
     this.layouts = h('div', { class: 'segmented', role: 'group', 'aria-label': t('viewer.layout') }, LAYOUTS.map((layout) =>
       h('button', { type: 'button', dataset: { layout }, 'aria-label': layout === 'auto' ? null : t('viewer.layout_n', { n: layout }), onclick: () => this.#choose(layout) },
         layout === 'auto' ? t('viewer.layout_auto') : layout)));
-    this.arrange = h('button', { type: 'button', class: 'icon-button', 'aria-pressed': 'false', 'aria-label': t('viewer.arrange'), title: t('viewer.arrange'), onclick: () => this.#arrange() }, icon('grid'));
+    this.arrange = h('button', { type: 'button', class: 'icon-button', 'aria-pressed': 'false', 'aria-label': t('viewer.arrange'), title: t('viewer.arrange'), onclick: () => this.#arrange() }, icon('move'));
     this.full = h('button', { type: 'button', class: 'icon-button', 'aria-label': t('viewer.fullscreen'), title: t('viewer.fullscreen'), onclick: () => this.element.requestFullscreen?.() }, icon('fullscreen'));
     this.hint = h('p', { id: 'arrange-hint', class: 'hint', hidden: true }, t('viewer.arrange_hint'));
     this.told = h('p', { class: 'visually-hidden', role: 'status' });
