@@ -38,7 +38,7 @@ pub struct Finding {
     pub key: String,
     /// What is wrong, and what to write instead.
     pub advice: String,
-    /// Lines to put in place of what is there, as YAML, where that is all there is to do.
+    /// Lines to write into mediamtx.yml, where it is that simple.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
 }
@@ -106,10 +106,15 @@ impl Findings<'_> {
         self.list.push(Finding { severity: Severity::Warning, key: key.into(), advice: advice.into(), fix: None });
     }
 
-    /// The finding of just now is mended by this line, or these.
-    fn mend(&mut self, fix: impl Into<String>) {
-        if let Some(finding) = self.list.last_mut() {
-            finding.fix = Some(fix.into());
+    /// What is to be written for the finding before; below `path`, which is `paths.NAME`, `pathDefaults`, or empty.
+    fn fix(&mut self, path: &str, lines: &str) {
+        let fix = match path.strip_prefix("paths.") {
+            Some(name) => format!("paths:\n  {name:?}:\n    {lines}"),
+            None if path.is_empty() => lines.to_owned(),
+            None => format!("{path}:\n  {lines}"),
+        };
+        if let Some(last) = self.list.last_mut() {
+            last.fix = Some(fix);
         }
     }
 
@@ -127,14 +132,14 @@ impl Findings<'_> {
                         "is {method}, so MediaMTX never asks us; write authMethod: http and authHTTPAddress: {wanted}"
                     ),
                 );
-                return self.mend(format!("authMethod: http\nauthHTTPAddress: {wanted}"));
+                return self.fix("", &format!("authMethod: http\nauthHTTPAddress: {wanted}"));
             }
         }
         let address = text(config, "authHTTPAddress").unwrap_or_default();
         match Url::parse(&address) {
             None => {
                 self.error("authHTTPAddress", format!("{address:?} is not an http address; write {wanted}"));
-                self.mend(format!("authHTTPAddress: {wanted}"));
+                self.fix("", &format!("authHTTPAddress: {wanted}"));
             }
             Some(url) => {
                 if url.path != "/mediamtx-auth" {
@@ -142,18 +147,18 @@ impl Findings<'_> {
                         "authHTTPAddress",
                         format!("asks {}; we answer at /mediamtx-auth: write {wanted}", url.path),
                     );
-                    self.mend(format!("authHTTPAddress: {wanted}"));
+                    self.fix("", &format!("authHTTPAddress: {wanted}"));
                 }
                 if url.port != port && url.is_this_machine() {
                     self.error(
                         "authHTTPAddress",
                         format!("asks port {}; http.listen in sidecar.yml has {port}", url.port),
                     );
-                    self.mend(format!("authHTTPAddress: {wanted}"));
+                    self.fix("", &format!("authHTTPAddress: {wanted}"));
                 }
                 if url.host == "localhost" {
                     self.warn("authHTTPAddress", "localhost may mean ::1, on which nobody listens; write 127.0.0.1");
-                    self.mend(format!("authHTTPAddress: {wanted}"));
+                    self.fix("", &format!("authHTTPAddress: {wanted}"));
                 }
                 if !self.settings.auth.webhook_secret.is_empty()
                     && url.parameter("secret").is_none()
@@ -196,7 +201,7 @@ impl Findings<'_> {
             }
             _ => {
                 self.error("authJWTJWKS", format!("is not where our keys are; write {wanted}"));
-                self.mend(format!("authJWTJWKS: {wanted}"));
+                self.fix("", &format!("authJWTJWKS: {wanted}"));
             }
         }
         if text(config, "authJWTClaimKey").is_some_and(|key| key != "mediamtx_permissions") {
@@ -233,7 +238,7 @@ impl Findings<'_> {
         }
         if !flag(config, "api").unwrap_or(false) {
             self.warn("api", "is off: sessions of users who may not watch any more cannot be ended; write api: yes");
-            self.mend("api: yes\napiAddress: 127.0.0.1:9997");
+            self.fix("", "api: yes\napiAddress: 127.0.0.1:9997");
         } else {
             let address = text(config, "apiAddress").unwrap_or_else(|| ":9997".into());
             let host = address.rsplit_once(':').map_or("", |(host, _)| host);
@@ -244,7 +249,7 @@ impl Findings<'_> {
                         "{address} is reachable from elsewhere, and the API can run commands; write 127.0.0.1:9997"
                     ),
                 );
-                self.mend("apiAddress: 127.0.0.1:9997");
+                self.fix("", "apiAddress: 127.0.0.1:9997");
             }
         }
     }
@@ -270,7 +275,7 @@ impl Findings<'_> {
                 &format!("{key}.runOnDemandRestart"),
                 "is off: if the command dies while somebody watches, later readers wait for ever; write runOnDemandRestart: yes",
             );
-            self.mend("runOnDemandRestart: yes");
+            self.fix(key, "runOnDemandRestart: yes");
         }
         let source = text(path, "source").unwrap_or_default();
         if is_regexp && source.contains("://") && !flag(path, "sourceOnDemand").unwrap_or(false) {
@@ -278,7 +283,7 @@ impl Findings<'_> {
                 &format!("{key}.sourceOnDemand"),
                 "has to be yes for a path with a regular expression and a source",
             );
-            self.mend("sourceOnDemand: yes");
+            self.fix(key, "sourceOnDemand: yes");
         }
         if source.starts_with("http") && source.contains("mjp") {
             let port = self.settings.rtsp.listen.port();
@@ -313,25 +318,23 @@ impl Findings<'_> {
         if url.host == "localhost" {
             self.warn(&format!("{key}.source"), "localhost may mean ::1, on which nobody listens; write 127.0.0.1");
         }
-        match text(path, "rtspTransport").unwrap_or_else(|| "automatic".into()).as_str() {
-            "tcp" => {}
-            "automatic" => {
-                let key = format!("{key}.rtspTransport");
-                self.warn(&key, "is automatic: UDP is tried and refused each time; write rtspTransport: tcp");
-                self.mend("rtspTransport: tcp");
+        let transport = text(path, "rtspTransport").unwrap_or_else(|| "automatic".into());
+        if transport != "tcp" {
+            let transport_key = format!("{key}.rtspTransport");
+            match transport.as_str() {
+                "automatic" => self
+                    .warn(&transport_key, "is automatic: UDP is tried and refused each time; write rtspTransport: tcp"),
+                other => self
+                    .error(&transport_key, format!("is {other}, and the sidecar serves TCP; write rtspTransport: tcp")),
             }
-            other => {
-                let key = format!("{key}.rtspTransport");
-                self.error(&key, format!("is {other}, and the sidecar serves TCP; write rtspTransport: tcp"));
-                self.mend("rtspTransport: tcp");
-            }
+            self.fix(key, "rtspTransport: tcp");
         }
         if !flag(path, "sourceOnDemand").unwrap_or(false) {
             self.warn(
                 &format!("{key}.sourceOnDemand"),
                 "is off: the stream is encoded, and its camera asked, also while nobody watches; write sourceOnDemand: yes",
             );
-            self.mend("sourceOnDemand: yes");
+            self.fix(key, "sourceOnDemand: yes");
         }
         if let Some(word) = url.parameter("type") {
             self.recipe(&format!("{key}.source"), url.path.trim_matches('/'), word);

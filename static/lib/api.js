@@ -20,7 +20,7 @@ export class ApiError extends Error {
   }
 }
 
-let access = null; // { token, user, permissions }
+let access = null; // { token, user, guest, permissions }
 let renewal = null; // the refresh in progress
 let timer;
 
@@ -29,6 +29,9 @@ export const session = new EventTarget();
 
 /** The name of who has signed in; null for nobody. */
 export const user = () => access?.user ?? null;
+
+/** Whether it is a visitor with a share link; user() is the link's label then. */
+export const isGuest = () => access?.guest ?? false;
 
 /** The access token, for MediaMTX; null without one. */
 export const token = () => access?.token ?? null;
@@ -91,9 +94,9 @@ async function post(path, value) {
 
 async function take(response) {
   if (!response.ok) throw await failure(response);
-  const { access_token: token, expires_in: seconds, user: name, permissions } = await response.json();
+  const { access_token: token, expires_in: seconds, user: name, guest, permissions } = await response.json();
   const before = access?.user;
-  access = { token, user: name, permissions };
+  access = { token, user: name, guest, permissions };
   clearTimeout(timer);
   timer = setTimeout(resume, Math.max(5, seconds - 30) * 1000);
   if (before !== name) session.dispatchEvent(new Event('change'));

@@ -74,7 +74,8 @@ function themeSwitch() {
 
 function account() {
   const name = api.user();
-  if (name === null) {
+  // A visitor's way is the link; signing in goes on from there, for who has an account, too.
+  if (name === null || api.isGuest()) {
     return h('button', { type: 'button', id: 'account', onclick: () => askToSignIn() }, icon('user'), h('span', {}, t('common.sign_in')));
   }
   const label = t('common.sign_out_user', { user: name });

@@ -35,7 +35,7 @@ function show() {
   const { wall, stage, recordings, tabs } = parts;
   let { kind, name } = route();
   // A share of one stream opens straight into it.
-  if (kind === '' && isGuest() && info?.items.length === 1) [kind, name] = ['watch', info.items[0].name];
+  if (kind === '' && api.isGuest() && info?.items.length === 1) [kind, name] = ['watch', info.items[0].name];
   const item = info?.items.find((known) => known.name === name);
   const watches = kind === 'watch' && isShown(item);
   wall.hidden = watches || kind === 'recordings';
@@ -50,8 +50,6 @@ function show() {
   if (kind === 'recordings' && info) recordings.open(name || null, info);
   else recordings.close();
 }
-
-const isGuest = () => api.user()?.startsWith('share ') ?? false;
 
 async function list() {
   clearTimeout(timer);
@@ -104,7 +102,7 @@ parts = {
   tabs: h('nav', { class: 'tabs', hidden: true, 'aria-label': t('viewer.parts') }, tab('', 'grid', t('viewer.live')), tab('recordings', 'film', t('viewer.recordings'))),
 };
 fill(main, h('h1', { class: 'visually-hidden' }, t('common.viewer')), parts.tabs, parts.wall.element, parts.stage.element, parts.recordings.element);
-if (api.user()?.startsWith('share ')) document.body.classList.add('is-guest');
+if (api.isGuest()) document.body.classList.add('is-guest');
 
 addEventListener('hashchange', show);
 api.session.addEventListener('change', () => {

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod accessibility;
 mod auth_webhook;
 mod browser;
 mod camera;
@@ -10,6 +11,7 @@ mod events;
 mod examples;
 mod ffmpeg;
 mod files;
+mod first_page;
 mod identity;
 mod lazy_start;
 mod media;
@@ -30,3 +32,5 @@ mod snapshot;
 mod streams;
 mod tls;
 mod upload;
+mod viewer;
+mod viewer_players;
