@@ -53,8 +53,10 @@ pub struct Item {
 pub struct PathState {
     /// Its name.
     name: String,
-    /// Whether somebody publishes, or its source is there or comes on demand.
+    /// Whether somebody publishes, or its source is there.
     available: bool,
+    /// Whether its source comes when somebody reads it.
+    on_demand: bool,
     /// What it has, such as `H264` and `Opus`.
     tracks: Vec<String>,
     /// How many read it.
@@ -94,7 +96,7 @@ pub(super) async fn get(
         // What MediaMTX does not list is pulled when somebody reads it.
         let path = may.then(|| match find(&path) {
             Some(known) => describe(known),
-            None => PathState { name: path, available: true, tracks: vec![], readers: 0 },
+            None => PathState { name: path, available: false, on_demand: true, tracks: vec![], readers: 0 },
         });
         items.push(Item { name, stream: Some(stream.stats()), path });
     }
@@ -126,8 +128,10 @@ fn describe(path: &Value) -> PathState {
     let is = |key: &str| path[key].as_bool().unwrap_or_default();
     PathState {
         name: path["name"].as_str().unwrap_or_default().to_owned(),
-        // `ready` until 1.16; `online` is true of sources on demand that are not pulled at the moment.
-        available: is("available") || is("ready") || is("online"),
+        // `ready` until 1.16.
+        available: is("available") || is("ready"),
+        // True of an idle source on demand (internal/core/path.go, isOnline).
+        on_demand: is("online"),
         tracks: tracks.iter().filter_map(|track| track.as_str().map(str::to_owned)).collect(),
         readers: path["readers"].as_array().map_or(0, Vec::len),
     }

@@ -1,6 +1,6 @@
 // The words of pages, in the language of who reads them.
 //
-// A catalogue is locales/LANGUAGE/SECTION.json: flat, `{"key": "Text with {name}"}`. `t('section.key', { name })` gives the
+// A catalogue is locales/LANGUAGE/SECTION.json: flat, `{"key": "Text with {name}"}`. `t(KEY, { name })`, KEY being section.key, gives the
 // text; in HTML, data-i18n="section.key" is the text of an element, data-i18n-label its aria-label, data-i18n-title,
 // data-i18n-placeholder and data-i18n-alt these attributes. A test looks that no key is missing anywhere.
 

@@ -41,6 +41,7 @@ export class Stage {
       this.statsButton, button('snapshot', 'camera', t('viewer.snapshot'), () => this.#snapshot()), this.pipButton,
       button('fullscreen', 'fullscreen', t('viewer.fullscreen'), () => this.#fullscreen()));
     this.screen = h('div', { class: 'screen', tabIndex: -1 }, this.video, this.canvas, this.message, this.stats, this.bar);
+    this.back = h('a', { class: 'button icon-button', href: '#/', 'aria-label': t('viewer.back'), title: t('viewer.back') }, icon('back'));
     this.title = h('h1', { tabIndex: -1 });
     this.badge = h('span', { class: 'badge' });
     this.facts = h('p', { class: 'dim' });
@@ -49,8 +50,7 @@ export class Stage {
     this.recordings = h('a', { class: 'button' }, icon('film'), h('span', {}, t('viewer.recordings')));
     this.element = h('section', { class: 'stage', hidden: true, 'aria-label': t('viewer.one_stream') },
       h('div', { class: 'stage-head' },
-        h('a', { class: 'button icon-button', href: '#/', 'aria-label': t('viewer.back'), title: t('viewer.back') }, icon('back')),
-        this.title, this.badge, h('span', { class: 'grow' }), this.recordings,
+        this.back, this.title, this.badge, h('span', { class: 'grow' }), this.recordings,
         h('button', { type: 'button', onclick: () => this.#link() }, icon('link'), h('span', {}, t('viewer.link')))),
       this.screen,
       h('div', { class: 'stage-foot' }, this.how, h('label', { class: 'row' }, h('span', { class: 'dim' }, t('viewer.way')), this.wayChoice)), this.facts);

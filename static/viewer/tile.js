@@ -71,7 +71,7 @@ export class Tile {
     if (!this.#isSeen || !this.#item) return this.#stop();
     const { stream } = this.#item;
     if (this.#wantsVideo()) this.#play();
-    else if (!stream) this.#tell(isAvailable(this.#item) ? '' : t('viewer.reason_nobody'));
+    else if (!stream) this.#tell(isAvailable(this.#item) ? t('viewer.on_demand') : t('viewer.reason_nobody'));
     const isPlaying = this.element.classList.contains('is-playing');
     const isEmpty = stream && !stream.picture && stream.kind === 'upload';
     const isFailing = stream?.state === 'failing';
@@ -83,11 +83,13 @@ export class Tile {
     } else this.thumbnail.stop();
   }
 
-  // In the overview, streams of ours are pictures: they cost a hundredth of video. MediaMTX gives none of its paths.
+  // In the overview, streams of ours are pictures: they cost a hundredth of video. MediaMTX gives none of its paths; those that
+  // are there are played, and sources on demand are left asleep until somebody asks for them.
   #wantsVideo() {
     if (this.#chain) return true;
     const item = this.#item;
-    return (this.#layout !== 'auto' || !item.stream) && isAvailable(item) && live < MOST_LIVE && this.#ways().length > 0;
+    const isWanted = this.#layout === 'auto' ? !item.stream && item.path?.available : isAvailable(item);
+    return isWanted && live < MOST_LIVE && this.#ways().length > 0;
   }
 
   #ways() {

@@ -44,6 +44,7 @@ function show() {
     if (link.dataset.kind === (kind === 'recordings' ? 'recordings' : '')) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
+  stage.back.hidden = api.isGuest() && info?.items.length === 1;
   document.title = `${watches || (kind === 'recordings' && name) ? name : t('common.viewer')} · mtx-sidecar`;
   if (watches) stage.open(item, info);
   else stage.close();
@@ -107,6 +108,9 @@ if (api.isGuest()) document.body.classList.add('is-guest');
 addEventListener('hashchange', show);
 api.session.addEventListener('change', () => {
   shareProblem = null;
+  // Listened to as somebody else now.
+  unlisten?.();
+  unlisten = null;
   list();
 });
 document.addEventListener('visibilitychange', () => document.hidden || list());

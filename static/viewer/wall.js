@@ -5,6 +5,7 @@ import { t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { arrangeable } from './arrange.js';
 import { Tile } from './tile.js';
+import { isAvailable } from './ways.js';
 
 const LAYOUTS = ['auto', '1', '4', '9', '16'];
 
@@ -31,8 +32,9 @@ export class Wall {
     this.grid = h('div', { id: 'wall', class: 'wall' });
     this.pager = h('nav', { class: 'pager', 'aria-label': t('viewer.pages'), hidden: true });
     this.empty = h('div', { class: 'empty', hidden: true });
+    this.bar = h('div', { class: 'wall-bar', hidden: true }, this.count, this.search, h('div', { class: 'row' }, this.layouts, this.arrange, this.full));
     this.element = h('section', { class: 'wall-page', 'aria-label': t('viewer.live') },
-      h('div', { class: 'wall-bar' }, this.count, this.search, h('div', { class: 'row' }, this.layouts, this.arrange, this.full)),
+      this.bar,
       this.hint, this.told, this.grid, this.empty, this.pager);
     this.observer = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) target.tile.seen(isIntersecting);
@@ -65,7 +67,7 @@ export class Wall {
   clear() {
     this.#info = null;
     keyed(this.grid, [], this.#tiles());
-    this.count.textContent = '';
+    this.bar.hidden = true;
     this.pager.hidden = true;
   }
 
@@ -91,7 +93,7 @@ export class Wall {
     const place = new Map(this.#kept.order.map((name, i) => [name, i]));
     const at = (item) => place.get(item.name) ?? Infinity;
     // Those in no order of somebody's stay in the server's, by name, those with nothing to see last.
-    const isDark = (item) => !item.stream && !item.path?.available;
+    const isDark = (item) => !isAvailable(item);
     const sorted = items.toSorted((a, b) => at(a) - at(b) || isDark(a) - isDark(b) || 0);
     this.#sorted = sorted.map((item) => item.name);
     const wanted = this.search.value.trim().toLowerCase();
@@ -102,6 +104,7 @@ export class Wall {
     const shown = size === Infinity ? found : found.slice(this.#page * size, (this.#page + 1) * size);
     this.grid.dataset.layout = this.#kept.layout;
     keyed(this.grid, shown, this.#tiles());
+    this.bar.hidden = items.length === 0;
     this.count.textContent = items.length === 1 ? t('viewer.count_one') : t('viewer.count', { count: items.length });
     this.search.hidden = items.length < SEARCH_FROM;
     this.empty.hidden = items.length > 0;

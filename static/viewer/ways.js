@@ -16,7 +16,7 @@ export function waysOf(item, info, kinds = ['whep', 'hls', 'mjpeg']) {
 }
 
 /** Whether there may be a picture. */
-export const isAvailable = (item) => Boolean(item.stream || item.path?.available);
+export const isAvailable = (item) => Boolean(item.stream || item.path?.available || item.path?.on_demand);
 
 /** A way, in a word. */
 export const wayName = (kind) => ({ whep: 'WebRTC', hls: 'HLS', mjpeg: 'MJPEG' })[kind];
@@ -29,7 +29,8 @@ export function why(error, item) {
 
 /** Shows the state of an item on its badge. */
 export function showState(badge, item) {
-  const state = item.stream?.state ?? (item.path?.available ? 'live' : 'offline');
+  const { stream, path } = item;
+  const state = stream?.state ?? (path?.available ? 'live' : path?.on_demand ? 'idle' : 'offline');
   badge.textContent = t(`viewer.state_${state}`);
   // Whether somebody has just looked away is nothing to somebody who looks.
   badge.className = `badge ${state === 'lingering' ? 'live' : state}`;
