@@ -36,7 +36,7 @@ fn main() -> io::Result<()> {
     for (name, mut body) in files {
         if name.ends_with(".html") {
             // Pages stay at their address and name the version; in the source they name the folder of development.
-            let text = String::from_utf8(body).expect("pages are UTF-8");
+            let text = with_preloads(&root, String::from_utf8(body).expect("pages are UTF-8"))?;
             body = text.replace("static/dev/", &format!("static/{version}/")).into_bytes();
         }
         let plain = kept(&out, &body, "plain", |body| Ok(body.to_vec()))?;
@@ -61,6 +61,39 @@ fn main() -> io::Result<()> {
     }
     code.push_str("];\n");
     fs::write(out.join("pages.rs"), code)
+}
+
+/// Adds links to the modules that a page begins with: a browser learns of each only from the one that imports it, which is a
+/// round trip for each level.
+fn with_preloads(root: &Path, page: String) -> io::Result<String> {
+    let Some((before, rest)) = page.split_once("type=\"module\" src=\"") else { return Ok(page) };
+    let entry = rest.split('"').next().unwrap_or_default();
+    let Some((up, entry)) = entry.split_once("static/dev/") else { return Ok(page) };
+    let (mut modules, mut next) = (vec![entry.to_owned()], 0);
+    while let Some(module) = modules.get(next).cloned() {
+        next += 1;
+        let folder = module.rsplit_once('/').map_or("", |(folder, _)| folder);
+        // Static imports of ours, one on a line: import … from './x.js';
+        for line in fs::read_to_string(root.join(&module))?.lines().filter(|line| line.starts_with("import ")) {
+            let Some(target) = line.split('\'').nth(1) else { continue };
+            let mut path: Vec<_> = folder.split('/').filter(|part| !part.is_empty()).collect();
+            for part in target.split('/') {
+                match part {
+                    "." => {}
+                    ".." => drop(path.pop()),
+                    part => path.push(part),
+                }
+            }
+            let path = path.join("/");
+            if !modules.contains(&path) {
+                modules.push(path);
+            }
+        }
+    }
+    let link = |module: &String| format!("  <link rel=\"modulepreload\" href=\"{up}static/dev/{module}\">\n");
+    let links: String = modules[1..].iter().map(link).collect();
+    debug_assert!(!before.contains("</head>"), "scripts are in the head");
+    Ok(page.replacen("</head>", &format!("{links}</head>"), 1))
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {

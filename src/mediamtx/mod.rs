@@ -6,6 +6,7 @@
 
 mod admitted;
 mod client;
+mod seen;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     admitted::Admitted,
     client::{Client, Fields, Info, Playable, Recorded, Segment},
+    seen::Seen,
 };
 use crate::secret::Secret;
 

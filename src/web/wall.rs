@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::{Duration, timeout};
 use utoipa::ToSchema;
 
 use super::{
@@ -14,21 +13,14 @@ use super::{
     caller::From,
     problem::ProblemDocument,
 };
-use crate::{
-    error::{Code, Error},
-    policy::Action,
-    stream::Stats,
-};
-
-/// A MediaMTX that is slow is left out rather than waited for: our own streams are there at once.
-const PATIENCE: Duration = Duration::from_millis(1500);
+use crate::{error::Code, policy::Action, stream::Stats};
 
 /// All that the caller may watch.
 #[derive(Serialize, ToSchema)]
 pub struct Wall {
     /// Our streams, then MediaMTX's paths that are none of them; each by name.
     items: Vec<Item>,
-    /// Whether MediaMTX answers.
+    /// Whether MediaMTX answers; looked at every two seconds.
     mediamtx: bool,
     /// Where browsers find it.
     #[serde(flatten)]
@@ -71,10 +63,9 @@ pub(super) async fn get(
     From(caller): From,
 ) -> Result<HttpResponse, Problem> {
     let addresses = addresses::of(&request, &state);
-    let paths = timeout(PATIENCE, state.mediamtx.paths()).await;
-    let paths = paths.unwrap_or_else(|_| Err(Error::new(Code::Unavailable, "MediaMTX is slow")));
-    let mediamtx = paths.is_ok();
-    let paths = paths.unwrap_or_default();
+    let seen = state.seen.paths();
+    let mediamtx = seen.is_some();
+    let paths = seen.as_deref().map(Vec::as_slice).unwrap_or_default();
     let find = |name: &str| paths.iter().find(|path| path["name"] == name);
     let mut refused = None;
     let (mut items, mut ours) = (vec![], HashSet::new());
@@ -100,7 +91,7 @@ pub(super) async fn get(
         });
         items.push(Item { name, stream: Some(stream.stats()), path });
     }
-    for path in &paths {
+    for path in paths {
         let name = path["name"].as_str().unwrap_or_default();
         if ours.contains(name) {
             continue;

@@ -95,3 +95,20 @@ async fn browsers_are_told_where_mediamtx_is_and_may_load_from_there() {
     assert!(found.contains("connect-src 'self' https://home.example; "), "{found}");
     assert!(!found.contains("unsafe"), "{found}");
 }
+
+#[tokio::test]
+async fn pages_name_all_modules_that_they_begin_with() {
+    let app = TestApp::spawn();
+    for page in ["/", "/viewer/"] {
+        let text = String::from_utf8_lossy(&app.get(page).await.body).into_owned();
+        let links: Vec<_> =
+            text.split("rel=\"modulepreload\" href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(links.len() > 5, "{page}: {links:?}");
+        assert!(links.iter().any(|link| link.ends_with("/lib/dom.js")), "also what modules of modules need: {links:?}");
+        for link in links {
+            let answer = app.get(&format!("/{}", link.trim_start_matches("../"))).await;
+            let kept = answer.header("cache-control").is_some_and(|value| value.contains("immutable"));
+            assert!(answer.status == 200 && kept, "{page} names {link}");
+        }
+    }
+}

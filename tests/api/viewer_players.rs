@@ -21,6 +21,8 @@ async fn start(browser_urls: impl Fn(&[u16; 6]) -> String) -> Option<(TestApp, M
     ));
     let mediamtx = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await?;
     app.put("/api/v1/streams/door/frame", &flat_picture(640, 360, COLOUR)).await;
+    eventually("it is known that MediaMTX is there", async || app.get("/api/v1/wall").await.json()["mediamtx"] == true)
+        .await;
     Some((app, mediamtx))
 }
 
