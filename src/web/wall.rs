@@ -13,7 +13,7 @@ use super::{
     caller::From,
     problem::ProblemDocument,
 };
-use crate::{error::Code, policy::Action, stream::Stats};
+use crate::{error::Code, policy::Action, stream::Origin};
 
 /// All that the caller may watch.
 #[derive(Serialize, ToSchema)]
@@ -34,10 +34,23 @@ pub struct Item {
     name: String,
     /// Our stream: it has snapshots and MJPEG.
     #[serde(skip_serializing_if = "Option::is_none")]
-    stream: Option<Stats>,
+    stream: Option<Brief>,
     /// MediaMTX's path, by which it is WebRTC and HLS, if the caller may read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<PathState>,
+}
+
+/// Of a stream, what a tile shows; `/api/v1/streams/{name}` has the rest.
+#[derive(Serialize, ToSchema)]
+pub struct Brief {
+    /// The kind of its producer.
+    kind: &'static str,
+    /// `idle`, `starting`, `live`, `lingering` or `failing`.
+    state: &'static str,
+    /// Why, in words.
+    reason: String,
+    /// Whether there is a picture, or may be one.
+    picture: bool,
 }
 
 /// What is known of a path of MediaMTX.
@@ -89,7 +102,12 @@ pub(super) async fn get(
             Some(known) => describe(known),
             None => PathState { name: path, available: false, on_demand: true, tracks: vec![], readers: 0 },
         });
-        items.push(Item { name, stream: Some(stream.stats()), path });
+        let (at, reason) = stream.state();
+        let stats = stream.stats();
+        // What was uploaded before a restart is read when somebody wants it; what was only asked for never had one.
+        let picture = stats.picture.is_some() || stats.origin != Origin::Pull;
+        let brief = Brief { kind: stream.kind(), state: at.as_str(), reason, picture };
+        items.push(Item { name, stream: Some(brief), path });
     }
     for path in paths {
         let name = path["name"].as_str().unwrap_or_default();
