@@ -2,7 +2,7 @@
 FROM rust:1-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends cmake nasm && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY Cargo.toml Cargo.lock sidecar.yml mediamtx.yml ./
+COPY Cargo.toml Cargo.lock build.rs sidecar.yml mediamtx.yml ./
 COPY src src
 COPY static static
 COPY benches benches

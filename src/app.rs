@@ -129,6 +129,7 @@ impl App {
             events,
             webhooks,
             mediamtx,
+            seen: mediamtx::Seen::default(),
             audit: Audit::default(),
             sessions: Sessions::default(),
             store,
@@ -311,8 +312,11 @@ async fn watch_paths(state: &State) {
     let (mut before, mut segments) = (None, None);
     let mut looked = tokio::time::Instant::now();
     loop {
-        if let Ok(list) = state.mediamtx.paths().await {
-            let now = observe::paths(&list);
+        let list = state.mediamtx.paths().await.ok();
+        let now = list.as_deref().map(observe::paths);
+        // Noted before it is told: whoever asks because of an event finds what the event is about.
+        state.seen.note(list);
+        if let Some(now) = now {
             // What was there when we came is not news.
             if let Some(before) = before.replace(now.clone()) {
                 observe::tell_paths(&state.events, &before, &now);

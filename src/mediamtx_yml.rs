@@ -9,6 +9,7 @@ use std::fmt;
 
 use config::{Map, Value, ValueKind};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use self::url::Url;
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It will not work, or it is dangerous.
@@ -29,7 +30,7 @@ pub enum Severity {
 }
 
 /// One thing about a `mediamtx.yml`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
@@ -37,6 +38,9 @@ pub struct Finding {
     pub key: String,
     /// What is wrong, and what to write instead.
     pub advice: String,
+    /// Lines to write into mediamtx.yml, where it is that simple.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
 }
 
 impl fmt::Display for Finding {
@@ -95,11 +99,23 @@ struct Findings<'a> {
 
 impl Findings<'_> {
     fn error(&mut self, key: &str, advice: impl Into<String>) {
-        self.list.push(Finding { severity: Severity::Error, key: key.into(), advice: advice.into() });
+        self.list.push(Finding { severity: Severity::Error, key: key.into(), advice: advice.into(), fix: None });
     }
 
     fn warn(&mut self, key: &str, advice: impl Into<String>) {
-        self.list.push(Finding { severity: Severity::Warning, key: key.into(), advice: advice.into() });
+        self.list.push(Finding { severity: Severity::Warning, key: key.into(), advice: advice.into(), fix: None });
+    }
+
+    /// What is to be written for the finding before; below `path`, which is `paths.NAME`, `pathDefaults`, or empty.
+    fn fix(&mut self, path: &str, lines: &str) {
+        let fix = match path.strip_prefix("paths.") {
+            Some(name) => format!("paths:\n  {name:?}:\n    {lines}"),
+            None if path.is_empty() => lines.to_owned(),
+            None => format!("{path}:\n  {lines}"),
+        };
+        if let Some(last) = self.list.last_mut() {
+            last.fix = Some(fix);
+        }
     }
 
     fn auth(&mut self, config: &Map<String, Value>) {
@@ -110,32 +126,39 @@ impl Findings<'_> {
             "http" => {}
             "jwt" => return self.jwt(config),
             _ => {
-                return self.error(
+                self.error(
                     "authMethod",
                     format!(
                         "is {method}, so MediaMTX never asks us; write authMethod: http and authHTTPAddress: {wanted}"
                     ),
                 );
+                return self.fix("", &format!("authMethod: http\nauthHTTPAddress: {wanted}"));
             }
         }
         let address = text(config, "authHTTPAddress").unwrap_or_default();
         match Url::parse(&address) {
-            None => self.error("authHTTPAddress", format!("{address:?} is not an http address; write {wanted}")),
+            None => {
+                self.error("authHTTPAddress", format!("{address:?} is not an http address; write {wanted}"));
+                self.fix("", &format!("authHTTPAddress: {wanted}"));
+            }
             Some(url) => {
                 if url.path != "/mediamtx-auth" {
                     self.error(
                         "authHTTPAddress",
                         format!("asks {}; we answer at /mediamtx-auth: write {wanted}", url.path),
                     );
+                    self.fix("", &format!("authHTTPAddress: {wanted}"));
                 }
                 if url.port != port && url.is_this_machine() {
                     self.error(
                         "authHTTPAddress",
                         format!("asks port {}; http.listen in sidecar.yml has {port}", url.port),
                     );
+                    self.fix("", &format!("authHTTPAddress: {wanted}"));
                 }
                 if url.host == "localhost" {
                     self.warn("authHTTPAddress", "localhost may mean ::1, on which nobody listens; write 127.0.0.1");
+                    self.fix("", &format!("authHTTPAddress: {wanted}"));
                 }
                 if !self.settings.auth.webhook_secret.is_empty()
                     && url.parameter("secret").is_none()
@@ -176,7 +199,10 @@ impl Findings<'_> {
                     self.error("authJWTJWKS", format!("asks port {}; http.listen in sidecar.yml has {port}", url.port));
                 }
             }
-            _ => self.error("authJWTJWKS", format!("is not where our keys are; write {wanted}")),
+            _ => {
+                self.error("authJWTJWKS", format!("is not where our keys are; write {wanted}"));
+                self.fix("", &format!("authJWTJWKS: {wanted}"));
+            }
         }
         if text(config, "authJWTClaimKey").is_some_and(|key| key != "mediamtx_permissions") {
             self.error("authJWTClaimKey", "our tokens have mediamtx_permissions; take the key out");
@@ -212,6 +238,7 @@ impl Findings<'_> {
         }
         if !flag(config, "api").unwrap_or(false) {
             self.warn("api", "is off: sessions of users who may not watch any more cannot be ended; write api: yes");
+            self.fix("", "api: yes\napiAddress: 127.0.0.1:9997");
         } else {
             let address = text(config, "apiAddress").unwrap_or_else(|| ":9997".into());
             let host = address.rsplit_once(':').map_or("", |(host, _)| host);
@@ -222,6 +249,7 @@ impl Findings<'_> {
                         "{address} is reachable from elsewhere, and the API can run commands; write 127.0.0.1:9997"
                     ),
                 );
+                self.fix("", "apiAddress: 127.0.0.1:9997");
             }
         }
     }
@@ -247,6 +275,7 @@ impl Findings<'_> {
                 &format!("{key}.runOnDemandRestart"),
                 "is off: if the command dies while somebody watches, later readers wait for ever; write runOnDemandRestart: yes",
             );
+            self.fix(key, "runOnDemandRestart: yes");
         }
         let source = text(path, "source").unwrap_or_default();
         if is_regexp && source.contains("://") && !flag(path, "sourceOnDemand").unwrap_or(false) {
@@ -254,6 +283,7 @@ impl Findings<'_> {
                 &format!("{key}.sourceOnDemand"),
                 "has to be yes for a path with a regular expression and a source",
             );
+            self.fix(key, "sourceOnDemand: yes");
         }
         if source.starts_with("http") && source.contains("mjp") {
             let port = self.settings.rtsp.listen.port();
@@ -288,22 +318,23 @@ impl Findings<'_> {
         if url.host == "localhost" {
             self.warn(&format!("{key}.source"), "localhost may mean ::1, on which nobody listens; write 127.0.0.1");
         }
-        match text(path, "rtspTransport").unwrap_or_else(|| "automatic".into()).as_str() {
-            "tcp" => {}
-            "automatic" => self.warn(
-                &format!("{key}.rtspTransport"),
-                "is automatic: UDP is tried and refused each time; write rtspTransport: tcp",
-            ),
-            other => self.error(
-                &format!("{key}.rtspTransport"),
-                format!("is {other}, and the sidecar serves TCP; write rtspTransport: tcp"),
-            ),
+        let transport = text(path, "rtspTransport").unwrap_or_else(|| "automatic".into());
+        if transport != "tcp" {
+            let transport_key = format!("{key}.rtspTransport");
+            match transport.as_str() {
+                "automatic" => self
+                    .warn(&transport_key, "is automatic: UDP is tried and refused each time; write rtspTransport: tcp"),
+                other => self
+                    .error(&transport_key, format!("is {other}, and the sidecar serves TCP; write rtspTransport: tcp")),
+            }
+            self.fix(key, "rtspTransport: tcp");
         }
         if !flag(path, "sourceOnDemand").unwrap_or(false) {
             self.warn(
                 &format!("{key}.sourceOnDemand"),
                 "is off: the stream is encoded, and its camera asked, also while nobody watches; write sourceOnDemand: yes",
             );
+            self.fix(key, "sourceOnDemand: yes");
         }
         if let Some(word) = url.parameter("type") {
             self.recipe(&format!("{key}.source"), url.path.trim_matches('/'), word);

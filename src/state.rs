@@ -14,7 +14,7 @@ use crate::{
     events::{Bus, Webhooks},
     identity::Identity,
     library::Library,
-    mediamtx::Client,
+    mediamtx::{Client, Seen},
     metrics::Metrics,
     output::{h264::Encodings, variants::Variants},
     paths::Paths,
@@ -48,6 +48,8 @@ pub struct State {
     pub identity: Identity,
     /// The MediaMTX beside us.
     pub mediamtx: Client,
+    /// MediaMTX's paths, as they were seen last.
+    pub seen: Seen,
     /// The paths that MediaMTX shall have.
     pub paths: Paths,
     /// Finds cameras.

@@ -1,9 +1,13 @@
 //! Linters of this repository, as tests: what is written twice is held equal, links lead somewhere, and what is
 //! shipped can be read.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 use mtx_sidecar::{error::Code, producer::Definition, settings};
+use regex::Regex;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -137,7 +141,7 @@ fn pages_keep_to_the_content_security_policy() {
             assert!(script.contains(" src=") && script.contains("></script>"), "{page} has a script of its own");
         }
     }
-    for script in files(&["static"], &[".js"]) {
+    for script in scripts() {
         let text = std::fs::read_to_string(&script).expect("reads");
         for forbidden in ["innerHTML", "outerHTML", "document.write", "eval(", "insertAdjacentHTML"] {
             assert!(!text.contains(forbidden), "{} has {forbidden}", script.display());
@@ -145,9 +149,72 @@ fn pages_keep_to_the_content_security_policy() {
     }
 }
 
+/// Our own scripts of pages, not those of others in static/vendor.
+fn scripts() -> Vec<PathBuf> {
+    let mut all = files(&["static"], &[".js"]);
+    all.retain(|path| !path.starts_with(root().join("static/vendor")));
+    all
+}
+
+/// A catalogue of words as key and text, `section.key`.
+fn catalogue(language: &str) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for file in files(&[&format!("static/locales/{language}")], &[".json"]) {
+        let section = file.file_stem().expect("a name").to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&file).expect("reads");
+        let words: BTreeMap<String, String> =
+            serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        all.extend(words.into_iter().map(|(key, text)| (format!("{section}.{key}"), text)));
+    }
+    all
+}
+
+#[test]
+fn every_word_of_the_pages_is_there_in_every_language() {
+    let placeholders = |text: &str| {
+        let found: BTreeSet<_> =
+            Regex::new(r"\{\w+\}").expect("one").find_iter(text).map(|m| m.as_str().to_owned()).collect();
+        found
+    };
+    let english = catalogue("en");
+    for language in ["ja", "zh"] {
+        let other = catalogue(language);
+        assert_eq!(english.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>(), "keys of en and {language}");
+        for (key, text) in &english {
+            assert_eq!(placeholders(text), placeholders(&other[key]), "{language} {key}");
+            assert!(!text.is_empty() && !other[key].is_empty(), "{language} {key} is empty");
+        }
+    }
+    let sections: BTreeSet<_> = english.keys().filter_map(|key| key.split('.').next()).collect();
+    let any = sections.iter().copied().collect::<Vec<_>>().join("|");
+    // 'section.key', wherever it stands; `section.beginning_${…}`; data-i18n="section.key".
+    let literal = Regex::new(&format!(r#"['"]((?:{any})\.\w+)['"]"#)).expect("one");
+    let begun = Regex::new(&format!(r"`((?:{any})\.\w*)\$\{{")).expect("one");
+    let called = Regex::new(r"\bt\('([^']+)'").expect("one");
+    let (mut used, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
+    for file in scripts().into_iter().chain(files(&["static"], &[".html"])) {
+        let text = std::fs::read_to_string(&file).expect("reads");
+        for key in literal.captures_iter(&text).chain(called.captures_iter(&text)) {
+            // Events of the server have dots in their names, too.
+            let is_file = key[1].ends_with(".js") || key[1].ends_with(".json");
+            assert!(is_file || english.contains_key(&key[1]), "{}: no text for {}", file.display(), &key[1]);
+            used.insert(key[1].to_owned());
+        }
+        prefixes.extend(begun.captures_iter(&text).map(|m| m[1].to_owned()));
+    }
+    for prefix in &prefixes {
+        assert!(english.keys().any(|key| key.starts_with(prefix.as_str())), "no text begins with {prefix}");
+    }
+    let unused: Vec<_> = english
+        .keys()
+        .filter(|key| !used.contains(*key) && !prefixes.iter().any(|prefix| key.starts_with(prefix.as_str())))
+        .collect();
+    assert_eq!(unused, Vec::<&String>::new(), "texts that nobody shows");
+}
+
 #[test]
 fn no_source_file_has_outgrown_its_story() {
-    for source in files(&["src", "tests", "benches"], &[".rs"]) {
+    for source in files(&["src", "tests", "benches"], &[".rs"]).into_iter().chain(scripts()) {
         let lines = std::fs::read_to_string(&source).expect("reads").lines().count();
         assert!(lines <= 450, "{} has {lines} lines", source.display());
     }

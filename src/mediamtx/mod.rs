@@ -8,6 +8,7 @@ mod admitted;
 mod breaker;
 mod client;
 mod lookup;
+mod seen;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,6 +18,7 @@ pub use self::{
     admitted::Admitted,
     client::{Client, Fields, Info, Playable, Recorded, Segment},
     lookup::Readable,
+    seen::Seen,
 };
 use crate::secret::Secret;
 
@@ -31,6 +33,12 @@ pub struct MediaMtxSettings {
     /// What the addresses begin with at which browsers reach the playback server; empty for its port at the name by which
     /// they reach us.
     pub playback_url: String,
+    /// The same for WebRTC (WHEP and WHIP).
+    pub webrtc_url: String,
+    /// The same for HLS.
+    pub hls_url: String,
+    /// The path below which it has our streams, as the shipped mediamtx.yml pulls them; empty for none in front.
+    pub pictures_path: String,
     /// A user who may use it; empty for a token of our own, which our answer to MediaMTX's question accepts.
     pub user: String,
     /// The password.
@@ -50,6 +58,9 @@ impl Default for MediaMtxSettings {
             api: "http://127.0.0.1:9997".into(),
             playback: "http://127.0.0.1:9996".into(),
             playback_url: String::new(),
+            webrtc_url: String::new(),
+            hls_url: String::new(),
+            pictures_path: "pictures".into(),
             user: String::new(),
             pass: Secret::default(),
             rtsp: "rtsp://127.0.0.1:8554".into(),
@@ -105,11 +116,26 @@ impl MediaMtxSettings {
         {
             found.push(("fetch_from", format!("must be like http://192.168.1.5:9995, not {:?}", self.fetch_from)));
         }
-        let public = &self.playback_url;
-        if !public.is_empty() && (!public.starts_with("http") || public.ends_with('/')) {
+        for (key, url, usual) in [
+            ("playback_url", &self.playback_url, "https://home.example/playback"),
+            ("webrtc_url", &self.webrtc_url, "https://home.example/webrtc"),
+            ("hls_url", &self.hls_url, "https://home.example/hls"),
+        ] {
+            // They stand in a header (Content-Security-Policy), where a space or semicolon would say something else.
+            let fits = |c: char| c.is_ascii_alphanumeric() || ":/.-_~[]".contains(c);
+            let is_web = url.starts_with("http://") || url.starts_with("https://");
+            if !url.is_empty() && (!is_web || url.ends_with('/') || !url.chars().all(fits)) {
+                found.push((key, format!("must be like {usual}, without a slash at its end, not {url:?}")));
+            }
+        }
+        let path = &self.pictures_path;
+        let fits = |c: char| c.is_ascii_alphanumeric() || "/_-.~:".contains(c);
+        if path.starts_with('/') || path.ends_with('/') || !path.chars().all(fits) {
             found.push((
-                "playback_url",
-                format!("must be like https://home.example/playback, without a slash at its end, not {public:?}"),
+                "pictures_path",
+                format!(
+                    "must be the beginning of a path's name, such as pictures, without slashes around it, not {path:?}"
+                ),
             ));
         }
         found

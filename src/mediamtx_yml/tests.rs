@@ -154,3 +154,25 @@ fn a_missing_secret_is_found() {
     assert_eq!(found(&format!("{address}?secret=s3cret"), "s3cret"), 0);
     assert_eq!(found("http://mediamtx:s3cret@127.0.0.1:9995/mediamtx-auth", "s3cret"), 0);
 }
+
+#[test]
+fn what_is_to_be_written_is_there_to_be_copied() {
+    let settings = Settings::default();
+    let fixes = |yaml: &str| -> Vec<_> {
+        examine(&parse_yaml(yaml).expect("YAML"), &settings).into_iter().filter_map(|finding| finding.fix).collect()
+    };
+    let source = "source: 'rtsp://127.0.0.1:9554/x', rtspTransport: udp";
+    let mut text = format!("paths: {{'a.b': {{{source}}}}}\n");
+    let found = fixes(&text);
+    assert_eq!(found.len(), 4, "{found:?}");
+    assert!(found.contains(&"paths:\n  \"a.b\":\n    rtspTransport: tcp".to_owned()), "{found:?}");
+    // Written down, and looked over again, nothing is left.
+    text = "authMethod: http\nauthHTTPAddress: http://127.0.0.1:9995/mediamtx-auth\napi: yes\napiAddress: 127.0.0.1:9997\n\
+            paths: {'a.b': {source: 'rtsp://127.0.0.1:9554/x', rtspTransport: tcp, sourceOnDemand: yes}}"
+        .into();
+    assert!(found.iter().flat_map(|fix| fix.lines()).all(|line| {
+        let value = line.trim().trim_end_matches(':').trim_matches('"');
+        text.contains(value) || value == "paths"
+    }));
+    assert_eq!(examine(&parse_yaml(&text).expect("YAML"), &settings), []);
+}

@@ -11,7 +11,7 @@ use actix_web::{
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Problem, State};
+use super::{Problem, State, addresses};
 use crate::{
     error::{Code, Error as OurError},
     settings::HttpSettings,
@@ -96,9 +96,6 @@ pub(super) fn cors(origins: &[String]) -> actix_cors::Cors {
         .max_age(600)
 }
 
-/// What pages may load: themselves and nothing from elsewhere; no script that stands in HTML.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
-
 /// Headers for browsers: pages run our own scripts only, nothing is guessed to be one, and addresses with tokens in them
 /// are told to nobody. A script that is refused is told so in a way that makes no browser ask for a password:
 /// the page does that.
@@ -110,10 +107,15 @@ pub(super) async fn secure(
     let mut response = next.call(request).await?;
     let is_page = |kind: &header::HeaderValue| kind.as_bytes().starts_with(b"text/html");
     let is_page = response.headers().get(header::CONTENT_TYPE).is_some_and(is_page);
+    let content_security_policy = is_page.then(|| {
+        let request = response.request();
+        let state = request.app_data::<web::Data<State>>().expect("the application has its state");
+        addresses::of(request, state).content_security_policy()
+    });
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
-    if is_page {
-        headers.insert(header::CONTENT_SECURITY_POLICY, header::HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+    if let Some(policy) = content_security_policy.and_then(|policy| header::HeaderValue::try_from(policy).ok()) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         headers.insert(header::REFERRER_POLICY, header::HeaderValue::from_static("no-referrer"));
         headers.insert(header::X_FRAME_OPTIONS, header::HeaderValue::from_static("DENY"));
     }

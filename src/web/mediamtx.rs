@@ -5,8 +5,63 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Problem, State, caller::From, problem::ProblemDocument};
-use crate::policy::Action;
+use super::{
+    Problem, State,
+    caller::{Admin, From},
+    problem::ProblemDocument,
+};
+use crate::{
+    error::Error,
+    mediamtx_yml::{self, Finding},
+    policy::Action,
+    settings,
+};
+
+/// What is known of MediaMTX itself.
+#[derive(Serialize, ToSchema)]
+pub struct MediaMtxState {
+    /// Whether its control API answers.
+    reachable: bool,
+    /// Such as `v1.20.1`, when it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    /// When it was started, when it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started: Option<String>,
+    /// Why not, when it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+/// What was found in a mediamtx.yml.
+#[derive(Serialize, ToSchema)]
+pub struct Checked {
+    /// The worst first; none is fine.
+    findings: Vec<Finding>,
+}
+
+/// Tells about MediaMTX.
+#[utoipa::path(get, path = "/api/v1/mediamtx", tag = "mediamtx", responses((status = 200, body = MediaMtxState), (status = 401, body = ProblemDocument)))]
+pub(super) async fn get(state: web::Data<State>, _: Admin) -> HttpResponse {
+    let known = match state.mediamtx.info().await {
+        Ok(info) => {
+            MediaMtxState { reachable: true, version: Some(info.version), started: Some(info.started), problem: None }
+        }
+        Err(e) => MediaMtxState { reachable: false, version: None, started: None, problem: Some(e.to_string()) },
+    };
+    HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(known)
+}
+
+/// Looks a mediamtx.yml over, as `mtx-sidecar check` does. It is not kept, and nothing of it is written anywhere.
+#[utoipa::path(
+    post, path = "/api/v1/mediamtx/check", tag = "mediamtx", request_body(content = String, content_type = "application/yaml"),
+    responses((status = 200, body = Checked), (status = 422, body = ProblemDocument))
+)]
+pub(super) async fn check(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
+    let text = std::str::from_utf8(&body).map_err(|e| Error::parameter("body", format!("is not UTF-8: {e}")))?;
+    let tree = settings::parse_yaml(text).map_err(|e| Error::parameter("body", format!("is not YAML: {e}")))?;
+    Ok(HttpResponse::Ok().json(Checked { findings: mediamtx_yml::examine(&tree, &state.settings) }))
+}
 
 /// MediaMTX's paths, in the shape of the original program.
 #[derive(Serialize, ToSchema)]

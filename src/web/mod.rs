@@ -2,6 +2,7 @@
 //!
 //! A handler decodes, asks the policy, and calls the stream or the output that does the work.
 
+mod addresses;
 mod aliases;
 mod auth_webhook;
 mod caller;
@@ -22,6 +23,7 @@ mod sign_in;
 mod still;
 mod streams;
 mod upload;
+mod wall;
 mod watch;
 mod watch_params;
 mod ws;
@@ -144,6 +146,11 @@ fn table(routes: &mut web::ServiceConfig, pages: &str) {
         // Cameras on the network.
         .service(at("/api/v1/discover")                   .get(discovery::search))
         .service(at("/api/v1/discover/onvif")             .post(discovery::inquire))
+        // What pages need to know.
+        .service(at("/api/v1/wall")                       .get(wall::get))
+        .service(at("/api/v1/mediamtx")                   .get(mediamtx::get))
+        .service(at("/api/v1/mediamtx/check")             .post(mediamtx::check))
+        .service(at("/api/v1/addresses")                  .get(addresses::get))
         // Operations.
         .service(at("/healthz")                           .get(health::live).head(health::live))
         .service(at("/readyz")                            .get(health::ready).head(health::ready))

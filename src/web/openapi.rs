@@ -6,8 +6,8 @@ use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
 use super::{
-    aliases, auth_webhook, discovery, events, health, identity, media, mediamtx, paths, recordings, sign_in, streams,
-    upload, watch, ws,
+    addresses, aliases, auth_webhook, discovery, events, health, identity, media, mediamtx, paths, recordings, sign_in,
+    streams, upload, wall, watch, ws,
 };
 
 #[derive(OpenApi)]
@@ -93,6 +93,10 @@ use super::{
         paths::delete,
         discovery::search,
         discovery::inquire,
+        addresses::get,
+        wall::get,
+        mediamtx::get,
+        mediamtx::check,
         health::live,
         health::ready,
         health::metrics,

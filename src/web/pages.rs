@@ -1,72 +1,128 @@
 //! The pages of `static/`: from inside the program, or from a folder while somebody works on them.
+//!
+//! A page keeps its address (`/viewer/`) and is asked for each time; what it loads is below `/static/VERSION/`, where it may
+//! be kept for ever, because another version has another address. build.rs has compressed all of it.
 
 use std::path::{Path, PathBuf};
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, AcceptEncoding, Encoding, Header as _},
+    middleware::DefaultHeaders,
+    web,
+};
 
 use super::{Problem, method_not_allowed};
 use crate::error::{Code, Error};
 
-#[derive(rust_embed::RustEmbed)]
-#[folder = "static/"]
-struct Embedded;
+include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
-/// Adds the pages to the routes. `folder` is `http.static_dir`.
-pub(super) fn configure(routes: &mut web::ServiceConfig, folder: &str) {
-    match folder_to_serve(folder) {
-        Some(folder) => {
-            let files = actix_files::Files::new("/", folder)
-                .index_file("index.html")
-                .redirect_to_slash_directory()
-                .use_hidden_files()
-                .default_handler(web::to(nothing));
-            routes.service(files);
-        }
-        None => {
-            routes.default_service(web::to(embedded));
-        }
-    }
+/// A file of `static/`.
+struct File {
+    /// Its path below `static/`.
+    name: &'static str,
+    /// Changes with what is in it.
+    tag: &'static str,
+    plain: &'static [u8],
+    brotli: Option<&'static [u8]>,
+    gzip: Option<&'static [u8]>,
 }
 
-/// The configured folder; else `static/` when the program was started in a checkout of its source.
-fn folder_to_serve(configured: &str) -> Option<PathBuf> {
-    if !configured.is_empty() {
-        return Some(configured.into());
+/// The original program's addresses of pages, and ours.
+const ALIASES: [(&str, &str); 2] = [("/mediamtx_viewer", "viewer/"), ("/mediamtx_console", "console/")];
+
+/// Adds the pages to the routes. `folder` is `http.static_dir`; empty for those inside the program.
+pub(super) fn configure(routes: &mut web::ServiceConfig, folder: &str) {
+    for (alias, page) in ALIASES {
+        let to = move |up: &'static str| {
+            move |request: HttpRequest| {
+                let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+                std::future::ready(redirect(&format!("{up}{page}{query}")))
+            }
+        };
+        // Relative, because there may be a path of a proxy's in front.
+        routes.route(alias, web::get().to(to("")));
+        routes.route(&format!("{alias}/"), web::get().to(to("../")));
     }
-    let manifest = std::fs::read_to_string("Cargo.toml").ok()?;
-    let is_ours = manifest.contains("name = \"mtx-sidecar\"") && Path::new("static/index.html").is_file();
-    is_ours.then(|| "static".into())
+    if folder.is_empty() {
+        routes.default_service(web::to(embedded));
+        return;
+    }
+    let folder = PathBuf::from(folder);
+    let fresh = || DefaultHeaders::new().add((header::CACHE_CONTROL, "no-cache"));
+    routes.service(web::scope("/static/dev").wrap(fresh()).service(from_folder(&folder)));
+    routes.service(web::scope("").wrap(fresh()).service(from_folder(&folder)));
+}
+
+fn from_folder(folder: &Path) -> actix_files::Files {
+    actix_files::Files::new("/", folder)
+        .index_file("index.html")
+        .redirect_to_slash_directory()
+        .use_hidden_files()
+        .default_handler(web::to(nothing))
+}
+
+fn find(name: &str) -> Option<&'static File> {
+    FILES.binary_search_by(|file| file.name.cmp(name)).ok().map(|i| &FILES[i])
 }
 
 async fn embedded(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let path = request.path().trim_start_matches('/');
-    let path = if path.is_empty() || path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
-    let Some(file) = Embedded::get(&path) else {
-        // Relative, because there may be a path of a proxy's in front.
-        let folder = path.rsplit('/').next().filter(|_| Embedded::get(&format!("{path}/index.html")).is_some());
-        return match folder {
-            Some(folder) => {
-                Ok(HttpResponse::PermanentRedirect().insert_header((header::LOCATION, format!("{folder}/"))).finish())
+    let (file, keep) = match path.strip_prefix("static/").and_then(|rest| rest.split_once('/')) {
+        // A page that was opened before an update gets what there is now, and keeps nothing.
+        Some((version, name)) => {
+            (find(name), if version == VERSION { "public, max-age=31536000, immutable" } else { "no-store" })
+        }
+        None if path.is_empty() || path.ends_with('/') => (find(&format!("{path}index.html")), "no-cache"),
+        None => {
+            if find(&format!("{path}/index.html")).is_some() {
+                let folder = path.rsplit('/').next().unwrap_or_default();
+                return Ok(redirect(&format!("{folder}/")));
             }
-            None => nothing(request).await,
-        };
+            (None, "")
+        }
     };
+    let Some(file) = file else { return nothing(request).await };
     if !matches!(request.method().as_str(), "GET" | "HEAD") {
         return method_not_allowed(request).await;
     }
-    let digest = file.metadata.sha256_hash();
-    let tag: String = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
-    let tag = format!("\"{tag}\"");
+    Ok(answer(&request, file, keep))
+}
+
+/// The file in the smallest form that the browser takes.
+fn answer(request: &HttpRequest, file: &File, keep: &str) -> HttpResponse {
+    let offered = [
+        (Encoding::brotli(), "br", file.brotli),
+        (Encoding::gzip(), "gzip", file.gzip),
+        (Encoding::identity(), "", Some(file.plain)),
+    ];
+    let offered: Vec<_> = offered.iter().filter_map(|(code, word, body)| Some((code, *word, (*body)?))).collect();
+    let wanted = request.headers().contains_key(header::ACCEPT_ENCODING).then(|| AcceptEncoding::parse(request).ok());
+    let taken = |code: &Encoding| {
+        let wanted = wanted.as_ref().and_then(Option::as_ref)?;
+        (wanted.negotiate([code, &Encoding::identity()].into_iter()).as_ref() == Some(code)).then_some(())
+    };
+    let chosen = offered.iter().find(|(code, word, _)| word.is_empty() || taken(code).is_some());
+    let (word, body) = chosen.map_or(("", file.plain), |(_, word, body)| (*word, *body));
+
+    let tag = format!("\"{}{word}\"", file.tag);
     let known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|v| v.as_bytes() == tag.as_bytes());
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header((header::ETAG, tag)).insert_header((header::CACHE_CONTROL, "no-cache"));
+    response.insert_header((header::ETAG, tag)).insert_header((header::CACHE_CONTROL, keep));
+    response.insert_header((header::VARY, "Accept-Encoding"));
     if known {
-        return Ok(response.finish());
+        return response.finish();
     }
-    let extension = path.rsplit('.').next().unwrap_or_default();
-    let kind = actix_files::file_extension_to_mime(extension);
+    if !word.is_empty() {
+        response.insert_header((header::CONTENT_ENCODING, word));
+    }
+    let kind = actix_files::file_extension_to_mime(file.name.rsplit('.').next().unwrap_or_default());
     let kind = if kind.type_() == "text" { format!("{kind}; charset=utf-8") } else { kind.to_string() };
-    Ok(response.content_type(kind).body(file.data.into_owned()))
+    response.content_type(kind).body(body)
+}
+
+fn redirect(to: &str) -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, to)).finish()
 }
 
 async fn nothing(request: HttpRequest) -> Result<HttpResponse, Problem> {

@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Problem, State,
+    Problem, State, addresses,
     caller::{Admin, From},
-    origin,
     problem::ProblemDocument,
 };
 use crate::{
@@ -163,20 +162,6 @@ pub(super) async fn original(
 
 /// How the browser plays: at the playback server's port under the name by which it reached us, if nothing else is said.
 fn player(request: &HttpRequest, state: &State, path: &str) -> Result<Player, Error> {
-    let settings = &state.settings.mediamtx;
-    let base = match settings.playback_url.as_str() {
-        "" => {
-            let port =
-                settings.playback.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse::<u16>().ok());
-            let ours = origin::of(request, state);
-            let host = ours.split("://").nth(1).unwrap_or_default().split('/').next().unwrap_or_default();
-            let host = match host.rsplit_once(':') {
-                Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-                _ => host,
-            };
-            format!("http://{host}:{}", port.unwrap_or(9996))
-        }
-        public => public.to_owned(),
-    };
+    let base = addresses::of(request, state).playback;
     Ok(Player { base, token: state.identity.playback_token(path)? })
 }

@@ -52,8 +52,10 @@ pub struct Token {
     token_type: &'static str,
     /// For so many seconds; then `POST /api/v1/login/refresh`.
     expires_in: u64,
-    /// Whose it is.
+    /// Whose it is: a user's name, or a share's label.
     user: String,
+    /// Whether it is a visitor with a link.
+    guest: bool,
     /// What it allows.
     permissions: Vec<Permission>,
 }
@@ -98,7 +100,7 @@ pub(super) async fn sign_in(
     match state.identity.sign_in(&caller).await {
         Ok(signed_in) => {
             tracing::info!(user, ip = ?caller.ip, "signed in");
-            Ok(answer(&request, &state, user, signed_in.grant))
+            Ok(answer(&request, &state, user, false, signed_in.grant))
         }
         Err(e) => {
             tracing::info!(user, ip = ?caller.ip, "sign-in {}: {e}", verdict_of(&e));
@@ -110,22 +112,23 @@ pub(super) async fn sign_in(
 /// Gives the next access token to who has signed in, by the cookie.
 #[utoipa::path(
     post, path = "/api/v1/login/refresh", tag = "identity",
-    responses((status = 200, body = Token), (status = 401, body = ProblemDocument))
+    responses((status = 200, body = Token), (status = 204, description = "Nobody has signed in here"), (status = 401, body = ProblemDocument))
 )]
 pub(super) async fn refresh(
     request: HttpRequest,
     state: web::Data<State>,
     From(caller): From,
 ) -> Result<HttpResponse, Problem> {
-    let cookie = request.cookie(COOKIE);
-    let cookie = cookie.ok_or_else(|| Error::new(Code::Unauthenticated, "nobody has signed in here"))?;
+    // Every page asks; that nobody has signed in is no failure, and no red line in a browser's console.
+    let Some(cookie) = request.cookie(COOKIE) else { return Ok(HttpResponse::NoContent().finish()) };
     match state.identity.refresh(&caller, cookie.value()).await {
         Ok(signed_in) => {
             let name = match &signed_in.who {
                 Who::User(name) => name.to_string(),
                 who => who.to_string(),
             };
-            Ok(answer(&request, &state, name, signed_in.grant))
+            let is_guest = !matches!(signed_in.who, Who::User(_));
+            Ok(answer(&request, &state, name, is_guest, signed_in.grant))
         }
         Err(e) => {
             let mut response = actix_web::ResponseError::error_response(&Problem::from(e));
@@ -159,7 +162,7 @@ pub(super) async fn open_share(
 ) -> Result<HttpResponse, Problem> {
     let ShareCode { code } = read(&body)?;
     let opened = state.identity.open_share(code.expose()).await?;
-    Ok(answer(&request, &state, opened.share.label, opened.grant))
+    Ok(answer(&request, &state, opened.share.label, true, opened.grant))
 }
 
 /// Says who the caller is, as far as they showed it.
@@ -209,7 +212,7 @@ pub(super) async fn jwks(state: web::Data<State>) -> HttpResponse {
     HttpResponse::Ok().insert_header(("Cache-Control", "max-age=300")).json(state.identity.jwks())
 }
 
-fn answer(request: &HttpRequest, state: &State, user: String, grant: Grant) -> HttpResponse {
+fn answer(request: &HttpRequest, state: &State, user: String, guest: bool, grant: Grant) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if let Some((token, seconds)) = &grant.refresh {
         let mut cookie = bare_cookie(state, token.expose());
@@ -222,6 +225,7 @@ fn answer(request: &HttpRequest, state: &State, user: String, grant: Grant) -> H
         token_type: "Bearer",
         expires_in: grant.expires_in,
         user,
+        guest,
         permissions: grant.permissions,
     })
 }

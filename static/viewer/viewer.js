@@ -1,130 +1,118 @@
-// What somebody may watch, live: all of it after signing in, or what a share link is for. One stream fills the page.
+// The viewer: who it is for, and which of its three parts is shown: the wall, one stream, recordings.
 
-import * as session from '../session.js';
+import * as api from '../lib/api.js';
+import { fill, h } from '../lib/dom.js';
+import { t, words } from '../lib/i18n.js';
+import { icon } from '../lib/icons.js';
+import { askToSignIn, startShell } from '../lib/shell.js';
+import { Recordings } from './recordings.js';
+import { Stage } from './stage.js';
+import { Wall } from './wall.js';
 
-const LIST_EVERY_MS = 5000;
+/** Besides what events tell: pictures of uploads and numbers of readers have none. */
+const LIST_EVERY_MS = 30_000;
 
-const $ = (id) => document.getElementById(id);
-const encoded = (name) => name.split('/').map(encodeURIComponent).join('/');
-const tiles = new Map(); // by stream name
-let pathsAwayUntil = 0;
-const askToSignIn = session.signInDialog();
+/** Events come in bursts. */
+const COLLECT_MS = 400;
 
-// What is off screen costs nothing: without a source its connection is closed.
-const visible = new IntersectionObserver((entries) => {
-  for (const { target, isIntersecting } of entries) {
-    const image = target.querySelector('img');
-    if (isIntersecting && !image.src) image.src = session.media(`stream/${encoded(target.dataset.name)}.mjpeg`);
-    if (!isIntersecting) image.removeAttribute('src');
-  }
-});
+const main = document.getElementById('main');
+let info = null;
+let parts = null;
+let unlisten = null;
+let timer;
+let shareProblem = null;
 
-function tile(name) {
-  const figure = $('tile').content.firstElementChild.cloneNode(true);
-  figure.dataset.name = name;
-  const image = figure.querySelector('img');
-  image.alt = `${name}, live`;
-  image.addEventListener('error', () => {
-    // Ended, or the token has: tried again with the token of then.
-    image.removeAttribute('src');
-    setTimeout(() => {
-      visible.unobserve(figure);
-      if (figure.isConnected) visible.observe(figure);
-    }, 3000);
-  });
-  figure.querySelector('figcaption').textContent = name;
-  visible.observe(figure);
-  return figure;
+const isShown = (item) => item && parts;
+
+/** The address behind #: '', 'watch/NAME', 'recordings', 'recordings/PATH'. */
+function route() {
+  const [kind, ...rest] = location.hash.replace(/^#\/?/, '').split('/');
+  const name = rest.map(decodeURIComponent).join('/');
+  return { kind, name };
 }
 
-function show(streams) {
-  const names = streams.map((stream) => stream.name);
-  for (const [name, figure] of tiles) {
-    if (!names.includes(name)) {
-      visible.unobserve(figure);
-      figure.querySelector('img').removeAttribute('src');
-      figure.remove();
-      tiles.delete(name);
-    }
+function show() {
+  const { wall, stage, recordings, tabs } = parts;
+  let { kind, name } = route();
+  // A share of one stream opens straight into it.
+  if (kind === '' && api.isGuest() && info?.items.length === 1) [kind, name] = ['watch', info.items[0].name];
+  const item = info?.items.find((known) => known.name === name);
+  const watches = kind === 'watch' && isShown(item);
+  wall.hidden = watches || kind === 'recordings';
+  tabs.hidden = watches || (kind === 'recordings' && name !== '') || !info?.mediamtx;
+  for (const link of tabs.children) {
+    if (link.dataset.kind === (kind === 'recordings' ? 'recordings' : '')) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
   }
-  names.forEach((name, i) => {
-    if (tiles.has(name)) return;
-    tiles.set(name, tile(name));
-    // In the list's order; those that are there stay where they are, or their pictures would begin anew.
-    const next = names.slice(i + 1).find((other) => tiles.has(other));
-    $('wall').insertBefore(tiles.get(name), next ? tiles.get(next) : null);
-  });
-  $('wall').classList.toggle('single', names.length === 1);
-}
-
-/** Paths of MediaMTX that are no streams of ours are watched with its own player. */
-function showPaths(paths, streams) {
-  const ours = new Set(streams.flatMap(({ name }) => [name, `pictures/${name}`]));
-  const others = paths.filter((path) => path.available && !ours.has(path.name));
-  $('paths').replaceChildren(...others.map(({ name }) => {
-    const [item, link] = ['li', 'a'].map((tag) => document.createElement(tag));
-    const player = new URL(`http://${location.hostname}:8889/${encoded(name)}`);
-    player.search = new URL(session.media('')).search;
-    link.href = player.href;
-    link.rel = 'noreferrer';
-    link.textContent = name;
-    item.append(link);
-    return item;
-  }));
-  $('paths').hidden = others.length === 0;
-  return others.length;
-}
-
-/** MediaMTX's paths. Without MediaMTX there are none, which is fine; it is asked again after a minute. */
-async function listPaths() {
-  if (Date.now() < pathsAwayUntil) return [];
-  try {
-    return (await session.call('mediamtx-get-path', { method: 'POST' })).list;
-  } catch {
-    pathsAwayUntil = Date.now() + 60_000;
-    return [];
-  }
+  stage.back.hidden = api.isGuest() && info?.items.length === 1;
+  document.title = `${watches || (kind === 'recordings' && name) ? name : t('common.viewer')} · mtx-sidecar`;
+  if (watches) stage.open(item, info);
+  else stage.close();
+  if (kind === 'recordings' && info) recordings.open(name || null, info);
+  else recordings.close();
 }
 
 async function list() {
+  clearTimeout(timer);
+  timer = setTimeout(list, LIST_EVERY_MS);
+  if (document.hidden) return;
+  const { wall } = parts;
   try {
-    const { streams } = await session.call('api/v1/streams');
-    show(streams);
-    const count = streams.length + showPaths(await listPaths(), streams);
-    $('summary').textContent = count === 0 ? 'Nothing to watch at the moment' : count === 1 ? '' : `${count} streams`;
+    info = await api.call('api/v1/wall');
+    wall.update(info);
+    if (!info.items.length) wall.say(t('viewer.nothing_title'), api.may('api') ? t('viewer.nothing_admin') : t('viewer.nothing'), api.may('api') && h('a', { class: 'button primary', href: api.address('./') }, t('viewer.first_steps')));
+    unlisten ??= api.listen(['path.available', 'path.unavailable', 'stream.state'], soon);
   } catch (error) {
-    show([]);
-    $('summary').textContent = error.message;
-    if (error.status === 401 && (await askToSignIn())) await start();
+    if (error.status === 401) {
+      info = null;
+      wall.clear();
+      return askFirst(error);
+    }
+    wall.say(t('viewer.away_title'), words(error), h('button', { type: 'button', onclick: list }, icon('refresh'), t('viewer.try_again')));
   }
-  const name = session.user();
-  $('account').hidden = name === null;
-  $('account').textContent = name === null ? '' : 'Sign out';
+  show();
 }
 
-async function start() {
-  const name = session.user();
-  if (name !== null) $('title').textContent = name;
-  await list();
+function soon() {
+  clearTimeout(timer);
+  timer = setTimeout(list, COLLECT_MS);
 }
 
-$('account').addEventListener('click', async () => {
-  await session.signOut();
-  location.reload();
-});
+function askFirst(error) {
+  clearTimeout(timer);
+  unlisten?.();
+  unlisten = null;
+  const { wall } = parts;
+  show();
+  if (shareProblem) {
+    return wall.say(t('viewer.share_ended_title'), t('viewer.share_ended'), h('button', { type: 'button', class: 'primary', onclick: () => askToSignIn() }, t('common.sign_in')));
+  }
+  wall.say(t('viewer.sign_in_title'), t('viewer.sign_in_text'), h('button', { type: 'button', class: 'primary', onclick: () => askToSignIn() }, t('common.sign_in')));
+  if (error.status === 401) askToSignIn();
+}
 
 const code = new URLSearchParams(location.hash.slice(1)).get('share');
-if (code) {
-  // Not left in the address bar, the history, or a bookmark of somebody who looks over a shoulder.
-  history.replaceState(null, '', location.pathname);
-  try {
-    await session.openShare(code);
-    await start();
-  } catch (error) {
-    $('summary').textContent = error.message;
-  }
-} else {
-  await session.resume();
-  await start();
-}
-setInterval(() => document.hidden || document.querySelector('dialog[open]') || (code && session.user() === null) || list(), LIST_EVERY_MS);
+// Not left in the address bar, the history, or a bookmark of somebody who looks over a shoulder.
+if (code) history.replaceState(null, '', location.pathname);
+// Asked for together with the words and the sign-in: what is known early is painted early.
+shareProblem = (await startShell({ page: 'viewer', sections: ['viewer'], share: code })).problem;
+
+const tab = (kind, shape, text) => h('a', { href: kind ? `#/${kind}` : '#/', dataset: { kind } }, icon(shape, 18), text);
+parts = {
+  wall: new Wall(), stage: new Stage(), recordings: new Recordings(),
+  tabs: h('nav', { class: 'tabs', hidden: true, 'aria-label': t('viewer.parts') }, tab('', 'grid', t('viewer.live')), tab('recordings', 'film', t('viewer.recordings'))),
+};
+fill(main, h('h1', { class: 'visually-hidden' }, t('common.viewer')), parts.tabs, parts.wall.element, parts.stage.element, parts.recordings.element);
+if (api.isGuest()) document.body.classList.add('is-guest');
+
+addEventListener('hashchange', show);
+api.session.addEventListener('change', () => {
+  shareProblem = null;
+  // Listened to as somebody else now.
+  unlisten?.();
+  unlisten = null;
+  list();
+});
+document.addEventListener('visibilitychange', () => document.hidden || list());
+await list();
+performance.mark('wall');

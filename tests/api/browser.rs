@@ -1,10 +1,14 @@
 //! Chromium, driven by chromedriver: what people see.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use fantoccini::{Client, ClientBuilder, Locator, wd::Capabilities};
+use fantoccini::{
+    Client, ClientBuilder, Locator,
+    elements::Element,
+    wd::{Capabilities, WebDriverCompatibleCommand},
+};
 use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Program, TestApp, close_to, eventually, flat_picture, free_port, middle_colour};
 
@@ -16,6 +20,16 @@ pub struct Browser {
 
 impl Browser {
     pub async fn start() -> Self {
+        Browser::start_as(json!({})).await
+    }
+
+    /// A phone: narrow, touched, with twice the pixels.
+    pub async fn phone() -> Self {
+        let metrics = json!({"width": 390, "height": 780, "pixelRatio": 2, "touch": true});
+        Browser::start_as(json!({"mobileEmulation": {"deviceMetrics": metrics}})).await
+    }
+
+    async fn start_as(options: Value) -> Self {
         let port = free_port();
         let driver = Program::start("chromedriver", &[&format!("--port={port}")]);
         let folder = tempfile::tempdir().expect("a folder");
@@ -28,12 +42,16 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
+            "--hide-scrollbars",
+            "--lang=en",
             "--autoplay-policy=no-user-gesture-required",
             "--window-size=1200,800",
             &format!("--user-data-dir={}", folder.path().join("profile").display()),
         ];
         let mut capabilities = Capabilities::new();
-        capabilities.insert("goog:chromeOptions".into(), json!({ "args": args }));
+        let mut chrome = json!({ "args": args });
+        chrome.as_object_mut().expect("made as one").extend(options.as_object().expect("an object").clone());
+        capabilities.insert("goog:chromeOptions".into(), chrome);
         capabilities.insert("goog:loggingPrefs".into(), json!({ "browser": "ALL" }));
         let url = format!("http://127.0.0.1:{port}");
         let mut client = None;
@@ -53,8 +71,84 @@ impl Browser {
         path
     }
 
+    /// The same, kept for people: target/screenshots/NAME.png.
+    pub async fn keep_screenshot(&self, name: &str) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let data = self.client.screenshot().await.expect("a screenshot");
+        std::fs::write(folder.join(format!("{name}.png")), data).expect("writes");
+    }
+
+    /// The element, once it is there.
+    pub async fn find(&self, css: &str) -> Element {
+        let found = self.client.wait().for_element(Locator::Css(css)).await;
+        found.unwrap_or_else(|e| panic!("{css} is not there: {e}"))
+    }
+
+    pub async fn click(&self, css: &str) {
+        self.find(css).await.click().await.unwrap_or_else(|e| panic!("{css} cannot be clicked: {e}"));
+    }
+
+    pub async fn text(&self, css: &str) -> String {
+        self.find(css).await.text().await.expect("a text")
+    }
+
+    /// What a script returns.
+    pub async fn run(&self, script: &str) -> Value {
+        self.client.execute(script, vec![]).await.unwrap_or_else(|e| panic!("{script}: {e}"))
+    }
+
+    /// Waits for the text of an element.
+    pub async fn says(&self, css: &str, part: &str) {
+        eventually(&format!("{css} says {part:?}"), async || {
+            let seen = self.run(&format!("return document.querySelector({css:?})?.innerText ?? ''")).await;
+            seen.as_str().is_some_and(|seen| seen.contains(part))
+        })
+        .await;
+    }
+
+    /// Signs in by the dialog that is open.
+    pub async fn sign_in(&self, user: &str, password: &str) {
+        for (field, text) in [("user", user), ("password", password)] {
+            let field = self.find(&format!("dialog.sign-in [name={field}]")).await;
+            field.clear().await.expect("empties");
+            field.send_keys(text).await.expect("types");
+        }
+        self.click("dialog.sign-in button.primary").await;
+    }
+
+    /// What the browser has complained about since it was last asked: scripts, the content security policy, requests.
+    pub async fn complaints(&self) -> Vec<String> {
+        let log = self.client.issue_cmd(BrowserLog).await.expect("a log");
+        let lines = log.as_array().cloned().unwrap_or_default();
+        let told = lines.iter().filter(|line| line["level"] != "INFO" && line["level"] != "DEBUG");
+        told.map(|line| line["message"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Fails if the browser has complained, or if the page has asked another host for something.
+    pub async fn assert_quiet(&self, what: &str) {
+        assert_eq!(self.complaints().await, Vec::<String>::new(), "{what}");
+        let hosts = "return [...new Set(performance.getEntriesByType('resource').map((r) => new URL(r.name))
+            .filter((u) => u.protocol !== 'blob:' && u.hostname !== location.hostname).map((u) => u.href))]";
+        assert_eq!(self.run(hosts).await, json!([]), "{what}: other hosts");
+    }
+
     pub async fn close(self) {
         self.client.clone().close().await.expect("closes");
+    }
+}
+
+/// chromedriver's own command for the log (`goog:loggingPrefs`).
+#[derive(Debug)]
+struct BrowserLog;
+
+impl WebDriverCompatibleCommand for BrowserLog {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(json!({"type": "browser"}).to_string()))
     }
 }
 
@@ -77,67 +171,4 @@ async fn an_img_shows_the_current_picture_and_not_the_one_before() {
     }
     browser.close().await;
     eventually("the stream is let go", async || app.stats("flat").await["watchers"] == 0).await;
-}
-
-#[tokio::test]
-async fn the_first_page_shows_streams_and_takes_uploads() {
-    let app = TestApp::with("streams: {Yard/Card: {kind: test-card, width: 320, height: 180}}");
-    let browser = Browser::start().await;
-    let client = &browser.client;
-    client.goto(&format!("http://{}/", app.addr)).await.expect("loads");
-    client
-        .wait()
-        .for_element(Locator::Css("article.tile[data-name='Yard/Card'] img[src^=blob]"))
-        .await
-        .expect("a thumbnail");
-
-    let colour = [230, 120, 20];
-    let file = app.folder().join("orange.jpg");
-    std::fs::write(&file, flat_picture(320, 180, colour)).expect("writes");
-    let name = client.find(Locator::Id("name")).await.expect("the name field");
-    name.clear().await.expect("clears");
-    name.send_keys("My/Upload").await.expect("types");
-    client
-        .find(Locator::Id("file"))
-        .await
-        .expect("the file field")
-        .send_keys(&file.to_string_lossy())
-        .await
-        .expect("chooses");
-    client
-        .wait()
-        .for_element(Locator::Css("article.tile[data-name='My/Upload'] img[src^=blob]"))
-        .await
-        .expect("its thumbnail");
-    let result = client.find(Locator::Id("result")).await.expect("the result").text().await.expect("text");
-    assert_eq!(result, "My/Upload shows it: 320 × 180");
-
-    client
-        .find(Locator::Css("article.tile[data-name='My/Upload'] button"))
-        .await
-        .expect("a tile")
-        .click()
-        .await
-        .expect("clicks");
-    eventually("the live picture is shown", async || {
-        let width = client.execute("return document.getElementById('live').naturalWidth", vec![]).await;
-        width.is_ok_and(|w| w == 320)
-    })
-    .await;
-    eventually("it is watched", async || app.stats("My/Upload").await["watchers"] == 1).await;
-    client.find(Locator::Id("close")).await.expect("a button").click().await.expect("clicks");
-    eventually("closing lets the stream go", async || app.stats("My/Upload").await["watchers"] == 0).await;
-
-    std::fs::write(&file, "not a picture").expect("writes");
-    client
-        .find(Locator::Id("file"))
-        .await
-        .expect("the file field")
-        .send_keys(&file.to_string_lossy())
-        .await
-        .expect("chooses");
-    client.wait().for_element(Locator::Css("#result.bad")).await.expect("the refusal");
-    let result = client.find(Locator::Id("result")).await.expect("the result").text().await.expect("text");
-    assert!(result.contains("a JPEG, PNG, WebP, GIF or BMP picture is needed"), "{result}");
-    browser.close().await;
 }

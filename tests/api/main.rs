@@ -2,6 +2,7 @@
 
 mod support;
 
+mod accessibility;
 mod aliases;
 mod auth_webhook;
 mod browser;
@@ -13,6 +14,7 @@ mod events;
 mod examples;
 mod ffmpeg;
 mod files;
+mod first_page;
 mod http_camera;
 mod identity;
 mod lazy_start;
@@ -39,4 +41,6 @@ mod streams;
 mod tls;
 mod upload;
 mod variants;
+mod viewer;
+mod viewer_players;
 mod websocket;

@@ -17,5 +17,98 @@ async fn the_program_carries_its_pages_inside() {
         assert_eq!(app.get("/../Cargo.toml").await.status, 404);
         assert_eq!(app.get("/%2e%2e/Cargo.toml").await.status / 100, 4);
         assert_eq!(app.get("/nothing.js").await.status, 404);
+        for (alias, page) in [("/mediamtx_viewer/?x=1", "../viewer/?x=1"), ("/mediamtx_console", "console/")] {
+            let moved = app.get(alias).await;
+            assert_eq!((moved.status, moved.header("location")), (308, Some(page)), "{alias}");
+        }
+    }
+}
+
+/// The address of the style sheet, with the version in it.
+async fn style_sheet(app: &TestApp) -> String {
+    let page = app.get("/").await;
+    assert_eq!(page.header("cache-control"), Some("no-cache"), "a page is asked for each time");
+    let text = String::from_utf8_lossy(&page.body).into_owned();
+    let link = text.split("href=\"").find(|rest| rest.starts_with("static/") && rest.contains("style.css"));
+    format!("/{}", link.and_then(|rest| rest.split('"').next()).expect("a style sheet"))
+}
+
+#[tokio::test]
+async fn what_pages_load_is_compressed_ahead_of_time_and_kept_for_ever() {
+    let app = TestApp::spawn();
+    let path = style_sheet(&app).await;
+    assert!(!path.contains("/dev/"), "{path}");
+    let plain = app.get(&path).await;
+    assert_eq!(plain.header("content-encoding"), None);
+    assert!(plain.header("content-type").is_some_and(|kind| kind.starts_with("text/css")), "{plain:?}");
+    let mut tags = vec![plain.header("etag").map(str::to_owned)];
+    for (accepts, encoding) in [
+        ("br", Some("br")),
+        ("gzip, deflate, br, zstd", Some("br")),
+        ("gzip, deflate", Some("gzip")),
+        ("br;q=0, gzip", Some("gzip")),
+        ("identity", None),
+        ("zstd", None),
+    ] {
+        let answer = app.request("GET", &path, &[&format!("Accept-Encoding: {accepts}")], b"").await;
+        assert_eq!(answer.header("content-encoding"), encoding, "{accepts}");
+        assert_eq!(answer.header("cache-control"), Some("public, max-age=31536000, immutable"));
+        assert_eq!(answer.header("vary"), Some("Accept-Encoding"));
+        assert!(encoding.is_none() || answer.body.len() * 2 < plain.body.len(), "{accepts}: {}", answer.body.len());
+        let tag = answer.header("etag").expect("a tag").to_owned();
+        let known = [&*format!("Accept-Encoding: {accepts}"), &*format!("If-None-Match: {tag}")];
+        let again = app.request("GET", &path, &known, b"").await;
+        assert_eq!((again.status, again.body.len()), (304, 0), "{accepts}");
+        tags.push(Some(tag));
+    }
+    tags.sort();
+    tags.dedup();
+    assert_eq!(tags.len(), 3, "each form has a tag of its own: {tags:?}");
+    // A page that was opened before an update.
+    let version = path.split('/').nth(2).expect("a version");
+    let old = app.get(&path.replace(version, "0000000000000000")).await;
+    assert_eq!((old.status, old.header("cache-control")), (200, Some("no-store")));
+    assert_eq!(app.get(&format!("/static/{version}/../Cargo.toml")).await.status, 404);
+    assert_eq!(app.put(&path, b"x").await.status, 405);
+}
+
+#[tokio::test]
+async fn browsers_are_told_where_mediamtx_is_and_may_load_from_there() {
+    let usual = TestApp::spawn();
+    let told = usual.request("GET", "/api/v1/addresses", &["Host: camera-pi:9995"], b"").await.json();
+    assert_eq!(told["webrtc"], "http://camera-pi:8889");
+    assert_eq!((&told["hls"], &told["pictures_path"]), (&"http://camera-pi:8888".into(), &"pictures".into()));
+    let policy = async |app: &TestApp, host: &str| {
+        let page = app.request("GET", "/viewer/", &[&format!("Host: {host}")], b"").await;
+        page.header("content-security-policy").unwrap_or_default().to_owned()
+    };
+    let found = policy(&usual, "camera-pi:9995").await;
+    assert!(found.contains("connect-src 'self' http://camera-pi:8888 http://camera-pi:8889"), "{found}");
+    let evil = policy(&usual, "x;script-src").await;
+    assert!(!evil.contains("script-src"), "a host is a name: {evil}");
+    let set = TestApp::with(
+        "mediamtx: {webrtc_url: 'https://home.example/webrtc', hls_url: 'https://home.example/hls', playback_url: 'https://home.example/playback', pictures_path: ''}",
+    );
+    let told = set.get("/api/v1/addresses").await.json();
+    assert_eq!(told["webrtc"], "https://home.example/webrtc");
+    let found = policy(&set, "camera-pi").await;
+    assert!(found.contains("connect-src 'self' https://home.example; "), "{found}");
+    assert!(!found.contains("unsafe"), "{found}");
+}
+
+#[tokio::test]
+async fn pages_name_all_modules_that_they_begin_with() {
+    let app = TestApp::spawn();
+    for page in ["/", "/viewer/"] {
+        let text = String::from_utf8_lossy(&app.get(page).await.body).into_owned();
+        let links: Vec<_> =
+            text.split("rel=\"modulepreload\" href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(links.len() > 5, "{page}: {links:?}");
+        assert!(links.iter().any(|link| link.ends_with("/lib/dom.js")), "also what modules of modules need: {links:?}");
+        for link in links {
+            let answer = app.get(&format!("/{}", link.trim_start_matches("../"))).await;
+            let kept = answer.header("cache-control").is_some_and(|value| value.contains("immutable"));
+            assert!(answer.status == 200 && kept, "{page} names {link}");
+        }
     }
 }

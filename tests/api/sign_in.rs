@@ -1,6 +1,5 @@
 //! Signing in as pages do it, share links, other origins, and paths in front.
 
-use fantoccini::Locator;
 use serde_json::{Value, json};
 
 use crate::{
@@ -155,11 +154,6 @@ async fn pages_run_no_foreign_script_and_make_no_browser_ask() {
     }
 }
 
-async fn text_of(browser: &Browser, css: &str) -> String {
-    let found = browser.client.wait().for_element(Locator::Css(css)).await.expect("is there");
-    found.text().await.expect("a text")
-}
-
 /// In a real browser: who is far away signs in; whoever has a link sees what it is for and nothing else.
 #[tokio::test]
 async fn a_share_link_opens_straight_into_the_stream_until_it_is_revoked() {
@@ -176,48 +170,43 @@ async fn a_share_link_opens_straight_into_the_stream_until_it_is_revoked() {
     let share = app.request("POST", "/api/v1/shares", &[&admin], body.as_bytes()).await.json();
     let browser = Browser::start().await;
     browser.client.goto(share["url"].as_str().expect("a link")).await.expect("loads");
-    browser.client.wait().for_element(Locator::Css("#wall figure img[src]")).await.expect("the stream");
-    assert_eq!(text_of(&browser, "#title").await, "for the neighbours");
-    let names = browser
-        .client
-        .execute("return [...document.querySelectorAll('figcaption')].map(f => f.textContent)", vec![])
-        .await;
-    assert_eq!(names.expect("names"), json!(["door"]));
+    browser.says(".stage h1", "door").await;
+    let names = browser.run("return [...document.querySelectorAll('.tile')].map((tile) => tile.dataset.key)").await;
+    assert_eq!(names, json!(["door"]));
     crate::support::eventually("the picture is shown", async || {
         close_to(middle_colour(&browser.screenshot().await).await, colour)
     })
     .await;
+    assert_eq!(
+        browser.run("return document.querySelector('a[href*=console]')").await,
+        json!(null),
+        "for administrators"
+    );
+    browser.keep_screenshot("share-desktop").await;
     let address = browser.client.current_url().await.expect("an address");
     assert_eq!((address.fragment(), address.query()), (None, None), "the code is not left there");
     // Loaded again, it goes on by the cookie.
     browser.client.refresh().await.expect("loads");
-    browser.client.wait().for_element(Locator::Css("#wall figure img[src]")).await.expect("the stream");
+    browser.says(".stage h1", "door").await;
+    browser.assert_quiet("a visitor").await;
 
     let id = share["id"].as_str().expect("an id");
     app.request("DELETE", &format!("/api/v1/shares/{id}"), &[&admin], b"").await;
     crate::support::eventually("nobody watches", async || app.stats_as("door", &admin).await["watchers"] == 0).await;
+    browser.client.goto("about:blank").await.expect("loads");
     browser.client.goto(share["url"].as_str().expect("a link")).await.expect("loads");
-    crate::support::eventually("it says why", async || text_of(&browser, "#summary").await.contains("revoked")).await;
+    browser.says(".empty", "revoked").await;
 
     // The same page asks whoever has no link to sign in.
     browser.client.goto("about:blank").await.expect("loads");
     browser.client.goto(&format!("http://{}/viewer/", app.addr)).await.expect("loads");
-    let form = browser.client.wait().for_element(Locator::Css("#sign-in[open] form")).await.expect("a form");
-    let fill = async |password: &str| {
-        for (field, text) in [("user", "admin"), ("password", password)] {
-            let field = form.find(Locator::Css(&format!("[name={field}]"))).await.expect("a field");
-            field.clear().await.expect("empties");
-            field.send_keys(text).await.expect("types");
-        }
-        form.find(Locator::Css("button")).await.expect("a button").click().await.expect("clicks");
-    };
-    fill("wrong").await;
-    crate::support::eventually("it says why not", async || {
-        text_of(&browser, "#sign-in [role=alert]").await.contains("wrong")
-    })
-    .await;
-    fill("s3cret").await;
-    browser.client.wait().for_element(Locator::Css("#wall figure:nth-child(2) img[src]")).await.expect("both streams");
+    browser.find("dialog.sign-in[open] form").await;
+    browser.keep_screenshot("sign-in-desktop").await;
+    browser.sign_in("admin", "wrong").await;
+    browser.says("dialog.sign-in [role=alert]", "Wrong user or password").await;
+    browser.sign_in("admin", "s3cret").await;
+    browser.find(".tile.has-picture[data-key=secret]").await;
+    browser.find("header a[href*=console]").await;
     let log: Value = json!(browser.client.execute("return document.cookie", vec![]).await.expect("cookies"));
     assert_eq!(log, json!(""), "no script reads the refresh token");
     browser.close().await;

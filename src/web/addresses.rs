@@ -1,0 +1,91 @@
+//! Where browsers find MediaMTX: its servers have ports of their own, and a proxy may have put them elsewhere.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{State, origin};
+
+/// What the addresses begin with at which browsers reach MediaMTX.
+#[derive(Serialize, ToSchema)]
+pub struct Addresses {
+    /// WHEP and WHIP: `webrtc/PATH/whep`.
+    #[schema(example = "http://camera-pi:8889")]
+    pub webrtc: String,
+    /// HLS: `hls/PATH/index.m3u8`.
+    #[schema(example = "http://camera-pi:8888")]
+    pub hls: String,
+    /// Its playback server.
+    #[schema(example = "http://camera-pi:9996")]
+    pub playback: String,
+    /// The path below which it has our streams: `pictures/NAME`; empty for none in front.
+    #[schema(example = "pictures")]
+    pub pictures_path: String,
+}
+
+/// Where browsers find MediaMTX. No secret, and the same for everybody.
+#[utoipa::path(get, path = "/api/v1/addresses", tag = "mediamtx", responses((status = 200, body = Addresses)))]
+pub(super) async fn get(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(of(&request, &state))
+}
+
+/// As they are set, or MediaMTX's own ports at the name by which the browser reached us.
+pub(super) fn of(request: &HttpRequest, state: &State) -> Addresses {
+    let settings = &state.settings.mediamtx;
+    let ours = origin::of(request, state);
+    let host = host_of(&ours);
+    let or_port = |url: &str, port: u16| if url.is_empty() { format!("http://{host}:{port}") } else { url.to_owned() };
+    let playback = settings.playback.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok());
+    Addresses {
+        webrtc: or_port(&settings.webrtc_url, 8889),
+        hls: or_port(&settings.hls_url, 8888),
+        playback: or_port(&settings.playback_url, playback.unwrap_or(9996)),
+        pictures_path: settings.pictures_path.clone(),
+    }
+}
+
+/// The host in an address of ours, without its port. It came with the request and goes into a header: what is no name is
+/// left out.
+fn host_of(url: &str) -> &str {
+    let host = url.split("://").nth(1).unwrap_or_default().split('/').next().unwrap_or_default();
+    let host = match host.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => host,
+    };
+    let fits = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+    if host.is_empty() || !host.chars().all(fits) { "localhost" } else { host }
+}
+
+impl Addresses {
+    /// What pages may load: themselves, what MediaMTX gives, and nothing from elsewhere; no script or style that stands in HTML.
+    pub(super) fn content_security_policy(&self) -> String {
+        let origin = |url: &str| url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+        let mut all = [&self.webrtc, &self.hls, &self.playback].map(|url| origin(url)).to_vec();
+        all.sort();
+        all.dedup();
+        let mediamtx = all.join(" ");
+        format!(
+            "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob: {mediamtx}; \
+             connect-src 'self' {mediamtx}; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_names_and_nothing_else() {
+        for (url, host) in [
+            ("http://camera-pi:9995", "camera-pi"),
+            ("https://home.example/cameras", "home.example"),
+            ("http://[::1]:9995", "[::1]"),
+            ("http://[fe80::1]", "[fe80::1]"),
+            ("http://a b; script-src *:80", "localhost"),
+            ("http://", "localhost"),
+        ] {
+            assert_eq!(host_of(url), host, "{url}");
+        }
+    }
+}

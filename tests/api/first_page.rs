@@ -1,0 +1,82 @@
+//! The first page, in a browser: what somebody does first.
+
+use serde_json::json;
+
+use crate::{
+    browser::Browser,
+    support::{TestApp, eventually, flat_picture},
+};
+
+#[tokio::test]
+async fn a_picture_that_is_chosen_becomes_a_stream() {
+    let app = TestApp::spawn();
+    let browser = Browser::start().await;
+    browser.client.goto(&format!("http://{}/", app.addr)).await.expect("loads");
+    browser.says("main", "made the user admin and printed the password").await;
+    browser.keep_screenshot("first-page-desktop").await;
+    let file = app.folder().join("orange.jpg");
+    std::fs::write(&file, flat_picture(320, 180, [230, 120, 20])).expect("writes");
+    let name = browser.find("#name").await;
+    name.clear().await.expect("clears");
+    name.send_keys("My/Upload").await.expect("types");
+    browser.find("#file").await.send_keys(&file.to_string_lossy()).await.expect("chooses");
+    browser.says("#result", "My/Upload shows it: 320 × 180").await;
+    browser.says("#result", &format!("curl -o picture.jpg http://{}/snapshot/My/Upload.jpg", app.addr)).await;
+    browser.assert_quiet("an upload").await;
+    std::fs::write(&file, "not a picture").expect("writes");
+    browser.find("#file").await.send_keys(&file.to_string_lossy()).await.expect("chooses");
+    browser.says("#result .bad", "a JPEG, PNG, WebP, GIF or BMP picture is needed").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn an_administrator_makes_a_test_card_and_has_mediamtx_looked_over() {
+    let app = TestApp::spawn();
+    let browser = Browser::start().await;
+    browser.client.goto(&format!("http://{}/", app.addr)).await.expect("loads");
+    // Not before somebody has signed in, and then at once.
+    browser.click("#make-test-card").await;
+    browser.sign_in("admin", app.password.as_deref().expect("made on the first start")).await;
+    browser.find("a[href*='#/watch/demo/test-card']").await;
+    assert_eq!(app.stats("demo/test-card").await["kind"], "test-card");
+    browser.says(".steps", "does not answer").await;
+    let yaml = browser.find("#mediamtx-yml").await;
+    yaml.send_keys("authMethod: internal\napi: no\n").await.expect("types");
+    browser.click("section[aria-labelledby=mediamtx-title] button.primary").await;
+    let fix = format!("authHTTPAddress: http://127.0.0.1:{}/mediamtx-auth", 0);
+    browser.says(".finding.error .snippet", &fix).await;
+    browser.says(".finding.warning .snippet", "api: yes").await;
+    browser.keep_screenshot("first-page-checked-desktop").await;
+    yaml.clear().await.expect("clears");
+    yaml.send_keys("authMethod: [").await.expect("types");
+    browser.click("section[aria-labelledby=mediamtx-title] button.primary").await;
+    browser.says("section[aria-labelledby=mediamtx-title] .bad", "is not YAML").await;
+    let from_afar = app.request("POST", "/api/v1/mediamtx/check", &[crate::identity::FAR], b"a: b").await;
+    assert_eq!(from_afar.status, 401);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_language_and_the_appearance_are_remembered() {
+    let app = TestApp::spawn();
+    let browser = Browser::start().await;
+    browser.client.goto(&format!("http://{}/", app.addr)).await.expect("loads");
+    browser.says("#account", "Sign in").await;
+    for (code, word) in [("ja", "サインイン"), ("zh", "登录"), ("en", "Sign in")] {
+        browser.run(&format!("const s = document.getElementById('language'); s.value = '{code}'; s.dispatchEvent(new Event('change'))")).await;
+        browser.says("#account", word).await;
+        browser.client.goto(&format!("http://{}/viewer/", app.addr)).await.expect("loads");
+        browser.says("#account", word).await;
+        assert_eq!(browser.run("return document.documentElement.lang").await, json!(code));
+    }
+    let ground = "return getComputedStyle(document.body).backgroundColor";
+    let before = browser.run(ground).await;
+    browser.click("#theme").await;
+    browser.click("#theme").await;
+    eventually("it is dark", async || browser.run(ground).await != before).await;
+    browser.client.refresh().await.expect("loads");
+    browser.find("#theme").await;
+    assert_ne!(browser.run(ground).await, before);
+    browser.assert_quiet("languages").await;
+    browser.close().await;
+}

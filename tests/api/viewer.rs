@@ -1,0 +1,184 @@
+//! The viewer, in a browser, without MediaMTX: the wall, one stream, links, a phone.
+
+use serde_json::json;
+
+use crate::{
+    browser::Browser,
+    identity::FAR,
+    support::{TestApp, eventually, flat_picture},
+};
+
+/// What the first paint of the wall may cost, compressed. Thumbnails come on top: they are pictures.
+const BUDGET_BYTES: u64 = 100_000;
+
+const STREAMS: &str = "streams: {Yard/Card: {kind: test-card, width: 320, height: 180}}";
+
+async fn open(browser: &Browser, app: &TestApp, at: &str) {
+    browser.client.goto(&format!("http://{}/viewer/{at}", app.addr)).await.expect("loads");
+}
+
+#[tokio::test]
+async fn the_wall_shows_what_there_is_in_an_order_and_layout_that_are_remembered() {
+    let app = TestApp::with(STREAMS);
+    for name in ["door", "hall", "shop"] {
+        app.put(&format!("/api/v1/streams/{name}/frame"), &flat_picture(640, 360, [20, 90, 160])).await;
+    }
+    let browser = Browser::start().await;
+    open(&browser, &app, "").await;
+    for name in ["Yard/Card", "door", "hall", "shop"] {
+        browser.find(&format!(".tile.has-picture[data-key='{name}']")).await;
+    }
+    browser.says(".wall-bar", "4 streams").await;
+    browser.keep_screenshot("wall-desktop").await;
+    let names = "return [...document.querySelectorAll('.tile')].map((tile) => tile.dataset.key)";
+    assert_eq!(browser.run(names).await, json!(["Yard/Card", "door", "hall", "shop"]));
+    // By keyboard: the first one goes to the right.
+    browser.click(".wall-bar button[aria-pressed=false].icon-button").await;
+    let right = "const handle = document.querySelector('.tile-handle'); handle.focus();
+        handle.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }))";
+    browser.run(right).await;
+    assert_eq!(browser.run(names).await, json!(["door", "Yard/Card", "hall", "shop"]));
+    assert_eq!(
+        browser.run("return document.activeElement.closest('.tile').dataset.key").await,
+        "Yard/Card",
+        "keeps the focus"
+    );
+    // By pointer: the last one to the front.
+    let drag = "const tiles = [...document.querySelectorAll('.tile')]; const handle = tiles[3].querySelector('.tile-handle');
+        const middle = (e) => { const r = e.getBoundingClientRect(); return { clientX: r.x + r.width / 2, clientY: r.y + r.height / 2 }; };
+        handle.setPointerCapture = () => {};
+        const send = (type, at) => handle.dispatchEvent(new PointerEvent(type, { bubbles: true, button: 0, pointerId: 1, ...at }));
+        const to = middle(tiles[0]); send('pointerdown', middle(tiles[3])); send('pointermove', to); send('pointerup', to)";
+    browser.run(drag).await;
+    assert_eq!(browser.run(names).await, json!(["shop", "door", "Yard/Card", "hall"]));
+    browser.click("[data-layout='4']").await;
+    browser.client.refresh().await.expect("loads");
+    browser.find(".wall[data-layout='4'] .tile.has-picture[data-key=shop]").await;
+    assert_eq!(browser.run(names).await, json!(["shop", "door", "Yard/Card", "hall"]));
+    browser.click("button[data-layout='1']").await;
+    browser.says(".pager", "Page 1 of 4").await;
+    browser.click(".pager button:last-child").await;
+    eventually("the next one is shown", async || browser.run(names).await == json!(["door"])).await;
+    browser.assert_quiet("the wall").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn without_mediamtx_a_stream_is_watched_by_mjpeg_and_let_go() {
+    let app = TestApp::with(STREAMS);
+    let browser = Browser::start().await;
+    open(&browser, &app, "").await;
+    browser.click(".tile[data-key='Yard/Card'] .tile-open").await;
+    browser.says(".stage-how", "Playing by MJPEG.").await;
+    assert_eq!(browser.run("return location.hash").await, "#/watch/Yard/Card");
+    browser.click(".do-stats").await;
+    browser.says(".stage-stats", "320 × 180").await;
+    browser.says(".stage-stats", "kbit/s").await;
+    browser.keep_screenshot("stream-desktop").await;
+    assert_eq!(browser.run("return document.querySelector('.stage-sound').hidden").await, true, "there is no sound");
+    browser.client.back().await.expect("goes back");
+    browser.find(".wall-page:not([hidden])").await;
+    browser.assert_quiet("MJPEG").await;
+    open(&browser, &app, "#/recordings").await;
+    browser.client.refresh().await.expect("loads");
+    browser.says("main", "MediaMTX does not answer").await;
+    browser.client.goto("about:blank").await.expect("loads");
+    eventually("the stream is let go", async || app.stats("Yard/Card").await["watchers"] == 0).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn links_carry_a_right_of_their_own_and_never_the_password() {
+    let app = TestApp::spawn();
+    app.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [20, 90, 160])).await;
+    app.put("/api/v1/streams/secret/frame", &flat_picture(320, 180, [160, 9, 20])).await;
+    let browser = Browser::start().await;
+    open(&browser, &app, "").await;
+    browser.click("#account").await;
+    let password = app.password.clone().expect("made on the first start");
+    browser.sign_in("admin", &password).await;
+    browser.find("header a[href*=console]").await;
+    open(&browser, &app, "#/watch/door").await;
+    for (kind, path) in [("mjpeg", "/stream/"), ("snapshot", "/snapshot/"), ("page", "/viewer/#share=")] {
+        browser.client.refresh().await.expect("loads");
+        browser.click(".stage-head button").await;
+        let choose = format!("document.querySelector('dialog select[name=kind]').value = '{kind}'");
+        browser.find("dialog select[name=kind]").await;
+        browser.run(&choose).await;
+        browser.click("dialog button.primary").await;
+        let link = browser.text("dialog .snippet code").await;
+        let own = browser.run("return performance.getEntriesByType('resource').length").await;
+        assert!(own.as_u64().is_some() && link.contains(path) && !link.contains(&password), "{link}");
+        if kind == "snapshot" {
+            browser.keep_screenshot("link-desktop").await;
+            let target = link.split_once(&app.addr.to_string()).expect("ours").1;
+            assert_eq!(app.request("GET", target, &[FAR], b"").await.status, 200, "opens from afar");
+            let other = target.replace("/door.jpg", "/secret.jpg");
+            assert_eq!(app.request("GET", &other, &[FAR], b"").await.status, 403, "and nothing else");
+        }
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_user_sees_no_console_and_a_phone_has_no_sideways_scrolling() {
+    let app = TestApp::with(STREAMS);
+    app.user("alice", json!({"password": "correct horse", "role": "user"})).await;
+    let browser = Browser::phone().await;
+    let pages = [("", "first-page"), ("viewer/", "wall"), ("viewer/#/watch/Yard/Card", "stream")];
+    for (page, name) in pages {
+        browser.client.goto("about:blank").await.expect("loads");
+        browser.client.goto(&format!("http://{}/{page}", app.addr)).await.expect("loads");
+        browser.says("header", "Viewer").await;
+        if name == "wall" {
+            browser.find(".tile.has-picture").await;
+        } else if name == "stream" {
+            browser.says(".stage-how", "Playing").await;
+        }
+        let wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(browser.run(wide).await, 0, "{name} scrolls sideways");
+        browser.keep_screenshot(&format!("{name}-phone")).await;
+    }
+    browser.click("#account").await;
+    browser.sign_in("alice", "correct horse").await;
+    eventually("alice has signed in", async || {
+        browser
+            .run("return document.querySelector('#account').title")
+            .await
+            .as_str()
+            .is_some_and(|t| t.contains("alice"))
+    })
+    .await;
+    assert_eq!(browser.run("return document.querySelector('header a[href*=console]')").await, json!(null));
+    browser.assert_quiet("a phone").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_hundred_streams_cost_what_is_seen_of_them_and_the_page_keeps_to_its_budget() {
+    let app = TestApp::spawn();
+    let picture = flat_picture(320, 180, [20, 90, 160]);
+    for n in 0..100 {
+        app.put(&format!("/api/v1/streams/camera{n:03}/frame"), &picture).await;
+    }
+    let browser = Browser::start().await;
+    open(&browser, &app, "").await;
+    browser.find(".tile.has-picture[data-key=camera000]").await;
+    assert_eq!(browser.run("return document.querySelectorAll('.tile').length").await, 100);
+    let bytes = "return performance.getEntries().filter((e) => e.transferSize && !e.name.includes('/snapshot/'))
+        .reduce((sum, e) => sum + e.transferSize, 0)";
+    let bytes = browser.run(bytes).await.as_u64().expect("a sum");
+    assert!(bytes > 10_000 && bytes < BUDGET_BYTES, "{bytes} bytes for the wall");
+    let asked = "return new Set(performance.getEntriesByType('resource').map((e) => e.name).filter((n) => n.includes('/snapshot/'))).size";
+    let asked = browser.run(asked).await.as_u64().expect("a number");
+    assert!(asked < 50, "{asked} pictures were asked for, and the window shows 16");
+    browser.run("scrollTo(0, document.body.scrollHeight)").await;
+    browser.find(".tile.has-picture[data-key=camera099]").await;
+    browser.find(".search").await.send_keys("camera07").await.expect("types");
+    eventually("what was searched for is left", async || {
+        browser.run("return document.querySelectorAll('.tile').length").await == 10
+    })
+    .await;
+    browser.assert_quiet("a hundred").await;
+    browser.close().await;
+}

@@ -1,0 +1,125 @@
+//! The viewer with the real MediaMTX: WebRTC, and what it falls back to.
+
+use serde_json::json;
+
+use crate::{
+    browser::Browser,
+    mediamtx::MediaMtx,
+    support::{TestApp, close_to, eventually, flat_picture, free_port, middle_colour},
+};
+
+const COLOUR: [u8; 3] = [200, 60, 40];
+
+/// A sidecar and its MediaMTX; addresses of MediaMTX for browsers can be other ones.
+async fn start(browser_urls: impl Fn(&[u16; 6]) -> String) -> Option<(TestApp, MediaMtx)> {
+    let ports = MediaMtx::ports();
+    let app = TestApp::with(&format!(
+        "mediamtx: {{api: 'http://127.0.0.1:{}', playback: 'http://127.0.0.1:{}', {}}}",
+        ports[4],
+        ports[5],
+        browser_urls(&ports)
+    ));
+    let mediamtx = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await?;
+    app.put("/api/v1/streams/door/frame", &flat_picture(640, 360, COLOUR)).await;
+    eventually("it is known that MediaMTX is there", async || app.get("/api/v1/wall").await.json()["mediamtx"] == true)
+        .await;
+    Some((app, mediamtx))
+}
+
+async fn open(browser: &Browser, app: &TestApp, name: &str) {
+    browser.client.goto("about:blank").await.expect("loads");
+    browser.client.goto(&format!("http://{}/viewer/#/watch/{name}", app.addr)).await.expect("loads");
+}
+
+async fn shows_the_picture(browser: &Browser) {
+    eventually("the picture is seen", async || close_to(middle_colour(&browser.screenshot().await).await, COLOUR))
+        .await;
+}
+
+#[tokio::test]
+async fn a_stream_is_watched_by_webrtc_and_its_session_ended() {
+    let Some((app, _mediamtx)) =
+        start(|ports| format!("webrtc_url: 'http://127.0.0.1:{}', hls_url: 'http://127.0.0.1:{}'", ports[2], ports[1]))
+            .await
+    else {
+        return;
+    };
+    let browser = Browser::start().await;
+    open(&browser, &app, "door").await;
+    browser.says(".stage-how", "Playing by WebRTC.").await;
+    shows_the_picture(&browser).await;
+    browser.click(".do-stats").await;
+    browser.says(".stage-stats", "H264").await;
+    browser.says(".stage-stats", "640 × 360").await;
+    eventually("it is read once", async || app.stats("door").await["watchers"] == 1).await;
+    browser.keep_screenshot("webrtc-desktop").await;
+    browser.run("location.hash = '#/'").await;
+    eventually("it is let go", async || app.stats("door").await["watchers"] == 0).await;
+    browser.assert_quiet("WebRTC").await;
+
+    // Tiles of the fixed layouts are live.
+    browser.click("button[data-layout='4']").await;
+    browser.find(".tile.is-playing[data-key=door]").await;
+    browser.says(".tile[data-key=door] .tile-way", "WebRTC").await;
+    browser.keep_screenshot("wall-live-desktop").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn what_webrtc_cannot_do_is_done_by_hls_and_then_by_mjpeg_and_the_page_says_why() {
+    let (no_webrtc, no_hls) = (free_port(), free_port());
+    let Some((app, _mediamtx)) =
+        start(|ports| format!("webrtc_url: 'http://127.0.0.1:{no_webrtc}', hls_url: 'http://127.0.0.1:{}'", ports[1]))
+            .await
+    else {
+        return;
+    };
+    let browser = Browser::start().await;
+    open(&browser, &app, "door").await;
+    browser.says(".stage-how", "Playing by HLS, because: WebRTC: MediaMTX does not answer this browser").await;
+    shows_the_picture(&browser).await;
+    browser.keep_screenshot("fallback-desktop").await;
+    let other_ways = "return [...document.querySelectorAll('.stage-foot option')].map((o) => o.value)";
+    assert_eq!(browser.run(other_ways).await, json!(["auto", "whep", "hls", "mjpeg"]));
+    browser.close().await;
+    drop(app);
+
+    let Some((app, _mediamtx)) =
+        start(|_| format!("webrtc_url: 'http://127.0.0.1:{no_webrtc}', hls_url: 'http://127.0.0.1:{no_hls}'")).await
+    else {
+        return;
+    };
+    let browser = Browser::start().await;
+    open(&browser, &app, "door").await;
+    browser.says(".stage-how", "Playing by MJPEG, because: WebRTC: MediaMTX does not answer").await;
+    browser.says(".stage-how", "HLS: MediaMTX does not answer").await;
+    shows_the_picture(&browser).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_path_on_which_nobody_publishes_says_so_and_begins_when_somebody_does() {
+    let Some((app, mediamtx)) =
+        start(|ports| format!("webrtc_url: 'http://127.0.0.1:{}', hls_url: 'http://127.0.0.1:{}'", ports[2], ports[1]))
+            .await
+    else {
+        return;
+    };
+    let path = json!({"kind": "raw", "fields": {"source": "publisher"}}).to_string();
+    assert_eq!(app.admin("PUT", "/api/v1/paths/stage", &path).await.status, 201);
+    eventually("MediaMTX has it", async || {
+        let wall = app.get("/api/v1/wall").await.json();
+        wall["items"].as_array().is_some_and(|items| items.iter().any(|item| item["name"] == "stage"))
+    })
+    .await;
+    let browser = Browser::start().await;
+    open(&browser, &app, "stage").await;
+    browser.says(".stage-message", "Nobody is publishing").await;
+    let target = format!("rtsp://127.0.0.1:{}/stage", mediamtx.rtsp);
+    let args = ["-v", "error", "-re", "-f", "lavfi", "-i", "color=0xc83c28:size=320x180:rate=10", "-c:v", "libx264"];
+    let more = ["-preset", "ultrafast", "-tune", "zerolatency", "-g", "10", "-pix_fmt", "yuv420p", "-f", "rtsp"];
+    let last = ["-rtsp_transport", "tcp", &target];
+    let _ffmpeg = crate::support::Program::start("ffmpeg", &[&args[..], &more, &last].concat());
+    browser.says(".stage-how", "Playing by WebRTC").await;
+    browser.close().await;
+}
