@@ -4,10 +4,14 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     sync::{Arc, atomic::AtomicUsize},
+    time::SystemTime,
 };
 
 use actix_web::web;
-use tokio::{sync::mpsc, time::Duration};
+use tokio::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     error::{Code, Error, Result},
@@ -25,11 +29,12 @@ use crate::{
     },
     producer::{Definition, Kit, file::MediaRoots, udp_camera::Hub, upload},
     rtsp, server,
-    settings::{Settings, TlsSettings},
+    settings::{Loaded, Settings, Sources, TlsSettings},
     shutdown::Shutdown,
     state::{Sessions, State},
     store::Store,
     stream::{Origin, Registry, StreamName},
+    traffic::{self, Traffic},
     web::application,
 };
 
@@ -37,7 +42,7 @@ use crate::{
 const ADMIN_HASH: &str = "admin_password_hash";
 
 /// How often streams, and MediaMTX's paths, are looked at for events.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = traffic::EVERY;
 
 /// Open files a process needs beyond its watchers: workers, database, log, UDP, files being shown.
 const SPARE_FILES: u64 = 256;
@@ -57,7 +62,8 @@ pub struct App {
 
 impl App {
     /// Opens the data folder, makes the streams, and binds the port. Port 0 is a free one.
-    pub async fn build(mut settings: Settings) -> Result<Self> {
+    pub async fn build(loaded: impl Into<Loaded>) -> Result<Self> {
+        let Loaded { mut settings, file, origins } = loaded.into();
         let new_data_dir = !settings.data_dir.exists();
         std::fs::create_dir_all(&settings.data_dir).map_err(|e| {
             Error::internal(format!("the data folder {} cannot be made (data_dir)", settings.data_dir.display()), e)
@@ -105,6 +111,9 @@ impl App {
             library: Library::new(&settings.media),
             fetch_from: settings.mediamtx.fetch_from(addr),
             settings,
+            sources: Sources { file, origins },
+            started: SystemTime::now(),
+            traffic: Traffic::default(),
             registry,
             kit,
             policy,
@@ -286,11 +295,14 @@ async fn watch_streams(state: &State) {
     }
 }
 
-/// Tells of MediaMTX's paths and their readers. While it is away, nothing is known, and nothing is told.
+/// Tells of MediaMTX's paths and their readers, and notes how much comes and goes. While it is away, nothing is known, and
+/// nothing is told.
 async fn watch_paths(state: &State) {
     let mut before = None;
     loop {
         let list = state.mediamtx.paths().await.ok();
+        let received = state.registry.list().iter().map(|stream| stream.received()).sum();
+        state.traffic.note(list.as_deref(), received, state.sessions.sent(), Instant::now());
         let now = list.as_deref().map(observe::paths);
         // Noted before it is told: whoever asks because of an event finds what the event is about.
         state.seen.note(list);

@@ -3,6 +3,7 @@
 //! `sidecar.yml` in the repository lists every key with its default and one comment; a test holds it
 //! equal to [`Settings::default`]. How files and environment are read is in [`load`].
 
+mod describe;
 mod http;
 mod load;
 
@@ -10,6 +11,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::describe::{Described, Sources, describe};
 pub use self::http::{HttpSettings, TlsSettings};
 pub use self::load::{Loaded, Origin, Problem, Problems, load, parse_yaml};
 use crate::{

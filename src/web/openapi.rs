@@ -6,8 +6,8 @@ use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
 use super::{
-    addresses, auth_webhook, events, health, identity, media, mediamtx, paths, recordings, sign_in, streams, upload,
-    wall, watch,
+    addresses, auth_webhook, events, health, identity, media, mediamtx, overview, paths, recordings, sessions, sign_in,
+    streams, upload, wall, watch,
 };
 
 #[derive(OpenApi)]
@@ -79,6 +79,11 @@ use super::{
         wall::get,
         mediamtx::get,
         mediamtx::check,
+        overview::overview,
+        overview::check_live,
+        overview::settings,
+        sessions::list,
+        sessions::kick,
         health::live,
         health::ready,
         health::metrics,

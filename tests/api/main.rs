@@ -21,6 +21,7 @@ mod mediamtx_paths;
 mod mediamtx_recordings;
 mod mjpeg;
 mod operations;
+mod overview;
 mod pages;
 mod push;
 mod restart;
