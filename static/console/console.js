@@ -12,8 +12,8 @@ import { describes } from './schema.js';
 /** Groups of sections: name and icon. The name is that of the module, of the address (#/name), and of its words. */
 const GROUPS = [
   ['', [['overview', 'gauge']]],
-  ['pictures', [['streams', 'camera'], ['publish', 'screen'], ['media', 'film'], ['discovery', 'search']]],
-  ['mediamtx', [['paths', 'arrow'], ['sessions', 'play'], ['recordings', 'fullscreen']]],
+  ['pictures', [['streams', 'camera'], ['publish', 'screen'], ['media', 'grid'], ['discovery', 'search']]],
+  ['mediamtx', [['paths', 'arrow'], ['sessions', 'play'], ['recordings', 'film']]],
   ['access', [['users', 'user'], ['tokens', 'key'], ['shares', 'link'], ['audit', 'check']]],
   ['system', [['events', 'info'], ['settings', 'settings']]],
 ];

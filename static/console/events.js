@@ -12,9 +12,8 @@ const COLOUR = { 'path.available': 'good', 'path.unavailable': 'warn', 'path.dri
 /** More than one reads; the oldest go. */
 const KEPT = 500;
 
-/** What was heard while the console is open; it is there when one comes back to this section. */
+/** What was heard while the console is open, newest first; it is there when one comes back to this section. */
 let heard = [];
-let since = null;
 
 export async function show(main, { signal }) {
   let [wanted, type, paused] = ['', '', false];
@@ -32,9 +31,8 @@ export async function show(main, { signal }) {
     none.hidden = chosen.length > 0;
   };
   const take = (event) => {
-    // Once for each, whoever has told it: another listener may have begun before.
-    if (since !== null && Number(event.id) <= since) return;
-    since = Number(event.id);
+    // Once for each: what was missed is asked for while it is listened to.
+    if (heard.some(({ id }) => id === event.id)) return;
     heard = [event, ...heard].slice(0, KEPT);
     if (paused || !fits(event)) return;
     list.prepend(line(event));
@@ -60,9 +58,37 @@ export async function show(main, { signal }) {
     state.className = `badge ${connected ? 'live' : 'failing'}`;
     state.textContent = connected ? t('console.listening') : t('console.connecting');
   }));
+  const before = await missed(signal).catch(() => []);
+  if (signal.aborted) return;
+  const known = new Set(heard.map(({ id }) => id));
+  heard = [...heard, ...before.filter(({ id }) => !known.has(id))].sort((a, b) => b.id - a.id).slice(0, KEPT);
+  draw();
   const { dead: letters } = await api.call('api/v1/events/dead', { signal }).catch(() => ({ dead: [] }));
   if (letters.length > 0) {
     fill(dead, h('details', { class: 'card' }, h('summary', {}, t('console.dead_letters', { n: letters.length })),
       h('ul', { class: 'stack tight' }, letters.slice(0, 50).map((letter) => h('li', { class: 'hint' }, Object.values(letter).map((value) => (typeof value === 'object' ? value?.type ?? '' : value)).join(' · '))))));
   }
+}
+
+/** What happened before: the server sends all it keeps at once, and then goes on, which is not waited for. */
+async function missed(signal) {
+  const ending = new AbortController();
+  signal.addEventListener('abort', () => ending.abort());
+  const response = await api.request('api/v1/events?since=0', { signal: ending.signal });
+  if (!response.ok) return [];
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  const timer = setTimeout(() => ending.abort(), 1500);
+  let text = '';
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      text += next.value;
+      if (text.endsWith('\n\n') && text.length > 40) break;
+    }
+  } catch {
+    // Aborted: there was nothing, or no more.
+  }
+  clearTimeout(timer);
+  ending.abort();
+  const data = text.split('\n').filter((line) => line.startsWith('data: {"id"'));
+  return data.map((line) => JSON.parse(line.slice(6))).slice(-200);
 }

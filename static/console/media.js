@@ -19,7 +19,7 @@ export async function show(main, { args, signal }) {
   const [root, path, type] = [args.get('root'), args.get('path') ?? '', args.get('type') ?? ''];
   const place = h('div', { class: 'stack' });
   const to = (more) => `#/media?${query({ root: root ?? undefined, path, type, ...more })}`;
-  const file = h('input', { type: 'file', multiple: true, class: 'visually-hidden', tabIndex: -1, 'aria-label': t('console.upload') });
+  const file = h('input', { type: 'file', multiple: true, class: 'visually-hidden', tabIndex: -1, 'aria-label': t('console.upload_files') });
   const told = h('p', { class: 'hint', role: 'status' });
   const again = () => list(0);
   const send = async (files) => {
@@ -33,7 +33,7 @@ export async function show(main, { args, signal }) {
   file.addEventListener('change', () => send([...file.files]).then(() => { file.value = ''; }));
   fill(main, head('media', root !== null && [
     h('select', { 'aria-label': t('console.media_type'), class: 'narrow', onchange: ({ target }) => { location.hash = to({ type: target.value }); } }, ['', 'picture', 'video', 'audio'].map((one) => h('option', { value: one, selected: one === type }, t(`console.media_${one || 'all'}`)))),
-    file, button('upload', t('console.upload'), () => file.click())]), crumbs(), told, place);
+    file, button('upload', t('console.upload_files'), () => file.click())]), crumbs(), told, place);
   if (root !== null) dropTarget(main, (one) => send([one]));
 
   function crumbs() {

@@ -69,6 +69,7 @@ export function table({ label, key, columns, empty }) {
     if (column.text) {
       const text = String(column.text(item) ?? '');
       if (cell.textContent !== text) cell.textContent = text;
+      cell.classList.toggle('is-empty', text === '—' || text === '');
       return;
     }
     const sign = column.sign ? JSON.stringify(column.sign(item)) : 'made';
@@ -111,6 +112,8 @@ export async function formDialog({ title, body, action, wide = false, send }) {
       result = (await send(form)) ?? true;
       dialog.close('done');
     } catch (error) {
+      // At its field, the field's name need not be said.
+      if (error.field && error.message.startsWith(`${error.field}: `)) error.message = error.message.slice(error.field.length + 2);
       showProblem(form, error);
     } finally {
       submit.disabled = false;

@@ -25,7 +25,7 @@ export async function show(main, { args, signal }) {
       { label: t('console.state'), node: (path) => [badge(t(`console.path_${path.state}`), COLOUR[path.state]), path.error && h('p', { class: 'hint bad' }, path.error), path.differs?.length > 0 && h('p', { class: 'hint' }, t('console.differs', { fields: path.differs.join(', ') }))], sign: ({ state, error, differs }) => [state, error, differs] },
       { label: t('console.actual'), text: ({ actual }) => actualOf(actual) },
       { label: t('console.enabled'), node: ({ name, enabled }) => toggle(name, enabled), sign: ({ enabled }) => enabled },
-      { label: '', class: 'actions', node: ({ name }) => h('div', { class: 'actions' },
+      { label: '', class: 'row-actions', node: ({ name }) => h('div', { class: 'actions' },
         iconButton('edit', t('console.edit_of', { name }), () => edit(paths.find((path) => path.name === name)).then((done) => done && look())),
         iconButton('trash', t('console.delete_of', { name }), () => remove(name))) },
     ],

@@ -4,6 +4,7 @@ import { encoded, token } from '../lib/api.js';
 import { WhipPublisher } from '../players/whip.js';
 
 const LONGEST_PAUSE_MS = 15_000;
+const AFTER_PATH_MS = 800;
 
 export class Publication extends EventTarget {
   /** 'connecting', 'live', 'failing' or 'ended'; `problem` says why it is failing. */
@@ -13,9 +14,10 @@ export class Publication extends EventTarget {
   #pause = 1000;
   #timer = null;
 
-  constructor({ path, source, kbps, addresses }) {
+  /** `makePath()` makes the path, if MediaMTX has none of that name; null where that is not wanted. */
+  constructor({ path, source, kbps, addresses, makePath }) {
     super();
-    Object.assign(this, { path, source, kbps, base: addresses.webrtc });
+    Object.assign(this, { path, source, kbps, makePath, base: addresses.webrtc });
     // Somebody ends the sharing of a screen in the browser's own bar, or pulls a plug.
     source.stream.getTracks().forEach((track) => track.addEventListener('ended', () => this.stop()));
   }
@@ -39,8 +41,21 @@ export class Publication extends EventTarget {
     }
   }
 
-  #fail(error) {
+  async #fail(error) {
     if (this.state === 'ended') return;
+    // MediaMTX takes publishers to paths that it knows only; the words are internal/conf's.
+    if (this.makePath && /is not configured/.test(error.message)) {
+      const make = this.makePath;
+      this.makePath = null;
+      try {
+        await make();
+        // Kept at once, and at MediaMTX a moment later.
+        this.#timer = setTimeout(() => this.start(), AFTER_PATH_MS);
+        return;
+      } catch (refusal) {
+        error = refusal;
+      }
+    }
     this.problem = error.message;
     this.#become('failing', true);
     this.#timer = setTimeout(() => this.start(), this.#pause);

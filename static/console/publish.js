@@ -9,7 +9,7 @@ import { head, notice, nothing } from './parts.js';
 import { Publication } from './publication.js';
 import { SOURCES, devices } from './sources.js';
 
-const SHAPES = { still: 'camera', camera: 'camera', screen: 'screen', audio: 'sound', video: 'film' };
+const SHAPES = { still: 'pip', camera: 'camera', screen: 'screen', audio: 'sound', video: 'film' };
 
 /** All that goes on, whatever is shown: name to { publication, card }. */
 const running = new Map();
@@ -74,6 +74,7 @@ function chooser(addresses, refresh) {
   const form = h('form', { class: 'card stack publish-form', noValidate: true },
     h('h2', {}, t('console.publish_new')), kinds, options,
     field({ label: t('console.path'), name: 'path', required: true, value: last.path, pattern: '[A-Za-z0-9_.\\-\\/]+', hint: t('console.publish_path_about'), autocapitalize: 'none', spellcheck: false }),
+    field({ label: t('console.make_path'), name: 'make', type: 'checkbox', checked: true, hint: t('console.make_path_about') }),
     h('p', { class: 'form-error bad', role: 'alert' }), h('div', { class: 'actions' }, send));
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
@@ -91,7 +92,7 @@ function chooser(addresses, refresh) {
       });
       const kbps = Number(of('kbps')?.value) || undefined;
       remember('publish', { kind: chosen, path });
-      begin({ path, kind: chosen, source, kbps, addresses, refresh });
+      begin({ path, kind: chosen, source, kbps, addresses, refresh, makePath: of('make').checked ? () => makePath(path) : null });
       const next = path.match(/^(.*?)(\d+)$/);
       form.elements.path.value = next ? `${next[1]}${Number(next[2]) + 1}` : `${path}-2`;
       drawOptions();
@@ -108,8 +109,10 @@ function chooser(addresses, refresh) {
   return form;
 }
 
-function begin({ path, kind, source, kbps, addresses, refresh }) {
-  const publication = new Publication({ path, source, kbps, addresses });
+const makePath = (path) => api.send('PUT', `api/v1/paths/${api.encoded(path)}`, { kind: 'raw', fields: { source: 'publisher' } });
+
+function begin({ path, kind, source, kbps, addresses, refresh, makePath: make }) {
+  const publication = new Publication({ path, source, kbps, addresses, makePath: make });
   const state = h('span', { class: 'badge', role: 'status' });
   const reason = h('p', { class: 'hint' });
   const facts = h('p', { class: 'hint number' });

@@ -22,7 +22,7 @@ export async function show(main, { signal }) {
       { label: t('console.files'), class: 'number', text: ({ segments }) => number(segments) },
       { label: t('console.first'), text: ({ first }) => (first ? dateTime(first) : '—') },
       { label: t('console.last'), text: ({ last }) => (last ? since(last) : '—') },
-      { label: '', class: 'actions', node: ({ path }) => h('div', { class: 'actions' },
+      { label: '', class: 'row-actions', node: ({ path }) => h('div', { class: 'actions' },
         h('a', { class: 'button icon-button', href: viewer(path), title: t('console.play_of', { name: path }), 'aria-label': t('console.play_of', { name: path }) }, icon('play', 18)),
         iconButton('more', t('console.files_of', { name: path }), () => files(path))) },
     ],
@@ -47,7 +47,7 @@ export async function show(main, { signal }) {
       label: t('console.files_of', { name: path }), key: ({ start }) => start,
       columns: [
         { label: t('console.begins'), text: ({ start }) => dateTime(start) },
-        { label: '', class: 'actions', node: ({ start }) => iconButton('trash', t('console.delete_of', { name: dateTime(start) }), async () => {
+        { label: '', class: 'row-actions', node: ({ start }) => iconButton('trash', t('console.delete_of', { name: dateTime(start) }), async () => {
           if (!(await confirmed({ title: t('console.delete_of', { name: dateTime(start) }), text: t('console.file_delete_about'), action: t('console.delete') }))) return;
           await tried(() => api.call(`${address}?start=${encodeURIComponent(start)}`, { method: 'DELETE' }), t('console.deleted', { name: dateTime(start) }));
           read();

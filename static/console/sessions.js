@@ -23,7 +23,7 @@ export async function show(main, { signal }) {
       { label: t('console.since'), text: ({ since: begun }) => (begun ? since(begun) : '—') },
       { label: t('console.inbound'), class: 'number', text: ({ inbound_bytes: n }) => (n ? bytes(n) : '—') },
       { label: t('console.outbound'), class: 'number', text: ({ outbound_bytes: n }) => (n ? bytes(n) : '—') },
-      { label: '', class: 'actions', node: (session) => iconButton('exit', t('console.kick_of', { remote: session.remote }), () => kick(session)) },
+      { label: '', class: 'row-actions', node: (session) => iconButton('exit', t('console.kick_of', { remote: session.remote }), () => kick(session)) },
     ],
     empty: nothing('play', t('console.sessions_none'), t('console.sessions_none_about')),
   });

@@ -2,7 +2,6 @@
 
 import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
-import { copyButton } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
 import { badge, failure, head, notice, search } from './parts.js';
 
@@ -52,5 +51,5 @@ function setting({ key, value, default: standard, source, variable, about }) {
     h('dd', {},
       isLong(value) ? h('pre', { class: 'code', tabIndex: 0 }, shown(value)) : h('code', { class: ['value', differs && 'differs'] }, shown(value)),
       h('p', { class: 'hint' }, about),
-      h('div', { class: 'row hint' }, differs && !isLong(standard) && h('span', {}, t('console.standard', { value: shown(standard) })), h('code', { class: 'variable' }, variable), copyButton(variable))));
+      h('div', { class: 'row hint' }, differs && !isLong(standard) && h('span', {}, t('console.standard', { value: shown(standard) })), h('code', { class: 'variable' }, variable))));
 }

@@ -29,7 +29,7 @@ export function grants({ label, path, listKey, nameOf, extra = [], empty, place,
       ...extra,
       { label: t('console.until'), text: ({ expires }) => dateTime(expires) },
       { label: t('console.state'), node: ending, sign: ({ revoked, expires }) => [revoked, new Date(expires) < new Date()] },
-      { label: '', class: 'actions', node: (one) => !one.revoked && new Date(one.expires) > new Date() && iconButton('trash', t('console.revoke_of', { name: nameOf(one) }), async () => {
+      { label: '', class: 'row-actions', node: (one) => !one.revoked && new Date(one.expires) > new Date() && iconButton('trash', t('console.revoke_of', { name: nameOf(one) }), async () => {
         if (!(await confirmed({ title: t('console.revoke_of', { name: nameOf(one) }), text: t('console.revoke_about'), action: t('console.revoke') }))) return;
         await tried(() => api.call(`${path}/${encodeURIComponent(one.id)}`, { method: 'DELETE' }), t('console.revoked_of', { name: nameOf(one) }));
         look();

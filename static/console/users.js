@@ -23,7 +23,7 @@ export async function show(main, { signal }) {
       { label: t('console.permissions'), class: 'wide', node: ({ permissions }) => (permissions.length ? h('div', { class: 'permissions' }, permissions.map(permission)) : '—'), sign: ({ permissions }) => permissions },
       { label: t('console.from'), text: ({ ips }) => ips.join(', ') || t('console.everywhere') },
       { label: t('console.kept_in'), text: ({ origin }) => (origin === 'file' ? 'sidecar.yml' : t('console.database')) },
-      { label: '', class: 'actions', node: ({ name, origin, disabled }) => origin !== 'file' && h('div', { class: 'actions' },
+      { label: '', class: 'row-actions', node: ({ name, origin, disabled }) => origin !== 'file' && h('div', { class: 'actions' },
         iconButton(disabled ? 'play' : 'pause', disabled ? t('console.enable_user', { name }) : t('console.disable_user', { name }), async () => {
           await tried(() => api.send('PATCH', address(name), { disabled: !disabled }));
           look();
