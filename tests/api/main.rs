@@ -6,6 +6,8 @@ mod accessibility;
 mod auth_webhook;
 mod browser;
 mod camera;
+mod console;
+mod console_publish;
 mod errors;
 mod events;
 mod examples;
