@@ -4,10 +4,14 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     sync::{Arc, atomic::AtomicUsize},
+    time::SystemTime,
 };
 
 use actix_web::web;
-use tokio::{sync::mpsc, time::Duration};
+use tokio::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     discovery::Discovery,
@@ -28,11 +32,12 @@ use crate::{
     },
     producer::{Definition, Kit, file::MediaRoots, udp_camera::Hub, upload},
     rtsp, server,
-    settings::{Settings, TlsSettings},
+    settings::{Loaded, Settings, Sources, TlsSettings},
     shutdown::Shutdown,
     state::{Pulls, Sessions, State, reader_of_mediamtx},
     store::Store,
     stream::{Origin, Registry, StreamName},
+    traffic::{self, Traffic},
     web::application,
 };
 
@@ -40,7 +45,7 @@ use crate::{
 const ADMIN_HASH: &str = "admin_password_hash";
 
 /// How often streams, and MediaMTX's paths, are looked at for events.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = traffic::EVERY;
 
 /// How often it is looked for complete segments of recordings, of which hooks tell at once.
 const LOOK_AT_RECORDINGS_EVERY: Duration = Duration::from_secs(10);
@@ -63,7 +68,8 @@ pub struct App {
 
 impl App {
     /// Opens the data folder, makes the streams, and binds the port. Port 0 is a free one.
-    pub async fn build(mut settings: Settings) -> Result<Self> {
+    pub async fn build(loaded: impl Into<Loaded>) -> Result<Self> {
+        let Loaded { mut settings, file, origins } = loaded.into();
         let new_data_dir = !settings.data_dir.exists();
         std::fs::create_dir_all(&settings.data_dir).map_err(|e| {
             Error::internal(format!("the data folder {} cannot be made (data_dir)", settings.data_dir.display()), e)
@@ -121,6 +127,9 @@ impl App {
             pull_from: settings.mediamtx.pull_from(rtsp_addr),
             pulls: Pulls::new(settings.limits.pulled_paths),
             settings,
+            sources: Sources { file, origins },
+            started: SystemTime::now(),
+            traffic: Traffic::default(),
             registry,
             kit,
             policy,
@@ -307,12 +316,15 @@ async fn watch_streams(state: &State) {
     }
 }
 
-/// Tells of MediaMTX's paths and their readers. While it is away, nothing is known, and nothing is told.
+/// Tells of MediaMTX's paths and their readers, and notes how much comes and goes. While it is away, nothing is known, and
+/// nothing is told.
 async fn watch_paths(state: &State) {
     let (mut before, mut segments) = (None, None);
     let mut looked = tokio::time::Instant::now();
     loop {
         let list = state.mediamtx.paths().await.ok();
+        let received = state.registry.list().iter().map(|stream| stream.received()).sum();
+        state.traffic.note(list.as_deref(), received, state.sessions.sent(), Instant::now());
         let now = list.as_deref().map(observe::paths);
         // Noted before it is told: whoever asks because of an event finds what the event is about.
         state.seen.note(list);

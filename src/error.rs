@@ -46,6 +46,7 @@ codes! {
     UnknownFile = 404 "unknown_file" "There is no such file",
     UnknownIdentity = 404 "unknown_identity" "There is no such user, token or share",
     UnknownPath = 404 "unknown_path" "There is no such path",
+    UnknownSession = 404 "unknown_session" "There is no such session",
     UnknownStream = 404 "unknown_stream" "There is no such stream",
     NotFound = 404 "not_found" "There is nothing at this address",
     MethodNotAllowed = 405 "method_not_allowed" "This address does not take that method",

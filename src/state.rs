@@ -3,9 +3,12 @@
 mod pull;
 mod sessions;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::SystemTime,
 };
 
 use crate::{
@@ -23,21 +26,28 @@ use crate::{
         audit::{Asked, Audit},
     },
     producer::{Definition, Kit},
-    settings::Settings,
+    settings::{Settings, Sources},
     shutdown::Shutdown,
     store::Store,
     stream::{Origin, Registry, Stream, StreamName},
+    traffic::Traffic,
 };
 
 pub use self::{
     pull::{Pulls, reader_of_mediamtx},
-    sessions::{Session, Sessions},
+    sessions::{Doing, Listed, Session, Sessions},
 };
 
 /// Everything a request may need; one for the whole program.
 pub struct State {
     /// The settings.
     pub settings: Settings,
+    /// Where they came from.
+    pub sources: Sources,
+    /// When the program was started.
+    pub started: SystemTime,
+    /// How much came and went lately.
+    pub traffic: Traffic,
     /// The streams.
     pub registry: Registry,
     /// What producers are made with.

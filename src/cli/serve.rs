@@ -32,7 +32,7 @@ pub(super) fn run(config: &Option<PathBuf>, args: &Args) -> Outcome {
 }
 
 async fn serve(loaded: Loaded, args: &Args) -> Outcome {
-    let Loaded { mut settings, file, .. } = loaded;
+    let Loaded { mut settings, file, origins } = loaded;
     if args.demo {
         let camera =
             fake_camera::FakeCamera::bind(&fake_camera::Behaviour::default(), ([127, 0, 0, 1], 0).into()).await;
@@ -40,7 +40,7 @@ async fn serve(loaded: Loaded, args: &Args) -> Outcome {
         add_demo(&mut settings, camera.addr());
         tokio::spawn(camera.run());
     }
-    let app = App::build(settings).await.map_err(|e| e.chain())?;
+    let app = App::build(Loaded { settings, file: file.clone(), origins }).await.map_err(|e| e.chain())?;
     let settings = app.state().settings.clone();
     let addr = app.addr();
     tracing::info!(

@@ -150,7 +150,7 @@ impl Client {
     }
 
     /// A whole list; an empty one if MediaMTX has no such list, as for a server that is switched off.
-    async fn list(&self, what: &str) -> Result<Vec<Value>> {
+    pub(super) async fn list(&self, what: &str) -> Result<Vec<Value>> {
         let mut items = vec![];
         for page in 0..MAX_PAGES {
             let path = format!("/v3/{what}/list?itemsPerPage={PAGE}&page={page}");
@@ -226,7 +226,11 @@ impl Client {
 
     /// The defaults of paths.
     pub async fn path_defaults(&self) -> Result<Fields> {
-        let (status, body) = self.ask(Method::GET, "/v3/config/pathdefaults/get".into()).await?;
+        self.object("/v3/config/pathdefaults/get").await
+    }
+
+    pub(super) async fn object(&self, path: &str) -> Result<Fields> {
+        let (status, body) = self.ask(Method::GET, path.into()).await?;
         if !status.is_success() {
             return Err(refused(status, &body));
         }

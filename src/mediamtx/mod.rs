@@ -7,6 +7,7 @@
 mod admitted;
 mod breaker;
 mod client;
+mod inventory;
 mod lookup;
 mod seen;
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     admitted::Admitted,
     client::{Client, Fields, Info, Playable, Recorded, Segment},
+    inventory::Connected,
     lookup::Readable,
     seen::Seen,
 };
@@ -185,6 +187,21 @@ impl SessionKind {
         SessionKind("rtmpsconns"),
         SessionKind("srtconns"),
     ];
+
+    /// The word in addresses of the control API.
+    fn word(self) -> &'static str {
+        self.0
+    }
+
+    /// The protocol, such as `rtsps` or `webrtc`.
+    pub fn protocol(self) -> &'static str {
+        self.0.strip_suffix("sessions").or(self.0.strip_suffix("conns")).unwrap_or(self.0)
+    }
+
+    /// The kind with that protocol.
+    pub fn named(protocol: &str) -> Option<SessionKind> {
+        SessionKind::ALL.into_iter().find(|kind| kind.protocol() == protocol)
+    }
 
     /// Those that a protocol of an auth call may mean: encrypted and plain ones go by the same word.
     pub fn of_protocol(protocol: &str) -> impl Iterator<Item = SessionKind> {

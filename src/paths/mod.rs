@@ -183,6 +183,16 @@ impl Paths {
         self.wanted().into_iter().map(|(name, wanted)| self.status(name, &wanted, &actual)).collect()
     }
 
+    /// How they stand, without asking MediaMTX.
+    pub fn conditions(&self) -> Vec<Condition> {
+        let progress = self.0.progress.lock().expect("nothing panics while it is held");
+        let condition = |(name, wanted): (String, Wanted)| match wanted.enabled {
+            true => progress.get(&name).map_or(Condition::Pending, |progress| progress.condition),
+            false => Condition::Disabled,
+        };
+        self.wanted().into_iter().map(condition).collect()
+    }
+
     /// One of them.
     pub async fn get(&self, name: &str) -> Result<PathStatus> {
         let wanted = self.wanted().remove(name).ok_or_else(|| unknown(name))?;

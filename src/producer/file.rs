@@ -94,6 +94,7 @@ fn strip_root(path: &Path, root: &Path) -> Option<PathBuf> {
 /// What to show, and how fast.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = FileDefinition)]
 pub struct Settings {
     /// A picture, a folder, or a pattern such as `holiday/*.jpg`; relative to a media folder, or absolute inside one.
     pub path: String,

@@ -47,10 +47,11 @@ pub struct Kit {
     pub uploads: upload::Store,
 }
 
-/// Declares the kinds. The modules themselves stand above, outside of the macro, because rustfmt
+/// Declares the kinds. `$word` is a token and not a literal, because utoipa does not see through the group that serde
+/// finds a literal in. The modules themselves stand above, outside of the macro, because rustfmt
 /// does not look for modules inside of one.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $variant:ident = $module:ident $word:literal),+ $(,)?) => {
+    ($($(#[$doc:meta])* $variant:ident = $module:ident $word:tt),+ $(,)?) => {
         /// A stream's producer as it is written down: the kind, and what the kind wants to know.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
         #[serde(tag = "kind")]

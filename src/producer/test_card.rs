@@ -16,6 +16,7 @@ use crate::{
 /// Size and rate of a test card.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(as = TestCardDefinition)]
 pub struct Settings {
     /// Width in pixels, 16 to 3840.
     pub width: u32,

@@ -22,6 +22,7 @@ use crate::{
 /// Nothing can be said about an upload stream but its name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = UploadDefinition)]
 pub struct Settings {}
 
 pub(super) fn producer(_settings: &Settings, _name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {

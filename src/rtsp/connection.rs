@@ -202,6 +202,7 @@ impl Connection {
                     drop(pieces);
                     self.outbox.advance(written);
                     self.counters.sent(written);
+                    self.session.sent(written);
                     self.moved_at = Instant::now();
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),

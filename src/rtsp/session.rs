@@ -16,7 +16,7 @@ use crate::{
     error::{Code, Error},
     metrics::{Playing, RtspCounters, SampleKind},
     output::h264::{Pacer, Sample},
-    state::State,
+    state::{Doing, State},
     stream::Ended,
 };
 
@@ -66,6 +66,13 @@ impl Session {
     /// Cancelled when whoever reads may not any more.
     pub(super) fn end(&self) -> Option<CancellationToken> {
         self.opened.as_ref().map(|opened| opened.seat.session().end().clone())
+    }
+
+    /// Counts bytes for whoever reads.
+    pub(super) fn sent(&self, bytes: usize) {
+        if let Some(opened) = &self.opened {
+            opened.seat.session().sent(bytes);
+        }
     }
 
     /// Whether video is being sent.
@@ -272,6 +279,8 @@ impl Session {
         let caller = door::caller(self.peer, authorization, url);
         let opened =
             door::open(&self.state, &caller, url).await.map_err(|e| refusal(&e, !caller.credentials.is_empty()))?;
+        let (path, remote) = (opened.name.to_string(), self.peer.to_string());
+        opened.seat.session().describe(Doing { protocol: "rtsp", path, remote, publishes: false });
         tracing::Span::current().record("stream", tracing::field::display(&opened.name));
         Ok(opened)
     }

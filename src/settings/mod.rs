@@ -4,6 +4,7 @@
 //! equal to [`Settings::default`]. How files and environment are read is in [`load`].
 
 mod aliases;
+mod describe;
 mod http;
 mod load;
 
@@ -12,6 +13,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::aliases::AliasSettings;
+pub use self::describe::{Described, Sources, describe};
 pub use self::http::{HttpSettings, TlsSettings};
 pub use self::load::{Loaded, Origin, Problem, Problems, load, parse_yaml};
 use crate::{

@@ -194,6 +194,11 @@ impl Stream {
         }
     }
 
+    /// Bytes of all pictures since it was made.
+    pub fn received(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Takes a watch for every picture, which starts the producer if it is the first one.
     pub fn watch(self: &Arc<Self>) -> Result<Watch, Ended> {
         self.watch_for(Demand::Continuous)

@@ -22,7 +22,7 @@ use crate::{
     error::{Code, Error},
     events::{DeadLetter, Kind, Told},
     policy::{Action, Caller, Decision},
-    state::Seat,
+    state::{Doing, Seat},
 };
 
 /// A listener is told something so often at least: proxies close what is silent.
@@ -70,8 +70,11 @@ pub(super) async fn listen(
             id.parse().map_err(|_| Error::parameter("since", format!("must be the id of an event, not {id:?}")))?
         }
     };
+    let seat = state.seat(verdict.who)?;
+    let remote = request.peer_addr().map(|addr| addr.to_string()).unwrap_or_default();
+    seat.session().describe(Doing { protocol: "events", remote, ..Doing::default() });
     let listener = Listener {
-        seat: state.seat(verdict.who)?,
+        seat,
         is_admin: verdict.decision.is_allowed(),
         listening: state.events.listen(),
         state: state.into_inner(),

@@ -48,8 +48,17 @@ pub struct MadeShare {
     url: String,
     /// The code in it, which players may show as `?token=` (unless `max_uses` is set).
     code: String,
+    /// The link as a QR code (SVG), for telephones.
+    qr: String,
     #[serde(flatten)]
     description: Share,
+}
+
+/// Dark on light with a quiet zone, whatever the page around it looks like: scanners want that (ISO/IEC 18004).
+fn qr(link: &str) -> Result<String, Error> {
+    let code = qrcode::QrCode::with_error_correction_level(link, qrcode::EcLevel::M)
+        .map_err(|e| Error::internal("the link does not fit into a QR code", e))?;
+    Ok(code.render::<qrcode::render::svg::Color<'_>>().min_dimensions(240, 240).build())
 }
 
 /// How keys are rotated.
@@ -205,7 +214,7 @@ pub(super) async fn make_share(
 ) -> Result<HttpResponse, Problem> {
     let (code, description) = state.identity.make_share(read(&body)?, &who.to_string()).await?;
     let url = format!("{}/viewer/#share={code}", origin::of(&request, &state));
-    let made = MadeShare { url, code, description };
+    let made = MadeShare { qr: qr(&url)?, url, code, description };
     Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(made))
 }
 

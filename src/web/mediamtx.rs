@@ -37,7 +37,7 @@ pub struct MediaMtxState {
 #[derive(Serialize, ToSchema)]
 pub struct Checked {
     /// The worst first; none is fine.
-    findings: Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
 }
 
 /// Tells about MediaMTX.

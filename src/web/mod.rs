@@ -15,10 +15,12 @@ mod media;
 mod mediamtx;
 mod openapi;
 mod origin;
+mod overview;
 mod pages;
 mod paths;
 mod problem;
 mod recordings;
+mod sessions;
 mod sign_in;
 mod still;
 mod streams;
@@ -149,8 +151,13 @@ fn table(routes: &mut web::ServiceConfig, pages: &str) {
         // What pages need to know.
         .service(at("/api/v1/wall")                       .get(wall::get))
         .service(at("/api/v1/mediamtx")                   .get(mediamtx::get))
-        .service(at("/api/v1/mediamtx/check")             .post(mediamtx::check))
+        .service(at("/api/v1/mediamtx/check")             .get(overview::check_live).post(mediamtx::check))
         .service(at("/api/v1/addresses")                  .get(addresses::get))
+        // The console.
+        .service(at("/api/v1/overview")                   .get(overview::overview))
+        .service(at("/api/v1/settings")                   .get(overview::settings))
+        .service(at("/api/v1/sessions")                   .get(sessions::list))
+        .service(at("/api/v1/sessions/{protocol}/{id}")   .delete(sessions::kick))
         // Operations.
         .service(at("/healthz")                           .get(health::live).head(health::live))
         .service(at("/readyz")                            .get(health::ready).head(health::ready))

@@ -6,8 +6,8 @@ use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
 use super::{
-    addresses, aliases, auth_webhook, discovery, events, health, identity, media, mediamtx, paths, recordings, sign_in,
-    streams, upload, wall, watch, ws,
+    addresses, aliases, auth_webhook, discovery, events, health, identity, media, mediamtx, overview, paths,
+    recordings, sessions, sign_in, streams, upload, wall, watch, ws,
 };
 
 #[derive(OpenApi)]
@@ -97,6 +97,11 @@ use super::{
         wall::get,
         mediamtx::get,
         mediamtx::check,
+        overview::overview,
+        overview::check_live,
+        overview::settings,
+        sessions::list,
+        sessions::kick,
         health::live,
         health::ready,
         health::metrics,
@@ -133,4 +138,35 @@ pub fn json() -> &'static str {
 #[utoipa::path(get, path = "/api/v1/openapi.json", tag = "operations", responses((status = 200, content_type = "application/json")))]
 pub(super) async fn document() -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(json())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::producer::Definition;
+
+    /// The console makes its forms of this.
+    #[test]
+    fn every_kind_of_stream_has_a_schema_of_its_own() {
+        let document: Value = serde_json::from_str(json()).expect("JSON");
+        let kinds = document["components"]["schemas"]["Definition"]["oneOf"].as_array().expect("alternatives");
+        let described: Vec<_> = kinds
+            .iter()
+            .map(|kind| {
+                let parts = kind["allOf"].as_array().expect("settings, and the kind");
+                let word = parts.iter().find_map(|part| part["properties"]["kind"]["enum"][0].as_str());
+                let settings = parts.iter().find_map(|part| part["$ref"].as_str());
+                (word.expect("a word"), settings.expect("settings"))
+            })
+            .collect();
+        assert_eq!(described.iter().map(|(word, _)| *word).collect::<Vec<_>>(), Definition::KINDS);
+        for (i, (word, settings)) in described.iter().enumerate() {
+            let others = described[..i].iter().filter(|(_, other)| other == settings);
+            assert_eq!(others.count(), 0, "{word} shares {settings}; its Settings need #[schema(as = …)]");
+            let name = settings.rsplit('/').next().unwrap_or_default();
+            assert!(document["components"]["schemas"][name].is_object(), "{word}: there is no {name}");
+        }
+    }
 }

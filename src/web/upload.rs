@@ -15,6 +15,7 @@ use crate::{
     picture::{Picture, SharedFrame},
     policy::{Action, Caller},
     producer::Definition,
+    state::Doing,
     stream::{Origin, StreamName},
 };
 
@@ -128,6 +129,8 @@ pub(super) async fn take_many(
     let name = state.registry.name(name)?;
     let who = state.permit(caller, Action::Publish, &name).await?;
     let session = state.session(who);
+    let remote = request.peer_addr().map(|addr| addr.to_string()).unwrap_or_default();
+    session.describe(Doing { protocol: "upload", path: name.to_string(), remote, publishes: true });
     refuse_other_kind(state, &name)?;
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
     let limits = state.kit.limits;
@@ -146,6 +149,7 @@ pub(super) async fn take_many(
         };
         let ended = match chunk {
             Ok(Some(chunk)) => {
+                session.received(chunk.len());
                 splitter.feed(&chunk);
                 false
             }

@@ -27,7 +27,8 @@ use crate::{
     picture::{BOUNDARY, transform::Transform},
     policy::{Action, Caller, Who},
     producer::Definition,
-    server::{Io, Takeover, TakeoverBody},
+    server::{Counted, Io, Takeover, TakeoverBody},
+    state::Doing,
     stream::{Demand, Origin, StreamName},
 };
 
@@ -249,12 +250,15 @@ fn stream(
         .ok_or_else(|| Error::new(Code::Internal, "this connection cannot be taken over"))?
         .clone();
     let peer = request.peer_addr().map(|a| a.to_string()).unwrap_or_default();
-    let span = tracing::info_span!("mjpeg", stream = %watch.stream().name(), peer);
+    let span = tracing::info_span!("mjpeg", stream = %watch.stream().name(), peer = %peer);
+    let path = watch.stream().name().to_string();
+    seat.session().describe(Doing { protocol: "mjpeg", path, remote: peer, publishes: false });
     let (shutdown, metrics) = (state.shutdown.clone(), state.metrics.clone());
     let then = move |io: Box<dyn Io>| {
         let serve = async move {
             let stop = seat.session().end().clone();
             tracing::debug!("watching");
+            let io = Counted::new(io, |bytes| seat.session().sent(bytes));
             let report = mjpeg::serve(io, watch, options, stop).await;
             metrics.count_watched(&report);
             tracing::debug!(report.parts, report.bytes, report.dropped, "left: {}", report.left.reason());

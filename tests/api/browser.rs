@@ -29,7 +29,13 @@ impl Browser {
         Browser::start_as(json!({"mobileEmulation": {"deviceMetrics": metrics}})).await
     }
 
-    async fn start_as(options: Value) -> Self {
+    /// One with a camera and a microphone, which it does not ask about.
+    pub async fn with_devices() -> Self {
+        let args = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"];
+        Browser::start_as(json!({ "more": args })).await
+    }
+
+    async fn start_as(mut options: Value) -> Self {
         let port = free_port();
         let driver = Program::start("chromedriver", &[&format!("--port={port}")]);
         let folder = tempfile::tempdir().expect("a folder");
@@ -49,6 +55,10 @@ impl Browser {
             &format!("--user-data-dir={}", folder.path().join("profile").display()),
         ];
         let mut capabilities = Capabilities::new();
+        let mut args: Vec<Value> = args.iter().map(|arg| json!(arg)).collect();
+        if let Some(Value::Array(more)) = options.as_object_mut().and_then(|options| options.remove("more")) {
+            args.extend(more);
+        }
         let mut chrome = json!({ "args": args });
         chrome.as_object_mut().expect("made as one").extend(options.as_object().expect("an object").clone());
         capabilities.insert("goog:chromeOptions".into(), chrome);

@@ -94,6 +94,7 @@ impl UdpSettings {
 /// One UDP camera.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(as = UdpCameraDefinition)]
 pub struct Settings {
     /// The camera's address, `IP` or `IP:port`. Without one the stream's name has to be it.
     pub address: Option<String>,

@@ -77,8 +77,8 @@ impl TestApp {
         }
         let path = folder.path().join("sidecar.yml");
         std::fs::write(&path, merged(SETTINGS, yaml)).expect("writes");
-        let mut settings =
-            settings::load(Some(&path), &Default::default()).expect("the test's settings are right").settings;
+        let mut loaded = settings::load(Some(&path), &Default::default()).expect("the test's settings are right");
+        let settings = &mut loaded.settings;
         settings.data_dir = folder.path().join("data");
         if settings.media.roots == [PathBuf::from("media")] {
             settings.media.roots = vec![folder.path().join("media")];
@@ -87,7 +87,7 @@ impl TestApp {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
             runtime.block_on(async {
-                let app = App::build(settings).await.map_err(|e| std::io::Error::other(e.chain()))?;
+                let app = App::build(loaded).await.map_err(|e| std::io::Error::other(e.chain()))?;
                 let state = app.state();
                 let password = app.generated_password().map(str::to_owned);
                 let rtsp = app.rtsp_addr().unwrap_or(([127, 0, 0, 1], 0).into());

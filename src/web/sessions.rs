@@ -1,0 +1,143 @@
+//! Who is connected, here and at MediaMTX, and ending it.
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{Problem, State, caller::Admin, problem::ProblemDocument};
+use crate::{
+    error::{Code, Error},
+    mediamtx::{Connected, SessionKind},
+    policy::Who,
+    state::Listed,
+};
+
+/// What stands in place of a protocol for sessions of ours.
+const OURS: &str = "sidecar";
+
+/// Everybody who is connected.
+#[derive(Serialize, ToSchema)]
+pub struct SessionList {
+    /// Ours, then MediaMTX's.
+    sessions: Vec<SessionInfo>,
+    /// Why MediaMTX's are missing, if they are.
+    error: Option<String>,
+}
+
+/// Somebody who is connected.
+#[derive(Serialize, ToSchema)]
+pub struct SessionInfo {
+    /// `sidecar` or `mediamtx`.
+    server: &'static str,
+    /// `mjpeg`, `rtsp`, `upload`, `events`; at MediaMTX `rtsp`, `rtsps`, `webrtc`, `hls`, `moq`, `rtmp`, `rtmps`, `srt`.
+    protocol: String,
+    /// By which it is ended, together with the protocol, or `sidecar`: `DELETE /api/v1/sessions/{protocol}/{id}`.
+    id: String,
+    /// `read`, `publish` or `idle`.
+    state: String,
+    /// The path or stream; empty if there is none.
+    path: String,
+    /// Whose it is, as far as that is known.
+    user: String,
+    /// From where, `IP:port`.
+    remote: String,
+    /// Since when (RFC 3339).
+    since: String,
+    /// Bytes that came from there.
+    inbound_bytes: u64,
+    /// Bytes that went there.
+    outbound_bytes: u64,
+    /// The program, as it calls itself.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    agent: String,
+}
+
+impl From<Listed> for SessionInfo {
+    fn from(session: Listed) -> Self {
+        let publishes = session.doing.publishes;
+        SessionInfo {
+            server: OURS,
+            protocol: session.doing.protocol.into(),
+            id: session.id.to_string(),
+            state: if publishes { "publish" } else { "read" }.into(),
+            path: session.doing.path,
+            user: match session.who {
+                Who::Anybody => String::new(),
+                who => who.to_string(),
+            },
+            remote: session.doing.remote,
+            since: humantime::format_rfc3339_seconds(session.since).to_string(),
+            inbound_bytes: if publishes { session.bytes } else { 0 },
+            outbound_bytes: if publishes { 0 } else { session.bytes },
+            agent: String::new(),
+        }
+    }
+}
+
+impl From<Connected> for SessionInfo {
+    /// The query is left out: it may have a token in it.
+    fn from(Connected { kind, fields }: Connected) -> Self {
+        let text = |key: &str| fields[key].as_str().unwrap_or_default().to_owned();
+        let count = |key: &str| fields[key].as_u64().unwrap_or_default();
+        let state = match fields["state"].as_str() {
+            Some(word) => word.to_owned(),
+            // Whoever gets HLS reads.
+            None => "read".into(),
+        };
+        SessionInfo {
+            server: "mediamtx",
+            protocol: kind.protocol().into(),
+            id: text("id"),
+            state,
+            path: text("path"),
+            user: text("user"),
+            remote: text("remoteAddr"),
+            since: match &fields["created"] {
+                Value::String(created) => created.clone(),
+                _ => String::new(),
+            },
+            inbound_bytes: count("inboundBytes"),
+            outbound_bytes: count("outboundBytes"),
+            agent: text("userAgent"),
+        }
+    }
+}
+
+/// Lists who is connected, here and at MediaMTX.
+#[utoipa::path(get, path = "/api/v1/sessions", tag = "operations", responses((status = 200, body = SessionList), (status = 403, body = ProblemDocument)))]
+pub(super) async fn list(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
+    let mut sessions: Vec<SessionInfo> = state.sessions.list().into_iter().map(Into::into).collect();
+    let error = match state.mediamtx.sessions().await {
+        Ok(theirs) => {
+            sessions.extend(theirs.into_iter().map(SessionInfo::from));
+            None
+        }
+        Err(e) => Some(e.to_string()),
+    };
+    Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(SessionList { sessions, error }))
+}
+
+/// Ends a session. Whoever may, comes back; who shall not is another matter (users, tokens, shares).
+#[utoipa::path(
+    delete, path = "/api/v1/sessions/{protocol}/{id}", tag = "operations",
+    params(("protocol" = String, Path, description = "As it is listed; `sidecar` for those of this program"), ("id" = String, Path)),
+    responses((status = 204), (status = 404, body = ProblemDocument), (status = 502, body = ProblemDocument))
+)]
+pub(super) async fn kick(
+    state: web::Data<State>,
+    Admin(who): Admin,
+    of: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (protocol, id) = of.into_inner();
+    let ended = match (protocol.as_str(), SessionKind::named(&protocol)) {
+        (OURS, _) => id.parse().is_ok_and(|id| state.sessions.end_one(id)),
+        (_, Some(kind)) => state.mediamtx.kick(kind, &id).await?,
+        (_, None) => return Err(Error::parameter("protocol", format!("{protocol:?} is none of those listed")).into()),
+    };
+    if !ended {
+        return Err(Error::new(Code::UnknownSession, format!("there is no {protocol} session {id} any more")).into());
+    }
+    tracing::info!(by = %who, protocol, id, "a session was ended");
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,334 @@
+//! The console, in a browser: who comes in, making and removing things, a telephone, what the browser complains about.
+
+use mtx_sidecar::producer::Definition;
+use serde_json::{Value, json};
+
+use crate::{
+    browser::Browser,
+    mediamtx::MediaMtx,
+    support::{TestApp, close_to, eventually, flat_picture},
+};
+
+pub const SECTIONS: [&str; 13] = [
+    "overview",
+    "streams",
+    "publish",
+    "media",
+    "paths",
+    "sessions",
+    "recordings",
+    "users",
+    "tokens",
+    "shares",
+    "audit",
+    "events",
+    "settings",
+];
+
+async fn open(browser: &Browser, app: &TestApp, at: &str) {
+    browser.client.goto("about:blank").await.expect("loads");
+    browser.client.goto(&format!("http://{}/console/{at}", app.addr)).await.expect("loads");
+}
+
+/// Opens the console and signs in as the generated administrator.
+pub async fn enter(browser: &Browser, app: &TestApp, at: &str) {
+    open(browser, app, at).await;
+    browser.click("main .empty button.primary").await;
+    browser.sign_in("admin", app.password.as_deref().expect("made on the first start")).await;
+    browser.find(".section h1").await;
+}
+
+async fn type_into(browser: &Browser, css: &str, text: &str) {
+    let field = browser.find(css).await;
+    field.clear().await.expect("empties");
+    field.send_keys(text).await.expect("types");
+}
+
+async fn choose(browser: &Browser, css: &str, value: &str) {
+    browser.find(css).await;
+    let script = format!(
+        "const s = document.querySelector({css:?}); s.value = {value:?}; s.dispatchEvent(new Event('change', {{ bubbles: true }}))"
+    );
+    browser.run(&script).await;
+}
+
+async fn count(browser: &Browser, css: &str) -> Value {
+    browser.run(&format!("return document.querySelectorAll({css:?}).length")).await
+}
+
+/// Presses the button that does it in the dialog that is open, and waits until that is closed.
+async fn submit(browser: &Browser) {
+    browser.click("dialog[open] form button.primary").await;
+    eventually("the dialog is closed", async || count(browser, "dialog[open]").await == 0).await;
+}
+
+/// Confirms what the page asks about.
+async fn confirm(browser: &Browser) {
+    browser.click("dialog[open] button.danger").await;
+    eventually("the dialog is closed", async || count(browser, "dialog[open]").await == 0).await;
+}
+
+#[tokio::test]
+async fn administrators_come_in_and_others_are_told_why_not() {
+    let app = TestApp::spawn();
+    app.user("alice", json!({"password": "correct horse", "role": "user"})).await;
+    let browser = Browser::start().await;
+    open(&browser, &app, "#/users").await;
+    browser.says("main", "The console is for administrators. Sign in to go on.").await;
+    assert_eq!(browser.run("return document.getElementById('sections').hidden").await, true);
+    browser.click("main .empty button.primary").await;
+    browser.sign_in("alice", "battery staple").await;
+    browser.says("dialog .form-error", "Wrong user or password.").await;
+    browser.sign_in("alice", "correct horse").await;
+    browser.says("main", "and alice is none").await;
+    assert_eq!(count(&browser, ".section").await, 0);
+    assert_eq!(count(&browser, "header a[href*=console]").await, 0);
+    browser.click("#account").await;
+    browser.click("main .empty button.primary").await;
+    browser.sign_in("admin", app.password.as_deref().expect("made")).await;
+    browser.says(".section-users", "alice").await;
+    assert_eq!(browser.run("return document.getElementById('sections').hidden").await, false);
+    assert_eq!(count(&browser, "#sections a[data-section=users][aria-current=page]").await, 1);
+
+    // Whoever has a link is no administrator either.
+    let share = app.admin("POST", "/api/v1/shares", &json!({"path": "door", "expires": "1h"}).to_string()).await.json();
+    let visitor = Browser::start().await;
+    visitor.client.goto(share["url"].as_str().expect("a link")).await.expect("loads");
+    visitor.find("header #account").await;
+    open(&visitor, &app, "").await;
+    visitor.says("main", "The console is for administrators").await;
+    assert_eq!(count(&visitor, ".section").await, 0);
+    visitor.close().await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_stream_of_each_kind_is_made_changed_and_removed() {
+    let app = TestApp::spawn();
+    let browser = Browser::start().await;
+    enter(&browser, &app, "#/streams").await;
+    for kind in Definition::KINDS {
+        let name = format!("lab/{kind}");
+        let fields: &[(&str, &str)] = match *kind {
+            "udp-camera" => &[("address", "127.0.0.1:9")],
+            "file" => &[("path", "menu.jpg")],
+            "http" => &[("url", "http://127.0.0.1:9/x.mjpeg")],
+            "rtsp" => &[("url", "rtsp://127.0.0.1:9/x")],
+            _ => &[],
+        };
+        browser.click("#new-stream").await;
+        type_into(&browser, "dialog [name=name]", &name).await;
+        choose(&browser, "dialog [name=kind]", kind).await;
+        for (field, text) in fields {
+            type_into(&browser, &format!("dialog [name={field}]"), text).await;
+        }
+        submit(&browser).await;
+        browser.find(&format!(".stream[data-name='{name}']")).await;
+        let made = app.admin("GET", &format!("/api/v1/streams/{name}"), "").await.json();
+        assert_eq!(made["definition"]["kind"], *kind, "{made}");
+    }
+    // What is wrong is said at its field, and the dialog stays with what was typed.
+    browser.click(".stream[data-name='lab/test-card'] button[aria-label^=Edit]").await;
+    type_into(&browser, "dialog [name=width]", "7").await;
+    browser.click("dialog button.primary").await;
+    browser.says("dialog .field:has([name=width]) .field-error", "must be from 16 to 3840, not 7").await;
+    assert_eq!(browser.run("return document.activeElement.name").await, "width");
+    type_into(&browser, "dialog [name=width]", "320").await;
+    submit(&browser).await;
+    let changed = app.admin("GET", "/api/v1/streams/lab/test-card", "").await.json();
+    assert_eq!(changed["definition"]["width"], 320, "{changed}");
+
+    for kind in Definition::KINDS {
+        browser.click(&format!(".stream[data-name='lab/{kind}'] button[aria-label^=Delete]")).await;
+        confirm(&browser).await;
+        eventually("it is gone", async || count(&browser, &format!(".stream[data-name='lab/{kind}']")).await == 0)
+            .await;
+        assert_eq!(app.admin("GET", &format!("/api/v1/streams/lab/{kind}"), "").await.status, 404);
+    }
+    browser.says(".section-streams", "No streams yet").await;
+    // A bad name is told before it is sent.
+    browser.click("#new-stream").await;
+    type_into(&browser, "dialog [name=name]", "a//b").await;
+    browser.click("dialog button.primary").await;
+    eventually("it is told", async || {
+        browser
+            .run("return document.querySelector('dialog .field:has([name=name]) .field-error').textContent !== ''")
+            .await
+            == true
+    })
+    .await;
+    browser.close().await;
+}
+
+/// The colour in the middle of a stream's thumbnail.
+async fn thumbnail(browser: &Browser, name: &str) -> [u8; 3] {
+    let script = format!(
+        "const i = document.querySelector('.stream[data-name=\"{name}\"].has-picture img'); if (!i?.naturalWidth) return [0, 0, 0];
+         const c = document.createElement('canvas').getContext('2d'); c.drawImage(i, 0, 0, 20, 20); return [...c.getImageData(10, 10, 1, 1).data].slice(0, 3)"
+    );
+    serde_json::from_value(browser.run(&script).await).expect("a colour")
+}
+
+#[tokio::test]
+async fn a_picture_that_is_sent_is_seen_at_once_and_its_lines_carry_a_token_and_no_password() {
+    let app = TestApp::spawn();
+    let browser = Browser::start().await;
+    enter(&browser, &app, "#/streams").await;
+    type_into(&browser, "#upload-name", "my/upload").await;
+    for (i, colour) in [[230, 120, 20], [20, 120, 200]].into_iter().enumerate() {
+        let file = app.folder().join(format!("{i}.jpg"));
+        std::fs::write(&file, flat_picture(320, 180, colour)).expect("writes");
+        browser.find("#upload-file").await.send_keys(&file.to_string_lossy()).await.expect("chooses");
+        eventually("it is seen", async || close_to(thumbnail(&browser, "my/upload").await, colour)).await;
+    }
+    browser.says("#upload-told", "my/upload shows it: 320 × 180").await;
+    browser.assert_quiet("streams").await;
+    let file = app.folder().join("no.jpg");
+    std::fs::write(&file, "not a picture").expect("writes");
+    browser.find("#upload-file").await.send_keys(&file.to_string_lossy()).await.expect("chooses");
+    browser.says(".toast.bad", "a JPEG, PNG, WebP, GIF or BMP picture is needed").await;
+    browser.click(".toast.bad button").await;
+
+    browser.click(".stream[data-name='my/upload'] button[aria-label^=Snippets]").await;
+    browser.says("dialog pre", "Bearer TOKEN").await;
+    browser.click("dialog .notice button").await;
+    eventually("a token is in it", async || !browser.text("dialog pre").await.contains("TOKEN")).await;
+    let line = browser.text("dialog pre").await;
+    let token = line.split("Bearer ").nth(1).and_then(|rest| rest.split('\'').next()).expect("a token").to_owned();
+    assert!(!line.contains(app.password.as_deref().expect("made")));
+    let bearer = format!("Authorization: Bearer {token}");
+    let far = crate::identity::FAR;
+    let picture = flat_picture(64, 64, [1, 2, 3]);
+    for (name, status) in [("my/upload", 200), ("other", 403)] {
+        let path = format!("/api/v1/streams/{name}/frame");
+        assert_eq!(app.request("PUT", &path, &[far, &bearer], &picture).await.status, status, "{name}");
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn whoever_watches_is_listed_and_disconnected() {
+    let app = TestApp::spawn();
+    app.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 99, 200])).await;
+    let mut reader = app.watch("/stream/door.mjpeg").await;
+    reader.part().await;
+    let browser = Browser::start().await;
+    enter(&browser, &app, "#/sessions").await;
+    let row = "tbody tr[data-key^='sidecar mjpeg']";
+    browser.says(row, "door").await;
+    browser.click(&format!("{row} .icon-button")).await;
+    browser.says("dialog", "is disconnected").await;
+    confirm(&browser).await;
+    while reader.maybe_part().await.is_some() {}
+    eventually("it is gone from the list", async || count(&browser, row).await == 0).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn users_tokens_and_links_are_made_and_revoked() {
+    let app = TestApp::spawn();
+    app.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 99, 200])).await;
+    let browser = Browser::start().await;
+    enter(&browser, &app, "#/users").await;
+    browser.click(".page-head button.primary").await;
+    type_into(&browser, "dialog [name=name]", "carol").await;
+    type_into(&browser, "dialog [name=password]", "short").await;
+    browser.click("dialog form button.primary").await;
+    assert_eq!(count(&browser, "dialog [name=password][aria-invalid=true]").await, 1);
+    type_into(&browser, "dialog [name=password]", "correct horse").await;
+    browser.click("dialog fieldset button").await;
+    choose(&browser, "dialog .permission-row select", "publish").await;
+    type_into(&browser, "dialog .permission-row input", "~^hall/").await;
+    submit(&browser).await;
+    browser.says("tr[data-key='database carol']", "publish").await;
+    let carol = app.admin("GET", "/api/v1/users/carol", "").await.json();
+    assert_eq!(carol["permissions"], json!([{"action": "publish", "path": "~^hall/"}]), "{carol}");
+    browser.click("tr[data-key='database carol'] button[aria-label^=Disable]").await;
+    browser.says("tr[data-key='database carol']", "disabled").await;
+    browser.click("tr[data-key='database carol'] button[aria-label^=Delete]").await;
+    confirm(&browser).await;
+    eventually("carol is gone", async || app.admin("GET", "/api/v1/users/carol", "").await.status == 404).await;
+
+    browser.click("#sections [data-section=tokens]").await;
+    browser.click(".section-tokens .page-head button.primary").await;
+    type_into(&browser, "dialog [name=name]", "cam 1").await;
+    type_into(&browser, "dialog [name=publish_to]", "yard").await;
+    browser.click("dialog form button.primary").await;
+    let token = browser.text("dialog .snippet code").await;
+    assert!(token.starts_with("eyJ"), "{token}");
+    browser.click("dialog .icon-button").await;
+    browser.says(".section-tokens tbody", "cam 1").await;
+    browser.click(".section-tokens tbody .icon-button").await;
+    confirm(&browser).await;
+    browser.says(".section-tokens tbody", "revoked").await;
+
+    browser.click("#sections [data-section=shares]").await;
+    browser.click(".section-shares .page-head button.primary").await;
+    type_into(&browser, "dialog [name=path]", "door").await;
+    browser.click("dialog form button.primary").await;
+    let link = browser.text("dialog .snippet code").await;
+    eventually("the code is drawn", async || {
+        browser.run("return document.querySelector('dialog img.qr').naturalWidth > 100").await == true
+    })
+    .await;
+    browser.keep_screenshot("console-share-desktop").await;
+    let visitor = Browser::start().await;
+    visitor.client.goto(&link).await.expect("loads");
+    visitor.says("main", "door").await;
+    visitor.close().await;
+    browser.close().await;
+}
+
+/// With MediaMTX where there is one: every section at two sizes, in its own words, without a complaint of the browser.
+#[tokio::test]
+async fn every_section_fits_a_telephone_and_the_browser_complains_about_nothing() {
+    let ports = MediaMtx::ports();
+    let app = TestApp::with(&format!(
+        "streams: {{Yard/Card: {{kind: test-card, width: 640, height: 360}}}}\nmediamtx: {{api: 'http://127.0.0.1:{}', playback: 'http://127.0.0.1:{}'}}",
+        ports[4], ports[5]
+    ));
+    let mediamtx = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await;
+    std::fs::create_dir_all(app.folder().join("media")).expect("a folder");
+    for (name, colour) in [("front/door", [20, 90, 160]), ("hall", [120, 60, 20]), ("shop", [40, 120, 60])] {
+        app.put(&format!("/api/v1/streams/{name}/frame"), &flat_picture(640, 360, colour)).await;
+    }
+    app.user("alice", json!({"password": "correct horse", "permissions": [{"action": "read", "path": "~^hall/"}]}))
+        .await;
+    app.admin("PUT", "/api/v1/paths/kept/door", r#"{"kind": "stream", "stream": "front/door", "note": "entrance"}"#)
+        .await;
+    app.made("/api/v1/tokens", json!({"name": "wall display", "permissions": [{"action": "read"}], "expires": "1h"}))
+        .await;
+    for phone in [false, true] {
+        let browser = if phone { Browser::phone().await } else { Browser::start().await };
+        enter(&browser, &app, "").await;
+        for section in SECTIONS {
+            if mediamtx.is_none() && matches!(section, "recordings" | "overview") {
+                continue;
+            }
+            browser.run(&format!("location.hash = '#/{section}'")).await;
+            browser.find(&format!(".section-{section} h1")).await;
+            eventually("it is there", async || count(&browser, "main [role=alert]:not(:empty)").await == 0).await;
+            if section == "streams" {
+                browser.find(".stream.has-picture[data-name=hall]").await;
+            }
+            let wide = browser.run("return document.documentElement.scrollWidth - innerWidth").await;
+            assert!(wide.as_i64() <= Some(0), "{section} is {wide} pixels too wide");
+            let untold =
+                browser.run("return document.body.innerText.match(/console\\.[a-z_]+|undefined|\\[object/)?.[0] ?? ''");
+            assert_eq!(untold.await, "", "{section}");
+            let size = if phone { "phone" } else { "desktop" };
+            browser.keep_screenshot(&format!("console-{section}-{size}")).await;
+        }
+        browser.assert_quiet("the console").await;
+        if !phone {
+            choose(&browser, "#language", "ja").await;
+            browser.says(".section h1", "設定").await;
+            browser.run("location.hash = '#/streams'").await;
+            browser.says(".section h1", "ストリーム").await;
+            choose(&browser, "#language", "zh").await;
+            browser.says("#sections", "概览").await;
+            browser.assert_quiet("other languages").await;
+        }
+        browser.close().await;
+    }
+}

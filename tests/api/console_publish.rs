@@ -1,0 +1,99 @@
+//! Publishing from the console to the real MediaMTX, and seeing it there.
+
+use serde_json::json;
+
+use crate::{
+    browser::Browser,
+    console::enter,
+    mediamtx::MediaMtx,
+    support::{TestApp, close_to, eventually, flat_picture, middle_colour},
+};
+
+async fn start() -> Option<(TestApp, MediaMtx)> {
+    let ports = MediaMtx::ports();
+    let app = TestApp::with(&format!(
+        "mediamtx: {{api: 'http://127.0.0.1:{}', hls_url: 'http://127.0.0.1:{}', webrtc_url: 'http://127.0.0.1:{}'}}",
+        ports[4], ports[1], ports[2]
+    ));
+    let mediamtx = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await?;
+    Some((app, mediamtx))
+}
+
+async fn choose_file(browser: &Browser, app: &TestApp, css: &str, colour: [u8; 3]) {
+    let file = app.folder().join(format!("{}.jpg", colour.map(|c| c.to_string()).join("-")));
+    std::fs::write(&file, flat_picture(640, 360, colour)).expect("writes");
+    browser.find(css).await.send_keys(&file.to_string_lossy()).await.expect("chooses");
+}
+
+/// A still on a canvas, by WHIP to MediaMTX and by WHEP back; replaced while it is live.
+#[tokio::test]
+async fn a_still_image_is_published_seen_and_replaced() {
+    let Some((app, _mediamtx)) = start().await else { return };
+    let browser = Browser::start().await;
+    enter(&browser, &app, "#/publish").await;
+    let colours = [[30, 60, 200], [200, 120, 20]];
+    choose_file(&browser, &app, ".publish-form [name=file]", colours[0]).await;
+    browser.click("#publish-start").await;
+    // MediaMTX has no path of that name: it is made.
+    browser.says(".publication[data-path=studio] .badge", "live").await;
+    browser.says(".publication[data-path=studio]", "H264").await;
+    let kept = app.admin("GET", "/api/v1/paths/studio", "").await.json();
+    assert_eq!((&kept["kind"], &kept["fields"]["source"]), (&json!("raw"), &json!("publisher")), "{kept}");
+
+    let reader = Browser::start().await;
+    reader.client.goto(&format!("http://{}/viewer/#/watch/studio", app.addr)).await.expect("loads");
+    reader.says(".stage-how", "WebRTC").await;
+    for (i, colour) in colours.into_iter().enumerate() {
+        if i > 0 {
+            choose_file(&browser, &app, ".publication input[type=file]", colour).await;
+        }
+        eventually("its pixels come back", async || close_to(middle_colour(&reader.screenshot().await).await, colour))
+            .await;
+    }
+    // It goes on while another section is looked at, and says so.
+    browser.click("#sections [data-section=sessions]").await;
+    browser.says("#sections [data-section=publish] .count", "1").await;
+    let row = "tbody tr[data-key^='mediamtx webrtc']";
+    browser.says(".section-sessions", "studio").await;
+    browser.find(row).await;
+    browser.click("#sections [data-section=publish]").await;
+    browser.keep_screenshot("console-publishing-desktop").await;
+    browser.click(".publication button.danger").await;
+    eventually("nobody publishes", async || {
+        let path = app.admin("GET", "/api/v1/paths/studio", "").await.json();
+        path["actual"]["available"] != true
+    })
+    .await;
+    browser.says(".section-publish", "Nothing is being published").await;
+    reader.close().await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_camera_is_published_with_sound_beside_a_still() {
+    let Some((app, _mediamtx)) = start().await else { return };
+    let browser = Browser::with_devices().await;
+    enter(&browser, &app, "#/publish").await;
+    browser.run("document.querySelector('.kind input[value=camera]').click()").await;
+    browser.find(".publish-form [name=audio] option[value=none]").await;
+    browser.click("#publish-start").await;
+    browser.says(".publication[data-path=studio] .badge", "live").await;
+    browser.says(".publication[data-path=studio]", "H264 + opus").await;
+    eventually("the level moves", async || {
+        let level =
+            "return Number(document.querySelector('.meter span').style.transform.match(/[\\d.]+/)?.[0] ?? 0) > 0.05";
+        browser.run(level).await == true
+    })
+    .await;
+    browser.run("document.querySelector('.kind input[value=still]').click()").await;
+    choose_file(&browser, &app, ".publish-form [name=file]", [30, 60, 200]).await;
+    browser.click("#publish-start").await;
+    browser.says(".publication[data-path=studio-2] .badge", "live").await;
+    browser.says("#sections [data-section=publish] .count", "2").await;
+    // The same path twice is told before anything is asked for.
+    browser.run("document.querySelector('.publish-form [name=path]').value = 'studio'").await;
+    choose_file(&browser, &app, ".publish-form [name=file]", [30, 60, 201]).await;
+    browser.click("#publish-start").await;
+    browser.says(".publish-form", "studio is being published already").await;
+    browser.close().await;
+}
