@@ -17,6 +17,7 @@ mod policy;
 mod process;
 mod puller;
 mod recipe;
+mod relay;
 mod rtsp;
 mod variants;
 mod watcher;
@@ -51,6 +52,7 @@ const SCENARIOS: &[Scenario] = &[
     ("events", host::events),
     ("camera", camera::watched),
     ("cold", camera::cold),
+    ("relay", relay::run),
     ("idle", idle::run),
 ];
 
