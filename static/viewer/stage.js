@@ -29,6 +29,8 @@ export class Stage {
     this.video.muted = true;
     this.canvas = h('canvas', { hidden: true });
     this.message = h('div', { class: 'stage-message', role: 'status' });
+    // Not told each second to who listens.
+    this.retry = h('p', { class: 'stage-retry', 'aria-hidden': 'true' });
     this.stats = h('dl', { class: 'stage-stats', hidden: true, 'aria-label': t('viewer.stats') });
     this.soundButton = button('sound', 'mute', t('viewer.unmute'), () => this.#toggleSound());
     this.level = h('input', { type: 'range', min: 0, max: 1, step: 0.05, value: this.#volume, class: 'volume', 'aria-label': t('viewer.volume'), oninput: () => this.#setVolume() });
@@ -158,7 +160,8 @@ export class Stage {
     const weights = ['unauthorised', 'nobody', 'codec', 'insecure', 'network', 'timeout', 'unreachable', 'server', 'ended', 'unsupported'];
     const [worst] = failures.toSorted((a, b) => weights.indexOf(a.error.reason) - weights.indexOf(b.error.reason));
     const again = h('button', { type: 'button', onclick: () => this.#chain?.retry() }, icon('refresh'), t('viewer.try_again'));
-    this.#say(worst ? why(worst.error, this.#item) : t('viewer.reason_nobody'), again);
+    this.#say(worst ? why(worst.error, this.#item) : t('viewer.reason_nobody'), [this.retry, again]);
+    this.#countDown();
     this.how.textContent = failures.length > 1 ? failures.map(({ kind, error }) => `${wayName(kind)}: ${error.message}`).join(' · ') : '';
   }
 
@@ -167,7 +170,13 @@ export class Stage {
     this.message.hidden = !text;
   }
 
+  #countDown() {
+    const left = Math.max(0, Math.round(((this.#chain?.retryAt ?? Date.now()) - Date.now()) / 1000));
+    this.retry.textContent = this.#chain?.retryAt ? t('viewer.retry_in', { seconds: left }) : '';
+  }
+
   async #tick() {
+    this.#countDown();
     if (this.stats.hidden || !this.#chain?.player) return;
     const known = await this.#chain.player.stats();
     const rows = {

@@ -17,6 +17,8 @@ const MOST_LIVE = 16;
 let live = 0;
 
 export class Tile {
+  /** Whether it lies within the window. */
+  isInside = false;
   #chain = null;
   #isSeen = false;
   #item = null;

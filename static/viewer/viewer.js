@@ -20,6 +20,7 @@ let info = null;
 let parts = null;
 let unlisten = null;
 let timer;
+let repainting = null;
 let shareProblem = null;
 
 const isShown = (item) => item && parts;
@@ -61,7 +62,7 @@ async function list() {
     info = await api.call('api/v1/wall');
     wall.update(info);
     if (!info.items.length) wall.say(t('viewer.nothing_title'), api.may('api') ? t('viewer.nothing_admin') : t('viewer.nothing'), api.may('api') && h('a', { class: 'button primary', href: api.address('./') }, t('viewer.first_steps')));
-    unlisten ??= api.listen(['path.available', 'path.unavailable', 'stream.state'], soon);
+    unlisten ??= api.listen(['path.available', 'path.unavailable', 'stream.state'], heard);
   } catch (error) {
     if (error.status === 401) {
       info = null;
@@ -71,6 +72,20 @@ async function list() {
     wall.say(t('viewer.away_title'), words(error), h('button', { type: 'button', onclick: list }, icon('refresh'), t('viewer.try_again')));
   }
   show();
+}
+
+/** A stream's state is all in the event: looking at thumbnails changes it often, and costs no question. */
+function heard({ type, path, data }) {
+  const item = type === 'stream.state' && info?.items.find(({ name, stream }) => stream && name === path);
+  if (!item || data.state === 'removed') return soon();
+  Object.assign(item.stream, { state: data.state, reason: data.reason });
+  if (['live', 'lingering'].includes(data.state)) item.stream.picture = true;
+  repainting ??= setTimeout(() => {
+    repainting = null;
+    if (!info) return;
+    parts.wall.update(info);
+    show();
+  }, COLLECT_MS);
 }
 
 function soon() {

@@ -37,8 +37,15 @@ export class Wall {
       this.bar,
       this.hint, this.told, this.grid, this.empty, this.pager);
     this.observer = new IntersectionObserver((entries) => {
-      for (const { target, isIntersecting } of entries) target.tile.seen(isIntersecting);
+      for (const { target, isIntersecting } of entries) {
+        target.tile.isInside = isIntersecting;
+        target.tile.seen(isIntersecting && !document.hidden);
+      }
     }, { rootMargin: '60px' });
+    // A tab in the background is seen by nobody, wherever its tiles are.
+    document.addEventListener('visibilitychange', () => {
+      for (const { tile } of this.grid.children) tile.seen(tile.isInside && !document.hidden && !this.element.hidden);
+    });
     arrangeable(this.grid, {
       moved: (names) => this.#moved(names),
       tell: (name, position, count) => { this.told.textContent = t('viewer.moved', { name, position, count }); },
@@ -54,6 +61,7 @@ export class Wall {
 
   /** Hidden: nothing is played, nothing asked for. */
   set hidden(hidden) {
+    if (hidden && document.fullscreenElement === this.element) document.exitFullscreen();
     this.element.hidden = hidden;
     if (hidden) for (const { tile } of this.grid.children) tile.seen(false);
   }

@@ -123,3 +123,37 @@ async fn a_path_on_which_nobody_publishes_says_so_and_begins_when_somebody_does(
     browser.says(".stage-how", "Playing by WebRTC").await;
     browser.close().await;
 }
+
+#[tokio::test]
+async fn a_recorded_day_is_a_line_and_plays_from_where_it_is_pointed_at() {
+    let Some((app, _mediamtx)) = start(|_| "user: ''".to_owned()).await else { return };
+    let raw = json!({"kind": "raw", "fields": {
+        "source": format!("rtsp://{}/door?fps=10", app.rtsp), "rtspTransport": "tcp", "record": true, "recordPartDuration": "200ms",
+    }});
+    assert_eq!(app.admin("PUT", "/api/v1/paths/tape", &raw.to_string()).await.status, 201);
+    eventually("there is something to play", async || {
+        let found = app.admin("GET", "/api/v1/recordings/tape", "").await.json();
+        found["ranges"][0]["duration"].as_f64().is_some_and(|seconds| seconds > 2.0)
+    })
+    .await;
+    let browser = Browser::start().await;
+    browser.client.goto(&format!("http://{}/viewer/#/recordings", app.addr)).await.expect("loads");
+    browser.click("a.recording").await;
+    browser.find(".timeline-part").await;
+    browser.says(".stage-head .dim", "recorded").await;
+    // By keyboard: to the first piece.
+    let first = "const line = document.querySelector('.timeline'); line.focus();
+        line.dispatchEvent(new KeyboardEvent('keydown', { key: 'Home', bubbles: true }))";
+    browser.run(first).await;
+    let video = "const v = document.querySelector('.recorded video'); return v.videoWidth > 0 && v.currentTime > 0.2";
+    eventually("it plays", async || browser.run(video).await == true).await;
+    shows_the_picture(&browser).await;
+    browser.keep_screenshot("recordings-desktop").await;
+    let links = browser.run("return document.querySelector('td a.button').href").await;
+    let link = links.as_str().expect("an address");
+    let file = app.folder().join("tape.mp4");
+    crate::support::Program::output("curl", &["-sS", "--fail", "-o", &file.to_string_lossy(), link]).await;
+    assert!(std::fs::metadata(&file).expect("a file").len() > 1000, "{link}");
+    browser.assert_quiet("recordings").await;
+    browser.close().await;
+}
