@@ -14,6 +14,9 @@ const SHAPES = { still: 'pip', camera: 'camera', screen: 'screen', audio: 'sound
 /** All that goes on, whatever is shown: name to { publication, card }. */
 const running = new Map();
 
+/** Draws the list of them where it is shown at the moment. */
+let refresh = () => {};
+
 addEventListener('beforeunload', (event) => running.size > 0 && event.preventDefault());
 addEventListener('pagehide', () => {
   for (const { publication } of running.values()) publication.stop();
@@ -23,14 +26,14 @@ export async function show(main, { signal }) {
   const list = h('div', { class: 'publications' });
   const none = nothing('screen', t('console.publish_none'), t('console.publish_none_about'));
   const told = h('div', {});
-  const refresh = () => {
+  refresh = () => {
     for (const { card } of running.values()) if (card.parentElement !== list) list.append(card);
     none.hidden = running.size > 0;
     mark();
   };
   const addresses = await api.call('api/v1/addresses', { signal });
   if (!window.isSecureContext) fill(told, notice('warn', h('p', {}, t('console.publish_insecure'))));
-  fill(main, head('publish'), told, h('div', { class: 'publish' }, chooser(addresses, refresh), h('section', { class: 'stack', 'aria-label': t('console.publish_running') }, list, none)));
+  fill(main, head('publish'), told, h('div', { class: 'publish' }, chooser(addresses), h('section', { class: 'stack', 'aria-label': t('console.publish_running') }, list, none)));
   refresh();
 }
 
@@ -43,7 +46,7 @@ function mark() {
 }
 
 /** The form: what, from which device, to which path. */
-function chooser(addresses, refresh) {
+function chooser(addresses) {
   const last = remembered('publish', { kind: 'still', path: 'studio' });
   let kind = last.kind in SOURCES ? last.kind : 'still';
   const kinds = h('div', { class: 'kinds', role: 'radiogroup', 'aria-label': t('console.publish_what') });
@@ -92,7 +95,7 @@ function chooser(addresses, refresh) {
       });
       const kbps = Number(of('kbps')?.value) || undefined;
       remember('publish', { kind: chosen, path });
-      begin({ path, kind: chosen, source, kbps, addresses, refresh, makePath: of('make').checked ? () => makePath(path) : null });
+      begin({ path, kind: chosen, source, kbps, addresses, makePath: of('make').checked ? () => makePath(path) : null });
       const next = path.match(/^(.*?)(\d+)$/);
       form.elements.path.value = next ? `${next[1]}${Number(next[2]) + 1}` : `${path}-2`;
       drawOptions();
@@ -111,7 +114,7 @@ function chooser(addresses, refresh) {
 
 const makePath = (path) => api.send('PUT', `api/v1/paths/${api.encoded(path)}`, { kind: 'raw', fields: { source: 'publisher' } });
 
-function begin({ path, kind, source, kbps, addresses, refresh, makePath: make }) {
+function begin({ path, kind, source, kbps, addresses, makePath: make }) {
   const publication = new Publication({ path, source, kbps, addresses, makePath: make });
   const state = h('span', { class: 'badge', role: 'status' });
   const reason = h('p', { class: 'hint' });

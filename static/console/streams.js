@@ -76,7 +76,7 @@ export async function show(main, { args, signal }) {
 /** A picture for a new or a present stream: dropped, pasted, chosen, or taken with a telephone's camera. */
 function dropZone(look) {
   const name = h('input', { id: 'upload-name', value: 'hello', required: true, 'aria-label': t('console.upload_name'), autocapitalize: 'none', spellcheck: false });
-  const file = h('input', { type: 'file', id: 'upload-file', accept: 'image/*', class: 'visually-hidden' });
+  const file = h('input', { type: 'file', id: 'upload-file', accept: 'image/*', class: 'visually-hidden', tabIndex: -1, 'aria-label': t('console.choose_picture') });
   const told = h('span', { id: 'upload-told', role: 'status', class: 'hint' }, t('console.upload_about'));
   const take = async (chosen) => {
     if (!chosen || !name.reportValidity()) return;
@@ -129,7 +129,7 @@ class Tile {
     this.send = iconButton('upload', t('console.upload_for', { name }), () => file.click());
     this.edit = iconButton('edit', t('console.edit_of', { name }), async () => (await editStream(name)) && look());
     this.drop = iconButton('trash', t('console.delete_of', { name }), () => this.remove());
-    this.element = h('article', { class: 'stream', role: 'listitem', dataset: { name } },
+    this.element = h('div', { class: 'stream', role: 'listitem', dataset: { name } },
       h('a', { class: 'stream-picture', href: `${api.address('viewer/')}#/watch/${api.encoded(name)}`, 'aria-label': t('console.watch', { name }) }, this.image),
       h('div', { class: 'stream-words' }, h('div', { class: 'stream-title' }, h('h2', { class: 'truncate', title: name }, name), this.state), this.facts, this.reason),
       h('div', { class: 'stream-actions' }, file, this.send,

@@ -13,7 +13,7 @@ use crate::{
 const VERSION: &str = "4.14.1";
 
 /// The script, if it can be had.
-async fn axe() -> Option<String> {
+pub async fn axe() -> Option<String> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/axe-core");
     let script = folder.join(format!("axe-{VERSION}.js"));
     if !script.is_file() {
@@ -44,7 +44,7 @@ async fn axe() -> Option<String> {
 }
 
 /// What axe finds, one line for each rule.
-async fn violations(browser: &Browser, axe: &str) -> Vec<String> {
+pub async fn violations(browser: &Browser, axe: &str) -> Vec<String> {
     browser.run(axe).await;
     let look = "const done = arguments[0];
         axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => done(violations.map((v) =>
