@@ -17,7 +17,7 @@ import { editStream, newStream } from './stream_form.js';
 const FIGURES_SECONDS = 5;
 
 /** A picture that nobody watches anyway is not asked for more often than this. */
-const THUMBNAIL_MS = { live: 5000, other: 20_000 };
+const THUMBNAIL_MS = { live: 5000, other: 30_000, upload: 3_600_000 };
 
 export async function show(main, { args, signal }) {
   const told = h('div', {});
@@ -66,7 +66,13 @@ export async function show(main, { args, signal }) {
     if (!none.hidden) fill(none, streams.length ? nothing('search', t('console.nothing_found')) : nothing('camera', t('console.streams_none'), t('console.streams_none_about'), button('plus', t('console.stream_new'), () => make())));
   }
 
-  const unlisten = api.listen(['stream.state'], () => look());
+  // An event says all that is different; only of what is not known yet the whole list is asked for.
+  const unlisten = api.listen(['stream.state'], ({ path, data }) => {
+    const known = streams.find(({ name }) => name === path);
+    if (!known || data.state === 'removed') return look();
+    Object.assign(known, { state: data.state, reason: data.reason });
+    return draw();
+  });
   signal.addEventListener('abort', unlisten);
   addresses = await api.call('api/v1/addresses').catch(() => ({ pictures_path: 'pictures' }));
   await look();
@@ -169,7 +175,7 @@ class Tile {
     this.thumbnail.stop();
     const isPushed = this.stream?.kind === 'upload';
     if (isPushed && !this.stream.picture && this.stream.frames === 0 && this.stream.state === 'starting') return;
-    this.thumbnail.start(this.stream?.state === 'live' && !isPushed ? THUMBNAIL_MS.live : THUMBNAIL_MS.other, 320);
+    this.thumbnail.start(isPushed ? THUMBNAIL_MS.upload : this.stream?.state === 'live' && this.stream.watchers > 0 ? THUMBNAIL_MS.live : THUMBNAIL_MS.other, 320);
   }
 
   end() {
