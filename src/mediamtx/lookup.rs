@@ -3,8 +3,7 @@
 use regex::Regex;
 use serde_json::Value;
 
-use super::{Client, Fields};
-use crate::error::Result;
+use super::Fields;
 
 /// A path that can be read: somebody publishes to it, or would as soon as it is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,18 +14,10 @@ pub struct Readable {
     pub command: String,
 }
 
-impl Client {
-    /// The path of that name, if it can be read.
-    pub async fn readable(&self, name: &str) -> Result<Option<Readable>> {
-        let live = self.path(name).await?;
-        let configured = self.configured_paths().await?;
-        Ok(readable(name, live.as_ref(), &configured))
-    }
-}
-
-/// A path is found as MediaMTX finds it (internal/conf/path.go, FindPathConf): by its own name, else by the regular
+/// The path of that name, if it can be read: `live` is what MediaMTX has at the moment, `configured` what its
+/// configuration has. A path is found as MediaMTX finds it (internal/conf/path.go, FindPathConf): by its own name, else by the regular
 /// expressions in the order of their names, `all_others` last.
-fn readable(name: &str, live: Option<&Value>, configured: &[Fields]) -> Option<Readable> {
+pub fn readable(name: &str, live: Option<&Value>, configured: &[Fields]) -> Option<Readable> {
     let key = |fields: &Fields| fields.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut candidates: Vec<_> = configured.iter().collect();
     candidates.sort_by_key(|fields| {

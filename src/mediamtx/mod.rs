@@ -21,6 +21,7 @@ pub use self::{
     inventory::Connected,
     lookup::Readable,
     seen::Seen,
+    lookup::{Readable, readable},
 };
 use crate::secret::Secret;
 

@@ -16,7 +16,7 @@ use super::State;
 use crate::{
     error::{Code, Error, Result},
     identity::Identity,
-    mediamtx::{MediaMtxSettings, Readable},
+    mediamtx::{Fields, MediaMtxSettings, Readable, readable},
     policy::ISSUER,
     producer::{
         Definition,
@@ -47,37 +47,58 @@ pub fn reader_of_mediamtx(settings: &Settings, identity: &Identity) -> Common {
 pub struct Pulls {
     most: usize,
     seats: Arc<Semaphore>,
-    known: Mutex<HashMap<StreamName, Known>>,
+    known: Mutex<HashMap<StreamName, Known<Option<Readable>>>>,
+    /// All that is configured: the same for each name that is asked for.
+    configured: Mutex<Known<Vec<Fields>>>,
 }
 
 /// An answer, or the question that is under way: whoever asks the same waits for the same.
-#[derive(Clone)]
-struct Known {
+struct Known<T> {
     since: Instant,
-    answer: Arc<OnceCell<Result<Option<Readable>, String>>>,
+    answer: Answer<T>,
+}
+
+type Answer<T> = Arc<OnceCell<Result<T, String>>>;
+
+impl<T> Known<T> {
+    fn new() -> Self {
+        Known { since: Instant::now(), answer: Arc::default() }
+    }
+
+    fn is_old(&self) -> bool {
+        self.since.elapsed() >= KNOWN_FOR
+    }
+
+    /// The answer, to be asked for anew if it is old.
+    fn answer(&mut self) -> Answer<T> {
+        if self.is_old() {
+            *self = Known::new();
+        }
+        self.answer.clone()
+    }
 }
 
 impl Pulls {
     /// For at most so many paths at a time.
     pub fn new(most: usize) -> Self {
         let most = most.min(Semaphore::MAX_PERMITS);
-        Pulls { most, seats: Arc::new(Semaphore::new(most)), known: Mutex::default() }
+        let seats = Arc::new(Semaphore::new(most));
+        Pulls { most, seats, known: Mutex::default(), configured: Mutex::new(Known::new()) }
     }
 
-    fn known(&self, name: &StreamName) -> Known {
+    fn known(&self, name: &StreamName) -> Answer<Option<Readable>> {
         let mut all = self.known.lock().expect("nothing panics while it is held");
         if all.len() >= MOST_KNOWN {
-            all.retain(|_, known| known.since.elapsed() < KNOWN_FOR);
+            all.retain(|_, known| !known.is_old());
             if all.len() >= MOST_KNOWN {
                 all.clear();
             }
         }
-        let fresh = || Known { since: Instant::now(), answer: Arc::default() };
-        let known = all.entry(name.clone()).or_insert_with(fresh);
-        if known.since.elapsed() >= KNOWN_FOR {
-            *known = fresh();
-        }
-        known.clone()
+        all.entry(name.clone()).or_insert_with(Known::new).answer()
+    }
+
+    fn configured(&self) -> Answer<Vec<Fields>> {
+        self.configured.lock().expect("nothing panics while it is held").answer()
     }
 }
 
@@ -148,9 +169,14 @@ impl State {
     }
 
     async fn readable(&self, name: &StreamName) -> Result<Option<Readable>, String> {
-        let known = self.pulls.known(name);
-        let ask = async || self.mediamtx.readable(name).await.map_err(|e| e.chain());
-        known.answer.get_or_init(ask).await.clone()
+        let ask = async || {
+            let live = self.mediamtx.path(name).await.map_err(|e| e.chain())?;
+            let configured = self.pulls.configured();
+            let all = async || self.mediamtx.configured_paths().await.map_err(|e| e.chain());
+            let configured = configured.get_or_init(all).await.as_ref().map_err(Clone::clone)?;
+            Ok(readable(name, live.as_ref(), configured))
+        };
+        self.pulls.known(name).get_or_init(ask).await.clone()
     }
 
     /// The stream of ours that a path leads back to, and what it is made of if there is none: its pictures are here

@@ -1,5 +1,7 @@
 //! The life of streams with a scripted producer, on a paused clock.
 
+mod demand;
+
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicUsize, Ordering::SeqCst},

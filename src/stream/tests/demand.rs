@@ -1,0 +1,79 @@
+//! What a producer hears of those who watch, and streams that are there for as long as somebody does.
+
+use tokio::sync::watch;
+
+use super::*;
+
+/// A producer that tells of its runs' demand.
+struct Listening(mpsc::UnboundedSender<watch::Receiver<Demand>>);
+
+impl Producer for Listening {
+    fn kind(&self) -> &'static str {
+        "listening"
+    }
+
+    fn run(&self, run: Run) -> ProducerFuture {
+        let _ = self.0.send(run.demand.clone());
+        Box::pin(async move {
+            run.sink.publish(&picture(1))?;
+            run.stop.cancelled().await;
+            Ok(())
+        })
+    }
+}
+
+fn listening(registry: &Registry, origin: Origin) -> (Arc<Stream>, mpsc::UnboundedReceiver<watch::Receiver<Demand>>) {
+    let (tell, told) = mpsc::unbounded_channel();
+    (registry.define(&name("cam"), origin, Arc::new(Listening(tell))).expect("room"), told)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_knows_whether_every_picture_is_wanted() {
+    let registry = registry();
+    let (stream, mut told) = listening(&registry, Origin::File);
+    let mut glance = stream.watch_for(Demand::Single).expect("open");
+    let demand = told.recv().await.expect("it runs");
+    assert_eq!(*demand.borrow(), Demand::Single);
+    let watch = stream.watch().expect("open");
+    assert_eq!(*demand.borrow(), Demand::Continuous);
+    drop(watch);
+    assert_eq!(*demand.borrow(), Demand::Single);
+    glance.set_demand(Demand::Continuous);
+    glance.set_demand(Demand::Continuous);
+    assert_eq!(*demand.borrow(), Demand::Continuous);
+    drop(glance);
+    assert_eq!(*demand.borrow(), Demand::Single, "lingering is cheap");
+    advance(Duration::from_secs(11)).await;
+    let _later = stream.watch().expect("open");
+    assert_eq!(*told.recv().await.expect("it runs again").borrow(), Demand::Continuous);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_mediamtx_s_path_is_gone_when_nobody_watches_it() {
+    let registry = registry();
+    let (stream, _told) = listening(&registry, Origin::MediaMtx);
+    advance(Duration::from_millis(900)).await;
+    let watch = stream.watch().expect("there is time to take a watch");
+    advance(Duration::from_secs(600)).await;
+    assert_eq!((registry.len(), stream.state().0), (1, State::Live));
+    drop(watch);
+    advance(Duration::from_secs(9)).await;
+    drop(stream.watch().expect("it lingers"));
+    advance(Duration::from_secs(9)).await;
+    assert_eq!(registry.len(), 1);
+    for _ in 0..12 {
+        advance(Duration::from_millis(250)).await;
+    }
+    assert!(registry.is_empty() && registry.get("cam").is_none() && stream.watch().is_err());
+    // One that nobody took a watch of; and one that was defined meanwhile, which stays.
+    let (_unwatched, _told) = listening(&registry, Origin::MediaMtx);
+    for _ in 0..8 {
+        advance(Duration::from_millis(250)).await;
+    }
+    assert!(registry.is_empty());
+    let (_passing, _told) = listening(&registry, Origin::MediaMtx);
+    let (kept, _also_told) = listening(&registry, Origin::Api);
+    advance(Duration::from_secs(60)).await;
+    assert_eq!((registry.len(), kept.origin()), (1, Origin::Api));
+    timeout(Duration::from_secs(5), registry.close()).await.expect("closes");
+}
