@@ -125,7 +125,8 @@ where
     };
     let waiting_at = Instant::now() + watcher.options.placeholder_after;
     let left = loop {
-        let (may_send, shown, ping_due) = (watcher.may_send(), watcher.sent > 0, watcher.socket.ping_due());
+        let (may_send, ping_due) = (watcher.may_send(), watcher.socket.ping_due());
+        let has_nothing = watcher.sent == 0 && watcher.watch.latest().is_none();
         let step = tokio::select! {
             incoming = watcher.socket.receive() => match incoming {
                 Ok(incoming) => watcher.hear(incoming).await,
@@ -143,7 +144,7 @@ where
                     Err(Left::StreamEnded)
                 }
             },
-            () = sleep_until(waiting_at), if may_send && !shown => {
+            () = sleep_until(waiting_at), if may_send && has_nothing => {
                 let waiting = watcher.watch.placeholder();
                 watcher.show(&waiting).await
             }
