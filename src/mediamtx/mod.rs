@@ -19,9 +19,8 @@ pub use self::{
     admitted::Admitted,
     client::{Client, Fields, Info, Playable, Recorded, Segment},
     inventory::Connected,
-    lookup::Readable,
-    seen::Seen,
     lookup::{Readable, readable},
+    seen::Seen,
 };
 use crate::secret::Secret;
 
