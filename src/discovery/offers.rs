@@ -122,7 +122,7 @@ fn definition(kind: &str, uri: &str, login: Option<&Login>) -> Value {
     match login {
         None => json!({"kind": kind, "url": uri}),
         Some(Login { username, password }) => {
-            json!({"kind": kind, "url": uri, "username": username, "password": password.expose()})
+            json!({"kind": kind, "url": uri, "user": username, "pass": password.expose()})
         }
     }
 }
@@ -206,7 +206,7 @@ mod tests {
         let mut card = card("x");
         card.make_offers(Some(&login), "");
         assert_eq!(card.offers[0].body["url"], "rtsp://ad%3Amin:p%40ss%2F%C3%B6%252@192.168.1.20:554/live?ch=1&t=2");
-        let expected = json!({"kind": "rtsp", "url": "rtsp://192.168.1.20:554/live?ch=1&t=2", "username": "ad:min", "password": "p@ss/ö%2"});
+        let expected = json!({"kind": "rtsp", "url": "rtsp://192.168.1.20:554/live?ch=1&t=2", "user": "ad:min", "pass": "p@ss/ö%2"});
         assert_eq!(card.offers[1].body, expected);
         card.offers.clear();
         let rest = Event::Detail(Box::new(card)).json();

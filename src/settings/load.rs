@@ -24,7 +24,7 @@ use crate::{
 const ENV_PREFIX: &str = "SIDECAR";
 
 /// Keys that may also be given as `KEY_file`, with the path of a file that holds the value.
-const SECRETS: &[&str] = &["pass", "password", "webhook_secret"];
+const SECRETS: &[&str] = &["pass", "webhook_secret"];
 
 type Table = Map<String, Value>;
 

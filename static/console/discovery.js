@@ -101,7 +101,7 @@ async function ask(card, replace) {
     title: card.name ?? card.address, action: t('console.ask_device'),
     body: [h('p', { class: 'hint' }, t('console.ask_about')), field({ label: t('common.user'), name: 'username', autocomplete: 'off', autocapitalize: 'none', spellcheck: false, autofocus: true }), field({ label: t('common.password'), name: 'password', type: 'password', autocomplete: 'off' })],
     send: async (form) => {
-      const told = await api.send('POST', 'api/v1/discover/onvif', { address: card.device_service ?? card.address, username: form.elements.username.value, password: form.elements.password.value });
+      const told = await api.send('POST', 'api/v1/discover/onvif', { address: card.device_service ?? card.address, user: form.elements.username.value, password: form.elements.password.value });
       replace({ ...told, id: card.id });
     },
   }));

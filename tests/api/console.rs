@@ -319,7 +319,8 @@ async fn every_section_fits_a_telephone_and_the_browser_complains_about_nothing(
             if section == "streams" {
                 browser.find(".stream.has-picture[data-name=hall]").await;
             }
-            let wide = browser.run("return document.documentElement.scrollWidth - Math.min(innerWidth, screen.width)").await;
+            let wide =
+                browser.run("return document.documentElement.scrollWidth - Math.min(innerWidth, screen.width)").await;
             assert!(wide.as_i64() <= Some(0), "{section} is {wide} pixels too wide");
             let untold =
                 browser.run("return document.body.innerText.match(/console\\.[a-z_]+|undefined|\\[object/)?.[0] ?? ''");

@@ -103,12 +103,12 @@ async fn a_password_is_kept_and_shown_to_nobody() {
     assert_eq!(made.status, 201, "{made:?}");
     let shown = app.admin("GET", url, "").await.json()["definition"].clone();
     assert_eq!(
-        (&shown["url"], &shown["username"], &shown["password"]),
+        (&shown["url"], &shown["user"], &shown["pass"]),
         (&json!(format!("rtsp://{}/door", source.rtsp)), &json!("viewer"), &json!("***"))
     );
     assert_eq!(app.admin("PATCH", url, r#"{"fps":5}"#).await.status, 200);
     let again = app.admin("PUT", url, &shown.to_string()).await;
-    assert_eq!(again.json()["definition"]["password"], "***", "{again:?}");
+    assert_eq!(again.json()["definition"]["pass"], "***", "{again:?}");
     // Over a restart, too.
     let app = TestApp::in_folder(app.stop(), "");
     assert_eq!(app.get("/snapshot/yard.jpg").await.status, 200);

@@ -57,7 +57,7 @@ pub(super) async fn pin(mut url: Url, networks: &[Network]) -> Result<Url> {
     let allowed = candidates.iter().find(|ip| any_contains(networks, ip.to_canonical()));
     let Some(ip) = allowed else {
         let what = candidates.first().map_or("it".into(), IpAddr::to_string);
-        return Err(unavailable(format!("{what} is in none of the networks of rtsp_cameras.networks")));
+        return Err(unavailable(format!("{what} is in none of the networks of fetch.networks")));
     };
     url.set_ip_host(*ip).map_err(|()| unavailable("the address cannot be used".into()))?;
     Ok(url)
@@ -86,7 +86,7 @@ mod tests {
         let local = pinned("rtsp://localhost:8554/s").await.expect("ours");
         assert!(["rtsp://127.0.0.1:8554/s", "rtsp://[::1]:8554/s"].contains(&local.as_str()), "{local}");
         for text in ["rtsp://8.8.8.8/s", "rtsp://[2001:db8::1]/s", "rtsp://[::ffff:8.8.8.8]/s"] {
-            assert!(pinned(text).await.expect_err(text).to_string().contains("rtsp_cameras.networks"), "{text}");
+            assert!(pinned(text).await.expect_err(text).to_string().contains("fetch.networks"), "{text}");
         }
     }
 }

@@ -55,7 +55,7 @@ impl Camera {
     pub(super) async fn connect(plan: &Plan) -> Result<Self> {
         let (url, login) = plan.target()?;
         let url = match &plan.source {
-            Source::Camera { .. } => address::pin(url, &plan.common.settings().networks).await?,
+            Source::Camera { .. } => address::pin(url, plan.common.networks()).await?,
             // The administrator's own choice.
             Source::Path(_) => url,
         };

@@ -36,6 +36,7 @@ use crate::{
     picture::PictureLimits,
     secret::Secret,
     stream::{Producer, ProducerFuture, Run, StreamName},
+    units::Network,
 };
 
 /// What is encoded in the name of a path: what RTSP servers compare literally stands as it is.
@@ -54,6 +55,7 @@ pub struct Common(Arc<Inner>);
 
 struct Inner {
     settings: RtspCameraSettings,
+    networks: Vec<Network>,
     mediamtx: String,
     login: Box<Login>,
     own_stream: OnceLock<Box<OwnStream>>,
@@ -64,12 +66,13 @@ impl Common {
     /// `mediamtx` is what the addresses begin with at which MediaMTX gives its paths.
     pub fn new(
         settings: RtspCameraSettings,
+        networks: Vec<Network>,
         mediamtx: &str,
         login: impl Fn(&str) -> Option<(String, Secret)> + Send + Sync + 'static,
     ) -> Self {
         let mediamtx = mediamtx.trim_end_matches('/').to_owned();
         let (login, own_stream, counters) = (Box::new(login), OnceLock::new(), Counters::default());
-        Common(Arc::new(Inner { settings, mediamtx, login, own_stream, counters }))
+        Common(Arc::new(Inner { settings, networks, mediamtx, login, own_stream, counters }))
     }
 
     /// Says who knows which paths are made of streams of ours; once, when that is known.
@@ -85,14 +88,19 @@ impl Common {
     fn settings(&self) -> &RtspCameraSettings {
         &self.0.settings
     }
+
+    /// Where cameras may be (`fetch.networks`).
+    fn networks(&self) -> &[Network] {
+        &self.0.networks
+    }
 }
 
 pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {
     settings.check()?;
     let source = match (&settings.url, &settings.path) {
         (Some(url), None) => {
-            let user = settings.username.clone().unwrap_or_default();
-            Source::Camera { url: address::parse(url)?, user, password: settings.password.clone() }
+            let user = settings.user.clone().unwrap_or_default();
+            Source::Camera { url: address::parse(url)?, user, password: settings.pass.clone() }
         }
         (None, Some(path)) => {
             let path = StreamName::parse(path).map_err(|e| settings::refuse("path", e.to_string()))?;

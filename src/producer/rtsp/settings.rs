@@ -6,15 +6,13 @@ use utoipa::ToSchema;
 use crate::{
     error::{Code, Error, Result},
     secret::{self, Secret},
-    units::{Network, Span, private_networks},
+    units::Span,
 };
 
 /// What holds for all RTSP cameras.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RtspCameraSettings {
-    /// The networks in which cameras may be connected to.
-    pub networks: Vec<Network>,
     /// How long a camera may send no picture before it counts as gone.
     pub stale_after: Span,
     /// The program that decodes what we do not; empty for none.
@@ -23,7 +21,7 @@ pub struct RtspCameraSettings {
 
 impl Default for RtspCameraSettings {
     fn default() -> Self {
-        RtspCameraSettings { networks: private_networks(), stale_after: Span::secs(10), ffmpeg: "ffmpeg".into() }
+        RtspCameraSettings { stale_after: Span::secs(10), ffmpeg: "ffmpeg".into() }
     }
 }
 
@@ -61,11 +59,11 @@ pub struct Settings {
     pub path: Option<String>,
     /// The camera's user.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
+    pub user: Option<String>,
     /// The camera's password; never shown.
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Secret::is_empty")]
-    pub password: Secret,
+    pub pass: Secret,
     /// How the video comes.
     pub transport: Transport,
     /// Pictures a second at most, from 0.02 to 60.
@@ -82,8 +80,10 @@ pub struct Settings {
 struct Written {
     url: Option<String>,
     path: Option<String>,
-    username: Option<String>,
-    password: Secret,
+    #[serde(alias = "username")]
+    user: Option<String>,
+    #[serde(alias = "password")]
+    pass: Secret,
     transport: Transport,
     fps: f64,
     quality: i32,
@@ -92,23 +92,23 @@ struct Written {
 
 impl Default for Written {
     fn default() -> Self {
-        let Settings { url, path, username, password, transport, fps, quality, keyframes_only } = Settings::default();
-        Written { url, path, username, password, transport, fps, quality, keyframes_only }
+        let Settings { url, path, user, pass, transport, fps, quality, keyframes_only } = Settings::default();
+        Written { url, path, user, pass, transport, fps, quality, keyframes_only }
     }
 }
 
 impl From<Written> for Settings {
     fn from(written: Written) -> Self {
-        let Written { mut url, path, mut username, mut password, transport, fps, quality, keyframes_only } = written;
-        if let Some((clean, user, pass)) = url.as_deref().and_then(secret::split_login) {
+        let Written { mut url, path, mut user, mut pass, transport, fps, quality, keyframes_only } = written;
+        if let Some((clean, its_user, its_pass)) = url.as_deref().and_then(secret::split_login) {
             url = Some(clean);
             // What is said apart from the URL wins, so that a changed password counts.
-            username = username.or(Some(user));
-            if password.is_empty() {
-                password = Secret::new(pass);
+            user = user.or(Some(its_user));
+            if pass.is_empty() {
+                pass = Secret::new(its_pass);
             }
         }
-        Settings { url, path, username, password, transport, fps, quality, keyframes_only }
+        Settings { url, path, user, pass, transport, fps, quality, keyframes_only }
     }
 }
 
@@ -117,8 +117,8 @@ impl Default for Settings {
         Settings {
             url: None,
             path: None,
-            username: None,
-            password: Secret::default(),
+            user: None,
+            pass: Secret::default(),
             transport: Transport::Tcp,
             fps: 10.0,
             quality: 80,
@@ -140,8 +140,8 @@ impl Settings {
         if !(1..=100).contains(&self.quality) {
             return Err(refuse("quality", format!("must be from 1 to 100, not {}", self.quality)));
         }
-        if self.path.is_some() && (self.username.is_some() || !self.password.is_empty()) {
-            return Err(refuse("username", "is for cameras; MediaMTX is shown mediamtx.user or a token of our own"));
+        if self.path.is_some() && (self.user.is_some() || !self.pass.is_empty()) {
+            return Err(refuse("user", "is for cameras; MediaMTX is shown mediamtx.user or a token of our own"));
         }
         if self.path.is_some() && self.transport != Transport::Tcp {
             return Err(refuse("transport", "must be tcp for a path of MediaMTX"));
@@ -164,7 +164,7 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<Settings>(text).expect("reads");
         let told = |settings: &Settings| {
             let url = settings.url.clone().unwrap_or_default();
-            (url, settings.username.clone().unwrap_or_default(), settings.password.expose().to_owned())
+            (url, settings.user.clone().unwrap_or_default(), settings.pass.expose().to_owned())
         };
         let triple = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
         for (text, expected) in [
@@ -188,7 +188,7 @@ mod tests {
             (r#"{"url":"rtsp://h/","fps":0}"#, "fps"),
             (r#"{"url":"rtsp://h/","fps":61}"#, "fps"),
             (r#"{"url":"rtsp://h/","quality":0}"#, "quality"),
-            (r#"{"path":"a","username":"u"}"#, "username"),
+            (r#"{"path":"a","username":"u"}"#, "user"),
             (r#"{"path":"a","transport":"udp"}"#, "transport"),
         ] {
             let settings: Settings = serde_json::from_str(text).expect("reads");

@@ -20,7 +20,7 @@ use super::{
 use crate::support::{Response, TestApp};
 
 async fn inquire(app: &TestApp, camera: &Camera, password: &str) -> Value {
-    let body = json!({"address": camera.http.to_string(), "username": LOGIN.0, "password": password});
+    let body = json!({"address": camera.http.to_string(), "user": LOGIN.0, "password": password});
     let response = post(app, body).await;
     assert_eq!(response.status, 200, "{response:?}");
     assert_eq!(response.header("cache-control"), Some("no-store"));
@@ -43,10 +43,7 @@ async fn a_token_has_the_time_of_the_camera_s_clock() {
         assert_eq!((&card["needs_credentials"], card["profiles"].as_array().map(Vec::len)), (&json!(false), Some(2)));
         // What can be put has the password, for it is of no use without; the rest has not.
         let body = &card["offers"][1]["body"];
-        assert_eq!(
-            (&body["kind"], &body["username"], &body["password"]),
-            (&json!("rtsp"), &json!(LOGIN.0), &json!(LOGIN.1))
-        );
+        assert_eq!((&body["kind"], &body["user"], &body["pass"]), (&json!("rtsp"), &json!(LOGIN.0), &json!(LOGIN.1)));
         let url = card["offers"][0]["body"]["url"].as_str().expect("a URL");
         assert!(url.starts_with("rtsp://admin:s3cret%2Dpa%26ss@127.0.0.1:554/Streaming"), "{url}");
         let offered = &card["offers"][1];
@@ -124,8 +121,8 @@ async fn an_inquiry_says_what_is_wrong_with_it() {
         (json!({"address": "ftp://127.0.0.1/"}), 400, "address: must be"),
         (json!({"address": "http://admin:secret@127.0.0.1/"}), 400, "address: must be"),
         (json!({"address": "8.8.8.8"}), 400, "not in discovery.networks"),
-        (json!({"address": "127.0.0.1", "password": "x"}), 400, "username: is needed"),
-        (json!({"address": "127.0.0.1", "username": "x".repeat(501)}), 400, "username: may have 500 bytes"),
+        (json!({"address": "127.0.0.1", "password": "x"}), 400, "user: is needed"),
+        (json!({"address": "127.0.0.1", "username": "x".repeat(501)}), 400, "user: may have 500 bytes"),
         (json!({"address": "127.0.0.1", "consent": ["x"]}), 400, "consent: \"x\""),
         (json!({"address": "127.0.0.1", "fingerprint": "AB"}), 400, "fingerprint: must be"),
         (json!({"address": "127.0.0.1:1"}), 502, "no ONVIF device answers at port 1"),
@@ -165,7 +162,7 @@ async fn a_certificate_of_the_camera_s_own_is_believed_by_its_fingerprint() {
     let camera = Camera::start(Behaviour { auth: Auth::Digest { once: false }, ..Behaviour::of("axis") }).await;
     let (addr, serving) = with_tls(&camera).await;
     let address = format!("https://{addr}/onvif/device_service");
-    let mut body = json!({"address": address, "username": LOGIN.0, "password": LOGIN.1});
+    let mut body = json!({"address": address, "user": LOGIN.0, "password": LOGIN.1});
     let refused = post(&app, body.clone()).await;
     assert_eq!((refused.status, camera.all_text().as_str()), (502, ""), "{refused:?}");
     let detail = refused.detail();
