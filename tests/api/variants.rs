@@ -18,7 +18,8 @@ fn size_of(jpeg: &[u8]) -> (u32, u32) {
 
 #[tokio::test]
 async fn eight_sizes_with_eight_watchers_each_cost_eight_encodes_a_picture() {
-    let app = TestApp::spawn();
+    // However slow this machine is, nobody is to be shown "waiting".
+    let app = TestApp::with("stream_defaults: {placeholder_after: 20s}");
     app.put("/api/v1/streams/cam/frame", &large_picture(0)).await;
     let mut watchers = vec![];
     for n in 1..=8 {
@@ -179,7 +180,7 @@ async fn waiting_pictures_and_failures_pass_through() {
 /// What is late is left out; the watcher gets the newest, and the time of the picture is that of the camera.
 #[tokio::test]
 async fn a_rate_is_kept_to() {
-    let app = TestApp::spawn();
+    let app = TestApp::with("stream_defaults: {placeholder_after: 20s}");
     app.put("/api/v1/streams/cam/frame", &picture(0)).await;
     let mut slow = app.watch("/stream/cam.mjpeg?fps=5&interval=3600000").await;
     slow.part().await;

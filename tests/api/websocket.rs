@@ -28,7 +28,7 @@ async fn pictures_come_as_binary_messages_and_a_slow_link_skips() {
 
 #[tokio::test]
 async fn parameters_apply_and_variants_are_shared_with_mjpeg() {
-    let app = TestApp::spawn();
+    let app = TestApp::with("stream_defaults: {placeholder_after: 20s}");
     app.put("/api/v1/streams/cam/frame", &large_picture(1)).await;
     let mut client = app.ws("/ws/cam?w=100", &[]).await.expect("connects");
     let mut mjpeg = app.watch("/stream/cam.mjpeg?width=100").await;
