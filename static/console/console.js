@@ -27,7 +27,12 @@ await startShell({ page: 'console', sections: ['console'] });
 nav.setAttribute('aria-label', t('console.sections'));
 drawNav();
 document.title = `${t('common.console')} · mtx-sidecar`;
-addEventListener('hashchange', () => go(true));
+addEventListener('hashchange', ({ oldURL }) => {
+  if (location.hash === '' || location.hash.startsWith('#/')) return go(true);
+  // The way past the header is no section.
+  history.replaceState(null, '', oldURL);
+  return main.focus();
+});
 api.session.addEventListener('change', () => go(false));
 await go(false);
 

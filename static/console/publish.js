@@ -18,9 +18,9 @@ const running = new Map();
 let refresh = () => {};
 
 addEventListener('beforeunload', (event) => running.size > 0 && event.preventDefault());
-addEventListener('pagehide', () => {
-  for (const { publication } of running.values()) publication.stop();
-});
+const stopAll = () => [...running.values()].forEach(({ publication }) => publication.stop());
+addEventListener('pagehide', stopAll);
+api.session.addEventListener('change', () => api.user() === null && stopAll());
 
 export async function show(main, { signal }) {
   const list = h('div', { class: 'publications' });

@@ -320,7 +320,7 @@ async fn every_section_fits_a_telephone_and_the_browser_complains_about_nothing(
                 browser.find(".stream.has-picture[data-name=hall]").await;
             }
             let wide =
-                browser.run("return document.documentElement.scrollWidth - Math.min(innerWidth, screen.width)").await;
+                browser.run("return document.documentElement.scrollWidth - Math.min(innerWidth, outerWidth)").await;
             assert!(wide.as_i64() <= Some(0), "{section} is {wide} pixels too wide");
             let untold =
                 browser.run("return document.body.innerText.match(/console\\.[a-z_]+|undefined|\\[object/)?.[0] ?? ''");
@@ -330,6 +330,9 @@ async fn every_section_fits_a_telephone_and_the_browser_complains_about_nothing(
         }
         browser.assert_quiet("the console").await;
         if !phone {
+            press(&browser, "header .skip").await;
+            let place = browser.run("return [location.hash, document.activeElement.id]").await;
+            assert_eq!(place, json!(["#/settings", "main"]), "past the header, not to another section");
             choose(&browser, "#language", "ja").await;
             browser.says(".section h1", "設定").await;
             browser.run("location.hash = '#/streams'").await;
