@@ -102,6 +102,8 @@ impl App {
         let listener = server::bind(settings.http.listen)
             .map_err(|e| Error::internal(format!("port {} cannot be opened (http.listen)", settings.http.listen), e))?;
         let addr = listener.local_addr().map_err(|e| Error::internal("the port has no address", e))?;
+        // From here on the settings say where it is, not that it may be anywhere.
+        settings.http.listen = addr;
         let rtsp = match &settings.rtsp {
             rtsp if rtsp.enabled => Some(
                 rtsp::Server::bind(rtsp.listen)

@@ -87,7 +87,7 @@ impl Scene {
     }
 }
 
-async fn get(addr: SocketAddr, path: &str) -> Result<(String, Vec<u8>)> {
+pub async fn get(addr: SocketAddr, path: &str) -> Result<(String, Vec<u8>)> {
     let mut socket = TcpStream::connect(addr).await?;
     socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
     let mut answer = vec![];
@@ -222,6 +222,6 @@ pub fn cold() -> Result {
             ms(percentile(&warm, 50)),
             ms(percentile(&warm, 99))
         );
-        Ok(())
+        crate::go2rtc::snapshots(scene.rtsp).await
     })
 }

@@ -11,6 +11,7 @@ mod auth;
 mod bare;
 mod camera;
 mod fanout;
+mod go2rtc;
 mod host;
 mod idle;
 mod policy;

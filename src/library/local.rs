@@ -96,7 +96,7 @@ impl Local {
         });
         let total = entries.len();
         let entries = entries.into_iter().skip(start).take(limit).collect();
-        Ok(Listing { root: place.root.clone(), path: place.path.clone(), total, entries })
+        Ok(Listing { root: place.root.clone(), path: place.path.clone(), writable: true, total, entries })
     }
 
     /// A file, opened inside of its root, for reading or serving.

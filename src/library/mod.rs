@@ -121,6 +121,8 @@ pub struct Listing {
     pub root: String,
     /// The folder below it; empty for the root itself.
     pub path: String,
+    /// Whether files can be put here and deleted.
+    pub writable: bool,
     /// How many entries there are in all.
     pub total: usize,
     /// Folders first, then files, by name with digits by their value.
@@ -354,7 +356,13 @@ async fn list_nas(nas: &Nas, place: &Place, kinds: Option<FileKind>, start: usiz
             name: item.name,
         }
     };
-    let listing = |total, entries| Listing { root: place.root.clone(), path: place.path.clone(), total, entries };
+    let listing = |total, entries| Listing {
+        root: place.root.clone(),
+        path: place.path.clone(),
+        writable: false,
+        total,
+        entries,
+    };
     if kinds.is_none() {
         let page = nas.list(&place.path, start, limit.min(MAX_ENTRIES)).await?;
         return Ok(listing(page.total, page.items.into_iter().map(entry).collect()));

@@ -29,6 +29,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What to show, and how fast.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = NasDefinition)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The name in `media.nas`.

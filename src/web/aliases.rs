@@ -274,7 +274,7 @@ async fn part(
 async fn describe(state: &State, caller: &Caller, name: &str) -> Result<HttpResponse, Problem> {
     let name = state.registry.name(name)?;
     state.permit(caller, Action::Read, &name).await?;
-    let stream = state.registry.find(&name)?;
+    let stream = state.find_or_pull(&name).await?;
     let stats = stream.stats();
     let (width, height) = stats.picture.as_ref().map_or((0, 0), |picture| (picture.width, picture.height));
     let fps = stats.fps.round();

@@ -27,7 +27,8 @@ use crate::{
     },
     picture::{Picture, transform::Transform},
     policy::{Action, Caller},
-    server::{Io, Takeover, TakeoverBody},
+    server::{Counted, Io, Takeover, TakeoverBody},
+    state::{Doing, Session},
     stream::{Demand, StreamName},
 };
 
@@ -105,6 +106,7 @@ async fn watch(
     let watching = state.watch(name, Demand::Continuous).await?;
     let watching = state.variants.join(watching, transform, &share_of(&who, caller))?;
     let seat = state.seat(who)?;
+    seat.session().describe(doing(request, name, false));
     let options = websocket::Options {
         dialect,
         window,
@@ -118,6 +120,7 @@ async fn watch(
         let state = for_serving;
         let states = watching.parent().states();
         let stop = seat.session().end().clone();
+        let io = Counted::new(io, |bytes| seat.session().sent(bytes));
         let report = websocket::serve(io, watching.watch, states, options, stop, || ending(&state)).await;
         state.metrics.count_watched(&report);
         tracing::debug!(report.parts, report.bytes, report.dropped, "left: {}", report.left.reason());
@@ -136,29 +139,27 @@ async fn push(
     let who = state.permit_by("websocket", caller, Action::Publish, name).await?;
     refuse_other_kind(state, name)?;
     let seat = state.seat(who)?;
+    seat.session().describe(doing(request, name, true));
     let span = tracing::info_span!("websocket push", stream = %name);
     let (for_serving, name) = (state.clone(), name.clone());
     Ok(switch(request, takeover, state, span, async move |io| {
         let state = for_serving;
         let patience = *state.settings.output.stall_timeout;
         let mut socket = Socket::new(io, state.kit.limits.frame_size.bytes(), patience);
-        let left = take(&mut socket, &state, &name, seat.session().end()).await;
+        let left = take(&mut socket, &state, &name, seat.session()).await;
         tracing::debug!("left: {}", left.reason());
         drop(seat);
     }))
 }
 
-async fn take(
-    socket: &mut Socket<Box<dyn Io>>,
-    state: &State,
-    name: &StreamName,
-    stop: &tokio_util::sync::CancellationToken,
-) -> Left {
+async fn take(socket: &mut Socket<Box<dyn Io>>, state: &State, name: &StreamName, session: &Session) -> Left {
+    let stop = session.end();
     loop {
         let ping_due = socket.ping_due();
         let step = tokio::select! {
             incoming = socket.receive() => match incoming {
                 Ok(Incoming::Binary(data)) => {
+                    session.sent(data.len());
                     let answer = take_one(state, name, data).await.unwrap_or_else(|e| refusal(&e));
                     socket.text(&answer.to_string()).await
                 }
@@ -202,6 +203,12 @@ async fn take_one(state: &State, name: &StreamName, data: bytes::Bytes) -> Resul
 
 fn refusal(error: &Error) -> Value {
     json!({"type": "error", "code": error.code().as_str(), "detail": error.to_string()})
+}
+
+/// For the list of sessions.
+fn doing(request: &HttpRequest, name: &StreamName, publishes: bool) -> Doing {
+    let remote = request.peer_addr().map(|addr| addr.to_string()).unwrap_or_default();
+    Doing { protocol: "websocket", path: name.to_string(), remote, publishes }
 }
 
 fn ending(state: &State) -> Ending {

@@ -22,7 +22,7 @@ export async function show(main, { signal }) {
   };
   let searching = null;
   const start = button('search', t('console.discover'), () => (searching ? searching.abort() : find()), { class: 'primary' });
-  const named = h('input', { placeholder: '192.168.1.20', 'aria-label': t('console.discover_address'), autocapitalize: 'none', spellcheck: false });
+  const named = h('input', { class: 'search', placeholder: '192.168.1.20', 'aria-label': t('console.discover_address'), autocapitalize: 'none', spellcheck: false });
   const find = async (address = '') => {
     searching = new AbortController();
     const ended = searching;
@@ -44,7 +44,7 @@ export async function show(main, { signal }) {
     start.lastChild.textContent = t('console.discover');
     searching = null;
   };
-  const byAddress = h('form', { class: 'row', onsubmit: (event) => {
+  const byAddress = h('form', { class: 'row by-address', onsubmit: (event) => {
     event.preventDefault();
     if (named.value.trim() && !searching) find(named.value.trim());
   } }, named, h('button', {}, t('console.discover_one')));

@@ -27,9 +27,13 @@ export async function streamKinds() {
     const settings = parts.map((part) => at(part)).find((part) => !part.properties?.kind) ?? at(parts[0]);
     const required = new Set(settings.required ?? []);
     const fields = Object.entries(settings.properties ?? {}).filter(([name]) => name !== 'kind').map(([name, schema]) => describe(name, at(schema), required.has(name), at));
-    return { kind, about: choice.description ?? '', fields: fields.sort((a, b) => b.required - a.required) };
+    return { kind, about: choice.description ?? '', fields: fields.sort((a, b) => place(a) - place(b)) };
   });
 }
+
+/** Where something is, and who asks, comes first; the rest in the order of the document, which is the alphabet's. */
+const FIRST = ['url', 'address', 'nas', 'preset', 'path', 'mode', 'user', 'pass'];
+const place = ({ name, required }) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length + (required ? 0 : 1));
 
 /** A schema in what a form needs. `null` beside a type means that it may be left out. */
 function describe(name, schema, required, at) {

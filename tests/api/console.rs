@@ -39,13 +39,13 @@ pub async fn enter(browser: &Browser, app: &TestApp, at: &str) {
     browser.find(".section h1").await;
 }
 
-async fn type_into(browser: &Browser, css: &str, text: &str) {
+pub async fn type_into(browser: &Browser, css: &str, text: &str) {
     let field = browser.find(css).await;
     field.clear().await.expect("empties");
     field.send_keys(text).await.expect("types");
 }
 
-async fn choose(browser: &Browser, css: &str, value: &str) {
+pub async fn choose(browser: &Browser, css: &str, value: &str) {
     browser.find(css).await;
     let script = format!(
         "const s = document.querySelector({css:?}); s.value = {value:?}; s.dispatchEvent(new Event('change', {{ bubbles: true }}))"
@@ -53,18 +53,18 @@ async fn choose(browser: &Browser, css: &str, value: &str) {
     browser.run(&script).await;
 }
 
-async fn count(browser: &Browser, css: &str) -> Value {
+pub async fn count(browser: &Browser, css: &str) -> Value {
     browser.run(&format!("return document.querySelectorAll({css:?}).length")).await
 }
 
 /// Presses a button that a message may lie over for a moment.
-async fn press(browser: &Browser, css: &str) {
+pub async fn press(browser: &Browser, css: &str) {
     browser.find(css).await;
     browser.run(&format!("document.querySelector({css:?}).click()")).await;
 }
 
 /// Presses the button that does it in the dialog that is open, and waits until that is closed.
-async fn submit(browser: &Browser) {
+pub async fn submit(browser: &Browser) {
     browser.click("dialog[open] form button.primary").await;
     eventually("the dialog is closed", async || count(browser, "dialog[open]").await == 0).await;
 }
@@ -111,7 +111,7 @@ async fn administrators_come_in_and_others_are_told_why_not() {
 
 #[tokio::test]
 async fn a_stream_of_each_kind_is_made_changed_and_removed() {
-    let app = TestApp::spawn();
+    let app = TestApp::with("media: {nas: [{name: photos, url: 'http://127.0.0.1:9', user: u, folder: /x}]}");
     let browser = Browser::start().await;
     enter(&browser, &app, "#/streams").await;
     for kind in Definition::KINDS {
@@ -121,6 +121,7 @@ async fn a_stream_of_each_kind_is_made_changed_and_removed() {
             "file" => &[("path", "menu.jpg")],
             "http" => &[("url", "http://127.0.0.1:9/x.mjpeg")],
             "rtsp" => &[("url", "rtsp://127.0.0.1:9/x")],
+            "nas" => &[("nas", "photos")],
             _ => &[],
         };
         browser.click("#new-stream").await;

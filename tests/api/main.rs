@@ -9,6 +9,7 @@ mod browser;
 mod browser_websocket;
 mod camera;
 mod console;
+mod console_paths;
 mod console_publish;
 mod discovery;
 mod errors;

@@ -237,6 +237,11 @@ async fn restarts_of_either_side_are_survived() {
 
     let ports = [mediamtx.rtsp, mediamtx.hls, mediamtx.webrtc];
     drop(mediamtx);
+    // It ends in its own time; the next one needs its ports.
+    for port in ports {
+        let is_free = async || std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+        eventually("the one before has left its ports", is_free).await;
+    }
     let again = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await;
     assert!(again.is_some());
     std::fs::remove_file(&file).expect("there");

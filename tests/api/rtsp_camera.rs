@@ -197,7 +197,7 @@ async fn what_cannot_be_is_refused_by_field() {
     let far = json!({"kind": "rtsp", "url": "rtsp://8.8.8.8/s"}).to_string();
     assert_eq!(app.admin("PUT", "/api/v1/streams/far", &far).await.status, 201);
     let answer = app.get("/snapshot/far.jpg").await;
-    assert!(answer.detail().contains("rtsp_cameras.networks"), "{answer:?}");
+    assert!(answer.detail().contains("fetch.networks"), "{answer:?}");
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ const MAX_DISCARD: u32 = 100;
 
 /// Where the camera is, and how it is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = HttpDefinition)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct Settings {
     /// `http://` or `https://`. With a preset the host is enough. A user and password in it are taken out of it.

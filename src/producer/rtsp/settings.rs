@@ -1,6 +1,6 @@
 //! What can be said about RTSP cameras.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::{
@@ -49,7 +49,8 @@ pub enum Transport {
 
 /// One RTSP camera, or a path of MediaMTX.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(from = "Written")]
+#[schema(as = RtspDefinition)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct Settings {
     /// The camera's address, such as `rtsp://192.168.1.30/stream1`. A user and password in it are taken out of it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,11 +59,11 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The camera's user.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "username", skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The camera's password; never shown.
     #[schema(value_type = Option<String>)]
-    #[serde(skip_serializing_if = "Secret::is_empty")]
+    #[serde(alias = "password", skip_serializing_if = "Secret::is_empty")]
     pub pass: Secret,
     /// How the video comes.
     pub transport: Transport,
@@ -74,41 +75,24 @@ pub struct Settings {
     pub keyframes_only: bool,
 }
 
-/// [`Settings`] as people write them.
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Written {
-    url: Option<String>,
-    path: Option<String>,
-    #[serde(alias = "username")]
-    user: Option<String>,
-    #[serde(alias = "password")]
-    pass: Secret,
-    transport: Transport,
-    fps: f64,
-    quality: i32,
-    keyframes_only: bool,
-}
-
-impl Default for Written {
-    fn default() -> Self {
-        let Settings { url, path, user, pass, transport, fps, quality, keyframes_only } = Settings::default();
-        Written { url, path, user, pass, transport, fps, quality, keyframes_only }
+impl<'de> Deserialize<'de> for Settings {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut settings = Settings::deserialize(from)?;
+        if let Some((clean, user, pass)) = settings.url.as_deref().and_then(secret::split_login) {
+            settings.url = Some(clean);
+            // What is said apart from the URL wins, so that a changed password counts.
+            settings.user = settings.user.or(Some(user));
+            if settings.pass.is_empty() {
+                settings.pass = Secret::new(pass);
+            }
+        }
+        Ok(settings)
     }
 }
 
-impl From<Written> for Settings {
-    fn from(written: Written) -> Self {
-        let Written { mut url, path, mut user, mut pass, transport, fps, quality, keyframes_only } = written;
-        if let Some((clean, its_user, its_pass)) = url.as_deref().and_then(secret::split_login) {
-            url = Some(clean);
-            // What is said apart from the URL wins, so that a changed password counts.
-            user = user.or(Some(its_user));
-            if pass.is_empty() {
-                pass = Secret::new(its_pass);
-            }
-        }
-        Settings { url, path, user, pass, transport, fps, quality, keyframes_only }
+impl Serialize for Settings {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        Settings::serialize(self, to)
     }
 }
 
