@@ -132,10 +132,10 @@ pub fn watched() -> Result {
                 })
                 .collect();
             tokio::time::sleep(Duration::from_secs(5)).await;
-            let figures = async || -> Result<[f64; 4]> {
+            let figures = async || -> Result<[f64; 3]> {
                 let (keys, deltas) = (scene.figure("camera_keyframes").await?, scene.figure("camera_deltas").await?);
                 let pictures = scene.figure("camera_pictures").await?;
-                Ok([pictures, keys + deltas, read.load(Ordering::Relaxed) as f64, 0.0])
+                Ok([pictures, keys + deltas, read.load(Ordering::Relaxed) as f64])
             };
             let (before, cpu) = (figures().await?, scene.server.cpu_exact());
             tokio::time::sleep(Duration::from_secs(SECONDS)).await;
@@ -162,22 +162,23 @@ pub fn cold() -> Result {
     const RUNS: usize = 20;
     runtime()?.block_on(async {
         let Some(scene) = Scene::set().await? else { return Ok(()) };
-        let mut reader = Puller::connect(scene.rtsp, "cam").await?;
-        reader.play().await?;
-        let keyframes = Arc::new(std::sync::Mutex::new(vec![]));
-        let noted = keyframes.clone();
-        let reading = tokio::spawn(async move {
-            while let Ok(picture) = reader.picture().await {
-                if picture.is_idr {
-                    noted.lock().expect("whole").push(picture.at);
-                }
-            }
-        });
         let (mut all, mut beyond) = (vec![], vec![]);
         for run in 0..RUNS {
             // Gone since the last time, and at another place in the group.
             tokio::time::sleep(Duration::from_millis(2500 + 170 * run as u64)).await;
             let before = scene.figure("camera_connections").await?;
+            // One for each run: MediaMTX ends sessions that are not kept alive.
+            let mut reader = Puller::connect(scene.rtsp, "cam").await?;
+            reader.play().await?;
+            let keyframes = Arc::new(std::sync::Mutex::new(vec![]));
+            let noted = keyframes.clone();
+            let reading = tokio::spawn(async move {
+                while let Ok(picture) = reader.picture().await {
+                    if picture.is_idr {
+                        noted.lock().expect("whole").push(picture.at);
+                    }
+                }
+            });
             let began = Instant::now();
             let (head, _) = get(scene.server.addr, "/snapshot/cam.jpg").await?;
             let ended = Instant::now();
@@ -188,8 +189,8 @@ pub fn cold() -> Result {
             let keyframes = keyframes.lock().expect("whole");
             let last = keyframes.iter().rev().find(|at| **at <= ended).ok_or("no keyframe was seen")?;
             beyond.push(ended - *last);
+            reading.abort();
         }
-        reading.abort();
         all.sort();
         beyond.sort();
         println!(
@@ -200,13 +201,11 @@ pub fn cold() -> Result {
             ms(beyond[RUNS - 1])
         );
         let mut warm = vec![];
-        let held = TcpStream::connect(scene.server.addr).await?;
-        let mut held = held;
-        held.write_all(b"GET /stream/cam.mjpeg HTTP/1.1\r\nHost: x\r\n\r\n").await?;
-        let (mut socket, _) = held.into_split();
+        let mut watcher = TcpStream::connect(scene.server.addr).await?;
+        watcher.write_all(b"GET /stream/cam.mjpeg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await?;
         let draining = tokio::spawn(async move {
             let mut buffer = vec![0; 1 << 18];
-            while socket.read(&mut buffer).await.is_ok_and(|n| n > 0) {}
+            while watcher.read(&mut buffer).await.is_ok_and(|n| n > 0) {}
         });
         tokio::time::sleep(Duration::from_secs(4)).await;
         for _ in 0..200 {

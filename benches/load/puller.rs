@@ -18,6 +18,8 @@ pub struct Puller {
     buffer: BytesMut,
     url: String,
     cseq: u32,
+    /// The header line of the session, once there is one.
+    session: String,
 }
 
 /// A complete picture.
@@ -30,12 +32,19 @@ pub struct Picture {
 impl Puller {
     pub async fn connect(addr: SocketAddr, stream: &str) -> Result<Self> {
         let socket = TcpStream::connect(addr).await?;
-        Ok(Puller { socket, buffer: BytesMut::new(), url: format!("rtsp://{addr}/{stream}"), cseq: 0 })
+        Ok(Puller {
+            socket,
+            buffer: BytesMut::new(),
+            url: format!("rtsp://{addr}/{stream}"),
+            cseq: 0,
+            session: String::new(),
+        })
     }
 
     pub async fn ask(&mut self, method: &str, track: &str, header: &str) -> Result {
         self.cseq += 1;
-        let request = format!("{method} {}{track} RTSP/1.0\r\nCSeq: {}\r\n{header}\r\n", self.url, self.cseq);
+        let (url, cseq, session) = (&self.url, self.cseq, &self.session);
+        let request = format!("{method} {url}{track} RTSP/1.0\r\nCSeq: {cseq}\r\n{session}{header}\r\n");
         self.socket.write_all(request.as_bytes()).await?;
         loop {
             if let Some(end) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
@@ -43,6 +52,9 @@ impl Puller {
                 let length = head.lines().find_map(|l| l.strip_prefix("Content-Length: ")?.parse().ok()).unwrap_or(0);
                 if self.buffer.len() >= end + 4 + length {
                     self.buffer.advance(end + 4 + length);
+                    if let Some(session) = head.lines().find_map(|l| l.strip_prefix("Session: ")) {
+                        self.session = format!("Session: {}\r\n", session.split(';').next().unwrap_or_default());
+                    }
                     return if head.starts_with("RTSP/1.0 200") { Ok(()) } else { Err(head.into()) };
                 }
             }
