@@ -73,6 +73,8 @@ async fn embedded(request: HttpRequest) -> Result<HttpResponse, Problem> {
         Some((version, name)) => {
             (find(name), if version == VERSION { "public, max-age=31536000, immutable" } else { "no-store" })
         }
+        // Players have addresses that stay, for pages of other sites.
+        None if path.starts_with("players/") => (find(path), "no-cache"),
         None if path.is_empty() || path.ends_with('/') => (find(&format!("{path}index.html")), "no-cache"),
         None => {
             if find(&format!("{path}/index.html")).is_some() {

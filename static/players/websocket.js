@@ -18,6 +18,9 @@ const PROTOCOL = 'mtx.jpeg';
 const WINDOW = 2;
 const LONGEST_PAUSE_MS = 30_000;
 
+// Below /static/VERSION/players/ for pages of the sidecar itself, /players/ for others'.
+const ROOT = new URL(/\/static\/[^/]+\/players\/[^/]+$/.test(new URL(import.meta.url).pathname) ? '../../../' : '../', import.meta.url);
+
 const encoded = (name) => name.split('/').map(encodeURIComponent).join('/');
 
 export class WebSocketPlayer extends EventTarget {
@@ -61,7 +64,7 @@ export class WebSocketPlayer extends EventTarget {
   }
 
   async #connect() {
-    const { query = {}, token, base = new URL('../', import.meta.url) } = this.#options;
+    const { query = {}, token, base = ROOT } = this.#options;
     const url = new URL(`ws/${encoded(this.#name)}`, base);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     url.search = new URLSearchParams({ ...query, window: WINDOW });

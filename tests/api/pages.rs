@@ -24,6 +24,16 @@ async fn the_program_carries_its_pages_inside() {
     }
 }
 
+#[tokio::test]
+async fn players_have_an_address_that_stays_for_pages_of_other_sites() {
+    let app = TestApp::spawn();
+    let player = app.get("/players/websocket.js").await;
+    assert_eq!((player.status, player.header("cache-control")), (200, Some("no-cache")));
+    assert!(player.header("content-type").is_some_and(|kind| kind.starts_with("text/javascript")), "{player:?}");
+    assert!(String::from_utf8_lossy(&player.body).contains("export class WebSocketPlayer"));
+    assert_eq!(app.get("/players/none.js").await.status, 404);
+}
+
 /// The address of the style sheet, with the version in it.
 async fn style_sheet(app: &TestApp) -> String {
     let page = app.get("/").await;
