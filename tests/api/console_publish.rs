@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::{
     browser::Browser,
     console::enter,
-    mediamtx::MediaMtx,
-    support::{TestApp, close_to, eventually, flat_picture, middle_colour},
+    mediamtx::{MediaMtx, first_picture},
+    support::{Program, TestApp, close_to, eventually, flat_picture, middle_colour},
 };
 
 async fn start() -> Option<(TestApp, MediaMtx)> {
@@ -95,5 +95,46 @@ async fn a_camera_is_published_with_sound_beside_a_still() {
     choose_file(&browser, &app, ".publish-form [name=file]", [30, 60, 201]).await;
     browser.click("#publish-start").await;
     browser.says(".publish-form", "studio is being published already").await;
+    browser.close().await;
+}
+
+/// A video that goes round and round, a file with sound alone, and the screen.
+#[tokio::test]
+async fn files_and_the_screen_are_published() {
+    let Some((app, mediamtx)) = start().await else { return };
+    let (colour, film, tone) = ([200, 30, 30], app.folder().join("film.webm"), app.folder().join("tone.wav"));
+    let (film, tone) = (film.to_string_lossy().into_owned(), tone.to_string_lossy().into_owned());
+    let source = "color=0xc81e1e:s=320x180:r=15:d=1";
+    let video = ["-v", "error", "-f", "lavfi", "-i", source, "-f", "lavfi", "-i", "sine=d=1", "-c:v", "libvpx"];
+    Program::output("ffmpeg", &[&video[..], &["-c:a", "libopus", &film]].concat()).await;
+    Program::output("ffmpeg", &["-v", "error", "-f", "lavfi", "-i", "sine=d=1", &tone]).await;
+    let browser = Browser::with_devices().await;
+    enter(&browser, &app, "#/publish").await;
+    for (i, (kind, file, carries)) in
+        [("video", Some(&film), "H264 + opus"), ("audio", Some(&tone), "opus"), ("screen", None, "H264")]
+            .into_iter()
+            .enumerate()
+    {
+        let path = if i == 0 { "studio".to_owned() } else { format!("studio-{}", i + 1) };
+        browser.run(&format!("document.querySelector('.kind input[value={kind}]').click()")).await;
+        if let Some(file) = file {
+            browser.find(".publish-form [name=file]").await.send_keys(file).await.expect("chooses");
+        }
+        browser.click("#publish-start").await;
+        browser.says(&format!(".publication[data-path={path}] .badge"), "live").await;
+        browser.says(&format!(".publication[data-path={path}]"), carries).await;
+    }
+    // The clip is a second long, and all of this took longer.
+    let seen = app.folder().join("seen.png");
+    assert!(first_picture(&format!("rtsp://127.0.0.1:{}/studio", mediamtx.rtsp), &seen, &[]).await.success());
+    let found = middle_colour(&seen).await;
+    assert!(close_to(found, colour), "{found:?}");
+    let listed = app.admin("POST", "/mediamtx-get-path", "").await.json();
+    let tracks = |name: &str| {
+        let path = listed["list"].as_array().into_iter().flatten().find(|path| path["name"] == name);
+        path.map(|path| path["tracks"].clone())
+    };
+    assert_eq!(tracks("studio-2"), Some(json!(["Opus"])), "{listed}");
+    browser.says("#sections [data-section=publish] .count", "3").await;
     browser.close().await;
 }

@@ -2,7 +2,7 @@
 //!
 //! A variant is a stream of its own, in no list, whose producer watches the one it is made of. It ends a moment after its last
 //! watcher has left. What was made of a picture is kept until there is a newer one, so that snapshots, MJPEG and WebSocket share
-//! it ([`Conversions`]). How much of it there may be, in all and for one caller, is in [`Book`].
+//! it ([`Conversions`]). How much of it there may be, in all and for one caller, is in `book`.
 
 mod book;
 mod conversions;

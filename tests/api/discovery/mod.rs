@@ -4,6 +4,7 @@ mod asked;
 mod fake;
 mod found;
 mod hostile;
+mod page;
 
 use std::net::SocketAddr;
 
