@@ -43,7 +43,7 @@ async fn an_administrator_makes_a_test_card_and_has_mediamtx_looked_over() {
     let yaml = browser.find("#mediamtx-yml").await;
     yaml.send_keys("authMethod: internal\napi: no\n").await.expect("types");
     browser.click("section[aria-labelledby=mediamtx-title] button.primary").await;
-    let fix = format!("authHTTPAddress: http://127.0.0.1:{}/mediamtx-auth", 0);
+    let fix = format!("authHTTPAddress: http://127.0.0.1:{}/mediamtx-auth", app.addr.port());
     browser.says(".finding.error .snippet", &fix).await;
     browser.says(".finding.warning .snippet", "api: yes").await;
     browser.keep_screenshot("first-page-checked-desktop").await;
