@@ -77,7 +77,8 @@ macro_rules! kinds {
             /// own conversions (text to number) a tagged enum would hide.
             pub fn of_kind<'de, D: serde::Deserializer<'de>>(word: &str, from: D) -> Option<Result<Self, D::Error>> {
                 match word {
-                    $($word => Some($module::Settings::deserialize(from).map(Definition::$variant)),)+
+                    $(// The trait's: a kind may have one of its own beside it (serde's `remote`), which does less.
+                    $word => Some(<$module::Settings as serde::Deserialize>::deserialize(from).map(Definition::$variant)),)+
                     _ => None,
                 }
             }
@@ -121,6 +122,19 @@ impl Definition {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_login_is_taken_out_of_an_address_whichever_way_it_is_read() {
+        for word in ["http", "rtsp"] {
+            let url = format!("{word}://ann:s3cret@192.168.1.30/x");
+            let tagged = serde_json::json!({"kind": word, "url": url});
+            let tagged: Definition = serde_json::from_value(tagged).expect("read");
+            let alone = Definition::of_kind(word, serde_json::json!({"url": url})).expect("known").expect("read");
+            assert_eq!(tagged, alone);
+            let shown = serde_json::to_string(&alone).expect("written");
+            assert!(!shown.contains("s3cret") && shown.contains("ann"), "{shown}");
+        }
+    }
 
     #[test]
     fn a_definition_names_what_it_does_not_know() {

@@ -95,8 +95,13 @@ impl Browser {
         found.unwrap_or_else(|e| panic!("{css} is not there: {e}"))
     }
 
+    /// Clicks it; the one that is there then, if the page has put another in its place meanwhile.
     pub async fn click(&self, css: &str) {
-        self.find(css).await.click().await.unwrap_or_else(|e| panic!("{css} cannot be clicked: {e}"));
+        match self.find(css).await.click().await {
+            Err(e) if e.is_stale_element_reference() => self.find(css).await.click().await,
+            clicked => clicked,
+        }
+        .unwrap_or_else(|e| panic!("{css} cannot be clicked: {e}"));
     }
 
     pub async fn text(&self, css: &str) -> String {
