@@ -24,10 +24,12 @@ pub async fn snapshots(rtsp: SocketAddr) -> Result {
         return Ok(());
     }
     let addr = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+    // Its ffmpeg reads the stream from its own RTSP server.
+    let own = free_port()?;
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("go2rtc.yaml");
     let text = format!(
-        "api: {{listen: '{addr}'}}\nrtsp: {{listen: ''}}\nwebrtc: {{listen: ''}}\nlog: {{level: error}}\nstreams:\n  cam: 'rtsp://{rtsp}/cam'\n  cam_mjpeg: 'ffmpeg:cam#video=mjpeg'\n"
+        "api: {{listen: '{addr}'}}\nrtsp: {{listen: '127.0.0.1:{own}'}}\nwebrtc: {{listen: ''}}\nlog: {{level: error}}\nstreams:\n  cam: 'rtsp://{rtsp}/cam'\n  cam_mjpeg: 'ffmpeg:cam#video=mjpeg'\n"
     );
     std::fs::write(&config, text)?;
     let _go2rtc = start("go2rtc", &["-config", &config.to_string_lossy()], &[])?;

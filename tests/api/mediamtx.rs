@@ -205,14 +205,18 @@ async fn fifty_readers_cost_one_and_can_be_kicked() {
     assert_eq!(reading.len(), 50, "{sessions}");
     let id = reading[0]["id"].as_str().expect("an id");
     mediamtx.api("POST", &format!("/v3/rtspsessions/kick/{id}")).await;
-    let mut gone = 0;
-    for mut reader in readers {
-        match tokio::time::timeout(PATIENCE, reader.try_picture()).await.expect("in time") {
-            Some(_) => {}
-            None => gone += 1,
+    // What MediaMTX had sent before is still read; behind it one connection ends, and the others go on.
+    let remain = |mut reader: Client| async move {
+        for _ in 0..40 {
+            if reader.try_picture().await.is_none() {
+                return false;
+            }
         }
-    }
-    assert_eq!(gone, 1);
+        true
+    };
+    let remaining = futures_util::future::join_all(readers.into_iter().map(remain));
+    let remaining = tokio::time::timeout(3 * PATIENCE, remaining).await.expect("in time");
+    assert_eq!(remaining.iter().filter(|remains| !**remains).count(), 1);
     eventually("it is left", async || app.stats("card").await["state"] == "idle").await;
 }
 
