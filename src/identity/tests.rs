@@ -14,7 +14,7 @@ struct Bench {
     identity: Identity,
     policy: Policy,
     store: Store,
-    losers: mpsc::Receiver<Vec<Who>>,
+    revoked: mpsc::Receiver<Vec<Principal>>,
 }
 
 async fn bench() -> Bench {
@@ -26,8 +26,8 @@ async fn bench_on(store: Store) -> Bench {
     let users = serde_json::from_value(rules).expect("rules");
     let settings = AuthSettings { users, ..AuthSettings::default() };
     let policy = Policy::new(&settings).expect("compiles");
-    let (identity, losers) = Identity::open(settings, store.clone(), policy.clone()).await.expect("opens");
-    Bench { identity, policy, store, losers }
+    let (identity, revoked) = Identity::open(settings, store.clone(), policy.clone()).await.expect("opens");
+    Bench { identity, policy, store, revoked }
 }
 
 fn by_password(user: &str, password: &str) -> Caller {
@@ -58,7 +58,7 @@ impl Bench {
     }
 
     fn lost(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.losers.try_recv().ok()).flatten().map(|who| who.to_string()).collect()
+        std::iter::from_fn(|| self.revoked.try_recv().ok()).flatten().map(|who| who.to_string()).collect()
     }
 
     /// Claims that our own tokens have, signed by our own key.
@@ -299,7 +299,7 @@ async fn shares_open_what_they_are_for_until_they_are_revoked() {
     let (refresh, _) = opened.refresh.expect("a refresh token");
     let anybody = by_password("", "");
     let next = bench.identity.refresh(&anybody, refresh.expose()).await.expect("refreshed");
-    assert_eq!(next.who, Who::Share(share.id.as_str().into()));
+    assert_eq!(next.who, Principal::Share(share.id.as_str().into()));
     bench.identity.revoke_share(&share.id).await.expect("revoked");
     assert_eq!(bench.why(opened.access.expose()).await, "the token was revoked");
     assert_eq!(bench.why(&code).await, "the share link is not known (any more)");
@@ -369,10 +369,10 @@ async fn another_process_s_change_is_noticed() {
     let mut bench = bench_on(Store::open(&path).expect("opens")).await;
     bench.alice().await;
     let identity = bench.identity.clone();
-    let looking = tokio::spawn(async move { identity.look_after().await });
+    let looking = tokio::spawn(async move { identity.run().await });
     let other = Store::open(&path).expect("opens");
     write_user(&other, "alice", &change(json!({"disabled": true}))).expect("written");
-    let lost = tokio::time::timeout(Duration::from_secs(10), bench.losers.recv()).await.expect("in time");
-    assert_eq!(lost, Some(vec![Who::User("alice".into())]));
+    let lost = tokio::time::timeout(Duration::from_secs(10), bench.revoked.recv()).await.expect("in time");
+    assert_eq!(lost, Some(vec![Principal::User("alice".into())]));
     looking.abort();
 }

@@ -4,23 +4,23 @@
 //! **Never from within the answer to `/mediamtx-auth`**: MediaMTX waits for that answer in the loop that would have
 //! to answer us (internal/core/path_manager.go).
 
-mod admitted;
 mod breaker;
 mod client;
 mod inventory;
 mod lookup;
-mod seen;
+mod path_cache;
+mod session_index;
 
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    admitted::Admitted,
     client::{Client, Fields, Info, Playable, Recorded, Segment},
     inventory::Connected,
     lookup::{Readable, readable},
-    seen::Seen,
+    path_cache::PathCache,
+    session_index::SessionIndex,
 };
 use crate::secret::Secret;
 

@@ -20,7 +20,7 @@ use tokio::{
 };
 use utoipa::ToSchema;
 
-use super::{Caller, Decision, Verdict, Who};
+use super::{Caller, Decision, Principal, Verdict};
 
 /// Entries kept of what was allowed, and as many of what was denied: a flood of one does not wash the other away.
 const KEPT: usize = 1000;
@@ -50,7 +50,7 @@ pub struct Entry {
     /// Who was recognised.
     #[serde(serialize_with = "name")]
     #[schema(value_type = String, example = "user alice")]
-    pub who: Who,
+    pub who: Principal,
     /// The user name that was shown, if there was one.
     pub user: Box<str>,
     /// From where, if that can be believed.
@@ -74,7 +74,7 @@ fn word<S: Serializer>(decision: &Decision, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(decision.as_str())
 }
 
-fn name<S: Serializer>(who: &Who, to: S) -> Result<S::Ok, S::Error> {
+fn name<S: Serializer>(who: &Principal, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(who)
 }
 
@@ -113,7 +113,7 @@ impl Kept {
     fn take(&mut self, batch: &mut Vec<Entry>) {
         for mut entry in batch.drain(..) {
             // We ask MediaMTX every other second, which would wash everything else away within the hour.
-            if entry.who == Who::Ourselves && entry.decision.is_allowed() {
+            if entry.who == Principal::Internal && entry.decision.is_allowed() {
                 continue;
             }
             self.seq += 1;
@@ -206,7 +206,7 @@ mod tests {
     use crate::policy::Credentials;
 
     fn verdict(decision: Decision) -> Verdict {
-        Verdict { decision, who: Who::Anybody, reason: "because" }
+        Verdict { decision, who: Principal::Anonymous, reason: "because" }
     }
 
     #[tokio::test(start_paused = true)]

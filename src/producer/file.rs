@@ -16,13 +16,13 @@ use tokio::{
 };
 use utoipa::ToSchema;
 
-use super::Kit;
+use super::ProducerContext;
 use crate::{
     error::{Code, Error, Result},
     nas::NasSettings,
     picture::{Picture, PictureLimits, in_pool},
     stream::{FrameSink, Producer, ProducerFuture, Run, StreamName},
-    units::Span,
+    units::HumanDuration,
 };
 
 /// Changes are looked for this often even without a notice: inotify says nothing of changes that
@@ -101,14 +101,14 @@ pub struct Settings {
     /// How long each picture of a slideshow is shown.
     #[serde(default = "default_every")]
     #[schema(value_type = String, example = "5s")]
-    pub every: Span,
+    pub every: HumanDuration,
     /// The order of a slideshow.
     #[serde(default)]
     pub order: Order,
 }
 
-fn default_every() -> Span {
-    Span::secs(5)
+fn default_every() -> HumanDuration {
+    HumanDuration::secs(5)
 }
 
 /// The order of a slideshow.
@@ -122,7 +122,7 @@ pub enum Order {
     Newest,
 }
 
-pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {
+pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
     let refuse = |field: &'static str, rule: String| {
         Err(Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field))
     };
@@ -142,7 +142,7 @@ pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &Kit) -> Re
     if path.parent().is_some_and(is_pattern) {
         return refuse("path", "only the last part may be a pattern".into());
     }
-    if !(Span::millis(40)..=Span::secs(86_400)).contains(&settings.every) {
+    if !(HumanDuration::millis(40)..=HumanDuration::secs(86_400)).contains(&settings.every) {
         return refuse("every", format!("must be from 40ms to 1day, not {}", settings.every));
     }
     Ok(Arc::new(File { settings: settings.clone(), roots: kit.media.clone(), limits: kit.limits }))
@@ -212,7 +212,7 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
                 if shown.is_none() {
                     return Err(Error::new(Code::Unavailable, why));
                 }
-                sink.trouble(why);
+                sink.report_problem(why);
                 changes.next(Instant::now() + LOOK_EVERY).await;
                 continue;
             }
@@ -225,7 +225,7 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
             match picture.and_then(|picture| sink.publish(&picture).map(drop)) {
                 Ok(()) => {}
                 // Half-written by somebody, perhaps: the next notice comes when it is whole.
-                Err(e) if shown.is_some() || many => sink.trouble(format!("{}: {e}", slide.below.display())),
+                Err(e) if shown.is_some() || many => sink.report_problem(format!("{}: {e}", slide.below.display())),
                 Err(e) => return Err(Error::new(e.code(), format!("{}: {e}", slide.below.display()))),
             }
             shown = Some(slide);

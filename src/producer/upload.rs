@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::Notify, time::Duration};
 use utoipa::ToSchema;
 
-use super::Kit;
+use super::ProducerContext;
 use crate::{
     error::{Error, Result},
     picture::{Picture, PictureLimits, SharedFrame, in_pool},
@@ -25,7 +25,7 @@ use crate::{
 #[schema(as = UploadDefinition)]
 pub struct Settings {}
 
-pub(super) fn producer(_settings: &Settings, _name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {
+pub(super) fn producer(_settings: &Settings, _name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
     Ok(Arc::new(Upload { store: kit.uploads.clone(), limits: kit.limits }))
 }
 

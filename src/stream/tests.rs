@@ -85,7 +85,7 @@ impl Producer for Scripted {
                 match act {
                     Some(Act::Publish(picture)) => drop(run.sink.publish(&picture)?),
                     Some(Act::StillCurrent) => run.sink.still_current(),
-                    Some(Act::Trouble(why)) => run.sink.trouble(why),
+                    Some(Act::Trouble(why)) => run.sink.report_problem(why),
                     Some(Act::Fail(why)) => return Err(Error::new(Code::Unavailable, why)),
                     Some(Act::Panic) => panic!("a bug in a producer"),
                     None => std::future::pending().await,
@@ -278,7 +278,7 @@ async fn what_a_stopped_run_still_delivers_is_dropped() {
     let late = remote.sinks.lock().expect("whole")[0].clone();
     assert!(late.publish(&picture(1)).expect("no error").is_none());
     assert!(stream.latest().is_none());
-    late.trouble("too late");
+    late.report_problem("too late");
     assert_eq!(stream.state().1, "nobody watches");
 }
 

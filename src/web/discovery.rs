@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Problem, State, caller::Admin, problem::ProblemDocument};
 use crate::{
-    discovery::{Card, Event, Inquiry, Login, MAX_NAMED, Query, parse_consent},
+    discovery::{DiscoveredDevice, Event, Inquiry, Login, MAX_NAMED, Query, parse_consent},
     error::{Code, Error},
     secret::Secret,
     state::Session,
@@ -62,7 +62,7 @@ pub struct InquiryBody {
 #[utoipa::path(
     get, path = "/api/v1/discover", tag = "discovery", params(DiscoverQuery),
     responses(
-        (status = 200, content_type = "text/event-stream", description = "`found` and `detail`: a card", body = Card),
+        (status = 200, content_type = "text/event-stream", description = "`found` and `detail`: a card", body = DiscoveredDevice),
         (status = 204, description = "To an EventSource that comes back by itself: that was all"),
         (status = 403, body = ProblemDocument), (status = 503, description = "Somebody is searching", body = ProblemDocument),
     )
@@ -131,7 +131,7 @@ impl Listener {
 #[utoipa::path(
     post, path = "/api/v1/discover/onvif", tag = "discovery", request_body = InquiryBody,
     responses(
-        (status = 200, body = Card), (status = 400, body = ProblemDocument), (status = 403, body = ProblemDocument),
+        (status = 200, body = DiscoveredDevice), (status = 400, body = ProblemDocument), (status = 403, body = ProblemDocument),
         (status = 502, description = "No ONVIF device answers there", body = ProblemDocument),
         (status = 503, description = "Too many are being asked", body = ProblemDocument),
     )

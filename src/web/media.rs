@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem, State,
-    caller::{Admin, From},
+    caller::{Admin, CallerExtractor},
     problem::ProblemDocument,
     read, streams,
 };
@@ -84,7 +84,7 @@ async fn may_look(state: &State, caller: &Caller, place: &Place) -> Result<(), E
 )]
 pub(super) async fn list(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, Problem> {
     if query.root.is_none() && query.path.is_none() {
@@ -112,7 +112,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn info(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<FileQuery>,
 ) -> Result<HttpResponse, Problem> {
     let place = query.place(&state)?;
@@ -127,7 +127,7 @@ pub(super) async fn info(
 )]
 pub(super) async fn thumbnail(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<FileQuery>,
 ) -> Result<HttpResponse, Problem> {
     let place = query.place(&state)?;
@@ -154,7 +154,7 @@ pub(super) async fn thumbnail(
 pub(super) async fn content(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let place = state.library.place(&Place::from_id(&id)?)?;
@@ -195,7 +195,7 @@ fn passed_on(response: Response) -> HttpResponse {
 )]
 pub(super) async fn playlist(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let place = state.library.place(&Place::from_id(&id)?)?;
@@ -334,7 +334,10 @@ struct Original {
 
 /// The original program's list of files: those of the first media folder.
 #[utoipa::path(post, path = "/mediamtx-get-media", tag = "mediamtx", responses((status = 200), (status = 401, body = ProblemDocument)))]
-pub(super) async fn original_list(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+pub(super) async fn original_list(
+    state: web::Data<State>,
+    CallerExtractor(caller): CallerExtractor,
+) -> Result<HttpResponse, Problem> {
     let place = state.library.place(&Place { root: String::new(), path: String::new() })?;
     may_look(&state, &caller, &place).await?;
     let listing = state.library.list(&place, None, 0, usize::MAX).await?;

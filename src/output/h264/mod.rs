@@ -4,7 +4,7 @@
 //! reader is given when. A picture that arrives is given at once; one that does not change is
 //! repeated, because players and MediaMTX keep no keyframe for those who join later.
 
-mod coder;
+mod encode_task;
 mod motion;
 mod shared;
 
@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     picture::Canvas,
     stream::Ended,
-    units::Span,
+    units::HumanDuration,
 };
 
 /// How long a reader is given its picture more often than it will be later: WebRTC takes a moment to
@@ -45,9 +45,9 @@ pub struct H264Settings {
     /// The size of the video; `auto` is that of the first picture.
     pub canvas: CanvasSetting,
     /// How often a picture that does not change is repeated.
-    pub cadence: Span,
+    pub cadence: HumanDuration,
     /// How long a reader of a camera without a picture waits for one before it is shown "waiting".
-    pub first_picture: Span,
+    pub first_picture: HumanDuration,
     /// The share of one core, in percent, that encoding one stream may take; beyond it, pictures are left out.
     pub cpu_percent: u32,
 }
@@ -56,8 +56,8 @@ impl Default for H264Settings {
     fn default() -> Self {
         H264Settings {
             canvas: CanvasSetting(None),
-            cadence: Span::secs(1),
-            first_picture: Span::secs(3),
+            cadence: HumanDuration::secs(1),
+            first_picture: HumanDuration::secs(3),
             cpu_percent: 50,
         }
     }
@@ -67,10 +67,10 @@ impl H264Settings {
     /// Says what is wrong with the settings, by key.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = vec![];
-        if !(Span::millis(40)..=Span::secs(8)).contains(&self.cadence) {
+        if !(HumanDuration::millis(40)..=HumanDuration::secs(8)).contains(&self.cadence) {
             found.push(("cadence", format!("must be from 40ms to 8s, not {}", self.cadence)));
         }
-        if self.first_picture > Span::secs(8) {
+        if self.first_picture > HumanDuration::secs(8) {
             found.push(("first_picture", format!("must be at most 8s, not {}", self.first_picture)));
         }
         if !(1..=100).contains(&self.cpu_percent) {

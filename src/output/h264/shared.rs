@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 use utoipa::ToSchema;
 
-use super::{H264Settings, Want, coder::Coder};
+use super::{H264Settings, Want, encode_task::EncodeTask};
 use crate::{
     error::Result,
     h264::AccessUnit,
@@ -95,13 +95,13 @@ struct Handle {
 
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) shown: watch::Sender<Shown>,
+    pub(super) shown: watch::Sender<Gop>,
     pub(super) canvas: OnceLock<Canvas>,
 }
 
 /// A group of pictures: a keyframe and what builds on it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shown {
+pub(super) struct Gop {
     pub(super) group: u64,
     pub(super) units: Vec<Arc<Unit>>,
     pub(super) encoded: u64,
@@ -175,10 +175,10 @@ impl Encodings {
                 _stop: stop.clone().drop_guard(),
             });
             live.insert(key, Arc::downgrade(&handle));
-            let coder = Coder::new(self.clone(), shared.clone(), watch, want);
+            let encode_task = EncodeTask::new(self.clone(), shared.clone(), watch, want);
             tokio::spawn(async move {
                 let why = tokio::select! {
-                    ended = coder.run() => ended,
+                    ended = encode_task.run() => ended,
                     () = stop.cancelled() => return,
                 };
                 shared.shown.send_modify(|shown| shown.ended = Some(why.0));
@@ -230,7 +230,7 @@ impl Drop for Handle {
 #[derive(Debug)]
 pub struct Reader {
     handle: Arc<Handle>,
-    shown: watch::Receiver<Shown>,
+    shown: watch::Receiver<Gop>,
     group: u64,
     /// Units of the group that were returned.
     next: usize,

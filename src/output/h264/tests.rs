@@ -316,8 +316,8 @@ fn settings_say_what_is_wrong() {
         assert_eq!(text.parse::<CanvasSetting>().is_ok(), right, "{text:?}");
     }
     let bad = H264Settings {
-        cadence: Span::millis(1),
-        first_picture: Span::secs(60),
+        cadence: HumanDuration::millis(1),
+        first_picture: HumanDuration::secs(60),
         cpu_percent: 0,
         ..H264Settings::default()
     };

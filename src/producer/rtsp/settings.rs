@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::{
     error::{Code, Error, Result},
     secret::{self, Secret},
-    units::Span,
+    units::HumanDuration,
 };
 
 /// What holds for all RTSP cameras.
@@ -14,14 +14,14 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 pub struct RtspCameraSettings {
     /// How long a camera may send no picture before it counts as gone.
-    pub stale_after: Span,
+    pub stale_after: HumanDuration,
     /// The program that decodes what we do not; empty for none.
     pub ffmpeg: String,
 }
 
 impl Default for RtspCameraSettings {
     fn default() -> Self {
-        RtspCameraSettings { stale_after: Span::secs(10), ffmpeg: "ffmpeg".into() }
+        RtspCameraSettings { stale_after: HumanDuration::secs(10), ffmpeg: "ffmpeg".into() }
     }
 }
 
@@ -29,7 +29,7 @@ impl RtspCameraSettings {
     /// Says what is wrong with the settings, by key.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = vec![];
-        if !(Span::secs(1)..=Span::secs(3600)).contains(&self.stale_after) {
+        if !(HumanDuration::secs(1)..=HumanDuration::secs(3600)).contains(&self.stale_after) {
             found.push(("stale_after", format!("must be from 1s to 1h, not {}", self.stale_after)));
         }
         found
@@ -178,7 +178,7 @@ mod tests {
             let settings: Settings = serde_json::from_str(text).expect("reads");
             assert_eq!(settings.check().err().and_then(|e| e.field()), Some(field), "{text}");
         }
-        let wrong = RtspCameraSettings { stale_after: Span::millis(1), ..Default::default() };
+        let wrong = RtspCameraSettings { stale_after: HumanDuration::millis(1), ..Default::default() };
         assert_eq!(wrong.problems().first().map(|p| p.0), Some("stale_after"));
         assert!(RtspCameraSettings::default().problems().is_empty());
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{policy::Action, settings::SIDECAR_YML, units::Span};
+use crate::{policy::Action, settings::SIDECAR_YML, units::HumanDuration};
 
 fn env(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
@@ -163,12 +163,12 @@ fn the_environment_overrides_the_file() {
     let loaded = parse(text, &variables).expect("fine");
     let settings = loaded.settings;
     assert_eq!(settings.http.workers, 7);
-    assert_eq!(settings.stream_defaults.linger, Span::secs(90));
+    assert_eq!(settings.stream_defaults.linger, HumanDuration::secs(90));
     assert_eq!(settings.media.roots, [PathBuf::from("/srv/a"), PathBuf::from("/srv/b")]);
     assert!(!settings.auth.generate_admin);
     let name = |text: &str| StreamName::parse(text).expect("a name");
     let Definition::File(file) = &settings.streams[&name("FrontDoor")] else { panic!("a file") };
-    assert_eq!((file.path.as_str(), file.every), ("a.jpg", Span::secs(9)), "case of names is found again");
+    assert_eq!((file.path.as_str(), file.every), ("a.jpg", HumanDuration::secs(9)), "case of names is found again");
     let Definition::TestCard(card) = &settings.streams[&name("card")] else { panic!("a test card") };
     assert_eq!(card.fps, 2.5);
     assert_eq!(loaded.origins["http.workers"], Origin::Environment);
