@@ -115,7 +115,7 @@ impl App {
         webhooks.start(&settings.events, &events);
         let rtsp_addr = rtsp.as_ref().map_or(settings.rtsp.listen, rtsp::Server::addr);
         let paths =
-            Paths::open(store.clone(), mediamtx.clone(), events.clone(), settings.mediamtx.pull_from(rtsp_addr))?;
+            Paths::open(store.clone(), mediamtx.clone(), events.clone(), settings.mediamtx.advertise_rtsp(rtsp_addr))?;
         let shutdown = Shutdown::new();
         let encodings = Encodings::new(settings.h264.clone(), *settings.stream_defaults.placeholder_after);
         let variants = Variants::new(settings.variants.clone(), settings.limits.pictures(), registry.clone());
@@ -125,8 +125,8 @@ impl App {
             variants,
             discovery: Discovery::new(&settings.discovery, &settings.fetch)?,
             library: Library::new(&settings.media, &nas),
-            fetch_from: settings.mediamtx.fetch_from(addr),
-            pull_from: settings.mediamtx.pull_from(rtsp_addr),
+            advertise_http: settings.mediamtx.advertise_http(addr),
+            advertise_rtsp: settings.mediamtx.advertise_rtsp(rtsp_addr),
             pulls: RelayedPaths::new(settings.limits.pulled_paths),
             settings,
             sources: Sources { file, origins },

@@ -67,9 +67,9 @@ pub struct State {
     /// Files to look through.
     pub library: Library,
     /// What MediaMTX's host gets files at.
-    pub fetch_from: String,
+    pub advertise_http: String,
     /// What MediaMTX pulls our streams at.
-    pub pull_from: String,
+    pub advertise_rtsp: String,
     /// MediaMTX's paths that are watched here.
     pub pulls: RelayedPaths,
     /// What happens.

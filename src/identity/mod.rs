@@ -112,7 +112,8 @@ impl Identity {
                     .filter(|id| !loaded.shares.contains_key(*id))
                     .map(|id| Principal::Share(id.as_str().into())),
             );
-            principals.extend(loaded.revoked.difference(&before.revoked).map(|id| Principal::Token(id.as_str().into())));
+            principals
+                .extend(loaded.revoked.difference(&before.revoked).map(|id| Principal::Token(id.as_str().into())));
             self.0.policy.replace(Known {
                 users: loaded.users.values().filter_map(|(_, rule)| rule.clone()).collect(),
                 shares: loaded.shares.values().map(|(rule, _)| rule.clone()).collect(),

@@ -53,7 +53,7 @@ impl Bench {
     }
 
     async fn alice(&self) {
-        let alice = json!({"password": "correct horse", "permissions": [{"action": "read", "path": "door"}]});
+        let alice = json!({"pass": "correct horse", "permissions": [{"action": "read", "path": "door"}]});
         assert!(self.identity.put_user("alice", change(alice)).await.expect("made"));
     }
 
@@ -105,23 +105,19 @@ async fn users_are_made_changed_disabled_and_removed_at_once() {
 async fn bad_users_are_refused_by_field_and_the_file_wins() {
     let bench = bench().await;
     for (name, value, field) in [
-        ("", json!({"password": "long enough"}), Some("name")),
-        ("any", json!({"password": "long enough"}), Some("name")),
-        ("a:b", json!({"password": "long enough"}), Some("name")),
-        ("bob", json!({}), Some("password")),
-        ("bob", json!({"password": "short"}), Some("password")),
-        (
-            "bob",
-            json!({"password": "long enough", "permissions": [{"action": "read", "path": "~("}]}),
-            Some("permissions"),
-        ),
-        ("filer", json!({"password": "long enough"}), None),
+        ("", json!({"pass": "long enough"}), Some("name")),
+        ("any", json!({"pass": "long enough"}), Some("name")),
+        ("a:b", json!({"pass": "long enough"}), Some("name")),
+        ("bob", json!({}), Some("pass")),
+        ("bob", json!({"pass": "short"}), Some("pass")),
+        ("bob", json!({"pass": "long enough", "permissions": [{"action": "read", "path": "~("}]}), Some("permissions")),
+        ("filer", json!({"pass": "long enough"}), None),
     ] {
         let error = bench.identity.put_user(name, change(value.clone())).await.expect_err("refused");
         assert_eq!(error.field(), field, "{name} {value}");
     }
     // Put there behind our back, and still the file's counts.
-    write_user(&bench.store, "filer", &change(json!({"password": "from-base", "role": "admin"}))).expect("written");
+    write_user(&bench.store, "filer", &change(json!({"pass": "from-base", "role": "admin"}))).expect("written");
     bench.identity.reload().await.expect("reloads");
     assert_eq!(bench.ask(&by_password("filer", "from-base"), Action::Api, "").await, Decision::WrongCredentials);
     assert_eq!(bench.ask(&by_password("filer", "from-file"), Action::Read, "file").await, Decision::Allowed);
@@ -235,7 +231,7 @@ async fn a_new_password_ends_sign_ins_and_new_permissions_do_not() {
     bench.identity.put_user("alice", change(json!({"role": "user"}))).await.expect("changed");
     let next = bench.identity.refresh(&alice, refresh.expose()).await.expect("refreshed").grant;
     assert!(next.permissions.contains(&Permission::everywhere(Action::Read)), "the new ones");
-    bench.identity.put_user("alice", change(json!({"password": "battery staple"}))).await.expect("changed");
+    bench.identity.put_user("alice", change(json!({"pass": "battery staple"}))).await.expect("changed");
     let (refresh, _) = next.refresh.expect("a token");
     assert!(bench.identity.refresh(&alice, refresh.expose()).await.is_err());
 }

@@ -42,7 +42,7 @@ struct Inner {
     mediamtx: Client,
     events: Bus,
     /// What the addresses begin with at which MediaMTX pulls our streams.
-    pull_from: String,
+    advertise_rtsp: String,
     wanted: Mutex<BTreeMap<String, Wanted>>,
     progress: Mutex<HashMap<String, Progress>>,
     seen: Mutex<Seen>,
@@ -137,8 +137,8 @@ fn unknown(name: &str) -> Error {
 }
 
 impl Paths {
-    /// Reads what is kept. `pull_from` is the beginning of our RTSP addresses, such as `rtsp://127.0.0.1:9554`.
-    pub fn open(store: Store, mediamtx: Client, events: Bus, pull_from: String) -> Result<Self> {
+    /// Reads what is kept. `advertise_rtsp` is the beginning of our RTSP addresses, such as `rtsp://127.0.0.1:9554`.
+    pub fn open(store: Store, mediamtx: Client, events: Bus, advertise_rtsp: String) -> Result<Self> {
         let mut wanted = BTreeMap::new();
         for (name, text) in store.paths()? {
             match serde_json::from_str(&text) {
@@ -151,7 +151,7 @@ impl Paths {
             store,
             mediamtx,
             events,
-            pull_from,
+            advertise_rtsp,
             wanted: Mutex::new(wanted),
             progress: Mutex::default(),
             seen: Mutex::default(),

@@ -85,7 +85,7 @@ impl Paths {
         let ours: HashMap<_, Fields> =
             ours.into_iter().filter_map(|row| Some((row.name, serde_json::from_str(&row.fields).ok()?))).collect();
         let wanted = definitions.iter().filter(|(_, wanted)| wanted.enabled);
-        let wanted = wanted.map(|(name, wanted)| (name.clone(), wanted.fields(&self.0.pull_from))).collect();
+        let wanted = wanted.map(|(name, wanted)| (name.clone(), wanted.fields(&self.0.advertise_rtsp))).collect();
         let findings = plan(&wanted, &actual, &ours);
         let steps = self.note(findings);
         let (has, has_not) = self.carry_out(steps, &wanted, &info).await?;

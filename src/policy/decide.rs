@@ -165,7 +165,7 @@ pub struct Policy(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     file: Vec<Arc<Rule>>,
     snapshot: ArcSwap<Snapshot>,
-    remember: Duration,
+    password_cache_ttl: Duration,
     /// Keys the digests of credentials in memory: worthless without it, and gone with the process.
     pub(super) key: [u8; 32],
     /// Digests of right argon2 passwords.
@@ -189,7 +189,7 @@ impl Policy {
         Ok(Policy(Arc::new(Inner {
             snapshot: ArcSwap::from_pointee(Snapshot::new(&file, Known::default())),
             file,
-            remember: *settings.remember,
+            password_cache_ttl: *settings.password_cache_ttl,
             key,
             verified: VerifiedCache::new(),
             tokens: VerifiedCache::new(),
@@ -282,7 +282,7 @@ impl Policy {
                 continue;
             }
             let verified = match rule.pass.is_slow() {
-                true => self.0.verified.get(&self.digest(&rule.pass, shown), self.0.remember).is_some(),
+                true => self.0.verified.get(&self.digest(&rule.pass, shown), self.0.password_cache_ttl).is_some(),
                 false => rule.pass.matches(shown.password.expose()),
             };
             if verified {
@@ -344,7 +344,7 @@ impl Policy {
     fn check_token(&self, caller: &Caller, token: &str) -> Result<(Principal, Arc<Verified>), &'static str> {
         let snapshot = self.0.snapshot.load();
         let digest = self.digest(&Credential::default(), &Credentials::from_token(token));
-        let verified = match self.0.tokens.get(&digest, self.0.remember) {
+        let verified = match self.0.tokens.get(&digest, self.0.password_cache_ttl) {
             // Its key may have been dropped since.
             Some(verified) if snapshot.keys.contains_key(&verified.kid) => verified,
             _ => {

@@ -42,9 +42,9 @@ pub struct AuthSettings {
     /// Whether an administrator with a random password is made on first start when no rule grants `api`.
     pub generate_admin: bool,
     /// From where `/mediamtx-auth` may be asked.
-    pub webhook_from: Vec<Network>,
+    pub webhook_networks: Vec<Network>,
     /// How long an argon2 password that was right is remembered (as a keyed digest).
-    pub remember: HumanDuration,
+    pub password_cache_ttl: HumanDuration,
     /// Wrong passwords a minute, for one address and user name together, before further ones are refused unseen.
     pub failures_per_minute: u32,
     /// What MediaMTX's `authHTTPAddress` has to carry as `?secret=` or as its password; empty for nothing.
@@ -83,8 +83,8 @@ impl Default for AuthSettings {
         AuthSettings {
             users: vec![loopback_rule()],
             generate_admin: true,
-            webhook_from: private_networks(),
-            remember: HumanDuration::secs(300),
+            webhook_networks: private_networks(),
+            password_cache_ttl: HumanDuration::secs(300),
             failures_per_minute: 10,
             webhook_secret: Secret::default(),
             access_lifetime: HumanDuration::secs(600),

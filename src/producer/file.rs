@@ -99,15 +99,15 @@ pub struct Settings {
     /// A picture, a folder, or a pattern such as `holiday/*.jpg`; relative to a media folder, or absolute inside one.
     pub path: String,
     /// How long each picture of a slideshow is shown.
-    #[serde(default = "default_every")]
+    #[serde(default = "default_interval", alias = "every")]
     #[schema(value_type = String, example = "5s")]
-    pub every: HumanDuration,
+    pub interval: HumanDuration,
     /// The order of a slideshow.
     #[serde(default)]
     pub order: Order,
 }
 
-fn default_every() -> HumanDuration {
+fn default_interval() -> HumanDuration {
     HumanDuration::secs(5)
 }
 
@@ -142,8 +142,8 @@ pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerCo
     if path.parent().is_some_and(is_pattern) {
         return refuse("path", "only the last part may be a pattern".into());
     }
-    if !(HumanDuration::millis(40)..=HumanDuration::secs(86_400)).contains(&settings.every) {
-        return refuse("every", format!("must be from 40ms to 1day, not {}", settings.every));
+    if !(HumanDuration::millis(40)..=HumanDuration::secs(86_400)).contains(&settings.interval) {
+        return refuse("interval", format!("must be from 40ms to 1day, not {}", settings.interval));
     }
     Ok(Arc::new(File { settings: settings.clone(), roots: kit.media.clone(), limits: kit.limits }))
 }
@@ -232,7 +232,7 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
         }
         if many {
             // The show goes on at its pace; what changed is seen when its turn comes.
-            tokio::time::sleep(*settings.every).await;
+            tokio::time::sleep(*settings.interval).await;
         } else {
             changes.next(Instant::now() + LOOK_EVERY).await;
         }

@@ -38,12 +38,12 @@ pub struct Settings {
     #[serde(default)]
     pub path: String,
     /// How long each picture of a slideshow is shown.
-    #[serde(default = "default_every")]
+    #[serde(default = "default_interval", alias = "every")]
     #[schema(value_type = String, example = "5s")]
-    pub every: HumanDuration,
+    pub interval: HumanDuration,
 }
 
-fn default_every() -> HumanDuration {
+fn default_interval() -> HumanDuration {
     HumanDuration::secs(5)
 }
 
@@ -57,17 +57,17 @@ pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerCo
     if !path.is_empty() && path.split('/').any(|part| matches!(part, "" | "." | "..")) || path.contains('\0') {
         return Err(refuse("path", "must be below the NAS's folder, without . and ..".into()));
     }
-    if !(HumanDuration::millis(500)..=HumanDuration::secs(86_400)).contains(&settings.every) {
-        return Err(refuse("every", format!("must be from 500ms to 1day, not {}", settings.every)));
+    if !(HumanDuration::millis(500)..=HumanDuration::secs(86_400)).contains(&settings.interval) {
+        return Err(refuse("interval", format!("must be from 500ms to 1day, not {}", settings.interval)));
     }
-    Ok(Arc::new(OnNas { nas, path: path.to_owned(), every: *settings.every, limits: kit.limits }))
+    Ok(Arc::new(OnNas { nas, path: path.to_owned(), interval: *settings.interval, limits: kit.limits }))
 }
 
 #[derive(Clone)]
 struct OnNas {
     nas: Nas,
     path: String,
-    every: Duration,
+    interval: Duration,
     limits: PictureLimits,
 }
 
@@ -121,7 +121,7 @@ impl OnNas {
                 }
                 shown = Some(slide);
             }
-            sleep(if many { self.every } else { LOOK_EVERY }).await;
+            sleep(if many { self.interval } else { LOOK_EVERY }).await;
         }
     }
 

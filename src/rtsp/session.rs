@@ -180,7 +180,7 @@ impl Session {
         };
         // Encoding has begun; the description is better, and no later than the picture, when it is awaited.
         // But MediaMTX waits for an answer no longer than its readTimeout (10 s).
-        let longest = *self.state.encodings.settings().first_picture + Duration::from_secs(1);
+        let longest = *self.state.encodings.settings().first_frame_timeout + Duration::from_secs(1);
         let first = match &opened.reader {
             Some(reader) => reader.first(longest).await,
             None => None,

@@ -208,7 +208,7 @@ impl State {
     /// What a URL asks us for, if it leads to us.
     fn stream_at(&self, url: &str) -> Option<(String, Result<Option<Definition>>)> {
         let url = Url::parse(url).ok()?;
-        if ![&self.pull_from, &self.fetch_from].iter().any(|base| leads_to(&url, base)) {
+        if ![&self.advertise_rtsp, &self.advertise_http].iter().any(|base| leads_to(&url, base)) {
             return None;
         }
         let query =

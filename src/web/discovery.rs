@@ -43,12 +43,12 @@ pub struct InquiryBody {
     /// `192.168.1.20`, `camera.local:8000`, or the URL of its device service.
     address: String,
     /// The device's user; it is asked as nobody without.
-    #[serde(default, alias = "username")]
+    #[serde(default)]
     user: String,
     /// The password.
-    #[serde(default)]
+    #[serde(default, alias = "password")]
     #[schema(value_type = String)]
-    password: Secret,
+    pass: Secret,
     /// Addresses that may be asked although the device has named them.
     #[serde(default)]
     consent: Vec<String>,
@@ -138,17 +138,17 @@ impl Listener {
 )]
 pub(super) async fn inquire(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
     let body: InquiryBody = serde_json::from_slice(&body).map_err(|e| Error::new(Code::InvalidBody, e.to_string()))?;
-    let texts = [("address", body.address.as_str()), ("user", &body.user), ("password", body.password.expose())];
+    let texts = [("address", body.address.as_str()), ("user", &body.user), ("pass", body.pass.expose())];
     if let Some((field, _)) = texts.into_iter().find(|(_, text)| text.len() > MAX_TEXT) {
         return Err(Error::parameter(field, format!("may have {MAX_TEXT} bytes")).into());
     }
-    if body.user.is_empty() && !body.password.is_empty() {
+    if body.user.is_empty() && !body.pass.is_empty() {
         return Err(Error::parameter("user", "is needed with a password").into());
     }
     if body.consent.len() > MAX_NAMED {
         return Err(Error::parameter("consent", format!("may be {MAX_NAMED} addresses")).into());
     }
-    let login = (!body.user.is_empty()).then_some(Login { username: body.user, password: body.password });
+    let login = (!body.user.is_empty()).then_some(Login { username: body.user, password: body.pass });
     let inquiry =
         Inquiry { address: body.address, login, consent: parse_consent(&body.consent)?, fingerprint: body.fingerprint };
     let card = state.discovery.inquire(inquiry).await?;

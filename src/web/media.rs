@@ -202,7 +202,7 @@ pub(super) async fn playlist(
     may_look(&state, &caller, &place).await?;
     let mut list = String::from("ffconcat version 1.0\n");
     for video in state.library.videos(&place).await? {
-        list.push_str(&format!("file '{}/api/v1/media/content/{}'\n", state.fetch_from, video.id()));
+        list.push_str(&format!("file '{}/api/v1/media/content/{}'\n", state.advertise_http, video.id()));
     }
     Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(list))
 }
@@ -274,7 +274,7 @@ async fn make(state: &State, place: &Place, name: &StreamName, of_folder: Option
     let kind = state.library.kind(&place).await?;
     let parts = match kind {
         FileKind::Folder if folder_as(state, &place, of_folder).await? == As::Playlist => {
-            let list = format!("{}/api/v1/media/playlist", state.fetch_from);
+            let list = format!("{}/api/v1/media/playlist", state.advertise_http);
             library::playlist(&place, name, &list, &clips(state, &place).await?)?
         }
         _ => {
@@ -282,7 +282,7 @@ async fn make(state: &State, place: &Place, name: &StreamName, of_folder: Option
                 FileKind::Video | FileKind::Audio => library::probe(&state.library, &place).await.ok(),
                 _ => None,
             };
-            let content = format!("{}/api/v1/media/content", state.fetch_from);
+            let content = format!("{}/api/v1/media/content", state.advertise_http);
             let definition = state.library.definition(&place)?;
             library::channel(&place, kind, name, definition, &content, facts.as_ref())?
         }

@@ -30,8 +30,9 @@ pub struct SignIn {
     /// The user name.
     user: String,
     /// The password.
+    #[serde(alias = "password")]
     #[schema(value_type = String)]
-    password: Secret,
+    pass: Secret,
 }
 
 /// The code of a share link.
@@ -94,8 +95,8 @@ pub(super) async fn sign_in(
     CallerExtractor(caller): CallerExtractor,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    let SignIn { user, password } = read(&body)?;
-    let caller = Caller { credentials: Credentials { user: user.clone(), password }, ..caller };
+    let SignIn { user, pass } = read(&body)?;
+    let caller = Caller { credentials: Credentials { user: user.clone(), password: pass }, ..caller };
     let verdict_of = |e: &Error| if e.code() == Code::TooManyFailures { "throttled" } else { "refused" };
     match state.identity.sign_in(&caller).await {
         Ok(signed_in) => {
@@ -207,7 +208,7 @@ pub(super) async fn change_password(
     let credentials = Credentials { user: name.to_string(), password: present };
     let caller = Caller { credentials, ..caller };
     state.policy.authenticate(&caller).await.map_err(|v| v.sign_in_refusal())?;
-    state.identity.put_user(&name, UserChange { password: Some(new), ..UserChange::default() }).await?;
+    state.identity.put_user(&name, UserChange { pass: Some(new), ..UserChange::default() }).await?;
     let asked = Asked { action: "change password", path: "", protocol: "http", session: None };
     state.audit.note(&caller, asked, &crate::policy::Verdict::allowed(Principal::User(name)));
     Ok(HttpResponse::NoContent().finish())

@@ -138,12 +138,8 @@ pub(super) async fn patch(
     let present = present.ok_or_else(|| Error::new(Code::UnknownStream, format!("no stream {name} is defined")))?;
     let mut merged = members(&present)?;
     for (key, value) in changes {
-        // The words that are kept; others' are taken, too.
-        let key = match key.as_str() {
-            "username" => "user".to_owned(),
-            "password" => "pass".to_owned(),
-            _ => key,
-        };
+        // Stored definitions have `interval`; `every` is its alias and would otherwise stand beside it.
+        let key = if key == "every" { "interval".to_owned() } else { key };
         if value.is_null() { drop(merged.remove(&key)) } else { drop(merged.insert(key, value)) }
     }
     let changed = with_hidden(merged, Some(&present))?;

@@ -89,7 +89,7 @@ pub(super) async fn get(
             continue;
         }
         let name = stream.name().to_string();
-        let path = match addresses.pictures_path.as_str() {
+        let path = match addresses.path_prefix.as_str() {
             "" => name.clone(),
             above => format!("{above}/{name}"),
         };

@@ -235,13 +235,7 @@ fn check(request: &HttpRequest, state: &State) -> Result<Takeover> {
 }
 
 /// Answers the handshake and gives the connection on.
-fn switch<F>(
-    request: &HttpRequest,
-    takeover: Takeover,
-    state: &State,
-    span: tracing::Span,
-    serve: F,
-) -> HttpResponse
+fn switch<F>(request: &HttpRequest, takeover: Takeover, state: &State, span: tracing::Span, serve: F) -> HttpResponse
 where
     F: AsyncFnOnce(Box<dyn Io>) + Unpin + 'static,
 {

@@ -113,7 +113,7 @@ impl EncodeTask {
     async fn first(&mut self) -> Result<SharedFrame, Ended> {
         let patience = match self.watch.stream().producer().mode() {
             Mode::Pushed => self.all.0.placeholder_after,
-            _ => *self.all.0.settings.first_picture,
+            _ => *self.all.0.settings.first_frame_timeout,
         };
         let mut failures = self.watch.failures();
         tokio::select! {

@@ -39,19 +39,19 @@ pub struct Settings {
     #[serde(default)]
     pub mode: Mode,
     /// The user, if the camera asks for one (Basic or Digest).
-    #[serde(default, alias = "username", skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub user: String,
     /// The password; shown as `***`.
-    #[serde(default, alias = "password", skip_serializing_if = "Secret::is_empty")]
+    #[serde(default, skip_serializing_if = "Secret::is_empty")]
     #[schema(value_type = String)]
     pub pass: Secret,
     /// The SHA-256 of its certificate, if that is its own; 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,
     /// How often a camera is asked that gives one picture at a time.
-    #[serde(default = "default_every")]
+    #[serde(default = "default_interval", alias = "every")]
     #[schema(value_type = String, example = "1s")]
-    pub every: HumanDuration,
+    pub interval: HumanDuration,
     /// So many pictures are left out at the beginning: many cameras hold an old one from before they were asked. A preset
     /// knows how many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,7 +89,7 @@ impl Serialize for Settings {
     }
 }
 
-fn default_every() -> HumanDuration {
+fn default_interval() -> HumanDuration {
     HumanDuration::secs(1)
 }
 
@@ -124,8 +124,8 @@ pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerCo
         preset.complete(&mut target.url, settings.mode);
     }
     let target = target.map_err(as_definition)?;
-    if !(HumanDuration::millis(40)..=HumanDuration::secs(86_400)).contains(&settings.every) {
-        return Err(refuse("every", format!("must be from 40ms to 1day, not {}", settings.every)));
+    if !(HumanDuration::millis(40)..=HumanDuration::secs(86_400)).contains(&settings.interval) {
+        return Err(refuse("interval", format!("must be from 40ms to 1day, not {}", settings.interval)));
     }
     if !(HumanDuration::secs(1)..=HumanDuration::secs(3600)).contains(&settings.stale_after) {
         return Err(refuse("stale_after", format!("must be from 1s to 1h, not {}", settings.stale_after)));
@@ -145,7 +145,7 @@ pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerCo
         limits: kit.limits,
         target,
         mode: settings.mode,
-        every: *settings.every,
+        interval: *settings.interval,
         discard_first,
         warmup: *settings.warmup,
         stale_after: *settings.stale_after,
@@ -159,7 +159,7 @@ struct Camera {
     limits: PictureLimits,
     target: Target,
     mode: Mode,
-    every: std::time::Duration,
+    interval: std::time::Duration,
     discard_first: u32,
     warmup: std::time::Duration,
     stale_after: std::time::Duration,

@@ -188,7 +188,7 @@ fn words(part: &Part) -> Option<String> {
 
 /// One picture after the other.
 async fn poll(camera: &Camera, mut session: Session, mut taker: Taker<'_>) -> Result<()> {
-    let mut ticks = interval(camera.every);
+    let mut ticks = interval(camera.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     if taker.to_discard == 0 {
         ticks.tick().await;

@@ -59,11 +59,11 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The camera's user.
-    #[serde(alias = "username", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The camera's password; never shown.
     #[schema(value_type = Option<String>)]
-    #[serde(alias = "password", skip_serializing_if = "Secret::is_empty")]
+    #[serde(skip_serializing_if = "Secret::is_empty")]
     pub pass: Secret,
     /// How the video comes.
     pub transport: Transport,
@@ -155,8 +155,8 @@ mod tests {
             (r#"{"url":"rtsp://h/s"}"#, triple("rtsp://h/s", "", "")),
             (r#"{"url":"rtsp://u:p%40ss@h:8554/s?x=1"}"#, triple("rtsp://h:8554/s?x=1", "u", "p@ss")),
             (r#"{"url":"rtsp://u:p@ss:w@h/s"}"#, triple("rtsp://h/s", "u", "p@ss:w")),
-            (r#"{"url":"rtsp://u:old@h/s","password":"new"}"#, triple("rtsp://h/s", "u", "new")),
-            (r#"{"url":"rtsp://u@h/s","username":"v"}"#, triple("rtsp://h/s", "v", "")),
+            (r#"{"url":"rtsp://u:old@h/s","pass":"new"}"#, triple("rtsp://h/s", "u", "new")),
+            (r#"{"url":"rtsp://u@h/s","user":"v"}"#, triple("rtsp://h/s", "v", "")),
         ] {
             let settings = read(text);
             assert_eq!(told(&settings), expected, "{text}");
@@ -172,7 +172,7 @@ mod tests {
             (r#"{"url":"rtsp://h/","fps":0}"#, "fps"),
             (r#"{"url":"rtsp://h/","fps":61}"#, "fps"),
             (r#"{"url":"rtsp://h/","quality":0}"#, "quality"),
-            (r#"{"path":"a","username":"u"}"#, "user"),
+            (r#"{"path":"a","user":"u"}"#, "user"),
             (r#"{"path":"a","transport":"udp"}"#, "transport"),
         ] {
             let settings: Settings = serde_json::from_str(text).expect("reads");
