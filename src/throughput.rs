@@ -4,9 +4,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Duration, Instant};
@@ -92,7 +93,7 @@ impl Throughput {
     /// Notes how far the counters are: MediaMTX's of each path (as `/v3/paths/list` has them; none while it is away), and our
     /// own since the start.
     pub fn note(&self, paths: Option<&[Value]>, inbound: u64, outbound: u64, now: Instant) {
-        let mut inner = self.0.lock().expect("nothing panics while it is held");
+        let mut inner = self.0.lock();
         let ours = Counts { inbound, outbound };
         let mut moved = ours.since(inner.ours);
         inner.summary = paths.map(Summary::of).unwrap_or_default();
@@ -127,12 +128,12 @@ impl Throughput {
 
     /// What MediaMTX had when it was noted last; nothing while it is away.
     pub fn summary(&self) -> Summary {
-        self.0.lock().expect("nothing panics while it is held").summary
+        self.0.lock().summary
     }
 
     /// All of it.
     pub fn report(&self) -> ThroughputReport {
-        let inner = self.0.lock().expect("nothing panics while it is held");
+        let inner = self.0.lock();
         ThroughputReport {
             every: EVERY.as_secs_f64(),
             inbound: inner.rates.iter().map(|rate| rate.inbound).collect(),

@@ -8,11 +8,12 @@ pub mod webhooks;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -136,7 +137,7 @@ impl Default for Bus {
 impl Bus {
     /// Tells everybody.
     pub fn tell(&self, kind: Kind, path: &str, data: Value) {
-        let mut kept = self.0.kept.lock().expect("nothing panics while it is held");
+        let mut kept = self.0.kept.lock();
         let id = *self.0.latest.borrow() + 1;
         let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let event = Event { id, at, kind, path: path.to_owned(), data };
@@ -163,7 +164,7 @@ impl Bus {
 
     /// The events after that one. An id that was never given, as of a database that is gone, counts as the oldest.
     pub fn since(&self, id: u64) -> Replay {
-        let kept = self.0.kept.lock().expect("nothing panics while it is held");
+        let kept = self.0.kept.lock();
         let begins = kept.partition_point(|told| told.event.id <= id);
         let has_gap = match kept.front() {
             Some(oldest) => oldest.event.id > id.saturating_add(1),

@@ -2,10 +2,11 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use hmac::{Hmac, KeyInit, Mac};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::{
@@ -125,12 +126,12 @@ impl Webhooks {
 
     /// Events that were given up, newest first.
     pub fn dead(&self) -> Vec<DeadLetter> {
-        self.0.lock().expect("nothing panics while it is held").iter().rev().cloned().collect()
+        self.0.lock().iter().rev().cloned().collect()
     }
 
     fn dead_letter(&self, hook: &Webhook, told: &EncodedEvent, error: String, tries: u32) {
         tracing::warn!(url = hook.url, id = told.event.id, tries, "an event was given up: {error}");
-        let mut dead = self.0.lock().expect("nothing panics while it is held");
+        let mut dead = self.0.lock();
         if dead.len() == DEAD {
             dead.pop_front();
         }

@@ -90,7 +90,7 @@ fn make(active_from: u64) -> Result<KeyRow> {
 impl Identity {
     /// The public keys (RFC 7517, section 5).
     pub fn jwks(&self) -> JwkSet {
-        let key_set = self.0.key_set.lock().expect("nothing panics while it is held");
+        let key_set = self.0.key_set.lock();
         JwkSet { keys: key_set.keys.iter().map(|key| key.public.clone()).collect() }
     }
 
@@ -141,7 +141,7 @@ impl Identity {
                 KeySet::open(rotation)(store)
             })
             .await?;
-        *self.0.key_set.lock().expect("nothing panics while it is held") = key_set;
+        *self.0.key_set.lock() = key_set;
         Ok(())
     }
 }

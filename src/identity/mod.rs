@@ -12,11 +12,12 @@ mod users;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 pub use self::{
@@ -99,7 +100,7 @@ impl Identity {
         let (users, shares, revoked) = self.0.store.run(rows).await?;
         let mut principals = vec![];
         {
-            let mut loaded = self.0.loaded.lock().expect("nothing panics while it is held");
+            let mut loaded = self.0.loaded.lock();
             let before = std::mem::take(&mut *loaded);
             loaded.users = users::compile(users, &before.users);
             loaded.shares = shares::compile(shares, &before.shares, now());
@@ -118,7 +119,7 @@ impl Identity {
                 users: loaded.users.values().filter_map(|(_, rule)| rule.clone()).collect(),
                 shares: loaded.shares.values().map(|(rule, _)| rule.clone()).collect(),
                 revoked: loaded.revoked.clone(),
-                keys: self.0.key_set.lock().expect("nothing panics while it is held").verifying(),
+                keys: self.0.key_set.lock().verifying(),
                 stamp_key: self.0.stamp_key,
             });
         }
@@ -138,7 +139,7 @@ impl Identity {
             let done = async {
                 let seen = self.0.store.run(Store::version).await?;
                 let over = {
-                    let loaded = self.0.loaded.lock().expect("nothing panics while it is held");
+                    let loaded = self.0.loaded.lock();
                     loaded.shares.values().any(|(_, expires)| *expires <= now())
                 };
                 let mut is_due = over || version.replace(seen) != Some(seen);

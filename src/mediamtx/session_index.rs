@@ -2,8 +2,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
+
+use parking_lot::Mutex;
 
 use super::{Client, SessionKind};
 use crate::policy::{Principal, audit::Entry};
@@ -35,7 +37,7 @@ impl SessionIndex {
         if matches!(entry.who, Principal::Anonymous | Principal::Internal) {
             return;
         }
-        let mut inner = self.0.lock().expect("nothing panics while it is held");
+        let mut inner = self.0.lock();
         let sessions = inner.of.entry(entry.who.clone()).or_default();
         if sessions.len() == EACH {
             sessions.pop_front();
@@ -58,7 +60,7 @@ impl SessionIndex {
     /// Ends all sessions of somebody, as far as they are known here or to MediaMTX; says how many.
     pub async fn kick(&self, client: &Client, who: &Principal) -> crate::error::Result<usize> {
         let known = {
-            let inner = self.0.lock().expect("nothing panics while it is held");
+            let inner = self.0.lock();
             inner.of.get(who).map(|sessions| sessions.iter().cloned().collect::<Vec<_>>()).unwrap_or_default()
         };
         let mut ended = 0;

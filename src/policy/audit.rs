@@ -7,12 +7,13 @@ use std::{
     collections::VecDeque,
     net::IpAddr,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
 };
 
+use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
 use tokio::{
     sync::mpsc,
@@ -158,14 +159,14 @@ impl Audit {
 
     /// Keeps and logs what is handed over, and shows it to `also`, until the program ends.
     pub async fn keep(&self, mut also: impl FnMut(&Entry)) {
-        let Some(mut from) = self.0.from.lock().expect("nothing panics while it is held").take() else { return };
+        let Some(mut from) = self.0.from.lock().take() else { return };
         let mut batch = Vec::with_capacity(WAITING);
         while from.recv_many(&mut batch, WAITING).await > 0 {
             for entry in &batch {
                 log(entry);
                 also(entry);
             }
-            self.0.kept.lock().expect("nothing panics while it is held").take(&mut batch);
+            self.0.kept.lock().take(&mut batch);
             // Whoever hands something over in the meantime has nobody to wake, which would take longer than the answer.
             sleep(PAUSE).await;
         }
@@ -173,7 +174,7 @@ impl Audit {
 
     /// The latest entries, newest first. `denied` chooses those that were, or were not, denied.
     pub fn latest(&self, most: usize, denied: Option<bool>, matches: impl Fn(&Entry) -> bool) -> Vec<Entry> {
-        let kept = self.0.kept.lock().expect("nothing panics while it is held");
+        let kept = self.0.kept.lock();
         let none = VecDeque::new();
         let allowed = if denied == Some(true) { &none } else { &kept.allowed };
         let refused = if denied == Some(false) { &none } else { &kept.denied };

@@ -1,10 +1,6 @@
 //! [`Policy`]: the answer.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -17,7 +13,9 @@ use super::{
     verification::Verifiers,
     verified_cache::VerifiedCache,
 };
+
 use crate::error::{Code, Error};
+use parking_lot::Mutex;
 
 /// Passwords that wait to be verified; more are refused unseen. At 25 ms each the last one waits for some seconds,
 /// which is as long as anybody does.

@@ -1,8 +1,9 @@
 //! Passwords that take their time: argon2 away from the async threads, once for all who show the same.
 
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 
 use hmac::{Hmac, KeyInit, Mac};
+use parking_lot::Mutex;
 use sha2::Sha256;
 use tokio::sync::watch;
 
@@ -33,7 +34,7 @@ impl Verifiers {
                 std::thread::spawn(move || {
                     let _ = rustix::process::nice(NICENESS);
                     loop {
-                        let job = todo.lock().expect("nothing panics while it is held").recv();
+                        let job = todo.lock().recv();
                         // The policy is gone, and with it whoever might ask.
                         let Ok(job) = job else { return };
                         job();
@@ -78,7 +79,7 @@ impl Policy {
             return Some(false);
         }
         let mut result = {
-            let mut verifying = self.0.verifying.lock().expect("nothing panics while it is held");
+            let mut verifying = self.0.verifying.lock();
             match verifying.get(&digest) {
                 Some(result) => result.clone(),
                 None => {
@@ -110,7 +111,7 @@ impl Policy {
                 true => policy.0.verified.put(digest, ()),
                 false => policy.0.throttle.was_wrong(digest),
             }
-            policy.0.verifying.lock().expect("nothing panics while it is held").remove(&digest);
+            policy.0.verifying.lock().remove(&digest);
             tell.send_replace(Some(verified));
         });
     }

@@ -1,15 +1,14 @@
 //! Paths of MediaMTX as streams: looked up, and read while somebody watches them.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use percent_encoding::percent_decode_str;
 use tokio::{
     sync::{OnceCell, OwnedSemaphorePermit, Semaphore},
     time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 use url::Url;
 
 use super::State;
@@ -89,7 +88,7 @@ impl RelayedPaths {
     }
 
     fn known(&self, name: &StreamName) -> Answer<Option<Readable>> {
-        let mut all = self.known.lock().expect("nothing panics while it is held");
+        let mut all = self.known.lock();
         if all.len() >= MOST_KNOWN {
             all.retain(|_, known| !known.is_old());
             if all.len() >= MOST_KNOWN {
@@ -100,7 +99,7 @@ impl RelayedPaths {
     }
 
     fn configured(&self) -> Answer<Vec<Fields>> {
-        self.configured.lock().expect("nothing panics while it is held").answer()
+        self.configured.lock().answer()
     }
 }
 
@@ -294,6 +293,6 @@ mod tests {
         for n in 0..3 * MOST_KNOWN {
             pulls.known(&StreamName::parse(&format!("n{n}")).expect("a name"));
         }
-        assert!(pulls.known.lock().expect("whole").len() <= MOST_KNOWN);
+        assert!(pulls.known.lock().len() <= MOST_KNOWN);
     }
 }

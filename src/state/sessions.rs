@@ -3,12 +3,13 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
 };
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::policy::Principal;
@@ -104,8 +105,8 @@ impl Drop for Session {
 }
 
 impl Sessions {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Running>> {
-        self.0.running.lock().expect("nothing panics while it is held")
+    fn lock(&self) -> parking_lot::MutexGuard<'_, HashMap<u64, Running>> {
+        self.0.running.lock()
     }
 
     /// Begins one, which also ends with `parent`.

@@ -4,11 +4,12 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::{
     sync::{Notify, watch},
@@ -363,7 +364,7 @@ impl Stream {
     /// A "waiting for NAME" picture with the present reason.
     pub(super) fn placeholder(&self) -> SharedFrame {
         let (_, reason) = self.state();
-        let mut held = self.placeholder.lock().expect("drawing does not panic");
+        let mut held = self.placeholder.lock();
         if let Some((_, frame)) = held.as_ref().filter(|(of, _)| *of == reason) {
             return frame.clone();
         }
@@ -391,7 +392,7 @@ impl Stream {
             self.status.send_modify(|status| status.state = after);
         }
         if after == State::Idle && before != State::Idle {
-            *self.placeholder.lock().expect("drawing does not panic") = None;
+            *self.placeholder.lock() = None;
         }
         if effects.is_empty() {
             return;
@@ -416,7 +417,7 @@ impl Stream {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
-        self.core.lock().expect("nothing panics while the core is locked")
+        self.core.lock()
     }
 }
 

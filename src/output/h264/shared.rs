@@ -2,9 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, Weak, atomic::AtomicU64},
+    sync::{Arc, OnceLock, Weak, atomic::AtomicU64},
 };
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::{
     sync::watch,
@@ -189,8 +190,8 @@ impl Encodings {
         Reader { handle, shown, group: 0, next: 0, seen: 0, dropped: 0 }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Weak<Handle>>> {
-        self.0.live.lock().expect("nothing panics while it is held")
+    fn lock(&self) -> parking_lot::MutexGuard<'_, HashMap<Key, Weak<Handle>>> {
+        self.0.live.lock()
     }
 }
 
@@ -218,7 +219,7 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         let Some(all) = self.all.upgrade() else { return };
-        let mut live = all.live.lock().expect("nothing panics while it is held");
+        let mut live = all.live.lock();
         // Unless a new encoding has taken the place since.
         if live.get(&self.key).is_some_and(|handle| handle.strong_count() == 0) {
             live.remove(&self.key);

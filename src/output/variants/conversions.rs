@@ -3,11 +3,12 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::{OnceCell, Semaphore},
     time::Instant,
@@ -157,7 +158,7 @@ impl Conversions {
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().expect("nothing panics while it is held")
+        self.kept.lock()
     }
 }
 

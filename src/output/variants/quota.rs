@@ -3,10 +3,12 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
+
+use parking_lot::Mutex;
 
 use super::Key;
 use crate::error::{Code, Error, Result};
@@ -81,7 +83,7 @@ impl Quota {
 
     /// The caller's share.
     pub(super) fn guard(&self, caller: &str, key: &Key) -> Result<QuotaGuard> {
-        let mut callers = self.0.callers.lock().expect("nothing panics while it is held");
+        let mut callers = self.0.callers.lock();
         let theirs = callers.entry(caller.to_owned()).or_default();
         let max = self.0.max_per_caller;
         if theirs.len() >= max && !theirs.contains_key(key) {
@@ -104,7 +106,7 @@ impl Quota {
 
 impl Drop for QuotaGuard {
     fn drop(&mut self) {
-        let mut callers = self.quota.0.callers.lock().expect("nothing panics while it is held");
+        let mut callers = self.quota.0.callers.lock();
         let Some(theirs) = callers.get_mut(&self.caller) else { return };
         if let Some(count) = theirs.get_mut(&self.key) {
             *count -= 1;
@@ -139,7 +141,7 @@ mod tests {
         drop(again);
         drop(guard("a", "w=30").expect("room again"));
         drop((second, of_other));
-        assert!(quota.0.callers.lock().expect("whole").is_empty());
+        assert!(quota.0.callers.lock().is_empty());
 
         let permits = (quota.permit().expect("room"), quota.permit().expect("room"));
         assert!(quota.permit().is_err() && quota.turn().is_ok());
