@@ -14,6 +14,7 @@ mod name;
 mod producer;
 mod registry;
 mod stats;
+#[expect(clippy::module_inception, reason = "the file holds the type Stream")]
 mod stream;
 mod supervisor;
 mod watch;
