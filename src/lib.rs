@@ -15,6 +15,7 @@
 //! `cli` is what people type. docs/architecture.md draws it.
 
 pub mod error;
+pub mod query;
 pub mod secret;
 pub mod units;
 
