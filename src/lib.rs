@@ -14,6 +14,8 @@
 //! `web` is served by; `settings` knows what each of them lets people set; [`app`] builds the whole, and
 //! `cli` is what people type. docs/architecture.md draws it.
 
+pub mod access;
+pub mod catalog;
 pub mod error;
 pub mod query;
 pub mod secret;

@@ -7,12 +7,13 @@ use rtsp_types::Url;
 
 use super::sdp::TRACK;
 use crate::{
+    access::{Permit, Role, SessionInfo},
     error::{Code, Error, Result},
     output::h264::{Reader, Want},
-    policy::{Action, Caller, Credentials, webhook::token_in_query},
+    policy::{Caller, Credentials, webhook::token_in_query},
     producer::Definition,
-    state::{State, WatcherPermit},
-    stream::{Origin, StreamName},
+    state::State,
+    stream::StreamName,
 };
 
 /// A stream that somebody may read and is about to.
@@ -24,7 +25,7 @@ pub(super) struct Opened {
     pub(super) reader: Option<Reader>,
     /// The URL of the presentation, with a slash at the end and without parameters.
     pub(super) base: String,
-    pub(super) permit: WatcherPermit,
+    pub(super) permit: Permit,
 }
 
 /// What a URL says.
@@ -36,15 +37,12 @@ struct Asked {
 }
 
 /// Asks the policy, finds the stream, and joins it; its producer is started by that.
-pub(super) async fn open(state: &State, caller: &Caller, url: &Url) -> Result<Opened> {
+pub(super) async fn open(state: &State, peer: SocketAddr, caller: &Caller, url: &Url) -> Result<Opened> {
     let Asked { name, base, want, recipe } = parse(url)?;
-    let name = state.registry.name(&name)?;
-    let who = state.permit_by("rtsp", caller, Action::Read, &name).await?;
-    let permit = state.watcher_permit(who)?;
-    let watch = state.registry.watch(|| match &recipe {
-        Some(wanted) => state.stream_of_kind(&name, wanted, Origin::Pull),
-        None => state.registry.find(&name),
-    })?;
+    let name = state.catalog.name(&name)?;
+    let session = SessionInfo { protocol: "rtsp", path: name.to_string(), remote: peer.to_string(), publishes: false };
+    let (_, permit) = state.access.admit(Role::Watcher, caller, session).await?;
+    let watch = state.catalog.watch_own(&name, recipe.as_ref())?;
     let reader = Some(state.encodings.join(watch, want));
     Ok(Opened { name, want, reader, base, permit })
 }

@@ -16,7 +16,7 @@ use crate::{
     error::{Code, Error},
     metrics::{Playing, RtspCounters, SampleKind},
     output::h264::{Pacer, Sample},
-    state::{SessionInfo, State},
+    state::State,
     stream::Ended,
 };
 
@@ -277,10 +277,9 @@ impl Session {
         let url = request.request_uri().ok_or_else(|| text(StatusCode::BadRequest, "a stream's URL is needed"))?;
         let authorization = request.header(&headers::AUTHORIZATION).map(|value| value.as_str());
         let caller = open::caller(self.peer, authorization, url);
-        let opened =
-            open::open(&self.state, &caller, url).await.map_err(|e| refusal(&e, !caller.credentials.is_empty()))?;
-        let (path, remote) = (opened.name.to_string(), self.peer.to_string());
-        opened.permit.session().describe(SessionInfo { protocol: "rtsp", path, remote, publishes: false });
+        let opened = open::open(&self.state, self.peer, &caller, url)
+            .await
+            .map_err(|e| refusal(&e, !caller.credentials.is_empty()))?;
         tracing::Span::current().record("stream", tracing::field::display(&opened.name));
         Ok(opened)
     }

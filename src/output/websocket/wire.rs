@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::codec::Decoder;
 
-use crate::output::mjpeg::DisconnectReason;
+use crate::output::DisconnectReason;
 
 /// The longest head of a client's frame: two bytes, eight of length, four of mask (section 5.2).
 const LONGEST_HEAD: usize = 14;

@@ -1,4 +1,4 @@
-//! Noticing: what is different from what was.
+//! Compares two observations and publishes the differences.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ pub fn paths(list: &[Value]) -> BTreeMap<String, PathSeen> {
 }
 
 /// Tells what has changed.
-pub fn tell_paths(bus: &Bus, before: &BTreeMap<String, PathSeen>, now: &BTreeMap<String, PathSeen>) {
+pub fn publish_paths(bus: &Bus, before: &BTreeMap<String, PathSeen>, now: &BTreeMap<String, PathSeen>) {
     let none = PathSeen::default();
     let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
     for name in names {
@@ -64,7 +64,7 @@ pub fn segments(recorded: &[Recorded], paths: &BTreeMap<String, PathSeen>) -> BT
 }
 
 /// Tells which segments are complete that were not.
-pub fn tell_segments(bus: &Bus, before: &BTreeMap<String, Vec<String>>, now: &BTreeMap<String, Vec<String>>) {
+pub fn publish_segments(bus: &Bus, before: &BTreeMap<String, Vec<String>>, now: &BTreeMap<String, Vec<String>>) {
     for (name, starts) in now {
         let known: BTreeSet<_> = before.get(name).into_iter().flatten().collect();
         for start in starts.iter().filter(|start| !known.contains(start)) {
@@ -77,7 +77,7 @@ pub fn tell_segments(bus: &Bus, before: &BTreeMap<String, Vec<String>>, now: &BT
 pub type Streams = BTreeMap<String, (&'static str, String)>;
 
 /// Tells which are in another state.
-pub fn tell_streams(bus: &Bus, before: &Streams, now: &Streams) {
+pub fn publish_streams(bus: &Bus, before: &Streams, now: &Streams) {
     for (name, (state, reason)) in now {
         let was = before.get(name).map(|(state, _)| *state);
         if was != Some(state) {
@@ -118,7 +118,7 @@ mod tests {
         };
         let steps = [paths(&[]), path(false, &[]), path(true, &["a", "b"]), path(true, &["b", "c"]), paths(&[])];
         for pair in steps.windows(2) {
-            tell_paths(&bus, &pair[0], &pair[1]);
+            publish_paths(&bus, &pair[0], &pair[1]);
         }
         assert_eq!(
             told(&bus, begin),
@@ -154,7 +154,7 @@ mod tests {
             segments(&[], &cam(false)),
         ];
         for pair in steps.windows(2) {
-            tell_segments(&bus, &pair[0], &pair[1]);
+            publish_segments(&bus, &pair[0], &pair[1]);
         }
         let starts: Vec<_> = bus.since(begin).events.iter().map(|t| t.event.data["start"].clone()).collect();
         assert_eq!(starts, [json!("1"), json!("2"), json!("3"), json!("4")]);
@@ -165,10 +165,10 @@ mod tests {
         let bus = Bus::default();
         let begin = bus.latest();
         let streams = |state: &'static str| Streams::from([("door".to_owned(), (state, "because".to_owned()))]);
-        tell_streams(&bus, &Streams::new(), &streams("idle"));
-        tell_streams(&bus, &streams("idle"), &streams("idle"));
-        tell_streams(&bus, &streams("idle"), &streams("failing"));
-        tell_streams(&bus, &streams("failing"), &Streams::new());
+        publish_streams(&bus, &Streams::new(), &streams("idle"));
+        publish_streams(&bus, &streams("idle"), &streams("idle"));
+        publish_streams(&bus, &streams("idle"), &streams("failing"));
+        publish_streams(&bus, &streams("failing"), &Streams::new());
         let states: Vec<_> = bus.since(begin).events.iter().map(|t| t.event.data["state"].clone()).collect();
         assert_eq!(states, [json!("idle"), json!("failing"), json!("removed")]);
     }
