@@ -132,7 +132,7 @@ mod tests {
             ("rtsp://h/door?type=tape", "type"),
             ("rtsp://h/%FF", "name"),
         ] {
-            assert_eq!(asked(url).err().and_then(|e| e.field()), Some(field), "{url}");
+            assert_eq!(asked(url).err().as_ref().and_then(Error::field), Some(field), "{url}");
         }
     }
 }
