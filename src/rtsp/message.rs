@@ -87,6 +87,9 @@ fn is_request_line(line: &[u8]) -> bool {
     line.ends_with(b" RTSP/1.0") || line.ends_with(b" RTSP/2.0")
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

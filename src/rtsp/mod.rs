@@ -11,6 +11,9 @@ pub mod rtp;
 mod sdp;
 mod session;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::message::properties;
+
 use std::{io, net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
