@@ -16,28 +16,28 @@ use tokio::{
 use crate::{
     discovery::Discovery,
     error::{Code, Error, Result},
-    events::{Bus, Kind, Webhooks, observe, webhooks::Quiet},
+    events::{Bus, Kind, Webhooks, observe, webhooks::RateLimiter},
     fetch::Fetch,
     identity::Identity,
     library::Library,
-    mediamtx::{self, Admitted},
+    mediamtx::{self, SessionIndex},
     metrics::Metrics,
     nas::AllNas,
     output::{h264::Encodings, variants::Variants},
     paths::Paths,
     policy::{
-        Action, Credential, Decision, Permission, Policy, User, Who,
+        Action, Credential, Decision, Permission, Policy, Principal, User,
         audit::{Audit, Entry},
         hash_password,
     },
-    producer::{Definition, Kit, file::MediaRoots, udp_camera::Hub, upload},
+    producer::{Definition, ProducerContext, file::MediaRoots, udp_camera::Hub, upload},
     rtsp, server,
     settings::{Loaded, Settings, Sources, TlsSettings},
     shutdown::Shutdown,
-    state::{Pulls, Sessions, State, reader_of_mediamtx},
+    state::{RelayedPaths, Sessions, State, reader_of_mediamtx},
     store::Store,
     stream::{Origin, Registry, StreamName},
-    traffic::{self, Traffic},
+    throughput::{self, Throughput},
     web::application,
 };
 
@@ -45,7 +45,7 @@ use crate::{
 const ADMIN_HASH: &str = "admin_password_hash";
 
 /// How often streams, and MediaMTX's paths, are looked at for events.
-const LOOK_EVERY: Duration = traffic::EVERY;
+const LOOK_EVERY: Duration = throughput::EVERY;
 
 /// How often it is looked for complete segments of recordings, of which hooks tell at once.
 const LOOK_AT_RECORDINGS_EVERY: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ pub struct App {
     tls: Option<server::Tls>,
     rtsp: Option<rtsp::Server>,
     state: web::Data<State>,
-    losers: mpsc::Receiver<Vec<Who>>,
+    revoked: mpsc::Receiver<Vec<Principal>>,
     generated_password: Option<String>,
     new_data_dir: bool,
 }
@@ -77,7 +77,7 @@ impl App {
         let store = Store::open(&settings.data_dir.join("sidecar.db"))?;
         let generated_password = add_generated_admin(&mut settings, &store).await?;
         let policy = Policy::new(&settings.auth).map_err(|e| Error::new(Code::Internal, e))?;
-        let (identity, losers) = Identity::open(settings.auth.clone(), store.clone(), policy.clone()).await?;
+        let (identity, revoked) = Identity::open(settings.auth.clone(), store.clone(), policy.clone()).await?;
         let mediamtx = mediamtx::Client::start(&settings.mediamtx, {
             let identity = identity.clone();
             move || identity.internal_token().ok().map(|token| format!("Bearer {token}"))
@@ -87,7 +87,7 @@ impl App {
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
         let fetch = Fetch::new(&settings.fetch)?;
         let nas = AllNas::new(&settings.media.nas, &fetch)?;
-        let kit = Kit {
+        let kit = ProducerContext {
             rtsp: reader_of_mediamtx(&settings, &identity),
             limits: settings.limits.pictures(),
             udp: Hub::new(settings.udp.clone(), settings.limits.frame_size.bytes()),
@@ -115,7 +115,7 @@ impl App {
         webhooks.start(&settings.events, &events);
         let rtsp_addr = rtsp.as_ref().map_or(settings.rtsp.listen, rtsp::Server::addr);
         let paths =
-            Paths::open(store.clone(), mediamtx.clone(), events.clone(), settings.mediamtx.pull_from(rtsp_addr))?;
+            Paths::open(store.clone(), mediamtx.clone(), events.clone(), settings.mediamtx.advertise_rtsp(rtsp_addr))?;
         let shutdown = Shutdown::new();
         let encodings = Encodings::new(settings.h264.clone(), *settings.stream_defaults.placeholder_after);
         let variants = Variants::new(settings.variants.clone(), settings.limits.pictures(), registry.clone());
@@ -125,13 +125,13 @@ impl App {
             variants,
             discovery: Discovery::new(&settings.discovery, &settings.fetch)?,
             library: Library::new(&settings.media, &nas),
-            fetch_from: settings.mediamtx.fetch_from(addr),
-            pull_from: settings.mediamtx.pull_from(rtsp_addr),
-            pulls: Pulls::new(settings.limits.pulled_paths),
+            advertise_http: settings.mediamtx.advertise_http(addr),
+            advertise_rtsp: settings.mediamtx.advertise_rtsp(rtsp_addr),
+            pulls: RelayedPaths::new(settings.limits.pulled_paths),
             settings,
             sources: Sources { file, origins },
             started: SystemTime::now(),
-            traffic: Traffic::default(),
+            throughput: Throughput::default(),
             registry,
             kit,
             policy,
@@ -140,7 +140,7 @@ impl App {
             events,
             webhooks,
             mediamtx,
-            seen: mediamtx::Seen::default(),
+            path_cache: mediamtx::PathCache::default(),
             audit: Audit::default(),
             sessions: Sessions::default(),
             store,
@@ -168,7 +168,7 @@ impl App {
         });
         let server = server::listen(listeners, &options, shutdown, move || application(for_workers.clone()))
             .map_err(|e| Error::internal("the server cannot be started", e))?;
-        Ok(App { server, addr, tls_addr, tls, rtsp, state, losers, generated_password, new_data_dir })
+        Ok(App { server, addr, tls_addr, tls, rtsp, state, revoked, generated_password, new_data_dir })
     }
 
     /// Where we listen for HTTP.
@@ -204,7 +204,7 @@ impl App {
     /// Serves until the shutdown is asked for (see [`State::shutdown`]), then ends in order: no new
     /// requests, endless responses, streams, and at last what is still to be written.
     pub async fn run_until_stopped(self) -> io::Result<()> {
-        let App { server, rtsp, state, losers, tls, .. } = self;
+        let App { server, rtsp, state, revoked, tls, .. } = self;
         let handle = server.handle();
         let mut serving = tokio::spawn(server);
         if let Some(rtsp) = rtsp {
@@ -220,10 +220,10 @@ impl App {
             async move { state.registry.sweep_forever(|name| state.kit.uploads.forget(name)).await }
         });
 
-        let keeping = tokio::spawn(keep(state.clone(), losers));
+        let keeping = tokio::spawn(keep(state.clone(), revoked));
         let certificates = tokio::spawn(async move {
             if let Some(tls) = tls {
-                tls.look_after().await;
+                tls.run().await;
             }
         });
 
@@ -269,29 +269,29 @@ fn open_tls(settings: &TlsSettings) -> Result<Option<(TcpListener, server::Tls)>
 }
 
 /// Keeps the audit and the users, and ends the sessions of those who have lost something.
-async fn keep(state: web::Data<State>, mut losers: mpsc::Receiver<Vec<Who>>) {
-    let admitted = Admitted::default();
+async fn keep(state: web::Data<State>, mut revoked: mpsc::Receiver<Vec<Principal>>) {
+    let session_index = SessionIndex::default();
     let ending = async {
-        while let Some(lost) = losers.recv().await {
+        while let Some(lost) = revoked.recv().await {
             for who in lost {
                 let ours = state.sessions.end(&who);
                 tracing::debug!(%who, ours, "permissions have changed");
                 // Apart from one another: MediaMTX may be away, and the next loser must not wait for it.
-                tokio::spawn(end_at_mediamtx(state.mediamtx.clone(), admitted.clone(), who));
+                tokio::spawn(end_at_mediamtx(state.mediamtx.clone(), session_index.clone(), who));
             }
         }
     };
-    let mut quiet = Quiet::default();
+    let mut quiet = RateLimiter::default();
     let auditing = state.audit.keep(|entry| {
-        admitted.note(entry);
+        session_index.note(entry);
         tell_failure(&state.events, &mut quiet, entry);
     });
-    let (identity, paths) = (state.identity.look_after(), state.paths.keep());
+    let (identity, paths) = (state.identity.run(), state.paths.keep());
     tokio::join!(auditing, identity, paths, watch_streams(&state), watch_paths(&state), ending);
 }
 
 /// A wrong password is an event, once a minute for each name and address.
-fn tell_failure(events: &Bus, quiet: &mut Quiet, entry: &Entry) {
+fn tell_failure(events: &Bus, quiet: &mut RateLimiter, entry: &Entry) {
     if !matches!(entry.decision, Decision::WrongCredentials | Decision::TooManyFailures) {
         return;
     }
@@ -307,11 +307,11 @@ fn tell_failure(events: &Bus, quiet: &mut Quiet, entry: &Entry) {
 async fn watch_streams(state: &State) {
     let mut before = observe::Streams::new();
     loop {
-        let seen = state.registry.list().into_iter().map(|stream| {
+        let path_cache = state.registry.list().into_iter().map(|stream| {
             let (state, reason) = stream.state();
             (stream.name().to_string(), (state.as_str(), reason))
         });
-        let now = seen.collect();
+        let now = path_cache.collect();
         observe::tell_streams(&state.events, &before, &now);
         before = now;
         tokio::time::sleep(LOOK_EVERY).await;
@@ -326,10 +326,10 @@ async fn watch_paths(state: &State) {
     loop {
         let list = state.mediamtx.paths().await.ok();
         let received = state.registry.list().iter().map(|stream| stream.received()).sum();
-        state.traffic.note(list.as_deref(), received, state.sessions.sent(), Instant::now());
+        state.throughput.note(list.as_deref(), received, state.sessions.sent(), Instant::now());
         let now = list.as_deref().map(observe::paths);
         // Noted before it is told: whoever asks because of an event finds what the event is about.
-        state.seen.note(list);
+        state.path_cache.note(list);
         if let Some(now) = now {
             // What was there when we came is not news.
             if let Some(before) = before.replace(now.clone()) {
@@ -351,10 +351,10 @@ async fn watch_paths(state: &State) {
 }
 
 /// Asks MediaMTX to end somebody's sessions. Twice: one that was admitted in the last moment is not in its lists yet.
-async fn end_at_mediamtx(mediamtx: mediamtx::Client, admitted: Admitted, who: Who) {
+async fn end_at_mediamtx(mediamtx: mediamtx::Client, session_index: SessionIndex, who: Principal) {
     for pause in [Duration::ZERO, Duration::from_secs(2)] {
         tokio::time::sleep(pause).await;
-        match admitted.kick(&mediamtx, &who).await {
+        match session_index.kick(&mediamtx, &who).await {
             Ok(0) => {}
             Ok(ended) => tracing::info!(%who, ended, "sessions of MediaMTX were ended"),
             Err(e) => {
@@ -400,7 +400,7 @@ fn random_password() -> Result<String> {
 }
 
 /// Streams of the file, of the database, and those that something was uploaded to before the restart.
-fn define_streams(settings: &Settings, store: &Store, registry: &Registry, kit: &Kit) -> Result<()> {
+fn define_streams(settings: &Settings, store: &Store, registry: &Registry, kit: &ProducerContext) -> Result<()> {
     for (name, definition) in &settings.streams {
         let producer = definition
             .producer(name, kit)

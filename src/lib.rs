@@ -49,7 +49,7 @@ pub mod mediamtx_yml;
 pub mod settings;
 
 pub mod state;
-pub mod traffic;
+pub mod throughput;
 
 pub mod rtsp;
 pub mod web;

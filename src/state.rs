@@ -17,25 +17,25 @@ use crate::{
     events::{Bus, Webhooks},
     identity::Identity,
     library::Library,
-    mediamtx::{Client, Seen},
+    mediamtx::{Client, PathCache},
     metrics::Metrics,
     output::{h264::Encodings, variants::Variants},
     paths::Paths,
     policy::{
-        Action, Caller, Decision, Policy, Verdict, Who,
+        Action, Caller, Decision, Policy, Principal, Verdict,
         audit::{Asked, Audit},
     },
-    producer::{Definition, Kit},
+    producer::{Definition, ProducerContext},
     settings::{Settings, Sources},
     shutdown::Shutdown,
     store::Store,
     stream::{Origin, Registry, Stream, StreamName},
-    traffic::Traffic,
+    throughput::Throughput,
 };
 
 pub use self::{
-    pull::{Pulls, reader_of_mediamtx},
-    sessions::{Doing, Listed, Session, Sessions},
+    pull::{RelayedPaths, reader_of_mediamtx},
+    sessions::{Session, SessionInfo, SessionSnapshot, Sessions},
 };
 
 /// Everything a request may need; one for the whole program.
@@ -47,11 +47,11 @@ pub struct State {
     /// When the program was started.
     pub started: SystemTime,
     /// How much came and went lately.
-    pub traffic: Traffic,
+    pub throughput: Throughput,
     /// The streams.
     pub registry: Registry,
     /// What producers are made with.
-    pub kit: Kit,
+    pub kit: ProducerContext,
     /// Who may do what.
     pub policy: Policy,
     /// Who there is.
@@ -59,7 +59,7 @@ pub struct State {
     /// The MediaMTX beside us.
     pub mediamtx: Client,
     /// MediaMTX's paths, as they were seen last.
-    pub seen: Seen,
+    pub path_cache: PathCache,
     /// The paths that MediaMTX shall have.
     pub paths: Paths,
     /// Finds cameras.
@@ -67,11 +67,11 @@ pub struct State {
     /// Files to look through.
     pub library: Library,
     /// What MediaMTX's host gets files at.
-    pub fetch_from: String,
+    pub advertise_http: String,
     /// What MediaMTX pulls our streams at.
-    pub pull_from: String,
+    pub advertise_rtsp: String,
     /// MediaMTX's paths that are watched here.
-    pub pulls: Pulls,
+    pub pulls: RelayedPaths,
     /// What happens.
     pub events: Bus,
     /// Whom it is posted to.
@@ -96,19 +96,19 @@ pub struct State {
 
 /// One watcher's share of `limits.watchers`, given back on drop.
 #[derive(Debug)]
-pub struct Seat {
+pub struct WatcherPermit {
     watchers: Arc<AtomicUsize>,
     session: Session,
 }
 
-impl Seat {
+impl WatcherPermit {
     /// Whose it is, and when it has to end.
     pub fn session(&self) -> &Session {
         &self.session
     }
 }
 
-impl Drop for Seat {
+impl Drop for WatcherPermit {
     fn drop(&mut self) {
         self.watchers.fetch_sub(1, Ordering::Relaxed);
     }
@@ -120,7 +120,7 @@ impl State {
     pub async fn decide(&self, caller: &Caller, action: Action, path: &str) -> Verdict {
         let verdict = self.policy.decide(caller, action, path).await;
         match verdict.who {
-            Who::Ourselves => {
+            Principal::Internal => {
                 Verdict { decision: Decision::NotPermitted, reason: "this token is for MediaMTX only", ..verdict }
             }
             _ => verdict,
@@ -128,7 +128,7 @@ impl State {
     }
 
     /// Asks the policy, and says who was recognised; the error is what the caller is told. `protocol` is for the audit.
-    pub async fn permit_by(&self, protocol: &str, caller: &Caller, action: Action, path: &str) -> Result<Who> {
+    pub async fn permit_by(&self, protocol: &str, caller: &Caller, action: Action, path: &str) -> Result<Principal> {
         let verdict = self.decide(caller, action, path).await;
         self.metrics.count_decision(action.as_str(), verdict.decision);
         self.audit.note(caller, Asked { action: action.as_str(), path, protocol, session: None }, &verdict);
@@ -139,7 +139,7 @@ impl State {
     }
 
     /// [`State::permit_by`] HTTP.
-    pub async fn permit(&self, caller: &Caller, action: Action, path: &str) -> Result<Who> {
+    pub async fn permit(&self, caller: &Caller, action: Action, path: &str) -> Result<Principal> {
         self.permit_by("http", caller, action, path).await
     }
 
@@ -149,18 +149,18 @@ impl State {
     }
 
     /// Takes a seat for an endless response.
-    pub fn seat(&self, who: Who) -> Result<Seat> {
+    pub fn watcher_permit(&self, who: Principal) -> Result<WatcherPermit> {
         let most = self.settings.limits.watchers;
         self.watchers
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1))
-            .map(|_| Seat { watchers: self.watchers.clone(), session: self.session(who) })
+            .map(|_| WatcherPermit { watchers: self.watchers.clone(), session: self.session(who) })
             .map_err(|_| {
                 Error::new(Code::TooManyWatchers, format!("there are {most} watchers already (limits.watchers)"))
             })
     }
 
     /// Something that goes on for somebody: it has to end with the program, and when they may not any more.
-    pub fn session(&self, who: Who) -> Session {
+    pub fn session(&self, who: Principal) -> Session {
         self.sessions.begin(who, self.shutdown.token())
     }
 

@@ -69,8 +69,10 @@ fn add_demo(settings: &mut Settings, camera: SocketAddr) {
         settings.streams.entry(name).or_insert(definition);
     };
     add(TEST_CARD, Definition::TestCard(test_card::Settings::default()));
-    let camera =
-        udp_camera::Settings { address: Some(camera.to_string()), interval: Some(crate::units::Span::secs(1)) };
+    let camera = udp_camera::Settings {
+        address: Some(camera.to_string()),
+        interval: Some(crate::units::HumanDuration::secs(1)),
+    };
     add(CAMERA, Definition::UdpCamera(camera));
 }
 

@@ -7,14 +7,14 @@ use wiremock::{
 };
 
 use super::*;
-use crate::policy::{Decision, Who, audit::Entry};
+use crate::policy::{Decision, Principal, audit::Entry};
 
 fn client(server: &MockServer) -> Client {
     let settings = MediaMtxSettings { api: server.uri(), ..MediaMtxSettings::default() };
     Client::start(&settings, || Some("Bearer of-ours".into()))
 }
 
-fn entry(decision: Decision, who: Who, protocol: &str, session: Option<&str>) -> Entry {
+fn entry(decision: Decision, who: Principal, protocol: &str, session: Option<&str>) -> Entry {
     Entry {
         seq: 0,
         at: SystemTime::now(),
@@ -105,15 +105,15 @@ async fn sessions_of_those_who_lost_something_are_ended_and_others_are_not() {
         .await;
     kick("hlssessions", "dd-44").respond_with(done()).expect(1).mount(&server).await;
 
-    let admitted = Admitted::default();
-    let alice = || Who::User("alice".into());
-    admitted.note(&entry(Decision::Allowed, alice(), "webrtc", Some("aa-11")));
-    admitted.note(&entry(Decision::Allowed, alice(), "rtsp", Some("bb-22")));
-    admitted.note(&entry(Decision::Allowed, alice(), "webrtc", Some("../../config/paths/delete/x")));
-    admitted.note(&entry(Decision::NotPermitted, alice(), "srt", Some("cc-33")));
-    admitted.note(&entry(Decision::Allowed, Who::User("bob".into()), "srt", Some("cc-33")));
-    admitted.note(&entry(Decision::Allowed, Who::Anybody, "srt", Some("cc-33")));
-    assert_eq!(admitted.kick(&client(&server), &alice()).await.expect("kicked"), 3);
+    let session_index = SessionIndex::default();
+    let alice = || Principal::User("alice".into());
+    session_index.note(&entry(Decision::Allowed, alice(), "webrtc", Some("aa-11")));
+    session_index.note(&entry(Decision::Allowed, alice(), "rtsp", Some("bb-22")));
+    session_index.note(&entry(Decision::Allowed, alice(), "webrtc", Some("../../config/paths/delete/x")));
+    session_index.note(&entry(Decision::NotPermitted, alice(), "srt", Some("cc-33")));
+    session_index.note(&entry(Decision::Allowed, Principal::User("bob".into()), "srt", Some("cc-33")));
+    session_index.note(&entry(Decision::Allowed, Principal::Anonymous, "srt", Some("cc-33")));
+    assert_eq!(session_index.kick(&client(&server), &alice()).await.expect("kicked"), 3);
 }
 
 #[test]

@@ -7,12 +7,13 @@ use std::{
     collections::VecDeque,
     net::IpAddr,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
 };
 
+use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
 use tokio::{
     sync::mpsc,
@@ -20,7 +21,7 @@ use tokio::{
 };
 use utoipa::ToSchema;
 
-use super::{Caller, Decision, Verdict, Who};
+use super::{Caller, Decision, Principal, Verdict};
 
 /// Entries kept of what was allowed, and as many of what was denied: a flood of one does not wash the other away.
 const KEPT: usize = 1000;
@@ -50,7 +51,7 @@ pub struct Entry {
     /// Who was recognised.
     #[serde(serialize_with = "name")]
     #[schema(value_type = String, example = "user alice")]
-    pub who: Who,
+    pub who: Principal,
     /// The user name that was shown, if there was one.
     pub user: Box<str>,
     /// From where, if that can be believed.
@@ -74,7 +75,7 @@ fn word<S: Serializer>(decision: &Decision, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(decision.as_str())
 }
 
-fn name<S: Serializer>(who: &Who, to: S) -> Result<S::Ok, S::Error> {
+fn name<S: Serializer>(who: &Principal, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(who)
 }
 
@@ -113,7 +114,7 @@ impl Kept {
     fn take(&mut self, batch: &mut Vec<Entry>) {
         for mut entry in batch.drain(..) {
             // We ask MediaMTX every other second, which would wash everything else away within the hour.
-            if entry.who == Who::Ourselves && entry.decision.is_allowed() {
+            if entry.who == Principal::Internal && entry.decision.is_allowed() {
                 continue;
             }
             self.seq += 1;
@@ -158,14 +159,14 @@ impl Audit {
 
     /// Keeps and logs what is handed over, and shows it to `also`, until the program ends.
     pub async fn keep(&self, mut also: impl FnMut(&Entry)) {
-        let Some(mut from) = self.0.from.lock().expect("nothing panics while it is held").take() else { return };
+        let Some(mut from) = self.0.from.lock().take() else { return };
         let mut batch = Vec::with_capacity(WAITING);
         while from.recv_many(&mut batch, WAITING).await > 0 {
             for entry in &batch {
                 log(entry);
                 also(entry);
             }
-            self.0.kept.lock().expect("nothing panics while it is held").take(&mut batch);
+            self.0.kept.lock().take(&mut batch);
             // Whoever hands something over in the meantime has nobody to wake, which would take longer than the answer.
             sleep(PAUSE).await;
         }
@@ -173,7 +174,7 @@ impl Audit {
 
     /// The latest entries, newest first. `denied` chooses those that were, or were not, denied.
     pub fn latest(&self, most: usize, denied: Option<bool>, matches: impl Fn(&Entry) -> bool) -> Vec<Entry> {
-        let kept = self.0.kept.lock().expect("nothing panics while it is held");
+        let kept = self.0.kept.lock();
         let none = VecDeque::new();
         let allowed = if denied == Some(true) { &none } else { &kept.allowed };
         let refused = if denied == Some(false) { &none } else { &kept.denied };
@@ -206,7 +207,7 @@ mod tests {
     use crate::policy::Credentials;
 
     fn verdict(decision: Decision) -> Verdict {
-        Verdict { decision, who: Who::Anybody, reason: "because" }
+        Verdict { decision, who: Principal::Anonymous, reason: "because" }
     }
 
     #[tokio::test(start_paused = true)]

@@ -33,7 +33,7 @@ const UNSENT: u32 = 128 << 10;
 
 /// Why a connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
+enum DisconnectReason {
     Closed,
     Idle,
     Stalled,
@@ -43,16 +43,16 @@ enum Left {
     Revoked,
 }
 
-impl Left {
+impl DisconnectReason {
     fn reason(self) -> &'static str {
         match self {
-            Left::Closed => "connection closed",
-            Left::Idle => "idle for too long",
-            Left::Stalled => "took nothing for too long",
-            Left::NotUnderstood => "not understood",
-            Left::StreamEnded => "the stream ended",
-            Left::ShuttingDown => "shutting down",
-            Left::Revoked => "is not permitted any more",
+            DisconnectReason::Closed => "connection closed",
+            DisconnectReason::Idle => "idle for too long",
+            DisconnectReason::Stalled => "took nothing for too long",
+            DisconnectReason::NotUnderstood => "not understood",
+            DisconnectReason::StreamEnded => "the stream ended",
+            DisconnectReason::ShuttingDown => "shutting down",
+            DisconnectReason::Revoked => "is not permitted any more",
         }
     }
 }
@@ -74,15 +74,15 @@ pub(super) async fn serve(io: TcpStream, peer: SocketAddr, state: Arc<State>) {
         heard_at: Instant::now(),
         moved_at: Instant::now(),
     };
-    let left = tokio::select! {
-        left = connection.run() => left.unwrap_or(Left::Closed),
-        () = stop.cancelled() => Left::ShuttingDown,
+    let reason = tokio::select! {
+        reason = connection.run() => reason.unwrap_or(DisconnectReason::Closed),
+        () = stop.cancelled() => DisconnectReason::ShuttingDown,
     };
     // What is said last should arrive, if the peer still listens.
     let _ = timeout(Duration::from_millis(500), connection.drain()).await;
-    match left {
-        Left::NotUnderstood | Left::Stalled => tracing::info!("left: {}", left.reason()),
-        _ => tracing::debug!("left: {}", left.reason()),
+    match reason {
+        DisconnectReason::NotUnderstood | DisconnectReason::Stalled => tracing::info!("left: {}", reason.reason()),
+        _ => tracing::debug!("left: {}", reason.reason()),
     }
 }
 
@@ -108,7 +108,7 @@ enum Step {
 }
 
 impl Connection {
-    async fn run(&mut self) -> io::Result<Left> {
+    async fn run(&mut self) -> io::Result<DisconnectReason> {
         loop {
             let writes = !self.outbox.is_empty();
             let deadline = match (writes, self.session.is_playing()) {
@@ -129,24 +129,24 @@ impl Connection {
                 ready = self.io.writable(), if writes => ready.map(|()| Step::Writable)?,
                 ready = self.io.readable(), if self.outbox.answers < MAX_WAITING => ready.map(|()| Step::Readable)?,
                 sample = self.session.next(), if !writes => {
-                    let Ok(sample) = sample else { return Ok(Left::StreamEnded) };
+                    let Ok(sample) = sample else { return Ok(DisconnectReason::StreamEnded) };
                     for piece in self.session.packets(&sample, &self.counters) {
                         self.outbox.push(piece);
                     }
                     self.moved_at = Instant::now();
                     Step::Writable
                 }
-                () = revoked => return Ok(Left::Revoked),
+                () = revoked => return Ok(DisconnectReason::Revoked),
                 () = sleep_until(deadline) => Step::Deadline,
             };
             match step {
                 Step::Writable => self.flush()?,
-                Step::Deadline if writes => return Ok(Left::Stalled),
+                Step::Deadline if writes => return Ok(DisconnectReason::Stalled),
                 Step::Deadline if self.session.is_playing() => {}
-                Step::Deadline => return Ok(Left::Idle),
+                Step::Deadline => return Ok(DisconnectReason::Idle),
                 Step::Readable => {
-                    if let Some(left) = self.take().await? {
-                        return Ok(left);
+                    if let Some(reason) = self.take().await? {
+                        return Ok(reason);
                     }
                     self.flush()?;
                 }
@@ -155,12 +155,12 @@ impl Connection {
     }
 
     /// Reads what is there and answers it.
-    async fn take(&mut self) -> io::Result<Option<Left>> {
+    async fn take(&mut self) -> io::Result<Option<DisconnectReason>> {
         // One request at most is held; what else is there waits in the kernel.
         let room = (MAX_REQUEST + 4).saturating_sub(self.read.len()).max(1);
         let mut limited = bytes::BufMut::limit(&mut self.read, room);
         match self.io.try_read_buf(&mut limited) {
-            Ok(0) => return Ok(Some(Left::Closed)),
+            Ok(0) => return Ok(Some(DisconnectReason::Closed)),
             Ok(_) => self.heard_at = Instant::now(),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(e) => return Err(e),
@@ -177,7 +177,7 @@ impl Connection {
                 Err(fault) => {
                     self.counters.request("none", 400);
                     self.say(&not_understood(fault == Fault::TooLong));
-                    return Ok(Some(Left::NotUnderstood));
+                    return Ok(Some(DisconnectReason::NotUnderstood));
                 }
             }
         }

@@ -5,8 +5,8 @@
 //! its gortsplib: client.go, pkg/format/rtph264 and pkg/liberrors.
 
 mod connection;
-mod door;
 mod message;
+mod open;
 pub mod rtp;
 mod sdp;
 mod session;

@@ -8,7 +8,7 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    door::{self, Opened},
+    open::{self, Opened},
     rtp::Packetizer,
     sdp,
 };
@@ -16,7 +16,7 @@ use crate::{
     error::{Code, Error},
     metrics::{Playing, RtspCounters, SampleKind},
     output::h264::{Pacer, Sample},
-    state::{Doing, State},
+    state::{SessionInfo, State},
     stream::Ended,
 };
 
@@ -65,13 +65,13 @@ impl Session {
 
     /// Cancelled when whoever reads may not any more.
     pub(super) fn end(&self) -> Option<CancellationToken> {
-        self.opened.as_ref().map(|opened| opened.seat.session().end().clone())
+        self.opened.as_ref().map(|opened| opened.permit.session().end().clone())
     }
 
     /// Counts bytes for whoever reads.
     pub(super) fn sent(&self, bytes: usize) {
         if let Some(opened) = &self.opened {
-            opened.seat.session().sent(bytes);
+            opened.permit.session().sent(bytes);
         }
     }
 
@@ -180,7 +180,7 @@ impl Session {
         };
         // Encoding has begun; the description is better, and no later than the picture, when it is awaited.
         // But MediaMTX waits for an answer no longer than its readTimeout (10 s).
-        let longest = *self.state.encodings.settings().first_picture + Duration::from_secs(1);
+        let longest = *self.state.encodings.settings().first_frame_timeout + Duration::from_secs(1);
         let first = match &opened.reader {
             Some(reader) => reader.first(longest).await,
             None => None,
@@ -210,7 +210,7 @@ impl Session {
         if url.path().rsplit('/').next().is_some_and(|last| last.starts_with("trackID=") && last != sdp::TRACK) {
             return text(StatusCode::NotFound, "there is one track, trackID=0");
         }
-        let same = self.opened.as_ref().is_some_and(|opened| opened.base == door::base(url));
+        let same = self.opened.as_ref().is_some_and(|opened| opened.base == open::base(url));
         if !same {
             if self.track.is_some() {
                 return self.wrong_state("another stream is set up; tear it down first");
@@ -276,11 +276,11 @@ impl Session {
     async fn open(&self, request: &Request<Vec<u8>>) -> Result<Opened, Answer> {
         let url = request.request_uri().ok_or_else(|| text(StatusCode::BadRequest, "a stream's URL is needed"))?;
         let authorization = request.header(&headers::AUTHORIZATION).map(|value| value.as_str());
-        let caller = door::caller(self.peer, authorization, url);
+        let caller = open::caller(self.peer, authorization, url);
         let opened =
-            door::open(&self.state, &caller, url).await.map_err(|e| refusal(&e, !caller.credentials.is_empty()))?;
+            open::open(&self.state, &caller, url).await.map_err(|e| refusal(&e, !caller.credentials.is_empty()))?;
         let (path, remote) = (opened.name.to_string(), self.peer.to_string());
-        opened.seat.session().describe(Doing { protocol: "rtsp", path, remote, publishes: false });
+        opened.permit.session().describe(SessionInfo { protocol: "rtsp", path, remote, publishes: false });
         tracing::Span::current().record("stream", tracing::field::display(&opened.name));
         Ok(opened)
     }

@@ -1,15 +1,14 @@
 //! Paths of MediaMTX as streams: looked up, and read while somebody watches them.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use percent_encoding::percent_decode_str;
 use tokio::{
     sync::{OnceCell, OwnedSemaphorePermit, Semaphore},
     time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 use url::Url;
 
 use super::State;
@@ -46,9 +45,9 @@ pub fn reader_of_mediamtx(settings: &Settings, identity: &Identity) -> Common {
 }
 
 /// What is known of MediaMTX's paths, and how many of them may be watched yet.
-pub struct Pulls {
+pub struct RelayedPaths {
     most: usize,
-    seats: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     known: Mutex<HashMap<StreamName, Known<Option<Readable>>>>,
     /// All that is configured: the same for each name that is asked for.
     configured: Mutex<Known<Vec<Fields>>>,
@@ -80,16 +79,16 @@ impl<T> Known<T> {
     }
 }
 
-impl Pulls {
+impl RelayedPaths {
     /// For at most so many paths at a time.
     pub fn new(most: usize) -> Self {
         let most = most.min(Semaphore::MAX_PERMITS);
-        let seats = Arc::new(Semaphore::new(most));
-        Pulls { most, seats, known: Mutex::default(), configured: Mutex::new(Known::new()) }
+        let permits = Arc::new(Semaphore::new(most));
+        RelayedPaths { most, permits, known: Mutex::default(), configured: Mutex::new(Known::new()) }
     }
 
     fn known(&self, name: &StreamName) -> Answer<Option<Readable>> {
-        let mut all = self.known.lock().expect("nothing panics while it is held");
+        let mut all = self.known.lock();
         if all.len() >= MOST_KNOWN {
             all.retain(|_, known| !known.is_old());
             if all.len() >= MOST_KNOWN {
@@ -100,12 +99,12 @@ impl Pulls {
     }
 
     fn configured(&self) -> Answer<Vec<Fields>> {
-        self.configured.lock().expect("nothing panics while it is held").answer()
+        self.configured.lock().answer()
     }
 }
 
 /// What a name means.
-enum Meaning {
+enum Resolution {
     /// A stream that is there.
     Stream(Arc<Stream>),
     /// One of ours, that MediaMTX would pull; made of the definition if there is none.
@@ -130,7 +129,7 @@ impl State {
     /// Whether there is such a stream or path; makes and starts nothing.
     pub async fn is_there(&self, name: &StreamName) -> Result<()> {
         match self.meaning(name).await? {
-            Meaning::Ours(name, None) => self.registry.find(&name).map(drop),
+            Resolution::Ours(name, None) => self.registry.find(&name).map(drop),
             _ => Ok(()),
         }
     }
@@ -138,21 +137,21 @@ impl State {
     /// The stream of that name, or one that reads MediaMTX's path of that name and is gone when nobody watches it.
     pub async fn find_or_pull(&self, name: &StreamName) -> Result<Arc<Stream>> {
         match self.meaning(name).await? {
-            Meaning::Stream(stream) => Ok(stream),
-            Meaning::Ours(name, Some(wanted)) => self.stream_of_kind(&name, &wanted, Origin::Pull),
-            Meaning::Ours(name, None) => self.registry.find(&name),
-            Meaning::Path => self.pull(name),
+            Resolution::Stream(stream) => Ok(stream),
+            Resolution::Ours(name, Some(wanted)) => self.stream_of_kind(&name, &wanted, Origin::Pull),
+            Resolution::Ours(name, None) => self.registry.find(&name),
+            Resolution::Path => self.pull(name),
         }
     }
 
-    async fn meaning(&self, name: &StreamName) -> Result<Meaning> {
+    async fn meaning(&self, name: &StreamName) -> Result<Resolution> {
         if let Some(stream) = self.registry.get(name) {
-            return Ok(Meaning::Stream(stream));
+            return Ok(Resolution::Stream(stream));
         }
         match self.readable(name).await {
             Ok(Some(readable)) => match self.own_source(&readable)? {
-                Some((name, definition)) => Ok(Meaning::Ours(name, definition)),
-                None => Ok(Meaning::Path),
+                Some((name, definition)) => Ok(Resolution::Ours(name, definition)),
+                None => Ok(Resolution::Path),
             },
             Ok(None) => Err(Error::new(
                 Code::UnknownStream,
@@ -192,7 +191,7 @@ impl State {
     }
 
     fn pull(&self, name: &StreamName) -> Result<Arc<Stream>> {
-        let Ok(seat) = self.pulls.seats.clone().try_acquire_owned() else {
+        let Ok(permit) = self.pulls.permits.clone().try_acquire_owned() else {
             // Somebody else may have taken the last one for this very path.
             return self.registry.get(name).ok_or_else(|| {
                 let words = format!("{} paths of MediaMTX are watched already (limits.pulled_paths)", self.pulls.most);
@@ -201,14 +200,14 @@ impl State {
         };
         self.registry.get_or_create(name, Origin::MediaMtx, || {
             let definition = Definition::Rtsp(rtsp::Settings::of_path(name));
-            Ok(Arc::new(Pulled { inner: definition.producer(name, &self.kit)?, _seat: seat }))
+            Ok(Arc::new(Pulled { inner: definition.producer(name, &self.kit)?, _seat: permit }))
         })
     }
 
     /// What a URL asks us for, if it leads to us.
     fn stream_at(&self, url: &str) -> Option<(String, Result<Option<Definition>>)> {
         let url = Url::parse(url).ok()?;
-        if ![&self.pull_from, &self.fetch_from].iter().any(|base| leads_to(&url, base)) {
+        if ![&self.advertise_rtsp, &self.advertise_http].iter().any(|base| leads_to(&url, base)) {
             return None;
         }
         let query =
@@ -290,10 +289,10 @@ mod tests {
 
     #[test]
     fn what_is_known_is_bounded() {
-        let pulls = Pulls::new(3);
+        let pulls = RelayedPaths::new(3);
         for n in 0..3 * MOST_KNOWN {
             pulls.known(&StreamName::parse(&format!("n{n}")).expect("a name"));
         }
-        assert!(pulls.known.lock().expect("whole").len() <= MOST_KNOWN);
+        assert!(pulls.known.lock().len() <= MOST_KNOWN);
     }
 }

@@ -3,15 +3,16 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
 };
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::policy::Who;
+use crate::policy::Principal;
 
 /// Everything of ours that goes on for somebody: MJPEG and RTSP readers, endless uploads. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -27,16 +28,16 @@ struct Inner {
 
 #[derive(Debug)]
 struct Running {
-    who: Who,
+    who: Principal,
     end: CancellationToken,
     since: SystemTime,
-    doing: Doing,
+    doing: SessionInfo,
     bytes: Arc<AtomicU64>,
 }
 
 /// What somebody does, for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Doing {
+pub struct SessionInfo {
     /// Such as `mjpeg`, `rtsp`, `upload`; empty if nobody has said.
     pub protocol: &'static str,
     /// The stream, where there is one.
@@ -49,15 +50,15 @@ pub struct Doing {
 
 /// A session, for lists.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct SessionSnapshot {
     /// By which it is ended.
     pub id: u64,
     /// Whose it is.
-    pub who: Who,
+    pub who: Principal,
     /// Since when.
     pub since: SystemTime,
     /// What it is.
-    pub doing: Doing,
+    pub doing: SessionInfo,
     /// Bytes so far, sent by us or, of one that publishes, to us.
     pub bytes: u64,
 }
@@ -78,7 +79,7 @@ impl Session {
     }
 
     /// Says what it is, for the list of sessions.
-    pub fn describe(&self, doing: Doing) {
+    pub fn describe(&self, doing: SessionInfo) {
         let mut running = self.all.lock();
         if let Some(running) = running.get_mut(&self.id) {
             running.doing = doing;
@@ -104,21 +105,21 @@ impl Drop for Session {
 }
 
 impl Sessions {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Running>> {
-        self.0.running.lock().expect("nothing panics while it is held")
+    fn lock(&self) -> parking_lot::MutexGuard<'_, HashMap<u64, Running>> {
+        self.0.running.lock()
     }
 
     /// Begins one, which also ends with `parent`.
-    pub fn begin(&self, who: Who, parent: &CancellationToken) -> Session {
+    pub fn begin(&self, who: Principal, parent: &CancellationToken) -> Session {
         let (id, end) = (self.0.next.fetch_add(1, Ordering::Relaxed), parent.child_token());
         let bytes = Arc::<AtomicU64>::default();
-        let (since, doing) = (SystemTime::now(), Doing::default());
+        let (since, doing) = (SystemTime::now(), SessionInfo::default());
         self.lock().insert(id, Running { who, end: end.clone(), since, doing, bytes: bytes.clone() });
         Session { id, all: self.clone(), end, bytes }
     }
 
     /// Ends all of theirs; says how many.
-    pub fn end(&self, of: &Who) -> usize {
+    pub fn end(&self, of: &Principal) -> usize {
         let running = self.lock();
         let theirs = running.values().filter(|running| running.who == *of);
         theirs.inspect(|running| running.end.cancel()).count()
@@ -130,9 +131,9 @@ impl Sessions {
     }
 
     /// Those there are, oldest first.
-    pub fn list(&self) -> Vec<Listed> {
+    pub fn list(&self) -> Vec<SessionSnapshot> {
         let running = self.lock();
-        let listed = running.iter().map(|(id, running)| Listed {
+        let listed = running.iter().map(|(id, running)| SessionSnapshot {
             id: *id,
             who: running.who.clone(),
             since: running.since,
@@ -167,11 +168,11 @@ mod tests {
     #[test]
     fn only_theirs_end_and_nothing_is_left_behind() {
         let (sessions, program) = (Sessions::default(), CancellationToken::new());
-        let alice = || Who::User("alice".into());
+        let alice = || Principal::User("alice".into());
         let (a, b, c) = (
             sessions.begin(alice(), &program),
             sessions.begin(alice(), &program),
-            sessions.begin(Who::Token("alice".into()), &program),
+            sessions.begin(Principal::Token("alice".into()), &program),
         );
         drop(b);
         assert_eq!(sessions.end(&alice()), 1);
@@ -185,14 +186,18 @@ mod tests {
     #[test]
     fn sessions_are_listed_as_they_were_described_and_ended_one_by_one() {
         let (sessions, program) = (Sessions::default(), CancellationToken::new());
-        let first = sessions.begin(Who::Anybody, &program);
-        let second = sessions.begin(Who::Anybody, &program);
-        let doing = Doing { protocol: "mjpeg", path: "door".into(), remote: "192.0.2.1:4711".into(), publishes: false };
+        let first = sessions.begin(Principal::Anonymous, &program);
+        let second = sessions.begin(Principal::Anonymous, &program);
+        let doing =
+            SessionInfo { protocol: "mjpeg", path: "door".into(), remote: "192.0.2.1:4711".into(), publishes: false };
         second.describe(doing.clone());
         second.sent(1000);
         second.sent(234);
         let listed = sessions.list();
-        assert_eq!(listed.iter().map(|session| session.doing.clone()).collect::<Vec<_>>(), [Doing::default(), doing]);
+        assert_eq!(
+            listed.iter().map(|session| session.doing.clone()).collect::<Vec<_>>(),
+            [SessionInfo::default(), doing]
+        );
         assert_eq!(listed[1].bytes, 1234);
         assert!(sessions.end_one(listed[1].id));
         assert!(second.end().is_cancelled() && !first.end().is_cancelled());

@@ -5,11 +5,9 @@
 pub mod identity;
 pub mod paths;
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{path::Path, sync::Arc};
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Error, Result};
@@ -67,12 +65,12 @@ impl Store {
     }
 
     fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let connection = self.0.lock().expect("nothing panics while it is held");
+        let connection = self.0.lock();
         work(&connection).map_err(|e| Error::internal("the database does not work", e))
     }
 
     fn transaction(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<()> {
-        let mut connection = self.0.lock().expect("nothing panics while it is held");
+        let mut connection = self.0.lock();
         let done = connection.transaction().and_then(|transaction| {
             work(&transaction)?;
             transaction.commit()

@@ -25,7 +25,7 @@ use crate::{
     responses(
         (status = 204, description = "Allowed"),
         (status = 401, description = "Denied; the body says why, for MediaMTX's log"),
-        (status = 403, description = "Asked from outside of auth.webhook_from", body = super::problem::ProblemDocument),
+        (status = 403, description = "Asked from outside of auth.webhook_networks", body = super::problem::ProblemDocument),
         (status = 400, description = "Not MediaMTX's question", body = super::problem::ProblemDocument),
     )
 )]
@@ -55,8 +55,8 @@ pub(super) async fn answer(
 pub(super) fn check_sender(request: &HttpRequest, state: &State) -> Result<(), Error> {
     // The connection's own address: a proxy has no business here, and what it claims is not believed.
     let from = request.peer_addr().map(|a| a.ip());
-    if !from.is_some_and(|ip| any_contains(&state.settings.auth.webhook_from, ip)) {
-        return Err(Error::new(Code::Forbidden, "this address may not ask (auth.webhook_from)"));
+    if !from.is_some_and(|ip| any_contains(&state.settings.auth.webhook_networks, ip)) {
+        return Err(Error::new(Code::Forbidden, "this address may not ask (auth.webhook_networks)"));
     }
     let secret = state.settings.auth.webhook_secret.expose();
     if !secret.is_empty() && !shows(request, secret) {

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem, State,
-    caller::{Admin, From},
+    caller::{Admin, CallerExtractor},
     problem::ProblemDocument,
     read, streams,
 };
@@ -84,7 +84,7 @@ async fn may_look(state: &State, caller: &Caller, place: &Place) -> Result<(), E
 )]
 pub(super) async fn list(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, Problem> {
     if query.root.is_none() && query.path.is_none() {
@@ -112,7 +112,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn info(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<FileQuery>,
 ) -> Result<HttpResponse, Problem> {
     let place = query.place(&state)?;
@@ -127,7 +127,7 @@ pub(super) async fn info(
 )]
 pub(super) async fn thumbnail(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<FileQuery>,
 ) -> Result<HttpResponse, Problem> {
     let place = query.place(&state)?;
@@ -154,7 +154,7 @@ pub(super) async fn thumbnail(
 pub(super) async fn content(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let place = state.library.place(&Place::from_id(&id)?)?;
@@ -195,14 +195,14 @@ fn passed_on(response: Response) -> HttpResponse {
 )]
 pub(super) async fn playlist(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let place = state.library.place(&Place::from_id(&id)?)?;
     may_look(&state, &caller, &place).await?;
     let mut list = String::from("ffconcat version 1.0\n");
     for video in state.library.videos(&place).await? {
-        list.push_str(&format!("file '{}/api/v1/media/content/{}'\n", state.fetch_from, video.id()));
+        list.push_str(&format!("file '{}/api/v1/media/content/{}'\n", state.advertise_http, video.id()));
     }
     Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(list))
 }
@@ -274,7 +274,7 @@ async fn make(state: &State, place: &Place, name: &StreamName, of_folder: Option
     let kind = state.library.kind(&place).await?;
     let parts = match kind {
         FileKind::Folder if folder_as(state, &place, of_folder).await? == As::Playlist => {
-            let list = format!("{}/api/v1/media/playlist", state.fetch_from);
+            let list = format!("{}/api/v1/media/playlist", state.advertise_http);
             library::playlist(&place, name, &list, &clips(state, &place).await?)?
         }
         _ => {
@@ -282,7 +282,7 @@ async fn make(state: &State, place: &Place, name: &StreamName, of_folder: Option
                 FileKind::Video | FileKind::Audio => library::probe(&state.library, &place).await.ok(),
                 _ => None,
             };
-            let content = format!("{}/api/v1/media/content", state.fetch_from);
+            let content = format!("{}/api/v1/media/content", state.advertise_http);
             let definition = state.library.definition(&place)?;
             library::channel(&place, kind, name, definition, &content, facts.as_ref())?
         }
@@ -334,7 +334,10 @@ struct Original {
 
 /// The original program's list of files: those of the first media folder.
 #[utoipa::path(post, path = "/mediamtx-get-media", tag = "mediamtx", responses((status = 200), (status = 401, body = ProblemDocument)))]
-pub(super) async fn original_list(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+pub(super) async fn original_list(
+    state: web::Data<State>,
+    CallerExtractor(caller): CallerExtractor,
+) -> Result<HttpResponse, Problem> {
     let place = state.library.place(&Place { root: String::new(), path: String::new() })?;
     may_look(&state, &caller, &place).await?;
     let listing = state.library.list(&place, None, 0, usize::MAX).await?;

@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem, State, addresses,
-    caller::{Admin, From},
+    caller::{Admin, CallerExtractor},
     problem::ProblemDocument,
 };
 use crate::{
@@ -66,7 +66,10 @@ pub struct SegmentQuery {
 
 /// Lists what is recorded.
 #[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", responses((status = 200, body = RecordingList), (status = 502, body = ProblemDocument)))]
-pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(
+    state: web::Data<State>,
+    CallerExtractor(caller): CallerExtractor,
+) -> Result<HttpResponse, Problem> {
     let mut found = vec![];
     let mut refused = None;
     for recorded in state.mediamtx.recordings().await? {
@@ -97,7 +100,7 @@ pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<
 pub(super) async fn get(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     path: web::Path<String>,
     query: web::Query<RangeQuery>,
 ) -> Result<HttpResponse, Problem> {
@@ -115,7 +118,7 @@ pub(super) async fn get(
 )]
 pub(super) async fn timeline(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     path: web::Path<String>,
     query: web::Query<DayQuery>,
 ) -> Result<HttpResponse, Problem> {
@@ -147,7 +150,7 @@ pub(super) async fn delete(
 pub(super) async fn original(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
     state.permit(&caller, Action::Playback, ORIGINAL_PATH).await?;
     let player = player(&request, &state, ORIGINAL_PATH)?;

@@ -9,8 +9,8 @@ use super::{Problem, State, caller::Admin, problem::ProblemDocument};
 use crate::{
     error::{Code, Error},
     mediamtx::{Connected, SessionKind},
-    policy::Who,
-    state::Listed,
+    policy::Principal,
+    state::SessionSnapshot,
 };
 
 /// What stands in place of a protocol for sessions of ours.
@@ -53,8 +53,8 @@ pub struct SessionInfo {
     agent: String,
 }
 
-impl From<Listed> for SessionInfo {
-    fn from(session: Listed) -> Self {
+impl From<SessionSnapshot> for SessionInfo {
+    fn from(session: SessionSnapshot) -> Self {
         let publishes = session.doing.publishes;
         SessionInfo {
             server: OURS,
@@ -63,7 +63,7 @@ impl From<Listed> for SessionInfo {
             state: if publishes { "publish" } else { "read" }.into(),
             path: session.doing.path,
             user: match session.who {
-                Who::Anybody => String::new(),
+                Principal::Anonymous => String::new(),
                 who => who.to_string(),
             },
             remote: session.doing.remote,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use url::Url;
 use utoipa::ToSchema;
 
-use super::{Problem, State, caller::From, problem::ProblemDocument};
+use super::{Problem, State, caller::CallerExtractor, problem::ProblemDocument};
 use crate::{
     error::{Code, Error},
     output::{h264, variants::VariantStats},
@@ -50,7 +50,10 @@ pub struct StreamDetail {
     get, path = "/api/v1/streams", tag = "streams",
     responses((status = 200, body = StreamList), (status = 401, body = ProblemDocument))
 )]
-pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(
+    state: web::Data<State>,
+    CallerExtractor(caller): CallerExtractor,
+) -> Result<HttpResponse, Problem> {
     let mut streams = vec![];
     let mut videos = state.encodings.stats();
     let mut variants = state.variants.stats();
@@ -79,7 +82,7 @@ pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<
 )]
 pub(super) async fn get(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let name = state.registry.name(&name)?;
@@ -104,7 +107,7 @@ pub(super) async fn get(
 )]
 pub(super) async fn put(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
@@ -124,7 +127,7 @@ pub(super) async fn put(
 )]
 pub(super) async fn patch(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
@@ -135,12 +138,8 @@ pub(super) async fn patch(
     let present = present.ok_or_else(|| Error::new(Code::UnknownStream, format!("no stream {name} is defined")))?;
     let mut merged = members(&present)?;
     for (key, value) in changes {
-        // The words that are kept; others' are taken, too.
-        let key = match key.as_str() {
-            "username" => "user".to_owned(),
-            "password" => "pass".to_owned(),
-            _ => key,
-        };
+        // Stored definitions have `interval`; `every` is its alias and would otherwise stand beside it.
+        let key = if key == "every" { "interval".to_owned() } else { key };
         if value.is_null() { drop(merged.remove(&key)) } else { drop(merged.insert(key, value)) }
     }
     let changed = with_hidden(merged, Some(&present))?;
@@ -157,7 +156,7 @@ pub(super) async fn patch(
 )]
 pub(super) async fn delete(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let name = state.registry.name(&name)?;

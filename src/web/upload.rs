@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, timeout};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Problem, State, caller::From, problem::ProblemDocument};
+use super::{Problem, State, caller::CallerExtractor, problem::ProblemDocument};
 use crate::{
     error::{Code, Error, Result},
     multipart::Splitter,
     picture::{Picture, SharedFrame},
     policy::{Action, Caller},
     producer::Definition,
-    state::Doing,
+    state::SessionInfo,
     stream::{Origin, StreamName},
 };
 
@@ -66,7 +66,7 @@ pub struct UploadedMany {
 pub(super) async fn recipe(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<UploadQuery>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
@@ -86,7 +86,7 @@ pub(super) async fn recipe(
 pub(super) async fn frame(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
@@ -111,7 +111,7 @@ pub(super) async fn frame(
 pub(super) async fn frames(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
@@ -130,7 +130,7 @@ pub(super) async fn take_many(
     let who = state.permit(caller, Action::Publish, &name).await?;
     let session = state.session(who);
     let remote = request.peer_addr().map(|addr| addr.to_string()).unwrap_or_default();
-    session.describe(Doing { protocol: "upload", path: name.to_string(), remote, publishes: true });
+    session.describe(SessionInfo { protocol: "upload", path: name.to_string(), remote, publishes: true });
     refuse_other_kind(state, &name)?;
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
     let limits = state.kit.limits;

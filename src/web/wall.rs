@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{
     Problem, State,
     addresses::{self, Addresses},
-    caller::From,
+    caller::CallerExtractor,
     problem::ProblemDocument,
 };
 use crate::{error::Code, policy::Action, stream::Origin};
@@ -73,10 +73,10 @@ pub struct PathState {
 pub(super) async fn get(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
     let addresses = addresses::of(&request, &state);
-    let seen = state.seen.paths();
+    let seen = state.path_cache.paths();
     let mediamtx = seen.is_some();
     let paths = seen.as_deref().map(Vec::as_slice).unwrap_or_default();
     let find = |name: &str| paths.iter().find(|path| path["name"] == name);
@@ -89,7 +89,7 @@ pub(super) async fn get(
             continue;
         }
         let name = stream.name().to_string();
-        let path = match addresses.pictures_path.as_str() {
+        let path = match addresses.path_prefix.as_str() {
             "" => name.clone(),
             above => format!("{above}/{name}"),
         };

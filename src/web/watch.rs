@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 
 use super::{
     Problem, State,
-    caller::From,
+    caller::CallerExtractor,
     problem::ProblemDocument,
     still,
     watch_params::{TransformQuery, share_of},
@@ -25,10 +25,10 @@ use crate::{
         variants::Watching,
     },
     picture::{BOUNDARY, transform::Transform},
-    policy::{Action, Caller, Who},
+    policy::{Action, Caller, Principal},
     producer::Definition,
     server::{Counted, Io, Takeover, TakeoverBody},
-    state::Doing,
+    state::SessionInfo,
     stream::{Demand, Origin, StreamName},
 };
 
@@ -69,7 +69,7 @@ pub struct SnapshotQuery {
 pub(super) async fn mjpeg(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
     query: web::Query<MjpegQuery>,
 ) -> Result<HttpResponse, Problem> {
@@ -106,7 +106,7 @@ pub(super) async fn show(
 pub(super) async fn recipe(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<RecipeQuery>,
 ) -> Result<HttpResponse, Problem> {
     let (name, wanted, interval) = recipe_parameters(&state, &query)?;
@@ -123,7 +123,7 @@ pub(super) async fn recipe(
 pub(super) async fn recipe_head(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<RecipeQuery>,
 ) -> Result<HttpResponse, Problem> {
     let (name, wanted, _) = recipe_parameters(&state, &query)?;
@@ -148,7 +148,7 @@ pub(super) async fn recipe_head(
 pub(super) async fn snapshot(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
     query: web::Query<SnapshotQuery>,
 ) -> Result<HttpResponse, Problem> {
@@ -196,7 +196,7 @@ fn interval(state: &State, text: Option<&str>) -> Result<Duration> {
 pub(super) fn max_age(field: &'static str, text: &str) -> Result<Duration> {
     let plain = text.parse::<f64>().ok().filter(|s| (0.0..=1e9).contains(s)).map(Duration::from_secs_f64);
     plain
-        .or_else(|| text.parse::<crate::units::Span>().ok().map(|span| *span))
+        .or_else(|| text.parse::<crate::units::HumanDuration>().ok().map(|span| *span))
         .ok_or_else(|| Error::parameter(field, format!("must be seconds, or a duration such as 500ms, not {text:?}")))
 }
 
@@ -240,11 +240,11 @@ fn mjpeg_headers() -> HttpResponseBuilder {
 fn stream(
     request: &HttpRequest,
     state: &State,
-    who: Who,
+    who: Principal,
     Watching { watch, held }: Watching,
     options: mjpeg::Options,
 ) -> Result<HttpResponse, Problem> {
-    let seat = state.seat(who)?;
+    let permit = state.watcher_permit(who)?;
     let takeover = request
         .conn_data::<Takeover>()
         .ok_or_else(|| Error::new(Code::Internal, "this connection cannot be taken over"))?
@@ -252,17 +252,17 @@ fn stream(
     let peer = request.peer_addr().map(|a| a.to_string()).unwrap_or_default();
     let span = tracing::info_span!("mjpeg", stream = %watch.stream().name(), peer = %peer);
     let path = watch.stream().name().to_string();
-    seat.session().describe(Doing { protocol: "mjpeg", path, remote: peer, publishes: false });
+    permit.session().describe(SessionInfo { protocol: "mjpeg", path, remote: peer, publishes: false });
     let (shutdown, metrics) = (state.shutdown.clone(), state.metrics.clone());
     let then = move |io: Box<dyn Io>| {
         let serve = async move {
-            let stop = seat.session().end().clone();
+            let stop = permit.session().end().clone();
             tracing::debug!("watching");
-            let io = Counted::new(io, |bytes| seat.session().sent(bytes));
+            let io = Counted::new(io, |bytes| permit.session().sent(bytes));
             let report = mjpeg::serve(io, watch, options, stop).await;
             metrics.count_watched(&report);
             tracing::debug!(report.parts, report.bytes, report.dropped, "left: {}", report.left.reason());
-            drop((seat, held));
+            drop((permit, held));
         };
         actix_web::rt::spawn(shutdown.track(serve.instrument(span)));
     };

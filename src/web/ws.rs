@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 
 use super::{
     Problem, State,
-    caller::From,
+    caller::CallerExtractor,
     guard::comes_from_elsewhere,
     problem::ProblemDocument,
     upload::{publish, refuse_other_kind},
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     error::{Code, Error, Result},
     output::{
-        mjpeg::Left,
+        mjpeg::DisconnectReason,
         websocket::{
             self, Dialect, Ending, MAX_WINDOW,
             wire::{Incoming, Socket},
@@ -28,7 +28,7 @@ use crate::{
     picture::{Picture, transform::Transform},
     policy::{Action, Caller},
     server::{Counted, Io, Takeover, TakeoverBody},
-    state::{Doing, Session},
+    state::{Session, SessionInfo},
     stream::{Demand, StreamName},
 };
 
@@ -62,7 +62,7 @@ pub struct SourceQuery {
 pub(super) async fn connect(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
     query: web::Query<SocketQuery>,
 ) -> Result<HttpResponse, Problem> {
@@ -83,7 +83,7 @@ pub(super) async fn connect(
 pub(super) async fn go2rtc(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<SourceQuery>,
 ) -> Result<HttpResponse, Problem> {
     let name = query.src.as_deref().ok_or_else(|| Error::parameter("src", "is needed: /api/ws?src=…"))?;
@@ -105,8 +105,8 @@ async fn watch(
     let who = state.permit_by("websocket", caller, Action::Read, name).await?;
     let watching = state.watch(name, Demand::Continuous).await?;
     let watching = state.variants.join(watching, transform, &share_of(&who, caller))?;
-    let seat = state.seat(who)?;
-    seat.session().describe(doing(request, name, false));
+    let permit = state.watcher_permit(who)?;
+    permit.session().describe(doing(request, name, false));
     let options = websocket::Options {
         dialect,
         window,
@@ -119,12 +119,12 @@ async fn watch(
     Ok(switch(request, takeover, state, span, async move |io| {
         let state = for_serving;
         let states = watching.parent().states();
-        let stop = seat.session().end().clone();
-        let io = Counted::new(io, |bytes| seat.session().sent(bytes));
+        let stop = permit.session().end().clone();
+        let io = Counted::new(io, |bytes| permit.session().sent(bytes));
         let report = websocket::serve(io, watching.watch, states, options, stop, || ending(&state)).await;
         state.metrics.count_watched(&report);
         tracing::debug!(report.parts, report.bytes, report.dropped, "left: {}", report.left.reason());
-        drop((seat, watching.held));
+        drop((permit, watching.held));
     }))
 }
 
@@ -138,21 +138,26 @@ async fn push(
     let takeover = check(request, state)?;
     let who = state.permit_by("websocket", caller, Action::Publish, name).await?;
     refuse_other_kind(state, name)?;
-    let seat = state.seat(who)?;
-    seat.session().describe(doing(request, name, true));
+    let permit = state.watcher_permit(who)?;
+    permit.session().describe(doing(request, name, true));
     let span = tracing::info_span!("websocket push", stream = %name);
     let (for_serving, name) = (state.clone(), name.clone());
     Ok(switch(request, takeover, state, span, async move |io| {
         let state = for_serving;
         let patience = *state.settings.output.stall_timeout;
         let mut socket = Socket::new(io, state.kit.limits.frame_size.bytes(), patience);
-        let left = take(&mut socket, &state, &name, seat.session()).await;
+        let left = take(&mut socket, &state, &name, permit.session()).await;
         tracing::debug!("left: {}", left.reason());
-        drop(seat);
+        drop(permit);
     }))
 }
 
-async fn take(socket: &mut Socket<Box<dyn Io>>, state: &State, name: &StreamName, session: &Session) -> Left {
+async fn take(
+    socket: &mut Socket<Box<dyn Io>>,
+    state: &State,
+    name: &StreamName,
+    session: &Session,
+) -> DisconnectReason {
     let stop = session.end();
     loop {
         let ping_due = socket.ping_due();
@@ -171,20 +176,20 @@ async fn take(socket: &mut Socket<Box<dyn Io>>, state: &State, name: &StreamName
                 Ok(Incoming::Pong) => Ok(()),
                 Ok(Incoming::Close) => {
                     socket.agree().await;
-                    Err(Left::Closed)
+                    Err(DisconnectReason::Closed)
                 }
                 Err(fault) => {
                     if let Some((code, reason)) = fault.close() {
                         socket.close(code, reason).await;
                     }
-                    Err(Left::Closed)
+                    Err(DisconnectReason::Closed)
                 }
             },
             () = sleep_until(ping_due) => socket.keep_alive().await,
             () = stop.cancelled() => {
                 let Ending { code, reason } = ending(state);
                 socket.close(code, reason).await;
-                Err(Left::ToldToEnd)
+                Err(DisconnectReason::ToldToEnd)
             }
         };
         if let Err(left) = step {
@@ -206,9 +211,9 @@ fn refusal(error: &Error) -> Value {
 }
 
 /// For the list of sessions.
-fn doing(request: &HttpRequest, name: &StreamName, publishes: bool) -> Doing {
+fn doing(request: &HttpRequest, name: &StreamName, publishes: bool) -> SessionInfo {
     let remote = request.peer_addr().map(|addr| addr.to_string()).unwrap_or_default();
-    Doing { protocol: "websocket", path: name.to_string(), remote, publishes }
+    SessionInfo { protocol: "websocket", path: name.to_string(), remote, publishes }
 }
 
 fn ending(state: &State) -> Ending {

@@ -1,4 +1,4 @@
-//! [`Surroundings`]: what all streams of a registry have in common.
+//! [`SharedContext`]: what all streams of a registry have in common.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What all streams share.
-pub(super) struct Surroundings {
+pub(super) struct SharedContext {
     pub(super) settings: StreamSettings,
     pub(super) limits: StreamLimits,
     pub(super) memory: Arc<FrameMemory>,
@@ -24,7 +24,7 @@ pub(super) struct Surroundings {
     pub(super) make_room: OnceLock<Box<dyn Fn(usize) -> bool + Send + Sync>>,
 }
 
-impl Surroundings {
+impl SharedContext {
     /// Takes memory for a picture, from pictures that nobody watches if need be.
     pub(super) fn reserve(&self, bytes: usize) -> Result<Reserved> {
         self.memory.reserve(bytes).or_else(|full| match self.make_room.get() {

@@ -4,9 +4,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Duration, Instant};
@@ -20,7 +21,7 @@ pub const EVERY: Duration = Duration::from_secs(2);
 
 /// Bytes a second, lately. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Traffic(Arc<Mutex<Inner>>);
+pub struct Throughput(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -29,12 +30,12 @@ struct Inner {
     noted: Option<Instant>,
     total: Counts,
     rates: VecDeque<Counts>,
-    glance: Glance,
+    summary: Summary,
 }
 
 /// What MediaMTX has, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Glance {
+pub struct Summary {
     /// Paths.
     pub paths: u64,
     /// Of those, where somebody publishes.
@@ -62,10 +63,10 @@ impl Counts {
     }
 }
 
-impl Glance {
+impl Summary {
     fn of(paths: &[Value]) -> Self {
         let readers = |path: &Value| path["readers"].as_array().map_or(0, |readers| readers.len() as u64);
-        Glance {
+        Summary {
             paths: paths.len() as u64,
             available: paths.iter().filter(|path| path["available"] == true).count() as u64,
             readers: paths.iter().map(readers).sum(),
@@ -75,7 +76,7 @@ impl Glance {
 
 /// What the curve is drawn from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
-pub struct TrafficReport {
+pub struct ThroughputReport {
     /// Seconds between two of the values below.
     pub every: f64,
     /// Bytes a second that came in, here and at MediaMTX together; the latest is the last one.
@@ -88,14 +89,14 @@ pub struct TrafficReport {
     pub total_outbound: u64,
 }
 
-impl Traffic {
+impl Throughput {
     /// Notes how far the counters are: MediaMTX's of each path (as `/v3/paths/list` has them; none while it is away), and our
     /// own since the start.
     pub fn note(&self, paths: Option<&[Value]>, inbound: u64, outbound: u64, now: Instant) {
-        let mut inner = self.0.lock().expect("nothing panics while it is held");
+        let mut inner = self.0.lock();
         let ours = Counts { inbound, outbound };
         let mut moved = ours.since(inner.ours);
-        inner.glance = paths.map(Glance::of).unwrap_or_default();
+        inner.summary = paths.map(Summary::of).unwrap_or_default();
         if let Some(paths) = paths {
             let seen = paths.iter().filter_map(|path| {
                 let count = |key: &str| path[key].as_u64().unwrap_or_default();
@@ -126,14 +127,14 @@ impl Traffic {
     }
 
     /// What MediaMTX had when it was noted last; nothing while it is away.
-    pub fn glance(&self) -> Glance {
-        self.0.lock().expect("nothing panics while it is held").glance
+    pub fn summary(&self) -> Summary {
+        self.0.lock().summary
     }
 
     /// All of it.
-    pub fn report(&self) -> TrafficReport {
-        let inner = self.0.lock().expect("nothing panics while it is held");
-        TrafficReport {
+    pub fn report(&self) -> ThroughputReport {
+        let inner = self.0.lock();
+        ThroughputReport {
             every: EVERY.as_secs_f64(),
             inbound: inner.rates.iter().map(|rate| rate.inbound).collect(),
             outbound: inner.rates.iter().map(|rate| rate.outbound).collect(),
@@ -155,15 +156,15 @@ mod tests {
 
     #[test]
     fn paths_that_come_go_and_begin_anew_are_added_up() {
-        let (traffic, start) = (Traffic::default(), Instant::now());
+        let (throughput, start) = (Throughput::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         // Before our time: its bytes are nobody's news.
-        traffic.note(Some(&[path("a", 1_000_000, 0)]), 0, 0, at(0));
-        traffic.note(Some(&[path("a", 1_000_200, 400), path("b", 100, 0)]), 50, 30, at(2));
+        throughput.note(Some(&[path("a", 1_000_000, 0)]), 0, 0, at(0));
+        throughput.note(Some(&[path("a", 1_000_200, 400), path("b", 100, 0)]), 50, 30, at(2));
         // MediaMTX was restarted: its counters begin at nothing.
-        traffic.note(Some(&[path("a", 60, 0)]), 50, 30, at(4));
-        traffic.note(None, 70, 30, at(6));
-        let report = traffic.report();
+        throughput.note(Some(&[path("a", 60, 0)]), 50, 30, at(4));
+        throughput.note(None, 70, 30, at(6));
+        let report = throughput.report();
         assert_eq!(report.inbound, [175, 30, 10]);
         assert_eq!(report.outbound, [215, 0, 0]);
         assert_eq!((report.total_inbound, report.total_outbound), (430, 430));
@@ -171,10 +172,10 @@ mod tests {
 
     #[test]
     fn no_more_is_kept_than_is_drawn() {
-        let (traffic, start) = (Traffic::default(), Instant::now());
+        let (throughput, start) = (Throughput::default(), Instant::now());
         for n in 0..KEPT as u64 * 2 {
-            traffic.note(None, n, 0, start + Duration::from_secs(n));
+            throughput.note(None, n, 0, start + Duration::from_secs(n));
         }
-        assert_eq!(traffic.report().inbound, [1; KEPT]);
+        assert_eq!(throughput.report().inbound, [1; KEPT]);
     }
 }

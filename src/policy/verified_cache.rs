@@ -13,7 +13,7 @@ const SETS: usize = 4096;
 
 /// A table of fixed size from keyed digests to what is known of them. Reading takes no lock and writing
 /// replaces the oldest entry of the set, so memory is bounded by construction.
-pub(super) struct Memory<T> {
+pub(super) struct VerifiedCache<T> {
     slots: Box<[ArcSwapOption<Entry<T>>]>,
 }
 
@@ -23,9 +23,9 @@ struct Entry<T> {
     value: T,
 }
 
-impl<T: Clone> Memory<T> {
+impl<T: Clone> VerifiedCache<T> {
     pub(super) fn new() -> Self {
-        Memory { slots: (0..WAYS * SETS).map(|_| ArcSwapOption::empty()).collect() }
+        VerifiedCache { slots: (0..WAYS * SETS).map(|_| ArcSwapOption::empty()).collect() }
     }
 
     /// What is known, if it was noted no longer ago than that.
@@ -68,19 +68,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn entries_age_and_the_oldest_of_a_set_makes_room() {
-        let memory = Memory::new();
+        let verified_cache = VerifiedCache::new();
         let always = Duration::from_secs(3600);
         for n in 0..WAYS as u32 {
-            memory.put(digest(n), n);
+            verified_cache.put(digest(n), n);
             tokio::time::advance(Duration::from_secs(1)).await;
         }
-        assert_eq!(memory.get(&digest(0), always), Some(0));
-        assert_eq!(memory.get(&digest(0), Duration::from_secs(2)), None, "too old");
-        memory.put(digest(1), 11);
-        memory.put(digest(99), 99);
-        assert_eq!(memory.get(&digest(0), always), None, "the oldest made room");
-        assert_eq!(memory.get(&digest(1), always), Some(11));
-        assert_eq!(memory.get(&digest(99), always), Some(99));
-        assert_eq!(memory.get(&digest(7), always), None);
+        assert_eq!(verified_cache.get(&digest(0), always), Some(0));
+        assert_eq!(verified_cache.get(&digest(0), Duration::from_secs(2)), None, "too old");
+        verified_cache.put(digest(1), 11);
+        verified_cache.put(digest(99), 99);
+        assert_eq!(verified_cache.get(&digest(0), always), None, "the oldest made room");
+        assert_eq!(verified_cache.get(&digest(1), always), Some(11));
+        assert_eq!(verified_cache.get(&digest(99), always), Some(99));
+        assert_eq!(verified_cache.get(&digest(7), always), None);
     }
 }

@@ -95,8 +95,8 @@ impl FrameSink {
     }
 
     /// Tells people why there is no new picture, without giving up. Cleared by the next picture.
-    pub fn trouble(&self, reason: impl Into<String>) {
-        self.stream.trouble(self.run, reason.into());
+    pub fn report_problem(&self, reason: impl Into<String>) {
+        self.stream.report_problem(self.run, reason.into());
     }
 
     /// Counts a picture that came damaged or incomplete, with the reason.

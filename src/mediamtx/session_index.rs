@@ -2,11 +2,13 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
+
 use super::{Client, SessionKind};
-use crate::policy::{Who, audit::Entry};
+use crate::policy::{Principal, audit::Entry};
 
 /// Sessions remembered of each; those before are found by the user's name in MediaMTX's lists.
 const EACH: usize = 200;
@@ -16,26 +18,26 @@ const ALL: usize = 20_000;
 
 /// Who was admitted where. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Admitted(Arc<Mutex<Inner>>);
+pub struct SessionIndex(Arc<Mutex<Inner>>);
 
 /// A session's protocol, in the words of MediaMTX's question, and its id.
 type Session = (Box<str>, Box<str>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    of: HashMap<Who, VecDeque<Session>>,
+    of: HashMap<Principal, VecDeque<Session>>,
     /// In the order in which they came, for forgetting.
-    order: VecDeque<Who>,
+    order: VecDeque<Principal>,
 }
 
-impl Admitted {
+impl SessionIndex {
     /// Remembers the session of a decision, if it is one of MediaMTX's that was allowed to somebody in particular.
     pub fn note(&self, entry: &Entry) {
         let Some(session) = entry.session.as_deref().filter(|_| entry.decision.is_allowed()) else { return };
-        if matches!(entry.who, Who::Anybody | Who::Ourselves) {
+        if matches!(entry.who, Principal::Anonymous | Principal::Internal) {
             return;
         }
-        let mut inner = self.0.lock().expect("nothing panics while it is held");
+        let mut inner = self.0.lock();
         let sessions = inner.of.entry(entry.who.clone()).or_default();
         if sessions.len() == EACH {
             sessions.pop_front();
@@ -56,9 +58,9 @@ impl Admitted {
     }
 
     /// Ends all sessions of somebody, as far as they are known here or to MediaMTX; says how many.
-    pub async fn kick(&self, client: &Client, who: &Who) -> crate::error::Result<usize> {
+    pub async fn kick(&self, client: &Client, who: &Principal) -> crate::error::Result<usize> {
         let known = {
-            let inner = self.0.lock().expect("nothing panics while it is held");
+            let inner = self.0.lock();
             inner.of.get(who).map(|sessions| sessions.iter().cloned().collect::<Vec<_>>()).unwrap_or_default()
         };
         let mut ended = 0;
@@ -67,7 +69,7 @@ impl Admitted {
                 ended += usize::from(client.kick(kind, &id).await?);
             }
         }
-        if let Who::User(name) = who {
+        if let Principal::User(name) = who {
             for kind in SessionKind::ALL {
                 for id in client.sessions_of(kind, name).await? {
                     ended += usize::from(client.kick(kind, &id).await?);

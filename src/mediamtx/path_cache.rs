@@ -7,9 +7,9 @@ use serde_json::Value;
 
 /// The latest list of MediaMTX's paths; a handle, cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Seen(Arc<ArcSwapOption<Vec<Value>>>);
+pub struct PathCache(Arc<ArcSwapOption<Vec<Value>>>);
 
-impl Seen {
+impl PathCache {
     /// Notes what `/v3/paths/list` has; none when MediaMTX did not answer.
     pub fn note(&self, paths: Option<Vec<Value>>) {
         self.0.store(paths.map(Arc::new));

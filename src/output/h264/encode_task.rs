@@ -1,4 +1,4 @@
-//! [`Coder`]: the task that encodes one stream for all who read the same of it.
+//! [`EncodeTask`]: the task that encodes one stream for all who read the same of it.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -33,7 +33,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(1);
 const PLACEHOLDER_REFRESH: Duration = Duration::from_secs(1);
 
 /// Encodes while somebody reads.
-pub(super) struct Coder {
+pub(super) struct EncodeTask {
     all: Encodings,
     shared: Arc<Shared>,
     watch: Watch,
@@ -53,9 +53,9 @@ pub(super) struct Coder {
     failing: bool,
 }
 
-impl Coder {
+impl EncodeTask {
     pub(super) fn new(all: Encodings, shared: Arc<Shared>, watch: Watch, want: Want) -> Self {
-        Coder {
+        EncodeTask {
             all,
             shared,
             watch,
@@ -113,7 +113,7 @@ impl Coder {
     async fn first(&mut self) -> Result<SharedFrame, Ended> {
         let patience = match self.watch.stream().producer().mode() {
             Mode::Pushed => self.all.0.placeholder_after,
-            _ => *self.all.0.settings.first_picture,
+            _ => *self.all.0.settings.first_frame_timeout,
         };
         let mut failures = self.watch.failures();
         tokio::select! {

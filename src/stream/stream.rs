@@ -4,11 +4,12 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::{
     sync::{Notify, watch},
@@ -18,23 +19,23 @@ use utoipa::ToSchema;
 
 use super::{
     Ended, Producer, State, Stats, StreamName, Watch,
+    context::SharedContext,
     demand::{Demand, Demands},
     lifecycle::{Effect, Event, Lifecycle, words},
     stats::{Arrivals, PictureInfo},
     supervisor,
-    surroundings::Surroundings,
 };
 use crate::{
     error::Result,
     picture::{Frame, Picture, Reserved, SharedFrame, draw},
-    units::Span,
+    units::HumanDuration,
 };
 
 /// Size of generated "waiting" pictures.
 const PLACEHOLDER_SIZE: (u32, u32) = (640, 360);
 
 /// How long a stream of MediaMTX's path stays at rest: whoever asked for it takes a watch at once.
-pub(super) const UNWATCHED: Span = Span::secs(1);
+pub(super) const UNWATCHED: HumanDuration = HumanDuration::secs(1);
 
 /// Who made a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -70,7 +71,7 @@ pub(super) struct Status {
 /// One named stream. Found through [`super::Registry`], which alone makes them.
 pub struct Stream {
     pub(super) name: StreamName,
-    pub(super) around: Arc<Surroundings>,
+    pub(super) ctx: Arc<SharedContext>,
     pub(super) slot: watch::Sender<Slot>,
     pub(super) status: watch::Sender<Status>,
     /// Wakes the supervisor when effects wait for it.
@@ -106,16 +107,11 @@ pub(super) struct Core {
 }
 
 impl Stream {
-    pub(super) fn new(
-        name: StreamName,
-        producer: Arc<dyn Producer>,
-        origin: Origin,
-        around: Arc<Surroundings>,
-    ) -> Self {
+    pub(super) fn new(name: StreamName, producer: Arc<dyn Producer>, origin: Origin, ctx: Arc<SharedContext>) -> Self {
         let status = Status { state: State::Idle, reason: "nobody has watched it yet".into() };
         Stream {
             name,
-            around,
+            ctx,
             slot: watch::Sender::new(Slot::default()),
             status: watch::Sender::new(status),
             wake: Notify::new(),
@@ -264,7 +260,7 @@ impl Stream {
     /// Closes the stream if it was made in passing and nobody has used it for long enough.
     pub(super) fn close_if_expired(self: &Arc<Self>) -> bool {
         let mut core = self.lock();
-        let settings = &self.around.settings;
+        let settings = &self.ctx.settings;
         let after = match core.origin {
             Origin::File | Origin::Api => return false,
             Origin::MediaMtx => UNWATCHED,
@@ -318,7 +314,7 @@ impl Stream {
         received_at: Instant,
     ) -> Result<Option<SharedFrame>> {
         // Laid out before the lock is taken: copying a large picture takes longer than all the rest.
-        let reserved = self.around.reserve(picture.jpeg.len())?;
+        let reserved = self.ctx.reserve(picture.jpeg.len())?;
         let mut frame = Frame::new(picture, 0, false, reserved);
         frame.received_at = received_at;
 
@@ -346,7 +342,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn trouble(&self, run: u64, reason: String) {
+    pub(super) fn report_problem(&self, run: u64, reason: String) {
         let core = self.lock();
         if run == core.run && core.delivering {
             self.status.send_if_modified(|status| {
@@ -368,7 +364,7 @@ impl Stream {
     /// A "waiting for NAME" picture with the present reason.
     pub(super) fn placeholder(&self) -> SharedFrame {
         let (_, reason) = self.state();
-        let mut held = self.placeholder.lock().expect("drawing does not panic");
+        let mut held = self.placeholder.lock();
         if let Some((_, frame)) = held.as_ref().filter(|(of, _)| *of == reason) {
             return frame.clone();
         }
@@ -396,7 +392,7 @@ impl Stream {
             self.status.send_modify(|status| status.state = after);
         }
         if after == State::Idle && before != State::Idle {
-            *self.placeholder.lock().expect("drawing does not panic") = None;
+            *self.placeholder.lock() = None;
         }
         if effects.is_empty() {
             return;
@@ -416,12 +412,12 @@ impl Stream {
             self.wake.notify_one();
         } else {
             core.supervised = true;
-            self.around.tasks.spawn_on(supervisor::supervise(self.clone()), &self.around.runtime);
+            self.ctx.tasks.spawn_on(supervisor::supervise(self.clone()), &self.ctx.runtime);
         }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
-        self.core.lock().expect("nothing panics while the core is locked")
+        self.core.lock()
     }
 }
 

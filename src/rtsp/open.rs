@@ -11,7 +11,7 @@ use crate::{
     output::h264::{Reader, Want},
     policy::{Action, Caller, Credentials, webhook::token_in_query},
     producer::Definition,
-    state::{Seat, State},
+    state::{State, WatcherPermit},
     stream::{Origin, StreamName},
 };
 
@@ -24,7 +24,7 @@ pub(super) struct Opened {
     pub(super) reader: Option<Reader>,
     /// The URL of the presentation, with a slash at the end and without parameters.
     pub(super) base: String,
-    pub(super) seat: Seat,
+    pub(super) permit: WatcherPermit,
 }
 
 /// What a URL says.
@@ -40,13 +40,13 @@ pub(super) async fn open(state: &State, caller: &Caller, url: &Url) -> Result<Op
     let Asked { name, base, want, recipe } = parse(url)?;
     let name = state.registry.name(&name)?;
     let who = state.permit_by("rtsp", caller, Action::Read, &name).await?;
-    let seat = state.seat(who)?;
+    let permit = state.watcher_permit(who)?;
     let watch = state.registry.watch(|| match &recipe {
         Some(wanted) => state.stream_of_kind(&name, wanted, Origin::Pull),
         None => state.registry.find(&name),
     })?;
     let reader = Some(state.encodings.join(watch, want));
-    Ok(Opened { name, want, reader, base, seat })
+    Ok(Opened { name, want, reader, base, permit })
 }
 
 /// The caller of a request: RTSP knows no proxies, so the connection's address is to be believed. Players that can

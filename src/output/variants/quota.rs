@@ -3,23 +3,25 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
+
+use parking_lot::Mutex;
 
 use super::Key;
 use crate::error::{Code, Error, Result};
 
 /// The book; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Book(Arc<Inner>);
+pub(super) struct Quota(Arc<Inner>);
 
 struct Inner {
     max: usize,
     max_per_caller: usize,
     /// Variants that there are, those included that are about to end.
-    places: Arc<AtomicUsize>,
+    permits: Arc<AtomicUsize>,
     /// Snapshots being made, or waiting for it.
     turns: Arc<AtomicUsize>,
     /// What each caller watches or waits for, and how often.
@@ -29,27 +31,27 @@ struct Inner {
 
 /// One of a bounded number, given back on drop.
 #[derive(Debug)]
-pub(super) struct Place(Arc<AtomicUsize>);
+pub(super) struct Permit(Arc<AtomicUsize>);
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// A caller's share, given back on drop. The same variant counts once, however often it is watched.
-pub(super) struct Lease {
-    book: Book,
+pub(super) struct QuotaGuard {
+    quota: Quota,
     caller: String,
     key: Key,
 }
 
-impl Book {
+impl Quota {
     pub(super) fn new(max: usize, max_per_caller: usize) -> Self {
-        Book(Arc::new(Inner {
+        Quota(Arc::new(Inner {
             max,
             max_per_caller,
-            places: Arc::default(),
+            permits: Arc::default(),
             turns: Arc::default(),
             callers: Mutex::default(),
             refused: AtomicU64::new(0),
@@ -61,27 +63,27 @@ impl Book {
     }
 
     /// Room for another variant.
-    pub(super) fn place(&self) -> Result<Place> {
-        self.take(&self.0.places, "transformed streams")
+    pub(super) fn permit(&self) -> Result<Permit> {
+        self.take(&self.0.permits, "transformed streams")
     }
 
     /// Room for another snapshot that has to be made.
-    pub(super) fn turn(&self) -> Result<Place> {
+    pub(super) fn turn(&self) -> Result<Permit> {
         self.take(&self.0.turns, "snapshots being transformed")
     }
 
-    fn take(&self, taken: &Arc<AtomicUsize>, of: &str) -> Result<Place> {
+    fn take(&self, taken: &Arc<AtomicUsize>, of: &str) -> Result<Permit> {
         let max = self.0.max;
         let one_more = |n| (n < max).then_some(n + 1);
         match taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
-            Ok(_) => Ok(Place(taken.clone())),
+            Ok(_) => Ok(Permit(taken.clone())),
             Err(_) => Err(self.refuse(format!("there are {max} {of} already (variants.max)"))),
         }
     }
 
     /// The caller's share.
-    pub(super) fn lease(&self, caller: &str, key: &Key) -> Result<Lease> {
-        let mut callers = self.0.callers.lock().expect("nothing panics while it is held");
+    pub(super) fn guard(&self, caller: &str, key: &Key) -> Result<QuotaGuard> {
+        let mut callers = self.0.callers.lock();
         let theirs = callers.entry(caller.to_owned()).or_default();
         let max = self.0.max_per_caller;
         if theirs.len() >= max && !theirs.contains_key(key) {
@@ -93,7 +95,7 @@ impl Book {
             );
         }
         *theirs.entry(key.clone()).or_default() += 1;
-        Ok(Lease { book: self.clone(), caller: caller.to_owned(), key: key.clone() })
+        Ok(QuotaGuard { quota: self.clone(), caller: caller.to_owned(), key: key.clone() })
     }
 
     fn refuse(&self, why: String) -> Error {
@@ -102,9 +104,9 @@ impl Book {
     }
 }
 
-impl Drop for Lease {
+impl Drop for QuotaGuard {
     fn drop(&mut self) {
-        let mut callers = self.book.0.callers.lock().expect("nothing panics while it is held");
+        let mut callers = self.quota.0.callers.lock();
         let Some(theirs) = callers.get_mut(&self.caller) else { return };
         if let Some(count) = theirs.get_mut(&self.key) {
             *count -= 1;
@@ -125,27 +127,27 @@ mod tests {
 
     #[test]
     fn the_same_counts_once_and_everything_is_given_back() {
-        let book = Book::new(2, 2);
+        let quota = Quota::new(2, 2);
         let key = |query: &str| {
             (StreamName::parse("cam").expect("a name"), Transform::from_query(query).expect("a transform"))
         };
-        let lease = |caller: &str, query: &str| book.lease(caller, &key(query));
-        let (first, again) = (lease("a", "w=10").expect("room"), lease("a", "w=10").expect("the same"));
-        let second = lease("a", "w=20").expect("room");
-        assert_eq!(lease("a", "w=30").err().map(|e| e.code()), Some(Code::TooManyTranscodes));
-        let of_other = lease("b", "w=30").expect("another caller");
+        let guard = |caller: &str, query: &str| quota.guard(caller, &key(query));
+        let (first, again) = (guard("a", "w=10").expect("room"), guard("a", "w=10").expect("the same"));
+        let second = guard("a", "w=20").expect("room");
+        assert_eq!(guard("a", "w=30").err().map(|e| e.code()), Some(Code::TooManyTranscodes));
+        let of_other = guard("b", "w=30").expect("another caller");
         drop(first);
-        assert!(lease("a", "w=30").is_err(), "one of both still watches");
+        assert!(guard("a", "w=30").is_err(), "one of both still watches");
         drop(again);
-        drop(lease("a", "w=30").expect("room again"));
+        drop(guard("a", "w=30").expect("room again"));
         drop((second, of_other));
-        assert!(book.0.callers.lock().expect("whole").is_empty());
+        assert!(quota.0.callers.lock().is_empty());
 
-        let places = (book.place().expect("room"), book.place().expect("room"));
-        assert!(book.place().is_err() && book.turn().is_ok());
-        drop(places);
-        assert!(book.place().is_ok());
-        assert_eq!(book.refused(), 3);
-        assert!(Book::new(1, 0).lease("a", &key("w=10")).is_err());
+        let permits = (quota.permit().expect("room"), quota.permit().expect("room"));
+        assert!(quota.permit().is_err() && quota.turn().is_ok());
+        drop(permits);
+        assert!(quota.permit().is_ok());
+        assert_eq!(quota.refused(), 3);
+        assert!(Quota::new(1, 0).guard("a", &key("w=10")).is_err());
     }
 }
