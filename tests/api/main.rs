@@ -36,6 +36,7 @@ mod operations;
 mod original;
 mod overview;
 mod pages;
+mod permits;
 mod push;
 mod restart;
 mod rtsp;
