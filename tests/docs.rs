@@ -218,7 +218,7 @@ fn assert_plain(places: &[&str], endings: &[&str]) {
 
 #[test]
 fn words_of_documents_are_plain() {
-    let places = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs", "examples", "tests/arduino"];
+    let places = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "examples", "tests/arduino"];
     assert_plain(&places, &[".md", ".yml", ".py", ".sh", ".ino"]);
 }
 

@@ -36,7 +36,10 @@ pub fn read(path: &Path) -> String {
 
 /// All Markdown documents.
 pub fn documents() -> Vec<PathBuf> {
-    files(&["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs", "examples", "tests/arduino"], &[".md"])
+    files(
+        &["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "examples", "tests/arduino"],
+        &[".md"],
+    )
 }
 
 /// A fenced code block.
