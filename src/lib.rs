@@ -57,5 +57,11 @@ pub mod throughput;
 pub mod rtsp;
 pub mod web;
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
+#[cfg(any(test, fuzzing))]
+mod portions;
+
 pub mod app;
 pub mod cli;

@@ -250,3 +250,6 @@ fn head(opcode: u8, payload: usize) -> ([u8; 10], usize) {
 fn utf8(data: &[u8]) -> Result<String, Fault> {
     String::from_utf8(data.to_vec()).map_err(|_| Fault::NotText)
 }
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
