@@ -11,8 +11,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::form::Form;
 use self::form::Sent;
+pub use self::{
+    form::Form,
+    request::{OUTPUT, interval_in, opened},
+};
 use super::{DisconnectReason, Report};
 use crate::{
     error::{Error, Result},
@@ -21,6 +24,7 @@ use crate::{
 };
 
 mod form;
+mod request;
 
 /// How long a connection is given pictures more often than it asked: ffmpeg sends on what it gets,
 /// MediaMTX keeps no keyframe, and so whoever joins in the first seconds would wait for the next repeat.

@@ -1,6 +1,7 @@
 //! The application under test, a small HTTP client, and waiting with a bound.
 
 pub mod fake_camera;
+mod outcome;
 mod pictures;
 pub mod rtsp_client;
 mod ws_client;
@@ -28,7 +29,7 @@ use tokio::{
     net::TcpStream,
 };
 
-pub use self::pictures::*;
+pub use self::{outcome::example, pictures::*};
 
 /// No test waits longer than this for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
