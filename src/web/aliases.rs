@@ -22,6 +22,7 @@ const GO2RTC_STREAM: &str = "/api/stream.mjpeg";
 
 /// mjpg-streamer's parameters.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ActionQuery {
     /// `stream` or `snapshot`; `stream_1` and `snapshot_1` are those of the second webcam.
     action: Option<String>,
@@ -31,6 +32,7 @@ pub struct ActionQuery {
 
 /// go2rtc's parameters.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SourceQuery {
     /// The stream's name.
     src: Option<String>,
@@ -40,6 +42,7 @@ pub struct SourceQuery {
 
 /// go2rtc's parameter for pictures in.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct DestinationQuery {
     /// The stream's name; it is made if there is none.
     dst: Option<String>,

@@ -32,6 +32,7 @@ const MAX_TEXT: usize = 500;
 
 /// Where is searched. Lists have commas between.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct DiscoverQuery {
     /// Interfaces, by name or address; those of `discovery.interfaces` without. With `address` and without this, nobody else is
     /// asked.

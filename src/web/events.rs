@@ -35,6 +35,7 @@ const COLLECT: Duration = Duration::from_millis(100);
 
 /// What a listener wants.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct EventQuery {
     /// Kinds of events, with commas between; all if it is left out.
     types: Option<String>,

@@ -47,6 +47,7 @@ pub struct RootList {
 
 /// Which folder, and which part of it.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// The media folder; all media folders are listed if both this and `path` are left out.
     root: Option<String>,
@@ -64,6 +65,7 @@ pub struct ListQuery {
 
 /// Which file.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct FileQuery {
     /// The media folder; the first one if it is left out.
     root: Option<String>,

@@ -40,6 +40,7 @@ pub struct AllPaths {
 
 /// How to replace.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ReplaceQuery {
     /// `1` only says what it would change.
     dry_run: Option<String>,

@@ -29,6 +29,7 @@ use crate::{
 
 /// Parameters of the original recipe.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct RecipeQuery {
     /// The stream's name; for `type=udp` of a stream not defined yet, the camera's address.
     name: Option<String>,
@@ -41,6 +42,7 @@ pub struct RecipeQuery {
 
 /// Parameters of a snapshot.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SnapshotQuery {
     /// The oldest picture that will do, in seconds or as `500ms`, `10s`; an older one is waited for to be replaced.
     max_age: Option<String>,

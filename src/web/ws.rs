@@ -41,6 +41,7 @@ const PROTOCOL: &str = "mtx.jpeg";
 
 /// Parameters of a WebSocket.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SocketQuery {
     /// `1` to send pictures (`publish`) instead of watching.
     push: Option<String>,
@@ -52,6 +53,7 @@ pub struct SocketQuery {
 
 /// go2rtc's parameter.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SourceQuery {
     /// The stream's name.
     src: Option<String>,
