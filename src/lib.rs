@@ -14,6 +14,7 @@
 //! `web` is served by; `settings` knows what each of them lets people set; [`app`] builds the whole, and
 //! `cli` is what people type. docs/architecture.md draws it.
 
+pub mod backoff;
 pub mod error;
 pub mod secret;
 pub mod units;
