@@ -10,7 +10,7 @@ use crate::{
     access::{Permit, Role, SessionInfo},
     error::{Code, Error, Result},
     output::h264::{Reader, Want},
-    policy::{Caller, Credentials, webhook::token_in_query},
+    policy::{Caller, Credentials, token_in_query},
     producer::Definition,
     state::State,
     stream::StreamName,
