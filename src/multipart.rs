@@ -321,5 +321,8 @@ fn micros(text: &str) -> Option<u64> {
     (1_000_000_001..253_402_300_800).contains(&seconds).then(|| seconds * 1_000_000 + micros)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests;

@@ -290,5 +290,8 @@ impl EndFinder {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests;
