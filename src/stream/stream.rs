@@ -26,6 +26,7 @@ use super::{
     supervisor,
 };
 use crate::{
+    backoff::Backoff,
     error::Result,
     picture::{Frame, Picture, Reserved, SharedFrame, draw},
     units::HumanDuration,
@@ -37,6 +38,9 @@ const PLACEHOLDER_SIZE: (u32, u32) = (640, 360);
 /// How long a stream of origin `mediamtx` exists without a watcher: enough for the request that made it to take a
 /// watch.
 pub(super) const UNWATCHED: HumanDuration = HumanDuration::secs(1);
+
+/// Pause before a failed producer starts again for the first time.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// Who made a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -429,12 +433,8 @@ impl Stream {
 }
 
 impl Core {
-    /// Pause before a failed producer starts again: 1 s, 2 s, 4 s …, and up to a fifth more at random, so that twenty cameras
-    /// behind one switch that rebooted are not all asked at the same moment.
+    /// Pause before a failed producer starts again. It doubles with each failure up to `longest`.
     pub(super) fn retry_after(&self, longest: Duration) -> Duration {
-        let doublings = self.life.failures().saturating_sub(1).min(16);
-        let pause = Duration::from_secs(1 << doublings).min(longest);
-        let spread = getrandom::u32().unwrap_or(0) % 200;
-        pause + pause * spread / 1000
+        Backoff::new(FIRST_RETRY, longest).pause_after(self.life.failures())
     }
 }

@@ -62,7 +62,7 @@ impl Bench {
     }
 
     fn join(&self, query: &str, caller: &str) -> Result<Watching> {
-        self.variants.join(self.stream.watch().expect("goes on"), transform(query), caller)
+        self.variants.join(self.stream.watch().expect("continues"), transform(query), caller)
     }
 
     async fn still(&self, frame: &SharedFrame, query: &str) -> Result<Arc<Applied>> {
@@ -87,7 +87,7 @@ fn transform(query: &str) -> Transform {
 }
 
 async fn next(watching: &mut Watching) -> SharedFrame {
-    timeout(Duration::from_secs(20), watching.watch.next()).await.expect("in time").expect("goes on")
+    timeout(Duration::from_secs(20), watching.watch.next()).await.expect("in time").expect("continues")
 }
 
 #[tokio::test]

@@ -6,11 +6,12 @@ mod apply;
 
 use std::fmt;
 
-use percent_encoding::percent_decode_str;
-
 pub use self::apply::{Applied, How, apply};
 use super::PictureLimits;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    query,
+};
 
 /// Longest side that a request can ask for, in pixels: that of 4K video, in landscape or portrait.
 pub const MAX_SIDE: u32 = 4096;
@@ -86,15 +87,12 @@ impl Transform {
         let mut asked = Transform::NONE;
         let (mut quarters, mut flip, mut fit) = (0, None, None);
         let mut seen: Vec<&'static str> = vec![];
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let Some(field) = field(name) else { continue };
+        for (name, value) in query::pairs(query) {
+            let Some(field) = field(&name) else { continue };
             if seen.contains(&field) {
                 return Err(Error::parameter(field, "must not occur twice"));
             }
             seen.push(field);
-            let value = value.replace('+', " ");
-            let value = percent_decode_str(&value).decode_utf8_lossy();
             match field {
                 "w" => asked.width = Some(side(field, &value)?),
                 "h" => asked.height = Some(side(field, &value)?),
