@@ -126,7 +126,7 @@ async fn credentials_are_shown_as_everywhere_or_as_a_protocol() {
     let mut client = app.ws("/ws/door", &[FAR, &header]).await.expect("permitted");
     client.picture().await;
     app.admin("DELETE", &format!("/api/v1/tokens/{}", made["id"].as_str().expect("an id")), "").await;
-    assert_eq!(client.close_code().await, (1008, "not permitted any more".into()));
+    assert_eq!(client.close_code().await, (1008, "permission lost".into()));
 }
 
 #[tokio::test]
