@@ -12,11 +12,23 @@ export async function show(main, { signal }) {
   const told = h('div', {});
   let [entries, decision, wanted] = [[], '', ''];
   const list = table({
-    label: t('console.audit'), key: ({ seq }) => seq,
+    label: t('console.audit'),
+    key: ({ seq }) => seq,
     columns: [
       { label: t('console.when'), node: ({ at }) => when(at) },
-      { label: t('console.decision'), node: ({ decision: word }) => badge(t(`console.decision_${word}`), word === 'allowed' ? 'good' : word === 'ask' ? 'warn' : 'bad') },
-      { label: t('console.who'), class: 'wide', node: ({ who, user }) => [h('span', {}, who), user && !who.endsWith(` ${user}`) && h('p', { class: 'hint' }, user)] },
+      {
+        label: t('console.decision'),
+        node: ({ decision: word }) =>
+          badge(t(`console.decision_${word}`), word === 'allowed' ? 'good' : word === 'ask' ? 'warn' : 'bad'),
+      },
+      {
+        label: t('console.who'),
+        class: 'wide',
+        node: ({ who, user }) => [
+          h('span', {}, who),
+          user && !who.endsWith(` ${user}`) && h('p', { class: 'hint' }, user),
+        ],
+      },
       { label: t('console.action'), text: ({ action }) => action },
       { label: t('console.path'), class: 'wide', text: ({ path }) => path || '—' },
       { label: t('console.by'), text: ({ protocol }) => protocol },
@@ -26,20 +38,52 @@ export async function show(main, { signal }) {
     empty: nothing('check', t('console.audit_none')),
   });
   const count = h('p', { class: 'dim', role: 'status' });
-  const draw = () => list.show(entries.filter((one) => !wanted || `${one.who} ${one.user} ${one.path} ${one.action} ${one.protocol} ${one.ip} ${one.reason}`.toLowerCase().includes(wanted)));
-  const look = every(EVERY_SECONDS, signal, async () => {
-    const found = await api.call(`api/v1/audit?limit=${LIMIT}${decision && `&decision=${decision}`}`, { signal });
-    ({ entries } = found);
-    count.textContent = found.lost > 0 ? t('console.audit_lost', { n: number(found.lost) }) : '';
-    draw();
-  }, (error) => fill(told, error && failure(error, look)));
-  const choose = h('select', { class: 'narrow', 'aria-label': t('console.decision'), onchange: () => {
-    decision = choose.value;
-    look();
-  } }, ['', 'denied', 'allowed'].map((word) => h('option', { value: word }, t(`console.audit_${word || 'all'}`))));
-  fill(main, head('audit', choose, search((text) => {
-    wanted = text;
-    draw();
-  })), told, count, list.element);
+  const draw = () =>
+    list.show(
+      entries.filter(
+        (one) =>
+          !wanted ||
+          `${one.who} ${one.user} ${one.path} ${one.action} ${one.protocol} ${one.ip} ${one.reason}`
+            .toLowerCase()
+            .includes(wanted),
+      ),
+    );
+  const look = every(
+    EVERY_SECONDS,
+    signal,
+    async () => {
+      const found = await api.call(`api/v1/audit?limit=${LIMIT}${decision && `&decision=${decision}`}`, { signal });
+      ({ entries } = found);
+      count.textContent = found.lost > 0 ? t('console.audit_lost', { n: number(found.lost) }) : '';
+      draw();
+    },
+    (error) => fill(told, error && failure(error, look)),
+  );
+  const choose = h(
+    'select',
+    {
+      class: 'narrow',
+      'aria-label': t('console.decision'),
+      onchange: () => {
+        decision = choose.value;
+        look();
+      },
+    },
+    ['', 'denied', 'allowed'].map((word) => h('option', { value: word }, t(`console.audit_${word || 'all'}`))),
+  );
+  fill(
+    main,
+    head(
+      'audit',
+      choose,
+      search((text) => {
+        wanted = text;
+        draw();
+      }),
+    ),
+    told,
+    count,
+    list.element,
+  );
   await look();
 }

@@ -12,10 +12,39 @@ import { describes } from './schema.js';
 /** Groups of sections: name and icon. The name is that of the module, of the address (#/name), and of its words. */
 const GROUPS = [
   ['', [['overview', 'gauge']]],
-  ['pictures', [['streams', 'camera'], ['publish', 'screen'], ['media', 'grid'], ['discovery', 'search']]],
-  ['mediamtx', [['paths', 'arrow'], ['sessions', 'play'], ['recordings', 'film']]],
-  ['access', [['users', 'user'], ['tokens', 'key'], ['shares', 'link'], ['audit', 'check']]],
-  ['system', [['events', 'info'], ['settings', 'settings']]],
+  [
+    'pictures',
+    [
+      ['streams', 'camera'],
+      ['publish', 'screen'],
+      ['media', 'grid'],
+      ['discovery', 'search'],
+    ],
+  ],
+  [
+    'mediamtx',
+    [
+      ['paths', 'arrow'],
+      ['sessions', 'play'],
+      ['recordings', 'film'],
+    ],
+  ],
+  [
+    'access',
+    [
+      ['users', 'user'],
+      ['tokens', 'key'],
+      ['shares', 'link'],
+      ['audit', 'check'],
+    ],
+  ],
+  [
+    'system',
+    [
+      ['events', 'info'],
+      ['settings', 'settings'],
+    ],
+  ],
 ];
 const NAMES = GROUPS.flatMap(([, sections]) => sections.map(([name]) => name));
 
@@ -37,10 +66,25 @@ api.session.addEventListener('change', () => go(false));
 await go(false);
 
 function drawNav() {
-  fill(nav, GROUPS.map(([group, sections]) => h('div', { class: 'group' },
-    group && h('p', { class: 'group-name', 'aria-hidden': 'true' }, t(`console.group_${group}`)),
-    sections.map(([name, shape]) => h('a', { href: `#/${name}`, dataset: { section: name }, hidden: name === 'discovery' },
-      icon(shape), h('span', {}, t(`console.${name}`)), h('span', { class: 'count', hidden: true }))))));
+  fill(
+    nav,
+    GROUPS.map(([group, sections]) =>
+      h(
+        'div',
+        { class: 'group' },
+        group && h('p', { class: 'group-name', 'aria-hidden': 'true' }, t(`console.group_${group}`)),
+        sections.map(([name, shape]) =>
+          h(
+            'a',
+            { href: `#/${name}`, dataset: { section: name }, hidden: name === 'discovery' },
+            icon(shape),
+            h('span', {}, t(`console.${name}`)),
+            h('span', { class: 'count', hidden: true }),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 function place() {
@@ -72,7 +116,11 @@ async function go(moveFocus) {
     if (moveFocus) main.focus({ preventScroll: true });
     await section.show(page, { args, signal });
   } catch (error) {
-    if (!signal.aborted) fill(main, failure(error, () => go(false)));
+    if (!signal.aborted)
+      fill(
+        main,
+        failure(error, () => go(false)),
+      );
   }
   showDiscovery();
 }
@@ -86,9 +134,26 @@ async function showDiscovery() {
 /** What is shown to whoever is no administrator. */
 function showDoor() {
   const user = api.user();
-  fill(main, h('div', { class: 'empty' }, icon('key'), h('h1', {}, t('common.console')),
-    h('p', {}, user === null ? t('console.sign_in_first') : t('console.not_for_you', { user })),
-    h('div', { class: 'row' },
-      user === null && h('button', { type: 'button', class: 'primary', onclick: () => askToSignIn() }, icon('user'), t('common.sign_in')),
-      h('a', { class: 'button', href: api.address('viewer/') }, icon('grid'), t('common.viewer')))));
+  fill(
+    main,
+    h(
+      'div',
+      { class: 'empty' },
+      icon('key'),
+      h('h1', {}, t('common.console')),
+      h('p', {}, user === null ? t('console.sign_in_first') : t('console.not_for_you', { user })),
+      h(
+        'div',
+        { class: 'row' },
+        user === null &&
+          h(
+            'button',
+            { type: 'button', class: 'primary', onclick: () => askToSignIn() },
+            icon('user'),
+            t('common.sign_in'),
+          ),
+        h('a', { class: 'button', href: api.address('viewer/') }, icon('grid'), t('common.viewer')),
+      ),
+    ),
+  );
 }

@@ -6,8 +6,24 @@ import { dateTime, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { badge, button, head, nothing, search } from './parts.js';
 
-const TYPES = ['stream.state', 'path.available', 'path.unavailable', 'path.drift', 'reader.joined', 'reader.left', 'recording.segment', 'login.failed', 'hook'];
-const COLOUR = { 'path.available': 'good', 'path.unavailable': 'warn', 'path.drift': 'warn', 'login.failed': 'bad', 'reader.joined': 'live' };
+const TYPES = [
+  'stream.state',
+  'path.available',
+  'path.unavailable',
+  'path.drift',
+  'reader.joined',
+  'reader.left',
+  'recording.segment',
+  'login.failed',
+  'hook',
+];
+const COLOUR = {
+  'path.available': 'good',
+  'path.unavailable': 'warn',
+  'path.drift': 'warn',
+  'login.failed': 'bad',
+  'reader.joined': 'live',
+};
 
 /** More than one reads; the oldest go. */
 const KEPT = 500;
@@ -21,10 +37,25 @@ export async function show(main, { signal }) {
   const state = h('span', { class: 'badge', role: 'status' }, t('console.connecting'));
   const none = h('div', {}, nothing('info', t('console.events_none'), t('console.events_none_about')));
   const dead = h('div', {});
-  const fits = (event) => (!type || event.type === type) && (!wanted || `${event.type} ${event.path} ${JSON.stringify(event.data)}`.toLowerCase().includes(wanted));
-  const line = ({ at, type: word, path, data }) => h('li', { class: 'event' },
-    h('time', { dateTime: at, class: 'number hint' }, dateTime(at)), badge(word, COLOUR[word]), h('b', { class: 'truncate' }, path || '—'),
-    h('span', { class: 'hint event-data' }, Object.entries(data ?? {}).filter(([, value]) => value !== null && value !== '').map(([key, value]) => `${key}: ${typeof value === 'object' ? JSON.stringify(value) : value}`).join(' · ')));
+  const fits = (event) =>
+    (!type || event.type === type) &&
+    (!wanted || `${event.type} ${event.path} ${JSON.stringify(event.data)}`.toLowerCase().includes(wanted));
+  const line = ({ at, type: word, path, data }) =>
+    h(
+      'li',
+      { class: 'event' },
+      h('time', { dateTime: at, class: 'number hint' }, dateTime(at)),
+      badge(word, COLOUR[word]),
+      h('b', { class: 'truncate' }, path || '—'),
+      h(
+        'span',
+        { class: 'hint event-data' },
+        Object.entries(data ?? {})
+          .filter(([, value]) => value !== null && value !== '')
+          .map(([key, value]) => `${key}: ${typeof value === 'object' ? JSON.stringify(value) : value}`)
+          .join(' · '),
+      ),
+    );
   const draw = () => {
     const chosen = heard.filter(fits);
     fill(list, chosen.map(line));
@@ -39,25 +70,54 @@ export async function show(main, { signal }) {
     while (list.childElementCount > KEPT) list.lastElementChild.remove();
     none.hidden = true;
   };
-  const pause = button('pause', t('console.pause'), () => {
-    paused = !paused;
-    pause.setAttribute('aria-pressed', String(paused));
-    fill(pause, icon(paused ? 'play' : 'pause', 18), h('span', {}, paused ? t('console.go_on') : t('console.pause')));
-    if (!paused) draw();
-  }, { 'aria-pressed': 'false' });
-  const choose = h('select', { class: 'narrow', 'aria-label': t('console.event_type'), onchange: () => {
-    type = choose.value;
-    draw();
-  } }, h('option', { value: '' }, t('console.event_all')), TYPES.map((word) => h('option', { value: word }, word)));
-  fill(main, head('events', state, choose, search((text) => {
-    wanted = text;
-    draw();
-  }), pause), dead, list, none);
+  const pause = button(
+    'pause',
+    t('console.pause'),
+    () => {
+      paused = !paused;
+      pause.setAttribute('aria-pressed', String(paused));
+      fill(pause, icon(paused ? 'play' : 'pause', 18), h('span', {}, paused ? t('console.go_on') : t('console.pause')));
+      if (!paused) draw();
+    },
+    { 'aria-pressed': 'false' },
+  );
+  const choose = h(
+    'select',
+    {
+      class: 'narrow',
+      'aria-label': t('console.event_type'),
+      onchange: () => {
+        type = choose.value;
+        draw();
+      },
+    },
+    h('option', { value: '' }, t('console.event_all')),
+    TYPES.map((word) => h('option', { value: word }, word)),
+  );
+  fill(
+    main,
+    head(
+      'events',
+      state,
+      choose,
+      search((text) => {
+        wanted = text;
+        draw();
+      }),
+      pause,
+    ),
+    dead,
+    list,
+    none,
+  );
   draw();
-  signal.addEventListener('abort', api.listen([], take, (connected) => {
-    state.className = `badge ${connected ? 'live' : 'failing'}`;
-    state.textContent = connected ? t('console.listening') : t('console.connecting');
-  }));
+  signal.addEventListener(
+    'abort',
+    api.listen([], take, (connected) => {
+      state.className = `badge ${connected ? 'live' : 'failing'}`;
+      state.textContent = connected ? t('console.listening') : t('console.connecting');
+    }),
+  );
   const before = await missed(signal).catch(() => []);
   if (signal.aborted) return;
   const known = new Set(heard.map(({ id }) => id));
@@ -65,8 +125,27 @@ export async function show(main, { signal }) {
   draw();
   const { dead: letters } = await api.call('api/v1/events/dead', { signal }).catch(() => ({ dead: [] }));
   if (letters.length > 0) {
-    fill(dead, h('details', { class: 'card' }, h('summary', {}, t('console.dead_letters', { n: letters.length })),
-      h('ul', { class: 'stack tight' }, letters.slice(0, 50).map((letter) => h('li', { class: 'hint' }, Object.values(letter).map((value) => (typeof value === 'object' ? value?.type ?? '' : value)).join(' · '))))));
+    fill(
+      dead,
+      h(
+        'details',
+        { class: 'card' },
+        h('summary', {}, t('console.dead_letters', { n: letters.length })),
+        h(
+          'ul',
+          { class: 'stack tight' },
+          letters.slice(0, 50).map((letter) =>
+            h(
+              'li',
+              { class: 'hint' },
+              Object.values(letter)
+                .map((value) => (typeof value === 'object' ? (value?.type ?? '') : value))
+                .join(' · '),
+            ),
+          ),
+        ),
+      ),
+    );
   }
 }
 

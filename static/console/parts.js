@@ -7,25 +7,59 @@ import { ago, dateTime, t, words } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 
 /** The head of a section: its name, a sentence, and what can be done. */
-export const head = (name, ...actions) => h('div', { class: 'page-head' },
-  h('div', {}, h('h1', {}, t(`console.${name}`)), h('p', { class: 'dim' }, t(`console.${name}_about`))),
-  h('div', { class: 'row' }, actions));
+export const head = (name, ...actions) =>
+  h(
+    'div',
+    { class: 'page-head' },
+    h('div', {}, h('h1', {}, t(`console.${name}`)), h('p', { class: 'dim' }, t(`console.${name}_about`))),
+    h('div', { class: 'row' }, actions),
+  );
 
 /** A button with an icon. */
-export const button = (shape, text, onclick, more = {}) => h('button', { type: 'button', ...more, onclick }, icon(shape, 18), h('span', {}, text));
+export const button = (shape, text, onclick, more = {}) =>
+  h('button', { type: 'button', ...more, onclick }, icon(shape, 18), h('span', {}, text));
 
 /** A button of a row, which has its text for screen readers and as a title. */
-export const iconButton = (shape, label, onclick, more = {}) => h('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, ...more, onclick }, icon(shape, 18));
+export const iconButton = (shape, label, onclick, more = {}) =>
+  h(
+    'button',
+    { type: 'button', class: 'icon-button', title: label, 'aria-label': label, ...more, onclick },
+    icon(shape, 18),
+  );
 
 /** Words that somebody should not miss. */
-export const notice = (kind, ...content) => h('div', { class: ['notice', kind] }, icon(kind === 'good' ? 'check' : kind ? 'alert' : 'info'), h('div', { class: 'notice-text' }, content));
+export const notice = (kind, ...content) =>
+  h(
+    'div',
+    { class: ['notice', kind] },
+    icon(kind === 'good' ? 'check' : kind ? 'alert' : 'info'),
+    h('div', { class: 'notice-text' }, content),
+  );
 
 /** Says that something could not be had, with a way to try again. */
-export const failure = (error, again) => h('div', { class: 'notice bad', role: 'alert' }, icon('alert'),
-  h('div', { class: 'notice-text' }, h('p', {}, words(error)), again && button('refresh', t('console.again'), again, { class: 'small' })));
+export const failure = (error, again) =>
+  h(
+    'div',
+    { class: 'notice bad', role: 'alert' },
+    icon('alert'),
+    h(
+      'div',
+      { class: 'notice-text' },
+      h('p', {}, words(error)),
+      again && button('refresh', t('console.again'), again, { class: 'small' }),
+    ),
+  );
 
 /** What is shown where nothing is. */
-export const nothing = (shape, title, text, ...actions) => h('div', { class: 'empty' }, icon(shape), h('h2', {}, title), text && h('p', {}, text), actions.length > 0 && h('div', { class: 'row' }, actions));
+export const nothing = (shape, title, text, ...actions) =>
+  h(
+    'div',
+    { class: 'empty' },
+    icon(shape),
+    h('h2', {}, title),
+    text && h('p', {}, text),
+    actions.length > 0 && h('div', { class: 'row' }, actions),
+  );
 
 /**
  * Does something now and every so many seconds, not while the page is hidden, until the section is left. An error is shown by
@@ -60,23 +94,51 @@ export function every(seconds, signal, action, failed = () => {}) {
  */
 export function table({ label, key, columns, empty }) {
   const rows = h('tbody', { role: 'rowgroup' });
-  const whole = h('div', { class: 'table' }, h('table', { role: 'table', 'aria-label': label },
-    h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, columns.map((column) => h('th', { scope: 'col', role: 'columnheader', class: column.class }, column.label || h('span', { class: 'visually-hidden' }, t('console.actions')))))), rows));
+  const whole = h(
+    'div',
+    { class: 'table' },
+    h(
+      'table',
+      { role: 'table', 'aria-label': label },
+      h(
+        'thead',
+        { role: 'rowgroup' },
+        h(
+          'tr',
+          { role: 'row' },
+          columns.map((column) =>
+            h(
+              'th',
+              { scope: 'col', role: 'columnheader', class: column.class },
+              column.label || h('span', { class: 'visually-hidden' }, t('console.actions')),
+            ),
+          ),
+        ),
+      ),
+      rows,
+    ),
+  );
   const none = h('div', { hidden: true }, empty);
-  const make = () => h('tr', { role: 'row' }, columns.map((column) => h('td', { role: 'cell', class: column.class, dataset: { label: column.label } })));
-  const update = (row, item) => columns.forEach((column, i) => {
-    const cell = row.children[i];
-    if (column.text) {
-      const text = String(column.text(item) ?? '');
-      if (cell.textContent !== text) cell.textContent = text;
-      cell.classList.toggle('is-empty', text === '—' || text === '');
-      return;
-    }
-    const sign = column.sign ? JSON.stringify(column.sign(item)) : 'made';
-    if (cell.sign === sign) return;
-    cell.sign = sign;
-    fill(cell, column.node(item));
-  });
+  const make = () =>
+    h(
+      'tr',
+      { role: 'row' },
+      columns.map((column) => h('td', { role: 'cell', class: column.class, dataset: { label: column.label } })),
+    );
+  const update = (row, item) =>
+    columns.forEach((column, i) => {
+      const cell = row.children[i];
+      if (column.text) {
+        const text = String(column.text(item) ?? '');
+        if (cell.textContent !== text) cell.textContent = text;
+        cell.classList.toggle('is-empty', text === '—' || text === '');
+        return;
+      }
+      const sign = column.sign ? JSON.stringify(column.sign(item)) : 'made';
+      if (cell.sign === sign) return;
+      cell.sign = sign;
+      fill(cell, column.node(item));
+    });
   return {
     element: h('div', {}, whole, none),
     show(items) {
@@ -89,7 +151,13 @@ export function table({ label, key, columns, empty }) {
 
 /** A field to search in a list; `changed` is called with what is looked for, in small letters. */
 export function search(changed) {
-  const input = h('input', { type: 'search', class: 'search', placeholder: t('console.search'), 'aria-label': t('console.search'), oninput: () => changed(input.value.trim().toLowerCase()) });
+  const input = h('input', {
+    type: 'search',
+    class: 'search',
+    placeholder: t('console.search'),
+    'aria-label': t('console.search'),
+    oninput: () => changed(input.value.trim().toLowerCase()),
+  });
   return input;
 }
 
@@ -100,7 +168,13 @@ export function search(changed) {
 export async function formDialog({ title, body, action, wide = false, send }) {
   const submit = h('button', { class: 'primary' }, action);
   let result;
-  const form = h('form', { class: 'stack', noValidate: true }, body, h('p', { class: 'form-error bad', role: 'alert' }), h('div', { class: 'actions' }, submit));
+  const form = h(
+    'form',
+    { class: 'stack', noValidate: true },
+    body,
+    h('p', { class: 'form-error bad', role: 'alert' }),
+    h('div', { class: 'actions' }, submit),
+  );
   const { dialog, closed } = openDialog({ title, body: form, wide });
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
@@ -113,7 +187,8 @@ export async function formDialog({ title, body, action, wide = false, send }) {
       dialog.close('done');
     } catch (error) {
       // At its field, the field's name need not be said.
-      if (error.field && error.message.startsWith(`${error.field}: `)) error.message = error.message.slice(error.field.length + 2);
+      if (error.field && error.message.startsWith(`${error.field}: `))
+        error.message = error.message.slice(error.field.length + 2);
       showProblem(form, error);
     } finally {
       submit.disabled = false;
@@ -147,4 +222,10 @@ export const since = (time) => {
 export const badge = (word, kind) => h('span', { class: ['badge', kind] }, word);
 
 /** A rule of permissions in words, such as `read front/door`. */
-export const permission = ({ action, path }) => h('span', { class: 'permission' }, h('b', {}, action), path ? h('code', {}, path) : h('span', { class: 'dim' }, t('console.everything')));
+export const permission = ({ action, path }) =>
+  h(
+    'span',
+    { class: 'permission' },
+    h('b', {}, action),
+    path ? h('code', {}, path) : h('span', { class: 'dim' }, t('console.everything')),
+  );

@@ -9,24 +9,32 @@ import { t } from '../lib/i18n.js';
 let document_ = null;
 
 /** The OpenAPI document; asked for once. */
-export const openapi = () => (document_ ??= call('api/v1/openapi.json').catch((error) => {
-  document_ = null;
-  throw error;
-}));
+export const openapi = () =>
+  (document_ ??= call('api/v1/openapi.json').catch((error) => {
+    document_ = null;
+    throw error;
+  }));
 
 /** Whether the server has this address. */
 export const describes = async (path) => path in (await openapi()).paths;
 
 /** The kinds of streams: [{ kind, about, fields: [{ name, type, … }] }]. */
 export async function streamKinds() {
-  const { components: { schemas } } = await openapi();
-  const at = (schema) => (schema?.$ref ? { ...schemas[schema.$ref.split('/').pop()], ...(schema.description && { description: schema.description }) } : schema);
+  const {
+    components: { schemas },
+  } = await openapi();
+  const at = (schema) =>
+    schema?.$ref
+      ? { ...schemas[schema.$ref.split('/').pop()], ...(schema.description && { description: schema.description }) }
+      : schema;
   return schemas.Definition.oneOf.map((choice) => {
     const parts = choice.allOf ?? [choice];
     const kind = parts.map((part) => part.properties?.kind?.enum?.[0]).find(Boolean);
     const settings = parts.map((part) => at(part)).find((part) => !part.properties?.kind) ?? at(parts[0]);
     const required = new Set(settings.required ?? []);
-    const fields = Object.entries(settings.properties ?? {}).filter(([name]) => name !== 'kind').map(([name, schema]) => describe(name, at(schema), required.has(name), at));
+    const fields = Object.entries(settings.properties ?? {})
+      .filter(([name]) => name !== 'kind')
+      .map(([name, schema]) => describe(name, at(schema), required.has(name), at));
     return { kind, about: choice.description ?? '', fields: fields.sort((a, b) => place(a) - place(b)) };
   });
 }
@@ -41,7 +49,15 @@ function describe(name, schema, required, at) {
   const real = choices ? { ...schema, ...at(choices.find((choice) => choice.type !== 'null') ?? {}) } : schema;
   const enumerated = real.enum ?? (real.oneOf?.every((one) => one.enum) ? real.oneOf.flatMap((one) => one.enum) : null);
   const types = [real.type].flat().filter((type) => type !== 'null');
-  return { name, required, type: enumerated ? 'choice' : types[0] ?? 'json', options: enumerated, about: schema.description ?? real.description ?? '', standard: schema.default ?? real.default, schema: real };
+  return {
+    name,
+    required,
+    type: enumerated ? 'choice' : (types[0] ?? 'json'),
+    options: enumerated,
+    about: schema.description ?? real.description ?? '',
+    standard: schema.default ?? real.default,
+    schema: real,
+  };
 }
 
 /** A text of the catalogue, or something else where it has none. */
@@ -62,21 +78,58 @@ export const kindAbout = ({ kind, about }) => known(`console.kind_${kind.replace
 /** The control of a field; `value` is what is set now. */
 export function control({ name, required, type, options, about, standard, schema }, value) {
   const common = {
-    name, required,
+    name,
+    required,
     label: known(`console.field_${name}`, titled(name)),
     hint: known(`console.field_${name}_about`, about),
     placeholder: standard === undefined || standard === null ? null : String(standard),
-    autocapitalize: 'none', spellcheck: false,
+    autocapitalize: 'none',
+    spellcheck: false,
   };
-  if (type === 'boolean') return field({ ...common, required: false, placeholder: null, type: 'checkbox', checked: value ?? standard ?? false });
-  if (type === 'choice') return field({ label: common.label, hint: common.hint, name, value: value ?? standard ?? '', options: [...(required || standard ? [] : [['', t('console.as_usual')]]), ...options.map((option) => [option, option])] });
+  if (type === 'boolean')
+    return field({
+      ...common,
+      required: false,
+      placeholder: null,
+      type: 'checkbox',
+      checked: value ?? standard ?? false,
+    });
+  if (type === 'choice')
+    return field({
+      label: common.label,
+      hint: common.hint,
+      name,
+      value: value ?? standard ?? '',
+      options: [
+        ...(required || standard ? [] : [['', t('console.as_usual')]]),
+        ...options.map((option) => [option, option]),
+      ],
+    });
   if (type === 'number' || type === 'integer') {
-    return field({ ...common, type: 'number', inputMode: 'decimal', step: type === 'integer' ? '1' : 'any', min: schema.minimum ?? null, max: schema.maximum ?? null, value: value ?? '' });
+    return field({
+      ...common,
+      type: 'number',
+      inputMode: 'decimal',
+      step: type === 'integer' ? '1' : 'any',
+      min: schema.minimum ?? null,
+      max: schema.maximum ?? null,
+      value: value ?? '',
+    });
   }
   if (type === 'array' || type === 'object' || type === 'json') {
-    return field({ ...common, placeholder: null, rows: 3, value: value === undefined || value === null ? '' : JSON.stringify(value, null, 1) });
+    return field({
+      ...common,
+      placeholder: null,
+      rows: 3,
+      value: value === undefined || value === null ? '' : JSON.stringify(value, null, 1),
+    });
   }
-  return field({ ...common, type: SECRET.test(name) ? 'password' : 'text', autocomplete: SECRET.test(name) ? 'new-password' : 'off', value: value ?? '' });
+  return field({
+    ...common,
+    type: SECRET.test(name) ? 'password' : 'text',
+    autocomplete: SECRET.test(name) ? 'new-password' : 'off',
+    value: value ?? '',
+  });
 }
 
 /** What the controls say, as a definition; empty ones are left out. A field of JSON that is none is blamed as the server would. */
@@ -101,5 +154,16 @@ export function collect(form, fields) {
 }
 
 /** An explanation list of a definition. */
-export const explained = (definition) => h('dl', { class: 'facts' }, Object.entries(definition).flatMap(([name, value]) =>
-  [h('dt', {}, known(`console.field_${name}`, titled(name))), h('dd', {}, name === 'kind' ? kindName(value) : typeof value === 'object' ? JSON.stringify(value) : String(value))]));
+export const explained = (definition) =>
+  h(
+    'dl',
+    { class: 'facts' },
+    Object.entries(definition).flatMap(([name, value]) => [
+      h('dt', {}, known(`console.field_${name}`, titled(name))),
+      h(
+        'dd',
+        {},
+        name === 'kind' ? kindName(value) : typeof value === 'object' ? JSON.stringify(value) : String(value),
+      ),
+    ]),
+  );

@@ -12,11 +12,15 @@ const LARGEST = { width: 1280, height: 720 };
 /** Cameras and microphones, as [id, name] pairs. Names are known only after somebody has permitted one. */
 export async function devices() {
   const all = (await navigator.mediaDevices?.enumerateDevices?.().catch(() => [])) ?? [];
-  const of = (kind) => all.filter((device) => device.kind === kind && device.deviceId && device.deviceId !== 'default').map(({ deviceId, label }, i) => [deviceId, label || `${i + 1}`]);
+  const of = (kind) =>
+    all
+      .filter((device) => device.kind === kind && device.deviceId && device.deviceId !== 'default')
+      .map(({ deviceId, label }, i) => [deviceId, label || `${i + 1}`]);
   return { video: of('videoinput'), audio: of('audioinput') };
 }
 
-const preview = (stream) => h('video', { muted: true, autoplay: true, playsInline: true, srcObject: stream, 'aria-hidden': 'true' });
+const preview = (stream) =>
+  h('video', { muted: true, autoplay: true, playsInline: true, srcObject: stream, 'aria-hidden': 'true' });
 const end = (stream) => stream.getTracks().forEach((track) => track.stop());
 
 /** Measures how loud a stream is, from 0 to 1. */
@@ -53,10 +57,16 @@ function mutable(stream) {
 
 function captured(stream) {
   const { level, endMeter } = meter(stream);
-  return { stream, preview: stream.getVideoTracks().length ? preview(stream) : null, level, ...mutable(stream), close: () => {
-    endMeter?.();
-    end(stream);
-  } };
+  return {
+    stream,
+    preview: stream.getVideoTracks().length ? preview(stream) : null,
+    level,
+    ...mutable(stream),
+    close: () => {
+      endMeter?.();
+      end(stream);
+    },
+  };
 }
 
 const needs = (file) => {
@@ -75,7 +85,12 @@ async function still({ file }) {
   let picture = await decode(file);
   const scale = Math.min(1, LARGEST.width / picture.width, LARGEST.height / picture.height);
   const even = (side) => Math.max(2, Math.round((side * scale) / 2) * 2);
-  const canvas = h('canvas', { width: even(picture.width), height: even(picture.height), role: 'img', 'aria-label': t('console.picture') });
+  const canvas = h('canvas', {
+    width: even(picture.width),
+    height: even(picture.height),
+    role: 'img',
+    'aria-label': t('console.picture'),
+  });
   const context = canvas.getContext('2d', { alpha: false });
   const draw = () => {
     const fit = Math.min(canvas.width / picture.width, canvas.height / picture.height);
@@ -88,7 +103,8 @@ async function still({ file }) {
   const stream = canvas.captureStream();
   const timer = setInterval(draw, REDRAW_MS);
   return {
-    stream, preview: canvas,
+    stream,
+    preview: canvas,
     // The size of the video stays; another picture is fitted into it, so that readers need not begin anew.
     async replace(next) {
       const old = picture;
@@ -126,13 +142,18 @@ async function playing(tag, file) {
     await element.play();
   } catch (error) {
     URL.revokeObjectURL(url);
-    throw error.name === 'NotAllowedError' ? error : Object.assign(new Error(t('console.not_playable')), { field: 'file' });
+    throw error.name === 'NotAllowedError'
+      ? error
+      : Object.assign(new Error(t('console.not_playable')), { field: 'file' });
   }
-  return { element, close: () => {
-    element.pause();
-    element.removeAttribute('src');
-    URL.revokeObjectURL(url);
-  } };
+  return {
+    element,
+    close: () => {
+      element.pause();
+      element.removeAttribute('src');
+      URL.revokeObjectURL(url);
+    },
+  };
 }
 
 /** The sound of a playing element as a track; it is sent and not heard here. */
@@ -148,11 +169,14 @@ async function audio({ file }) {
   const player = await playing('audio', file);
   const sound = soundOf(player.element);
   const source = captured(new MediaStream([sound.track]));
-  return { ...source, close: () => {
-    source.close();
-    sound.close();
-    player.close();
-  } };
+  return {
+    ...source,
+    close: () => {
+      source.close();
+      sound.close();
+      player.close();
+    },
+  };
 }
 
 async function video({ file }) {
@@ -178,13 +202,17 @@ async function video({ file }) {
   const timer = setInterval(draw, element.requestVideoFrameCallback ? REDRAW_MS : 40);
   const drawn = canvas.captureStream();
   const source = captured(new MediaStream([...drawn.getVideoTracks(), sound.track]));
-  return { ...source, preview: canvas, close() {
-    ended = true;
-    clearInterval(timer);
-    source.close();
-    sound.close();
-    player.close();
-  } };
+  return {
+    ...source,
+    preview: canvas,
+    close() {
+      ended = true;
+      clearInterval(timer);
+      source.close();
+      sound.close();
+      player.close();
+    },
+  };
 }
 
 /** By kind; `takesDevices` says whether cameras and microphones are chosen from. */

@@ -29,14 +29,22 @@ async function edit({ name, definition, isNew }) {
   const kinds = await streamKinds();
   const fields = h('div', { class: 'stack' });
   const about = h('p', { class: 'hint', 'aria-live': 'polite' });
-  const kindField = field({ label: t('console.kind'), name: 'kind', value: definition.kind ?? kinds[0].kind, options: kinds.map(({ kind }) => [kind, kindName(kind)]) });
+  const kindField = field({
+    label: t('console.kind'),
+    name: 'kind',
+    value: definition.kind ?? kinds[0].kind,
+    options: kinds.map(({ kind }) => [kind, kindName(kind)]),
+  });
   const select = kindField.querySelector('select');
   let chosen;
   const choose = () => {
     chosen = kinds.find(({ kind }) => kind === select.value);
     about.textContent = kindAbout(chosen);
     const present = chosen.kind === definition.kind ? definition : {};
-    fill(fields, chosen.fields.map((one) => control(one, present[one.name])));
+    fill(
+      fields,
+      chosen.fields.map((one) => control(one, present[one.name])),
+    );
   };
   select.addEventListener('change', choose);
   choose();
@@ -44,8 +52,22 @@ async function edit({ name, definition, isNew }) {
     title: isNew ? t('console.stream_new') : t('console.edit_of', { name }),
     action: isNew ? t('console.make') : t('console.save'),
     body: [
-      isNew && field({ label: t('console.name'), name: 'name', value: name, required: true, pattern: NAME, hint: t('console.name_about'), placeholder: 'front/door', autocapitalize: 'none', spellcheck: false, autofocus: true }),
-      kindField, about, fields,
+      isNew &&
+        field({
+          label: t('console.name'),
+          name: 'name',
+          value: name,
+          required: true,
+          pattern: NAME,
+          hint: t('console.name_about'),
+          placeholder: 'front/door',
+          autocapitalize: 'none',
+          spellcheck: false,
+          autofocus: true,
+        }),
+      kindField,
+      about,
+      fields,
     ],
     send: async (form) => {
       const target = isNew ? form.elements.name.value.trim() : name;

@@ -29,24 +29,46 @@ export async function show(main, { args, signal }) {
     wanted = text;
     draw();
   });
-  const look = every(FIGURES_SECONDS, signal, async () => {
-    ({ streams } = await api.call('api/v1/streams', { signal }));
-    draw();
-  }, (error) => fill(told, error && failure(error, look)));
+  const look = every(
+    FIGURES_SECONDS,
+    signal,
+    async () => {
+      ({ streams } = await api.call('api/v1/streams', { signal }));
+      draw();
+    },
+    (error) => fill(told, error && failure(error, look)),
+  );
   const make = async (name = '') => (await newStream(name)) && look();
-  fill(main, head('streams', found, button('plus', t('console.stream_new'), () => make(), { class: 'primary', id: 'new-stream' })), dropZone(look), told, count, list, none);
+  fill(
+    main,
+    head(
+      'streams',
+      found,
+      button('plus', t('console.stream_new'), () => make(), { class: 'primary', id: 'new-stream' }),
+    ),
+    dropZone(look),
+    told,
+    count,
+    list,
+    none,
+  );
 
   const tiles = new WeakMap();
-  const seen = new IntersectionObserver((entries) => {
-    for (const { target, isIntersecting } of entries) tiles.get(target)?.see(isIntersecting);
-  }, { rootMargin: '120px' });
+  const seen = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) tiles.get(target)?.see(isIntersecting);
+    },
+    { rootMargin: '120px' },
+  );
   signal.addEventListener('abort', () => {
     seen.disconnect();
     for (const element of list.children) tiles.get(element)?.end();
   });
 
   function draw() {
-    const chosen = streams.filter(({ name, kind, state }) => !wanted || `${name} ${kind} ${state}`.toLowerCase().includes(wanted));
+    const chosen = streams.filter(
+      ({ name, kind, state }) => !wanted || `${name} ${kind} ${state}`.toLowerCase().includes(wanted),
+    );
     keyed(list, chosen, {
       key: ({ name }) => name,
       make: (stream) => {
@@ -61,9 +83,23 @@ export async function show(main, { args, signal }) {
         tiles.get(element).end();
       },
     });
-    count.textContent = streams.length === chosen.length ? t('console.streams_count', { n: number(streams.length) }) : t('console.streams_some', { n: number(chosen.length), all: number(streams.length) });
+    count.textContent =
+      streams.length === chosen.length
+        ? t('console.streams_count', { n: number(streams.length) })
+        : t('console.streams_some', { n: number(chosen.length), all: number(streams.length) });
     none.hidden = chosen.length > 0;
-    if (!none.hidden) fill(none, streams.length ? nothing('search', t('console.nothing_found')) : nothing('camera', t('console.streams_none'), t('console.streams_none_about'), button('plus', t('console.stream_new'), () => make())));
+    if (!none.hidden)
+      fill(
+        none,
+        streams.length
+          ? nothing('search', t('console.nothing_found'))
+          : nothing(
+              'camera',
+              t('console.streams_none'),
+              t('console.streams_none_about'),
+              button('plus', t('console.stream_new'), () => make()),
+            ),
+      );
   }
 
   // An event says all that is different; only of what is not known yet the whole list is asked for.
@@ -81,8 +117,22 @@ export async function show(main, { args, signal }) {
 
 /** A picture for a new or a present stream: dropped, pasted, chosen, or taken with a telephone's camera. */
 function dropZone(look) {
-  const name = h('input', { id: 'upload-name', value: 'hello', required: true, 'aria-label': t('console.upload_name'), autocapitalize: 'none', spellcheck: false });
-  const file = h('input', { type: 'file', id: 'upload-file', accept: 'image/*', class: 'visually-hidden', tabIndex: -1, 'aria-label': t('console.choose_picture') });
+  const name = h('input', {
+    id: 'upload-name',
+    value: 'hello',
+    required: true,
+    'aria-label': t('console.upload_name'),
+    autocapitalize: 'none',
+    spellcheck: false,
+  });
+  const file = h('input', {
+    type: 'file',
+    id: 'upload-file',
+    accept: 'image/*',
+    class: 'visually-hidden',
+    tabIndex: -1,
+    'aria-label': t('console.choose_picture'),
+  });
   const told = h('span', { id: 'upload-told', role: 'status', class: 'hint' }, t('console.upload_about'));
   const take = async (chosen) => {
     if (!chosen || !name.reportValidity()) return;
@@ -94,11 +144,24 @@ function dropZone(look) {
     take(file.files[0]);
     file.value = '';
   });
-  const zone = h('section', { class: 'drop upload', 'aria-label': t('console.upload') }, icon('upload'), told,
-    h('div', { class: 'row upload-row' }, h('label', { htmlFor: 'upload-name' }, t('console.upload_to')), name, button('upload', t('console.choose_picture'), () => name.reportValidity() && file.click()), file));
+  const zone = h(
+    'section',
+    { class: 'drop upload', 'aria-label': t('console.upload') },
+    icon('upload'),
+    told,
+    h(
+      'div',
+      { class: 'row upload-row' },
+      h('label', { htmlFor: 'upload-name' }, t('console.upload_to')),
+      name,
+      button('upload', t('console.choose_picture'), () => name.reportValidity() && file.click()),
+      file,
+    ),
+  );
   dropTarget(zone, take);
   document.addEventListener('paste', (event) => {
-    if (zone.isConnected && !document.querySelector('dialog[open]')) take([...event.clipboardData.files].find((one) => one.type.startsWith('image/')));
+    if (zone.isConnected && !document.querySelector('dialog[open]'))
+      take([...event.clipboardData.files].find((one) => one.type.startsWith('image/')));
   });
   return zone;
 }
@@ -127,7 +190,13 @@ class Tile {
     this.state = h('span', { class: 'badge' });
     this.reason = h('p', { class: 'hint reason' });
     this.facts = h('p', { class: 'hint number facts-line' });
-    const file = h('input', { type: 'file', accept: 'image/*', class: 'visually-hidden', tabIndex: -1, 'aria-label': t('console.upload_for', { name }) });
+    const file = h('input', {
+      type: 'file',
+      accept: 'image/*',
+      class: 'visually-hidden',
+      tabIndex: -1,
+      'aria-label': t('console.upload_for', { name }),
+    });
     file.addEventListener('change', async () => {
       if (file.files[0] && (await upload(file.files[0], name))) look();
       file.value = '';
@@ -135,12 +204,38 @@ class Tile {
     this.send = iconButton('upload', t('console.upload_for', { name }), () => file.click());
     this.edit = iconButton('edit', t('console.edit_of', { name }), async () => (await editStream(name)) && look());
     this.drop = iconButton('trash', t('console.delete_of', { name }), () => this.remove());
-    this.element = h('div', { class: 'stream', role: 'listitem', dataset: { name } },
-      h('a', { class: 'stream-picture', href: `${api.address('viewer/')}#/watch/${api.encoded(name)}`, 'aria-label': t('console.watch', { name }) }, this.image),
-      h('div', { class: 'stream-words' }, h('div', { class: 'stream-title' }, h('h2', { class: 'truncate', title: name }, name), this.state), this.facts, this.reason),
-      h('div', { class: 'stream-actions' }, file, this.send,
-        iconButton('link', t('console.link_of', { name }), () => openLinkDialog({ name, hasPictures: true, picturesPath: addresses()?.pictures_path })),
-        iconButton('copy', t('console.snippets_of', { name }), () => openSnippets(this.stream, addresses())), this.edit, this.drop));
+    this.element = h(
+      'div',
+      { class: 'stream', role: 'listitem', dataset: { name } },
+      h(
+        'a',
+        {
+          class: 'stream-picture',
+          href: `${api.address('viewer/')}#/watch/${api.encoded(name)}`,
+          'aria-label': t('console.watch', { name }),
+        },
+        this.image,
+      ),
+      h(
+        'div',
+        { class: 'stream-words' },
+        h('div', { class: 'stream-title' }, h('h2', { class: 'truncate', title: name }, name), this.state),
+        this.facts,
+        this.reason,
+      ),
+      h(
+        'div',
+        { class: 'stream-actions' },
+        file,
+        this.send,
+        iconButton('link', t('console.link_of', { name }), () =>
+          openLinkDialog({ name, hasPictures: true, picturesPath: addresses()?.pictures_path }),
+        ),
+        iconButton('copy', t('console.snippets_of', { name }), () => openSnippets(this.stream, addresses())),
+        this.edit,
+        this.drop,
+      ),
+    );
     dropTarget(this.element, async (dropped) => (await upload(dropped, name)) && look());
   }
 
@@ -175,7 +270,14 @@ class Tile {
     this.thumbnail.stop();
     const isPushed = this.stream?.kind === 'upload';
     if (isPushed && !this.stream.picture && this.stream.frames === 0 && this.stream.state === 'starting') return;
-    this.thumbnail.start(isPushed ? THUMBNAIL_MS.upload : this.stream?.state === 'live' && this.stream.watchers > 0 ? THUMBNAIL_MS.live : THUMBNAIL_MS.other, 320);
+    this.thumbnail.start(
+      isPushed
+        ? THUMBNAIL_MS.upload
+        : this.stream?.state === 'live' && this.stream.watchers > 0
+          ? THUMBNAIL_MS.live
+          : THUMBNAIL_MS.other,
+      320,
+    );
   }
 
   end() {
@@ -185,8 +287,18 @@ class Tile {
 
   async remove() {
     const { name } = this;
-    if (!(await confirmed({ title: t('console.delete_of', { name }), text: t('console.stream_delete_about'), action: t('console.delete') }))) return;
-    await tried(() => api.call(`api/v1/streams/${api.encoded(name)}`, { method: 'DELETE' }), t('console.deleted', { name }));
+    if (
+      !(await confirmed({
+        title: t('console.delete_of', { name }),
+        text: t('console.stream_delete_about'),
+        action: t('console.delete'),
+      }))
+    )
+      return;
+    await tried(
+      () => api.call(`api/v1/streams/${api.encoded(name)}`, { method: 'DELETE' }),
+      t('console.deleted', { name }),
+    );
     this.look();
   }
 }

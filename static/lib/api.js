@@ -112,17 +112,22 @@ export const openShare = async (code) => take(await post('api/v1/shares/open', {
 export function resume() {
   renewal ??= post('api/v1/login/refresh')
     .then((response) => (response.status === 204 ? null : take(response)))
-    .then(() => access !== null, (error) => {
-      if (error.status === 0 && access) {
-        timer = setTimeout(resume, 5000);
+    .then(
+      () => access !== null,
+      (error) => {
+        if (error.status === 0 && access) {
+          timer = setTimeout(resume, 5000);
+          return false;
+        }
+        const had = access !== null;
+        access = null;
+        if (had) session.dispatchEvent(new Event('change'));
         return false;
-      }
-      const had = access !== null;
-      access = null;
-      if (had) session.dispatchEvent(new Event('change'));
-      return false;
-    })
-    .finally(() => { renewal = null; });
+      },
+    )
+    .finally(() => {
+      renewal = null;
+    });
   return renewal;
 }
 
@@ -157,7 +162,9 @@ export function listen(types, take, connected = () => {}) {
       }
       if (ending.signal.aborted) return;
       connected(false);
-      await new Promise((done) => { setTimeout(done, pause * 1000 * (0.75 + Math.random() / 2)); });
+      await new Promise((done) => {
+        setTimeout(done, pause * 1000 * (0.75 + Math.random() / 2));
+      });
     }
   };
   run();

@@ -12,16 +12,31 @@ let count = 0;
  */
 export function openDialog({ title, body, wide = false, className = '' }) {
   const id = `dialog-${++count}`;
-  const dialog = h('dialog', { class: [wide && 'wide', className], 'aria-labelledby': id },
-    h('div', { class: 'dialog-head' }, h('h2', { id }, title),
-      h('button', { type: 'button', class: 'icon-button', 'aria-label': t('common.close'), onclick: () => dialog.close('') }, icon('close'))),
-    h('div', { class: 'dialog-body' }, body));
+  const dialog = h(
+    'dialog',
+    { class: [wide && 'wide', className], 'aria-labelledby': id },
+    h(
+      'div',
+      { class: 'dialog-head' },
+      h('h2', { id }, title),
+      h(
+        'button',
+        { type: 'button', class: 'icon-button', 'aria-label': t('common.close'), onclick: () => dialog.close('') },
+        icon('close'),
+      ),
+    ),
+    h('div', { class: 'dialog-body' }, body),
+  );
   document.body.append(dialog);
   const closed = new Promise((done) => {
-    dialog.addEventListener('close', () => {
-      dialog.remove();
-      done(dialog.returnValue);
-    }, { once: true });
+    dialog.addEventListener(
+      'close',
+      () => {
+        dialog.remove();
+        done(dialog.returnValue);
+      },
+      { once: true },
+    );
   });
   dialog.showModal();
   return { dialog, closed };
@@ -33,9 +48,12 @@ export async function confirmed({ title, text, action }) {
     title,
     body: [
       h('p', {}, text),
-      h('div', { class: 'actions' },
+      h(
+        'div',
+        { class: 'actions' },
         h('button', { type: 'button', autofocus: true, onclick: () => dialog.close('') }, t('common.cancel')),
-        h('button', { type: 'button', class: 'danger', onclick: () => dialog.close('yes') }, action)),
+        h('button', { type: 'button', class: 'danger', onclick: () => dialog.close('yes') }, action),
+      ),
     ],
   });
   return (await closed) === 'yes';

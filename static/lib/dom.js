@@ -19,7 +19,8 @@ function set(element, name, value) {
   if (name === 'class') element.className = Array.isArray(value) ? value.filter(Boolean).join(' ') : value;
   else if (name === 'dataset') Object.assign(element.dataset, value);
   else if (name.startsWith('on')) element.addEventListener(name.slice(2).toLowerCase(), value);
-  else if (name in element && !name.includes('-') && !['list', 'form', 'role', 'width', 'height'].includes(name)) element[name] = value;
+  else if (name in element && !name.includes('-') && !['list', 'form', 'role', 'width', 'height'].includes(name))
+    element[name] = value;
   else element.setAttribute(name, value === true ? '' : value);
 }
 

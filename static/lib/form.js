@@ -17,13 +17,21 @@ export function field({ label, hint, options, rows, ...properties }) {
   let control;
   if (options) {
     const { value, ...others } = common;
-    control = h('select', others, options.map(([key, text]) => h('option', { value: key, selected: key === value }, text)));
+    control = h(
+      'select',
+      others,
+      options.map(([key, text]) => h('option', { value: key, selected: key === value }, text)),
+    );
   } else control = rows ? h('textarea', { rows, ...common }) : h('input', common);
   const isBox = properties.type === 'checkbox';
-  return h('div', { class: ['field', isBox && 'box'] },
-    h('label', { htmlFor: id }, label), control,
+  return h(
+    'div',
+    { class: ['field', isBox && 'box'] },
+    h('label', { htmlFor: id }, label),
+    control,
     hint && h('p', { class: 'hint', id: `${id}-hint` }, hint),
-    h('p', { class: 'field-error', id: `${id}-error`, 'aria-live': 'polite' }));
+    h('p', { class: 'field-error', id: `${id}-error`, 'aria-live': 'polite' }),
+  );
 }
 
 /** Puts an error to the field that it names, else into the form's element of class `form-error`; without an error, takes all away. */
@@ -31,7 +39,11 @@ export function showProblem(form, error) {
   for (const told of form.querySelectorAll('.field-error, .form-error')) told.textContent = '';
   for (const control of form.elements) control.removeAttribute('aria-invalid');
   if (!error) return;
-  const control = error.field && [...form.elements].find((element) => element.name && (element.name === error.field || error.field.endsWith(`.${element.name}`)));
+  const control =
+    error.field &&
+    [...form.elements].find(
+      (element) => element.name && (element.name === error.field || error.field.endsWith(`.${element.name}`)),
+    );
   const told = control && control.closest('.field')?.querySelector('.field-error');
   if (told) {
     told.textContent = error.message;
@@ -62,11 +74,22 @@ export async function copy(text) {
 /** A button that copies; `text` is a text, or a function that gives one, at once or later. */
 export function copyButton(text, label = t('common.copy')) {
   const word = h('span', {}, label);
-  const button = h('button', { type: 'button', class: 'small', onclick: async () => {
-    const done = await copy(typeof text === 'function' ? await text() : text);
-    word.textContent = done ? t('common.copied') : t('common.copy_failed');
-    setTimeout(() => { word.textContent = label; }, 2000);
-  } }, icon('copy', 16), word);
+  const button = h(
+    'button',
+    {
+      type: 'button',
+      class: 'small',
+      onclick: async () => {
+        const done = await copy(typeof text === 'function' ? await text() : text);
+        word.textContent = done ? t('common.copied') : t('common.copy_failed');
+        setTimeout(() => {
+          word.textContent = label;
+        }, 2000);
+      },
+    },
+    icon('copy', 16),
+    word,
+  );
   return button;
 }
 

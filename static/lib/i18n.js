@@ -16,10 +16,12 @@ const texts = new Map();
 
 /** Loads sections of the catalogue and puts their words into the page. */
 export async function load(...sections) {
-  await Promise.all(sections.map(async (section) => {
-    const response = await fetch(new URL(`../locales/${language}/${section}.json`, import.meta.url));
-    for (const [key, text] of Object.entries(await response.json())) texts.set(`${section}.${key}`, text);
-  }));
+  await Promise.all(
+    sections.map(async (section) => {
+      const response = await fetch(new URL(`../locales/${language}/${section}.json`, import.meta.url));
+      for (const [key, text] of Object.entries(await response.json())) texts.set(`${section}.${key}`, text);
+    }),
+  );
   translate(document);
 }
 
@@ -59,7 +61,11 @@ const relative = new Intl.RelativeTimeFormat(language, { numeric: 'auto', style:
 /** How long ago something was, given in seconds. */
 export function ago(seconds) {
   if (seconds < 2) return t('common.just_now');
-  for (const [unit, size, until] of [['second', 1, 90], ['minute', 60, 5400], ['hour', 3600, 129_600]]) {
+  for (const [unit, size, until] of [
+    ['second', 1, 90],
+    ['minute', 60, 5400],
+    ['hour', 3600, 129_600],
+  ]) {
     if (seconds < until) return relative.format(-Math.round(seconds / size), unit);
   }
   return relative.format(-Math.round(seconds / 86_400), 'day');

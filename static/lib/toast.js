@@ -20,9 +20,17 @@ export function toast(text, kind = 'good') {
     made.remove();
     if (!list.childElementCount) list.hidePopover?.();
   };
-  const made = h('div', { class: ['toast', kind] },
-    icon(kind === 'bad' ? 'alert' : kind === 'good' ? 'check' : 'info'), h('span', {}, text),
-    h('button', { type: 'button', class: 'icon-button', 'aria-label': t('common.close'), onclick: close }, icon('close')));
+  const made = h(
+    'div',
+    { class: ['toast', kind] },
+    icon(kind === 'bad' ? 'alert' : kind === 'good' ? 'check' : 'info'),
+    h('span', {}, text),
+    h(
+      'button',
+      { type: 'button', class: 'icon-button', 'aria-label': t('common.close'), onclick: close },
+      icon('close'),
+    ),
+  );
   list.append(made);
   // Once more on top of a dialog that has been opened since.
   list.hidePopover?.();

@@ -38,7 +38,9 @@ export class HlsPlayer extends Player {
       else if (type === Hls.ErrorTypes.MEDIA_ERROR && mended++ < 2) hls.recoverMediaError();
       else this.fail(response?.code === 404 ? 'nobody' : response?.code === 401 ? 'unauthorised' : 'network', details);
     });
-    hls.on(Hls.Events.FRAG_LOADED, (_, { frag, part }) => { this.#bytes += (part ?? frag).stats.loaded; });
+    hls.on(Hls.Events.FRAG_LOADED, (_, { frag, part }) => {
+      this.#bytes += (part ?? frag).stats.loaded;
+    });
     const picture = this.firstPicture();
     hls.attachMedia(this.element);
     hls.loadSource(this.url);
@@ -50,7 +52,9 @@ export class HlsPlayer extends Player {
     const url = new URL(this.url);
     const token = this.token();
     if (token) url.searchParams.set('token', token);
-    this.element.addEventListener('error', () => this.fail('network', this.element.error?.message), { signal: this.ending.signal });
+    this.element.addEventListener('error', () => this.fail('network', this.element.error?.message), {
+      signal: this.ending.signal,
+    });
     const picture = this.firstPicture();
     this.element.src = url.href;
     await picture;
@@ -82,7 +86,11 @@ export class HlsPlayer extends Player {
     }
     const level = this.#hls?.levels?.[Math.max(0, this.#hls.currentLevel)];
     return {
-      protocol: this.protocol, width, height, fps, kbps,
+      protocol: this.protocol,
+      width,
+      height,
+      fps,
+      kbps,
       latencyMs: this.#hls ? this.#hls.latency * 1000 : null,
       codec: [level?.videoCodec, level?.audioCodec].filter(Boolean).join(' + '),
     };

@@ -127,10 +127,14 @@ class Parts {
     }
     const lines = new TextDecoder().decode(this.#data.subarray(0, end)).split('\r\n');
     this.#data = this.#data.subarray(end + 4);
-    return new Map(lines.filter((line) => line.includes(':')).map((line) => {
-      const colon = line.indexOf(':');
-      return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
-    }));
+    return new Map(
+      lines
+        .filter((line) => line.includes(':'))
+        .map((line) => {
+          const colon = line.indexOf(':');
+          return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
+        }),
+    );
   }
 
   async body(length) {

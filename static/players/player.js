@@ -64,7 +64,8 @@ export class Rate {
   /** Takes the count as it is now; null the first time. */
   take(count) {
     const now = performance.now();
-    const rate = this.#count === null || now - this.#at < 100 ? null : ((count - this.#count) * 1000) / (now - this.#at);
+    const rate =
+      this.#count === null || now - this.#at < 100 ? null : ((count - this.#count) * 1000) / (now - this.#at);
     if (rate !== null || this.#count === null) {
       this.#count = count;
       this.#at = now;
@@ -148,7 +149,8 @@ export class Player extends EventTarget {
   firstPicture() {
     return new Promise((done) => {
       const { signal } = this.ending;
-      for (const event of ['loadeddata', 'playing']) this.element.addEventListener(event, () => done(), { once: true, signal });
+      for (const event of ['loadeddata', 'playing'])
+        this.element.addEventListener(event, () => done(), { once: true, signal });
       this.element.play().catch(() => {
         // Without a gesture only what is muted may play; with sound it waits for one.
         this.element.muted = true;

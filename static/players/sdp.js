@@ -5,9 +5,12 @@ export function iceServers(header) {
   return (header ?? '').split(/,\s*(?=<)/).flatMap((link) => {
     const [, url] = link.match(/^<([^>]+)>;\s*rel="?ice-server"?/i) ?? [];
     if (!url) return [];
-    const parameter = (name) => link.match(new RegExp(`;\\s*${name}="((?:[^"\\\\]|\\\\.)*)"`, 'i'))?.[1].replaceAll(/\\(.)/g, '$1');
+    const parameter = (name) =>
+      link.match(new RegExp(`;\\s*${name}="((?:[^"\\\\]|\\\\.)*)"`, 'i'))?.[1].replaceAll(/\\(.)/g, '$1');
     const [username, credential] = [parameter('username'), parameter('credential')];
-    return [username === undefined ? { urls: [url] } : { urls: [url], username, credential, credentialType: 'password' }];
+    return [
+      username === undefined ? { urls: [url] } : { urls: [url], username, credential, credentialType: 'password' },
+    ];
   });
 }
 
@@ -22,7 +25,10 @@ export function sessionUrl(location, endpoint, base = '') {
 /** Candidates as a fragment (RFC 8840); every section of media needs a mid that is a number (MediaMTX). */
 export function fragment(offer, candidates) {
   const line = (name) => offer.match(new RegExp(`^a=${name}:(.*)$`, 'm'))?.[1].trim() ?? '';
-  const sections = offer.split(/^(?=m=)/m).slice(1).map((section) => section.split('\r\n')[0]);
+  const sections = offer
+    .split(/^(?=m=)/m)
+    .slice(1)
+    .map((section) => section.split('\r\n')[0]);
   const lines = [`a=ice-ufrag:${line('ice-ufrag')}`, `a=ice-pwd:${line('ice-pwd')}`];
   sections.forEach((media, i) => {
     const here = candidates.filter((candidate) => candidate.sdpMLineIndex === i);

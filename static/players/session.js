@@ -30,7 +30,10 @@ export class WebRtcSession extends Player {
     this.#offer = offer.sdp;
     await peer.setLocalDescription(offer);
     const response = await fetchMedia(this.url, this.token(), {
-      method: 'POST', body: offer.sdp, headers: { 'Content-Type': 'application/sdp' }, signal,
+      method: 'POST',
+      body: offer.sdp,
+      headers: { 'Content-Type': 'application/sdp' },
+      signal,
     });
     this.#location = sessionUrl(response.headers.get('Location'), this.url, this.base);
     const sdp = await response.text();
@@ -48,7 +51,11 @@ export class WebRtcSession extends Player {
     if (!candidates.length || this.hasEnded) return;
     const body = fragment(this.#offer, candidates);
     // Without it the session may still come about, by candidates of the other side.
-    fetchMedia(this.#location, null, { method: 'PATCH', body, headers: { 'Content-Type': 'application/trickle-ice-sdpfrag' } }).catch(() => {});
+    fetchMedia(this.#location, null, {
+      method: 'PATCH',
+      body,
+      headers: { 'Content-Type': 'application/trickle-ice-sdpfrag' },
+    }).catch(() => {});
   }
 
   async #leave() {
@@ -73,7 +80,9 @@ export class WebRtcSession extends Player {
 
 /** The round trip of the connection in use, in milliseconds. */
 export function roundTrip(reports) {
-  const pair = reports.find((report) => report.type === 'candidate-pair' && report.nominated && report.state === 'succeeded');
+  const pair = reports.find(
+    (report) => report.type === 'candidate-pair' && report.nominated && report.state === 'succeeded',
+  );
   return pair?.currentRoundTripTime === undefined ? null : pair.currentRoundTripTime * 1000;
 }
 

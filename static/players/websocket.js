@@ -19,7 +19,10 @@ const WINDOW = 2;
 const LONGEST_PAUSE_MS = 30_000;
 
 // Below /static/VERSION/players/ for pages of the sidecar itself, /players/ for others'.
-const ROOT = new URL(/\/static\/[^/]+\/players\/[^/]+$/.test(new URL(import.meta.url).pathname) ? '../../../' : '../', import.meta.url);
+const ROOT = new URL(
+  /\/static\/[^/]+\/players\/[^/]+$/.test(new URL(import.meta.url).pathname) ? '../../../' : '../',
+  import.meta.url,
+);
 
 const encoded = (name) => name.split('/').map(encodeURIComponent).join('/');
 

@@ -39,7 +39,8 @@ export class WhepPlayer extends WebRtcSession {
     const audio = reports.find((report) => report.type === 'inbound-rtp' && report.kind === 'audio');
     const rate = this.#bytes.take((video?.bytesReceived ?? 0) + (audio?.bytesReceived ?? 0));
     const { jitterBufferDelay: delay = 0, jitterBufferEmittedCount: count = 0 } = video ?? {};
-    const held = count > this.#waited.count ? ((delay - this.#waited.delay) / (count - this.#waited.count)) * 1000 : null;
+    const held =
+      count > this.#waited.count ? ((delay - this.#waited.delay) / (count - this.#waited.count)) * 1000 : null;
     this.#waited = { delay, count };
     const trip = roundTrip(reports);
     return {
@@ -50,7 +51,9 @@ export class WhepPlayer extends WebRtcSession {
       kbps: rate === null ? null : (rate * 8) / 1000,
       // On the way and in the buffer; what the camera and MediaMTX take comes on top.
       latencyMs: held === null && trip === null ? null : (held ?? 0) + (trip ?? 0) / 2,
-      codec: [codecOf(reports, video), audio?.bytesReceived ? codecOf(reports, audio) : null].filter(Boolean).join(' + '),
+      codec: [codecOf(reports, video), audio?.bytesReceived ? codecOf(reports, audio) : null]
+        .filter(Boolean)
+        .join(' + '),
       lost: video?.packetsLost,
     };
   }

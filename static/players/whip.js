@@ -18,7 +18,9 @@ export class WhipPublisher extends WebRtcSession {
   }
 
   async open() {
-    const connected = new Promise((done) => { this.connected = done; });
+    const connected = new Promise((done) => {
+      this.connected = done;
+    });
     await this.negotiate((peer) => {
       for (const track of this.stream.getTracks()) {
         const init = { direction: 'sendonly', streams: [this.stream] };

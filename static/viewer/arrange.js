@@ -37,12 +37,15 @@ export function arrangeable(wall, { moved, tell }) {
     handle.setPointerCapture(event.pointerId);
     tile.classList.add('is-dragged');
     const over = (at) => {
-      const under = document.elementsFromPoint(at.clientX, at.clientY).find((element) => element.matches?.('.tile') && element !== tile);
+      const under = document
+        .elementsFromPoint(at.clientX, at.clientY)
+        .find((element) => element.matches?.('.tile') && element !== tile);
       if (under) move(tile, place(under));
     };
     const end = () => {
       tile.classList.remove('is-dragged');
-      for (const name of ['pointermove', 'pointerup', 'pointercancel']) handle.removeEventListener(name, listeners[name]);
+      for (const name of ['pointermove', 'pointerup', 'pointercancel'])
+        handle.removeEventListener(name, listeners[name]);
       moved(names());
     };
     const listeners = { pointermove: over, pointerup: end, pointercancel: end };

@@ -12,7 +12,8 @@ const STEPS = { ArrowLeft: -30, ArrowRight: 30, ArrowDown: -600, ArrowUp: 600, P
 
 const two = (value) => String(value).padStart(2, '0');
 const dayOf = (date) => `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-const clock = (seconds) => `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(Math.floor(seconds) % 60)}`;
+const clock = (seconds) =>
+  `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(Math.floor(seconds) % 60)}`;
 
 /** A length in words, such as `1 h 5 min`. */
 function span(seconds) {
@@ -40,24 +41,78 @@ export class Recordings {
     this.list = h('div', { class: 'grid' });
     this.told = h('div', { role: 'status' });
     this.video = h('video', { controls: true, playsInline: true, autoplay: true });
-    this.dayField = h('input', { type: 'date', 'aria-label': t('viewer.day'), max: dayOf(new Date()), onchange: () => this.dayField.value && this.#go(this.dayField.value) });
-    this.line = h('div', { class: 'timeline', role: 'slider', tabIndex: 0, 'aria-label': t('viewer.timeline'), 'aria-valuemin': 0, 'aria-valuemax': DAY });
+    this.dayField = h('input', {
+      type: 'date',
+      'aria-label': t('viewer.day'),
+      max: dayOf(new Date()),
+      onchange: () => this.dayField.value && this.#go(this.dayField.value),
+    });
+    this.line = h('div', {
+      class: 'timeline',
+      role: 'slider',
+      tabIndex: 0,
+      'aria-label': t('viewer.timeline'),
+      'aria-valuemin': 0,
+      'aria-valuemax': DAY,
+    });
     this.now = h('span', { class: 'timeline-now', hidden: true });
     this.pointer = h('output', { class: 'timeline-pointer', hidden: true });
     this.title = h('h1', { tabIndex: -1 });
     this.sum = h('span', { class: 'dim' });
     this.table = h('div', { class: 'table', hidden: true });
-    const step = (days, shape, label) => h('button', { type: 'button', class: 'icon-button', 'aria-label': label, onclick: () => this.#step(days) }, icon(shape));
-    this.player = h('div', { class: 'stack', hidden: true },
-      h('div', { class: 'stage-head' }, h('a', { class: 'button icon-button', href: '#/recordings', 'aria-label': t('viewer.back'), title: t('viewer.back') }, icon('back')), this.title,
-        h('span', { class: 'grow' }), this.sum, h('div', { class: 'row' }, step(-1, 'back', t('viewer.day_before')), this.dayField, step(1, 'arrow', t('viewer.day_after')))),
-      h('div', { class: 'screen recorded' }, this.video), h('div', { class: 'timeline-box' }, this.line, this.#hours()), this.table);
-    this.element = h('section', { hidden: true, 'aria-label': t('viewer.recordings') }, this.told, this.list, this.player);
+    const step = (days, shape, label) =>
+      h(
+        'button',
+        { type: 'button', class: 'icon-button', 'aria-label': label, onclick: () => this.#step(days) },
+        icon(shape),
+      );
+    this.player = h(
+      'div',
+      { class: 'stack', hidden: true },
+      h(
+        'div',
+        { class: 'stage-head' },
+        h(
+          'a',
+          {
+            class: 'button icon-button',
+            href: '#/recordings',
+            'aria-label': t('viewer.back'),
+            title: t('viewer.back'),
+          },
+          icon('back'),
+        ),
+        this.title,
+        h('span', { class: 'grow' }),
+        this.sum,
+        h(
+          'div',
+          { class: 'row' },
+          step(-1, 'back', t('viewer.day_before')),
+          this.dayField,
+          step(1, 'arrow', t('viewer.day_after')),
+        ),
+      ),
+      h('div', { class: 'screen recorded' }, this.video),
+      h('div', { class: 'timeline-box' }, this.line, this.#hours()),
+      this.table,
+    );
+    this.element = h(
+      'section',
+      { hidden: true, 'aria-label': t('viewer.recordings') },
+      this.told,
+      this.list,
+      this.player,
+    );
     this.#listen();
   }
 
   #hours() {
-    return h('div', { class: 'timeline-hours', 'aria-hidden': 'true' }, [0, 3, 6, 9, 12, 15, 18, 21, 24].map((hour) => h('span', {}, two(hour))));
+    return h(
+      'div',
+      { class: 'timeline-hours', 'aria-hidden': 'true' },
+      [0, 3, 6, 9, 12, 15, 18, 21, 24].map((hour) => h('span', {}, two(hour))),
+    );
   }
 
   #listen() {
@@ -70,7 +125,9 @@ export class Recordings {
       this.pointer.textContent = clock(seconds(event));
       this.pointer.style.left = `${(seconds(event) / DAY) * 100}%`;
     });
-    this.line.addEventListener('pointerleave', () => { this.pointer.hidden = true; });
+    this.line.addEventListener('pointerleave', () => {
+      this.pointer.hidden = true;
+    });
     this.line.addEventListener('click', (event) => this.#play(seconds(event)));
     this.line.addEventListener('keydown', (event) => {
       const step = STEPS[event.key];
@@ -80,13 +137,19 @@ export class Recordings {
       else return;
       event.preventDefault();
     });
-    this.video.addEventListener('timeupdate', () => this.#from !== null && this.#mark(this.#from + this.video.currentTime));
+    this.video.addEventListener(
+      'timeupdate',
+      () => this.#from !== null && this.#mark(this.#from + this.video.currentTime),
+    );
     this.video.addEventListener('ended', () => {
       // The next piece, if there is one.
       const next = this.#parts.find(({ offset }) => offset > this.#at + 0.5);
       if (next) this.#play(next.offset);
     });
-    this.video.addEventListener('error', () => this.video.currentSrc && this.#say(t('viewer.cannot_play_recording'), 'bad'));
+    this.video.addEventListener(
+      'error',
+      () => this.video.currentSrc && this.#say(t('viewer.cannot_play_recording'), 'bad'),
+    );
   }
 
   /** Shows the list, or the recording of a path. */
@@ -126,9 +189,22 @@ export class Recordings {
     return this.#tried(async () => {
       const { recordings } = await api.call('api/v1/recordings');
       if (!recordings.length) this.#say(t('viewer.no_recordings'));
-      fill(this.list, recordings.map(({ path, segments, last }) =>
-        h('a', { class: 'card recording', href: `#/recordings/${api.encoded(path)}` }, icon('film', 28), h('span', { class: 'stack-tight' },
-          h('strong', {}, path), h('span', { class: 'dim' }, t('viewer.recorded', { segments, last: last ? dateTime(last) : '–' }))))));
+      fill(
+        this.list,
+        recordings.map(({ path, segments, last }) =>
+          h(
+            'a',
+            { class: 'card recording', href: `#/recordings/${api.encoded(path)}` },
+            icon('film', 28),
+            h(
+              'span',
+              { class: 'stack-tight' },
+              h('strong', {}, path),
+              h('span', { class: 'dim' }, t('viewer.recorded', { segments, last: last ? dateTime(last) : '–' })),
+            ),
+          ),
+        ),
+      );
     });
   }
 
@@ -171,22 +247,79 @@ export class Recordings {
   }
 
   #draw(midnight) {
-    fill(this.line, this.#parts.map(({ offset, duration }) => {
-      const part = h('span', { class: 'timeline-part' });
-      part.style.left = `${(offset / DAY) * 100}%`;
-      part.style.width = `${(duration / DAY) * 100}%`;
-      return part;
-    }), this.now, this.pointer);
+    fill(
+      this.line,
+      this.#parts.map(({ offset, duration }) => {
+        const part = h('span', { class: 'timeline-part' });
+        part.style.left = `${(offset / DAY) * 100}%`;
+        part.style.width = `${(duration / DAY) * 100}%`;
+        return part;
+      }),
+      this.now,
+      this.pointer,
+    );
     this.midnight = midnight;
     this.table.hidden = !this.#ranges.length;
-    fill(this.table, h('table', {},
-      h('thead', {}, h('tr', {}, [t('viewer.begin'), t('viewer.length')].map((text) => h('th', { scope: 'col' }, text)), h('th', {}, h('span', { class: 'visually-hidden' }, t('viewer.actions'))))),
-      h('tbody', {}, this.#ranges.map((range) => {
-        const time = new Date(range.start).toLocaleTimeString(language);
-        return h('tr', {}, h('td', { class: 'number' }, time), h('td', {}, span(range.duration)), h('td', {}, h('div', { class: 'actions' },
-          h('button', { type: 'button', class: 'small', 'aria-label': t('viewer.play_from', { time }), onclick: () => this.#play(this.#second(range.start)) }, icon('play', 16), t('viewer.play')),
-          h('a', { class: 'button small', href: range.download_url, download: '', 'aria-label': t('viewer.download_from', { time }) }, icon('download', 16), t('viewer.download')))));
-      }))));
+    fill(
+      this.table,
+      h(
+        'table',
+        {},
+        h(
+          'thead',
+          {},
+          h(
+            'tr',
+            {},
+            [t('viewer.begin'), t('viewer.length')].map((text) => h('th', { scope: 'col' }, text)),
+            h('th', {}, h('span', { class: 'visually-hidden' }, t('viewer.actions'))),
+          ),
+        ),
+        h(
+          'tbody',
+          {},
+          this.#ranges.map((range) => {
+            const time = new Date(range.start).toLocaleTimeString(language);
+            return h(
+              'tr',
+              {},
+              h('td', { class: 'number' }, time),
+              h('td', {}, span(range.duration)),
+              h(
+                'td',
+                {},
+                h(
+                  'div',
+                  { class: 'actions' },
+                  h(
+                    'button',
+                    {
+                      type: 'button',
+                      class: 'small',
+                      'aria-label': t('viewer.play_from', { time }),
+                      onclick: () => this.#play(this.#second(range.start)),
+                    },
+                    icon('play', 16),
+                    t('viewer.play'),
+                  ),
+                  h(
+                    'a',
+                    {
+                      class: 'button small',
+                      href: range.download_url,
+                      download: '',
+                      'aria-label': t('viewer.download_from', { time }),
+                    },
+                    icon('download', 16),
+                    t('viewer.download'),
+                  ),
+                ),
+              ),
+            );
+          }),
+        ),
+      ),
+    );
   }
 
   #second(start) {
@@ -206,7 +339,9 @@ export class Recordings {
     const part = this.#parts.find(({ offset, duration }) => offset + duration > seconds + 0.5);
     if (!part) return;
     const at = Math.max(seconds, part.offset);
-    const range = this.#ranges.find((known) => this.#second(known.start) <= at + 0.5 && this.#second(known.start) + known.duration > at);
+    const range = this.#ranges.find(
+      (known) => this.#second(known.start) <= at + 0.5 && this.#second(known.start) + known.duration > at,
+    );
     if (!range) return;
     // Some milliseconds of rounding: nothing begins before its range does.
     const start = new Date(Math.max(this.midnight.getTime() + at * 1000, new Date(range.start).getTime()));

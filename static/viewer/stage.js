@@ -24,7 +24,12 @@ export class Stage {
   #volume = remembered('volume', 1);
 
   constructor() {
-    const button = (name, shape, label, action) => h('button', { type: 'button', class: ['icon-button', `do-${name}`], 'aria-label': label, title: label, onclick: action }, icon(shape));
+    const button = (name, shape, label, action) =>
+      h(
+        'button',
+        { type: 'button', class: ['icon-button', `do-${name}`], 'aria-label': label, title: label, onclick: action },
+        icon(shape),
+      );
     this.video = h('video', { playsInline: true, muted: true });
     this.video.muted = true;
     this.canvas = h('canvas', { hidden: true });
@@ -33,39 +38,97 @@ export class Stage {
     this.retry = h('p', { class: 'stage-retry', 'aria-hidden': 'true' });
     this.stats = h('dl', { class: 'stage-stats', hidden: true, 'aria-label': t('viewer.stats') });
     this.soundButton = button('sound', 'mute', t('viewer.unmute'), () => this.#toggleSound());
-    this.level = h('input', { type: 'range', min: 0, max: 1, step: 0.05, value: this.#volume, class: 'volume', 'aria-label': t('viewer.volume'), oninput: () => this.#setVolume() });
+    this.level = h('input', {
+      type: 'range',
+      min: 0,
+      max: 1,
+      step: 0.05,
+      value: this.#volume,
+      class: 'volume',
+      'aria-label': t('viewer.volume'),
+      oninput: () => this.#setVolume(),
+    });
     this.statsButton = button('stats', 'gauge', t('viewer.stats'), () => this.#toggleStats());
     this.statsButton.setAttribute('aria-pressed', 'false');
     this.pipButton = button('pip', 'pip', t('viewer.pip'), () => this.#pictureInPicture());
     this.pipButton.hidden = !document.pictureInPictureEnabled;
     this.live = h('span', { class: 'stage-live' }, t('viewer.live_word'));
-    this.bar = h('div', { class: 'stage-bar' }, this.live, h('span', { class: 'stage-sound' }, this.soundButton, this.level), h('span', { class: 'grow' }),
-      this.statsButton, button('snapshot', 'camera', t('viewer.snapshot'), () => this.#snapshot()), this.pipButton,
-      button('fullscreen', 'fullscreen', t('viewer.fullscreen'), () => this.#fullscreen()));
-    this.screen = h('div', { class: 'screen', tabIndex: -1 }, this.video, this.canvas, this.message, this.stats, this.bar);
-    this.back = h('a', { class: 'button icon-button', href: '#/', 'aria-label': t('viewer.back'), title: t('viewer.back') }, icon('back'));
+    this.bar = h(
+      'div',
+      { class: 'stage-bar' },
+      this.live,
+      h('span', { class: 'stage-sound' }, this.soundButton, this.level),
+      h('span', { class: 'grow' }),
+      this.statsButton,
+      button('snapshot', 'camera', t('viewer.snapshot'), () => this.#snapshot()),
+      this.pipButton,
+      button('fullscreen', 'fullscreen', t('viewer.fullscreen'), () => this.#fullscreen()),
+    );
+    this.screen = h(
+      'div',
+      { class: 'screen', tabIndex: -1 },
+      this.video,
+      this.canvas,
+      this.message,
+      this.stats,
+      this.bar,
+    );
+    this.back = h(
+      'a',
+      { class: 'button icon-button', href: '#/', 'aria-label': t('viewer.back'), title: t('viewer.back') },
+      icon('back'),
+    );
     this.title = h('h1', { tabIndex: -1 });
     this.badge = h('span', { class: 'badge' });
     this.facts = h('p', { class: 'dim' });
     this.how = h('p', { class: 'stage-how', role: 'status' });
     this.wayChoice = h('select', { 'aria-label': t('viewer.way'), onchange: () => this.#chooseWay() });
     this.recordings = h('a', { class: 'button' }, icon('film'), h('span', {}, t('viewer.recordings')));
-    this.element = h('section', { class: 'stage', hidden: true, 'aria-label': t('viewer.one_stream') },
-      h('div', { class: 'stage-head' },
-        this.back, this.title, this.badge, h('span', { class: 'grow' }), this.recordings,
-        h('button', { type: 'button', onclick: () => this.#link() }, icon('link'), h('span', {}, t('viewer.link')))),
+    this.element = h(
+      'section',
+      { class: 'stage', hidden: true, 'aria-label': t('viewer.one_stream') },
+      h(
+        'div',
+        { class: 'stage-head' },
+        this.back,
+        this.title,
+        this.badge,
+        h('span', { class: 'grow' }),
+        this.recordings,
+        h('button', { type: 'button', onclick: () => this.#link() }, icon('link'), h('span', {}, t('viewer.link'))),
+      ),
       this.screen,
-      h('div', { class: 'stage-foot' }, this.how, h('label', { class: 'row' }, h('span', { class: 'dim' }, t('viewer.way')), this.wayChoice)), this.facts);
+      h(
+        'div',
+        { class: 'stage-foot' },
+        this.how,
+        h('label', { class: 'row' }, h('span', { class: 'dim' }, t('viewer.way')), this.wayChoice),
+      ),
+      this.facts,
+    );
     this.#listen();
   }
 
   #listen() {
-    for (const event of ['pointermove', 'pointerdown', 'focusin']) this.screen.addEventListener(event, () => this.#wake());
+    for (const event of ['pointermove', 'pointerdown', 'focusin'])
+      this.screen.addEventListener(event, () => this.#wake());
     this.video.addEventListener('volumechange', () => this.#showSound());
     this.screen.addEventListener('dblclick', (event) => event.target.closest('.stage-bar') || this.#fullscreen());
     document.addEventListener('keydown', (event) => {
-      if (this.element.hidden || event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog')) return;
-      const action = { f: () => this.#fullscreen(), m: () => this.#toggleSound(), i: () => this.#toggleStats(), s: () => this.#snapshot() }[event.key];
+      if (
+        this.element.hidden ||
+        event.ctrlKey ||
+        event.metaKey ||
+        event.altKey ||
+        event.target.closest('input, select, textarea, dialog')
+      )
+        return;
+      const action = {
+        f: () => this.#fullscreen(),
+        m: () => this.#toggleSound(),
+        i: () => this.#toggleStats(),
+        s: () => this.#snapshot(),
+      }[event.key];
       if (action) action();
       else if (event.key === 'Escape' && !document.fullscreenElement) location.hash = '#/';
     });
@@ -95,7 +158,9 @@ export class Stage {
       item.stream && t('viewer.fact_kind', { kind: item.stream.kind }),
       item.path && t('viewer.fact_path', { path: item.path.name }),
       item.path?.tracks.length > 0 && item.path.tracks.join(' + '),
-    ].filter(Boolean).join(' · ');
+    ]
+      .filter(Boolean)
+      .join(' · ');
     this.recordings.href = `#/recordings/${api.encoded(item.path?.name ?? item.name)}`;
     this.recordings.hidden = !(info.mediamtx && item.path);
     if (wasDark && isAvailable(item)) this.#chain?.retry();
@@ -112,7 +177,16 @@ export class Stage {
 
   #showWays() {
     const kinds = waysOf(this.#item, this.#info).map(({ kind }) => kind);
-    fill(this.wayChoice, ['auto', ...kinds].map((kind) => h('option', { value: kind, selected: kind === this.#kind }, kind === 'auto' ? t('viewer.way_auto') : wayName(kind))));
+    fill(
+      this.wayChoice,
+      ['auto', ...kinds].map((kind) =>
+        h(
+          'option',
+          { value: kind, selected: kind === this.#kind },
+          kind === 'auto' ? t('viewer.way_auto') : wayName(kind),
+        ),
+      ),
+    );
   }
 
   #chooseWay() {
@@ -147,7 +221,9 @@ export class Stage {
     const reasons = failures.map(({ kind, error }) => `${wayName(kind)}: ${why(error, this.#item)}`);
     if (isPlaying) {
       this.#say('');
-      this.how.textContent = reasons.length ? t('viewer.plays_because', { way: player.protocol, why: reasons.join(' ') }) : t('viewer.plays', { way: player.protocol });
+      this.how.textContent = reasons.length
+        ? t('viewer.plays_because', { way: player.protocol, why: reasons.join(' ') })
+        : t('viewer.plays', { way: player.protocol });
     } else if (state === 'connecting') {
       this.#say(t('viewer.connecting'), null, true);
       this.how.textContent = reasons.join(' ');
@@ -157,12 +233,29 @@ export class Stage {
   #tellFailure() {
     const { failures } = this.#chain;
     // The word that says most: what is true of the source before what is true of a way to it.
-    const weights = ['unauthorised', 'nobody', 'codec', 'insecure', 'network', 'timeout', 'unreachable', 'server', 'ended', 'unsupported'];
+    const weights = [
+      'unauthorised',
+      'nobody',
+      'codec',
+      'insecure',
+      'network',
+      'timeout',
+      'unreachable',
+      'server',
+      'ended',
+      'unsupported',
+    ];
     const [worst] = failures.toSorted((a, b) => weights.indexOf(a.error.reason) - weights.indexOf(b.error.reason));
-    const again = h('button', { type: 'button', onclick: () => this.#chain?.retry() }, icon('refresh'), t('viewer.try_again'));
+    const again = h(
+      'button',
+      { type: 'button', onclick: () => this.#chain?.retry() },
+      icon('refresh'),
+      t('viewer.try_again'),
+    );
     this.#say(worst ? why(worst.error, this.#item) : t('viewer.reason_nobody'), [this.retry, again]);
     this.#countDown();
-    this.how.textContent = failures.length > 1 ? failures.map(({ kind, error }) => `${wayName(kind)}: ${error.message}`).join(' · ') : '';
+    this.how.textContent =
+      failures.length > 1 ? failures.map(({ kind, error }) => `${wayName(kind)}: ${error.message}`).join(' · ') : '';
   }
 
   #say(text, action = null, isBusy = false) {
@@ -189,8 +282,12 @@ export class Stage {
       age: known.ageMs === null || known.ageMs === undefined ? null : `${number(known.ageMs)} ms`,
       lost: known.lost ? number(known.lost) : null,
     };
-    fill(this.stats, Object.entries(rows).filter(([, value]) => value !== null)
-      .map(([key, value]) => [h('dt', {}, t(`viewer.stats_${key}`)), h('dd', { class: 'number' }, value)]));
+    fill(
+      this.stats,
+      Object.entries(rows)
+        .filter(([, value]) => value !== null)
+        .map(([key, value]) => [h('dt', {}, t(`viewer.stats_${key}`)), h('dd', { class: 'number' }, value)]),
+    );
   }
 
   #toggleStats() {
@@ -246,7 +343,13 @@ export class Stage {
       const copy = h('video', { muted: true, playsInline: true, srcObject: this.canvas.captureStream(10) });
       await copy.play();
       await copy.requestPictureInPicture();
-      copy.addEventListener('leavepictureinpicture', () => { copy.srcObject = null; }, { once: true });
+      copy.addEventListener(
+        'leavepictureinpicture',
+        () => {
+          copy.srcObject = null;
+        },
+        { once: true },
+      );
     } catch (error) {
       toast(error.message, 'bad');
     }
@@ -266,7 +369,9 @@ export class Stage {
         if (!width) throw new Error(t('viewer.no_picture_yet'));
         const canvas = h('canvas', { width, height });
         canvas.getContext('2d').drawImage(this.video, 0, 0);
-        blob = await new Promise((done) => { canvas.toBlob(done, 'image/jpeg', 0.92); });
+        blob = await new Promise((done) => {
+          canvas.toBlob(done, 'image/jpeg', 0.92);
+        });
       }
       const url = URL.createObjectURL(blob);
       const time = new Date().toISOString().slice(0, 19).replaceAll(/[:T]/g, '-');

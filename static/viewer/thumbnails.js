@@ -12,7 +12,10 @@ let running = 0;
 const waiting = [];
 
 async function inTurn(work) {
-  if (running >= AT_A_TIME) await new Promise((go) => { waiting.push(go); });
+  if (running >= AT_A_TIME)
+    await new Promise((go) => {
+      waiting.push(go);
+    });
   running += 1;
   try {
     await work();

@@ -35,11 +35,27 @@ export class Tile {
     this.badge = h('span', { class: 'badge' });
     this.way = h('span', { class: 'tile-way' });
     this.label = h('span', { class: 'truncate' }, name);
-    this.open = h('a', { class: 'tile-open', href: `#/watch/${api.encoded(name)}` }, h('span', { class: 'visually-hidden' }, t('viewer.watch', { name })));
-    this.handle = h('button', { type: 'button', class: 'tile-handle', 'aria-label': t('viewer.move', { name }), 'aria-describedby': 'arrange-hint' }, icon('move', 32));
-    this.element = h('article', { class: 'tile' },
+    this.open = h(
+      'a',
+      { class: 'tile-open', href: `#/watch/${api.encoded(name)}` },
+      h('span', { class: 'visually-hidden' }, t('viewer.watch', { name })),
+    );
+    this.handle = h(
+      'button',
+      {
+        type: 'button',
+        class: 'tile-handle',
+        'aria-label': t('viewer.move', { name }),
+        'aria-describedby': 'arrange-hint',
+      },
+      icon('move', 32),
+    );
+    this.element = h(
+      'article',
+      { class: 'tile' },
       h('div', { class: 'tile-picture' }, this.image, this.video, this.canvas, this.told, this.open, this.handle),
-      h('div', { class: 'tile-line' }, this.label, this.way, this.badge));
+      h('div', { class: 'tile-line' }, this.label, this.way, this.badge),
+    );
     this.element.tile = this;
     this.thumbnail = new Thumbnail(this.image, name);
     this.image.addEventListener('shown', () => this.element.classList.add('has-picture'));
@@ -133,4 +149,5 @@ export class Tile {
   }
 }
 
-const name = (item) => (item.path && item.path.name !== item.name ? `${item.name} — MediaMTX: ${item.path.name}` : item.name);
+const name = (item) =>
+  item.path && item.path.name !== item.name ? `${item.name} — MediaMTX: ${item.path.name}` : item.name;

@@ -61,7 +61,12 @@ async function list() {
   try {
     info = await api.call('api/v1/wall');
     wall.update(info);
-    if (!info.items.length) wall.say(t('viewer.nothing_title'), api.may('api') ? t('viewer.nothing_admin') : t('viewer.nothing'), api.may('api') && h('a', { class: 'button primary', href: api.address('./') }, t('viewer.first_steps')));
+    if (!info.items.length)
+      wall.say(
+        t('viewer.nothing_title'),
+        api.may('api') ? t('viewer.nothing_admin') : t('viewer.nothing'),
+        api.may('api') && h('a', { class: 'button primary', href: api.address('./') }, t('viewer.first_steps')),
+      );
     unlisten ??= api.listen(['path.available', 'path.unavailable', 'stream.state'], heard);
   } catch (error) {
     if (error.status === 401) {
@@ -69,7 +74,11 @@ async function list() {
       wall.clear();
       return askFirst(error);
     }
-    wall.say(t('viewer.away_title'), words(error), h('button', { type: 'button', onclick: list }, icon('refresh'), t('viewer.try_again')));
+    wall.say(
+      t('viewer.away_title'),
+      words(error),
+      h('button', { type: 'button', onclick: list }, icon('refresh'), t('viewer.try_again')),
+    );
   }
   show();
 }
@@ -100,9 +109,17 @@ function askFirst(error) {
   const { wall } = parts;
   show();
   if (shareProblem) {
-    return wall.say(t('viewer.share_ended_title'), t('viewer.share_ended'), h('button', { type: 'button', class: 'primary', onclick: () => askToSignIn() }, t('common.sign_in')));
+    return wall.say(
+      t('viewer.share_ended_title'),
+      t('viewer.share_ended'),
+      h('button', { type: 'button', class: 'primary', onclick: () => askToSignIn() }, t('common.sign_in')),
+    );
   }
-  wall.say(t('viewer.sign_in_title'), t('viewer.sign_in_text'), h('button', { type: 'button', class: 'primary', onclick: () => askToSignIn() }, t('common.sign_in')));
+  wall.say(
+    t('viewer.sign_in_title'),
+    t('viewer.sign_in_text'),
+    h('button', { type: 'button', class: 'primary', onclick: () => askToSignIn() }, t('common.sign_in')),
+  );
   if (error.status === 401) askToSignIn();
 }
 
@@ -112,12 +129,27 @@ if (code) history.replaceState(null, '', location.pathname);
 // Asked for together with the words and the sign-in: what is known early is painted early.
 shareProblem = (await startShell({ page: 'viewer', sections: ['viewer'], share: code })).problem;
 
-const tab = (kind, shape, text) => h('a', { href: kind ? `#/${kind}` : '#/', dataset: { kind } }, icon(shape, 18), text);
+const tab = (kind, shape, text) =>
+  h('a', { href: kind ? `#/${kind}` : '#/', dataset: { kind } }, icon(shape, 18), text);
 parts = {
-  wall: new Wall(), stage: new Stage(), recordings: new Recordings(),
-  tabs: h('nav', { class: 'tabs', hidden: true, 'aria-label': t('viewer.parts') }, tab('', 'grid', t('viewer.live')), tab('recordings', 'film', t('viewer.recordings'))),
+  wall: new Wall(),
+  stage: new Stage(),
+  recordings: new Recordings(),
+  tabs: h(
+    'nav',
+    { class: 'tabs', hidden: true, 'aria-label': t('viewer.parts') },
+    tab('', 'grid', t('viewer.live')),
+    tab('recordings', 'film', t('viewer.recordings')),
+  ),
 };
-fill(main, h('h1', { class: 'visually-hidden' }, t('common.viewer')), parts.tabs, parts.wall.element, parts.stage.element, parts.recordings.element);
+fill(
+  main,
+  h('h1', { class: 'visually-hidden' }, t('common.viewer')),
+  parts.tabs,
+  parts.wall.element,
+  parts.stage.element,
+  parts.recordings.element,
+);
 if (api.isGuest()) document.body.classList.add('is-guest');
 
 addEventListener('hashchange', show);

@@ -21,34 +21,96 @@ export class Wall {
   constructor() {
     if (!LAYOUTS.includes(this.#kept.layout)) this.#kept.layout = 'auto';
     this.count = h('span', { class: 'dim', role: 'status' });
-    this.search = h('input', { type: 'search', class: 'search', placeholder: t('viewer.search'), 'aria-label': t('viewer.search'), hidden: true, oninput: () => { this.#page = 0; this.#show(); } });
-    this.layouts = h('div', { class: 'segmented', role: 'group', 'aria-label': t('viewer.layout') }, LAYOUTS.map((layout) =>
-      h('button', { type: 'button', dataset: { layout }, 'aria-label': layout === 'auto' ? null : t('viewer.layout_n', { n: layout }), onclick: () => this.#choose(layout) },
-        layout === 'auto' ? t('viewer.layout_auto') : layout)));
-    this.arrange = h('button', { type: 'button', class: 'icon-button', 'aria-pressed': 'false', 'aria-label': t('viewer.arrange'), title: t('viewer.arrange'), onclick: () => this.#arrange() }, icon('move'));
-    this.full = h('button', { type: 'button', class: 'icon-button', 'aria-label': t('viewer.fullscreen'), title: t('viewer.fullscreen'), onclick: () => this.element.requestFullscreen?.() }, icon('fullscreen'));
+    this.search = h('input', {
+      type: 'search',
+      class: 'search',
+      placeholder: t('viewer.search'),
+      'aria-label': t('viewer.search'),
+      hidden: true,
+      oninput: () => {
+        this.#page = 0;
+        this.#show();
+      },
+    });
+    this.layouts = h(
+      'div',
+      { class: 'segmented', role: 'group', 'aria-label': t('viewer.layout') },
+      LAYOUTS.map((layout) =>
+        h(
+          'button',
+          {
+            type: 'button',
+            dataset: { layout },
+            'aria-label': layout === 'auto' ? null : t('viewer.layout_n', { n: layout }),
+            onclick: () => this.#choose(layout),
+          },
+          layout === 'auto' ? t('viewer.layout_auto') : layout,
+        ),
+      ),
+    );
+    this.arrange = h(
+      'button',
+      {
+        type: 'button',
+        class: 'icon-button',
+        'aria-pressed': 'false',
+        'aria-label': t('viewer.arrange'),
+        title: t('viewer.arrange'),
+        onclick: () => this.#arrange(),
+      },
+      icon('move'),
+    );
+    this.full = h(
+      'button',
+      {
+        type: 'button',
+        class: 'icon-button',
+        'aria-label': t('viewer.fullscreen'),
+        title: t('viewer.fullscreen'),
+        onclick: () => this.element.requestFullscreen?.(),
+      },
+      icon('fullscreen'),
+    );
     this.hint = h('p', { id: 'arrange-hint', class: 'hint', hidden: true }, t('viewer.arrange_hint'));
     this.told = h('p', { class: 'visually-hidden', role: 'status' });
     this.grid = h('div', { id: 'wall', class: 'wall' });
     this.pager = h('nav', { class: 'pager', 'aria-label': t('viewer.pages'), hidden: true });
     this.empty = h('div', { class: 'empty', hidden: true });
-    this.bar = h('div', { class: 'wall-bar', hidden: true }, this.count, this.search, h('div', { class: 'row' }, this.layouts, this.arrange, this.full));
-    this.element = h('section', { class: 'wall-page', 'aria-label': t('viewer.live') },
+    this.bar = h(
+      'div',
+      { class: 'wall-bar', hidden: true },
+      this.count,
+      this.search,
+      h('div', { class: 'row' }, this.layouts, this.arrange, this.full),
+    );
+    this.element = h(
+      'section',
+      { class: 'wall-page', 'aria-label': t('viewer.live') },
       this.bar,
-      this.hint, this.told, this.grid, this.empty, this.pager);
-    this.observer = new IntersectionObserver((entries) => {
-      for (const { target, isIntersecting } of entries) {
-        target.tile.isInside = isIntersecting;
-        target.tile.seen(isIntersecting && !document.hidden);
-      }
-    }, { rootMargin: '60px' });
+      this.hint,
+      this.told,
+      this.grid,
+      this.empty,
+      this.pager,
+    );
+    this.observer = new IntersectionObserver(
+      (entries) => {
+        for (const { target, isIntersecting } of entries) {
+          target.tile.isInside = isIntersecting;
+          target.tile.seen(isIntersecting && !document.hidden);
+        }
+      },
+      { rootMargin: '60px' },
+    );
     // A tab in the background is seen by nobody, wherever its tiles are.
     document.addEventListener('visibilitychange', () => {
       for (const { tile } of this.grid.children) tile.seen(tile.isInside && !document.hidden && !this.element.hidden);
     });
     arrangeable(this.grid, {
       moved: (names) => this.#moved(names),
-      tell: (name, position, count) => { this.told.textContent = t('viewer.moved', { name, position, count }); },
+      tell: (name, position, count) => {
+        this.told.textContent = t('viewer.moved', { name, position, count });
+      },
     });
     this.#mark();
   }
@@ -122,11 +184,26 @@ export class Wall {
   #showPager(pages) {
     this.pager.hidden = pages < 2;
     if (pages < 2) return;
-    const go = (by, shape, label) => h('button', { type: 'button', 'aria-label': label, disabled: this.#page + by < 0 || this.#page + by >= pages, onclick: () => {
-      this.#page += by;
-      this.#show();
-    } }, icon(shape));
-    fill(this.pager, go(-1, 'back', t('viewer.page_before')), h('span', { class: 'number' }, t('viewer.page', { page: this.#page + 1, pages })), go(1, 'arrow', t('viewer.page_next')));
+    const go = (by, shape, label) =>
+      h(
+        'button',
+        {
+          type: 'button',
+          'aria-label': label,
+          disabled: this.#page + by < 0 || this.#page + by >= pages,
+          onclick: () => {
+            this.#page += by;
+            this.#show();
+          },
+        },
+        icon(shape),
+      );
+    fill(
+      this.pager,
+      go(-1, 'back', t('viewer.page_before')),
+      h('span', { class: 'number' }, t('viewer.page', { page: this.#page + 1, pages })),
+      go(1, 'arrow', t('viewer.page_next')),
+    );
   }
 
   #choose(layout) {
@@ -137,7 +214,8 @@ export class Wall {
   }
 
   #mark() {
-    for (const button of this.layouts.children) button.setAttribute('aria-pressed', String(button.dataset.layout === this.#kept.layout));
+    for (const button of this.layouts.children)
+      button.setAttribute('aria-pressed', String(button.dataset.layout === this.#kept.layout));
   }
 
   #arrange() {
