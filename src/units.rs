@@ -13,21 +13,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// A bare number is refused, as MediaMTX refuses it: whether `10` means seconds or milliseconds
 /// has been guessed wrong often enough.
 #[derive(Default, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span(pub Duration);
+pub struct HumanDuration(pub Duration);
 
-impl Span {
+impl HumanDuration {
     /// A span of whole seconds.
     pub const fn secs(secs: u64) -> Self {
-        Span(Duration::from_secs(secs))
+        HumanDuration(Duration::from_secs(secs))
     }
 
     /// A span of milliseconds.
     pub const fn millis(millis: u64) -> Self {
-        Span(Duration::from_millis(millis))
+        HumanDuration(Duration::from_millis(millis))
     }
 }
 
-impl Deref for Span {
+impl Deref for HumanDuration {
     type Target = Duration;
 
     fn deref(&self) -> &Duration {
@@ -35,20 +35,20 @@ impl Deref for Span {
     }
 }
 
-impl FromStr for Span {
+impl FromStr for HumanDuration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let ends_in_unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
         match humantime::parse_duration(text) {
-            Ok(duration) if ends_in_unit => Ok(Span(duration)),
+            Ok(duration) if ends_in_unit => Ok(HumanDuration(duration)),
             _ => Err(format!("{text:?} is not a duration; write a number and a unit, such as 500ms, 10s, 1m30s or 1h")),
         }
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = humantime::format_duration(self.0).to_string();
         f.write_str(&text.replace(' ', ""))
@@ -181,7 +181,7 @@ macro_rules! as_text {
     };
 }
 
-as_text!(Span, "a duration such as 10s");
+as_text!(HumanDuration, "a duration such as 10s");
 as_text!(Size, "a size such as 16M");
 as_text!(Network, "an address or network such as 192.168.0.0/16");
 
@@ -194,12 +194,12 @@ mod tests {
         for (text, millis) in
             [("10s", 10_000), ("500ms", 500), ("1m30s", 90_000), ("2h", 7_200_000), ("7d", 604_800_000)]
         {
-            let span: Span = text.parse().expect(text);
+            let span: HumanDuration = text.parse().expect(text);
             assert_eq!(span.as_millis(), millis, "{text}");
-            assert_eq!(span.to_string().parse::<Span>(), Ok(span));
+            assert_eq!(span.to_string().parse::<HumanDuration>(), Ok(span));
         }
         for wrong in ["", "10", "ten", "-1s", "1x", "s", "0"] {
-            assert!(wrong.parse::<Span>().is_err(), "{wrong:?} should be refused");
+            assert!(wrong.parse::<HumanDuration>().is_err(), "{wrong:?} should be refused");
         }
     }
 

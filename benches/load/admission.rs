@@ -51,7 +51,7 @@ pub fn run() -> Result {
     // In turns, because a machine is faster at one time than at another.
     for _ in 0..3 {
         for (rates, (_, way)) in rates.iter_mut().zip(&ways) {
-            rates.push(admitted(&mediamtx, way, &server, &runtime)?);
+            rates.push(session_index(&mediamtx, way, &server, &runtime)?);
         }
     }
     for ((name, _), mut rates) in ways.iter().zip(rates) {
@@ -61,7 +61,7 @@ pub fn run() -> Result {
     Ok(())
 }
 
-fn admitted(mediamtx: &str, way: &str, server: &Server, runtime: &tokio::runtime::Runtime) -> Result<f64> {
+fn session_index(mediamtx: &str, way: &str, server: &Server, runtime: &tokio::runtime::Runtime) -> Result<f64> {
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("mediamtx.yml");
     let rtsp = free_port()?;

@@ -4,7 +4,7 @@ use std::{io::IsTerminal, path::Path};
 
 use super::{Outcome, load, password, runtime};
 use crate::{
-    discovery::{Card, Discovery, Event, Login, Profile, Query},
+    discovery::{DiscoveredDevice, Discovery, Event, Login, Profile, Query},
     secret::Secret,
 };
 
@@ -47,9 +47,9 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> Outcome {
                     card.make_offers(None, "");
                     if args.json { println!("{}", Event::Detail(card).json()) } else { print(&card) }
                 }
-                Event::Problem(trouble) => match trouble.address {
-                    Some(address) => eprintln!("{address}: {}", trouble.message),
-                    None => eprintln!("{}", trouble.message),
+                Event::Problem(report_problem) => match report_problem.address {
+                    Some(address) => eprintln!("{address}: {}", report_problem.message),
+                    None => eprintln!("{}", report_problem.message),
                 },
                 Event::Done(summary) => {
                     let (found, others) = (summary.found, summary.others);
@@ -74,7 +74,7 @@ fn read_password(user: &str) -> Result<String, String> {
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-fn print(card: &Card) {
+fn print(card: &DiscoveredDevice) {
     let made: Vec<_> = [&card.manufacturer, &card.model].into_iter().flatten().map(String::as_str).collect();
     let name = card.name.as_deref().or(card.hardware.as_deref()).unwrap_or("a camera");
     match made.as_slice() {

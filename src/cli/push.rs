@@ -23,7 +23,7 @@ use crate::{
     multipart::Splitter,
     secret::Secret,
     stream::StreamName,
-    units::{Size, Span},
+    units::{HumanDuration, Size},
 };
 
 /// Longest pause between attempts to reach the sidecar.
@@ -295,9 +295,9 @@ impl Sender {
                     if !busy {
                         return Err(why);
                     }
-                    self.say(&format!("{why}; trying again in {}", Span(pause)));
+                    self.say(&format!("{why}; trying again in {}", HumanDuration(pause)));
                 }
-                Err(e) => self.say(&format!("{} is away ({e}); trying again in {}", self.url, Span(pause))),
+                Err(e) => self.say(&format!("{} is away ({e}); trying again in {}", self.url, HumanDuration(pause))),
             }
             sleep(pause).await;
             pause = (pause * 2).min(RETRY_MAX);

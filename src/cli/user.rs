@@ -84,14 +84,14 @@ pub(super) fn run(config: Option<&Path>, command: Command) -> Outcome {
             }
             let password = Some(Secret::new(password::read_new()?));
             let (permissions, ips) = (Some(permissions), Some(ips));
-            write(&name, UserChange { password, role, permissions, ips, disabled: None })?;
+            write(&name, UserChange { pass: password, role, permissions, ips, disabled: None })?;
             println!("user {name} is made");
             Ok(())
         }
         Command::SetPassword(Name { name }) => {
             is_there(&name)?;
             let password = Some(Secret::new(password::read_new()?));
-            write(&name, UserChange { password, ..UserChange::default() })?;
+            write(&name, UserChange { pass: password, ..UserChange::default() })?;
             println!("the password of {name} is changed");
             Ok(())
         }

@@ -15,6 +15,8 @@ mod interfaces;
 mod offers;
 mod onvif;
 mod probe;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod report;
 mod run;
 mod search;
@@ -38,14 +40,14 @@ use url::{Host, Url};
 use self::{http::Device, onvif::Conversation, probe::ip_of};
 pub use self::{
     interfaces::NetworkInterface,
-    offers::{Makes, Offer},
-    report::{Card, Event, FoundBy, Profile, Summary, Trouble},
+    offers::{Offer, Suggestion},
+    report::{DiscoveredDevice, Event, FoundBy, Profile, Summary, Trouble},
     soap::Login,
 };
 use crate::{
     error::{Code, Error, Result},
     fetch::{Fetch, FetchSettings, Fingerprint},
-    units::{Network, Span, any_contains, private_networks},
+    units::{HumanDuration, Network, any_contains, private_networks},
 };
 
 /// Single devices that are asked at a time.
@@ -72,12 +74,12 @@ pub struct DiscoverySettings {
     /// The networks in which devices are asked.
     pub networks: Vec<Network>,
     /// How long answers are waited for.
-    pub wait: Span,
+    pub wait: HumanDuration,
 }
 
 impl Default for DiscoverySettings {
     fn default() -> Self {
-        DiscoverySettings { interfaces: vec![], networks: private_networks(), wait: Span::secs(4) }
+        DiscoverySettings { interfaces: vec![], networks: private_networks(), wait: HumanDuration::secs(4) }
     }
 }
 
@@ -215,7 +217,7 @@ impl Discovery {
     }
 
     /// Asks one device for everything. The error is that there is none of ONVIF's, or the field to blame.
-    pub async fn inquire(&self, inquiry: Inquiry) -> Result<Card> {
+    pub async fn inquire(&self, inquiry: Inquiry) -> Result<DiscoveredDevice> {
         let _slot = self
             .0
             .inquiries
@@ -226,7 +228,7 @@ impl Discovery {
         }
         let service = self.locate(&inquiry).await?;
         let ip = ip_of(&service).ok_or_else(|| Error::parameter("address", "has no host"))?;
-        let mut card = Card::new(service.to_string(), ip, FoundBy::Address);
+        let mut card = DiscoveredDevice::new(service.to_string(), ip, FoundBy::Address);
         card.device_service = Some(service.to_string());
         let device = Device { fingerprint: &inquiry.fingerprint, ..self.0.device(ip, &inquiry.consent) };
         let mut conversation = Conversation::new(&device, inquiry.login.as_ref());
@@ -288,7 +290,7 @@ mod tests {
     #[test]
     fn settings_and_lists_say_what_is_wrong_with_them() {
         assert_eq!(DiscoverySettings::default().problems(), []);
-        for wait in [Span::millis(99), Span::secs(31)] {
+        for wait in [HumanDuration::millis(99), HumanDuration::secs(31)] {
             let settings = DiscoverySettings { wait, ..DiscoverySettings::default() };
             assert_eq!(settings.problems(), [("wait", "must be from 100ms to 30s".to_owned())]);
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::{report::Card, soap::Login};
+use super::{report::DiscoveredDevice, soap::Login};
 
 /// Longest name that is made up, without the part of the address.
 const MAX_NAME: usize = 40;
@@ -17,7 +17,7 @@ const MAX_NAME: usize = 40;
 #[derive(Clone, PartialEq, Serialize, ToSchema)]
 pub struct Offer {
     /// What it becomes.
-    pub makes: Makes,
+    pub makes: Suggestion,
     /// In words.
     pub title: String,
     /// A name for it; another one may be put into the address.
@@ -34,14 +34,14 @@ pub struct Offer {
 /// What an offer makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Makes {
+pub enum Suggestion {
     /// A path of MediaMTX, which pulls the camera's video as it is.
     Path,
     /// A stream of ours: pictures of it.
     Stream,
 }
 
-impl Card {
+impl DiscoveredDevice {
     /// Works out what can be made of it. `login`, and the fingerprint where it is HTTPS, go into the definitions, which are of
     /// no use without.
     pub fn make_offers(&mut self, login: Option<&Login>, fingerprint: &str) {
@@ -54,9 +54,9 @@ impl Card {
             if let Some(uri) = &profile.stream_uri {
                 let url = with_login(uri, login);
                 let body = json!({"kind": "camera", "url": url, "on_demand": true, "transport": "tcp"});
-                offers.push(Offer::new(Makes::Path, format!("{what}, by MediaMTX"), name.clone(), body));
+                offers.push(Offer::new(Suggestion::Path, format!("{what}, by MediaMTX"), name.clone(), body));
                 let body = definition("rtsp", uri, login);
-                offers.push(Offer::new(Makes::Stream, format!("{what}, as pictures"), name.clone(), body));
+                offers.push(Offer::new(Suggestion::Stream, format!("{what}, as pictures"), name.clone(), body));
             }
             if let Some(uri) = profile.snapshot_uri.as_deref().filter(|uri| !snapshots.contains(uri)) {
                 snapshots.push(uri);
@@ -64,7 +64,12 @@ impl Card {
                 if uri.starts_with("https:") && !fingerprint.is_empty() {
                     body["fingerprint"] = json!(fingerprint);
                 }
-                offers.push(Offer::new(Makes::Stream, format!("{what}, as snapshots"), format!("{name}-still"), body));
+                offers.push(Offer::new(
+                    Suggestion::Stream,
+                    format!("{what}, as snapshots"),
+                    format!("{name}-still"),
+                    body,
+                ));
             }
         }
         self.offers = offers;
@@ -93,10 +98,10 @@ impl fmt::Debug for Offer {
 }
 
 impl Offer {
-    fn new(makes: Makes, title: String, name: String, body: Value) -> Self {
+    fn new(makes: Suggestion, title: String, name: String, body: Value) -> Self {
         let place = match makes {
-            Makes::Path => "paths",
-            Makes::Stream => "streams",
+            Suggestion::Path => "paths",
+            Suggestion::Stream => "streams",
         };
         let href = format!("/api/v1/{place}/{name}");
         Offer { makes, title, name, method: "PUT", href, body }
@@ -147,7 +152,7 @@ mod tests {
         stream::StreamName,
     };
 
-    fn card(name: &str) -> Card {
+    fn card(name: &str) -> DiscoveredDevice {
         let profile = |token: &str| Profile {
             token: token.into(),
             name: None,
@@ -158,7 +163,8 @@ mod tests {
             stream_uri: Some("rtsp://192.168.1.20:554/live?ch=1&t=2".into()),
             snapshot_uri: Some("http://192.168.1.20/snap.jpg".into()),
         };
-        let mut card = Card::new("x".into(), "192.168.1.20".parse().expect("an address"), FoundBy::WsDiscovery);
+        let mut card =
+            DiscoveredDevice::new("x".into(), "192.168.1.20".parse().expect("an address"), FoundBy::WsDiscovery);
         card.name = Some(name.into());
         card.profiles = vec![profile("a"), profile("b")];
         card
@@ -177,19 +183,19 @@ mod tests {
             card.make_offers(None, "");
             let names: Vec<_> = card.offers.iter().map(|offer| (offer.makes, offer.name.as_str())).collect();
             let (second, still) = (format!("{expected}-2"), format!("{expected}-still"));
-            use Makes::{Path, Stream};
+            use Suggestion::{Path, Stream};
             assert_eq!(
                 names,
                 [(Path, expected), (Stream, expected), (Stream, still.as_str()), (Path, &second), (Stream, &second)]
             );
             for offer in &card.offers {
                 match offer.makes {
-                    Makes::Path => {
+                    Suggestion::Path => {
                         let wanted: Wanted = serde_json::from_value(offer.body.clone()).expect("a path");
                         wanted.check(&offer.name).expect("valid");
                         assert_eq!(offer.href, format!("/api/v1/paths/{}", offer.name));
                     }
-                    Makes::Stream => {
+                    Suggestion::Stream => {
                         StreamName::parse(&offer.name).expect("a name");
                         assert_eq!(offer.href, format!("/api/v1/streams/{}", offer.name));
                     }

@@ -9,7 +9,7 @@ use super::{
     device::{self, DEVICE, Media},
     http::Device,
     probe::reach,
-    report::{Card, Profile},
+    report::{DiscoveredDevice, Profile},
     soap::{self, Login, Operation, Refusal},
     xml::Element,
 };
@@ -71,7 +71,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// Fills the card with all that the device tells. What has been learnt stays if this is given up in between.
-    pub(super) async fn fill(&mut self, card: &mut Card, service: &Url) -> Result<(), String> {
+    pub(super) async fn fill(&mut self, card: &mut DiscoveredDevice, service: &Url) -> Result<(), String> {
         card.clock_offset_seconds = self.begin(service).await?;
         if let Some(offset) = card.clock_offset_seconds.filter(|offset| offset.abs() > WRONG_CLOCK_SECONDS) {
             card.note(format!("its clock is {} by {} s", if offset > 0 { "fast" } else { "slow" }, offset.abs()));
@@ -107,7 +107,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// The media services, older generation first, at hosts that may be asked.
-    async fn services(&mut self, card: &mut Card, service: &Url) -> Vec<(Media, Url)> {
+    async fn services(&mut self, card: &mut DiscoveredDevice, service: &Url) -> Vec<(Media, Url)> {
         let get_services =
             Operation::new(DEVICE, "GetServices").with("<x:IncludeCapability>false</x:IncludeCapability>");
         let get_capabilities = Operation::new(DEVICE, "GetCapabilities").with("<x:Category>All</x:Category>");
@@ -125,7 +125,7 @@ impl<'a> Conversation<'a> {
         vec![]
     }
 
-    async fn profiles(&mut self, card: &mut Card, media: Media, url: &Url) -> Option<Vec<Profile>> {
+    async fn profiles(&mut self, card: &mut DiscoveredDevice, media: Media, url: &Url) -> Option<Vec<Profile>> {
         match self.ask(url, &media.get_profiles()).await {
             Ok(answer) => Some(media.profiles(&answer)),
             Err(failure) => {
@@ -135,7 +135,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    async fn addresses(&mut self, card: &mut Card, media: Media, url: &Url) {
+    async fn addresses(&mut self, card: &mut DiscoveredDevice, media: Media, url: &Url) {
         for i in 0..card.profiles.len() {
             let token = card.profiles[i].token.clone();
             match self.ask(url, &media.get_stream_uri(&token)).await {
@@ -158,13 +158,13 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    fn reach(&self, card: &mut Card, url: &Url) -> Url {
+    fn reach(&self, card: &mut DiscoveredDevice, url: &Url) -> Url {
         let reached = reach(url, self.device.at, self.device.consent);
         card.note_elsewhere(reached.instead_of);
         reached.url
     }
 
-    fn note(&self, card: &mut Card, what: &str, failure: Failure) {
+    fn note(&self, card: &mut DiscoveredDevice, what: &str, failure: Failure) {
         match failure {
             Failure::Refused(Refusal::NotAuthorized) => {
                 card.needs_credentials = true;

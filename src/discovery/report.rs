@@ -12,7 +12,7 @@ const MAX_ELSEWHERE: usize = 8;
 
 /// A device that was found.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Card {
+pub struct DiscoveredDevice {
     /// What names the device: the UUID that it answers with, or where it is.
     pub id: String,
     /// Where it is.
@@ -135,9 +135,9 @@ pub struct Summary {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A device has answered; as much as it announces by itself.
-    Found(Box<Card>),
+    Found(Box<DiscoveredDevice>),
     /// The same device, asked.
-    Detail(Box<Card>),
+    Detail(Box<DiscoveredDevice>),
     /// Something did not work.
     Problem(Trouble),
     /// That was all.
@@ -159,17 +159,17 @@ impl Event {
     pub fn json(&self) -> String {
         match self {
             Event::Found(card) | Event::Detail(card) => serde_json::to_string(card),
-            Event::Problem(trouble) => serde_json::to_string(trouble),
+            Event::Problem(report_problem) => serde_json::to_string(report_problem),
             Event::Done(summary) => serde_json::to_string(summary),
         }
         .unwrap_or_default()
     }
 }
 
-impl Card {
+impl DiscoveredDevice {
     /// A device of which nothing more is known.
     pub(super) fn new(id: String, address: IpAddr, found_by: FoundBy) -> Self {
-        Card {
+        DiscoveredDevice {
             id,
             address,
             found_by,

@@ -20,7 +20,7 @@ use super::{
     interfaces,
     onvif::Conversation,
     probe::{self, Match, choose, host_text, reach},
-    report::{Card, Event, FoundBy, Summary, Trouble},
+    report::{DiscoveredDevice, Event, FoundBy, Summary, Trouble},
     search::{Heard, Ids, Prober},
     ssdp,
 };
@@ -91,7 +91,7 @@ pub(super) async fn run(inner: Arc<Inner>, query: Query, tell: mpsc::Sender<Even
     while let Ok(Some(_)) = timeout_at(end, run.asking.join_next()).await {}
     if !run.asking.is_empty() {
         let message = format!("{} devices were not asked for everything in {FOR_ALL:?}", run.asking.len());
-        run.trouble(None, message).await;
+        run.report_problem(None, message).await;
         run.asking.shutdown().await;
     }
     let summary = Summary {
@@ -119,23 +119,23 @@ impl Run {
         };
         let nowhere = by_multicast && chosen.is_empty() && problems.is_empty();
         for problem in problems {
-            self.trouble(None, problem).await;
+            self.report_problem(None, problem).await;
         }
         if nowhere {
             let message =
                 "no interface is up, has an IPv4 address and takes multicast; a container needs the host's network";
-            self.trouble(None, message.into()).await;
+            self.report_problem(None, message.into()).await;
         }
         for interface in &chosen {
             match Prober::multicast(interface) {
                 Ok(prober) => probers.push((interface.name.clone(), prober)),
-                Err(e) => self.trouble(None, format!("{}: {e}", interface.name)).await,
+                Err(e) => self.report_problem(None, format!("{}: {e}", interface.name)).await,
             }
         }
         if !self.query.addresses.is_empty() {
             match Prober::unicast(&self.query.addresses) {
                 Ok(prober) => probers.push(("the addresses".into(), prober)),
-                Err(e) => self.trouble(None, format!("nobody can be asked by UDP: {e}")).await,
+                Err(e) => self.report_problem(None, format!("nobody can be asked by UDP: {e}")).await,
             }
         }
         (probers, chosen)
@@ -150,7 +150,7 @@ impl Run {
     ) -> BTreeMap<(IpAddr, String), ssdp::Answer> {
         let mut searched = BTreeMap::new();
         let Ok(ids) = Ids::random() else {
-            self.trouble(None, "the system gives no random numbers".into()).await;
+            self.report_problem(None, "the system gives no random numbers".into()).await;
             return searched;
         };
         let (heard, mut hearing) = mpsc::channel::<Heard>(64);
@@ -172,7 +172,7 @@ impl Run {
             }
             if !any_contains(&self.inner.settings.networks, ip) {
                 if *count == 1 {
-                    self.trouble(Some(ip), "it answers, and is not in discovery.networks".into()).await;
+                    self.report_problem(Some(ip), "it answers, and is not in discovery.networks".into()).await;
                 }
                 continue;
             }
@@ -198,7 +198,7 @@ impl Run {
         }
         while let Some(ended) = asking.join_next().await {
             if let Ok((name, Err(e))) = ended {
-                self.trouble(None, format!("{name}: nothing can be sent ({e})")).await;
+                self.report_problem(None, format!("{name}: nothing can be sent ({e})")).await;
             }
         }
         searched
@@ -219,9 +219,9 @@ impl Run {
             let message =
                 format!("it has the id of {}, and may be the same device; search for its address to see", known[0]);
             known.push(ip);
-            return self.trouble(Some(ip), message).await;
+            return self.report_problem(Some(ip), message).await;
         }
-        let mut card = Card::new(found.id.clone(), ip, FoundBy::WsDiscovery);
+        let mut card = DiscoveredDevice::new(found.id.clone(), ip, FoundBy::WsDiscovery);
         card.name = found.name;
         card.hardware = found.hardware;
         card.location = found.location;
@@ -258,9 +258,9 @@ impl Run {
                 }
                 Ok(None) => self.other(ip, answer.id),
                 Err(why) => {
-                    self.trouble(Some(ip), why).await;
+                    self.report_problem(Some(ip), why).await;
                     if answer.looks_like_camera {
-                        let card = Card::new(answer.id.clone(), ip, FoundBy::Ssdp);
+                        let card = DiscoveredDevice::new(answer.id.clone(), ip, FoundBy::Ssdp);
                         self.card(format!("{} {ip}", answer.id), card, service_at(ip, 80), false).await;
                     }
                 }
@@ -279,20 +279,24 @@ impl Run {
             match service {
                 Ok(service) => {
                     let id = service.to_string();
-                    let mut card = Card::new(id.clone(), at.ip(), FoundBy::Address);
+                    let mut card = DiscoveredDevice::new(id.clone(), at.ip(), FoundBy::Address);
                     card.device_service = Some(id.clone());
                     self.card(id, card, service, true).await;
                 }
-                Err(why) => self.trouble(Some(at.ip()), why).await,
+                Err(why) => self.report_problem(Some(at.ip()), why).await,
             }
         }
     }
 
     /// Tells of a card, and has its device asked for more. `is_onvif`: whether it said so, or is only tried.
-    async fn card(&mut self, key: String, mut card: Card, service: Url, is_onvif: bool) {
+    async fn card(&mut self, key: String, mut card: DiscoveredDevice, service: Url, is_onvif: bool) {
         if self.cards.len() >= MAX_DEVICES {
             if !std::mem::replace(&mut self.is_full, true) {
-                self.trouble(None, format!("there are more than {MAX_DEVICES} devices; the others are left out")).await;
+                self.report_problem(
+                    None,
+                    format!("there are more than {MAX_DEVICES} devices; the others are left out"),
+                )
+                .await;
             }
             return;
         }
@@ -330,7 +334,7 @@ impl Run {
         }
     }
 
-    async fn trouble(&mut self, address: Option<IpAddr>, message: String) {
+    async fn report_problem(&mut self, address: Option<IpAddr>, message: String) {
         self.troubles += 1;
         if self.troubles <= MAX_TROUBLES {
             let _ = self.tell.send(Event::Problem(Trouble { address, message })).await;
@@ -350,8 +354,8 @@ async fn describe(
     ip: IpAddr,
     answer: &ssdp::Answer,
     consent: &[IpAddr],
-) -> Result<Option<Card>, String> {
-    let mut card = Card::new(answer.id.clone(), ip, FoundBy::Ssdp);
+) -> Result<Option<DiscoveredDevice>, String> {
+    let mut card = DiscoveredDevice::new(answer.id.clone(), ip, FoundBy::Ssdp);
     let Some(location) = &answer.location else { return Ok(answer.looks_like_camera.then_some(card)) };
     let reached = reach(location, ip, consent);
     if let Some(elsewhere) = reached.instead_of {

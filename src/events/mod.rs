@@ -3,21 +3,24 @@
 //! MediaMTX tells nobody but commands, and its standard image has none; so its API is looked at, its questions are
 //! listened to, and who does use hooks may post them.
 
-pub mod observe;
+mod changes;
+mod observer;
 pub mod webhooks;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
+pub use self::observer::Observer;
 pub use self::webhooks::{DeadLetter, EventSettings, Webhook, Webhooks};
 
 /// Events that are kept for whoever comes back.
@@ -96,7 +99,7 @@ pub struct Event {
 
 /// An event, laid out once for all who listen.
 #[derive(Debug)]
-pub struct Told {
+pub struct EncodedEvent {
     /// The event.
     pub event: Event,
     /// As JSON.
@@ -107,9 +110,9 @@ pub struct Told {
 
 /// What is said to a listener who missed events.
 #[derive(Debug)]
-pub struct Heard {
+pub struct Replay {
     /// The events, oldest first.
-    pub events: Vec<Arc<Told>>,
+    pub events: Vec<Arc<EncodedEvent>>,
     /// Whether there were more that are not kept any more.
     pub has_gap: bool,
 }
@@ -120,7 +123,7 @@ pub struct Bus(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    kept: Mutex<VecDeque<Arc<Told>>>,
+    kept: Mutex<VecDeque<Arc<EncodedEvent>>>,
     latest: watch::Sender<u64>,
 }
 
@@ -136,7 +139,7 @@ impl Default for Bus {
 impl Bus {
     /// Tells everybody.
     pub fn tell(&self, kind: Kind, path: &str, data: Value) {
-        let mut kept = self.0.kept.lock().expect("nothing panics while it is held");
+        let mut kept = self.0.kept.lock();
         let id = *self.0.latest.borrow() + 1;
         let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let event = Event { id, at, kind, path: path.to_owned(), data };
@@ -146,7 +149,7 @@ impl Bus {
         if kept.len() == KEPT {
             kept.pop_front();
         }
-        kept.push_back(Arc::new(Told { event, json: json.into(), sse: sse.into() }));
+        kept.push_back(Arc::new(EncodedEvent { event, json: json.into(), sse: sse.into() }));
         // With the lock held, so that whoever is woken finds it.
         self.0.latest.send_replace(id);
     }
@@ -162,14 +165,14 @@ impl Bus {
     }
 
     /// The events after that one. An id that was never given, as of a database that is gone, counts as the oldest.
-    pub fn since(&self, id: u64) -> Heard {
-        let kept = self.0.kept.lock().expect("nothing panics while it is held");
+    pub fn since(&self, id: u64) -> Replay {
+        let kept = self.0.kept.lock();
         let begins = kept.partition_point(|told| told.event.id <= id);
         let has_gap = match kept.front() {
             Some(oldest) => oldest.event.id > id.saturating_add(1),
             None => id < self.latest(),
         };
-        Heard { events: kept.range(begins..).cloned().collect(), has_gap }
+        Replay { events: kept.range(begins..).cloned().collect(), has_gap }
     }
 }
 

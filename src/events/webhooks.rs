@@ -2,10 +2,11 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use hmac::{Hmac, KeyInit, Mac};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::{
@@ -14,8 +15,8 @@ use tokio::{
 };
 use utoipa::ToSchema;
 
-use super::{Bus, Event, Kind, Told};
-use crate::{secret::Secret, units::Span};
+use super::{Bus, EncodedEvent, Event, Kind};
+use crate::{secret::Secret, units::HumanDuration};
 
 /// Events that wait for one webhook; beyond it the oldest are given up.
 const WAITING: usize = 5000;
@@ -52,14 +53,14 @@ pub struct Webhook {
     pub events: Vec<Kind>,
     /// How long an answer may take.
     #[serde(default = "timeout")]
-    pub timeout: Span,
+    pub timeout: HumanDuration,
     /// How often an event is tried before it is given up.
     #[serde(default = "tries")]
     pub tries: u32,
 }
 
-fn timeout() -> Span {
-    Span::secs(5)
+fn timeout() -> HumanDuration {
+    HumanDuration::secs(5)
 }
 
 fn tries() -> u32 {
@@ -82,7 +83,7 @@ impl EventSettings {
             if !(1..=20).contains(&hook.tries) {
                 found.push((format!("webhooks[{i}].tries"), format!("must be from 1 to 20, not {}", hook.tries)));
             }
-            if *hook.timeout < Duration::from_millis(100) || hook.timeout > Span::secs(60) {
+            if *hook.timeout < Duration::from_millis(100) || hook.timeout > HumanDuration::secs(60) {
                 found.push((
                     format!("webhooks[{i}].timeout"),
                     format!("must be from 100ms to 1m, not {}", hook.timeout),
@@ -125,12 +126,12 @@ impl Webhooks {
 
     /// Events that were given up, newest first.
     pub fn dead(&self) -> Vec<DeadLetter> {
-        self.0.lock().expect("nothing panics while it is held").iter().rev().cloned().collect()
+        self.0.lock().iter().rev().cloned().collect()
     }
 
-    fn bury(&self, hook: &Webhook, told: &Told, error: String, tries: u32) {
+    fn dead_letter(&self, hook: &Webhook, told: &EncodedEvent, error: String, tries: u32) {
         tracing::warn!(url = hook.url, id = told.event.id, tries, "an event was given up: {error}");
-        let mut dead = self.0.lock().expect("nothing panics while it is held");
+        let mut dead = self.0.lock();
         if dead.len() == DEAD {
             dead.pop_front();
         }
@@ -151,14 +152,14 @@ pub fn signature(secret: &str, timestamp: u64, body: &[u8]) -> String {
 /// What waits, by path: the first of each may be on its way, and the others wait for it.
 #[derive(Default)]
 struct Queues {
-    waiting: HashMap<String, VecDeque<Arc<Told>>>,
+    waiting: HashMap<String, VecDeque<Arc<EncodedEvent>>>,
     busy: HashSet<String>,
     count: usize,
 }
 
 impl Queues {
     /// Takes an event; returns one that has to be given up for it.
-    fn push(&mut self, told: Arc<Told>) -> Option<Arc<Told>> {
+    fn push(&mut self, told: Arc<EncodedEvent>) -> Option<Arc<EncodedEvent>> {
         let mut given_up = None;
         if self.count >= WAITING {
             // The longest queue is the one whose events are the least worth.
@@ -172,7 +173,7 @@ impl Queues {
     }
 
     /// The next event whose path has none on its way.
-    fn pop(&mut self) -> Option<Arc<Told>> {
+    fn pop(&mut self) -> Option<Arc<EncodedEvent>> {
         let path = self.waiting.keys().find(|path| !self.busy.contains(*path))?.clone();
         let queue = self.waiting.get_mut(&path)?;
         let told = queue.pop_front();
@@ -200,7 +201,7 @@ async fn post_forever(hook: Webhook, bus: Bus, dead: Webhooks) {
                     if (hook.events.is_empty() || hook.events.contains(&told.event.kind))
                         && let Some(given_up) = queues.push(told)
                     {
-                        dead.bury(&hook, &given_up, "too many events waited".into(), 0);
+                        dead.dead_letter(&hook, &given_up, "too many events waited".into(), 0);
                     }
                 }
                 while posting.len() < AT_A_TIME
@@ -221,7 +222,7 @@ async fn post_forever(hook: Webhook, bus: Bus, dead: Webhooks) {
         .await;
 }
 
-async fn post(client: &awc::Client, hook: &Webhook, told: &Told, dead: &Webhooks) {
+async fn post(client: &awc::Client, hook: &Webhook, told: &EncodedEvent, dead: &Webhooks) {
     let mut pause = SHORTEST_PAUSE;
     for tries in 1.. {
         let mut request = client.post(&hook.url).content_type("application/json");
@@ -234,13 +235,13 @@ async fn post(client: &awc::Client, hook: &Webhook, told: &Told, dead: &Webhooks
             Ok(response) if response.status().is_success() => return,
             // What it does not understand it will not understand later.
             Ok(response) if response.status().is_client_error() && !matches!(response.status().as_u16(), 408 | 429) => {
-                return dead.bury(hook, told, format!("answered {}", response.status()), tries);
+                return dead.dead_letter(hook, told, format!("answered {}", response.status()), tries);
             }
             Ok(response) => format!("answered {}", response.status()),
             Err(e) => e.to_string(),
         };
         if tries >= hook.tries {
-            return dead.bury(hook, told, error, tries);
+            return dead.dead_letter(hook, told, error, tries);
         }
         // Some more or less, so that not all come at once when it is back.
         let jitter = pause.mul_f64(f64::from(getrandom::u32().unwrap_or_default() % 200) / 1000.0);
@@ -252,9 +253,9 @@ async fn post(client: &awc::Client, hook: &Webhook, told: &Told, dead: &Webhooks
 
 /// When something was told last about whom: a flood is one event in so long.
 #[derive(Debug, Default)]
-pub struct Quiet(HashMap<String, Instant>);
+pub struct RateLimiter(HashMap<String, Instant>);
 
-impl Quiet {
+impl RateLimiter {
     /// Whether it may be told again.
     pub fn may_tell(&mut self, about: &str, pause: Duration) -> bool {
         let now = Instant::now();

@@ -31,7 +31,7 @@ pub use self::trust::Fingerprint;
 use crate::{
     error::{Code, Error, Result},
     secret::Secret,
-    units::{Network, Span, any_contains, private_networks},
+    units::{HumanDuration, Network, any_contains, private_networks},
 };
 
 /// Most redirects that are followed.
@@ -46,7 +46,7 @@ pub struct FetchSettings {
     /// Where a redirect may lead besides the host that it comes from.
     pub redirect_networks: Vec<Network>,
     /// How long finding an address, connecting and the TLS handshake may take, each.
-    pub connect_timeout: Span,
+    pub connect_timeout: HumanDuration,
     /// A PEM file of authorities that are believed besides the well-known ones; empty for none.
     pub ca_file: PathBuf,
 }
@@ -56,7 +56,7 @@ impl Default for FetchSettings {
         FetchSettings {
             networks: private_networks(),
             redirect_networks: vec![],
-            connect_timeout: Span::secs(5),
+            connect_timeout: HumanDuration::secs(5),
             ca_file: PathBuf::new(),
         }
     }

@@ -26,7 +26,7 @@ pub struct Decoder {
 #[derive(Debug)]
 pub enum Failure {
     /// This decoder cannot decode such a stream at all; the words say what it is.
-    Unfit(&'static str),
+    Unsupported(&'static str),
     /// The unit is damaged, or something before it is missing.
     Damaged,
 }
@@ -79,7 +79,7 @@ impl Decoder {
                 Some(Kind::Sps) => {
                     let Some(sps) = Sps::read(nal) else { continue };
                     if let Some(obstacle) = sps.obstacle {
-                        return Err(Failure::Unfit(obstacle));
+                        return Err(Failure::Unsupported(obstacle));
                     }
                     self.colour = Some(sps.colour);
                     self.reorders |= sps.reorders;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The keys, in the order in which they sign; the last one not yet.
-pub(super) struct Ring {
+pub(super) struct KeySet {
     keys: Vec<Key>,
 }
 
@@ -43,9 +43,9 @@ impl Key {
     }
 }
 
-impl Ring {
+impl KeySet {
     /// Reads the keys, and makes the first two.
-    pub(super) fn open(rotation: Duration) -> impl FnOnce(&Store) -> Result<Ring> {
+    pub(super) fn open(rotation: Duration) -> impl FnOnce(&Store) -> Result<KeySet> {
         move |store| {
             let mut keys = store.keys()?;
             let mut from = now();
@@ -56,7 +56,7 @@ impl Ring {
                 from += rotation.as_secs();
             }
             let keys = keys.into_iter().map(Key::read).collect::<Result<_>>()?;
-            Ok(Ring { keys })
+            Ok(KeySet { keys })
         }
     }
 
@@ -90,8 +90,8 @@ fn make(active_from: u64) -> Result<KeyRow> {
 impl Identity {
     /// The public keys (RFC 7517, section 5).
     pub fn jwks(&self) -> JwkSet {
-        let ring = self.0.ring.lock().expect("nothing panics while it is held");
-        JwkSet { keys: ring.keys.iter().map(|key| key.public.clone()).collect() }
+        let key_set = self.0.key_set.lock();
+        JwkSet { keys: key_set.keys.iter().map(|key| key.public.clone()).collect() }
     }
 
     /// Makes the key after the next once the next has begun to sign, and drops those whose tokens have all ended.
@@ -133,15 +133,15 @@ impl Identity {
 
     async fn rearrange(&self, change: impl FnOnce(&Store, Duration) -> Result<()> + Send + 'static) -> Result<()> {
         let rotation = *self.0.settings.key_rotation;
-        let ring = self
+        let key_set = self
             .0
             .store
             .run(move |store| {
                 change(store, rotation)?;
-                Ring::open(rotation)(store)
+                KeySet::open(rotation)(store)
             })
             .await?;
-        *self.0.ring.lock().expect("nothing panics while it is held") = ring;
+        *self.0.key_set.lock() = key_set;
         Ok(())
     }
 }

@@ -12,11 +12,12 @@ mod users;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 pub use self::{
@@ -27,7 +28,7 @@ pub use self::{
 };
 use crate::{
     error::{Code, Error, Result},
-    policy::{AuthSettings, Known, Policy, Rule, ShareRule, Who, now},
+    policy::{AuthSettings, Known, Policy, Principal, Rule, ShareRule, now},
     store::{Store, identity::UserRow},
 };
 
@@ -51,12 +52,12 @@ struct Inner {
     settings: AuthSettings,
     store: Store,
     policy: Policy,
-    ring: Mutex<keys::Ring>,
+    key_set: Mutex<keys::KeySet>,
     stamp_key: [u8; 32],
     loaded: Mutex<Loaded>,
     /// One change at a time, so that what is known is never older than what was.
     reloading: tokio::sync::Mutex<()>,
-    lost: mpsc::Sender<Vec<Who>>,
+    revoked: mpsc::Sender<Vec<Principal>>,
 }
 
 /// What was made known last.
@@ -74,22 +75,22 @@ impl Identity {
         settings: AuthSettings,
         store: Store,
         policy: Policy,
-    ) -> Result<(Self, mpsc::Receiver<Vec<Who>>)> {
-        let (lost, losers) = mpsc::channel(WAITING);
-        let ring = store.run(keys::Ring::open(*settings.key_rotation)).await?;
+    ) -> Result<(Self, mpsc::Receiver<Vec<Principal>>)> {
+        let (sender, revoked) = mpsc::channel(WAITING);
+        let key_set = store.run(keys::KeySet::open(*settings.key_rotation)).await?;
         let stamp_key = store.run(stamp_key).await?;
         let identity = Identity(Arc::new(Inner {
             settings,
             store,
             policy,
-            ring: Mutex::new(ring),
+            key_set: Mutex::new(key_set),
             stamp_key,
             loaded: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
-            lost,
+            revoked: sender,
         }));
         identity.reload().await?;
-        Ok((identity, losers))
+        Ok((identity, revoked))
     }
 
     /// Makes known what the database says now, and tells who has lost something by it.
@@ -97,39 +98,40 @@ impl Identity {
         let _turn = self.0.reloading.lock().await;
         let rows = |store: &Store| Ok((store.users()?, store.shares()?, store.revoked()?));
         let (users, shares, revoked) = self.0.store.run(rows).await?;
-        let mut losers = vec![];
+        let mut principals = vec![];
         {
-            let mut loaded = self.0.loaded.lock().expect("nothing panics while it is held");
+            let mut loaded = self.0.loaded.lock();
             let before = std::mem::take(&mut *loaded);
             loaded.users = users::compile(users, &before.users);
             loaded.shares = shares::compile(shares, &before.shares, now());
             loaded.revoked = revoked.into_iter().collect();
-            losers.extend(users::changed(&before.users, &loaded.users).map(|name| Who::User(name.into())));
-            losers.extend(
+            principals.extend(users::changed(&before.users, &loaded.users).map(|name| Principal::User(name.into())));
+            principals.extend(
                 before
                     .shares
                     .keys()
                     .filter(|id| !loaded.shares.contains_key(*id))
-                    .map(|id| Who::Share(id.as_str().into())),
+                    .map(|id| Principal::Share(id.as_str().into())),
             );
-            losers.extend(loaded.revoked.difference(&before.revoked).map(|id| Who::Token(id.as_str().into())));
+            principals
+                .extend(loaded.revoked.difference(&before.revoked).map(|id| Principal::Token(id.as_str().into())));
             self.0.policy.replace(Known {
                 users: loaded.users.values().filter_map(|(_, rule)| rule.clone()).collect(),
                 shares: loaded.shares.values().map(|(rule, _)| rule.clone()).collect(),
                 revoked: loaded.revoked.clone(),
-                keys: self.0.ring.lock().expect("nothing panics while it is held").verifying(),
+                keys: self.0.key_set.lock().verifying(),
                 stamp_key: self.0.stamp_key,
             });
         }
-        if !losers.is_empty() {
+        if !principals.is_empty() {
             // Nobody listens at the end of the program, when there is nothing left to end.
-            let _ = self.0.lost.send(losers).await;
+            let _ = self.0.revoked.send(principals).await;
         }
         Ok(())
     }
 
     /// Notices what others have changed and what has ended by itself, until the program ends.
-    pub async fn look_after(&self) {
+    pub async fn run(&self) {
         let mut version = None;
         let mut tidied = 0;
         loop {
@@ -137,7 +139,7 @@ impl Identity {
             let done = async {
                 let seen = self.0.store.run(Store::version).await?;
                 let over = {
-                    let loaded = self.0.loaded.lock().expect("nothing panics while it is held");
+                    let loaded = self.0.loaded.lock();
                     loaded.shares.values().any(|(_, expires)| *expires <= now())
                 };
                 let mut is_due = over || version.replace(seen) != Some(seen);

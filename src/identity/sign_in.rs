@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use super::{Identity, random_id, random_secret};
 use crate::{
     error::{Code, Error, Result},
-    policy::{Caller, Claims, ISSUER, Permission, Recognised, Rule, TokenKind, Who, now},
+    policy::{Caller, Claims, ISSUER, Permission, Principal, Recognised, Rule, TokenKind, now},
     secret::Secret,
     store::identity::{ShareRow, SignInRow},
 };
@@ -37,7 +37,7 @@ pub struct Grant {
 #[derive(Debug)]
 pub struct SignedIn {
     /// Who.
-    pub who: Who,
+    pub who: Principal,
     /// What they get.
     pub grant: Grant,
 }
@@ -54,7 +54,7 @@ impl Identity {
     /// Signs a user in by name and password.
     pub async fn sign_in(&self, caller: &Caller) -> Result<SignedIn> {
         let Recognised { user, rule } =
-            self.0.policy.recognise(caller).await.map_err(|verdict| verdict.sign_in_refusal())?;
+            self.0.policy.authenticate(caller).await.map_err(|verdict| verdict.sign_in_refusal())?;
         let stamp = self.0.policy.snapshot().password_stamp(&rule);
         let lifetime = self.0.settings.sign_in_lifetime.as_secs();
         let mut row = SignInRow {
@@ -69,7 +69,7 @@ impl Identity {
         };
         let refresh = self.begin(&mut row).await?;
         let grant = self.user_grant(&user, &rule, &row, Some(refresh))?;
-        Ok(SignedIn { who: Who::User(user), grant })
+        Ok(SignedIn { who: Principal::User(user), grant })
     }
 
     /// Gives the next access token for a refresh token.
@@ -95,7 +95,7 @@ impl Identity {
         };
         if row.share.is_some() {
             let grant = self.share_access(&row, refresh).await?;
-            return Ok(SignedIn { who: Who::Share(row.share.unwrap_or_default().into()), grant });
+            return Ok(SignedIn { who: Principal::Share(row.share.unwrap_or_default().into()), grant });
         }
         let user: Arc<str> = row.user.as_deref().unwrap_or_default().into();
         let snapshot = self.0.policy.snapshot();
@@ -105,7 +105,7 @@ impl Identity {
             return Err(ended());
         };
         let grant = self.user_grant(&user, rule, &row, refresh)?;
-        Ok(SignedIn { who: Who::User(user), grant })
+        Ok(SignedIn { who: Principal::User(user), grant })
     }
 
     /// Ends a sign-in, by its refresh token; what is none is ignored.

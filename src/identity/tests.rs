@@ -14,7 +14,7 @@ struct Bench {
     identity: Identity,
     policy: Policy,
     store: Store,
-    losers: mpsc::Receiver<Vec<Who>>,
+    revoked: mpsc::Receiver<Vec<Principal>>,
 }
 
 async fn bench() -> Bench {
@@ -26,8 +26,8 @@ async fn bench_on(store: Store) -> Bench {
     let users = serde_json::from_value(rules).expect("rules");
     let settings = AuthSettings { users, ..AuthSettings::default() };
     let policy = Policy::new(&settings).expect("compiles");
-    let (identity, losers) = Identity::open(settings, store.clone(), policy.clone()).await.expect("opens");
-    Bench { identity, policy, store, losers }
+    let (identity, revoked) = Identity::open(settings, store.clone(), policy.clone()).await.expect("opens");
+    Bench { identity, policy, store, revoked }
 }
 
 fn by_password(user: &str, password: &str) -> Caller {
@@ -53,12 +53,12 @@ impl Bench {
     }
 
     async fn alice(&self) {
-        let alice = json!({"password": "correct horse", "permissions": [{"action": "read", "path": "door"}]});
+        let alice = json!({"pass": "correct horse", "permissions": [{"action": "read", "path": "door"}]});
         assert!(self.identity.put_user("alice", change(alice)).await.expect("made"));
     }
 
     fn lost(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.losers.try_recv().ok()).flatten().map(|who| who.to_string()).collect()
+        std::iter::from_fn(|| self.revoked.try_recv().ok()).flatten().map(|who| who.to_string()).collect()
     }
 
     /// Claims that our own tokens have, signed by our own key.
@@ -105,23 +105,19 @@ async fn users_are_made_changed_disabled_and_removed_at_once() {
 async fn bad_users_are_refused_by_field_and_the_file_wins() {
     let bench = bench().await;
     for (name, value, field) in [
-        ("", json!({"password": "long enough"}), Some("name")),
-        ("any", json!({"password": "long enough"}), Some("name")),
-        ("a:b", json!({"password": "long enough"}), Some("name")),
-        ("bob", json!({}), Some("password")),
-        ("bob", json!({"password": "short"}), Some("password")),
-        (
-            "bob",
-            json!({"password": "long enough", "permissions": [{"action": "read", "path": "~("}]}),
-            Some("permissions"),
-        ),
-        ("filer", json!({"password": "long enough"}), None),
+        ("", json!({"pass": "long enough"}), Some("name")),
+        ("any", json!({"pass": "long enough"}), Some("name")),
+        ("a:b", json!({"pass": "long enough"}), Some("name")),
+        ("bob", json!({}), Some("pass")),
+        ("bob", json!({"pass": "short"}), Some("pass")),
+        ("bob", json!({"pass": "long enough", "permissions": [{"action": "read", "path": "~("}]}), Some("permissions")),
+        ("filer", json!({"pass": "long enough"}), None),
     ] {
         let error = bench.identity.put_user(name, change(value.clone())).await.expect_err("refused");
         assert_eq!(error.field(), field, "{name} {value}");
     }
     // Put there behind our back, and still the file's counts.
-    write_user(&bench.store, "filer", &change(json!({"password": "from-base", "role": "admin"}))).expect("written");
+    write_user(&bench.store, "filer", &change(json!({"pass": "from-base", "role": "admin"}))).expect("written");
     bench.identity.reload().await.expect("reloads");
     assert_eq!(bench.ask(&by_password("filer", "from-base"), Action::Api, "").await, Decision::WrongCredentials);
     assert_eq!(bench.ask(&by_password("filer", "from-file"), Action::Read, "file").await, Decision::Allowed);
@@ -235,7 +231,7 @@ async fn a_new_password_ends_sign_ins_and_new_permissions_do_not() {
     bench.identity.put_user("alice", change(json!({"role": "user"}))).await.expect("changed");
     let next = bench.identity.refresh(&alice, refresh.expose()).await.expect("refreshed").grant;
     assert!(next.permissions.contains(&Permission::everywhere(Action::Read)), "the new ones");
-    bench.identity.put_user("alice", change(json!({"password": "battery staple"}))).await.expect("changed");
+    bench.identity.put_user("alice", change(json!({"pass": "battery staple"}))).await.expect("changed");
     let (refresh, _) = next.refresh.expect("a token");
     assert!(bench.identity.refresh(&alice, refresh.expose()).await.is_err());
 }
@@ -299,7 +295,7 @@ async fn shares_open_what_they_are_for_until_they_are_revoked() {
     let (refresh, _) = opened.refresh.expect("a refresh token");
     let anybody = by_password("", "");
     let next = bench.identity.refresh(&anybody, refresh.expose()).await.expect("refreshed");
-    assert_eq!(next.who, Who::Share(share.id.as_str().into()));
+    assert_eq!(next.who, Principal::Share(share.id.as_str().into()));
     bench.identity.revoke_share(&share.id).await.expect("revoked");
     assert_eq!(bench.why(opened.access.expose()).await, "the token was revoked");
     assert_eq!(bench.why(&code).await, "the share link is not known (any more)");
@@ -369,10 +365,10 @@ async fn another_process_s_change_is_noticed() {
     let mut bench = bench_on(Store::open(&path).expect("opens")).await;
     bench.alice().await;
     let identity = bench.identity.clone();
-    let looking = tokio::spawn(async move { identity.look_after().await });
+    let looking = tokio::spawn(async move { identity.run().await });
     let other = Store::open(&path).expect("opens");
     write_user(&other, "alice", &change(json!({"disabled": true}))).expect("written");
-    let lost = tokio::time::timeout(Duration::from_secs(10), bench.losers.recv()).await.expect("in time");
-    assert_eq!(lost, Some(vec![Who::User("alice".into())]));
+    let lost = tokio::time::timeout(Duration::from_secs(10), bench.revoked.recv()).await.expect("in time");
+    assert_eq!(lost, Some(vec![Principal::User("alice".into())]));
     looking.abort();
 }

@@ -69,7 +69,7 @@ impl From<TokenRow> for MachineToken {
 
 impl Identity {
     pub(super) fn sign(&self, claims: &Claims) -> Result<(String, String)> {
-        self.0.ring.lock().expect("nothing panics while it is held").sign(claims)
+        self.0.key_set.lock().sign(claims)
     }
 
     /// Makes a token. Returns it with its description; it is kept nowhere.

@@ -93,8 +93,9 @@ pub struct StoredUser {
 #[serde(deny_unknown_fields)]
 pub struct UserChange {
     /// The new password, at least 8 characters.
+    #[serde(alias = "password")]
     #[schema(value_type = Option<String>)]
-    pub password: Option<Secret>,
+    pub pass: Option<Secret>,
     /// `admin`, `user`, or empty.
     #[schema(value_type = Option<String>)]
     pub role: Option<Role>,
@@ -186,15 +187,15 @@ pub fn write_user(store: &Store, name: &str, change: &UserChange) -> Result<bool
         created: at,
         changed: at,
     });
-    match &change.password {
+    match &change.pass {
         Some(password) if password.expose().chars().count() < SHORTEST_PASSWORD => {
-            return Err(wrong("password", format!("must have at least {SHORTEST_PASSWORD} characters")));
+            return Err(wrong("pass", format!("must have at least {SHORTEST_PASSWORD} characters")));
         }
         Some(password) => {
             row.pass =
                 hash_password(password.expose()).map_err(|e| Error::internal("the password cannot be hashed", e))?;
         }
-        None if is_new => return Err(wrong("password", "is needed for a new user")),
+        None if is_new => return Err(wrong("pass", "is needed for a new user")),
         None => {}
     }
     if let Some(role) = change.role {

@@ -4,23 +4,23 @@
 //! **Never from within the answer to `/mediamtx-auth`**: MediaMTX waits for that answer in the loop that would have
 //! to answer us (internal/core/path_manager.go).
 
-mod admitted;
 mod breaker;
 mod client;
 mod inventory;
 mod lookup;
-mod seen;
+mod path_cache;
+mod session_index;
 
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    admitted::Admitted,
     client::{Client, Fields, Info, Playable, Recorded, Segment},
     inventory::Connected,
     lookup::{Readable, readable},
-    seen::Seen,
+    path_cache::PathCache,
+    session_index::SessionIndex,
 };
 use crate::secret::Secret;
 
@@ -40,7 +40,7 @@ pub struct MediaMtxSettings {
     /// The same for HLS.
     pub hls_url: String,
     /// The path below which it has our streams, as the shipped mediamtx.yml pulls them; empty for none in front.
-    pub pictures_path: String,
+    pub path_prefix: String,
     /// A user who may use it; empty for a token of our own, which our answer to MediaMTX's question accepts.
     pub user: String,
     /// The password.
@@ -48,10 +48,10 @@ pub struct MediaMtxSettings {
     /// What the addresses begin with at which we read its paths.
     pub rtsp: String,
     /// What the addresses begin with at which it pulls our streams; empty for our RTSP port on this machine.
-    pub pull_from: String,
+    pub advertise_rtsp: String,
     /// What the addresses begin with at which programs beside it get files from us; empty for our HTTP port on this
     /// machine.
-    pub fetch_from: String,
+    pub advertise_http: String,
 }
 
 impl Default for MediaMtxSettings {
@@ -62,30 +62,30 @@ impl Default for MediaMtxSettings {
             playback_url: String::new(),
             webrtc_url: String::new(),
             hls_url: String::new(),
-            pictures_path: "pictures".into(),
+            path_prefix: "pictures".into(),
             user: String::new(),
             pass: Secret::default(),
             rtsp: "rtsp://127.0.0.1:8554".into(),
-            pull_from: String::new(),
-            fetch_from: String::new(),
+            advertise_rtsp: String::new(),
+            advertise_http: String::new(),
         }
     }
 }
 
 impl MediaMtxSettings {
     /// What the addresses begin with at which MediaMTX pulls our streams, given where our RTSP server listens.
-    pub fn pull_from(&self, rtsp: SocketAddr) -> String {
-        if !self.pull_from.is_empty() {
-            return self.pull_from.trim_end_matches('/').to_owned();
+    pub fn advertise_rtsp(&self, rtsp: SocketAddr) -> String {
+        if !self.advertise_rtsp.is_empty() {
+            return self.advertise_rtsp.trim_end_matches('/').to_owned();
         }
         let ip = if rtsp.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { rtsp.ip() };
         format!("rtsp://{}", SocketAddr::new(ip, rtsp.port()))
     }
 
     /// What the addresses begin with at which programs beside MediaMTX get files, given where our HTTP server listens.
-    pub fn fetch_from(&self, http: SocketAddr) -> String {
-        if !self.fetch_from.is_empty() {
-            return self.fetch_from.trim_end_matches('/').to_owned();
+    pub fn advertise_http(&self, http: SocketAddr) -> String {
+        if !self.advertise_http.is_empty() {
+            return self.advertise_http.trim_end_matches('/').to_owned();
         }
         let ip = if http.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { http.ip() };
         format!("http://{}", SocketAddr::new(ip, http.port()))
@@ -109,14 +109,20 @@ impl MediaMtxSettings {
         if rtsp.is_empty() || rtsp.contains(['@', '/', '?', '#', ' ']) {
             found.push(("rtsp", "must be like rtsp://127.0.0.1:8554, with user and password apart".into()));
         }
-        if !self.pull_from.is_empty() && !self.pull_from.starts_with("rtsp://") {
-            found.push(("pull_from", format!("must be like rtsp://192.168.1.5:9554, not {:?}", self.pull_from)));
+        if !self.advertise_rtsp.is_empty() && !self.advertise_rtsp.starts_with("rtsp://") {
+            found.push((
+                "advertise_rtsp",
+                format!("must be like rtsp://192.168.1.5:9554, not {:?}", self.advertise_rtsp),
+            ));
         }
         let fits = |c: char| c.is_ascii_alphanumeric() || ":/.-_[]".contains(c);
-        if !self.fetch_from.is_empty()
-            && (!self.fetch_from.starts_with("http://") || !self.fetch_from.chars().all(fits))
+        if !self.advertise_http.is_empty()
+            && (!self.advertise_http.starts_with("http://") || !self.advertise_http.chars().all(fits))
         {
-            found.push(("fetch_from", format!("must be like http://192.168.1.5:9995, not {:?}", self.fetch_from)));
+            found.push((
+                "advertise_http",
+                format!("must be like http://192.168.1.5:9995, not {:?}", self.advertise_http),
+            ));
         }
         for (key, url, usual) in [
             ("playback_url", &self.playback_url, "https://home.example/playback"),
@@ -130,11 +136,11 @@ impl MediaMtxSettings {
                 found.push((key, format!("must be like {usual}, without a slash at its end, not {url:?}")));
             }
         }
-        let path = &self.pictures_path;
+        let path = &self.path_prefix;
         let fits = |c: char| c.is_ascii_alphanumeric() || "/_-.~:".contains(c);
         if path.starts_with('/') || path.ends_with('/') || !path.chars().all(fits) {
             found.push((
-                "pictures_path",
+                "path_prefix",
                 format!(
                     "must be the beginning of a path's name, such as pictures, without slashes around it, not {path:?}"
                 ),

@@ -25,9 +25,9 @@ use prometheus_client::{
 use tokio::time::Duration;
 
 use crate::{
-    output::{h264::Encodings, mjpeg::Report, variants::Variants},
+    output::{Report, h264::Encodings, variants::Variants},
     policy::{Action, Decision},
-    producer::{Kit, rtsp::Counters as CameraCounters, udp_camera::Hub},
+    producer::{ProducerContext, rtsp::Counters as CameraCounters, udp_camera::Hub},
     stream::{Origin, Registry, Stats},
 };
 
@@ -72,7 +72,7 @@ struct Inner {
 
 impl Metrics {
     /// Counters of our own, and the figures of the streams read when they are asked for.
-    pub fn new(streams: Registry, kit: &Kit, encodings: Encodings, variants: Variants) -> Self {
+    pub fn new(streams: Registry, kit: &ProducerContext, encodings: Encodings, variants: Variants) -> Self {
         let mut prometheus = Prometheus::with_prefix("mtx_sidecar");
         let requests = Family::<RequestLabels, Counter>::default();
         let durations = Histogram::new(exponential_buckets(0.0001, 4.0, 9));

@@ -26,10 +26,9 @@ pub struct NasSettings {
     /// Where its web interface is, such as `https://nas.local`.
     pub url: String,
     /// A user of it, without 2-step verification, who may read the folder.
-    #[serde(alias = "username")]
     pub user: String,
     /// The password.
-    #[serde(default, alias = "password")]
+    #[serde(default)]
     pub pass: Secret,
     /// The folder, such as `/Multimedia/Photos`.
     pub folder: String,

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::form::Form;
 use self::form::Sent;
+use super::{DisconnectReason, Report};
 use crate::{
     error::{Error, Result},
     picture::{PREAMBLE, PREAMBLE_WITH_HEAD, SharedFrame},
@@ -164,44 +165,6 @@ impl Pacer {
     }
 }
 
-/// Why a watcher is not served any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
-    /// It closed the connection, or the network did.
-    Closed,
-    /// It took nothing for too long.
-    Stalled,
-    /// The stream was removed.
-    StreamEnded,
-    /// The server shuts down, or the watcher may not watch any more.
-    ToldToEnd,
-}
-
-impl Left {
-    /// The reason in words.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Left::Closed => "connection closed",
-            Left::Stalled => "took nothing for too long",
-            Left::StreamEnded => "the stream ended",
-            Left::ToldToEnd => "told to end: shutdown, or not permitted any more",
-        }
-    }
-}
-
-/// What one watcher was given.
-#[derive(Clone, Copy, Debug)]
-pub struct Report {
-    /// Parts sent, repeats included.
-    pub parts: u64,
-    /// Bytes sent.
-    pub bytes: u64,
-    /// Frames skipped because it was slow.
-    pub dropped: u64,
-    /// Why it ended.
-    pub left: Left,
-}
-
 /// Serves one watcher until it leaves, stalls, the stream ends or `stop` is cancelled.
 pub async fn serve<T>(mut io: T, watch: Watch, options: Options, stop: CancellationToken) -> Report
 where
@@ -209,14 +172,14 @@ where
 {
     let stall_timeout = options.stall_timeout;
     let mut pacer = Pacer::new(watch, options);
-    let mut report = Report { parts: 0, bytes: 0, dropped: 0, left: Left::Closed };
+    let mut report = Report { parts: 0, bytes: 0, dropped: 0, left: DisconnectReason::Closed };
     report.left = loop {
         let part = tokio::select! {
             part = pacer.next() => part,
-            () = closed(&mut io) => break Left::Closed,
-            () = stop.cancelled() => break Left::ToldToEnd,
+            () = closed(&mut io) => break DisconnectReason::Closed,
+            () = stop.cancelled() => break DisconnectReason::ToldToEnd,
         };
-        let Some(part) = part else { break Left::StreamEnded };
+        let Some(part) = part else { break DisconnectReason::StreamEnded };
         // The rest of a part that was begun is always sent, or the connection is lost: a picture cut
         // off in the middle would be shown as a broken one.
         if let Err(left) = write_all(&mut io, &part, stall_timeout).await {
@@ -231,19 +194,23 @@ where
     report
 }
 
-async fn write_all<T: AsyncWrite + Unpin>(io: &mut T, mut data: &[u8], stall_timeout: Duration) -> Result<(), Left> {
+async fn write_all<T: AsyncWrite + Unpin>(
+    io: &mut T,
+    mut data: &[u8],
+    stall_timeout: Duration,
+) -> Result<(), DisconnectReason> {
     while !data.is_empty() {
         match timeout(stall_timeout, io.write(data)).await {
             Ok(Ok(n)) if n > 0 => data = &data[n..],
-            Ok(_) => return Err(Left::Closed),
-            Err(_) => return Err(Left::Stalled),
+            Ok(_) => return Err(DisconnectReason::Closed),
+            Err(_) => return Err(DisconnectReason::Stalled),
         }
     }
     // TLS holds the end of a record back otherwise.
     match timeout(stall_timeout, io.flush()).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(Left::Closed),
-        Err(_) => Err(Left::Stalled),
+        Ok(Err(_)) => Err(DisconnectReason::Closed),
+        Err(_) => Err(DisconnectReason::Stalled),
     }
 }
 

@@ -140,11 +140,11 @@ impl Wanted {
         Ok(())
     }
 
-    /// The settings at MediaMTX. `pull_from` is the beginning of our RTSP addresses.
-    pub fn fields(&self, pull_from: &str) -> Fields {
+    /// The settings at MediaMTX. `advertise_rtsp` is the beginning of our RTSP addresses.
+    pub fn fields(&self, advertise_rtsp: &str) -> Fields {
         let value = match &self.kind {
             Kind::Stream { stream } => {
-                json!({"source": format!("{pull_from}/{stream}"), "rtspTransport": "tcp", "sourceOnDemand": true})
+                json!({"source": format!("{advertise_rtsp}/{stream}"), "rtspTransport": "tcp", "sourceOnDemand": true})
             }
             Kind::Camera { url, on_demand, transport } => {
                 let mut fields = json!({"source": url, "sourceOnDemand": on_demand});

@@ -11,9 +11,10 @@ mod reconcile;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::{sync::Notify, time::Instant};
@@ -42,7 +43,7 @@ struct Inner {
     mediamtx: Client,
     events: Bus,
     /// What the addresses begin with at which MediaMTX pulls our streams.
-    pull_from: String,
+    advertise_rtsp: String,
     wanted: Mutex<BTreeMap<String, Wanted>>,
     progress: Mutex<HashMap<String, Progress>>,
     seen: Mutex<Seen>,
@@ -137,8 +138,8 @@ fn unknown(name: &str) -> Error {
 }
 
 impl Paths {
-    /// Reads what is kept. `pull_from` is the beginning of our RTSP addresses, such as `rtsp://127.0.0.1:9554`.
-    pub fn open(store: Store, mediamtx: Client, events: Bus, pull_from: String) -> Result<Self> {
+    /// Reads what is kept. `advertise_rtsp` is the beginning of our RTSP addresses, such as `rtsp://127.0.0.1:9554`.
+    pub fn open(store: Store, mediamtx: Client, events: Bus, advertise_rtsp: String) -> Result<Self> {
         let mut wanted = BTreeMap::new();
         for (name, text) in store.paths()? {
             match serde_json::from_str(&text) {
@@ -151,7 +152,7 @@ impl Paths {
             store,
             mediamtx,
             events,
-            pull_from,
+            advertise_rtsp,
             wanted: Mutex::new(wanted),
             progress: Mutex::default(),
             seen: Mutex::default(),
@@ -161,12 +162,12 @@ impl Paths {
     }
 
     fn wanted(&self) -> BTreeMap<String, Wanted> {
-        self.0.wanted.lock().expect("nothing panics while it is held").clone()
+        self.0.wanted.lock().clone()
     }
 
     /// MediaMTX, as it was found last.
     pub fn host(&self) -> HostStatus {
-        let seen = self.0.seen.lock().expect("nothing panics while it is held");
+        let seen = self.0.seen.lock();
         HostStatus {
             reachable: seen.info.is_some() && seen.error.is_none(),
             version: seen.info.as_ref().map(|info| info.version.clone()),
@@ -185,7 +186,7 @@ impl Paths {
 
     /// How they stand, without asking MediaMTX.
     pub fn conditions(&self) -> Vec<Condition> {
-        let progress = self.0.progress.lock().expect("nothing panics while it is held");
+        let progress = self.0.progress.lock();
         let condition = |(name, wanted): (String, Wanted)| match wanted.enabled {
             true => progress.get(&name).map_or(Condition::Pending, |progress| progress.condition),
             false => Condition::Disabled,
@@ -201,7 +202,7 @@ impl Paths {
     }
 
     fn status(&self, name: String, wanted: &Wanted, actual: &HashMap<String, Value>) -> PathStatus {
-        let progress = self.0.progress.lock().expect("nothing panics while it is held");
+        let progress = self.0.progress.lock();
         let progress = progress.get(&name).cloned().unwrap_or_default();
         PathStatus {
             state: if wanted.enabled { progress.condition } else { Condition::Disabled },
@@ -245,7 +246,7 @@ impl Paths {
 
     /// Keeps and forgets, in the database and here, and has it seen to.
     async fn change(&self, keep: BTreeMap<String, Wanted>, forget: Vec<String>) -> Result<()> {
-        let new = keep.keys().filter(|name| !self.0.wanted.lock().expect("whole").contains_key(*name)).count();
+        let new = keep.keys().filter(|name| !self.0.wanted.lock().contains_key(*name)).count();
         if self.wanted().len() + new > MAX_PATHS + forget.len() {
             return Err(Error::new(Code::TooManyPaths, format!("{MAX_PATHS} paths are kept at most")));
         }
@@ -256,8 +257,8 @@ impl Paths {
         let (rows, gone) = (rows.collect::<Result<Vec<_>>>()?, forget.clone());
         self.0.store.run(move |store| store.change_paths(&rows, &gone)).await?;
         {
-            let mut wanted = self.0.wanted.lock().expect("nothing panics while it is held");
-            let mut progress = self.0.progress.lock().expect("nothing panics while it is held");
+            let mut wanted = self.0.wanted.lock();
+            let mut progress = self.0.progress.lock();
             for name in keep.keys().chain(&forget) {
                 progress.remove(name);
                 wanted.remove(name);

@@ -48,7 +48,7 @@ impl Paths {
                     if done { LOOK_AGAIN } else { LOOK_EVERY }
                 }
                 Err(e) => {
-                    self.0.seen.lock().expect("nothing panics while it is held").error = Some(e.to_string());
+                    self.0.seen.lock().error = Some(e.to_string());
                     // Where nobody wants a path, nobody needs to know.
                     if !std::mem::replace(&mut was_away, true) && !self.wanted().is_empty() {
                         tracing::warn!("paths cannot be seen to: {}", e.chain());
@@ -67,7 +67,7 @@ impl Paths {
     pub async fn pass(&self) -> Result<bool> {
         let info = self.0.mediamtx.info().await?;
         {
-            let mut seen = self.0.seen.lock().expect("nothing panics while it is held");
+            let mut seen = self.0.seen.lock();
             *seen = super::Seen { info: Some(info.clone()), error: None };
         }
         let definitions = self.wanted();
@@ -85,7 +85,7 @@ impl Paths {
         let ours: HashMap<_, Fields> =
             ours.into_iter().filter_map(|row| Some((row.name, serde_json::from_str(&row.fields).ok()?))).collect();
         let wanted = definitions.iter().filter(|(_, wanted)| wanted.enabled);
-        let wanted = wanted.map(|(name, wanted)| (name.clone(), wanted.fields(&self.0.pull_from))).collect();
+        let wanted = wanted.map(|(name, wanted)| (name.clone(), wanted.fields(&self.0.advertise_rtsp))).collect();
         let findings = plan(&wanted, &actual, &ours);
         let steps = self.note(findings);
         let (has, has_not) = self.carry_out(steps, &wanted, &info).await?;
@@ -100,7 +100,7 @@ impl Paths {
 
     /// Notes where paths stand, and returns what is to be done now.
     fn note(&self, findings: std::collections::BTreeMap<String, Finding>) -> Vec<(String, Step)> {
-        let mut progress = self.0.progress.lock().expect("nothing panics while it is held");
+        let mut progress = self.0.progress.lock();
         let mut steps = vec![];
         for (name, finding) in findings {
             let path = progress.entry(name.clone()).or_default();
@@ -166,7 +166,7 @@ impl Paths {
         let (mut has, mut has_not, mut away) = (vec![], vec![], None);
         while let Some(written) = writes.join_next().await {
             let Ok((name, step, done)) = written else { continue };
-            let mut progress = self.0.progress.lock().expect("nothing panics while it is held");
+            let mut progress = self.0.progress.lock();
             match done {
                 Ok(()) if step == Step::Delete => {
                     progress.remove(&name);

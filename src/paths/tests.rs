@@ -29,7 +29,7 @@ fn defaults() -> Fields {
 
 impl Respond for Host {
     fn respond(&self, request: &Request) -> ResponseTemplate {
-        let mut host = self.0.lock().expect("whole");
+        let mut host = self.0.lock();
         let answer = |status: u16, body: Value| ResponseTemplate::new(status).set_body_json(body);
         let error = |status: u16, words: &str| answer(status, json!({"status": "error", "error": words}));
         if host.is_down {
@@ -111,11 +111,11 @@ impl Bench {
     }
 
     fn actual(&self, name: &str) -> Option<Fields> {
-        self.host.0.lock().expect("whole").paths.get(name).cloned()
+        self.host.0.lock().paths.get(name).cloned()
     }
 
     fn writes(&self) -> Vec<String> {
-        std::mem::take(&mut self.host.0.lock().expect("whole").writes)
+        std::mem::take(&mut self.host.0.lock().writes)
     }
 }
 
@@ -172,7 +172,7 @@ async fn paths_survive_restarts_and_reloads_of_mediamtx_and_ours() {
     bench.settle().await;
     assert_eq!(bench.writes().len(), 1000);
     let forget = |starts: u32| {
-        let mut host = bench.host.0.lock().expect("whole");
+        let mut host = bench.host.0.lock();
         host.starts += starts;
         host.paths.clear();
     };
@@ -188,7 +188,7 @@ async fn paths_survive_restarts_and_reloads_of_mediamtx_and_ours() {
         Paths::open(bench.store.clone(), bench.mediamtx.clone(), Bus::default(), "rtsp://127.0.0.1:9554".into())
             .expect("opens");
     assert!(!again.pass().await.expect("MediaMTX answers"), "nothing to do");
-    bench.host.0.lock().expect("whole").paths.insert("cam7".into(), Fields::new());
+    bench.host.0.lock().paths.insert("cam7".into(), Fields::new());
     assert!(again.pass().await.expect("MediaMTX answers"));
     assert_eq!(bench.writes(), ["patch cam7"]);
 }
@@ -197,8 +197,8 @@ async fn paths_survive_restarts_and_reloads_of_mediamtx_and_ours() {
 async fn what_is_not_ours_is_told_and_left_alone() {
     let bench = bench().await;
     let theirs: Fields = serde_json::from_value(json!({"source": "rtsp://10.0.0.9/theirs"})).expect("an object");
-    bench.host.0.lock().expect("whole").paths.insert("cam".into(), theirs.clone());
-    bench.host.0.lock().expect("whole").paths.insert("other".into(), theirs.clone());
+    bench.host.0.lock().paths.insert("cam".into(), theirs.clone());
+    bench.host.0.lock().paths.insert("other".into(), theirs.clone());
     bench.paths.put("cam", camera("rtsp://10.0.0.5/a")).await.expect("new");
     bench.settle().await;
     let status = bench.paths.get("cam").await.expect("is kept");
@@ -214,7 +214,7 @@ async fn what_is_not_ours_is_told_and_left_alone() {
     bench.settle().await;
     bench.writes();
     for _ in 0..10 {
-        bench.host.0.lock().expect("whole").paths.insert("mine".into(), Fields::new());
+        bench.host.0.lock().paths.insert("mine".into(), Fields::new());
         let _ = bench.paths.pass().await.expect("MediaMTX answers");
     }
     assert!((1..=4).contains(&bench.writes().len()));
@@ -242,7 +242,7 @@ async fn refusals_are_told_in_mediamtx_s_words_and_not_repeated_at_once() {
 async fn a_mediamtx_that_is_away_is_waited_for() {
     let bench = bench().await;
     bench.paths.put("cam", camera("rtsp://10.0.0.5/a")).await.expect("new");
-    bench.host.0.lock().expect("whole").is_down = true;
+    bench.host.0.lock().is_down = true;
     let keeping = tokio::spawn({
         let paths = bench.paths.clone();
         async move { paths.keep().await }
@@ -256,9 +256,9 @@ async fn a_mediamtx_that_is_away_is_waited_for() {
     };
     until("it is told", &|| bench.paths.host().error.is_some()).await;
     assert!(!bench.paths.host().reachable);
-    bench.host.0.lock().expect("whole").is_down = false;
+    bench.host.0.lock().is_down = false;
     until("the path is there", &|| bench.actual("cam").is_some()).await;
-    bench.host.0.lock().expect("whole").paths.clear();
+    bench.host.0.lock().paths.clear();
     until("the path is there again", &|| bench.actual("cam").is_some()).await;
     assert_eq!(bench.paths.host().version.as_deref(), Some("v1.20.1"));
     keeping.abort();
@@ -297,13 +297,7 @@ async fn what_mediamtx_has_can_be_taken_over() {
         ("secret", json!({"publishPass": "<redacted>"})),
         ("all_others", json!({})),
     ] {
-        bench
-            .host
-            .0
-            .lock()
-            .expect("whole")
-            .paths
-            .insert(name.into(), serde_json::from_value(fields).expect("an object"));
+        bench.host.0.lock().paths.insert(name.into(), serde_json::from_value(fields).expect("an object"));
     }
     let imported = bench.paths.import().await.expect("imports");
     assert_eq!(imported.imported, ["cam"]);
@@ -312,7 +306,7 @@ async fn what_mediamtx_has_can_be_taken_over() {
     assert_eq!(Value::Object(fields), json!({"source": "rtsp://10.0.0.9/x"}), "without defaults");
     bench.settle().await;
     assert!(bench.writes().is_empty(), "it is as it was");
-    bench.host.0.lock().expect("whole").paths.clear();
+    bench.host.0.lock().paths.clear();
     bench.settle().await;
     assert!(bench.actual("cam").is_some(), "and is put back when it is gone");
 }

@@ -1,30 +1,28 @@
 //! [`Policy`]: the answer.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::{
-    Action, AuthSettings, Caller, Credential, Credentials, Known, Permission, Snapshot, User, Who,
-    memory::Memory,
+    Action, AuthSettings, Caller, Credential, Credentials, Known, Permission, Principal, Snapshot, User,
     rules::Rule,
     throttle::Throttle,
     tokens::{NOT_OURS, SHARE_PREFIX, TokenKind, UNKNOWN_KEY, Verified, code_digest, looks_like_jwt, now, verify},
     verification::Verifiers,
+    verified_cache::VerifiedCache,
 };
+
 use crate::error::{Code, Error};
+use parking_lot::Mutex;
 
 /// Passwords that wait to be verified; more are refused unseen. At 25 ms each the last one waits for some seconds,
 /// which is as long as anybody does.
 pub(super) const MAX_VERIFYING: usize = 128;
 
 /// A password that was right is given its turn even where many were wrong, for so long.
-pub(super) const WAS_RIGHT: Duration = Duration::from_secs(24 * 3600);
+pub(super) const VERIFIED_TTL: Duration = Duration::from_secs(24 * 3600);
 
 /// The answer to one question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +56,11 @@ impl Decision {
         }
     }
 
-    fn because(self, who: Who, reason: &'static str) -> Verdict {
+    fn because(self, who: Principal, reason: &'static str) -> Verdict {
         Verdict { decision: self, who, reason }
     }
 
-    pub(super) fn of(self, who: Who) -> Verdict {
+    pub(super) fn of(self, who: Principal) -> Verdict {
         let reason = match self {
             Decision::Allowed => "allowed",
             Decision::AskCredentials => "credentials are needed",
@@ -79,8 +77,8 @@ impl Decision {
 pub struct Verdict {
     /// The answer.
     pub decision: Decision,
-    /// Who was recognised. [`Who::Anybody`] when a rule for everybody allowed it, or nobody was.
-    pub who: Who,
+    /// Who was recognised. [`Principal::Anonymous`] when a rule for everybody allowed it, or nobody was.
+    pub who: Principal,
     /// Why, in words, without any credential: for log, audit and caller.
     pub reason: &'static str,
 }
@@ -89,11 +87,11 @@ impl Verdict {
     /// The answer to MediaMTX about an action that we have never heard of.
     pub fn on_unknown_action(caller: &Caller) -> Self {
         let decision = if caller.credentials.is_empty() { Decision::AskCredentials } else { Decision::NotPermitted };
-        decision.because(Who::Anybody, "this action is not known to mtx-sidecar")
+        decision.because(Principal::Anonymous, "this action is not known to mtx-sidecar")
     }
 
     /// That somebody did what they may.
-    pub fn allowed(who: Who) -> Self {
+    pub fn allowed(who: Principal) -> Self {
         Decision::Allowed.of(who)
     }
 
@@ -135,16 +133,16 @@ pub struct Recognised {
 
 /// What is asked of the entries of a name.
 #[derive(Clone, Copy)]
-enum Wish<'a> {
+enum Request<'a> {
     To(Action, &'a str),
     SignIn,
 }
 
-impl Wish<'_> {
+impl Request<'_> {
     fn granted_by(self, rule: &Rule) -> bool {
         match self {
-            Wish::To(action, path) => rule.permits(action, path),
-            Wish::SignIn => true,
+            Request::To(action, path) => rule.permits(action, path),
+            Request::SignIn => true,
         }
     }
 }
@@ -165,13 +163,13 @@ pub struct Policy(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     file: Vec<Arc<Rule>>,
     snapshot: ArcSwap<Snapshot>,
-    remember: Duration,
+    password_cache_ttl: Duration,
     /// Keys the digests of credentials in memory: worthless without it, and gone with the process.
     pub(super) key: [u8; 32],
     /// Digests of right argon2 passwords.
-    pub(super) right: Memory<()>,
+    pub(super) verified: VerifiedCache<()>,
     /// Digests of tokens whose signature was right.
-    tokens: Memory<Arc<Verified>>,
+    tokens: VerifiedCache<Arc<Verified>>,
     pub(super) throttle: Throttle,
     pub(super) verifiers: Verifiers,
     /// Passwords that are being verified: whoever shows the same waits for the same result.
@@ -189,10 +187,10 @@ impl Policy {
         Ok(Policy(Arc::new(Inner {
             snapshot: ArcSwap::from_pointee(Snapshot::new(&file, Known::default())),
             file,
-            remember: *settings.remember,
+            password_cache_ttl: *settings.password_cache_ttl,
             key,
-            right: Memory::new(),
-            tokens: Memory::new(),
+            verified: VerifiedCache::new(),
+            tokens: VerifiedCache::new(),
             throttle: Throttle::new(settings.failures_per_minute),
             verifiers: Verifiers::default(),
             verifying: Mutex::default(),
@@ -221,15 +219,15 @@ impl Policy {
 
     /// Answers. `path` is a path or stream name; it does not matter for actions that have none.
     pub async fn decide(&self, caller: &Caller, action: Action, path: &str) -> Verdict {
-        match self.decide_now(caller, Wish::To(action, path)) {
+        match self.decide_now(caller, Request::To(action, path)) {
             Ok((verdict, _)) => verdict,
             Err(slow) => self.decide_slowly(caller, slow).await.0,
         }
     }
 
     /// Checks name and password, whatever they may be used for.
-    pub async fn recognise(&self, caller: &Caller) -> Result<Recognised, Verdict> {
-        let (verdict, rule) = match self.decide_now(caller, Wish::SignIn) {
+    pub async fn authenticate(&self, caller: &Caller) -> Result<Recognised, Verdict> {
+        let (verdict, rule) = match self.decide_now(caller, Request::SignIn) {
             Ok(answer) => answer,
             Err(slow) => self.decide_slowly(caller, slow).await,
         };
@@ -238,41 +236,42 @@ impl Policy {
                 Ok(Recognised { user: caller.credentials.user.as_str().into(), rule })
             }
             // A token signs nobody in: it would outlive itself.
-            _ if verdict.decision.is_allowed() => Err(Decision::WrongCredentials.of(Who::Anybody)),
+            _ if verdict.decision.is_allowed() => Err(Decision::WrongCredentials.of(Principal::Anonymous)),
             _ => Err(verdict),
         }
     }
 
     /// Who the caller is and what they may do, by token or by name and password; for showing it to them.
-    pub async fn permissions_of(&self, caller: &Caller) -> Result<(Who, Vec<Permission>), Verdict> {
+    pub async fn permissions_of(&self, caller: &Caller) -> Result<(Principal, Vec<Permission>), Verdict> {
         if let Some(token) = self.token_of(caller) {
-            let (who, claims) =
-                self.check_token(caller, token).map_err(|r| Decision::WrongCredentials.because(Who::Anybody, r))?;
+            let (who, claims) = self
+                .check_token(caller, token)
+                .map_err(|r| Decision::WrongCredentials.because(Principal::Anonymous, r))?;
             return Ok((who, claims.claims.mediamtx_permissions.clone()));
         }
-        let known = self.recognise(caller).await?;
-        Ok((Who::User(known.user), known.rule.permissions().to_vec()))
+        let known = self.authenticate(caller).await?;
+        Ok((Principal::User(known.user), known.rule.permissions().to_vec()))
     }
 
     /// Answers from memory if that can be done.
-    fn decide_now(&self, caller: &Caller, wish: Wish<'_>) -> Result<(Verdict, Option<Arc<Rule>>), Slow> {
+    fn decide_now(&self, caller: &Caller, wish: Request<'_>) -> Result<(Verdict, Option<Arc<Rule>>), Slow> {
         let snapshot = self.0.snapshot.load();
         let shown = &caller.credentials;
-        if let Wish::To(action, path) = wish {
+        if let Request::To(action, path) = wish {
             if let Some(verdict) = self.decide_by_token(&snapshot, caller, action, path) {
                 return Ok((verdict, None));
             }
             let anybody = snapshot.anybody.iter().map(|i| &snapshot.rules[*i]);
             if anybody.into_iter().any(|rule| rule.counts_for(caller.ip) && rule.permits(action, path)) {
-                return Ok((Decision::Allowed.of(Who::Anybody), None));
+                return Ok((Decision::Allowed.of(Principal::Anonymous), None));
             }
         }
         if shown.is_empty() {
-            return Ok((Decision::AskCredentials.of(Who::Anybody), None));
+            return Ok((Decision::AskCredentials.of(Principal::Anonymous), None));
         }
         if looks_like_jwt(shown.password.expose()) {
             // Ours would have been decided by.
-            return Ok((Decision::WrongCredentials.because(Who::Anybody, NOT_OURS), None));
+            return Ok((Decision::WrongCredentials.because(Principal::Anonymous, NOT_OURS), None));
         }
         let mut slow = Slow { recognised: false, candidates: vec![] };
         for i in snapshot.named(&shown.user) {
@@ -280,14 +279,14 @@ impl Policy {
             if !rule.counts_for(caller.ip) {
                 continue;
             }
-            let right = match rule.pass.is_slow() {
-                true => self.0.right.get(&self.digest(&rule.pass, shown), self.0.remember).is_some(),
+            let verified = match rule.pass.is_slow() {
+                true => self.0.verified.get(&self.digest(&rule.pass, shown), self.0.password_cache_ttl).is_some(),
                 false => rule.pass.matches(shown.password.expose()),
             };
-            if right {
+            if verified {
                 slow.recognised = true;
                 if wish.granted_by(rule) {
-                    return Ok((Decision::Allowed.of(Who::User(self.name_of(rule, shown))), Some(rule.clone())));
+                    return Ok((Decision::Allowed.of(Principal::User(self.name_of(rule, shown))), Some(rule.clone())));
                 }
             } else if rule.pass.is_slow() {
                 slow.candidates.push((rule.clone(), wish.granted_by(rule)));
@@ -300,7 +299,7 @@ impl Policy {
         // Those that permit it first: one verification is enough then.
         slow.candidates.sort_by_key(|(_, permits)| !permits);
         match (slow.candidates.is_empty(), slow.recognised) {
-            (true, true) => Ok((Decision::NotPermitted.of(Who::User(shown.user.as_str().into())), None)),
+            (true, true) => Ok((Decision::NotPermitted.of(Principal::User(shown.user.as_str().into())), None)),
             (true, false) => Ok((self.count_failure(caller), None)),
             (false, _) => Err(slow),
         }
@@ -309,11 +308,13 @@ impl Policy {
     fn decide_share(&self, snapshot: &Snapshot, code: &str, action: Action, path: &str) -> Verdict {
         match snapshot.shares.get(&code_digest(code)) {
             Some(share) if share.expires <= now() => {
-                Decision::WrongCredentials.because(Who::Share(share.id.clone()), "the share link has expired")
+                Decision::WrongCredentials.because(Principal::Share(share.id.clone()), "the share link has expired")
             }
-            Some(share) if share.permissions.permit(action, path) => Decision::Allowed.of(Who::Share(share.id.clone())),
-            Some(share) => Decision::NotPermitted.of(Who::Share(share.id.clone())),
-            None => Decision::WrongCredentials.because(Who::Anybody, "the share link is not known (any more)"),
+            Some(share) if share.permissions.permit(action, path) => {
+                Decision::Allowed.of(Principal::Share(share.id.clone()))
+            }
+            Some(share) => Decision::NotPermitted.of(Principal::Share(share.id.clone())),
+            None => Decision::WrongCredentials.because(Principal::Anonymous, "the share link is not known (any more)"),
         }
     }
 
@@ -326,7 +327,7 @@ impl Policy {
         }
         let verdict = match self.check_token(caller, self.token_of(caller)?) {
             Err(NOT_OURS | UNKNOWN_KEY) => return None,
-            Err(reason) => Decision::WrongCredentials.because(Who::Anybody, reason),
+            Err(reason) => Decision::WrongCredentials.because(Principal::Anonymous, reason),
             Ok((who, token)) if token.permissions.permit(action, path) => Decision::Allowed.of(who),
             Ok((who, _)) => Decision::NotPermitted.of(who),
         };
@@ -338,10 +339,10 @@ impl Policy {
     }
 
     /// Whether a token is ours and still counts, and whose it is.
-    fn check_token(&self, caller: &Caller, token: &str) -> Result<(Who, Arc<Verified>), &'static str> {
+    fn check_token(&self, caller: &Caller, token: &str) -> Result<(Principal, Arc<Verified>), &'static str> {
         let snapshot = self.0.snapshot.load();
         let digest = self.digest(&Credential::default(), &Credentials::from_token(token));
-        let verified = match self.0.tokens.get(&digest, self.0.remember) {
+        let verified = match self.0.tokens.get(&digest, self.0.password_cache_ttl) {
             // Its key may have been dropped since.
             Some(verified) if snapshot.keys.contains_key(&verified.kid) => verified,
             _ => {
@@ -359,9 +360,9 @@ impl Policy {
             return Err("the token was revoked");
         }
         let who = match claims.kind {
-            TokenKind::Machine => Who::Token(claims.jti.as_str().into()),
-            TokenKind::Share => Who::Share(claims.sid.as_deref().unwrap_or_default().into()),
-            TokenKind::Internal => Who::Ourselves,
+            TokenKind::Machine => Principal::Token(claims.jti.as_str().into()),
+            TokenKind::Share => Principal::Share(claims.sid.as_deref().unwrap_or_default().into()),
+            TokenKind::Internal => Principal::Internal,
             TokenKind::Access => {
                 let mut entries = snapshot.named(&claims.sub).map(|i| &snapshot.rules[i]);
                 let entry = entries.find(|rule| claims.ver.as_ref() == Some(&snapshot.stamp(rule)));
@@ -369,7 +370,7 @@ impl Policy {
                 if !entry.counts_for(caller.ip) {
                     return Err("the token's user may not come from this address");
                 }
-                Who::User(claims.sub.as_str().into())
+                Principal::User(claims.sub.as_str().into())
             }
         };
         Ok((who, verified))

@@ -5,15 +5,14 @@
 //! argon2 password never seen before, runs on a blocking thread. Knows no HTTP beyond what [`webhook`] decodes, and
 //! not where users, tokens and shares are kept: that is `identity`.
 
-pub mod audit;
 mod decide;
-mod memory;
 mod password;
 mod rules;
 mod snapshot;
 mod throttle;
 mod tokens;
 mod verification;
+mod verified_cache;
 pub mod webhook;
 
 use std::{net::IpAddr, sync::Arc};
@@ -30,7 +29,7 @@ pub use self::{
 };
 use crate::{
     secret::Secret,
-    units::{Network, Span, private_networks},
+    units::{HumanDuration, Network, private_networks},
 };
 
 /// Who is asked for what, apart from the rules themselves.
@@ -42,19 +41,19 @@ pub struct AuthSettings {
     /// Whether an administrator with a random password is made on first start when no rule grants `api`.
     pub generate_admin: bool,
     /// From where `/mediamtx-auth` may be asked.
-    pub webhook_from: Vec<Network>,
+    pub webhook_networks: Vec<Network>,
     /// How long an argon2 password that was right is remembered (as a keyed digest).
-    pub remember: Span,
+    pub password_cache_ttl: HumanDuration,
     /// Wrong passwords a minute, for one address and user name together, before further ones are refused unseen.
     pub failures_per_minute: u32,
     /// What MediaMTX's `authHTTPAddress` has to carry as `?secret=` or as its password; empty for nothing.
     pub webhook_secret: Secret,
     /// How long an access token is good.
-    pub access_lifetime: Span,
+    pub access_lifetime: HumanDuration,
     /// How long a sign-in lasts that nobody ends.
-    pub sign_in_lifetime: Span,
+    pub sign_in_lifetime: HumanDuration,
     /// How long a signing key signs before the next one does.
-    pub key_rotation: Span,
+    pub key_rotation: HumanDuration,
 }
 
 impl AuthSettings {
@@ -64,14 +63,14 @@ impl AuthSettings {
         if self.failures_per_minute == 0 {
             found.push(("failures_per_minute", "must be at least 1".into()));
         }
-        if !(Span::secs(60)..=Span::secs(86_400)).contains(&self.access_lifetime) {
+        if !(HumanDuration::secs(60)..=HumanDuration::secs(86_400)).contains(&self.access_lifetime) {
             found.push(("access_lifetime", format!("must be from 1m to 1day, not {}", self.access_lifetime)));
         }
         if self.sign_in_lifetime < self.access_lifetime {
             found.push(("sign_in_lifetime", "must not be shorter than auth.access_lifetime".into()));
         }
         // MediaMTX fetches the keys once an hour.
-        if self.key_rotation < Span::secs(2 * 3600) {
+        if self.key_rotation < HumanDuration::secs(2 * 3600) {
             found.push(("key_rotation", format!("must be at least 2h, not {}", self.key_rotation)));
         }
         found
@@ -83,13 +82,13 @@ impl Default for AuthSettings {
         AuthSettings {
             users: vec![loopback_rule()],
             generate_admin: true,
-            webhook_from: private_networks(),
-            remember: Span::secs(300),
+            webhook_networks: private_networks(),
+            password_cache_ttl: HumanDuration::secs(300),
             failures_per_minute: 10,
             webhook_secret: Secret::default(),
-            access_lifetime: Span::secs(600),
-            sign_in_lifetime: Span::secs(30 * 86_400),
-            key_rotation: Span::secs(90 * 86_400),
+            access_lifetime: HumanDuration::secs(600),
+            sign_in_lifetime: HumanDuration::secs(30 * 86_400),
+            key_rotation: HumanDuration::secs(90 * 86_400),
         }
     }
 }
@@ -204,10 +203,10 @@ impl Credentials {
 
 /// Who was recognised by what they showed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Who {
+pub enum Principal {
     /// Nobody in particular.
     #[default]
-    Anybody,
+    Anonymous,
     /// A user, by name and password or by an access token.
     User(Arc<str>),
     /// A machine, by its token's id.
@@ -215,17 +214,17 @@ pub enum Who {
     /// A visitor, by a share's id.
     Share(Arc<str>),
     /// This program itself, asking MediaMTX's control API.
-    Ourselves,
+    Internal,
 }
 
-impl std::fmt::Display for Who {
+impl std::fmt::Display for Principal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Who::Anybody => f.write_str("anybody"),
-            Who::User(name) => write!(f, "user {name}"),
-            Who::Token(id) => write!(f, "token {id}"),
-            Who::Share(id) => write!(f, "share {id}"),
-            Who::Ourselves => f.write_str("mtx-sidecar"),
+            Principal::Anonymous => f.write_str("anybody"),
+            Principal::User(name) => write!(f, "user {name}"),
+            Principal::Token(id) => write!(f, "token {id}"),
+            Principal::Share(id) => write!(f, "share {id}"),
+            Principal::Internal => f.write_str("mtx-sidecar"),
         }
     }
 }

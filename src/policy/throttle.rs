@@ -5,11 +5,11 @@ use std::{
     hash::{BuildHasher, RandomState},
     net::IpAddr,
     num::NonZeroU32,
-    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use governor::{Quota, RateLimiter, clock::DefaultClock, state::keyed::HashMapStateStore};
+use parking_lot::Mutex;
 
 /// Most pairs of address and user remembered; beyond it those are forgotten first whose allowance is
 /// full again, and then new pairs share one allowance.
@@ -37,7 +37,7 @@ impl Throttle {
 
     /// Whether this exact guess was wrong a moment ago.
     pub(super) fn known_wrong(&self, guess: &[u8; 32]) -> bool {
-        let wrong = self.wrong.lock().expect("nothing panics while it is held");
+        let wrong = self.wrong.lock();
         wrong.get(guess).is_some_and(|at| at.elapsed() < REMEMBER_WRONG)
     }
 
@@ -55,7 +55,7 @@ impl Throttle {
 
     /// Remembers a wrong guess.
     pub(super) fn was_wrong(&self, guess: [u8; 32]) {
-        let mut wrong = self.wrong.lock().expect("nothing panics while it is held");
+        let mut wrong = self.wrong.lock();
         if wrong.len() >= MAX_WRONG {
             wrong.retain(|_, at| at.elapsed() < REMEMBER_WRONG);
             if wrong.len() >= MAX_WRONG {
@@ -90,6 +90,6 @@ mod tests {
             throttle.was_wrong(guess);
         }
         assert!(throttle.limiter.len() <= MAX_PAIRS + 17);
-        assert!(throttle.wrong.lock().expect("whole").len() <= MAX_WRONG);
+        assert!(throttle.wrong.lock().len() <= MAX_WRONG);
     }
 }

@@ -1,14 +1,15 @@
 //! Passwords that take their time: argon2 away from the async threads, once for all who show the same.
 
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 
 use hmac::{Hmac, KeyInit, Mac};
+use parking_lot::Mutex;
 use sha2::Sha256;
 use tokio::sync::watch;
 
 use super::{
-    Caller, Credential, Credentials, Decision, Policy, Rule, Verdict, Who,
-    decide::{MAX_VERIFYING, Slow, WAS_RIGHT},
+    Caller, Credential, Credentials, Decision, Policy, Principal, Rule, Verdict,
+    decide::{MAX_VERIFYING, Slow, VERIFIED_TTL},
 };
 
 /// Threads of their own for argon2, which takes 19 MiB and 20 ms each time. Each keeps its memory, so they are few;
@@ -33,7 +34,7 @@ impl Verifiers {
                 std::thread::spawn(move || {
                     let _ = rustix::process::nice(NICENESS);
                     loop {
-                        let job = todo.lock().expect("nothing panics while it is held").recv();
+                        let job = todo.lock().recv();
                         // The policy is gone, and with it whoever might ask.
                         let Ok(job) = job else { return };
                         job();
@@ -54,15 +55,19 @@ impl Policy {
         let mut decision = if slow.recognised { Decision::NotPermitted } else { Decision::WrongCredentials };
         for (rule, permits) in slow.candidates {
             match self.verify_password(caller, &rule.pass).await {
-                None => return (Decision::TooManyFailures.of(Who::Anybody), None),
+                None => return (Decision::TooManyFailures.of(Principal::Anonymous), None),
                 Some(false) => {}
                 Some(true) if permits => {
-                    return (Decision::Allowed.of(Who::User(self.name_of(&rule, shown))), Some(rule));
+                    return (Decision::Allowed.of(Principal::User(self.name_of(&rule, shown))), Some(rule));
                 }
                 Some(true) => decision = Decision::NotPermitted,
             }
         }
-        let who = if decision == Decision::NotPermitted { Who::User(shown.user.as_str().into()) } else { Who::Anybody };
+        let who = if decision == Decision::NotPermitted {
+            Principal::User(shown.user.as_str().into())
+        } else {
+            Principal::Anonymous
+        };
         (decision.of(who), None)
     }
 
@@ -74,12 +79,12 @@ impl Policy {
             return Some(false);
         }
         let mut result = {
-            let mut verifying = self.0.verifying.lock().expect("nothing panics while it is held");
+            let mut verifying = self.0.verifying.lock();
             match verifying.get(&digest) {
                 Some(result) => result.clone(),
                 None => {
-                    let was_right = self.0.right.get(&digest, WAS_RIGHT).is_some();
-                    if !was_right && !self.0.throttle.may_guess(caller.ip, &shown.user) {
+                    let recently_verified = self.0.verified.get(&digest, VERIFIED_TTL).is_some();
+                    if !recently_verified && !self.0.throttle.may_guess(caller.ip, &shown.user) {
                         return None;
                     }
                     if verifying.len() >= MAX_VERIFYING {
@@ -93,21 +98,21 @@ impl Policy {
                 }
             }
         };
-        let right = result.wait_for(Option::is_some).await.ok().and_then(|right| *right);
-        Some(right.unwrap_or(false))
+        let verified = result.wait_for(Option::is_some).await.ok().and_then(|verified| *verified);
+        Some(verified.unwrap_or(false))
     }
 
     fn verify_later(&self, digest: [u8; 32], pass: Credential, shown: Credentials, tell: watch::Sender<Option<bool>>) {
         let policy = self.clone();
         self.0.verifiers.run(move || {
-            let right = pass.matches(shown.password.expose());
+            let verified = pass.matches(shown.password.expose());
             // Noted before it is told: whoever asks in between must not begin anew.
-            match right {
-                true => policy.0.right.put(digest, ()),
+            match verified {
+                true => policy.0.verified.put(digest, ()),
                 false => policy.0.throttle.was_wrong(digest),
             }
-            policy.0.verifying.lock().expect("nothing panics while it is held").remove(&digest);
-            tell.send_replace(Some(right));
+            policy.0.verifying.lock().remove(&digest);
+            tell.send_replace(Some(verified));
         });
     }
 
@@ -116,11 +121,11 @@ impl Policy {
         let guess = self.digest(&Credential::default(), &caller.credentials);
         if !self.0.throttle.known_wrong(&guess) {
             if !self.0.throttle.may_guess(caller.ip, &caller.credentials.user) {
-                return Decision::TooManyFailures.of(Who::Anybody);
+                return Decision::TooManyFailures.of(Principal::Anonymous);
             }
             self.0.throttle.was_wrong(guess);
         }
-        Decision::WrongCredentials.of(Who::Anybody)
+        Decision::WrongCredentials.of(Principal::Anonymous)
     }
 
     /// A digest of what was shown, bound to the stored hash it was compared with.

@@ -16,13 +16,13 @@ use tokio::{
 };
 use utoipa::ToSchema;
 
-use super::Kit;
+use super::ProducerContext;
 use crate::{
     error::{Code, Error, Result},
     nas::NasSettings,
     picture::{Picture, PictureLimits, in_pool},
     stream::{FrameSink, Producer, ProducerFuture, Run, StreamName},
-    units::Span,
+    units::HumanDuration,
 };
 
 /// Changes are looked for this often even without a notice: inotify says nothing of changes that
@@ -99,16 +99,16 @@ pub struct Settings {
     /// A picture, a folder, or a pattern such as `holiday/*.jpg`; relative to a media folder, or absolute inside one.
     pub path: String,
     /// How long each picture of a slideshow is shown.
-    #[serde(default = "default_every")]
+    #[serde(default = "default_interval", alias = "every")]
     #[schema(value_type = String, example = "5s")]
-    pub every: Span,
+    pub interval: HumanDuration,
     /// The order of a slideshow.
     #[serde(default)]
     pub order: Order,
 }
 
-fn default_every() -> Span {
-    Span::secs(5)
+fn default_interval() -> HumanDuration {
+    HumanDuration::secs(5)
 }
 
 /// The order of a slideshow.
@@ -122,7 +122,7 @@ pub enum Order {
     Newest,
 }
 
-pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {
+pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
     let refuse = |field: &'static str, rule: String| {
         Err(Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field))
     };
@@ -142,8 +142,8 @@ pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &Kit) -> Re
     if path.parent().is_some_and(is_pattern) {
         return refuse("path", "only the last part may be a pattern".into());
     }
-    if !(Span::millis(40)..=Span::secs(86_400)).contains(&settings.every) {
-        return refuse("every", format!("must be from 40ms to 1day, not {}", settings.every));
+    if !(HumanDuration::millis(40)..=HumanDuration::secs(86_400)).contains(&settings.interval) {
+        return refuse("interval", format!("must be from 40ms to 1day, not {}", settings.interval));
     }
     Ok(Arc::new(File { settings: settings.clone(), roots: kit.media.clone(), limits: kit.limits }))
 }
@@ -212,7 +212,7 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
                 if shown.is_none() {
                     return Err(Error::new(Code::Unavailable, why));
                 }
-                sink.trouble(why);
+                sink.report_problem(why);
                 changes.next(Instant::now() + LOOK_EVERY).await;
                 continue;
             }
@@ -225,14 +225,14 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
             match picture.and_then(|picture| sink.publish(&picture).map(drop)) {
                 Ok(()) => {}
                 // Half-written by somebody, perhaps: the next notice comes when it is whole.
-                Err(e) if shown.is_some() || many => sink.trouble(format!("{}: {e}", slide.below.display())),
+                Err(e) if shown.is_some() || many => sink.report_problem(format!("{}: {e}", slide.below.display())),
                 Err(e) => return Err(Error::new(e.code(), format!("{}: {e}", slide.below.display()))),
             }
             shown = Some(slide);
         }
         if many {
             // The show goes on at its pace; what changed is seen when its turn comes.
-            tokio::time::sleep(*settings.every).await;
+            tokio::time::sleep(*settings.interval).await;
         } else {
             changes.next(Instant::now() + LOOK_EVERY).await;
         }

@@ -30,7 +30,7 @@ use crate::{
 
 /// What producers share: limits, the UDP socket, the media folders, the store of uploads.
 #[derive(Clone)]
-pub struct Kit {
+pub struct ProducerContext {
     /// What one picture may cost.
     pub limits: PictureLimits,
     /// The socket on which UDP cameras answer.
@@ -69,7 +69,7 @@ macro_rules! kinds {
             }
 
             /// Makes the producer, or says which setting is wrong.
-            pub fn producer(&self, name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {
+            pub fn producer(&self, name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
                 match self { $(Definition::$variant(settings) => $module::producer(settings, name, kit)),+ }
             }
 

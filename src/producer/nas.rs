@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, Instant, sleep};
 use utoipa::ToSchema;
 
-use super::{Kit, file::is_picture_name};
+use super::{ProducerContext, file::is_picture_name};
 use crate::{
     error::{Code, Error, Result},
     nas::{Item, Nas},
     picture::{Picture, PictureLimits},
     stream::{FrameSink, Producer, ProducerFuture, Run, StreamName},
-    units::Span,
+    units::HumanDuration,
 };
 
 /// How often the NAS is asked what is in the folder; it tells nobody of changes by itself.
@@ -38,16 +38,16 @@ pub struct Settings {
     #[serde(default)]
     pub path: String,
     /// How long each picture of a slideshow is shown.
-    #[serde(default = "default_every")]
+    #[serde(default = "default_interval", alias = "every")]
     #[schema(value_type = String, example = "5s")]
-    pub every: Span,
+    pub interval: HumanDuration,
 }
 
-fn default_every() -> Span {
-    Span::secs(5)
+fn default_interval() -> HumanDuration {
+    HumanDuration::secs(5)
 }
 
-pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {
+pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
     let refuse = |field: &'static str, rule: String| {
         Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field)
     };
@@ -57,17 +57,17 @@ pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &Kit) -> Re
     if !path.is_empty() && path.split('/').any(|part| matches!(part, "" | "." | "..")) || path.contains('\0') {
         return Err(refuse("path", "must be below the NAS's folder, without . and ..".into()));
     }
-    if !(Span::millis(500)..=Span::secs(86_400)).contains(&settings.every) {
-        return Err(refuse("every", format!("must be from 500ms to 1day, not {}", settings.every)));
+    if !(HumanDuration::millis(500)..=HumanDuration::secs(86_400)).contains(&settings.interval) {
+        return Err(refuse("interval", format!("must be from 500ms to 1day, not {}", settings.interval)));
     }
-    Ok(Arc::new(OnNas { nas, path: path.to_owned(), every: *settings.every, limits: kit.limits }))
+    Ok(Arc::new(OnNas { nas, path: path.to_owned(), interval: *settings.interval, limits: kit.limits }))
 }
 
 #[derive(Clone)]
 struct OnNas {
     nas: Nas,
     path: String,
-    every: Duration,
+    interval: Duration,
     limits: PictureLimits,
 }
 
@@ -99,7 +99,7 @@ impl OnNas {
             if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
                 match self.slides().await {
                     Ok(found) => slides = found,
-                    Err(e) if shown.is_some() => sink.trouble(e.to_string()),
+                    Err(e) if shown.is_some() => sink.report_problem(e.to_string()),
                     Err(e) => return Err(e),
                 }
                 looked = Some(Instant::now());
@@ -116,12 +116,12 @@ impl OnNas {
             if many || shown.as_ref() != Some(&slide) {
                 match self.picture(&slide).await.and_then(|picture| sink.publish(&picture).map(drop)) {
                     Ok(()) => {}
-                    Err(e) if shown.is_some() || many => sink.trouble(format!("{}: {e}", slide.name)),
+                    Err(e) if shown.is_some() || many => sink.report_problem(format!("{}: {e}", slide.name)),
                     Err(e) => return Err(Error::new(e.code(), format!("{}: {e}", slide.name))),
                 }
                 shown = Some(slide);
             }
-            sleep(if many { self.every } else { LOOK_EVERY }).await;
+            sleep(if many { self.interval } else { LOOK_EVERY }).await;
         }
     }
 

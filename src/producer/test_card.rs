@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, MissedTickBehavior, interval};
 use utoipa::ToSchema;
 
-use super::Kit;
+use super::ProducerContext;
 use crate::{
     error::{Code, Error, Result},
     picture::{draw, in_pool},
@@ -32,7 +32,7 @@ impl Default for Settings {
     }
 }
 
-pub(super) fn producer(settings: &Settings, _name: &StreamName, _kit: &Kit) -> Result<Arc<dyn Producer>> {
+pub(super) fn producer(settings: &Settings, _name: &StreamName, _kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
     let refuse = |field: &'static str, rule: &str| {
         Err(Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field))
     };

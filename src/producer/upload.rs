@@ -4,15 +4,16 @@ use std::{
     collections::HashMap,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::SystemTime,
 };
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Notify, time::Duration};
 use utoipa::ToSchema;
 
-use super::Kit;
+use super::ProducerContext;
 use crate::{
     error::{Error, Result},
     picture::{Picture, PictureLimits, SharedFrame, in_pool},
@@ -25,7 +26,7 @@ use crate::{
 #[schema(as = UploadDefinition)]
 pub struct Settings {}
 
-pub(super) fn producer(_settings: &Settings, _name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {
+pub(super) fn producer(_settings: &Settings, _name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
     Ok(Arc::new(Upload { store: kit.uploads.clone(), limits: kit.limits }))
 }
 
@@ -115,7 +116,7 @@ impl Store {
 
     fn enqueue(&self, name: &StreamName, what: Option<SharedFrame>) {
         if self.is_persistent() {
-            self.0.waiting.lock().expect("nothing panics while it is held").insert(name.clone(), what);
+            self.0.waiting.lock().insert(name.clone(), what);
             self.0.wake.notify_one();
         }
     }
@@ -131,7 +132,7 @@ impl Store {
 
     /// The kept picture, if there is one and it is whole. Its time of capture is the file's.
     async fn load(&self, name: &StreamName, limits: &PictureLimits) -> Option<Picture> {
-        if let Some(waiting) = self.0.waiting.lock().expect("nothing panics while it is held").get(name) {
+        if let Some(waiting) = self.0.waiting.lock().get(name) {
             return waiting.as_ref().map(|frame| Picture {
                 jpeg: frame.jpeg(),
                 width: frame.width,
@@ -167,10 +168,10 @@ impl Store {
 
     /// Writes what waits now; for the end of the program and for tests.
     pub async fn write_waiting(&self) {
-        let names: Vec<_> = self.0.waiting.lock().expect("nothing panics while it is held").keys().cloned().collect();
+        let names: Vec<_> = self.0.waiting.lock().keys().cloned().collect();
         for name in names {
             // Left in the map until it is on disk, so that a reader finds it in one place or the other.
-            let what = self.0.waiting.lock().expect("nothing panics while it is held").get(&name).cloned();
+            let what = self.0.waiting.lock().get(&name).cloned();
             let (Some(what), Some(path)) = (what, self.path(&name)) else { continue };
             let frame = what.clone();
             let result = tokio::task::spawn_blocking(move || match frame {
@@ -183,7 +184,7 @@ impl Store {
             if let Err(e) = result.await.unwrap_or_else(|e| Err(io::Error::other(e))) {
                 tracing::error!(stream = %name, "the uploaded picture cannot be kept for a restart: {e}");
             }
-            let mut waiting = self.0.waiting.lock().expect("nothing panics while it is held");
+            let mut waiting = self.0.waiting.lock();
             let unchanged = match (waiting.get(&name), &what) {
                 (Some(Some(now)), Some(then)) => Arc::ptr_eq(now, then),
                 (Some(None), None) => true,
@@ -240,7 +241,7 @@ mod tests {
         store.keep(&name, frame(2));
         assert_eq!(store.load(&name, &limits).await.expect("waiting").jpeg, frame(2).jpeg());
         store.write_waiting().await;
-        assert!(store.0.waiting.lock().expect("whole").is_empty());
+        assert!(store.0.waiting.lock().is_empty());
 
         let reopened = Store::open(&folder.path().join("frames")).expect("opens");
         assert_eq!(reopened.names(), std::slice::from_ref(&name));

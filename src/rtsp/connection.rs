@@ -1,7 +1,7 @@
-//! One connection: reading requests, writing answers and video, and giving up in time.
+//! One connection: it reads requests, writes answers and video, and ends a peer that stalls.
 //!
-//! There is one queue, and a picture enters it only when it is empty: a slow reader is given fewer pictures,
-//! holds one of them at most, and costs nobody anything.
+//! There is one queue, and a picture enters it only when the queue is empty: a slow reader gets fewer pictures, holds one of
+//! them at most, and slows no other reader.
 
 use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc};
 
@@ -19,21 +19,21 @@ use super::{
 };
 use crate::{metrics::RtspCounters, server, state::State};
 
-/// How long a connection that plays nothing may be silent.
+/// A connection that plays nothing is closed after this time without a byte from the peer.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Answers that wait to be written; a peer that asks and does not read is not read from either.
+/// Bytes of unwritten answers at which we stop reading from a peer that does not read.
 const MAX_WAITING: usize = 64 << 10;
 
-/// Pieces handed to the kernel at a time (IOV_MAX is 1024).
+/// Buffers for one vectored write (IOV_MAX is 1024).
 const PIECES: usize = 256;
 
-/// How much may wait in the kernel beyond what is on its way: with its default, up to 4 MB of old pictures.
+/// TCP_NOTSENT_LOWAT: bytes that the kernel holds unsent. Its default holds up to 4 MB of old pictures.
 const UNSENT: u32 = 128 << 10;
 
-/// Why a connection has ended.
+/// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
+enum DisconnectReason {
     Closed,
     Idle,
     Stalled,
@@ -43,16 +43,16 @@ enum Left {
     Revoked,
 }
 
-impl Left {
+impl DisconnectReason {
     fn reason(self) -> &'static str {
         match self {
-            Left::Closed => "connection closed",
-            Left::Idle => "idle for too long",
-            Left::Stalled => "took nothing for too long",
-            Left::NotUnderstood => "not understood",
-            Left::StreamEnded => "the stream ended",
-            Left::ShuttingDown => "shutting down",
-            Left::Revoked => "is not permitted any more",
+            DisconnectReason::Closed => "connection closed",
+            DisconnectReason::Idle => "idle for too long",
+            DisconnectReason::Stalled => "took nothing for too long",
+            DisconnectReason::NotUnderstood => "not understood",
+            DisconnectReason::StreamEnded => "the stream ended",
+            DisconnectReason::ShuttingDown => "shutting down",
+            DisconnectReason::Revoked => "the permission was revoked",
         }
     }
 }
@@ -60,7 +60,7 @@ impl Left {
 /// Serves a connection to its end.
 pub(super) async fn serve(io: TcpStream, peer: SocketAddr, state: Arc<State>) {
     server::tune(&io);
-    // Refused by kernels that do not know it, which only costs memory.
+    // A kernel without this option refuses it; the connection then holds more memory.
     let _ = SockRef::from(&io).set_tcp_notsent_lowat(UNSENT);
     let stop = state.shutdown.token().clone();
     let mut connection = Connection {
@@ -74,15 +74,15 @@ pub(super) async fn serve(io: TcpStream, peer: SocketAddr, state: Arc<State>) {
         heard_at: Instant::now(),
         moved_at: Instant::now(),
     };
-    let left = tokio::select! {
-        left = connection.run() => left.unwrap_or(Left::Closed),
-        () = stop.cancelled() => Left::ShuttingDown,
+    let reason = tokio::select! {
+        reason = connection.run() => reason.unwrap_or(DisconnectReason::Closed),
+        () = stop.cancelled() => DisconnectReason::ShuttingDown,
     };
-    // What is said last should arrive, if the peer still listens.
+    // The last answer is delivered if the peer still reads.
     let _ = timeout(Duration::from_millis(500), connection.drain()).await;
-    match left {
-        Left::NotUnderstood | Left::Stalled => tracing::info!("left: {}", left.reason()),
-        _ => tracing::debug!("left: {}", left.reason()),
+    match reason {
+        DisconnectReason::NotUnderstood | DisconnectReason::Stalled => tracing::info!("left: {}", reason.reason()),
+        _ => tracing::debug!("left: {}", reason.reason()),
     }
 }
 
@@ -94,9 +94,9 @@ struct Connection {
     parser: Parser,
     read: BytesMut,
     outbox: Outbox,
-    /// When the peer said something last.
+    /// When the last byte arrived from the peer.
     heard_at: Instant,
-    /// When the peer took something last, or there was nothing for it to take.
+    /// When the peer last took bytes, or the queue was empty.
     moved_at: Instant,
 }
 
@@ -108,13 +108,13 @@ enum Step {
 }
 
 impl Connection {
-    async fn run(&mut self) -> io::Result<Left> {
+    async fn run(&mut self) -> io::Result<DisconnectReason> {
         loop {
             let writes = !self.outbox.is_empty();
             let deadline = match (writes, self.session.is_playing()) {
                 (true, _) => self.moved_at + self.stall_timeout,
                 (false, false) => self.heard_at + IDLE,
-                // It is written to again and again, which finds out whether somebody is there.
+                // Writing video finds out whether the peer is still there.
                 (false, true) => Instant::now() + IDLE,
             };
             let end = self.session.end();
@@ -129,24 +129,24 @@ impl Connection {
                 ready = self.io.writable(), if writes => ready.map(|()| Step::Writable)?,
                 ready = self.io.readable(), if self.outbox.answers < MAX_WAITING => ready.map(|()| Step::Readable)?,
                 sample = self.session.next(), if !writes => {
-                    let Ok(sample) = sample else { return Ok(Left::StreamEnded) };
+                    let Ok(sample) = sample else { return Ok(DisconnectReason::StreamEnded) };
                     for piece in self.session.packets(&sample, &self.counters) {
                         self.outbox.push(piece);
                     }
                     self.moved_at = Instant::now();
                     Step::Writable
                 }
-                () = revoked => return Ok(Left::Revoked),
+                () = revoked => return Ok(DisconnectReason::Revoked),
                 () = sleep_until(deadline) => Step::Deadline,
             };
             match step {
                 Step::Writable => self.flush()?,
-                Step::Deadline if writes => return Ok(Left::Stalled),
+                Step::Deadline if writes => return Ok(DisconnectReason::Stalled),
                 Step::Deadline if self.session.is_playing() => {}
-                Step::Deadline => return Ok(Left::Idle),
+                Step::Deadline => return Ok(DisconnectReason::Idle),
                 Step::Readable => {
-                    if let Some(left) = self.take().await? {
-                        return Ok(left);
+                    if let Some(reason) = self.take().await? {
+                        return Ok(reason);
                     }
                     self.flush()?;
                 }
@@ -154,13 +154,13 @@ impl Connection {
         }
     }
 
-    /// Reads what is there and answers it.
-    async fn take(&mut self) -> io::Result<Option<Left>> {
-        // One request at most is held; what else is there waits in the kernel.
+    /// Reads the available bytes and answers their requests.
+    async fn take(&mut self) -> io::Result<Option<DisconnectReason>> {
+        // At most one request is held; further bytes wait in the kernel.
         let room = (MAX_REQUEST + 4).saturating_sub(self.read.len()).max(1);
         let mut limited = bytes::BufMut::limit(&mut self.read, room);
         match self.io.try_read_buf(&mut limited) {
-            Ok(0) => return Ok(Some(Left::Closed)),
+            Ok(0) => return Ok(Some(DisconnectReason::Closed)),
             Ok(_) => self.heard_at = Instant::now(),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(e) => return Err(e),
@@ -172,18 +172,18 @@ impl Connection {
                 Ok(Some(Incoming::Request(request))) => {
                     let answer = self.session.answer(&request).await;
                     self.counters.request(name(request.method()), answer.status().into());
-                    self.say(&answer);
+                    self.queue(&answer);
                 }
                 Err(fault) => {
                     self.counters.request("none", 400);
-                    self.say(&not_understood(fault == Fault::TooLong));
-                    return Ok(Some(Left::NotUnderstood));
+                    self.queue(&not_understood(fault == Fault::TooLong));
+                    return Ok(Some(DisconnectReason::NotUnderstood));
                 }
             }
         }
     }
 
-    fn say(&mut self, answer: &Response<Vec<u8>>) {
+    fn queue(&mut self, answer: &Response<Vec<u8>>) {
         let mut text = vec![];
         answer.write(&mut text).expect("a Vec takes everything");
         if self.outbox.is_empty() {
@@ -221,11 +221,11 @@ impl Connection {
     }
 }
 
-/// What is still to be written.
+/// Bytes that are not written yet.
 #[derive(Default)]
 struct Outbox {
     pieces: VecDeque<Bytes>,
-    /// Bytes of answers that entered since it was empty.
+    /// Bytes of answers queued since the queue was empty.
     answers: usize,
 }
 
@@ -255,7 +255,7 @@ impl Outbox {
     }
 }
 
-/// The method's name; what is not known must not become a label of its own.
+/// The method's name as a label. Unknown methods share one, because each label costs the monitoring system memory.
 fn name(method: &rtsp_types::Method) -> &'static str {
     use rtsp_types::Method;
     match method {

@@ -73,7 +73,7 @@ impl Tls {
 
     /// Takes new files over as they come, until the program ends. Files that do not fit each other, as between the
     /// writing of the one and of the other, leave what there is.
-    pub async fn look_after(&self) {
+    pub async fn run(&self) {
         let mut seen = self.changed_at();
         let mut complained = false;
         loop {

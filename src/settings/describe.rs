@@ -141,7 +141,7 @@ http: {listen: '127.0.0.1:1'}
 auth:
   users: [{user: admin, pass: hunter2, permissions: [{action: api}]}]
   webhook_secret: hunter3
-mediamtx: {user: me, pass: hunter4, pull_from: 'rtsp://me:hunter5@192.168.1.5:9554'}
+mediamtx: {user: me, pass: hunter4, advertise_rtsp: 'rtsp://me:hunter5@192.168.1.5:9554'}
 events: {webhooks: [{url: 'http://h/x?token=hunter7&b=hunter8', pass: hunter9}]}
 streams: {card: {kind: test-card}}
 ";

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Network, Span};
+use crate::units::{HumanDuration, Network};
 
 /// Our HTTP server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,9 +29,9 @@ pub struct HttpSettings {
     /// A folder to serve pages from instead of those inside the program.
     pub static_dir: String,
     /// How long an upload may be silent before it is given up.
-    pub upload_timeout: Span,
+    pub upload_timeout: HumanDuration,
     /// How long shutdown waits for requests in progress.
-    pub shutdown_timeout: Span,
+    pub shutdown_timeout: HumanDuration,
 }
 
 impl Default for HttpSettings {
@@ -46,8 +46,8 @@ impl Default for HttpSettings {
             trusted_proxies: vec![],
             hostnames: vec![],
             static_dir: String::new(),
-            upload_timeout: Span::secs(60),
-            shutdown_timeout: Span::secs(5),
+            upload_timeout: HumanDuration::secs(60),
+            shutdown_timeout: HumanDuration::secs(5),
         }
     }
 }

@@ -5,11 +5,9 @@
 pub mod identity;
 pub mod paths;
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{path::Path, sync::Arc};
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Error, Result};
@@ -67,12 +65,12 @@ impl Store {
     }
 
     fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let connection = self.0.lock().expect("nothing panics while it is held");
+        let connection = self.0.lock();
         work(&connection).map_err(|e| Error::internal("the database does not work", e))
     }
 
     fn transaction(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<()> {
-        let mut connection = self.0.lock().expect("nothing panics while it is held");
+        let mut connection = self.0.lock();
         let done = connection.transaction().and_then(|transaction| {
             work(&transaction)?;
             transaction.commit()
@@ -90,6 +88,14 @@ impl Store {
         self.with(|c| {
             let mut select = c.prepare("SELECT name, definition FROM streams ORDER BY name")?;
             select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+    }
+
+    /// One stream definition, as JSON.
+    pub fn stream(&self, name: &str) -> Result<Option<String>> {
+        self.with(|c| {
+            let select = "SELECT definition FROM streams WHERE name = ?1";
+            c.query_row(select, [name], |row| row.get(0)).optional()
         })
     }
 
@@ -148,6 +154,8 @@ mod tests {
         let store = Store::open(&path).expect("opens again");
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(store.streams().expect("reads"), [pair("Cam", "3"), pair("cam", "2")]);
+        assert_eq!(store.stream("cam").expect("reads").as_deref(), Some("2"));
+        assert_eq!(store.stream("gone").expect("reads"), None);
         assert_eq!(store.fact("k").expect("reads").as_deref(), Some("v"));
         assert_eq!(store.fact("none").expect("reads"), None);
     }

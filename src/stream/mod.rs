@@ -7,48 +7,49 @@
 //!
 //! Knows no protocol, no kind of producer and no HTTP.
 
+mod context;
 mod demand;
-mod entry;
 pub mod lifecycle;
 mod name;
+mod producer;
 mod registry;
-mod source;
 mod stats;
+#[expect(clippy::module_inception, reason = "the file holds the type Stream")]
+mod stream;
 mod supervisor;
-mod surroundings;
 mod watch;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     demand::Demand,
-    entry::{Origin, Stream},
     name::{MAX_NAME_BYTES, StreamName},
+    producer::{FrameSink, Producer, ProducerFuture, Run},
     registry::Registry,
-    source::{FrameSink, Producer, ProducerFuture, Run},
     stats::Stats,
+    stream::{Origin, Stream},
     watch::{Ended, States, Watch},
 };
 pub use lifecycle::{Mode, State};
 
-use crate::units::{Size, Span};
+use crate::units::{HumanDuration, Size};
 
 /// How streams live, unless something else is said for one of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamSettings {
     /// How long a started producer may take to give its first picture.
-    pub start_timeout: Span,
+    pub start_timeout: HumanDuration,
     /// How long a producer runs on after its last watcher left.
-    pub linger: Span,
+    pub linger: HumanDuration,
     /// Longest pause between attempts of a producer that fails; the first pause is one second.
-    pub retry_max: Span,
+    pub retry_max: HumanDuration,
     /// How long a watcher of a starting stream is shown nothing before it is shown a "waiting" picture.
-    pub placeholder_after: Span,
+    pub placeholder_after: HumanDuration,
     /// A stream that an upload made is forgotten, with its stored picture, when it was not used for so long.
-    pub expire: Span,
+    pub expire: HumanDuration,
     /// A stream that was made by asking for it and never had a picture is forgotten after so long.
-    pub expire_empty: Span,
+    pub expire_empty: HumanDuration,
 }
 
 /// How much there may be of everything.
@@ -71,12 +72,12 @@ impl Default for StreamLimits {
 impl Default for StreamSettings {
     fn default() -> Self {
         StreamSettings {
-            start_timeout: Span::secs(10),
-            linger: Span::secs(10),
-            retry_max: Span::secs(30),
-            placeholder_after: Span::millis(700),
-            expire: Span::secs(30 * 86_400),
-            expire_empty: Span::secs(600),
+            start_timeout: HumanDuration::secs(10),
+            linger: HumanDuration::secs(10),
+            retry_max: HumanDuration::secs(30),
+            placeholder_after: HumanDuration::millis(700),
+            expire: HumanDuration::secs(30 * 86_400),
+            expire_empty: HumanDuration::secs(600),
         }
     }
 }

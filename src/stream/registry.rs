@@ -10,13 +10,13 @@ use tokio::{runtime::Handle, time::Duration};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Demand, Origin, Producer, State, Stats, Stream, StreamLimits, StreamName, StreamSettings, Watch, entry::UNWATCHED,
-    surroundings::Surroundings,
+    Demand, Origin, Producer, State, Stats, Stream, StreamLimits, StreamName, StreamSettings, Watch,
+    context::SharedContext, stream::UNWATCHED,
 };
 use crate::{
     error::{Code, Error, Result},
     picture::FrameMemory,
-    units::Span,
+    units::HumanDuration,
 };
 
 /// How often streams made in passing are looked over for expiry.
@@ -32,9 +32,9 @@ struct Inner {
     /// Entries of `streams`, counted apart because asking the map for its length locks all of it.
     count: AtomicUsize,
     closed: AtomicBool,
-    around: Arc<Surroundings>,
+    ctx: Arc<SharedContext>,
     /// Of streams that are made of others.
-    derived: Arc<Surroundings>,
+    derived: Arc<SharedContext>,
 }
 
 /// How long the producer of a derived stream runs on: long enough for a page that is reloaded.
@@ -47,8 +47,8 @@ impl Registry {
     /// Outside of a tokio runtime.
     pub fn new(settings: StreamSettings, limits: StreamLimits) -> Self {
         let (memory, tasks) = (FrameMemory::new(limits.frame_memory.bytes()), TaskTracker::new());
-        let surroundings = |settings| {
-            Arc::new(Surroundings {
+        let context = |settings| {
+            Arc::new(SharedContext {
                 memory: memory.clone(),
                 settings,
                 limits: limits.clone(),
@@ -58,38 +58,38 @@ impl Registry {
             })
         };
         let derived =
-            surroundings(StreamSettings { linger: Span(DERIVED_LINGER.min(*settings.linger)), ..settings.clone() });
-        let around = surroundings(settings);
+            context(StreamSettings { linger: HumanDuration(DERIVED_LINGER.min(*settings.linger)), ..settings.clone() });
+        let ctx = context(settings);
         let inner = Arc::new(Inner {
             streams: DashMap::new(),
             count: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
-            around,
+            ctx,
             derived,
         });
         // Weak: the streams hold their surroundings, which must not hold the streams.
-        for around in [&inner.around, &inner.derived] {
+        for ctx in [&inner.ctx, &inner.derived] {
             let weak = Arc::downgrade(&inner);
             let make_room = move |bytes| weak.upgrade().is_some_and(|inner| Registry(inner).make_room(bytes));
-            let _ = around.make_room.set(Box::new(make_room));
+            let _ = ctx.make_room.set(Box::new(make_room));
         }
         Registry(inner)
     }
 
     /// The memory that held pictures share.
     pub fn memory(&self) -> &Arc<FrameMemory> {
-        &self.0.around.memory
+        &self.0.ctx.memory
     }
 
     /// How streams live.
     pub fn settings(&self) -> &StreamSettings {
-        &self.0.around.settings
+        &self.0.ctx.settings
     }
 
     /// Checks the text against the grammar and the configured length.
     pub fn name(&self, text: &str) -> Result<StreamName> {
         let name = StreamName::parse(text)?;
-        let longest = self.0.around.limits.name_length;
+        let longest = self.0.ctx.limits.name_length;
         if name.len() > longest {
             return Err(Error::new(
                 Code::InvalidName,
@@ -130,10 +130,10 @@ impl Registry {
             Entry::Occupied(there) => Ok(there.get().clone()),
             Entry::Vacant(place) => {
                 self.take_place()?;
-                let stream = Arc::new(Stream::new(name.clone(), producer, origin, self.0.around.clone()));
+                let stream = Arc::new(Stream::new(name.clone(), producer, origin, self.0.ctx.clone()));
                 place.insert(stream.clone());
                 if origin == Origin::MediaMtx {
-                    self.0.around.tasks.spawn_on(self.clone().forget_at_rest(stream.clone()), &self.0.around.runtime);
+                    self.0.ctx.tasks.spawn_on(self.clone().forget_at_rest(stream.clone()), &self.0.ctx.runtime);
                 }
                 Ok(stream)
             }
@@ -255,15 +255,15 @@ impl Registry {
         for stream in self.list() {
             stream.close("the server is shutting down");
         }
-        self.0.around.tasks.close();
-        self.0.around.tasks.wait().await;
+        self.0.ctx.tasks.close();
+        self.0.ctx.tasks.wait().await;
     }
 
     fn take_place(&self) -> Result<()> {
         if self.0.closed.load(Ordering::Relaxed) {
             return Err(Error::new(Code::Unavailable, "the server is shutting down"));
         }
-        let most = self.0.around.limits.streams;
+        let most = self.0.ctx.limits.streams;
         self.0
             .count
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1))

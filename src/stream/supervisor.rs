@@ -83,7 +83,7 @@ fn start(stream: &Arc<Stream>) -> Running {
     let guarded = AssertUnwindSafe(work)
         .catch_unwind()
         .map(|end| end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "the producer crashed (see the log)"))));
-    Running { task: stream.around.runtime.spawn(guarded), stop }
+    Running { task: stream.ctx.runtime.spawn(guarded), stop }
 }
 
 async fn stop(stream: &Arc<Stream>, mut running: Running, why: Stop) {
@@ -104,7 +104,7 @@ fn ended(stream: &Arc<Stream>, end: Result<()>) {
 }
 
 fn delay(stream: &Arc<Stream>, timer: Timer) -> Duration {
-    let settings = &stream.around.settings;
+    let settings = &stream.ctx.settings;
     match timer {
         Timer::Start => *settings.start_timeout,
         Timer::Linger => *settings.linger,

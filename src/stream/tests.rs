@@ -2,8 +2,9 @@
 
 mod demand;
 
+use parking_lot::Mutex;
 use std::sync::{
-    Arc, Mutex,
+    Arc,
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
@@ -73,7 +74,7 @@ impl Producer for Scripted {
         let acts = self.acts.clone();
         self.runs.fetch_add(1, SeqCst);
         self.running.fetch_add(1, SeqCst);
-        self.sinks.lock().expect("whole").push(run.sink.clone());
+        self.sinks.lock().push(run.sink.clone());
         let gone = Gone(self.running.clone());
         Box::pin(async move {
             let _gone = gone;
@@ -85,7 +86,7 @@ impl Producer for Scripted {
                 match act {
                     Some(Act::Publish(picture)) => drop(run.sink.publish(&picture)?),
                     Some(Act::StillCurrent) => run.sink.still_current(),
-                    Some(Act::Trouble(why)) => run.sink.trouble(why),
+                    Some(Act::Trouble(why)) => run.sink.report_problem(why),
                     Some(Act::Fail(why)) => return Err(Error::new(Code::Unavailable, why)),
                     Some(Act::Panic) => panic!("a bug in a producer"),
                     None => std::future::pending().await,
@@ -275,10 +276,10 @@ async fn what_a_stopped_run_still_delivers_is_dropped() {
     settle().await;
     drop(watch);
     advance(Duration::from_secs(11)).await;
-    let late = remote.sinks.lock().expect("whole")[0].clone();
+    let late = remote.sinks.lock()[0].clone();
     assert!(late.publish(&picture(1)).expect("no error").is_none());
     assert!(stream.latest().is_none());
-    late.trouble("too late");
+    late.report_problem("too late");
     assert_eq!(stream.state().1, "nobody watches");
 }
 
@@ -359,8 +360,8 @@ async fn what_was_made_in_passing_is_forgotten_when_unused() {
     drop((keep, empty, full));
     let sweep = || {
         let forgotten = Mutex::new(vec![]);
-        registry.sweep(|name| forgotten.lock().expect("whole").push(name.to_string()));
-        forgotten.into_inner().expect("whole")
+        registry.sweep(|name| forgotten.lock().push(name.to_string()));
+        forgotten.into_inner()
     };
     advance(Duration::from_secs(601)).await;
     assert_eq!(sweep(), ["empty"]);

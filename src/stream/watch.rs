@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::{
     Demand, State, Stream,
-    entry::{Slot, Status},
+    stream::{Slot, Status},
 };
 use crate::picture::SharedFrame;
 

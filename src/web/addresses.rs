@@ -20,7 +20,7 @@ pub struct Addresses {
     pub playback: String,
     /// The path below which it has our streams: `pictures/NAME`; empty for none in front.
     #[schema(example = "pictures")]
-    pub pictures_path: String,
+    pub path_prefix: String,
 }
 
 /// Where browsers find MediaMTX. No secret, and the same for everybody.
@@ -40,7 +40,7 @@ pub(super) fn of(request: &HttpRequest, state: &State) -> Addresses {
         webrtc: or_port(&settings.webrtc_url, 8889),
         hls: or_port(&settings.hls_url, 8888),
         playback: or_port(&settings.playback_url, playback.unwrap_or(9996)),
-        pictures_path: settings.pictures_path.clone(),
+        path_prefix: settings.path_prefix.clone(),
     }
 }
 

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
 
-use super::{Problem, State, caller::From, problem::ProblemDocument, upload, watch, watch_params::TransformQuery};
+use super::{
+    Problem, State, caller::CallerExtractor, problem::ProblemDocument, upload, watch, watch_params::TransformQuery,
+};
 use crate::{
     error::{Code, Error, Result},
     policy::{Action, Caller},
@@ -54,7 +56,7 @@ pub(super) fn has_action(request: &GuardContext<'_>) -> bool {
 pub(super) async fn root(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<ActionQuery>,
 ) -> Result<HttpResponse, Problem> {
     act(&request, &state, &caller, &query, 0).await
@@ -68,7 +70,7 @@ pub(super) async fn root(
 pub(super) async fn webcam(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     n: web::Path<String>,
     query: web::Query<ActionQuery>,
 ) -> Result<HttpResponse, Problem> {
@@ -84,7 +86,7 @@ pub(super) async fn webcam(
 pub(super) async fn webcam_part(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
     let (n, what) = path.into_inner();
@@ -100,7 +102,7 @@ pub(super) async fn webcam_part(
 pub(super) async fn stream(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
     part(&request, &state, &caller, &webcam_name(&state, 0)?, "stream").await
 }
@@ -113,7 +115,7 @@ pub(super) async fn stream(
 pub(super) async fn snapshot(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
     part(&request, &state, &caller, &webcam_name(&state, 0)?, "snapshot").await
 }
@@ -126,7 +128,7 @@ pub(super) async fn snapshot(
 pub(super) async fn capture(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
     part(&request, &state, &caller, &webcam_name(&state, 0)?, "snapshot").await
 }
@@ -139,7 +141,7 @@ pub(super) async fn capture(
 pub(super) async fn state(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
     part(&request, &state, &caller, &webcam_name(&state, 0)?, "state").await
 }
@@ -153,7 +155,7 @@ pub(super) async fn state(
 pub(super) async fn ustreamer(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
     let (name, what) = path.into_inner();
@@ -168,7 +170,7 @@ pub(super) async fn ustreamer(
 pub(super) async fn go2rtc_stream(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<SourceQuery>,
 ) -> Result<HttpResponse, Problem> {
     watch::show(&request, &state, &caller, needed("src", query.src.as_deref())?, None).await
@@ -183,7 +185,7 @@ pub(super) async fn go2rtc_stream(
 pub(super) async fn go2rtc_push(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<DestinationQuery>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
@@ -198,7 +200,7 @@ pub(super) async fn go2rtc_push(
 pub(super) async fn go2rtc_frame(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<SourceQuery>,
 ) -> Result<HttpResponse, Problem> {
     let oldest = query.cache.as_deref().map(|text| watch::max_age("cache", text)).transpose()?;
@@ -214,7 +216,7 @@ pub(super) async fn go2rtc_frame(
 pub(super) async fn frigate_latest(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
     watch::take(&request, &state, &caller, &path.0, None).await
@@ -228,7 +230,7 @@ pub(super) async fn frigate_latest(
 pub(super) async fn frigate_stream(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     camera: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     watch::show(&request, &state, &caller, &camera, None).await
@@ -272,9 +274,9 @@ async fn part(
 
 /// ustreamer's /state (its src/ustreamer/http/server.c). Who watches is not told.
 async fn describe(state: &State, caller: &Caller, name: &str) -> Result<HttpResponse, Problem> {
-    let name = state.registry.name(name)?;
-    state.permit(caller, Action::Read, &name).await?;
-    let stream = state.find_or_pull(&name).await?;
+    let name = state.catalog.name(name)?;
+    state.access.authorize("http", caller, Action::Read, &name).await?;
+    let stream = state.catalog.find_or_relay(&name).await?;
     let stats = stream.stats();
     let (width, height) = stats.picture.as_ref().map_or((0, 0), |picture| (picture.width, picture.height));
     let fps = stats.fps.round();

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 use super::{Problem, State};
 use crate::{
     error::{Code, Error},
-    policy::{Credentials, Verdict, audit::Asked, webhook::Question},
+    policy::{Credentials, webhook::Question},
     units::any_contains,
 };
 
@@ -25,7 +25,7 @@ use crate::{
     responses(
         (status = 204, description = "Allowed"),
         (status = 401, description = "Denied; the body says why, for MediaMTX's log"),
-        (status = 403, description = "Asked from outside of auth.webhook_from", body = super::problem::ProblemDocument),
+        (status = 403, description = "Asked from outside of auth.webhook_networks", body = super::problem::ProblemDocument),
         (status = 400, description = "Not MediaMTX's question", body = super::problem::ProblemDocument),
     )
 )]
@@ -37,14 +37,7 @@ pub(super) async fn answer(
     check_sender(&request, &state)?;
     let question = Question::parse(&body)
         .map_err(|e| Error::new(Code::InvalidBody, format!("not what MediaMTX sends to authHTTPAddress: {e}")))?;
-    let caller = question.caller();
-    let verdict = match question.action() {
-        Some(action) => state.policy.decide(&caller, action, &question.path).await,
-        None => Verdict::on_unknown_action(&caller),
-    };
-    state.metrics.count_decision(&question.action, verdict.decision);
-    let Question { action, path, protocol, id, .. } = &question;
-    state.audit.note(&caller, Asked { action, path, protocol, session: id.as_deref() }, &verdict);
+    let verdict = state.access.answer(&question).await;
     if verdict.decision.is_allowed() {
         return Ok(HttpResponse::NoContent().finish());
     }
@@ -55,8 +48,8 @@ pub(super) async fn answer(
 pub(super) fn check_sender(request: &HttpRequest, state: &State) -> Result<(), Error> {
     // The connection's own address: a proxy has no business here, and what it claims is not believed.
     let from = request.peer_addr().map(|a| a.ip());
-    if !from.is_some_and(|ip| any_contains(&state.settings.auth.webhook_from, ip)) {
-        return Err(Error::new(Code::Forbidden, "this address may not ask (auth.webhook_from)"));
+    if !from.is_some_and(|ip| any_contains(&state.settings.auth.webhook_networks, ip)) {
+        return Err(Error::new(Code::Forbidden, "this address may not ask (auth.webhook_networks)"));
     }
     let secret = state.settings.auth.webhook_secret.expose();
     if !secret.is_empty() && !shows(request, secret) {

@@ -16,15 +16,15 @@ use futures_util::future::LocalBoxFuture;
 
 use super::{Problem, State};
 use crate::{
-    policy::{Action, Caller, Credentials, Who, webhook::token_in_query},
+    policy::{Action, Caller, Credentials, Principal, webhook::token_in_query},
     settings::HttpSettings,
     units::any_contains,
 };
 
 /// The caller of this request.
-pub struct From(pub Caller);
+pub struct CallerExtractor(pub Caller);
 
-impl FromRequest for From {
+impl FromRequest for CallerExtractor {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
@@ -39,12 +39,12 @@ impl FromRequest for From {
             let token = token_in_query(request.query_string());
             caller.credentials = token.map(|token| Credentials::from_token(&token)).unwrap_or_default();
         }
-        ready(Ok(From(caller)))
+        ready(Ok(CallerExtractor(caller)))
     }
 }
 
 /// An administrator: the request goes on only for who may use the API. Says who it is.
-pub struct Admin(pub Who);
+pub struct Admin(pub Principal);
 
 impl FromRequest for Admin {
     type Error = Problem;
@@ -52,8 +52,8 @@ impl FromRequest for Admin {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let state = request.app_data::<web::Data<State>>().expect("the application has its state").clone();
-        let caller = From::from_request(request, payload);
-        Box::pin(async move { Ok(Admin(state.permit(&caller.await?.0, Action::Api, "").await?)) })
+        let caller = CallerExtractor::from_request(request, payload);
+        Box::pin(async move { Ok(Admin(state.access.authorize("http", &caller.await?.0, Action::Api, "").await?)) })
     }
 }
 

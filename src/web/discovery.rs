@@ -10,12 +10,12 @@ use tokio::{
 };
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Problem, State, caller::Admin, problem::ProblemDocument};
+use super::{Problem, State, caller::Admin, endless::session_info, problem::ProblemDocument};
 use crate::{
-    discovery::{Card, Event, Inquiry, Login, MAX_NAMED, Query, parse_consent},
+    access::{Role, Session},
+    discovery::{DiscoveredDevice, Event, Inquiry, Login, MAX_NAMED, Query, parse_consent},
     error::{Code, Error},
     secret::Secret,
-    state::Session,
 };
 
 /// Something is sent so often at least: proxies close what is silent.
@@ -43,12 +43,12 @@ pub struct InquiryBody {
     /// `192.168.1.20`, `camera.local:8000`, or the URL of its device service.
     address: String,
     /// The device's user; it is asked as nobody without.
-    #[serde(default, alias = "username")]
+    #[serde(default)]
     user: String,
     /// The password.
-    #[serde(default)]
+    #[serde(default, alias = "password")]
     #[schema(value_type = String)]
-    password: Secret,
+    pass: Secret,
     /// Addresses that may be asked although the device has named them.
     #[serde(default)]
     consent: Vec<String>,
@@ -62,7 +62,7 @@ pub struct InquiryBody {
 #[utoipa::path(
     get, path = "/api/v1/discover", tag = "discovery", params(DiscoverQuery),
     responses(
-        (status = 200, content_type = "text/event-stream", description = "`found` and `detail`: a card", body = Card),
+        (status = 200, content_type = "text/event-stream", description = "`found` and `detail`: a card", body = DiscoveredDevice),
         (status = 204, description = "To an EventSource that comes back by itself: that was all"),
         (status = 403, body = ProblemDocument), (status = 503, description = "Somebody is searching", body = ProblemDocument),
     )
@@ -79,7 +79,11 @@ pub(super) async fn search(
     }
     let query = Query::parse(&list(&query.interface), &list(&query.address), &list(&query.consent))?;
     let told = state.discovery.search(query)?.begin();
-    let listener = Listener { told, session: state.session(who), number: 0 };
+    let listener = Listener {
+        told,
+        session: state.access.begin(who, session_info(&request, "discovery", "", Role::Watcher)),
+        number: 0,
+    };
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -131,24 +135,24 @@ impl Listener {
 #[utoipa::path(
     post, path = "/api/v1/discover/onvif", tag = "discovery", request_body = InquiryBody,
     responses(
-        (status = 200, body = Card), (status = 400, body = ProblemDocument), (status = 403, body = ProblemDocument),
+        (status = 200, body = DiscoveredDevice), (status = 400, body = ProblemDocument), (status = 403, body = ProblemDocument),
         (status = 502, description = "No ONVIF device answers there", body = ProblemDocument),
         (status = 503, description = "Too many are being asked", body = ProblemDocument),
     )
 )]
 pub(super) async fn inquire(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
     let body: InquiryBody = serde_json::from_slice(&body).map_err(|e| Error::new(Code::InvalidBody, e.to_string()))?;
-    let texts = [("address", body.address.as_str()), ("user", &body.user), ("password", body.password.expose())];
+    let texts = [("address", body.address.as_str()), ("user", &body.user), ("pass", body.pass.expose())];
     if let Some((field, _)) = texts.into_iter().find(|(_, text)| text.len() > MAX_TEXT) {
         return Err(Error::parameter(field, format!("may have {MAX_TEXT} bytes")).into());
     }
-    if body.user.is_empty() && !body.password.is_empty() {
+    if body.user.is_empty() && !body.pass.is_empty() {
         return Err(Error::parameter("user", "is needed with a password").into());
     }
     if body.consent.len() > MAX_NAMED {
         return Err(Error::parameter("consent", format!("may be {MAX_NAMED} addresses")).into());
     }
-    let login = (!body.user.is_empty()).then_some(Login { username: body.user, password: body.password });
+    let login = (!body.user.is_empty()).then_some(Login { username: body.user, password: body.pass });
     let inquiry =
         Inquiry { address: body.address, login, consent: parse_consent(&body.consent)?, fingerprint: body.fingerprint };
     let card = state.discovery.inquire(inquiry).await?;

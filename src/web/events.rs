@@ -15,14 +15,15 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem, State, auth_webhook,
-    caller::{Admin, From},
+    caller::{Admin, CallerExtractor},
+    endless::session_info,
     problem::ProblemDocument,
 };
 use crate::{
+    access::{Permit, Role},
     error::{Code, Error},
-    events::{DeadLetter, Kind, Told},
+    events::{DeadLetter, EncodedEvent, Kind},
     policy::{Action, Caller, Decision},
-    state::{Doing, Seat},
 };
 
 /// A listener is told something so often at least: proxies close what is silent.
@@ -55,10 +56,10 @@ pub struct DeadLetters {
 pub(super) async fn listen(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<EventQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let verdict = state.decide(&caller, Action::Api, "").await;
+    let verdict = state.access.decide(&caller, Action::Api, "").await;
     if !matches!(verdict.decision, Decision::Allowed | Decision::NotPermitted | Decision::AskCredentials) {
         return Err(verdict.sign_in_refusal().into());
     }
@@ -70,11 +71,10 @@ pub(super) async fn listen(
             id.parse().map_err(|_| Error::parameter("since", format!("must be the id of an event, not {id:?}")))?
         }
     };
-    let seat = state.seat(verdict.who)?;
-    let remote = request.peer_addr().map(|addr| addr.to_string()).unwrap_or_default();
-    seat.session().describe(Doing { protocol: "events", remote, ..Doing::default() });
+    let permit =
+        state.access.permit(Role::Watcher, verdict.who, session_info(&request, "events", "", Role::Watcher))?;
     let listener = Listener {
-        seat,
+        permit,
         is_admin: verdict.decision.is_allowed(),
         listening: state.events.listen(),
         state: state.into_inner(),
@@ -103,7 +103,7 @@ fn kinds(words: &str) -> Result<Vec<Kind>, Error> {
 
 struct Listener {
     state: Arc<State>,
-    seat: Seat,
+    permit: Permit,
     caller: Caller,
     is_admin: bool,
     types: Option<Vec<Kind>>,
@@ -119,7 +119,7 @@ impl Listener {
             if self.begun && self.state.events.latest() == self.last {
                 let waited = tokio::select! {
                     changed = timeout(KEEPALIVE, self.listening.changed()) => changed,
-                    () = self.seat.session().end().cancelled() => return None,
+                    () = self.permit.session().end().cancelled() => return None,
                 };
                 match waited {
                     Err(_) => return Some(Bytes::from_static(b":\n\n")),
@@ -147,12 +147,13 @@ impl Listener {
         }
     }
 
-    async fn may_hear(&self, told: &Told) -> bool {
+    async fn may_hear(&self, told: &EncodedEvent) -> bool {
         let kind = told.event.kind;
         if self.types.as_ref().is_some_and(|types| !types.contains(&kind)) {
             return false;
         }
-        self.is_admin || kind.is_for_readers() && self.state.may(&self.caller, Action::Read, &told.event.path).await
+        self.is_admin
+            || kind.is_for_readers() && self.state.access.may(&self.caller, Action::Read, &told.event.path).await
     }
 }
 
@@ -197,7 +198,7 @@ fn form(text: &str) -> Map<String, Value> {
 }
 
 /// Events that could not be posted to a webhook.
-#[utoipa::path(get, path = "/api/v1/events/dead", tag = "events", responses((status = 200, body = DeadLetters), (status = 403, body = ProblemDocument)))]
+#[utoipa::path(get, path = "/api/v1/events/dead-letters", tag = "events", responses((status = 200, body = DeadLetters), (status = 403, body = ProblemDocument)))]
 pub(super) async fn dead(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(DeadLetters { dead: state.webhooks.dead() }))
 }

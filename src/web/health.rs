@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 
-use super::{Problem, State, caller::From, problem::ProblemDocument};
+use super::{Problem, State, caller::CallerExtractor, problem::ProblemDocument};
 use crate::{
     error::{Code, Error},
     policy::Action,
@@ -30,8 +30,11 @@ pub(super) async fn ready(state: web::Data<State>) -> Result<HttpResponse, Probl
 
 /// Everything counted, in OpenMetrics text.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200, content_type = "application/openmetrics-text"), (status = 401, body = ProblemDocument)))]
-pub(super) async fn metrics(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Metrics, "").await?;
+pub(super) async fn metrics(
+    state: web::Data<State>,
+    CallerExtractor(caller): CallerExtractor,
+) -> Result<HttpResponse, Problem> {
+    state.access.authorize("http", &caller, Action::Metrics, "").await?;
     Ok(HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(state.metrics.text()))

@@ -11,9 +11,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem, State,
-    caller::{Admin, From},
+    caller::{Admin, CallerExtractor},
     problem::ProblemDocument,
-    read, streams,
+    read,
 };
 use crate::{
     error::{Code, Error},
@@ -74,7 +74,7 @@ impl FileQuery {
 }
 
 async fn may_look(state: &State, caller: &Caller, place: &Place) -> Result<(), Error> {
-    state.permit(caller, Action::Read, &place.permission()).await.map(drop)
+    state.access.authorize("http", caller, Action::Read, &place.permission()).await.map(drop)
 }
 
 /// Lists media folders, or what is in one.
@@ -84,11 +84,11 @@ async fn may_look(state: &State, caller: &Caller, place: &Place) -> Result<(), E
 )]
 pub(super) async fn list(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, Problem> {
     if query.root.is_none() && query.path.is_none() {
-        state.permit(&caller, Action::Read, "media/").await?;
+        state.access.authorize("http", &caller, Action::Read, "media/").await?;
         return Ok(HttpResponse::Ok().json(RootList { roots: state.library.roots().await }));
     }
     let place = Place { root: query.root.clone().unwrap_or_default(), path: query.path.clone().unwrap_or_default() };
@@ -112,7 +112,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn info(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<FileQuery>,
 ) -> Result<HttpResponse, Problem> {
     let place = query.place(&state)?;
@@ -127,7 +127,7 @@ pub(super) async fn info(
 )]
 pub(super) async fn thumbnail(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     query: web::Query<FileQuery>,
 ) -> Result<HttpResponse, Problem> {
     let place = query.place(&state)?;
@@ -135,7 +135,7 @@ pub(super) async fn thumbnail(
     let small = match state.library.ready_thumbnail(&place).await {
         Some(ready) => ready,
         None => {
-            let limits = state.kit.limits;
+            let limits = state.catalog.context().limits;
             let data = state.library.read(&place, limits.frame_size.0).await?;
             Picture::from_upload(data, &limits).await?.thumbnail(THUMBNAIL).await?
         }
@@ -154,7 +154,7 @@ pub(super) async fn thumbnail(
 pub(super) async fn content(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let place = state.library.place(&Place::from_id(&id)?)?;
@@ -195,14 +195,14 @@ fn passed_on(response: Response) -> HttpResponse {
 )]
 pub(super) async fn playlist(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let place = state.library.place(&Place::from_id(&id)?)?;
     may_look(&state, &caller, &place).await?;
     let mut list = String::from("ffconcat version 1.0\n");
     for video in state.library.videos(&place).await? {
-        list.push_str(&format!("file '{}/api/v1/media/content/{}'\n", state.fetch_from, video.id()));
+        list.push_str(&format!("file '{}/api/v1/media/content/{}'\n", state.advertise_http, video.id()));
     }
     Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(list))
 }
@@ -274,7 +274,7 @@ async fn make(state: &State, place: &Place, name: &StreamName, of_folder: Option
     let kind = state.library.kind(&place).await?;
     let parts = match kind {
         FileKind::Folder if folder_as(state, &place, of_folder).await? == As::Playlist => {
-            let list = format!("{}/api/v1/media/playlist", state.fetch_from);
+            let list = format!("{}/api/v1/media/playlist", state.advertise_http);
             library::playlist(&place, name, &list, &clips(state, &place).await?)?
         }
         _ => {
@@ -282,7 +282,7 @@ async fn make(state: &State, place: &Place, name: &StreamName, of_folder: Option
                 FileKind::Video | FileKind::Audio => library::probe(&state.library, &place).await.ok(),
                 _ => None,
             };
-            let content = format!("{}/api/v1/media/content", state.fetch_from);
+            let content = format!("{}/api/v1/media/content", state.advertise_http);
             let definition = state.library.definition(&place)?;
             library::channel(&place, kind, name, definition, &content, facts.as_ref())?
         }
@@ -290,7 +290,7 @@ async fn make(state: &State, place: &Place, name: &StreamName, of_folder: Option
     if let Some(definition) = parts.stream {
         let definition: Definition =
             serde_json::from_value(definition).map_err(|e| Error::new(Code::InvalidDefinition, e.to_string()))?;
-        streams::keep(state, name, &definition).await?;
+        state.catalog.define(name, &definition).await?;
     }
     state.paths.put(name, parts.path).await?;
     Ok(parts.channel)
@@ -334,7 +334,10 @@ struct Original {
 
 /// The original program's list of files: those of the first media folder.
 #[utoipa::path(post, path = "/mediamtx-get-media", tag = "mediamtx", responses((status = 200), (status = 401, body = ProblemDocument)))]
-pub(super) async fn original_list(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+pub(super) async fn original_list(
+    state: web::Data<State>,
+    CallerExtractor(caller): CallerExtractor,
+) -> Result<HttpResponse, Problem> {
     let place = state.library.place(&Place { root: String::new(), path: String::new() })?;
     may_look(&state, &caller, &place).await?;
     let listing = state.library.list(&place, None, 0, usize::MAX).await?;
@@ -347,7 +350,7 @@ pub(super) async fn original_list(state: web::Data<State>, From(caller): From) -
 #[utoipa::path(post, path = "/mediamtx-add-media", tag = "mediamtx", responses((status = 200), (status = 403, body = ProblemDocument)))]
 pub(super) async fn original_add(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
     let Original { path, fname } = read(&body)?;
-    let name = state.registry.name(&path)?;
+    let name = state.catalog.name(&path)?;
     make(&state, &Place { root: String::new(), path: fname }, &name, None).await?;
     Ok(HttpResponse::Ok().json(json!({})))
 }
@@ -360,10 +363,10 @@ pub(super) async fn original_delete(
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
     let Original { path, .. } = read(&body)?;
-    let name = state.registry.name(&path)?;
+    let name = state.catalog.name(&path)?;
     state.paths.remove(&name).await?;
-    if state.registry.get(&name).is_some_and(|stream| stream.kind() == "file") {
-        streams::forget(&state, &name).await?;
+    if state.catalog.registry().get(&name).is_some_and(|stream| stream.kind() == "file") {
+        state.catalog.remove(&name).await?;
     }
     Ok(HttpResponse::Ok().json(json!({})))
 }

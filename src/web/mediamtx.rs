@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     Problem, State,
-    caller::{Admin, From},
+    caller::{Admin, CallerExtractor},
     problem::ProblemDocument,
 };
 use crate::{
@@ -76,12 +76,15 @@ pub struct PathList {
     post, path = "/mediamtx-get-path", tag = "mediamtx",
     responses((status = 200, body = PathList), (status = 401, body = ProblemDocument), (status = 502, body = ProblemDocument))
 )]
-pub(super) async fn paths(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+pub(super) async fn paths(
+    state: web::Data<State>,
+    CallerExtractor(caller): CallerExtractor,
+) -> Result<HttpResponse, Problem> {
     let mut list = vec![];
     let mut refused = None;
     for mut path in state.mediamtx.paths().await? {
         let name = path["name"].as_str().unwrap_or_default().to_owned();
-        let verdict = state.decide(&caller, Action::Read, &name).await;
+        let verdict = state.access.decide(&caller, Action::Read, &name).await;
         if verdict.decision.is_allowed() {
             // Addresses with passwords in them are for administrators.
             if let Some(path) = path.as_object_mut() {

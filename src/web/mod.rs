@@ -7,6 +7,7 @@ mod aliases;
 mod auth_webhook;
 mod caller;
 mod discovery;
+mod endless;
 mod events;
 mod guard;
 mod health;
@@ -139,7 +140,7 @@ fn table(routes: &mut web::ServiceConfig, pages: &str) {
         .service(at("/api/v1/recordings/{path:.+}")       .get(recordings::get).delete(recordings::delete))
         // What happens.
         .service(at("/api/v1/events")                     .get(events::listen))
-        .service(at("/api/v1/events/dead")                .get(events::dead))
+        .service(at("/api/v1/events/dead-letters")                .get(events::dead))
         .service(at("/api/v1/hooks/{event}")              .post(events::hook))
         // MediaMTX's paths.
         .service(at("/api/v1/paths")                      .get(paths::list).put(paths::replace))

@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem, State, addresses,
-    caller::{Admin, From},
+    caller::{Admin, CallerExtractor},
     problem::ProblemDocument,
 };
 use crate::{
@@ -66,11 +66,14 @@ pub struct SegmentQuery {
 
 /// Lists what is recorded.
 #[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", responses((status = 200, body = RecordingList), (status = 502, body = ProblemDocument)))]
-pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(
+    state: web::Data<State>,
+    CallerExtractor(caller): CallerExtractor,
+) -> Result<HttpResponse, Problem> {
     let mut found = vec![];
     let mut refused = None;
     for recorded in state.mediamtx.recordings().await? {
-        let verdict = state.decide(&caller, Action::Playback, &recorded.name).await;
+        let verdict = state.access.decide(&caller, Action::Playback, &recorded.name).await;
         if !verdict.decision.is_allowed() {
             refused = Some(verdict.refusal(Action::Playback, ""));
             continue;
@@ -97,11 +100,11 @@ pub(super) async fn list(state: web::Data<State>, From(caller): From) -> Result<
 pub(super) async fn get(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     path: web::Path<String>,
     query: web::Query<RangeQuery>,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Playback, &path).await?;
+    state.access.authorize("http", &caller, Action::Playback, &path).await?;
     let player = player(&request, &state, &path)?;
     let found = recordings::get(&state.mediamtx, &path, query.start.as_deref(), query.end.as_deref(), &player).await?;
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(found))
@@ -115,11 +118,11 @@ pub(super) async fn get(
 )]
 pub(super) async fn timeline(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     path: web::Path<String>,
     query: web::Query<DayQuery>,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Playback, &path).await?;
+    state.access.authorize("http", &caller, Action::Playback, &path).await?;
     let offset = query.offset.as_deref().unwrap_or("Z");
     // A plus sign that was not encoded arrives as a space.
     let offset = offset.replace(' ', "+");
@@ -147,9 +150,9 @@ pub(super) async fn delete(
 pub(super) async fn original(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Playback, ORIGINAL_PATH).await?;
+    state.access.authorize("http", &caller, Action::Playback, ORIGINAL_PATH).await?;
     let player = player(&request, &state, ORIGINAL_PATH)?;
     let found = recordings::get(&state.mediamtx, ORIGINAL_PATH, None, None, &player).await?;
     let list: Vec<Value> = found

@@ -12,11 +12,12 @@ use actix_web::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Problem, State, caller::From, origin, problem::ProblemDocument, read};
+use super::{Problem, State, caller::CallerExtractor, origin, problem::ProblemDocument, read};
 use crate::{
+    access::audit::Asked,
     error::{Code, Error},
     identity::{Grant, UserChange},
-    policy::{Caller, Credentials, Permission, Who, audit::Asked},
+    policy::{Caller, Credentials, Permission, Principal},
     secret::Secret,
 };
 
@@ -30,8 +31,9 @@ pub struct SignIn {
     /// The user name.
     user: String,
     /// The password.
+    #[serde(alias = "password")]
     #[schema(value_type = String)]
-    password: Secret,
+    pass: Secret,
 }
 
 /// The code of a share link.
@@ -91,11 +93,11 @@ pub struct PasswordChange {
 pub(super) async fn sign_in(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    let SignIn { user, password } = read(&body)?;
-    let caller = Caller { credentials: Credentials { user: user.clone(), password }, ..caller };
+    let SignIn { user, pass } = read(&body)?;
+    let caller = Caller { credentials: Credentials { user: user.clone(), password: pass }, ..caller };
     let verdict_of = |e: &Error| if e.code() == Code::TooManyFailures { "throttled" } else { "refused" };
     match state.identity.sign_in(&caller).await {
         Ok(signed_in) => {
@@ -117,17 +119,17 @@ pub(super) async fn sign_in(
 pub(super) async fn refresh(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
     // Every page asks; that nobody has signed in is no failure, and no red line in a browser's console.
     let Some(cookie) = request.cookie(COOKIE) else { return Ok(HttpResponse::NoContent().finish()) };
     match state.identity.refresh(&caller, cookie.value()).await {
         Ok(signed_in) => {
             let name = match &signed_in.who {
-                Who::User(name) => name.to_string(),
+                Principal::User(name) => name.to_string(),
                 who => who.to_string(),
             };
-            let is_guest = !matches!(signed_in.who, Who::User(_));
+            let is_guest = !matches!(signed_in.who, Principal::User(_));
             Ok(answer(&request, &state, name, is_guest, signed_in.grant))
         }
         Err(e) => {
@@ -170,13 +172,20 @@ pub(super) async fn open_share(
     get, path = "/api/v1/me", tag = "identity",
     responses((status = 200, body = Me), (status = 401, body = ProblemDocument))
 )]
-pub(super) async fn me(state: web::Data<State>, From(caller): From) -> Result<HttpResponse, Problem> {
+pub(super) async fn me(
+    state: web::Data<State>,
+    CallerExtractor(caller): CallerExtractor,
+) -> Result<HttpResponse, Problem> {
     if caller.credentials.is_empty() {
-        return Ok(HttpResponse::Ok().json(Me { who: Who::Anybody.to_string(), user: None, permissions: vec![] }));
+        return Ok(HttpResponse::Ok().json(Me {
+            who: Principal::Anonymous.to_string(),
+            user: None,
+            permissions: vec![],
+        }));
     }
-    let (who, permissions) = state.policy.permissions_of(&caller).await.map_err(|v| v.sign_in_refusal())?;
+    let (who, permissions) = state.access.permissions_of(&caller).await?;
     let user = match &who {
-        Who::User(name) => Some(name.to_string()),
+        Principal::User(name) => Some(name.to_string()),
         _ => None,
     };
     Ok(HttpResponse::Ok().json(Me { who: who.to_string(), user, permissions }))
@@ -189,20 +198,20 @@ pub(super) async fn me(state: web::Data<State>, From(caller): From) -> Result<Ht
 )]
 pub(super) async fn change_password(
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    let (who, _) = state.policy.permissions_of(&caller).await.map_err(|v| v.sign_in_refusal())?;
-    let Who::User(name) = who else {
+    let (who, _) = state.access.permissions_of(&caller).await?;
+    let Principal::User(name) = who else {
         return Err(Error::new(Code::Forbidden, format!("{who} has no password")).into());
     };
     let PasswordChange { present, new } = read(&body)?;
     let credentials = Credentials { user: name.to_string(), password: present };
     let caller = Caller { credentials, ..caller };
-    state.policy.recognise(&caller).await.map_err(|v| v.sign_in_refusal())?;
-    state.identity.put_user(&name, UserChange { password: Some(new), ..UserChange::default() }).await?;
+    state.access.authenticate(&caller).await?;
+    state.identity.put_user(&name, UserChange { pass: Some(new), ..UserChange::default() }).await?;
     let asked = Asked { action: "change password", path: "", protocol: "http", session: None };
-    state.audit.note(&caller, asked, &crate::policy::Verdict::allowed(Who::User(name)));
+    state.access.note(&caller, asked, &crate::policy::Verdict::allowed(Principal::User(name)));
     Ok(HttpResponse::NoContent().finish())
 }
 

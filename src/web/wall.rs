@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{
     Problem, State,
     addresses::{self, Addresses},
-    caller::From,
+    caller::CallerExtractor,
     problem::ProblemDocument,
 };
 use crate::{error::Code, policy::Action, stream::Origin};
@@ -73,30 +73,30 @@ pub struct PathState {
 pub(super) async fn get(
     request: HttpRequest,
     state: web::Data<State>,
-    From(caller): From,
+    CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
     let addresses = addresses::of(&request, &state);
-    let seen = state.seen.paths();
+    let seen = state.path_cache.paths();
     let mediamtx = seen.is_some();
     let paths = seen.as_deref().map(Vec::as_slice).unwrap_or_default();
     let find = |name: &str| paths.iter().find(|path| path["name"] == name);
     let mut refused = None;
     let (mut items, mut ours) = (vec![], HashSet::new());
-    for stream in state.registry.list() {
-        let verdict = state.decide(&caller, Action::Read, stream.name()).await;
+    for stream in state.catalog.registry().list() {
+        let verdict = state.access.decide(&caller, Action::Read, stream.name()).await;
         if !verdict.decision.is_allowed() {
             refused = Some(verdict.refusal(Action::Read, ""));
             continue;
         }
         let name = stream.name().to_string();
-        let path = match addresses.pictures_path.as_str() {
+        let path = match addresses.path_prefix.as_str() {
             "" => name.clone(),
             above => format!("{above}/{name}"),
         };
         // A path may have the stream's own name, too; one of the two that MediaMTX has at the moment is better.
         let path = if find(&path).is_none() && find(&name).is_some() { name.clone() } else { path };
         ours.extend([path.clone(), name.clone()]);
-        let may = mediamtx && state.decide(&caller, Action::Read, &path).await.decision.is_allowed();
+        let may = mediamtx && state.access.decide(&caller, Action::Read, &path).await.decision.is_allowed();
         // What MediaMTX does not list is pulled when somebody reads it.
         let path = may.then(|| match find(&path) {
             Some(known) => describe(known),
@@ -114,7 +114,7 @@ pub(super) async fn get(
         if ours.contains(name) {
             continue;
         }
-        let verdict = state.decide(&caller, Action::Read, name).await;
+        let verdict = state.access.decide(&caller, Action::Read, name).await;
         if verdict.decision.is_allowed() {
             items.push(Item { name: name.to_owned(), stream: None, path: Some(describe(path)) });
         } else {

@@ -4,7 +4,7 @@ use utoipa::IntoParams;
 
 use crate::{
     error::{Error, Result},
-    policy::{Caller, Who},
+    policy::{Caller, Principal},
 };
 
 /// Another size, quality, orientation or rate; read by [`Transform::from_query`](crate::picture::transform::Transform::from_query).
@@ -40,9 +40,9 @@ pub(super) fn flag(field: &'static str, value: Option<&str>) -> Result<bool> {
 }
 
 /// To whose share a variant counts: somebody who was recognised, or else an address.
-pub(super) fn share_of(who: &Who, caller: &Caller) -> String {
+pub(super) fn share_of(who: &Principal, caller: &Caller) -> String {
     match (who, caller.ip) {
-        (Who::Anybody, Some(ip)) => ip.to_string(),
+        (Principal::Anonymous, Some(ip)) => ip.to_string(),
         (who, _) => who.to_string(),
     }
 }

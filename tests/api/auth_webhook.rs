@@ -103,7 +103,7 @@ async fn the_original_s_users_have_their_original_rights() {
 
 #[tokio::test]
 async fn only_mediamtx_may_ask_and_only_its_question() {
-    let app = TestApp::with("auth: {webhook_from: [10.0.0.0/8]}");
+    let app = TestApp::with("auth: {webhook_networks: [10.0.0.0/8]}");
     let response = app.request("POST", "/mediamtx-auth", &[], question(json!({})).as_bytes()).await;
     assert_eq!((response.status, response.problem().as_str()), (403, "forbidden"));
     // What a proxy claims does not make it another address.

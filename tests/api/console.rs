@@ -78,7 +78,7 @@ async fn confirm(browser: &Browser) {
 #[tokio::test]
 async fn administrators_come_in_and_others_are_told_why_not() {
     let app = TestApp::spawn();
-    app.user("alice", json!({"password": "correct horse", "role": "user"})).await;
+    app.user("alice", json!({"pass": "correct horse", "role": "user"})).await;
     let browser = Browser::start().await;
     open(&browser, &app, "#/users").await;
     browser.says("main", "The console is for administrators. Sign in to go on.").await;
@@ -301,8 +301,7 @@ async fn every_section_fits_a_telephone_and_the_browser_complains_about_nothing(
     for (name, colour) in [("front/door", [20, 90, 160]), ("hall", [120, 60, 20]), ("shop", [40, 120, 60])] {
         app.put(&format!("/api/v1/streams/{name}/frame"), &flat_picture(640, 360, colour)).await;
     }
-    app.user("alice", json!({"password": "correct horse", "permissions": [{"action": "read", "path": "~^hall/"}]}))
-        .await;
+    app.user("alice", json!({"pass": "correct horse", "permissions": [{"action": "read", "path": "~^hall/"}]})).await;
     app.admin("PUT", "/api/v1/paths/kept/door", r#"{"kind": "stream", "stream": "front/door", "note": "entrance"}"#)
         .await;
     app.made("/api/v1/tokens", json!({"name": "wall display", "permissions": [{"action": "read"}], "expires": "1h"}))

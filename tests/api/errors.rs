@@ -53,7 +53,7 @@ async fn definitions_are_refused_with_the_field_and_the_rule() {
         (r#"{"kind":"file","path":"/etc/passwd"}"#, 422, "path: /etc/passwd is in none of the media folders"),
         (r#"{"kind":"file","path":"[.jpg"}"#, 422, "path: the pattern is not valid"),
         (r#"{"kind":"file","path":"*/x.jpg"}"#, 422, "path: only the last part"),
-        (r#"{"kind":"file","path":"x","every":"5"}"#, 422, "is not a duration"),
+        (r#"{"kind":"file","path":"x","interval":"5"}"#, 422, "is not a duration"),
     ] {
         let response = app.admin("PUT", "/api/v1/streams/new", body).await;
         assert_eq!(response.status, status, "{body}: {response:?}");

@@ -146,7 +146,7 @@ async fn webhooks_are_signed_repeated_and_given_up() {
     assert_eq!(numbers, ["0", "0", "0", "1", "2"], "in order, and none before the one before it is taken");
     let mut letters = Value::Null;
     eventually("the others are given up", async || {
-        letters = app.admin("GET", "/api/v1/events/dead", "").await.json();
+        letters = app.admin("GET", "/api/v1/events/dead-letters", "").await.json();
         letters["dead"].as_array().is_some_and(|dead| dead.len() == 3)
     })
     .await;

@@ -33,7 +33,7 @@ async fn a_picture_is_shown_again_when_it_changes() {
 #[tokio::test]
 async fn a_folder_is_a_slideshow_in_natural_order() {
     let app = TestApp::with(
-        "streams: {show: {kind: file, path: show, every: 100ms}, some: {kind: file, path: 'show/1*.jpg', every: 100ms}}",
+        "streams: {show: {kind: file, path: show, interval: 100ms}, some: {kind: file, path: 'show/1*.jpg', interval: 100ms}}",
     );
     for n in [1, 2, 10] {
         write(&app, &format!("show/{n}.jpg"), &picture(n));
@@ -51,7 +51,7 @@ async fn a_folder_is_a_slideshow_in_natural_order() {
 
 #[tokio::test]
 async fn the_newest_come_first_when_asked_for() {
-    let app = TestApp::with("streams: {new: {kind: file, path: show, every: 100ms, order: newest}}");
+    let app = TestApp::with("streams: {new: {kind: file, path: show, interval: 100ms, order: newest}}");
     for (n, age) in [(1, 300), (2, 100), (3, 200)] {
         write(&app, &format!("show/{n}.jpg"), &picture(n));
         let file =

@@ -81,7 +81,7 @@ async fn snapshots_are_polled_and_an_old_one_is_left_out() {
     })
     .await;
     let url = format!("http://{}", camera.addr);
-    let app = app(&format!("{{kind: http, url: '{url}', preset: esp32-cam, mode: snapshot, every: 50ms}}")).await;
+    let app = app(&format!("{{kind: http, url: '{url}', preset: esp32-cam, mode: snapshot, interval: 50ms}}")).await;
     let mut watcher = app.watch("/stream/cam.mjpeg").await;
     let first = watcher.part().await;
     assert_ne!(first.data, picture(0), "the one from before is not shown");
@@ -145,7 +145,7 @@ async fn a_definition_is_checked_and_its_password_is_kept_but_not_shown() {
         (json!({"kind": "http", "url": "rtsp://x/"}), "url"),
         (json!({"kind": "http", "url": "http://x/", "user": "a:b"}), "user"),
         (json!({"kind": "http", "url": "https://x/", "fingerprint": "12"}), "fingerprint"),
-        (json!({"kind": "http", "url": "http://x/", "every": "1ms"}), "every"),
+        (json!({"kind": "http", "url": "http://x/", "interval": "1ms"}), "interval"),
         (json!({"kind": "http", "url": "http://x/", "stale_after": "0s"}), "stale_after"),
         (json!({"kind": "http", "url": "http://x/", "warmup": "1h"}), "warmup"),
         (json!({"kind": "http", "url": "http://x/", "discard_first": 1000}), "discard_first"),
@@ -158,8 +158,7 @@ async fn a_definition_is_checked_and_its_password_is_kept_but_not_shown() {
         422,
         "nothing is kept yet"
     );
-    let made =
-        put(json!({"kind": "http", "url": "http://127.0.0.1:1/a", "username": "ann", "password": "s3cret"})).await;
+    let made = put(json!({"kind": "http", "url": "http://127.0.0.1:1/a", "user": "ann", "pass": "s3cret"})).await;
     assert_eq!(made.status, 201, "{made:?}");
     assert_eq!(
         (&made.json()["definition"]["user"], &made.json()["definition"]["pass"]),
@@ -172,9 +171,7 @@ async fn a_definition_is_checked_and_its_password_is_kept_but_not_shown() {
         (&json!("bob"), &json!("***"))
     );
     assert_eq!(
-        put(json!({"kind": "http", "url": "http://127.0.0.1:1/a", "username": "ann", "password": "s3cret"}))
-            .await
-            .status,
+        put(json!({"kind": "http", "url": "http://127.0.0.1:1/a", "user": "ann", "pass": "s3cret"})).await.status,
         200
     );
     // What was shown is sent back with another path; then to another host.
@@ -184,7 +181,7 @@ async fn a_definition_is_checked_and_its_password_is_kept_but_not_shown() {
     shown["url"] = json!("http://127.0.0.2:1/b");
     let refused = put(shown).await;
     assert_eq!((refused.status, refused.json()["field"].as_str()), (422, Some("pass")), "{refused:?}");
-    let patched = app.admin("PATCH", "/api/v1/streams/cam", r#"{"every": "2s"}"#).await;
+    let patched = app.admin("PATCH", "/api/v1/streams/cam", r#"{"interval": "2s"}"#).await;
     assert_eq!((patched.status, &patched.json()["definition"]["pass"]), (200, &json!("***")), "{patched:?}");
     // Over a restart.
     let password = app.password.clone();

@@ -31,7 +31,7 @@ pub fn bearer(token: &str) -> String {
 #[tokio::test]
 async fn administrators_manage_users_and_others_do_not() {
     let app = TestApp::spawn();
-    let body = json!({"password": "correct horse", "permissions": [{"action": "read", "path": "door"}]}).to_string();
+    let body = json!({"pass": "correct horse", "permissions": [{"action": "read", "path": "door"}]}).to_string();
     let made = app.admin("PUT", "/api/v1/users/alice", &body).await;
     assert_eq!((made.status, made.json()["origin"].as_str()), (201, Some("database")), "{made:?}");
     assert!(!format!("{made:?}").contains("horse") && !format!("{made:?}").contains("argon2"), "{made:?}");
@@ -60,11 +60,11 @@ async fn administrators_manage_users_and_others_do_not() {
     let names: Vec<_> = listed["users"].as_array().expect("users").iter().map(|u| u["name"].as_str()).collect();
     assert_eq!(names, [Some("admin"), Some("alice")]);
     for (method, path, body, status, says) in [
-        ("PUT", "/api/v1/users/any", r#"{"password":"long enough"}"#, 422, "everybody"),
-        ("PUT", "/api/v1/users/bob", r#"{"password":"short"}"#, 422, "at least 8"),
+        ("PUT", "/api/v1/users/any", r#"{"pass":"long enough"}"#, 422, "everybody"),
+        ("PUT", "/api/v1/users/bob", r#"{"pass":"short"}"#, 422, "at least 8"),
         ("PUT", "/api/v1/users/bob", r#"{"pasword":"long enough"}"#, 422, "pasword"),
-        ("PUT", "/api/v1/users/bob", r#"{"password":"long enough","role":"king"}"#, 422, "king"),
-        ("PUT", "/api/v1/users/bob", r#"{"password":"long enough","ips":["home"]}"#, 422, "home"),
+        ("PUT", "/api/v1/users/bob", r#"{"pass":"long enough","role":"king"}"#, 422, "king"),
+        ("PUT", "/api/v1/users/bob", r#"{"pass":"long enough","ips":["home"]}"#, 422, "home"),
         ("PATCH", "/api/v1/users/nobody", "{}", 404, "nobody"),
         ("DELETE", "/api/v1/users/nobody", "", 404, "nobody"),
         ("POST", "/api/v1/shares", r#"{"path":"x","expires":"1h","actions":["api"]}"#, 422, "actions"),
@@ -85,7 +85,7 @@ async fn a_user_who_is_disabled_stops_watching_and_others_go_on() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/door/frame", &picture(1)).await;
     for name in ["alice", "bob"] {
-        app.user(name, json!({"password": "correct horse", "role": "user"})).await;
+        app.user(name, json!({"pass": "correct horse", "role": "user"})).await;
     }
     let mut watching = vec![];
     for name in ["alice", "bob"] {

@@ -114,7 +114,7 @@ impl Drop for MediaMtx {
     }
 }
 
-pub async fn first_picture(url: &str, to: &std::path::Path, headers: &[&str]) -> std::process::ExitStatus {
+pub async fn first_frame_timeout(url: &str, to: &std::path::Path, headers: &[&str]) -> std::process::ExitStatus {
     let mut command = tokio::process::Command::new("ffmpeg");
     command.args(["-v", "error", "-y", "-analyzeduration", "500000", "-fpsprobesize", "0"]);
     if url.starts_with("rtsp") {
@@ -158,7 +158,7 @@ async fn rtsp_and_hls_readers_get_the_picture(app: &TestApp, mediamtx: &MediaMtx
         format!("rtsp://127.0.0.1:{}/pictures/imagefile", mediamtx.rtsp),
         format!("http://127.0.0.1:{}/imagefile/index.m3u8", mediamtx.hls),
     ] {
-        assert!(first_picture(&url, &file, &[]).await.success(), "{url}");
+        assert!(first_frame_timeout(&url, &file, &[]).await.success(), "{url}");
         let seen = middle_colour(&file).await;
         assert!(close_to(seen, colour), "{url}: {seen:?} for {colour:?}");
     }
@@ -231,12 +231,12 @@ async fn restarts_of_either_side_are_survived() {
     let (url, colour) = (format!("rtsp://127.0.0.1:{}/imagefile", mediamtx.rtsp), [210, 120, 30]);
     let file = app.folder().join("seen.png");
     app.put("/mjpeg-upload?name=imagefile", &flat_picture(320, 180, colour)).await;
-    assert!(first_picture(&url, &file, &[]).await.success());
+    assert!(first_frame_timeout(&url, &file, &[]).await.success());
 
     let folder = app.stop();
     let app = TestApp::in_folder(folder, &settings(http, rtsp));
     std::fs::remove_file(&file).expect("there");
-    eventually("the picture is there again", async || first_picture(&url, &file, &[]).await.success()).await;
+    eventually("the picture is there again", async || first_frame_timeout(&url, &file, &[]).await.success()).await;
     assert!(close_to(middle_colour(&file).await, colour));
 
     let ports = [mediamtx.rtsp, mediamtx.hls, mediamtx.webrtc];
@@ -249,7 +249,7 @@ async fn restarts_of_either_side_are_survived() {
     let again = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await;
     assert!(again.is_some());
     std::fs::remove_file(&file).expect("there");
-    assert!(first_picture(&url, &file, &[]).await.success());
+    assert!(first_frame_timeout(&url, &file, &[]).await.success());
     assert!(close_to(middle_colour(&file).await, colour));
 }
 
@@ -265,9 +265,9 @@ async fn a_wrong_password_is_refused_through_mediamtx() {
     assert_eq!(app.put("/mjpeg-upload?name=door", &flat_picture(320, 240, colour)).await.status, 200);
     let file = app.folder().join("seen.png");
     let url = |user: &str| format!("rtsp://{user}127.0.0.1:{}/pictures/door", mediamtx.rtsp);
-    assert!(!first_picture(&url("alice:wrong@"), &file, &[]).await.success());
-    assert!(!first_picture(&url(""), &file, &[]).await.success());
-    assert!(first_picture(&url("alice:right@"), &file, &[]).await.success());
+    assert!(!first_frame_timeout(&url("alice:wrong@"), &file, &[]).await.success());
+    assert!(!first_frame_timeout(&url(""), &file, &[]).await.success());
+    assert!(first_frame_timeout(&url("alice:right@"), &file, &[]).await.success());
     let seen = middle_colour(&file).await;
     assert!(close_to(seen, colour), "{seen:?} for {colour:?}");
 }

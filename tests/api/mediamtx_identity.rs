@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     identity::{FAR, bearer},
-    mediamtx::{MediaMtx, first_picture},
+    mediamtx::{MediaMtx, first_frame_timeout},
     support::{Program, TestApp, basic, eventually, flat_picture, rtsp_client::Client},
 };
 
@@ -31,7 +31,7 @@ async fn with_source(app: &TestApp, text: &str) -> String {
 
 async fn reads(mediamtx: &MediaMtx, credentials: &str, query: &str, app: &TestApp) -> bool {
     let url = format!("rtsp://{credentials}127.0.0.1:{}/pictures/door{query}", mediamtx.rtsp);
-    first_picture(&url, &app.folder().join("seen.png"), &[]).await.success()
+    first_frame_timeout(&url, &app.folder().join("seen.png"), &[]).await.success()
 }
 
 /// The status of an HLS playlist. (ffmpeg cuts the password of a URL after some 120 characters, so that it can show a token
@@ -74,7 +74,7 @@ async fn what_counts_here_counts_at_mediamtx_and_ends_there() {
         &app,
         "PUT",
         "/api/v1/users/alice",
-        json!({"password": "correct-horse", "permissions": [{"action": "read", "path": "~^pictures/"}]}),
+        json!({"pass": "correct-horse", "permissions": [{"action": "read", "path": "~^pictures/"}]}),
     )
     .await;
     let token = json!({"name": "wall", "permissions": [{"action": "read", "path": "pictures/door"}], "expires": "1h"});
@@ -141,7 +141,7 @@ async fn the_same_tokens_count_where_mediamtx_decides_by_itself() {
     assert_eq!(hls(&mediamtx, &["-H", &bearer(&wrong)]).await, "401", "of another path, by HTTP");
 
     // A user who has signed in: MediaMTX knows the session by name, and so do we.
-    root(&app, "PUT", "/api/v1/users/alice", json!({"password": "correct-horse", "role": "user"})).await;
+    root(&app, "PUT", "/api/v1/users/alice", json!({"pass": "correct-horse", "role": "user"})).await;
     let signed_in =
         app.request("POST", "/api/v1/login", &[FAR], br#"{"user":"alice","password":"correct-horse"}"#).await.json();
     let by_user = session(&mediamtx, &format!("?jwt={}", signed_in["access_token"].as_str().expect("a token"))).await;

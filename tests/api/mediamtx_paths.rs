@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    mediamtx::{MediaMtx, first_picture},
+    mediamtx::{MediaMtx, first_frame_timeout},
     support::{TestApp, eventually, flat_picture},
 };
 
@@ -40,7 +40,7 @@ async fn paths_are_there_after_a_restart_and_after_a_reload() {
     assert!(told["error"].as_str().is_some_and(|e| e.contains("sourc")), "{told}");
     let reads = async || {
         let url = format!("rtsp://127.0.0.1:{}/kept/door", ports[0]);
-        first_picture(&url, &app.folder().join("seen.png"), &[]).await.success()
+        first_frame_timeout(&url, &app.folder().join("seen.png"), &[]).await.success()
     };
     assert!(reads().await);
 

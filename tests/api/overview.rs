@@ -30,9 +30,9 @@ async fn the_overview_is_for_administrators_and_counts() {
     assert_eq!(seen["mediamtx"]["reachable"], false);
     assert!(seen["picture_memory"].as_u64().is_some_and(|bytes| bytes > 0));
     eventually("the curve has what came and what went", async || {
-        let traffic = &admin(&app, "/api/v1/overview").await["traffic"];
-        traffic["total_inbound"].as_u64() >= Some(picture(1).len() as u64)
-            && traffic["total_outbound"].as_u64() >= Some(picture(1).len() as u64)
+        let throughput = &admin(&app, "/api/v1/overview").await["traffic"];
+        throughput["total_inbound"].as_u64() >= Some(picture(1).len() as u64)
+            && throughput["total_outbound"].as_u64() >= Some(picture(1).len() as u64)
     })
     .await;
     let check = app.admin("GET", "/api/v1/mediamtx/check", "").await;

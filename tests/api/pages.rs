@@ -87,7 +87,7 @@ async fn browsers_are_told_where_mediamtx_is_and_may_load_from_there() {
     let usual = TestApp::spawn();
     let told = usual.request("GET", "/api/v1/addresses", &["Host: camera-pi:9995"], b"").await.json();
     assert_eq!(told["webrtc"], "http://camera-pi:8889");
-    assert_eq!((&told["hls"], &told["pictures_path"]), (&"http://camera-pi:8888".into(), &"pictures".into()));
+    assert_eq!((&told["hls"], &told["path_prefix"]), (&"http://camera-pi:8888".into(), &"pictures".into()));
     let policy = async |app: &TestApp, host: &str| {
         let page = app.request("GET", "/viewer/", &[&format!("Host: {host}")], b"").await;
         page.header("content-security-policy").unwrap_or_default().to_owned()
@@ -97,7 +97,7 @@ async fn browsers_are_told_where_mediamtx_is_and_may_load_from_there() {
     let evil = policy(&usual, "x;script-src").await;
     assert!(!evil.contains("script-src"), "a host is a name: {evil}");
     let set = TestApp::with(
-        "mediamtx: {webrtc_url: 'https://home.example/webrtc', hls_url: 'https://home.example/hls', playback_url: 'https://home.example/playback', pictures_path: ''}",
+        "mediamtx: {webrtc_url: 'https://home.example/webrtc', hls_url: 'https://home.example/hls', playback_url: 'https://home.example/playback', path_prefix: ''}",
     );
     let told = set.get("/api/v1/addresses").await.json();
     assert_eq!(told["webrtc"], "https://home.example/webrtc");

@@ -79,15 +79,15 @@ async fn a_wrong_password_is_told_and_not_tried_again_at_once() {
     source.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 9, 9])).await;
     for (login, says) in [
         ("", "wants a user name and password"),
-        (", username: viewer, password: wrong", "refuses the user name and password"),
-        (", username: nobody, password: right", "refuses the user name and password"),
+        (", user: viewer, pass: wrong", "refuses the user name and password"),
+        (", user: nobody, pass: right", "refuses the user name and password"),
     ] {
         let app = camera(&source, "door", login);
         let answer = app.get("/snapshot/cam.jpg").await;
         assert_eq!((answer.status, answer.problem().as_str()), (504, "no_picture"), "{answer:?}");
         assert!(answer.detail().contains(says), "{login}: {answer:?}");
     }
-    let app = camera(&source, "door", ", username: viewer, password: right");
+    let app = camera(&source, "door", ", user: viewer, pass: right");
     assert_eq!(app.get("/snapshot/cam.jpg").await.status, 200);
 }
 
@@ -116,7 +116,7 @@ async fn a_password_is_kept_and_shown_to_nobody() {
     for answer in [made, again, app.request("GET", url, &[&admin], b"").await, app.get("/api/v1/streams").await] {
         assert!(!format!("{}{}", answer.head, String::from_utf8_lossy(&answer.body)).contains("right"), "{answer:?}");
     }
-    let changed = app.request("PATCH", url, &[&admin], br#"{"password":"wrong"}"#).await;
+    let changed = app.request("PATCH", url, &[&admin], br#"{"pass":"wrong"}"#).await;
     assert_eq!(changed.status, 200, "{changed:?}");
     let answer = app.get("/snapshot/yard.jpg?max_age=0").await;
     assert!(answer.detail().contains("refuses"), "{answer:?}");
@@ -161,7 +161,7 @@ async fn a_camera_that_falls_silent_counts_as_gone() {
     let answer = app.get("/snapshot/cam.jpg").await;
     assert_eq!((answer.status, answer.problem().as_str()), (504, "no_picture"));
     // One that plays, but has stopped filming: a still every eight seconds.
-    let source = TestApp::with("h264: {cadence: 8s}");
+    let source = TestApp::with("h264: {interval: 8s}");
     source.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 9, 9])).await;
     let app = TestApp::with(&format!(
         "rtsp_cameras: {{stale_after: 1s}}\nstreams: {{cam: {{kind: rtsp, url: 'rtsp://{}/door'}}}}",

@@ -50,7 +50,7 @@ async fn the_log_holds_no_password_and_no_token() {
         "-X",
         "PUT",
         "-d",
-        r#"{"password":"pass-of-the-base","role":"user"}"#,
+        r#"{"pass":"pass-of-the-base","role":"user"}"#,
         &url("/api/v1/users/alice"),
     ])
     .await;

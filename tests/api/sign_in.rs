@@ -22,7 +22,7 @@ async fn sign_in(app: &TestApp, password: &str) -> Response {
 async fn with_alice() -> TestApp {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/door/frame", &picture(1)).await;
-    app.user("alice", json!({"password": "correct horse", "role": "user"})).await;
+    app.user("alice", json!({"pass": "correct horse", "role": "user"})).await;
     app
 }
 
@@ -125,7 +125,7 @@ async fn everything_works_below_a_path_in_front() {
     }
     let moved = app.get("/cameras/viewer").await;
     assert!(moved.status / 100 == 3 && moved.header("location").is_some_and(|l| l.ends_with("viewer/")), "{moved:?}");
-    app.user("alice", json!({"password": "correct horse", "role": "user"})).await;
+    app.user("alice", json!({"pass": "correct horse", "role": "user"})).await;
     let set = sign_in(&app, "correct horse").await;
     let set = set.header("set-cookie").expect("a cookie");
     assert!(set.contains("Path=/cameras/api/v1") && set.contains("Secure"), "{set}");

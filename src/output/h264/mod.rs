@@ -4,7 +4,7 @@
 //! reader is given when. A picture that arrives is given at once; one that does not change is
 //! repeated, because players and MediaMTX keep no keyframe for those who join later.
 
-mod coder;
+mod encode_task;
 mod motion;
 mod shared;
 
@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     picture::Canvas,
     stream::Ended,
-    units::Span,
+    units::HumanDuration,
 };
 
 /// How long a reader is given its picture more often than it will be later: WebRTC takes a moment to
@@ -45,9 +45,9 @@ pub struct H264Settings {
     /// The size of the video; `auto` is that of the first picture.
     pub canvas: CanvasSetting,
     /// How often a picture that does not change is repeated.
-    pub cadence: Span,
+    pub interval: HumanDuration,
     /// How long a reader of a camera without a picture waits for one before it is shown "waiting".
-    pub first_picture: Span,
+    pub first_frame_timeout: HumanDuration,
     /// The share of one core, in percent, that encoding one stream may take; beyond it, pictures are left out.
     pub cpu_percent: u32,
 }
@@ -56,8 +56,8 @@ impl Default for H264Settings {
     fn default() -> Self {
         H264Settings {
             canvas: CanvasSetting(None),
-            cadence: Span::secs(1),
-            first_picture: Span::secs(3),
+            interval: HumanDuration::secs(1),
+            first_frame_timeout: HumanDuration::secs(3),
             cpu_percent: 50,
         }
     }
@@ -67,11 +67,11 @@ impl H264Settings {
     /// Says what is wrong with the settings, by key.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = vec![];
-        if !(Span::millis(40)..=Span::secs(8)).contains(&self.cadence) {
-            found.push(("cadence", format!("must be from 40ms to 8s, not {}", self.cadence)));
+        if !(HumanDuration::millis(40)..=HumanDuration::secs(8)).contains(&self.interval) {
+            found.push(("interval", format!("must be from 40ms to 8s, not {}", self.interval)));
         }
-        if self.first_picture > Span::secs(8) {
-            found.push(("first_picture", format!("must be at most 8s, not {}", self.first_picture)));
+        if self.first_frame_timeout > HumanDuration::secs(8) {
+            found.push(("first_frame_timeout", format!("must be at most 8s, not {}", self.first_frame_timeout)));
         }
         if !(1..=100).contains(&self.cpu_percent) {
             found.push(("cpu_percent", format!("must be from 1 to 100, not {}", self.cpu_percent)));
@@ -186,7 +186,7 @@ pub struct Sample {
 /// Decides what one reader is given, and when.
 pub struct Pacer {
     reader: Reader,
-    cadence: Duration,
+    interval: Duration,
     warm_up_cadence: Duration,
     began: Instant,
     last: Option<Sample>,
@@ -196,9 +196,9 @@ impl Pacer {
     /// Begins now. `want` is what the reader was joined with; `probes` says that it looks at many pictures
     /// before it shows the first.
     pub fn new(reader: Reader, settings: &H264Settings, want: Want, probes: bool) -> Self {
-        let cadence = want.every.unwrap_or(*settings.cadence);
-        let warm_up_cadence = cadence.min(if probes { PROBE_CADENCE } else { WARM_UP_CADENCE });
-        Pacer { reader, cadence, warm_up_cadence, began: Instant::now(), last: None }
+        let interval = want.every.unwrap_or(*settings.interval);
+        let warm_up_cadence = interval.min(if probes { PROBE_CADENCE } else { WARM_UP_CADENCE });
+        Pacer { reader, interval, warm_up_cadence, began: Instant::now(), last: None }
     }
 
     /// The next sample, when it is time for it. Cancel-safe.
@@ -249,10 +249,10 @@ impl Pacer {
 
     fn pause(&self, unit: &Unit) -> Duration {
         if self.began.elapsed() >= WARM_UP {
-            return self.cadence;
+            return self.interval;
         }
         let affordable = Duration::from_secs(1) * unit.access.size() as u32 / WARM_UP_BYTES;
-        self.cadence.min(affordable.max(self.warm_up_cadence))
+        self.interval.min(affordable.max(self.warm_up_cadence))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, Weak, atomic::AtomicU64},
+    sync::{Arc, OnceLock, Weak, atomic::AtomicU64},
 };
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::{
     sync::watch,
@@ -13,7 +14,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 use utoipa::ToSchema;
 
-use super::{H264Settings, Want, coder::Coder};
+use super::{H264Settings, Want, encode_task::EncodeTask};
 use crate::{
     error::Result,
     h264::AccessUnit,
@@ -95,13 +96,13 @@ struct Handle {
 
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) shown: watch::Sender<Shown>,
+    pub(super) shown: watch::Sender<Gop>,
     pub(super) canvas: OnceLock<Canvas>,
 }
 
 /// A group of pictures: a keyframe and what builds on it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shown {
+pub(super) struct Gop {
     pub(super) group: u64,
     pub(super) units: Vec<Arc<Unit>>,
     pub(super) encoded: u64,
@@ -175,10 +176,10 @@ impl Encodings {
                 _stop: stop.clone().drop_guard(),
             });
             live.insert(key, Arc::downgrade(&handle));
-            let coder = Coder::new(self.clone(), shared.clone(), watch, want);
+            let encode_task = EncodeTask::new(self.clone(), shared.clone(), watch, want);
             tokio::spawn(async move {
                 let why = tokio::select! {
-                    ended = coder.run() => ended,
+                    ended = encode_task.run() => ended,
                     () = stop.cancelled() => return,
                 };
                 shared.shown.send_modify(|shown| shown.ended = Some(why.0));
@@ -189,8 +190,8 @@ impl Encodings {
         Reader { handle, shown, group: 0, next: 0, seen: 0, dropped: 0 }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Weak<Handle>>> {
-        self.0.live.lock().expect("nothing panics while it is held")
+    fn lock(&self) -> parking_lot::MutexGuard<'_, HashMap<Key, Weak<Handle>>> {
+        self.0.live.lock()
     }
 }
 
@@ -218,7 +219,7 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         let Some(all) = self.all.upgrade() else { return };
-        let mut live = all.live.lock().expect("nothing panics while it is held");
+        let mut live = all.live.lock();
         // Unless a new encoding has taken the place since.
         if live.get(&self.key).is_some_and(|handle| handle.strong_count() == 0) {
             live.remove(&self.key);
@@ -230,7 +231,7 @@ impl Drop for Handle {
 #[derive(Debug)]
 pub struct Reader {
     handle: Arc<Handle>,
-    shown: watch::Receiver<Shown>,
+    shown: watch::Receiver<Gop>,
     group: u64,
     /// Units of the group that were returned.
     next: usize,

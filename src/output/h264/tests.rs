@@ -316,11 +316,11 @@ fn settings_say_what_is_wrong() {
         assert_eq!(text.parse::<CanvasSetting>().is_ok(), right, "{text:?}");
     }
     let bad = H264Settings {
-        cadence: Span::millis(1),
-        first_picture: Span::secs(60),
+        interval: HumanDuration::millis(1),
+        first_frame_timeout: HumanDuration::secs(60),
         cpu_percent: 0,
         ..H264Settings::default()
     };
     let keys: Vec<_> = bad.problems().into_iter().map(|(key, _)| key).collect();
-    assert_eq!(keys, ["cadence", "first_picture", "cpu_percent"]);
+    assert_eq!(keys, ["interval", "first_frame_timeout", "cpu_percent"]);
 }

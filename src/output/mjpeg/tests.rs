@@ -143,7 +143,7 @@ async fn a_peer_that_takes_nothing_is_given_up_and_holds_one_frame() {
     let held = registry.memory().used();
     assert!(held <= 2 * picture(0).jpeg.len() + 400, "{held} bytes are held for a peer that takes nothing");
     let report = serving.await.expect("ends");
-    assert_eq!(report.left, Left::Stalled);
+    assert_eq!(report.left, DisconnectReason::Stalled);
     drop(theirs);
 }
 
@@ -167,7 +167,7 @@ async fn every_end_is_told_apart() {
         assert_eq!(stream.stats().watchers, 0);
         report.left
     };
-    assert_eq!(end("close").await, Left::Closed);
-    assert_eq!(end("remove").await, Left::StreamEnded);
-    assert_eq!(end("stop").await, Left::ToldToEnd);
+    assert_eq!(end("close").await, DisconnectReason::Closed);
+    assert_eq!(end("remove").await, DisconnectReason::StreamEnded);
+    assert_eq!(end("stop").await, DisconnectReason::ToldToEnd);
 }

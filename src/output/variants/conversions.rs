@@ -3,11 +3,12 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::{OnceCell, Semaphore},
     time::Instant,
@@ -157,7 +158,7 @@ impl Conversions {
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().expect("nothing panics while it is held")
+        self.kept.lock()
     }
 }
 
@@ -171,7 +172,7 @@ impl Kept {
         }
         self.forget(key);
         if self.entries.len() >= MAX_KEPT {
-            self.forget_longest_unused();
+            self.evict_lru();
         }
         let outcome = Arc::<OnceCell<Outcome>>::default();
         let entry =
@@ -185,10 +186,10 @@ impl Kept {
         let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.is_of(frame)) else { return };
         self.bytes = self.bytes - entry.bytes + bytes;
         entry.bytes = bytes;
-        while self.bytes > most && self.forget_longest_unused() {}
+        while self.bytes > most && self.evict_lru() {}
     }
 
-    fn forget_longest_unused(&mut self) -> bool {
+    fn evict_lru(&mut self) -> bool {
         let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
         oldest.is_some_and(|key| self.forget(&key))
     }

@@ -2,26 +2,27 @@
 //!
 //! A variant is a stream of its own, in no list, whose producer watches the one it is made of. It ends a moment after its last
 //! watcher has left. What was made of a picture is kept until there is a newer one, so that snapshots, MJPEG and WebSocket share
-//! it ([`Conversions`]). How much of it there may be, in all and for one caller, is in `book`.
+//! it ([`Conversions`]). How much of it there may be, in all and for one caller, is in `quota`.
 
-mod book;
 mod conversions;
 mod producer;
+mod quota;
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, Weak},
+    sync::{Arc, Weak},
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::conversions::{Conversions, Counters};
 use self::{
-    book::{Book, Lease},
     producer::Variant,
+    quota::{Quota, QuotaGuard},
 };
 use crate::{
     error::Result,
@@ -104,7 +105,7 @@ pub struct Variants(Arc<Inner>);
 struct Inner {
     registry: Registry,
     live: Mutex<HashMap<Key, Live>>,
-    book: Book,
+    quota: Quota,
     conversions: Arc<Conversions>,
 }
 
@@ -124,7 +125,7 @@ pub struct Watching {
 /// Keeps what a variant is made of running, and counts the variant to its caller.
 pub struct Held {
     parent: Watch,
-    _lease: Lease,
+    _lease: QuotaGuard,
 }
 
 impl Watching {
@@ -140,7 +141,7 @@ impl Variants {
         Variants(Arc::new(Inner {
             registry,
             live: Mutex::default(),
-            book: Book::new(settings.max, settings.max_per_caller),
+            quota: Quota::new(settings.max, settings.max_per_caller),
             conversions: Arc::new(Conversions::new(settings, limits)),
         }))
     }
@@ -152,7 +153,7 @@ impl Variants {
 
     /// Requests that were refused because there was too much already.
     pub fn refused(&self) -> u64 {
-        self.0.book.refused()
+        self.0.quota.refused()
     }
 
     /// How many there are.
@@ -194,9 +195,9 @@ impl Variants {
         }
         let stream = parent.stream().clone();
         let key = (stream.name().clone(), transform);
-        let lease = self.0.book.lease(caller, &key)?;
+        let guard = self.0.quota.guard(caller, &key)?;
         let watch = self.watch(&stream, key)?;
-        Ok(Watching { watch, held: Some(Held { parent, _lease: lease }) })
+        Ok(Watching { watch, held: Some(Held { parent, _lease: guard }) })
     }
 
     fn watch(&self, parent: &Arc<Stream>, key: Key) -> Result<Watch> {
@@ -210,8 +211,8 @@ impl Variants {
             return Ok(watch);
         }
         live.retain(|_, live| live.variant.strong_count() > 0);
-        let place = self.0.book.place()?;
-        let producer = Variant::new(parent.clone(), key.1, self.0.conversions.clone(), place);
+        let permit = self.0.quota.permit()?;
+        let producer = Variant::new(parent.clone(), key.1, self.0.conversions.clone(), permit);
         let variant = self.0.registry.derive(&key.0, Arc::new(producer));
         let watch = variant.watch().map_err(ended)?;
         live.insert(key, Live { parent: Arc::downgrade(parent), variant: Arc::downgrade(&variant) });
@@ -230,13 +231,13 @@ impl Variants {
         if let Some(kept) = self.0.conversions.kept(&key, frame) {
             return kept;
         }
-        let _turn = self.0.book.turn()?;
-        let _lease = self.0.book.lease(caller, &key)?;
+        let _turn = self.0.quota.turn()?;
+        let _lease = self.0.quota.guard(caller, &key)?;
         self.0.conversions.make(key, frame).await
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Live>> {
-        self.0.live.lock().expect("nothing panics while it is held")
+        self.0.live.lock()
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{book::Place, conversions::Conversions};
+use super::{conversions::Conversions, quota::Permit};
 use crate::{
     error::Result,
     picture::{Picture, SharedFrame, transform::Transform},
@@ -15,12 +15,17 @@ pub(super) struct Variant {
     parent: Arc<Stream>,
     transform: Transform,
     conversions: Arc<Conversions>,
-    _place: Place,
+    _place: Permit,
 }
 
 impl Variant {
-    pub(super) fn new(parent: Arc<Stream>, transform: Transform, conversions: Arc<Conversions>, place: Place) -> Self {
-        Variant { parent, transform, conversions, _place: place }
+    pub(super) fn new(
+        parent: Arc<Stream>,
+        transform: Transform,
+        conversions: Arc<Conversions>,
+        permit: Permit,
+    ) -> Self {
+        Variant { parent, transform, conversions, _place: permit }
     }
 }
 
@@ -63,7 +68,7 @@ async fn follow(parent: &Arc<Stream>, transform: Transform, conversions: &Conver
             },
             (state, reason) = states.next() => {
                 if state != State::Live {
-                    run.sink.trouble(reason);
+                    run.sink.report_problem(reason);
                 }
                 continue;
             }
@@ -94,12 +99,12 @@ async fn give(frame: &SharedFrame, transform: Transform, conversions: &Conversio
             let jpeg = made.jpeg.clone();
             let picture = Picture { jpeg, width: made.width, height: made.height, captured_at: frame.captured_at };
             if let Err(full) = run.sink.publish_derived(&picture, frame.received_at) {
-                run.sink.trouble(full.to_string());
+                run.sink.report_problem(full.to_string());
             }
         }
         Err(e) => {
             run.sink.damaged(e.code().as_str());
-            run.sink.trouble(e.to_string());
+            run.sink.report_problem(e.to_string());
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::wire::{Incoming, Socket};
-use super::mjpeg::{Left, Report};
+use super::{DisconnectReason, Report};
 use crate::{
     picture::SharedFrame,
     stream::{States, Watch},
@@ -120,7 +120,7 @@ where
         acked: 0,
         told_dropped: 0,
         dropped_told_at: None,
-        report: Report { parts: 0, bytes: 0, dropped: 0, left: Left::Closed },
+        report: Report { parts: 0, bytes: 0, dropped: 0, left: DisconnectReason::Closed },
         options,
     };
     let waiting_at = Instant::now() + watcher.options.placeholder_after;
@@ -134,14 +134,14 @@ where
                     if let Some((code, reason)) = fault.close() {
                         watcher.socket.close(code, reason).await;
                     }
-                    Err(Left::Closed)
+                    Err(DisconnectReason::Closed)
                 }
             },
             frame = watcher.watch.next(), if may_send => match frame {
                 Ok(frame) => watcher.show(&frame).await,
                 Err(ended) => {
                     watcher.socket.close(CloseCode::Away, ended.0).await;
-                    Err(Left::StreamEnded)
+                    Err(DisconnectReason::StreamEnded)
                 }
             },
             () = sleep_until(waiting_at), if may_send && has_nothing => {
@@ -155,7 +155,7 @@ where
             () = stop.cancelled() => {
                 let Ending { code, reason } = ending();
                 watcher.socket.close(code, reason).await;
-                Err(Left::ToldToEnd)
+                Err(DisconnectReason::ToldToEnd)
             }
         };
         if let Err(left) = step {
@@ -170,7 +170,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watcher<T> {
         self.started && self.options.window.is_none_or(|window| self.sent - self.acked < window)
     }
 
-    async fn show(&mut self, frame: &SharedFrame) -> Result<(), Left> {
+    async fn show(&mut self, frame: &SharedFrame) -> Result<(), DisconnectReason> {
         self.sent += 1;
         if self.options.meta {
             let about = json!({
@@ -186,7 +186,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watcher<T> {
         self.tell_dropped().await
     }
 
-    async fn tell_dropped(&mut self) -> Result<(), Left> {
+    async fn tell_dropped(&mut self) -> Result<(), DisconnectReason> {
         let dropped = self.watch.dropped();
         let recently = self.dropped_told_at.is_some_and(|at| at.elapsed() < TELL_DROPPED_EVERY);
         if self.options.dialect != Dialect::Ours || dropped == self.told_dropped || recently {
@@ -196,30 +196,30 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watcher<T> {
         self.tell(&json!({"type": "dropped", "frames": dropped})).await
     }
 
-    async fn tell(&mut self, notice: &Value) -> Result<(), Left> {
+    async fn tell(&mut self, notice: &Value) -> Result<(), DisconnectReason> {
         let text = notice.to_string();
         self.report.bytes += text.len() as u64;
         self.socket.text(&text).await
     }
 
-    async fn hear(&mut self, incoming: Incoming) -> Result<(), Left> {
+    async fn hear(&mut self, incoming: Incoming) -> Result<(), DisconnectReason> {
         match incoming {
             Incoming::Text(text) => self.obey(&text).await,
             Incoming::Ping(data) => self.socket.pong(&data).await,
             Incoming::Pong => Ok(()),
             Incoming::Close => {
                 self.socket.agree().await;
-                Err(Left::Closed)
+                Err(DisconnectReason::Closed)
             }
             Incoming::Binary(_) => {
                 self.socket.close(CloseCode::Unsupported, "pictures are taken with ?push=1 only").await;
-                Err(Left::Closed)
+                Err(DisconnectReason::Closed)
             }
         }
     }
 
     /// What is not understood is passed over: players of other servers say more than we know.
-    async fn obey(&mut self, text: &str) -> Result<(), Left> {
+    async fn obey(&mut self, text: &str) -> Result<(), DisconnectReason> {
         let said = serde_json::from_str(text).unwrap_or(Said { ack: None, r#type: None });
         if let Some(ack) = said.ack {
             self.options.window.get_or_insert(WINDOW);

@@ -213,13 +213,13 @@ async fn a_peer_that_vanished_is_found_and_a_silent_one_that_is_there_stays() {
     assert!(!there.serving.is_finished());
     let began = Instant::now();
     let report = there.serving.await.expect("no panic");
-    assert_eq!(report.left, Left::Stalled);
+    assert_eq!(report.left, DisconnectReason::Stalled);
     assert!(began.elapsed() <= Duration::from_secs(13), "{:?}", began.elapsed());
 
     // One that takes nothing any more.
     let full = Peer::connect(Options { patience: Duration::from_secs(9), ..options() }, 64);
     full.push(1);
-    assert_eq!(full.serving.await.expect("no panic").left, Left::Stalled);
+    assert_eq!(full.serving.await.expect("no panic").left, DisconnectReason::Stalled);
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,7 +228,7 @@ async fn every_end_has_its_code_and_reason() {
     told.stop.cancel();
     assert_eq!(told.close_code().await, (1008, "not permitted any more".into()));
     told.say(Message::Close(None)).await;
-    assert_eq!(told.serving.await.expect("no panic").left, Left::ToldToEnd);
+    assert_eq!(told.serving.await.expect("no panic").left, DisconnectReason::ToldToEnd);
 
     let mut gone = Peer::connect(options(), 1 << 20);
     gone.registry.remove(&StreamName::parse("cam").expect("a name"), "the stream was removed");
@@ -237,7 +237,7 @@ async fn every_end_has_its_code_and_reason() {
     let mut polite = Peer::connect(options(), 1 << 20);
     polite.say(Message::Close(None)).await;
     assert_eq!(polite.close_code().await.0, 1000);
-    assert_eq!(polite.serving.await.expect("no panic").left, Left::Closed);
+    assert_eq!(polite.serving.await.expect("no panic").left, DisconnectReason::Closed);
 
     let mut wrong = Peer::connect(options(), 1 << 20);
     wrong.say(Message::Binary(Bytes::from_static(b"\xFF\xD8"))).await;
@@ -258,7 +258,7 @@ async fn every_end_has_its_code_and_reason() {
         hostile.io.write_all(&data).await.expect("writes");
         assert_eq!(hostile.close_code().await.0, code, "{:02x?}", &data[..6]);
         drop(hostile.io);
-        assert_eq!(hostile.serving.await.expect("no panic").left, Left::Closed);
+        assert_eq!(hostile.serving.await.expect("no panic").left, DisconnectReason::Closed);
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::codec::Decoder;
 
-use crate::output::mjpeg::Left;
+use crate::output::DisconnectReason;
 
 /// The longest head of a client's frame: two bytes, eight of length, four of mask (section 5.2).
 const LONGEST_HEAD: usize = 14;
@@ -153,17 +153,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     }
 
     /// Sends a text message.
-    pub async fn text(&mut self, text: &str) -> Result<(), Left> {
+    pub async fn text(&mut self, text: &str) -> Result<(), DisconnectReason> {
         self.send(0x1, text.as_bytes()).await
     }
 
     /// Sends a binary message.
-    pub async fn binary(&mut self, data: &[u8]) -> Result<(), Left> {
+    pub async fn binary(&mut self, data: &[u8]) -> Result<(), DisconnectReason> {
         self.send(0x2, data).await
     }
 
     /// Answers a ping.
-    pub async fn pong(&mut self, data: &[u8]) -> Result<(), Left> {
+    pub async fn pong(&mut self, data: &[u8]) -> Result<(), DisconnectReason> {
         self.send(0xA, data).await
     }
 
@@ -173,9 +173,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     }
 
     /// Sends a ping; an error when nothing was heard of the peer for too long.
-    pub async fn keep_alive(&mut self) -> Result<(), Left> {
+    pub async fn keep_alive(&mut self) -> Result<(), DisconnectReason> {
         if self.heard.elapsed() >= self.patience {
-            return Err(Left::Stalled);
+            return Err(DisconnectReason::Stalled);
         }
         self.next_ping = Instant::now() + self.patience / 3;
         self.send(0x9, b"").await
@@ -201,7 +201,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     }
 
     /// Sends a whole message in one frame, or loses the connection: what was begun cannot be taken back.
-    async fn send(&mut self, opcode: u8, payload: &[u8]) -> Result<(), Left> {
+    async fn send(&mut self, opcode: u8, payload: &[u8]) -> Result<(), DisconnectReason> {
         let (head, head_length) = head(opcode, payload.len());
         let mut sent = 0;
         let total = head_length + payload.len();
@@ -212,15 +212,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             let rest = if from == head_length { &rest[1..] } else { &rest[..] };
             match timeout(self.patience, self.io.write_vectored(rest)).await {
                 Ok(Ok(n)) if n > 0 => sent += n,
-                Ok(_) => return Err(Left::Closed),
-                Err(_) => return Err(Left::Stalled),
+                Ok(_) => return Err(DisconnectReason::Closed),
+                Err(_) => return Err(DisconnectReason::Stalled),
             }
         }
         // TLS holds the end of a record back otherwise.
         match timeout(self.patience, self.io.flush()).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Left::Closed),
-            Err(_) => Err(Left::Stalled),
+            Ok(Err(_)) => Err(DisconnectReason::Closed),
+            Err(_) => Err(DisconnectReason::Stalled),
         }
     }
 }
@@ -250,3 +250,6 @@ fn head(opcode: u8, payload: usize) -> ([u8; 10], usize) {
 fn utf8(data: &[u8]) -> Result<String, Fault> {
     String::from_utf8(data.to_vec()).map_err(|_| Fault::NotText)
 }
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;

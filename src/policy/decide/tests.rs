@@ -77,13 +77,13 @@ async fn a_right_argon2_password_is_verified_once() {
     let argon2 = hash_password("hash").expect("hashes");
     let policy = policy(&format!(r#"[{{"user": "bob", "pass": "{argon2}", "permissions": [{{"action": "read"}}]}}]"#));
     let bob = caller("198.51.100.7", "bob", "hash");
-    assert!(policy.decide_now(&bob, Wish::To(Action::Read, "x")).is_err(), "not known yet");
+    assert!(policy.decide_now(&bob, Request::To(Action::Read, "x")).is_err(), "not known yet");
     assert_eq!(policy.decide(&bob, Action::Read, "x").await.decision, Decision::Allowed);
     let now = |wish| policy.decide_now(&bob, wish).expect("from memory").0.decision;
-    assert_eq!(now(Wish::To(Action::Read, "x")), Decision::Allowed);
-    assert_eq!(now(Wish::To(Action::Publish, "x")), Decision::NotPermitted);
+    assert_eq!(now(Request::To(Action::Read, "x")), Decision::Allowed);
+    assert_eq!(now(Request::To(Action::Publish, "x")), Decision::NotPermitted);
     let mallory = caller("198.51.100.7", "bob", "hash2");
-    assert!(policy.decide_now(&mallory, Wish::To(Action::Read, "x")).is_err(), "another password is not remembered");
+    assert!(policy.decide_now(&mallory, Request::To(Action::Read, "x")).is_err(), "another password is not remembered");
 }
 
 #[tokio::test]

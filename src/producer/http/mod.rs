@@ -11,14 +11,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 pub use self::preset::Preset;
-use super::Kit;
+use super::ProducerContext;
 use crate::{
     error::{Code, Error, Result},
     fetch::{Fetch, Target},
     picture::PictureLimits,
     secret::{self, Secret},
     stream::{Producer, ProducerFuture, Run, StreamName},
-    units::Span,
+    units::HumanDuration,
 };
 
 /// Most pictures that may be left out at the beginning.
@@ -39,19 +39,19 @@ pub struct Settings {
     #[serde(default)]
     pub mode: Mode,
     /// The user, if the camera asks for one (Basic or Digest).
-    #[serde(default, alias = "username", skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub user: String,
     /// The password; shown as `***`.
-    #[serde(default, alias = "password", skip_serializing_if = "Secret::is_empty")]
+    #[serde(default, skip_serializing_if = "Secret::is_empty")]
     #[schema(value_type = String)]
     pub pass: Secret,
     /// The SHA-256 of its certificate, if that is its own; 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,
     /// How often a camera is asked that gives one picture at a time.
-    #[serde(default = "default_every")]
+    #[serde(default = "default_interval", alias = "every")]
     #[schema(value_type = String, example = "1s")]
-    pub every: Span,
+    pub interval: HumanDuration,
     /// So many pictures are left out at the beginning: many cameras hold an old one from before they were asked. A preset
     /// knows how many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,11 +59,11 @@ pub struct Settings {
     /// Pictures of so long are left out at the beginning, in which some cameras still adjust their exposure.
     #[serde(default)]
     #[schema(value_type = String, example = "0s")]
-    pub warmup: Span,
+    pub warmup: HumanDuration,
     /// When no picture has come for so long, the camera counts as lost and is asked anew.
     #[serde(default = "default_stale_after")]
     #[schema(value_type = String, example = "10s")]
-    pub stale_after: Span,
+    pub stale_after: HumanDuration,
 }
 
 impl<'de> Deserialize<'de> for Settings {
@@ -89,12 +89,12 @@ impl Serialize for Settings {
     }
 }
 
-fn default_every() -> Span {
-    Span::secs(1)
+fn default_interval() -> HumanDuration {
+    HumanDuration::secs(1)
 }
 
-fn default_stale_after() -> Span {
-    Span::secs(10)
+fn default_stale_after() -> HumanDuration {
+    HumanDuration::secs(10)
 }
 
 /// How a camera is asked.
@@ -114,7 +114,7 @@ fn refuse(field: &'static str, rule: impl std::fmt::Display) -> Error {
     Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field)
 }
 
-pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {
+pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
     let as_definition = |e: Error| match e.field() {
         Some(field) => Error::new(Code::InvalidDefinition, e.to_string()).in_field(field),
         None => e,
@@ -124,13 +124,13 @@ pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &Kit) -> Re
         preset.complete(&mut target.url, settings.mode);
     }
     let target = target.map_err(as_definition)?;
-    if !(Span::millis(40)..=Span::secs(86_400)).contains(&settings.every) {
-        return Err(refuse("every", format!("must be from 40ms to 1day, not {}", settings.every)));
+    if !(HumanDuration::millis(40)..=HumanDuration::secs(86_400)).contains(&settings.interval) {
+        return Err(refuse("interval", format!("must be from 40ms to 1day, not {}", settings.interval)));
     }
-    if !(Span::secs(1)..=Span::secs(3600)).contains(&settings.stale_after) {
+    if !(HumanDuration::secs(1)..=HumanDuration::secs(3600)).contains(&settings.stale_after) {
         return Err(refuse("stale_after", format!("must be from 1s to 1h, not {}", settings.stale_after)));
     }
-    if settings.warmup > Span::secs(60) {
+    if settings.warmup > HumanDuration::secs(60) {
         return Err(refuse("warmup", format!("must be at most 1m, not {}", settings.warmup)));
     }
     let discard_first = settings.discard_first.unwrap_or_else(|| settings.preset.map_or(0, Preset::discard_first));
@@ -145,7 +145,7 @@ pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &Kit) -> Re
         limits: kit.limits,
         target,
         mode: settings.mode,
-        every: *settings.every,
+        interval: *settings.interval,
         discard_first,
         warmup: *settings.warmup,
         stale_after: *settings.stale_after,
@@ -159,7 +159,7 @@ struct Camera {
     limits: PictureLimits,
     target: Target,
     mode: Mode,
-    every: std::time::Duration,
+    interval: std::time::Duration,
     discard_first: u32,
     warmup: std::time::Duration,
     stale_after: std::time::Duration,

@@ -91,7 +91,7 @@ impl<'a> Taker<'a> {
             Ok(picture) => picture,
             Err(e) => {
                 self.sink.damaged(if e.code() == Code::FrameTooLarge { "too large" } else { "damaged" });
-                self.sink.trouble(format!("the camera's last picture was not taken: {e}"));
+                self.sink.report_problem(format!("the camera's last picture was not taken: {e}"));
                 return false;
             }
         };
@@ -109,7 +109,7 @@ impl<'a> Taker<'a> {
             None => picture,
         };
         if let Err(full) = self.sink.publish(&picture) {
-            self.sink.trouble(full.to_string());
+            self.sink.report_problem(full.to_string());
         }
         true
     }
@@ -157,14 +157,14 @@ async fn stream(camera: &Camera, mut response: Response, mut taker: Taker<'_>) -
                 Ok(part) => part,
                 Err(fault) => {
                     taker.sink.damaged("damaged");
-                    taker.sink.trouble(format!("what the camera sends is damaged: {fault}"));
+                    taker.sink.report_problem(format!("what the camera sends is damaged: {fault}"));
                     continue;
                 }
             };
             let Some(part) = part else { break };
             match words(&part) {
                 // ESPHome says so when its sensor gives nothing for five seconds.
-                Some(words) => taker.sink.trouble(format!("the camera says: {words}")),
+                Some(words) => taker.sink.report_problem(format!("the camera says: {words}")),
                 None if taker.take(part.data, part.timestamp_micros).await => last = Instant::now(),
                 None => {}
             }
@@ -188,7 +188,7 @@ fn words(part: &Part) -> Option<String> {
 
 /// One picture after the other.
 async fn poll(camera: &Camera, mut session: Session, mut taker: Taker<'_>) -> Result<()> {
-    let mut ticks = interval(camera.every);
+    let mut ticks = interval(camera.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     if taker.to_discard == 0 {
         ticks.tick().await;
@@ -210,7 +210,7 @@ async fn poll(camera: &Camera, mut session: Session, mut taker: Taker<'_>) -> Re
                 if failures >= FAILURES {
                     return Err(e);
                 }
-                taker.sink.trouble(e.to_string());
+                taker.sink.report_problem(e.to_string());
             }
         }
     }

@@ -18,7 +18,7 @@ const LATE: usize = 30;
 
 /// A coded picture.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Unit {
+pub(super) struct AccessUnit {
     /// In the form that the engine takes.
     pub(super) data: Bytes,
     /// Whether it needs no other.
@@ -31,7 +31,7 @@ pub(super) struct Unit {
 /// were given.
 #[derive(Debug)]
 pub(super) struct Backlog {
-    units: VecDeque<Unit>,
+    units: VecDeque<AccessUnit>,
     bytes: usize,
     /// Something is missing: nothing is of use before the next keyframe.
     is_broken: bool,
@@ -44,7 +44,7 @@ impl Backlog {
     }
 
     /// Adds what came.
-    pub(super) fn push(&mut self, unit: Unit, demand: Demand) {
+    pub(super) fn push(&mut self, unit: AccessUnit, demand: Demand) {
         if unit.is_key {
             if demand == Demand::Single || self.units.len() > LATE {
                 self.clear();
@@ -69,7 +69,7 @@ impl Backlog {
 
     /// What is to be decoded next. Whoever wants single pictures is given keyframes only; what follows them is kept,
     /// so that the rest of the group can be caught up with.
-    pub(super) fn take(&mut self, demand: Demand) -> Option<Unit> {
+    pub(super) fn take(&mut self, demand: Demand) -> Option<AccessUnit> {
         let is_next = self.units.front().is_some_and(|unit| unit.is_key || demand == Demand::Continuous);
         let unit = if is_next { self.units.pop_front() } else { None }?;
         self.bytes -= unit.data.len();
@@ -119,7 +119,7 @@ mod tests {
     fn push(backlog: &mut Backlog, units: &str, demand: Demand) {
         for (i, c) in units.chars().enumerate() {
             let data = Bytes::from(vec![i as u8; 10]);
-            backlog.push(Unit { data, is_key: c == 'K', received: SystemTime::UNIX_EPOCH }, demand);
+            backlog.push(AccessUnit { data, is_key: c == 'K', received: SystemTime::UNIX_EPOCH }, demand);
         }
     }
 
@@ -180,8 +180,11 @@ mod tests {
         push(&mut backlog, &format!("K{}", "d".repeat(2 * MOST_UNITS)), Single);
         assert!(backlog.len() <= MOST_UNITS && backlog.bytes <= MOST_BYTES);
         assert_eq!(taken(&mut backlog, Continuous), "", "the keyframe was left out with the rest");
-        let large =
-            |is_key| Unit { data: Bytes::from(vec![0; MOST_BYTES + 1]), is_key, received: SystemTime::UNIX_EPOCH };
+        let large = |is_key| AccessUnit {
+            data: Bytes::from(vec![0; MOST_BYTES + 1]),
+            is_key,
+            received: SystemTime::UNIX_EPOCH,
+        };
         backlog.push(large(true), Continuous);
         assert_eq!(taken(&mut backlog, Continuous), "K");
         push(&mut backlog, "K", Continuous);

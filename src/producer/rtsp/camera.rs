@@ -13,7 +13,7 @@ use retina::{
 };
 use tokio::time::{Duration, timeout};
 
-use super::{Plan, Source, Transport, address, backlog::Unit};
+use super::{Plan, Source, Transport, address, backlog::AccessUnit};
 use crate::{
     error::{Code, Error, Result},
     secret::Secret,
@@ -83,12 +83,12 @@ impl Camera {
 
     /// The next unit, and whether something before it was lost. Cancel-safe. Has to be asked all the time: it is
     /// what reads the connection and keeps it alive.
-    pub(super) async fn next(&mut self) -> Result<(Unit, bool)> {
+    pub(super) async fn next(&mut self) -> Result<(AccessUnit, bool)> {
         loop {
             match self.frames.next().await {
                 Some(Ok(CodecItem::VideoFrame(frame))) => {
                     let (is_key, has_loss) = (frame.is_random_access_point(), frame.loss() > 0);
-                    let unit = Unit { is_key, received: SystemTime::now(), data: Bytes::from(frame.into_data()) };
+                    let unit = AccessUnit { is_key, received: SystemTime::now(), data: Bytes::from(frame.into_data()) };
                     return Ok((unit, has_loss));
                 }
                 Some(Ok(_)) => {}

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, time::SystemTime};
 
 use bytes::Bytes;
 
-use super::{Plan, backlog::Unit, ffmpeg::Ffmpeg};
+use super::{Plan, backlog::AccessUnit, ffmpeg::Ffmpeg};
 use crate::{
     error::Result,
     h264::{Decoded, Decoder, Failure},
@@ -33,12 +33,12 @@ pub(super) enum Outcome {
     /// None, because the unit or what it builds on is damaged.
     Damaged,
     /// This engine is not made for such a stream; the words say what it is.
-    Unfit(&'static str),
+    Unsupported(&'static str),
 }
 
 /// Decodes one unit at a time.
 pub(super) enum Engine {
-    Ours(Ours),
+    OpenH264(OpenH264),
     Ffmpeg(Box<Ffmpeg>),
 }
 
@@ -46,15 +46,15 @@ impl Engine {
     /// Whether it takes a unit.
     pub(super) fn is_free(&self) -> bool {
         match self {
-            Engine::Ours(ours) => ours.job.is_none(),
+            Engine::OpenH264(ours) => ours.job.is_none(),
             Engine::Ffmpeg(ffmpeg) => ffmpeg.is_free(),
         }
     }
 
     /// Begins with a unit; only when it is free.
-    pub(super) fn start(&mut self, unit: Unit, to_do: Use) -> Result<()> {
+    pub(super) fn start(&mut self, unit: AccessUnit, to_do: Use) -> Result<()> {
         match self {
-            Engine::Ours(ours) => ours.start(unit, to_do),
+            Engine::OpenH264(ours) => ours.start(unit, to_do),
             Engine::Ffmpeg(ffmpeg) => return ffmpeg.start(unit, to_do),
         }
         Ok(())
@@ -63,7 +63,7 @@ impl Engine {
     /// What came of what was started; waits for ever if nothing was. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Outcome> {
         match self {
-            Engine::Ours(ours) => ours.next().await,
+            Engine::OpenH264(ours) => ours.next().await,
             Engine::Ffmpeg(ffmpeg) => ffmpeg.next().await,
         }
     }
@@ -72,7 +72,7 @@ impl Engine {
 type Job = Pin<Box<dyn Future<Output = Result<(Box<Worker>, Outcome)>> + Send>>;
 
 /// openh264 and libjpeg-turbo, on a thread of the pool for each unit.
-pub(super) struct Ours {
+pub(super) struct OpenH264 {
     worker: Option<Box<Worker>>,
     job: Option<Job>,
 }
@@ -84,14 +84,14 @@ struct Worker {
     limits: PictureLimits,
 }
 
-impl Ours {
+impl OpenH264 {
     pub(super) fn new(plan: &Plan) -> Result<Self> {
         let worker =
             Box::new(Worker { decoder: Decoder::new()?, writer: JpegWriter::new(plan.quality)?, limits: plan.limits });
-        Ok(Ours { worker: Some(worker), job: None })
+        Ok(OpenH264 { worker: Some(worker), job: None })
     }
 
-    fn start(&mut self, unit: Unit, to_do: Use) {
+    fn start(&mut self, unit: AccessUnit, to_do: Use) {
         let Some(mut worker) = self.worker.take() else { return };
         self.job = Some(Box::pin(in_pool(move || {
             let outcome = worker.work(&unit, to_do)?;
@@ -110,7 +110,7 @@ impl Ours {
 }
 
 impl Worker {
-    fn work(&mut self, unit: &Unit, to_do: Use) -> Result<Outcome> {
+    fn work(&mut self, unit: &AccessUnit, to_do: Use) -> Result<Outcome> {
         let decoded = match to_do {
             Use::ShowSingle => self.decoder.decode_single(&unit.data),
             Use::Decode | Use::Show => self.decoder.decode(&unit.data),
@@ -120,7 +120,7 @@ impl Worker {
                 encode(&mut self.writer, &decoded, unit.received, &self.limits).map(Outcome::Picture)
             }
             Ok(_) => Ok(Outcome::Nothing),
-            Err(Failure::Unfit(what)) => Ok(Outcome::Unfit(what)),
+            Err(Failure::Unsupported(what)) => Ok(Outcome::Unsupported(what)),
             Err(Failure::Damaged) => Ok(Outcome::Damaged),
         }
     }

@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     Plan,
-    backlog::Unit,
+    backlog::AccessUnit,
     camera::Codec,
     engine::{Outcome, Use},
 };
@@ -45,7 +45,7 @@ pub(super) struct Ffmpeg {
     single: Option<Single>,
     running: Option<Running>,
     /// The keyframe that was shown by itself; whoever wants what follows needs it, too.
-    last_key: Option<Unit>,
+    last_key: Option<AccessUnit>,
 }
 
 impl Ffmpeg {
@@ -65,7 +65,7 @@ impl Ffmpeg {
         self.single.is_none() && self.running.as_ref().is_none_or(|running| running.stdin.is_some())
     }
 
-    pub(super) fn start(&mut self, unit: Unit, to_do: Use) -> Result<()> {
+    pub(super) fn start(&mut self, unit: AccessUnit, to_do: Use) -> Result<()> {
         if to_do == Use::ShowSingle {
             self.running = None;
             self.last_key = Some(unit.clone());
@@ -138,7 +138,7 @@ impl Recipe {
     }
 
     /// Decodes a keyframe by itself.
-    async fn single(&self, unit: Unit) -> Result<Outcome> {
+    async fn single(&self, unit: AccessUnit) -> Result<Outcome> {
         let mut child = self.spawn(&[], "", &["-frames:v", "1"])?;
         let (mut stdin, mut stdout, mut words) = pipes(&mut child)?;
         let most = self.plan.limits.frame_size.bytes();
@@ -192,7 +192,7 @@ impl Running {
         Ok(Running { recipe, child, stdin: Some(stdin), writing: None, stdout, words, splitter, buffer })
     }
 
-    fn write(&mut self, units: [Option<Unit>; 2]) {
+    fn write(&mut self, units: [Option<AccessUnit>; 2]) {
         let Some(mut stdin) = self.stdin.take() else { return };
         let delimiter = self.recipe.delimiter;
         self.writing = Some(Box::pin(async move {

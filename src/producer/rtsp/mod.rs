@@ -30,7 +30,7 @@ pub use self::{
     counters::{Counters, Unit as UnitKind},
     settings::{RtspCameraSettings, Settings, Transport},
 };
-use super::Kit;
+use super::ProducerContext;
 use crate::{
     error::{Code, Error, Result},
     picture::PictureLimits,
@@ -95,7 +95,7 @@ impl Common {
     }
 }
 
-pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {
+pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
     settings.check()?;
     let source = match (&settings.url, &settings.path) {
         (Some(url), None) => {

@@ -6,9 +6,9 @@ use tokio::time::{Duration, Instant, sleep_until};
 
 use super::{
     Plan, UnitKind,
-    backlog::{Backlog, Unit},
+    backlog::{AccessUnit, Backlog},
     camera::{Camera, Codec},
-    engine::{Engine, Ours, Outcome, Use},
+    engine::{Engine, OpenH264, Outcome, Use},
     ffmpeg::Ffmpeg,
 };
 use crate::{
@@ -27,7 +27,7 @@ const NOW_AND_THEN: Duration = Duration::from_millis(250);
 pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
     plan.refuse_circle().await?;
     let mut camera = Camera::connect(plan).await?;
-    run.sink.trouble(format!("{} is connected; waiting for a keyframe", plan.peer()));
+    run.sink.report_problem(format!("{} is connected; waiting for a keyframe", plan.peer()));
     let mut pace = Pace::new(plan);
     let mut stale_at = Instant::now() + *plan.common.settings().stale_after;
     if camera.codec == Codec::Jpeg {
@@ -40,7 +40,7 @@ pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
     }
     let mut engine = match camera.codec {
         Codec::H265 => Engine::Ffmpeg(Box::new(Ffmpeg::new(Codec::H265, "H.265", plan))),
-        _ => Engine::Ours(Ours::new(plan)?),
+        _ => Engine::OpenH264(OpenH264::new(plan)?),
     };
     let mut work = Work { plan, sink: &run.sink, backlog: Backlog::new(), at_work: None, damaged: 0 };
     loop {
@@ -60,7 +60,7 @@ pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
     }
 }
 
-async fn next_of(camera: &mut Camera, plan: &Plan, stale_at: &mut Instant) -> Result<(Unit, bool)> {
+async fn next_of(camera: &mut Camera, plan: &Plan, stale_at: &mut Instant) -> Result<(AccessUnit, bool)> {
     let stale_after = plan.common.settings().stale_after;
     tokio::select! {
         next = camera.next() => {
@@ -75,12 +75,12 @@ async fn next_of(camera: &mut Camera, plan: &Plan, stale_at: &mut Instant) -> Re
 }
 
 /// MJPEG: the camera's own pictures.
-fn pass_on(unit: Unit, plan: &Plan, sink: &FrameSink) {
+fn pass_on(unit: AccessUnit, plan: &Plan, sink: &FrameSink) {
     match Picture::from_plain_jpeg(unit.data, &plan.limits) {
         Ok(picture) => publish(&picture.captured_at(unit.received), plan, sink),
         Err(e) => {
             sink.damaged(if e.code() == Code::FrameTooLarge { "too large" } else { "damaged" });
-            sink.trouble(format!("the camera's last picture was not taken: {e}"));
+            sink.report_problem(format!("the camera's last picture was not taken: {e}"));
         }
     }
 }
@@ -88,7 +88,7 @@ fn pass_on(unit: Unit, plan: &Plan, sink: &FrameSink) {
 fn publish(picture: &Picture, plan: &Plan, sink: &FrameSink) {
     plan.common.counters().picture();
     if let Err(full) = sink.publish(picture) {
-        sink.trouble(full.to_string());
+        sink.report_problem(full.to_string());
     }
 }
 
@@ -97,13 +97,13 @@ struct Work<'a> {
     plan: &'a Arc<Plan>,
     sink: &'a FrameSink,
     backlog: Backlog,
-    at_work: Option<(Unit, Use)>,
+    at_work: Option<(AccessUnit, Use)>,
     /// Keyframes in a row that could not be decoded.
     damaged: u32,
 }
 
 impl Work<'_> {
-    fn take(&mut self, unit: Unit, has_loss: bool, demand: Demand) {
+    fn take(&mut self, unit: AccessUnit, has_loss: bool, demand: Demand) {
         if has_loss && !unit.is_key {
             self.sink.damaged("lost on the way");
             self.backlog.break_off();
@@ -147,7 +147,7 @@ impl Work<'_> {
                     return self.switch("H.264 that openh264 does not decode", engine);
                 }
             }
-            Outcome::Unfit(what) => return self.switch(what, engine),
+            Outcome::Unsupported(what) => return self.switch(what, engine),
         }
         Ok(())
     }

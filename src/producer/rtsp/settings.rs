@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::{
     error::{Code, Error, Result},
     secret::{self, Secret},
-    units::Span,
+    units::HumanDuration,
 };
 
 /// What holds for all RTSP cameras.
@@ -14,14 +14,14 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 pub struct RtspCameraSettings {
     /// How long a camera may send no picture before it counts as gone.
-    pub stale_after: Span,
+    pub stale_after: HumanDuration,
     /// The program that decodes what we do not; empty for none.
     pub ffmpeg: String,
 }
 
 impl Default for RtspCameraSettings {
     fn default() -> Self {
-        RtspCameraSettings { stale_after: Span::secs(10), ffmpeg: "ffmpeg".into() }
+        RtspCameraSettings { stale_after: HumanDuration::secs(10), ffmpeg: "ffmpeg".into() }
     }
 }
 
@@ -29,7 +29,7 @@ impl RtspCameraSettings {
     /// Says what is wrong with the settings, by key.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = vec![];
-        if !(Span::secs(1)..=Span::secs(3600)).contains(&self.stale_after) {
+        if !(HumanDuration::secs(1)..=HumanDuration::secs(3600)).contains(&self.stale_after) {
             found.push(("stale_after", format!("must be from 1s to 1h, not {}", self.stale_after)));
         }
         found
@@ -59,11 +59,11 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The camera's user.
-    #[serde(alias = "username", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The camera's password; never shown.
     #[schema(value_type = Option<String>)]
-    #[serde(alias = "password", skip_serializing_if = "Secret::is_empty")]
+    #[serde(skip_serializing_if = "Secret::is_empty")]
     pub pass: Secret,
     /// How the video comes.
     pub transport: Transport,
@@ -155,8 +155,8 @@ mod tests {
             (r#"{"url":"rtsp://h/s"}"#, triple("rtsp://h/s", "", "")),
             (r#"{"url":"rtsp://u:p%40ss@h:8554/s?x=1"}"#, triple("rtsp://h:8554/s?x=1", "u", "p@ss")),
             (r#"{"url":"rtsp://u:p@ss:w@h/s"}"#, triple("rtsp://h/s", "u", "p@ss:w")),
-            (r#"{"url":"rtsp://u:old@h/s","password":"new"}"#, triple("rtsp://h/s", "u", "new")),
-            (r#"{"url":"rtsp://u@h/s","username":"v"}"#, triple("rtsp://h/s", "v", "")),
+            (r#"{"url":"rtsp://u:old@h/s","pass":"new"}"#, triple("rtsp://h/s", "u", "new")),
+            (r#"{"url":"rtsp://u@h/s","user":"v"}"#, triple("rtsp://h/s", "v", "")),
         ] {
             let settings = read(text);
             assert_eq!(told(&settings), expected, "{text}");
@@ -172,13 +172,13 @@ mod tests {
             (r#"{"url":"rtsp://h/","fps":0}"#, "fps"),
             (r#"{"url":"rtsp://h/","fps":61}"#, "fps"),
             (r#"{"url":"rtsp://h/","quality":0}"#, "quality"),
-            (r#"{"path":"a","username":"u"}"#, "user"),
+            (r#"{"path":"a","user":"u"}"#, "user"),
             (r#"{"path":"a","transport":"udp"}"#, "transport"),
         ] {
             let settings: Settings = serde_json::from_str(text).expect("reads");
             assert_eq!(settings.check().err().and_then(|e| e.field()), Some(field), "{text}");
         }
-        let wrong = RtspCameraSettings { stale_after: Span::millis(1), ..Default::default() };
+        let wrong = RtspCameraSettings { stale_after: HumanDuration::millis(1), ..Default::default() };
         assert_eq!(wrong.problems().first().map(|p| p.0), Some("stale_after"));
         assert!(RtspCameraSettings::default().problems().is_empty());
     }

@@ -4,10 +4,11 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr, UdpSocket as StdUdpSocket},
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Weak},
 };
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::{net::UdpSocket, sync::mpsc, task::JoinHandle, time::Instant};
 
 use super::{
@@ -83,7 +84,7 @@ impl Hub {
 
     /// Datagrams from addresses that nobody had asked, since the start.
     pub fn strangers(&self) -> u64 {
-        self.0.routes.lock().expect("nothing panics while it is held").strangers
+        self.0.routes.lock().strangers
     }
 
     /// The address on which cameras answer while the socket is open.
@@ -96,7 +97,7 @@ impl Hub {
         let socket = self.socket().await?;
         let camera = SocketAddr::new(camera.ip().to_canonical(), camera.port());
         let (send, pictures) = mpsc::channel(WAITING_PICTURES);
-        let mut routes = self.0.routes.lock().expect("nothing panics while it is held");
+        let mut routes = self.0.routes.lock();
         routes.last_id += 1;
         let id = routes.last_id;
         let assembler = Assembler::new(self.0.max_picture);
@@ -145,7 +146,7 @@ async fn receive(socket: Arc<UdpSocket>, hub: Weak<Inner>) {
 impl Inner {
     /// Gives a datagram to the camera it came from, and to nobody else.
     fn dispatch(&self, datagram: &[u8], from: SocketAddr) {
-        let mut routes = self.routes.lock().expect("nothing panics while it is held");
+        let mut routes = self.routes.lock();
         let Some(expected) = routes.by_ip.get_mut(&from.ip().to_canonical()) else {
             routes.strangers += 1;
             return;
@@ -189,7 +190,7 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let mut routes = self.hub.0.routes.lock().expect("nothing panics while it is held");
+        let mut routes = self.hub.0.routes.lock();
         if let Some(expected) = routes.by_ip.get_mut(&self.camera.ip()) {
             expected.retain(|route| route.id != self.id);
             if expected.is_empty() {

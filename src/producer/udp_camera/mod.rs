@@ -17,17 +17,19 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, Instant, sleep_until};
 use utoipa::ToSchema;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::assembler::properties;
 pub use self::hub::Hub;
 use self::{
     assembler::Outcome,
     hub::{Encoded, Registration},
 };
-use super::Kit;
+use super::ProducerContext;
 use crate::{
     error::{Code, Error, Result},
     picture::{Picture, PictureLimits, in_pool, verify},
     stream::{FrameSink, Producer, ProducerFuture, Run, StreamName},
-    units::{Network, Span, any_contains, private_networks},
+    units::{HumanDuration, Network, any_contains, private_networks},
 };
 
 /// A camera that is starting may miss the first request; it is asked again after this time until
@@ -50,7 +52,7 @@ pub struct UdpSettings {
     /// The port on which cameras listen for requests.
     pub camera_port: u16,
     /// How often a watched camera is asked.
-    pub interval: Span,
+    pub interval: HumanDuration,
 }
 
 impl Default for UdpSettings {
@@ -60,7 +62,7 @@ impl Default for UdpSettings {
             advertise: String::new(),
             networks: private_networks(),
             camera_port: 1234,
-            interval: Span::secs(5),
+            interval: HumanDuration::secs(5),
         }
     }
 }
@@ -100,10 +102,10 @@ pub struct Settings {
     pub address: Option<String>,
     /// How often the camera is asked, instead of `udp.interval`.
     #[schema(value_type = Option<String>)]
-    pub interval: Option<Span>,
+    pub interval: Option<HumanDuration>,
 }
 
-pub(super) fn producer(settings: &Settings, name: &StreamName, kit: &Kit) -> Result<Arc<dyn Producer>> {
+pub(super) fn producer(settings: &Settings, name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
     let common = kit.udp.settings();
     let refuse = |field: &'static str, rule: String| {
         Err(Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field))
@@ -133,8 +135,8 @@ fn parse_address(text: &str, default_port: u16) -> Option<SocketAddr> {
     (address.port() != 0 && !address.ip().is_multicast() && !address.ip().is_unspecified()).then_some(address)
 }
 
-fn check_interval(interval: Span) -> Result<(), String> {
-    if (Span::millis(100)..=Span::secs(3600)).contains(&interval) {
+fn check_interval(interval: HumanDuration) -> Result<(), String> {
+    if (HumanDuration::millis(100)..=HumanDuration::secs(3600)).contains(&interval) {
         Ok(())
     } else {
         Err(format!("must be from 100ms to 1h, not {interval}"))
@@ -181,10 +183,10 @@ async fn watch_camera(
         tokio::select! {
             () = sleep_until(ask_at) => {
                 if unanswered >= SILENT_REQUESTS {
-                    sink.trouble(format!("the camera {camera} does not answer ({unanswered} requests)"));
+                    sink.report_problem(format!("the camera {camera} does not answer ({unanswered} requests)"));
                 }
                 if let Err(e) = registration.ask().await {
-                    sink.trouble(format!("the camera {camera} cannot be reached: {e}"));
+                    sink.report_problem(format!("the camera {camera} cannot be reached: {e}"));
                 }
                 unanswered += 1;
                 ask_at = Instant::now() + if answered { interval } else { interval.min(FIRST_RETRY) };
@@ -198,7 +200,7 @@ async fn watch_camera(
                 unanswered = 0;
                 match outcome {
                     Outcome::Picture(data) => take(data, sink, limits).await?,
-                    Outcome::Dropped(why) => sink.trouble(format!("what the camera {camera} sends is {why}")),
+                    Outcome::Dropped(why) => sink.report_problem(format!("what the camera {camera} sends is {why}")),
                 }
             }
         }
@@ -215,12 +217,12 @@ async fn take(data: Encoded, sink: &FrameSink, limits: PictureLimits) -> Result<
     match checked.await {
         Ok(picture) => {
             if let Err(full) = sink.publish(&picture) {
-                sink.trouble(full.to_string());
+                sink.report_problem(full.to_string());
             }
         }
         Err(e) => {
             sink.damaged(if e.code() == Code::FrameTooLarge { "too large" } else { "damaged" });
-            sink.trouble(format!("the camera's last picture was not taken: {e}"));
+            sink.report_problem(format!("the camera's last picture was not taken: {e}"));
         }
     }
     Ok(())
@@ -250,8 +252,12 @@ mod tests {
 
     #[test]
     fn settings_are_checked_by_key() {
-        let bad =
-            UdpSettings { advertise: "here".into(), camera_port: 0, interval: Span::millis(1), ..Default::default() };
+        let bad = UdpSettings {
+            advertise: "here".into(),
+            camera_port: 0,
+            interval: HumanDuration::millis(1),
+            ..Default::default()
+        };
         let keys: Vec<_> = bad.problems().into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys, ["advertise", "camera_port", "interval"]);
         assert!(UdpSettings::default().problems().is_empty());

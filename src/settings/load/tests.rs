@@ -1,5 +1,5 @@
 use super::*;
-use crate::{policy::Action, settings::SIDECAR_YML, units::Span};
+use crate::{policy::Action, settings::SIDECAR_YML, units::HumanDuration};
 
 fn env(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
@@ -103,7 +103,7 @@ fn problems_are_told_in_these_words() {
         ),
         (
             "streams:\n  cam: {kind: file, path: x, evry: 5s}",
-            "streams.cam: unknown field `evry`, expected one of `path`, `every`, `order`",
+            "streams.cam: unknown field `evry`, expected one of `path`, `every`, `interval`, `order`",
         ),
         ("log:\n  level: loud,=", "log.level: \"loud,=\" is none of error, warn, info, debug, trace"),
         ("udp:\n  advertise: here", "udp.advertise: \"here\" is not an address; write 192.168.1.2 or 192.168.1.2:1234"),
@@ -163,12 +163,12 @@ fn the_environment_overrides_the_file() {
     let loaded = parse(text, &variables).expect("fine");
     let settings = loaded.settings;
     assert_eq!(settings.http.workers, 7);
-    assert_eq!(settings.stream_defaults.linger, Span::secs(90));
+    assert_eq!(settings.stream_defaults.linger, HumanDuration::secs(90));
     assert_eq!(settings.media.roots, [PathBuf::from("/srv/a"), PathBuf::from("/srv/b")]);
     assert!(!settings.auth.generate_admin);
     let name = |text: &str| StreamName::parse(text).expect("a name");
     let Definition::File(file) = &settings.streams[&name("FrontDoor")] else { panic!("a file") };
-    assert_eq!((file.path.as_str(), file.every), ("a.jpg", Span::secs(9)), "case of names is found again");
+    assert_eq!((file.path.as_str(), file.interval), ("a.jpg", HumanDuration::secs(9)), "case of names is found again");
     let Definition::TestCard(card) = &settings.streams[&name("card")] else { panic!("a test card") };
     assert_eq!(card.fps, 2.5);
     assert_eq!(loaded.origins["http.workers"], Origin::Environment);

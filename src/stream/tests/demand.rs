@@ -31,17 +31,17 @@ fn listening(registry: &Registry, origin: Origin) -> (Arc<Stream>, mpsc::Unbound
 async fn a_producer_knows_whether_every_picture_is_wanted() {
     let registry = registry();
     let (stream, mut told) = listening(&registry, Origin::File);
-    let mut glance = stream.watch_for(Demand::Single).expect("open");
+    let mut summary = stream.watch_for(Demand::Single).expect("open");
     let demand = told.recv().await.expect("it runs");
     assert_eq!(*demand.borrow(), Demand::Single);
     let watch = stream.watch().expect("open");
     assert_eq!(*demand.borrow(), Demand::Continuous);
     drop(watch);
     assert_eq!(*demand.borrow(), Demand::Single);
-    glance.set_demand(Demand::Continuous);
-    glance.set_demand(Demand::Continuous);
+    summary.set_demand(Demand::Continuous);
+    summary.set_demand(Demand::Continuous);
     assert_eq!(*demand.borrow(), Demand::Continuous);
-    drop(glance);
+    drop(summary);
     assert_eq!(*demand.borrow(), Demand::Single, "lingering is cheap");
     advance(Duration::from_secs(11)).await;
     let _later = stream.watch().expect("open");

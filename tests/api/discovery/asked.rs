@@ -20,7 +20,7 @@ use super::{
 use crate::support::{Response, TestApp};
 
 async fn inquire(app: &TestApp, camera: &Camera, password: &str) -> Value {
-    let body = json!({"address": camera.http.to_string(), "user": LOGIN.0, "password": password});
+    let body = json!({"address": camera.http.to_string(), "user": LOGIN.0, "pass": password});
     let response = post(app, body).await;
     assert_eq!(response.status, 200, "{response:?}");
     assert_eq!(response.header("cache-control"), Some("no-store"));
@@ -121,8 +121,8 @@ async fn an_inquiry_says_what_is_wrong_with_it() {
         (json!({"address": "ftp://127.0.0.1/"}), 400, "address: must be"),
         (json!({"address": "http://admin:secret@127.0.0.1/"}), 400, "address: must be"),
         (json!({"address": "8.8.8.8"}), 400, "not in discovery.networks"),
-        (json!({"address": "127.0.0.1", "password": "x"}), 400, "user: is needed"),
-        (json!({"address": "127.0.0.1", "username": "x".repeat(501)}), 400, "user: may have 500 bytes"),
+        (json!({"address": "127.0.0.1", "pass": "x"}), 400, "user: is needed"),
+        (json!({"address": "127.0.0.1", "user": "x".repeat(501)}), 400, "user: may have 500 bytes"),
         (json!({"address": "127.0.0.1", "consent": ["x"]}), 400, "consent: \"x\""),
         (json!({"address": "127.0.0.1", "fingerprint": "AB"}), 400, "fingerprint: must be"),
         (json!({"address": "127.0.0.1:1"}), 502, "no ONVIF device answers at port 1"),
@@ -162,7 +162,7 @@ async fn a_certificate_of_the_camera_s_own_is_believed_by_its_fingerprint() {
     let camera = Camera::start(Behaviour { auth: Auth::Digest { once: false }, ..Behaviour::of("axis") }).await;
     let (addr, serving) = with_tls(&camera).await;
     let address = format!("https://{addr}/onvif/device_service");
-    let mut body = json!({"address": address, "user": LOGIN.0, "password": LOGIN.1});
+    let mut body = json!({"address": address, "user": LOGIN.0, "pass": LOGIN.1});
     let refused = post(&app, body.clone()).await;
     assert_eq!((refused.status, camera.all_text().as_str()), (502, ""), "{refused:?}");
     let detail = refused.detail();

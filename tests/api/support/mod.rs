@@ -92,7 +92,7 @@ impl TestApp {
                 let password = app.generated_password().map(str::to_owned);
                 let rtsp = app.rtsp_addr().unwrap_or(([127, 0, 0, 1], 0).into());
                 let addresses = (app.addr(), rtsp, app.tls_addr());
-                tell.send((addresses, state.registry.clone(), state.shutdown.clone(), password))
+                tell.send((addresses, state.catalog.registry().clone(), state.shutdown.clone(), password))
                     .expect("the test waits");
                 drop(state);
                 app.run_until_stopped().await

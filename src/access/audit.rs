@@ -1,0 +1,279 @@
+//! The audit: every decision with its reason, in memory for administrators and in the log. It never holds a credential.
+//!
+//! Answering a question only queues the entry. A task of its own ([`Audit::run`]) writes the log and stores the latest
+//! entries, so that no answer waits for a lock or a disk.
+
+use std::{
+    collections::VecDeque,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+
+use parking_lot::Mutex;
+use serde::{Serialize, Serializer};
+use tokio::{
+    sync::mpsc,
+    time::{Duration, sleep},
+};
+use utoipa::ToSchema;
+
+use crate::{
+    events::{Bus, Kind, webhooks::RateLimiter},
+    policy::{Caller, Decision, Principal, Verdict},
+};
+
+/// Entries stored of allowed decisions, and as many of denied ones, so that a flood of one kind does not evict the other.
+const KEPT: usize = 1000;
+
+/// Length of the queue; an entry that does not fit is counted as lost.
+const WAITING: usize = 8192;
+
+/// Pause between two batches, in which entries collect.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// One decision.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+pub struct Entry {
+    /// Counts from 1, without gaps.
+    pub seq: u64,
+    /// Time of the decision (RFC 3339).
+    #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, example = "2026-01-31T12:00:00.000Z")]
+    pub at: SystemTime,
+    /// `allowed`, `ask`, `wrong_credentials`, `throttled` or `not_permitted`.
+    #[serde(serialize_with = "word")]
+    #[schema(value_type = String)]
+    pub decision: Decision,
+    /// The reason in words.
+    pub reason: &'static str,
+    /// The principal that was recognized.
+    #[serde(serialize_with = "name")]
+    #[schema(value_type = String, example = "user alice")]
+    pub who: Principal,
+    /// The user name of the request, or empty.
+    pub user: Box<str>,
+    /// The caller's address, if it is known (see `http.trusted_proxies`).
+    #[schema(value_type = Option<String>)]
+    pub ip: Option<IpAddr>,
+    /// The action.
+    pub action: Box<str>,
+    /// The path or stream.
+    pub path: Box<str>,
+    /// MediaMTX's word for the protocol; `http`, `rtsp` or `websocket` for our own addresses.
+    pub protocol: Box<str>,
+    /// MediaMTX's id of the session (of the connection for an RTSP DESCRIBE).
+    pub session: Option<Box<str>>,
+}
+
+fn rfc3339<S: Serializer>(at: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&humantime::format_rfc3339_millis(*at))
+}
+
+fn word<S: Serializer>(decision: &Decision, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(decision.as_str())
+}
+
+fn name<S: Serializer>(who: &Principal, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(who)
+}
+
+/// The part of a request that the audit stores.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The action's word.
+    pub action: &'a str,
+    /// The path or stream.
+    pub path: &'a str,
+    /// MediaMTX's word for the protocol; `http`, `rtsp` or `websocket` for our own addresses.
+    pub protocol: &'a str,
+    /// MediaMTX's id of the session.
+    pub session: Option<&'a str>,
+}
+
+/// The latest decisions. Cheap to clone.
+#[derive(Clone)]
+pub struct Audit(Arc<Inner>);
+
+struct Inner {
+    to: mpsc::Sender<Entry>,
+    from: Mutex<Option<mpsc::Receiver<Entry>>>,
+    kept: Mutex<Kept>,
+    lost: AtomicU64,
+}
+
+#[derive(Default)]
+struct Kept {
+    seq: u64,
+    allowed: VecDeque<Entry>,
+    denied: VecDeque<Entry>,
+}
+
+impl Kept {
+    fn take(&mut self, batch: &mut Vec<Entry>) {
+        for mut entry in batch.drain(..) {
+            // Our own requests to MediaMTX, one every two seconds, would evict all other entries within the hour.
+            if entry.who == Principal::Internal && entry.decision.is_allowed() {
+                continue;
+            }
+            self.seq += 1;
+            entry.seq = self.seq;
+            let ring = if entry.decision.is_allowed() { &mut self.allowed } else { &mut self.denied };
+            if ring.len() == KEPT {
+                ring.pop_front();
+            }
+            ring.push_back(entry);
+        }
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        let (to, from) = mpsc::channel(WAITING);
+        Audit(Arc::new(Inner { to, from: Mutex::new(Some(from)), kept: Mutex::default(), lost: AtomicU64::new(0) }))
+    }
+}
+
+impl Audit {
+    /// Queues a decision.
+    pub fn note(&self, caller: &Caller, asked: Asked<'_>, verdict: &Verdict) {
+        let Ok(place) = self.0.to.try_reserve() else {
+            self.0.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        place.send(Entry {
+            seq: 0,
+            at: SystemTime::now(),
+            decision: verdict.decision,
+            reason: verdict.reason,
+            who: verdict.who.clone(),
+            user: caller.credentials.user.as_str().into(),
+            ip: caller.ip,
+            action: asked.action.into(),
+            path: asked.path.into(),
+            protocol: asked.protocol.into(),
+            session: asked.session.map(Into::into),
+        });
+    }
+
+    /// Stores and logs queued entries, and passes each to `also`, until the program ends.
+    pub async fn run(&self, mut also: impl FnMut(&Entry)) {
+        let Some(mut from) = self.0.from.lock().take() else { return };
+        let mut batch = Vec::with_capacity(WAITING);
+        while from.recv_many(&mut batch, WAITING).await > 0 {
+            for entry in &batch {
+                log(entry);
+                also(entry);
+            }
+            self.0.kept.lock().take(&mut batch);
+            // Entries that arrive during the pause wake no task, which would take longer than the answer itself.
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// The latest entries, newest first. `denied` selects denied or allowed entries; both without.
+    pub fn latest(&self, most: usize, denied: Option<bool>, matches: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        let kept = self.0.kept.lock();
+        let none = VecDeque::new();
+        let allowed = if denied == Some(true) { &none } else { &kept.allowed };
+        let refused = if denied == Some(false) { &none } else { &kept.denied };
+        let mut all: Vec<_> = allowed.iter().chain(refused).filter(|e| matches(e)).collect();
+        all.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
+        all.into_iter().take(most).cloned().collect()
+    }
+
+    /// Decisions that were lost because the queue was full.
+    pub fn lost(&self) -> u64 {
+        self.0.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// Publishes failed sign-ins as events: once a minute for each user name and address.
+#[derive(Default)]
+pub(super) struct FailureEvents(RateLimiter);
+
+impl FailureEvents {
+    const INTERVAL: Duration = Duration::from_secs(60);
+
+    pub(super) fn publish(&mut self, events: &Bus, entry: &Entry) {
+        if !matches!(entry.decision, Decision::WrongCredentials | Decision::TooManyFailures) {
+            return;
+        }
+        let about = format!("{} {:?}", entry.user, entry.ip);
+        if self.0.may_tell(&about, Self::INTERVAL) {
+            let Entry { user, ip, protocol, reason, .. } = entry;
+            let data = serde_json::json!({"user": user, "ip": ip, "protocol": protocol, "reason": reason});
+            events.tell(Kind::LoginFailed, &entry.path, data);
+        }
+    }
+}
+
+fn log(entry: &Entry) {
+    let Entry { who, user, action, path, protocol, reason, .. } = entry;
+    let ip = entry.ip.map(|ip| ip.to_string()).unwrap_or_default();
+    let session = entry.session.as_deref();
+    match entry.decision {
+        Decision::Allowed | Decision::AskCredentials => {
+            tracing::debug!(%who, %user, ip, %action, %path, %protocol, session, "{reason}");
+        }
+        _ => tracing::info!(%who, %user, ip, %action, %path, %protocol, session, "denied: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Credentials;
+
+    fn verdict(decision: Decision) -> Verdict {
+        Verdict { decision, who: Principal::Anonymous, reason: "because" }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_denials_leaves_what_was_allowed() {
+        let audit = Audit::default();
+        let caller = Caller { ip: None, credentials: Credentials::from_token("eve:hunter2") };
+        let asked = Asked { action: "read", path: "door", protocol: "rtsp", session: Some("1") };
+        let seen = Arc::new(AtomicU64::new(0));
+        let keeping = tokio::spawn({
+            let (audit, seen) = (audit.clone(), seen.clone());
+            async move {
+                let note = |_: &Entry| {
+                    seen.fetch_add(1, Ordering::Relaxed);
+                };
+                audit.run(note).await;
+            }
+        });
+        audit.note(&caller, asked, &verdict(Decision::Allowed));
+        for _ in 0..3 * KEPT {
+            audit.note(&caller, asked, &verdict(Decision::WrongCredentials));
+            tokio::time::advance(PAUSE).await;
+        }
+        while seen.load(Ordering::Relaxed) < 3 * KEPT as u64 + 1 {
+            tokio::time::advance(PAUSE).await;
+        }
+        keeping.abort();
+        let allowed = audit.latest(10, Some(false), |_| true);
+        assert_eq!((allowed.len(), allowed[0].seq), (1, 1));
+        let denied = audit.latest(10_000, Some(true), |_| true);
+        assert_eq!((denied.len(), denied[0].seq), (KEPT, 3 * KEPT as u64 + 1));
+        assert_eq!(audit.latest(5, None, |e| &*e.path == "door").len(), 5);
+        assert!(audit.latest(5, None, |e| &*e.path == "gate").is_empty());
+        let text = serde_json::to_string(&denied[0]).expect("plain data");
+        assert!(text.contains(r#""decision":"wrong_credentials""#) && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn what_nobody_keeps_is_bounded_and_counted() {
+        let audit = Audit::default();
+        let asked = Asked { action: "api", path: "", protocol: "", session: None };
+        for _ in 0..WAITING + 7 {
+            audit.note(&Caller::default(), asked, &verdict(Decision::Allowed));
+        }
+        assert_eq!(audit.lost(), 7);
+    }
+}

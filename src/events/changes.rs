@@ -1,0 +1,174 @@
+//! Compares two observations and publishes the differences.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{Bus, Kind};
+use crate::mediamtx::Recorded;
+
+/// The part of a MediaMTX path that events are about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PathSeen {
+    available: bool,
+    source: Value,
+    /// Type and id of each reader.
+    readers: BTreeSet<(String, String)>,
+}
+
+/// Reads the items of MediaMTX's `/v3/paths/list`. `available` counts and not `online`, which is true for an idle source.
+pub fn paths(list: &[Value]) -> BTreeMap<String, PathSeen> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let seen = list.iter().filter_map(|path| {
+        let name = path["name"].as_str()?.to_owned();
+        let readers = path["readers"].as_array().into_iter().flatten();
+        let readers = readers.map(|reader| (text(&reader["type"]), text(&reader["id"]))).collect();
+        Some((name, PathSeen { available: path["available"] == true, source: path["source"]["type"].clone(), readers }))
+    });
+    seen.collect()
+}
+
+/// Publishes the differences between two lists of paths.
+pub fn publish_paths(bus: &Bus, before: &BTreeMap<String, PathSeen>, now: &BTreeMap<String, PathSeen>) {
+    let none = PathSeen::default();
+    let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
+    for name in names {
+        let (before, now) = (before.get(name).unwrap_or(&none), now.get(name).unwrap_or(&none));
+        if now.available && !before.available {
+            bus.tell(Kind::PathAvailable, name, json!({ "source": now.source }));
+        }
+        for (kind, readers) in [
+            (Kind::ReaderJoined, now.readers.difference(&before.readers)),
+            (Kind::ReaderLeft, before.readers.difference(&now.readers)),
+        ] {
+            for (reader, id) in readers {
+                bus.tell(kind, name, json!({ "reader": reader, "id": id }));
+            }
+        }
+        if before.available && !now.available {
+            bus.tell(Kind::PathUnavailable, name, json!({}));
+        }
+    }
+}
+
+/// The start times of each path's complete segments. The last segment of an available path may still grow and is left out.
+pub fn segments(recorded: &[Recorded], paths: &BTreeMap<String, PathSeen>) -> BTreeMap<String, Vec<String>> {
+    let complete = recorded.iter().map(|recorded| {
+        let may_go_on = paths.get(&recorded.name).is_some_and(|path| path.available);
+        let count = recorded.segments.len().saturating_sub(usize::from(may_go_on));
+        let starts = recorded.segments[..count].iter().map(|segment| segment.start.clone()).collect();
+        (recorded.name.clone(), starts)
+    });
+    complete.collect()
+}
+
+/// Tells which segments are complete that were not.
+pub fn publish_segments(bus: &Bus, before: &BTreeMap<String, Vec<String>>, now: &BTreeMap<String, Vec<String>>) {
+    for (name, starts) in now {
+        let known: BTreeSet<_> = before.get(name).into_iter().flatten().collect();
+        for start in starts.iter().filter(|start| !known.contains(start)) {
+            bus.tell(Kind::RecordingSegment, name, json!({ "start": start }));
+        }
+    }
+}
+
+/// States of our streams with their reasons, by name.
+pub type Streams = BTreeMap<String, (&'static str, String)>;
+
+/// Tells which are in another state.
+pub fn publish_streams(bus: &Bus, before: &Streams, now: &Streams) {
+    for (name, (state, reason)) in now {
+        let was = before.get(name).map(|(state, _)| *state);
+        if was != Some(state) {
+            bus.tell(Kind::StreamState, name, json!({ "state": state, "reason": reason, "before": was }));
+        }
+    }
+    for (name, (state, _)) in before.iter().filter(|(name, _)| !now.contains_key(*name)) {
+        bus.tell(
+            Kind::StreamState,
+            name,
+            json!({ "state": "removed", "reason": "there is no such stream any more", "before": state }),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(bus: &Bus, since: u64) -> Vec<String> {
+        let heard = bus.since(since).events;
+        heard
+            .iter()
+            .map(|told| format!("{} {} {}", told.event.kind.as_str(), told.event.path, told.event.data))
+            .collect()
+    }
+
+    #[test]
+    fn paths_come_and_go_with_their_readers() {
+        let bus = Bus::default();
+        let begin = bus.latest();
+        let path = |available: bool, readers: &[&str]| {
+            let readers: Vec<_> = readers.iter().map(|id| json!({"type": "webRTCSession", "id": id})).collect();
+            // An idle source on demand says that it is online.
+            paths(&[
+                json!({"name": "cam", "available": available, "online": true, "source": {"type": "rtspSource"}, "readers": readers}),
+            ])
+        };
+        let steps = [paths(&[]), path(false, &[]), path(true, &["a", "b"]), path(true, &["b", "c"]), paths(&[])];
+        for pair in steps.windows(2) {
+            publish_paths(&bus, &pair[0], &pair[1]);
+        }
+        assert_eq!(
+            told(&bus, begin),
+            [
+                r#"path.available cam {"source":"rtspSource"}"#,
+                r#"reader.joined cam {"id":"a","reader":"webRTCSession"}"#,
+                r#"reader.joined cam {"id":"b","reader":"webRTCSession"}"#,
+                r#"reader.joined cam {"id":"c","reader":"webRTCSession"}"#,
+                r#"reader.left cam {"id":"a","reader":"webRTCSession"}"#,
+                r#"reader.left cam {"id":"b","reader":"webRTCSession"}"#,
+                r#"reader.left cam {"id":"c","reader":"webRTCSession"}"#,
+                "path.unavailable cam {}",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_segment_is_complete_when_the_next_one_begins_or_nobody_publishes() {
+        let bus = Bus::default();
+        let begin = bus.latest();
+        let recorded = |starts: &[&str]| {
+            let list =
+                json!([{"name": "cam", "segments": starts.iter().map(|s| json!({"start": s})).collect::<Vec<_>>()}]);
+            serde_json::from_value::<Vec<Recorded>>(list).expect("as MediaMTX has it")
+        };
+        let cam = |available: bool| paths(&[json!({"name": "cam", "available": available})]);
+        let steps = [
+            segments(&recorded(&["1"]), &cam(true)),
+            segments(&recorded(&["1", "2"]), &cam(true)),
+            // The oldest is deleted at the same time (recordDeleteAfter).
+            segments(&recorded(&["2", "3", "4"]), &cam(true)),
+            segments(&recorded(&["2", "3", "4"]), &cam(false)),
+            segments(&[], &cam(false)),
+        ];
+        for pair in steps.windows(2) {
+            publish_segments(&bus, &pair[0], &pair[1]);
+        }
+        let starts: Vec<_> = bus.since(begin).events.iter().map(|t| t.event.data["start"].clone()).collect();
+        assert_eq!(starts, [json!("1"), json!("2"), json!("3"), json!("4")]);
+    }
+
+    #[test]
+    fn streams_are_told_of_when_their_state_changes() {
+        let bus = Bus::default();
+        let begin = bus.latest();
+        let streams = |state: &'static str| Streams::from([("door".to_owned(), (state, "because".to_owned()))]);
+        publish_streams(&bus, &Streams::new(), &streams("idle"));
+        publish_streams(&bus, &streams("idle"), &streams("idle"));
+        publish_streams(&bus, &streams("idle"), &streams("failing"));
+        publish_streams(&bus, &streams("failing"), &Streams::new());
+        let states: Vec<_> = bus.since(begin).events.iter().map(|t| t.event.data["state"].clone()).collect();
+        assert_eq!(states, [json!("idle"), json!("failing"), json!("removed")]);
+    }
+}

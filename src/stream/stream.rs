@@ -1,0 +1,433 @@
+//! [`Stream`]: one named stream, shared by everybody who has to do with it.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::{Mutex, MutexGuard};
+use serde::Serialize;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Duration, Instant},
+};
+use utoipa::ToSchema;
+
+use super::{
+    Ended, Producer, State, Stats, StreamName, Watch,
+    context::SharedContext,
+    demand::{Demand, Demands},
+    lifecycle::{Effect, Event, Lifecycle, words},
+    stats::{Arrivals, PictureInfo},
+    supervisor,
+};
+use crate::{
+    error::Result,
+    picture::{Frame, Picture, Reserved, SharedFrame, draw},
+    units::HumanDuration,
+};
+
+/// Size of generated "waiting" pictures.
+const PLACEHOLDER_SIZE: (u32, u32) = (640, 360);
+
+/// How long a stream of MediaMTX's path stays at rest: whoever asked for it takes a watch at once.
+pub(super) const UNWATCHED: HumanDuration = HumanDuration::secs(1);
+
+/// Who made a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// It stands in the configuration file; only an edit there removes it.
+    File,
+    /// An administrator defined it through the API.
+    Api,
+    /// The first upload to the name made it.
+    Upload,
+    /// Somebody asked for it by a recipe's URL.
+    Pull,
+    /// Somebody watches a path of MediaMTX; it is gone as soon as nobody does.
+    #[serde(rename = "mediamtx")]
+    MediaMtx,
+}
+
+/// The latest frame, and whether there will be another one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Slot {
+    pub(super) frame: Option<SharedFrame>,
+    pub(super) ended: Option<&'static str>,
+}
+
+/// Where the stream is in its life, with the reason in words.
+#[derive(Clone, Debug)]
+pub(super) struct Status {
+    pub(super) state: State,
+    pub(super) reason: Cow<'static, str>,
+}
+
+/// One named stream. Found through [`super::Registry`], which alone makes them.
+pub struct Stream {
+    pub(super) name: StreamName,
+    pub(super) ctx: Arc<SharedContext>,
+    pub(super) slot: watch::Sender<Slot>,
+    pub(super) status: watch::Sender<Status>,
+    /// Wakes the supervisor when effects wait for it.
+    pub(super) wake: Notify,
+    /// Held for a few instructions at a time and never across an await: a std mutex.
+    core: Mutex<Core>,
+    placeholder: Mutex<Option<(String, SharedFrame)>>,
+    frames: AtomicU64,
+    bytes: AtomicU64,
+    dropped: AtomicU64,
+}
+
+pub(super) struct Core {
+    pub(super) life: Lifecycle,
+    pub(super) producer: Arc<dyn Producer>,
+    pub(super) origin: Origin,
+    pub(super) watchers: usize,
+    pub(super) demands: Demands,
+    /// Effects that the supervisor has not carried out yet.
+    pub(super) effects: VecDeque<Effect>,
+    /// Whether a supervisor task exists. It retires in the same critical section in which it finds
+    /// nothing left to do, so that an event never falls between two supervisors.
+    pub(super) supervised: bool,
+    /// Number of the present run of the producer; a sink of an earlier run is deaf.
+    pub(super) run: u64,
+    /// Whether that run may still deliver.
+    pub(super) delivering: bool,
+    last_seq: u64,
+    last_used: Instant,
+    arrivals: Arrivals,
+    damaged: BTreeMap<&'static str, u64>,
+    closed: bool,
+}
+
+impl Stream {
+    pub(super) fn new(name: StreamName, producer: Arc<dyn Producer>, origin: Origin, ctx: Arc<SharedContext>) -> Self {
+        let status = Status { state: State::Idle, reason: "nobody has watched it yet".into() };
+        Stream {
+            name,
+            ctx,
+            slot: watch::Sender::new(Slot::default()),
+            status: watch::Sender::new(status),
+            wake: Notify::new(),
+            core: Mutex::new(Core {
+                life: Lifecycle::new(producer.mode()),
+                producer,
+                origin,
+                watchers: 0,
+                demands: Demands::new(),
+                effects: VecDeque::new(),
+                supervised: false,
+                run: 0,
+                delivering: false,
+                last_seq: 0,
+                last_used: Instant::now(),
+                arrivals: Arrivals::default(),
+                damaged: BTreeMap::new(),
+                closed: false,
+            }),
+            placeholder: Mutex::new(None),
+            frames: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// The stream's name.
+    pub fn name(&self) -> &StreamName {
+        &self.name
+    }
+
+    /// The kind of its producer.
+    pub fn kind(&self) -> &'static str {
+        self.lock().producer.kind()
+    }
+
+    /// Who made it.
+    pub fn origin(&self) -> Origin {
+        self.lock().origin
+    }
+
+    /// Its producer.
+    pub fn producer(&self) -> Arc<dyn Producer> {
+        self.lock().producer.clone()
+    }
+
+    /// The picture held at the moment.
+    pub fn latest(&self) -> Option<SharedFrame> {
+        self.slot.borrow().frame.clone()
+    }
+
+    /// State and worded reason.
+    pub fn state(&self) -> (State, String) {
+        let status = self.status.borrow();
+        (status.state, status.reason.to_string())
+    }
+
+    /// Everything that is counted.
+    pub fn stats(&self) -> Stats {
+        let frame = self.latest();
+        let (state, reason) = self.state();
+        let core = self.lock();
+        Stats {
+            name: self.name.clone(),
+            kind: core.producer.kind(),
+            origin: core.origin,
+            state: state.as_str(),
+            reason,
+            watchers: core.watchers,
+            frames: self.frames.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            fps: core.arrivals.rate(Instant::now()),
+            dropped: self.dropped.load(Ordering::Relaxed),
+            damaged: core.damaged.clone(),
+            picture: frame.as_deref().map(PictureInfo::of),
+        }
+    }
+
+    /// Bytes of all pictures since it was made.
+    pub fn received(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Takes a watch for every picture, which starts the producer if it is the first one.
+    pub fn watch(self: &Arc<Self>) -> Result<Watch, Ended> {
+        self.watch_for(Demand::Continuous)
+    }
+
+    /// Takes a watch, which starts the producer if it is the first one.
+    pub fn watch_for(self: &Arc<Self>, demand: Demand) -> Result<Watch, Ended> {
+        let mut core = self.lock();
+        if core.closed {
+            return Err(Ended(self.slot.borrow().ended.unwrap_or("the stream is gone")));
+        }
+        // Subscribed before anything starts, so that nothing can be missed.
+        let watch = Watch::new(self.clone(), Some(demand));
+        core.watchers += 1;
+        core.demands.add(demand);
+        core.last_used = Instant::now();
+        if core.watchers == 1 {
+            self.step(&mut core, Event::Watched, None);
+        }
+        Ok(watch)
+    }
+
+    /// Sees the frames without being counted as a watcher, and without starting anything.
+    pub fn follow(self: &Arc<Self>) -> Watch {
+        Watch::new(self.clone(), None)
+    }
+
+    /// Takes a picture from a pushing peer.
+    pub fn push(self: &Arc<Self>, picture: &Picture) -> Result<Option<SharedFrame>> {
+        self.publish(picture, None, Instant::now())
+    }
+
+    /// Drops the held picture if nobody watches and the producer can bring it back. Returns the bytes freed.
+    pub(super) fn forget_picture(&self) -> usize {
+        let core = self.lock();
+        if core.watchers > 0 || core.life.state() != State::Idle || !core.producer.reloads() {
+            return 0;
+        }
+        let size = self.latest().map_or(0, |f| f.size());
+        if size > 0 {
+            self.slot.send_modify(|slot| slot.frame = None);
+        }
+        size
+    }
+
+    /// Gives the stream another producer. Those who watch stay, and see the pictures of the new one.
+    pub(super) fn redefine(self: &Arc<Self>, producer: Arc<dyn Producer>, origin: Origin) {
+        let mut core = self.lock();
+        core.origin = origin;
+        core.life.set_mode(producer.mode());
+        core.producer = producer;
+        core.delivering = false;
+        self.slot.send_modify(|slot| slot.frame = None);
+        self.step(&mut core, Event::Redefined, None);
+    }
+
+    /// Ends the stream for good: watchers are told why, the producer is stopped.
+    pub(super) fn close(self: &Arc<Self>, why: &'static str) {
+        let mut core = self.lock();
+        self.close_locked(&mut core, why);
+    }
+
+    /// Closes the stream if it was made in passing and nobody has used it for long enough.
+    pub(super) fn close_if_expired(self: &Arc<Self>) -> bool {
+        let mut core = self.lock();
+        let settings = &self.ctx.settings;
+        let after = match core.origin {
+            Origin::File | Origin::Api => return false,
+            Origin::MediaMtx => UNWATCHED,
+            Origin::Pull if core.last_seq == 0 => settings.expire_empty,
+            Origin::Upload | Origin::Pull => settings.expire,
+        };
+        let unused = core.watchers == 0 && core.life.state() == State::Idle && core.last_used.elapsed() > *after;
+        if unused {
+            self.close_locked(&mut core, "it was not used for a long time");
+        }
+        unused
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    pub(super) fn last_used(&self) -> Instant {
+        self.lock().last_used
+    }
+
+    fn close_locked(self: &Arc<Self>, core: &mut Core, why: &'static str) {
+        core.closed = true;
+        core.delivering = false;
+        self.slot.send_replace(Slot { frame: None, ended: Some(why) });
+        self.step(core, Event::Closed, None);
+    }
+
+    pub(super) fn leave(self: &Arc<Self>, demand: Demand) {
+        let mut core = self.lock();
+        core.watchers -= 1;
+        core.demands.remove(demand);
+        core.last_used = Instant::now();
+        if core.watchers == 0 {
+            self.step(&mut core, Event::Unwatched, None);
+        }
+    }
+
+    pub(super) fn change_demand(&self, from: Demand, to: Demand) {
+        let demands = &mut self.lock().demands;
+        demands.add(to);
+        demands.remove(from);
+    }
+
+    /// Puts a picture into the slot. `run` is the producer's, or none for a pushing peer. Returns
+    /// none when the run is over or the stream closed.
+    pub(super) fn publish(
+        self: &Arc<Self>,
+        picture: &Picture,
+        run: Option<u64>,
+        received_at: Instant,
+    ) -> Result<Option<SharedFrame>> {
+        // Laid out before the lock is taken: copying a large picture takes longer than all the rest.
+        let reserved = self.ctx.reserve(picture.jpeg.len())?;
+        let mut frame = Frame::new(picture, 0, false, reserved);
+        frame.received_at = received_at;
+
+        let mut core = self.lock();
+        if core.closed || run.is_some_and(|run| run != core.run || !core.delivering) {
+            return Ok(None);
+        }
+        core.last_seq += 1;
+        frame.seq = core.last_seq;
+        let now = Instant::now();
+        core.arrivals.note(now);
+        core.last_used = now;
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(frame.size() as u64, Ordering::Relaxed);
+        let frame = Arc::new(frame);
+        self.slot.send_modify(|slot| slot.frame = Some(frame.clone()));
+        self.step(&mut core, Event::Picture, None);
+        Ok(Some(frame))
+    }
+
+    pub(super) fn confirm(self: &Arc<Self>, run: u64) {
+        let mut core = self.lock();
+        if run == core.run && core.delivering {
+            self.step(&mut core, Event::Picture, None);
+        }
+    }
+
+    pub(super) fn report_problem(&self, run: u64, reason: String) {
+        let core = self.lock();
+        if run == core.run && core.delivering {
+            self.status.send_if_modified(|status| {
+                let changed = status.reason != reason;
+                status.reason = reason.into();
+                changed
+            });
+        }
+    }
+
+    pub(super) fn count_dropped(&self, frames: u64) {
+        self.dropped.fetch_add(frames, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_damaged(&self, reason: &'static str) {
+        *self.lock().damaged.entry(reason).or_default() += 1;
+    }
+
+    /// A "waiting for NAME" picture with the present reason.
+    pub(super) fn placeholder(&self) -> SharedFrame {
+        let (_, reason) = self.state();
+        let mut held = self.placeholder.lock();
+        if let Some((_, frame)) = held.as_ref().filter(|(of, _)| *of == reason) {
+            return frame.clone();
+        }
+        let (width, height) = PLACEHOLDER_SIZE;
+        let picture = draw::waiting(&self.name, &reason, width, height).expect("640 × 360 pixels can be encoded");
+        let frame = Arc::new(Frame::new(&picture, 0, true, Reserved::default()));
+        *held = Some((reason, frame.clone()));
+        frame
+    }
+
+    /// Steps the machine, words the new state, and hands the effects to the supervisor.
+    pub(super) fn step(self: &Arc<Self>, core: &mut Core, event: Event, why: Option<String>) {
+        let before = core.life.state();
+        let effects = core.life.on(event);
+        let after = core.life.state();
+        let still_failing = matches!((before, after), (State::Failing { .. }, State::Failing { .. }));
+        if why.is_some() || (!still_failing && (event == Event::Picture || after != before)) {
+            let reason = why.map_or_else(|| words(before, after, event).into(), Cow::Owned);
+            self.status.send_if_modified(|status| {
+                let changed = status.state != after || status.reason != reason;
+                *status = Status { state: after, reason };
+                changed
+            });
+        } else if after != before {
+            self.status.send_modify(|status| status.state = after);
+        }
+        if after == State::Idle && before != State::Idle {
+            *self.placeholder.lock() = None;
+        }
+        if effects.is_empty() {
+            return;
+        }
+        for effect in &effects {
+            match effect {
+                Effect::Start => {
+                    core.run += 1;
+                    core.delivering = true;
+                }
+                Effect::Stop(_) => core.delivering = false,
+                Effect::Arm(_) | Effect::Disarm => {}
+            }
+        }
+        core.effects.extend(effects);
+        if core.supervised {
+            self.wake.notify_one();
+        } else {
+            core.supervised = true;
+            self.ctx.tasks.spawn_on(supervisor::supervise(self.clone()), &self.ctx.runtime);
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock()
+    }
+}
+
+impl Core {
+    /// How long until a producer that failed is tried again: 1 s, 2 s, 4 s … and up to a fifth more,
+    /// so that twenty cameras behind one switch that rebooted are not all asked in the same instant.
+    pub(super) fn retry_after(&self, longest: Duration) -> Duration {
+        let doublings = self.life.failures().saturating_sub(1).min(16);
+        let pause = Duration::from_secs(1 << doublings).min(longest);
+        let spread = getrandom::u32().unwrap_or(0) % 200;
+        pause + pause * spread / 1000
+    }
+}
