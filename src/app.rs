@@ -1,56 +1,44 @@
-//! The composition root: everything is built and bound here, by the program and by tests alike.
+//! The composition root: builds every part, binds the ports, runs, and ends in order. Tests use it as the program does.
 
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    sync::{Arc, atomic::AtomicUsize},
     time::SystemTime,
 };
 
 use actix_web::web;
-use tokio::{
-    sync::mpsc,
-    time::{Duration, Instant},
-};
+use tokio::{sync::mpsc, time::Duration};
 
 use crate::{
+    access::Access,
+    catalog::{Catalog, CatalogParts, mediamtx_reader},
     discovery::Discovery,
-    error::{Code, Error, Result},
-    events::{Bus, Kind, Webhooks, observe, webhooks::RateLimiter},
+    error::{Error, Result},
+    events::{Bus, Observer, Webhooks},
     fetch::Fetch,
     identity::Identity,
     library::Library,
-    mediamtx::{self, SessionIndex},
+    mediamtx,
     metrics::Metrics,
     nas::AllNas,
     output::{h264::Encodings, variants::Variants},
     paths::Paths,
-    policy::{
-        Action, Credential, Decision, Permission, Policy, Principal, User,
-        audit::{Audit, Entry},
-        hash_password,
-    },
-    producer::{Definition, ProducerContext, file::MediaRoots, udp_camera::Hub, upload},
+    policy::{Action, Credential, Permission, Policy, Principal, User, hash_password},
+    producer::{ProducerContext, file::MediaRoots, udp_camera::Hub, upload},
     rtsp, server,
     settings::{Loaded, Settings, Sources, TlsSettings},
     shutdown::Shutdown,
-    state::{RelayedPaths, Sessions, State, reader_of_mediamtx},
+    state::State,
     store::Store,
-    stream::{Origin, Registry, StreamName},
-    throughput::{self, Throughput},
+    stream::Registry,
+    throughput::Throughput,
     web::application,
 };
 
 /// Under this key the hash of the generated administrator's password is kept.
 const ADMIN_HASH: &str = "admin_password_hash";
 
-/// How often streams, and MediaMTX's paths, are looked at for events.
-const LOOK_EVERY: Duration = throughput::EVERY;
-
-/// How often it is looked for complete segments of recordings, of which hooks tell at once.
-const LOOK_AT_RECORDINGS_EVERY: Duration = Duration::from_secs(10);
-
-/// Open files a process needs beyond its watchers: workers, database, log, UDP, files being shown.
+/// Open files beyond those of watchers: workers, database, log, UDP socket, files of producers.
 const SPARE_FILES: u64 = 256;
 
 /// The program, bound and ready to run.
@@ -67,7 +55,7 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the data folder, makes the streams, and binds the port. Port 0 is a free one.
+    /// Opens the data folder, restores the streams, and binds the ports. Port 0 selects a free port.
     pub async fn build(loaded: impl Into<Loaded>) -> Result<Self> {
         let Loaded { mut settings, file, origins } = loaded.into();
         let new_data_dir = !settings.data_dir.exists();
@@ -76,7 +64,7 @@ impl App {
         })?;
         let store = Store::open(&settings.data_dir.join("sidecar.db"))?;
         let generated_password = add_generated_admin(&mut settings, &store).await?;
-        let policy = Policy::new(&settings.auth).map_err(|e| Error::new(Code::Internal, e))?;
+        let policy = Policy::new(&settings.auth).map_err(|e| Error::new(crate::error::Code::Internal, e))?;
         let (identity, revoked) = Identity::open(settings.auth.clone(), store.clone(), policy.clone()).await?;
         let mediamtx = mediamtx::Client::start(&settings.mediamtx, {
             let identity = identity.clone();
@@ -87,8 +75,8 @@ impl App {
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
         let fetch = Fetch::new(&settings.fetch)?;
         let nas = AllNas::new(&settings.media.nas, &fetch)?;
-        let kit = ProducerContext {
-            rtsp: reader_of_mediamtx(&settings, &identity),
+        let context = ProducerContext {
+            rtsp: mediamtx_reader(&settings, &identity),
             limits: settings.limits.pictures(),
             udp: Hub::new(settings.udp.clone(), settings.limits.frame_size.bytes()),
             media: MediaRoots::new(&settings.media),
@@ -96,13 +84,12 @@ impl App {
             fetch,
             uploads,
         };
-        define_streams(&settings, &store, &registry, &kit)?;
         raise_file_limit(settings.limits.watchers as u64 + SPARE_FILES);
 
         let listener = server::bind(settings.http.listen)
             .map_err(|e| Error::internal(format!("port {} cannot be opened (http.listen)", settings.http.listen), e))?;
         let addr = listener.local_addr().map_err(|e| Error::internal("the port has no address", e))?;
-        // From here on the settings say where it is, not that it may be anywhere.
+        // Port 0 is replaced by the port that was bound.
         settings.http.listen = addr;
         let rtsp = match &settings.rtsp {
             rtsp if rtsp.enabled => Some(
@@ -114,44 +101,46 @@ impl App {
         let (events, webhooks) = (Bus::default(), Webhooks::default());
         webhooks.start(&settings.events, &events);
         let rtsp_addr = rtsp.as_ref().map_or(settings.rtsp.listen, rtsp::Server::addr);
-        let paths =
-            Paths::open(store.clone(), mediamtx.clone(), events.clone(), settings.mediamtx.advertise_rtsp(rtsp_addr))?;
+        let (advertise_rtsp, advertise_http) =
+            (settings.mediamtx.advertise_rtsp(rtsp_addr), settings.mediamtx.advertise_http(addr));
+        let catalog = Catalog::new(CatalogParts {
+            registry: registry.clone(),
+            context: context.clone(),
+            store: store.clone(),
+            file: settings.streams.clone(),
+            mediamtx: mediamtx.clone(),
+            relayed_paths: settings.limits.pulled_paths,
+            advertised: [advertise_rtsp.clone(), advertise_http.clone()],
+        });
+        catalog.restore()?;
+        let paths = Paths::open(store.clone(), mediamtx.clone(), events.clone(), advertise_rtsp.clone())?;
         let shutdown = Shutdown::new();
         let encodings = Encodings::new(settings.h264.clone(), *settings.stream_defaults.placeholder_after);
         let variants = Variants::new(settings.variants.clone(), settings.limits.pictures(), registry.clone());
+        let metrics = Metrics::new(registry, &context, encodings.clone(), variants.clone());
         let state = web::Data::new(State {
-            metrics: Metrics::new(registry.clone(), &kit, encodings.clone(), variants.clone()),
-            encodings,
-            variants,
+            access: Access::new(policy, metrics.clone(), shutdown.clone(), &settings.limits),
+            catalog,
             discovery: Discovery::new(&settings.discovery, &settings.fetch)?,
             library: Library::new(&settings.media, &nas),
-            advertise_http: settings.mediamtx.advertise_http(addr),
-            advertise_rtsp: settings.mediamtx.advertise_rtsp(rtsp_addr),
-            pulls: RelayedPaths::new(settings.limits.pulled_paths),
             settings,
             sources: Sources { file, origins },
             started: SystemTime::now(),
             throughput: Throughput::default(),
-            registry,
-            kit,
-            policy,
             identity,
             paths,
             events,
             webhooks,
             mediamtx,
             path_cache: mediamtx::PathCache::default(),
-            audit: Audit::default(),
-            sessions: Sessions::default(),
+            advertise_rtsp,
+            advertise_http,
             store,
             shutdown: shutdown.clone(),
-            watchers: Arc::new(AtomicUsize::new(0)),
+            encodings,
+            variants,
+            metrics,
         });
-        let weak = Arc::downgrade(&state);
-        state.kit.rtsp.tell_own_streams(Box::new(move |path| {
-            let state = weak.upgrade();
-            Box::pin(async move { state?.own_stream_at(&path).await })
-        }));
         let http = &state.settings.http;
         let workers = match http.workers {
             0 => std::thread::available_parallelism().map_or(2, usize::from),
@@ -171,38 +160,38 @@ impl App {
         Ok(App { server, addr, tls_addr, tls, rtsp, state, revoked, generated_password, new_data_dir })
     }
 
-    /// Where we listen for HTTP.
+    /// The address of the HTTP listener.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Where we listen for HTTPS, if we do.
+    /// The address of the HTTPS listener, if there is one.
     pub fn tls_addr(&self) -> Option<SocketAddr> {
         self.tls_addr
     }
 
-    /// Where we listen for RTSP, if we do.
+    /// The address of the RTSP listener, if there is one.
     pub fn rtsp_addr(&self) -> Option<SocketAddr> {
         self.rtsp.as_ref().map(rtsp::Server::addr)
     }
 
-    /// What the handlers work with.
+    /// The parts that request handlers use.
     pub fn state(&self) -> web::Data<State> {
         self.state.clone()
     }
 
-    /// The administrator's password, if it was made just now. It is not kept anywhere in this form.
+    /// The password of the administrator that was generated by this start. Only its hash is stored.
     pub fn generated_password(&self) -> Option<&str> {
         self.generated_password.as_deref()
     }
 
-    /// Whether the data folder was made just now.
+    /// Whether this start created the data folder.
     pub fn is_first_start(&self) -> bool {
         self.new_data_dir
     }
 
-    /// Serves until the shutdown is asked for (see [`State::shutdown`]), then ends in order: no new
-    /// requests, endless responses, streams, and at last what is still to be written.
+    /// Serves until the shutdown is requested (see [`State::shutdown`]), then ends in order: endless responses, requests,
+    /// streams, and the pictures that are not written yet.
     pub async fn run_until_stopped(self) -> io::Result<()> {
         let App { server, rtsp, state, revoked, tls, .. } = self;
         let handle = server.handle();
@@ -210,22 +199,12 @@ impl App {
         if let Some(rtsp) = rtsp {
             tokio::spawn(rtsp.serve(state.clone().into_inner()));
         }
-        let store = state.kit.uploads.clone();
+        let uploads = state.catalog.context().uploads.clone();
         let writing = tokio::spawn({
-            let store = store.clone();
-            async move { store.write_forever().await }
+            let uploads = uploads.clone();
+            async move { uploads.write_forever().await }
         });
-        let sweeping = tokio::spawn({
-            let state = state.clone();
-            async move { state.registry.sweep_forever(|name| state.kit.uploads.forget(name)).await }
-        });
-
-        let keeping = tokio::spawn(keep(state.clone(), revoked));
-        let certificates = tokio::spawn(async move {
-            if let Some(tls) = tls {
-                tls.run().await;
-            }
-        });
+        let background = tokio::spawn(run_background(state.clone(), revoked, tls));
 
         let ended = tokio::select! {
             ended = &mut serving => Some(ended),
@@ -234,9 +213,9 @@ impl App {
         state.shutdown.ask();
         let patience = *state.settings.http.shutdown_timeout;
         if !state.shutdown.wait(patience).await {
-            tracing::warn!("some watchers did not take the end of their stream in time");
+            tracing::warn!("some watchers did not read the end of their stream in time");
         }
-        tracing::debug!("watchers are gone");
+        tracing::debug!("watchers are disconnected");
         let ended = match ended {
             Some(ended) => ended,
             None => {
@@ -245,20 +224,18 @@ impl App {
             }
         };
         tracing::debug!("requests are done");
-        if tokio::time::timeout(Duration::from_secs(5), state.registry.close()).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(5), state.catalog.registry().close()).await.is_err() {
             tracing::warn!("some producers did not end in time");
         }
-        sweeping.abort();
-        keeping.abort();
-        certificates.abort();
+        background.abort();
         writing.abort();
-        store.write_waiting().await;
+        uploads.write_waiting().await;
         tracing::debug!("pictures are written");
         ended.unwrap_or_else(|e| Err(io::Error::other(e)))
     }
 }
 
-/// Opens the port for HTTPS, if there is to be one.
+/// Binds the port for HTTPS, if `http.tls.listen` is set.
 fn open_tls(settings: &TlsSettings) -> Result<Option<(TcpListener, server::Tls)>> {
     let Some(listen) = settings.listen else { return Ok(None) };
     let tls = server::Tls::open(&settings.certificate, &settings.key)
@@ -268,102 +245,33 @@ fn open_tls(settings: &TlsSettings) -> Result<Option<(TcpListener, server::Tls)>
     Ok(Some((listener, tls)))
 }
 
-/// Keeps the audit and the users, and ends the sessions of those who have lost something.
-async fn keep(state: web::Data<State>, mut revoked: mpsc::Receiver<Vec<Principal>>) {
-    let session_index = SessionIndex::default();
-    let ending = async {
-        while let Some(lost) = revoked.recv().await {
-            for who in lost {
-                let ours = state.sessions.end(&who);
-                tracing::debug!(%who, ours, "permissions have changed");
-                // Apart from one another: MediaMTX may be away, and the next loser must not wait for it.
-                tokio::spawn(end_at_mediamtx(state.mediamtx.clone(), session_index.clone(), who));
-            }
+/// Runs everything that is not started by a request, until it is aborted.
+async fn run_background(state: web::Data<State>, revoked: mpsc::Receiver<Vec<Principal>>, tls: Option<server::Tls>) {
+    let observer = Observer {
+        events: state.events.clone(),
+        registry: state.catalog.registry().clone(),
+        mediamtx: state.mediamtx.clone(),
+        path_cache: state.path_cache.clone(),
+        throughput: state.throughput.clone(),
+        sent: Box::new({
+            let sessions = state.access.sessions().clone();
+            move || sessions.sent()
+        }),
+    };
+    let uploads = &state.catalog.context().uploads;
+    let certificates = async {
+        if let Some(tls) = tls {
+            tls.run().await;
         }
     };
-    let mut quiet = RateLimiter::default();
-    let auditing = state.audit.keep(|entry| {
-        session_index.note(entry);
-        tell_failure(&state.events, &mut quiet, entry);
-    });
-    let (identity, paths) = (state.identity.run(), state.paths.keep());
-    tokio::join!(auditing, identity, paths, watch_streams(&state), watch_paths(&state), ending);
-}
-
-/// A wrong password is an event, once a minute for each name and address.
-fn tell_failure(events: &Bus, quiet: &mut RateLimiter, entry: &Entry) {
-    if !matches!(entry.decision, Decision::WrongCredentials | Decision::TooManyFailures) {
-        return;
-    }
-    let about = format!("{} {:?}", entry.user, entry.ip);
-    if quiet.may_tell(&about, Duration::from_secs(60)) {
-        let data =
-            serde_json::json!({"user": entry.user, "ip": entry.ip, "protocol": entry.protocol, "reason": entry.reason});
-        events.tell(Kind::LoginFailed, &entry.path, data);
-    }
-}
-
-/// Tells of our streams' states.
-async fn watch_streams(state: &State) {
-    let mut before = observe::Streams::new();
-    loop {
-        let path_cache = state.registry.list().into_iter().map(|stream| {
-            let (state, reason) = stream.state();
-            (stream.name().to_string(), (state.as_str(), reason))
-        });
-        let now = path_cache.collect();
-        observe::tell_streams(&state.events, &before, &now);
-        before = now;
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-/// Tells of MediaMTX's paths and their readers, and notes how much comes and goes. While it is away, nothing is known, and
-/// nothing is told.
-async fn watch_paths(state: &State) {
-    let (mut before, mut segments) = (None, None);
-    let mut looked = tokio::time::Instant::now();
-    loop {
-        let list = state.mediamtx.paths().await.ok();
-        let received = state.registry.list().iter().map(|stream| stream.received()).sum();
-        state.throughput.note(list.as_deref(), received, state.sessions.sent(), Instant::now());
-        let now = list.as_deref().map(observe::paths);
-        // Noted before it is told: whoever asks because of an event finds what the event is about.
-        state.path_cache.note(list);
-        if let Some(now) = now {
-            // What was there when we came is not news.
-            if let Some(before) = before.replace(now.clone()) {
-                observe::tell_paths(&state.events, &before, &now);
-            }
-            // Less often: MediaMTX reads its folders for it.
-            if looked.elapsed() >= LOOK_AT_RECORDINGS_EVERY {
-                looked = tokio::time::Instant::now();
-                if let Ok(recorded) = state.mediamtx.recordings().await {
-                    let now = observe::segments(&recorded, &now);
-                    if let Some(before) = segments.replace(now.clone()) {
-                        observe::tell_segments(&state.events, &before, &now);
-                    }
-                }
-            }
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-/// Asks MediaMTX to end somebody's sessions. Twice: one that was admitted in the last moment is not in its lists yet.
-async fn end_at_mediamtx(mediamtx: mediamtx::Client, session_index: SessionIndex, who: Principal) {
-    for pause in [Duration::ZERO, Duration::from_secs(2)] {
-        tokio::time::sleep(pause).await;
-        match session_index.kick(&mediamtx, &who).await {
-            Ok(0) => {}
-            Ok(ended) => tracing::info!(%who, ended, "sessions of MediaMTX were ended"),
-            Err(e) => {
-                // Where there is no MediaMTX there is nothing to end.
-                tracing::debug!(%who, "sessions of MediaMTX could not be ended: {}", e.chain());
-                return;
-            }
-        }
-    }
+    tokio::join!(
+        state.access.run(&state.events, &state.mediamtx, revoked),
+        state.identity.run(),
+        state.paths.keep(),
+        observer.run(),
+        state.catalog.registry().sweep_forever(|name| uploads.forget(name)),
+        certificates,
+    );
 }
 
 /// Adds the administrator whom nobody configured. Returns the password when it is new.
@@ -399,39 +307,7 @@ fn random_password() -> Result<String> {
     Ok(bytes.iter().map(|b| char::from(LETTERS[usize::from(b % 32)])).collect())
 }
 
-/// Streams of the file, of the database, and those that something was uploaded to before the restart.
-fn define_streams(settings: &Settings, store: &Store, registry: &Registry, kit: &ProducerContext) -> Result<()> {
-    for (name, definition) in &settings.streams {
-        let producer = definition
-            .producer(name, kit)
-            .map_err(|e| Error::new(Code::InvalidDefinition, format!("streams.{name}: {e}")))?;
-        registry.define(name, Origin::File, producer)?;
-    }
-    for (name, text) in store.streams()? {
-        let restored = StreamName::parse(&name).and_then(|name| {
-            if registry.get(&name).is_some() {
-                // sidecar.yml has taken the name since, and wins.
-                return Ok(());
-            }
-            let definition: Definition =
-                serde_json::from_str(&text).map_err(|e| Error::new(Code::InvalidDefinition, e.to_string()))?;
-            registry.define(&name, Origin::Api, definition.producer(&name, kit)?).map(drop)
-        });
-        if let Err(e) = restored {
-            // Kept in the database: whoever repairs the configuration has it back.
-            tracing::error!(stream = name, "the stream cannot be restored: {}", e.chain());
-        }
-    }
-    for name in kit.uploads.names() {
-        let producer = || Definition::upload().producer(&name, kit);
-        if let Err(e) = registry.get_or_create(&name, Origin::Upload, producer) {
-            tracing::error!(stream = %name, "the uploaded picture cannot be restored: {}", e.chain());
-        }
-    }
-    Ok(())
-}
-
-/// Raises the soft limit on open files as far as the watchers need and the system allows.
+/// Raises the soft limit on open files to what `limits.watchers` needs, as far as the system allows.
 fn raise_file_limit(wanted: u64) {
     match rlimit::increase_nofile_limit(wanted) {
         Ok(limit) if limit < wanted => {

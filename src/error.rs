@@ -71,6 +71,7 @@ codes! {
     TooManyStreams = 503 "too_many_streams" "The limit on streams is reached",
     TooManyTranscodes = 503 "too_many_transcodes" "The limit on transformed streams is reached",
     TooManyWatchers = 503 "too_many_watchers" "The limit on watchers is reached",
+    TooManyPublishers = 503 "too_many_publishers" "The limit on publishers is reached",
     Unavailable = 503 "unavailable" "Not now",
     NoPicture = 504 "no_picture" "The stream gave no picture in time",
     FrameMemory = 507 "frame_memory" "The memory for held pictures is full",

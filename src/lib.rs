@@ -14,6 +14,8 @@
 //! `web` is served by; `settings` knows what each of them lets people set; [`app`] builds the whole, and
 //! `cli` is what people type. docs/architecture.md draws it.
 
+pub mod access;
+pub mod catalog;
 pub mod error;
 pub mod secret;
 pub mod units;
@@ -53,6 +55,12 @@ pub mod throughput;
 
 pub mod rtsp;
 pub mod web;
+
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
+#[cfg(any(test, fuzzing))]
+mod portions;
 
 pub mod app;
 pub mod cli;

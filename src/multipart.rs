@@ -320,5 +320,8 @@ fn micros(text: &str) -> Option<u64> {
     (seconds > 1_000_000_000).then(|| seconds.checked_mul(1_000_000)?.checked_add(micros)).flatten()
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests;

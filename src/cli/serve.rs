@@ -49,7 +49,11 @@ async fn serve(loaded: Loaded, args: &Args) -> Outcome {
         file.map_or("the built-in defaults".into(), |f| f.display().to_string()),
         settings.data_dir.display(),
     );
-    tracing::info!("{} streams; cameras are heard on udp {}", app.state().registry.len(), settings.udp.listen);
+    tracing::info!(
+        "{} streams; cameras are heard on udp {}",
+        app.state().catalog.registry().len(),
+        settings.udp.listen
+    );
     welcome(addr, app.generated_password(), app.is_first_start() || args.demo);
 
     let shutdown = app.state().shutdown.clone();

@@ -15,6 +15,8 @@ mod interfaces;
 mod offers;
 mod onvif;
 mod probe;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod report;
 mod run;
 mod search;

@@ -12,16 +12,16 @@ use quick_xml::{
 pub(super) const MAX_BYTES: usize = 1 << 20;
 
 /// Deepest nesting. ONVIF's answers have some 10 levels.
-const MAX_DEPTH: usize = 40;
+pub(super) const MAX_DEPTH: usize = 40;
 
 /// Most elements of a document.
-const MAX_ELEMENTS: usize = 20_000;
+pub(super) const MAX_ELEMENTS: usize = 20_000;
 
 /// Most attributes of an element: the envelopes of some cameras declare some 60 namespaces.
 const MAX_ATTRIBUTES: usize = 256;
 
 /// Longest text of a stranger that is shown, in characters.
-const MAX_TEXT: usize = 200;
+pub(super) const MAX_TEXT: usize = 200;
 
 /// An element.
 #[derive(Clone, Debug, Default, PartialEq)]

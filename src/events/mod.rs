@@ -3,7 +3,8 @@
 //! MediaMTX tells nobody but commands, and its standard image has none; so its API is looked at, its questions are
 //! listened to, and who does use hooks may post them.
 
-pub mod observe;
+mod changes;
+mod observer;
 pub mod webhooks;
 
 use std::{
@@ -19,6 +20,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
+pub use self::observer::Observer;
 pub use self::webhooks::{DeadLetter, EventSettings, Webhook, Webhooks};
 
 /// Events that are kept for whoever comes back.

@@ -7,6 +7,8 @@ mod decoder;
 mod encoder;
 mod idr;
 pub mod nal;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod sps;
 
 use bytes::Bytes;

@@ -8,7 +8,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{Client, SessionKind};
-use crate::policy::{Principal, audit::Entry};
+use crate::policy::Principal;
 
 /// Sessions remembered of each; those before are found by the user's name in MediaMTX's lists.
 const EACH: usize = 200;
@@ -31,19 +31,19 @@ struct Inner {
 }
 
 impl SessionIndex {
-    /// Remembers the session of a decision, if it is one of MediaMTX's that was allowed to somebody in particular.
-    pub fn note(&self, entry: &Entry) {
-        let Some(session) = entry.session.as_deref().filter(|_| entry.decision.is_allowed()) else { return };
-        if matches!(entry.who, Principal::Anonymous | Principal::Internal) {
+    /// Remembers a session that MediaMTX admitted for this principal. `protocol` and `session` are the words of its
+    /// question.
+    pub fn note(&self, principal: &Principal, protocol: &str, session: &str) {
+        if matches!(principal, Principal::Anonymous | Principal::Internal) {
             return;
         }
         let mut inner = self.0.lock();
-        let sessions = inner.of.entry(entry.who.clone()).or_default();
+        let sessions = inner.of.entry(principal.clone()).or_default();
         if sessions.len() == EACH {
             sessions.pop_front();
         }
-        sessions.push_back((entry.protocol.clone(), session.into()));
-        inner.order.push_back(entry.who.clone());
+        sessions.push_back((protocol.into(), session.into()));
+        inner.order.push_back(principal.clone());
         if inner.order.len() > ALL
             && let Some(first) = inner.order.pop_front()
         {

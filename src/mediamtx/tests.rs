@@ -1,5 +1,3 @@
-use std::time::SystemTime;
-
 use serde_json::json;
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
@@ -7,27 +5,11 @@ use wiremock::{
 };
 
 use super::*;
-use crate::policy::{Decision, Principal, audit::Entry};
+use crate::policy::Principal;
 
 fn client(server: &MockServer) -> Client {
     let settings = MediaMtxSettings { api: server.uri(), ..MediaMtxSettings::default() };
     Client::start(&settings, || Some("Bearer of-ours".into()))
-}
-
-fn entry(decision: Decision, who: Principal, protocol: &str, session: Option<&str>) -> Entry {
-    Entry {
-        seq: 0,
-        at: SystemTime::now(),
-        decision,
-        reason: "",
-        who,
-        user: "".into(),
-        ip: None,
-        action: "read".into(),
-        path: "door".into(),
-        protocol: protocol.into(),
-        session: session.map(Into::into),
-    }
 }
 
 #[tokio::test]
@@ -107,12 +89,11 @@ async fn sessions_of_those_who_lost_something_are_ended_and_others_are_not() {
 
     let session_index = SessionIndex::default();
     let alice = || Principal::User("alice".into());
-    session_index.note(&entry(Decision::Allowed, alice(), "webrtc", Some("aa-11")));
-    session_index.note(&entry(Decision::Allowed, alice(), "rtsp", Some("bb-22")));
-    session_index.note(&entry(Decision::Allowed, alice(), "webrtc", Some("../../config/paths/delete/x")));
-    session_index.note(&entry(Decision::NotPermitted, alice(), "srt", Some("cc-33")));
-    session_index.note(&entry(Decision::Allowed, Principal::User("bob".into()), "srt", Some("cc-33")));
-    session_index.note(&entry(Decision::Allowed, Principal::Anonymous, "srt", Some("cc-33")));
+    session_index.note(&alice(), "webrtc", "aa-11");
+    session_index.note(&alice(), "rtsp", "bb-22");
+    session_index.note(&alice(), "webrtc", "../../config/paths/delete/x");
+    session_index.note(&Principal::User("bob".into()), "srt", "cc-33");
+    session_index.note(&Principal::Anonymous, "srt", "cc-33");
     assert_eq!(session_index.kick(&client(&server), &alice()).await.expect("kicked"), 3);
 }
 

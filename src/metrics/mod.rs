@@ -25,7 +25,7 @@ use prometheus_client::{
 use tokio::time::Duration;
 
 use crate::{
-    output::{h264::Encodings, mjpeg::Report, variants::Variants},
+    output::{Report, h264::Encodings, variants::Variants},
     policy::{Action, Decision},
     producer::{ProducerContext, rtsp::Counters as CameraCounters, udp_camera::Hub},
     stream::{Origin, Registry, Stats},

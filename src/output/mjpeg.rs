@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::form::Form;
 use self::form::Sent;
+use super::{DisconnectReason, Report};
 use crate::{
     error::{Error, Result},
     picture::{PREAMBLE, PREAMBLE_WITH_HEAD, SharedFrame},
@@ -162,44 +163,6 @@ impl Pacer {
             self.options.interval
         }
     }
-}
-
-/// Why a watcher is not served any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DisconnectReason {
-    /// It closed the connection, or the network did.
-    Closed,
-    /// It took nothing for too long.
-    Stalled,
-    /// The stream was removed.
-    StreamEnded,
-    /// The server shuts down, or the watcher may not watch any more.
-    ToldToEnd,
-}
-
-impl DisconnectReason {
-    /// The reason in words.
-    pub fn reason(self) -> &'static str {
-        match self {
-            DisconnectReason::Closed => "connection closed",
-            DisconnectReason::Stalled => "took nothing for too long",
-            DisconnectReason::StreamEnded => "the stream ended",
-            DisconnectReason::ToldToEnd => "told to end: shutdown, or not permitted any more",
-        }
-    }
-}
-
-/// What one watcher was given.
-#[derive(Clone, Copy, Debug)]
-pub struct Report {
-    /// Parts sent, repeats included.
-    pub parts: u64,
-    /// Bytes sent.
-    pub bytes: u64,
-    /// Frames skipped because it was slow.
-    pub dropped: u64,
-    /// Why it ended.
-    pub left: DisconnectReason,
 }
 
 /// Serves one watcher until it leaves, stalls, the stream ends or `stop` is cancelled.

@@ -53,3 +53,41 @@ impl OutputSettings {
         found
     }
 }
+
+/// Why the connection of a watcher or publisher ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisconnectReason {
+    /// The peer closed the connection, or the network did.
+    Closed,
+    /// The peer took nothing for [`OutputSettings::stall_timeout`].
+    Stalled,
+    /// The stream was removed.
+    StreamEnded,
+    /// The server shuts down, or the peer has lost its permission.
+    ToldToEnd,
+}
+
+impl DisconnectReason {
+    /// The reason in words, which is also the label of the metric.
+    pub fn reason(self) -> &'static str {
+        match self {
+            DisconnectReason::Closed => "connection closed",
+            DisconnectReason::Stalled => "took nothing for too long",
+            DisconnectReason::StreamEnded => "the stream ended",
+            DisconnectReason::ToldToEnd => "told to end: shutdown, or permission lost",
+        }
+    }
+}
+
+/// What an output has sent to one watcher.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    /// Parts sent, repeats included.
+    pub parts: u64,
+    /// Bytes sent.
+    pub bytes: u64,
+    /// Frames skipped because the watcher was slow.
+    pub dropped: u64,
+    /// Why the connection ended.
+    pub left: DisconnectReason,
+}

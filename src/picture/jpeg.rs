@@ -291,5 +291,8 @@ impl EndFinder {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests;

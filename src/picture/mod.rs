@@ -8,6 +8,8 @@ pub mod draw;
 mod frame;
 pub mod jpeg;
 mod planes;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 #[cfg(test)]
 pub(crate) mod testing;
 mod thumbnail;

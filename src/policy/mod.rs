@@ -5,7 +5,6 @@
 //! argon2 password never seen before, runs on a blocking thread. Knows no HTTP beyond what [`webhook`] decodes, and
 //! not where users, tokens and shares are kept: that is `identity`.
 
-pub mod audit;
 mod decide;
 mod password;
 mod rules;

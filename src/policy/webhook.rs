@@ -100,6 +100,9 @@ pub fn token_in_query(query: &str) -> Option<String> {
     })
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,8 @@
 //! An RTSP server (RFC 2326, RTP interleaved in TCP): MediaMTX, ffmpeg, VLC and GStreamer pull streams as H.264.
 //!
-//! [`Server`] accepts; `connection` moves bytes and owns time; `session` is the protocol, and asks `door` who
-//! may read what; `message` frames and `rtp` packetises, both without I/O. What MediaMTX needs of a server is in
-//! its gortsplib: client.go, pkg/format/rtph264 and pkg/liberrors.
+//! [`Server`] accepts connections; `connection` moves bytes and owns timeouts; `session` is the protocol; `open` admits a
+//! caller and joins the encoding of a stream. `message` parses, `sdp` describes and `rtp` packetizes, all without I/O. What
+//! MediaMTX needs of a server is in its gortsplib: client.go, pkg/format/rtph264 and pkg/liberrors.
 
 mod connection;
 mod message;
@@ -10,6 +10,9 @@ mod open;
 pub mod rtp;
 mod sdp;
 mod session;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::message::properties;
 
 use std::{io, net::SocketAddr, sync::Arc};
 

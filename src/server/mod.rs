@@ -6,13 +6,11 @@
 //! bytes to the socket itself. docs/decisions/0002-takeover.md has the measurements.
 
 mod connection;
-mod counted;
 mod listener;
 mod tls;
 
 pub use self::{
     connection::{Io, Secure, Takeover, TakeoverBody},
-    counted::Counted,
     listener::{Options, bind, listen, tune},
     tls::Tls,
 };

@@ -148,6 +148,8 @@ pub struct Limits {
     pub name_length: usize,
     /// Most watchers of all streams together.
     pub watchers: usize,
+    /// Most endless uploads and WebSocket publishers together.
+    pub publishers: usize,
     /// Most bytes of a file that is put into a media folder.
     pub media_size: Size,
     /// Most paths of MediaMTX that are watched here without being defined here.
@@ -164,6 +166,7 @@ impl Default for Limits {
             streams: streams.streams,
             name_length: streams.name_length,
             watchers: 10_000,
+            publishers: 1_000,
             media_size: Size(4 << 30),
             pulled_paths: 50,
         }

@@ -91,6 +91,14 @@ impl Store {
         })
     }
 
+    /// One stream definition, as JSON.
+    pub fn stream(&self, name: &str) -> Result<Option<String>> {
+        self.with(|c| {
+            let select = "SELECT definition FROM streams WHERE name = ?1";
+            c.query_row(select, [name], |row| row.get(0)).optional()
+        })
+    }
+
     /// Keeps a definition in place of an earlier one.
     pub fn put_stream(&self, name: &str, definition: &str) -> Result<()> {
         self.with(|c| {
@@ -146,6 +154,8 @@ mod tests {
         let store = Store::open(&path).expect("opens again");
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(store.streams().expect("reads"), [pair("Cam", "3"), pair("cam", "2")]);
+        assert_eq!(store.stream("cam").expect("reads").as_deref(), Some("2"));
+        assert_eq!(store.stream("gone").expect("reads"), None);
         assert_eq!(store.fact("k").expect("reads").as_deref(), Some("v"));
         assert_eq!(store.fact("none").expect("reads"), None);
     }

@@ -274,9 +274,9 @@ async fn part(
 
 /// ustreamer's /state (its src/ustreamer/http/server.c). Who watches is not told.
 async fn describe(state: &State, caller: &Caller, name: &str) -> Result<HttpResponse, Problem> {
-    let name = state.registry.name(name)?;
-    state.permit(caller, Action::Read, &name).await?;
-    let stream = state.find_or_pull(&name).await?;
+    let name = state.catalog.name(name)?;
+    state.access.authorize("http", caller, Action::Read, &name).await?;
+    let stream = state.catalog.find_or_relay(&name).await?;
     let stats = stream.stats();
     let (width, height) = stats.picture.as_ref().map_or((0, 0), |picture| (picture.width, picture.height));
     let fps = stats.fps.round();

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 use super::{Problem, State};
 use crate::{
     error::{Code, Error},
-    policy::{Credentials, Verdict, audit::Asked, webhook::Question},
+    policy::{Credentials, webhook::Question},
     units::any_contains,
 };
 
@@ -37,14 +37,7 @@ pub(super) async fn answer(
     check_sender(&request, &state)?;
     let question = Question::parse(&body)
         .map_err(|e| Error::new(Code::InvalidBody, format!("not what MediaMTX sends to authHTTPAddress: {e}")))?;
-    let caller = question.caller();
-    let verdict = match question.action() {
-        Some(action) => state.policy.decide(&caller, action, &question.path).await,
-        None => Verdict::on_unknown_action(&caller),
-    };
-    state.metrics.count_decision(&question.action, verdict.decision);
-    let Question { action, path, protocol, id, .. } = &question;
-    state.audit.note(&caller, Asked { action, path, protocol, session: id.as_deref() }, &verdict);
+    let verdict = state.access.answer(&question).await;
     if verdict.decision.is_allowed() {
         return Ok(HttpResponse::NoContent().finish());
     }

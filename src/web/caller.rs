@@ -53,7 +53,7 @@ impl FromRequest for Admin {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let state = request.app_data::<web::Data<State>>().expect("the application has its state").clone();
         let caller = CallerExtractor::from_request(request, payload);
-        Box::pin(async move { Ok(Admin(state.permit(&caller.await?.0, Action::Api, "").await?)) })
+        Box::pin(async move { Ok(Admin(state.access.authorize("http", &caller.await?.0, Action::Api, "").await?)) })
     }
 }
 

@@ -10,12 +10,12 @@ use tokio::{
 };
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Problem, State, caller::Admin, problem::ProblemDocument};
+use super::{Problem, State, caller::Admin, endless::session_info, problem::ProblemDocument};
 use crate::{
+    access::{Role, Session},
     discovery::{DiscoveredDevice, Event, Inquiry, Login, MAX_NAMED, Query, parse_consent},
     error::{Code, Error},
     secret::Secret,
-    state::Session,
 };
 
 /// Something is sent so often at least: proxies close what is silent.
@@ -79,7 +79,11 @@ pub(super) async fn search(
     }
     let query = Query::parse(&list(&query.interface), &list(&query.address), &list(&query.consent))?;
     let told = state.discovery.search(query)?.begin();
-    let listener = Listener { told, session: state.session(who), number: 0 };
+    let listener = Listener {
+        told,
+        session: state.access.begin(who, session_info(&request, "discovery", "", Role::Watcher)),
+        number: 0,
+    };
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))

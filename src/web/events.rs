@@ -16,13 +16,14 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem, State, auth_webhook,
     caller::{Admin, CallerExtractor},
+    endless::session_info,
     problem::ProblemDocument,
 };
 use crate::{
+    access::{Permit, Role},
     error::{Code, Error},
     events::{DeadLetter, EncodedEvent, Kind},
     policy::{Action, Caller, Decision},
-    state::{SessionInfo, WatcherPermit},
 };
 
 /// A listener is told something so often at least: proxies close what is silent.
@@ -58,7 +59,7 @@ pub(super) async fn listen(
     CallerExtractor(caller): CallerExtractor,
     query: web::Query<EventQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let verdict = state.decide(&caller, Action::Api, "").await;
+    let verdict = state.access.decide(&caller, Action::Api, "").await;
     if !matches!(verdict.decision, Decision::Allowed | Decision::NotPermitted | Decision::AskCredentials) {
         return Err(verdict.sign_in_refusal().into());
     }
@@ -70,9 +71,8 @@ pub(super) async fn listen(
             id.parse().map_err(|_| Error::parameter("since", format!("must be the id of an event, not {id:?}")))?
         }
     };
-    let permit = state.watcher_permit(verdict.who)?;
-    let remote = request.peer_addr().map(|addr| addr.to_string()).unwrap_or_default();
-    permit.session().describe(SessionInfo { protocol: "events", remote, ..SessionInfo::default() });
+    let permit =
+        state.access.permit(Role::Watcher, verdict.who, session_info(&request, "events", "", Role::Watcher))?;
     let listener = Listener {
         permit,
         is_admin: verdict.decision.is_allowed(),
@@ -103,7 +103,7 @@ fn kinds(words: &str) -> Result<Vec<Kind>, Error> {
 
 struct Listener {
     state: Arc<State>,
-    permit: WatcherPermit,
+    permit: Permit,
     caller: Caller,
     is_admin: bool,
     types: Option<Vec<Kind>>,
@@ -152,7 +152,8 @@ impl Listener {
         if self.types.as_ref().is_some_and(|types| !types.contains(&kind)) {
             return false;
         }
-        self.is_admin || kind.is_for_readers() && self.state.may(&self.caller, Action::Read, &told.event.path).await
+        self.is_admin
+            || kind.is_for_readers() && self.state.access.may(&self.caller, Action::Read, &told.event.path).await
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn metrics(
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Metrics, "").await?;
+    state.access.authorize("http", &caller, Action::Metrics, "").await?;
     Ok(HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(state.metrics.text()))

@@ -6,9 +6,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Problem, State, caller::Admin, origin, problem::ProblemDocument, read};
 use crate::{
+    access::audit::Entry,
     error::Error,
     identity::{MachineToken, NewShare, NewToken, Share, StoredUser, UserChange},
-    policy::audit::Entry,
 };
 
 /// All users.
@@ -269,6 +269,6 @@ pub(super) async fn audit(
         let by_who = query.who.as_ref().is_none_or(|who| *entry.user == **who || entry.who.to_string() == *who);
         by_who && query.path.as_ref().is_none_or(|path| *entry.path == **path)
     };
-    let entries = state.audit.latest(limit, denied, matches);
-    Ok(HttpResponse::Ok().json(AuditList { entries, lost: state.audit.lost() }))
+    let entries = state.access.audit().latest(limit, denied, matches);
+    Ok(HttpResponse::Ok().json(AuditList { entries, lost: state.access.audit().lost() }))
 }

@@ -13,7 +13,7 @@ use super::{
     Problem, State,
     caller::{Admin, CallerExtractor},
     problem::ProblemDocument,
-    read, streams,
+    read,
 };
 use crate::{
     error::{Code, Error},
@@ -74,7 +74,7 @@ impl FileQuery {
 }
 
 async fn may_look(state: &State, caller: &Caller, place: &Place) -> Result<(), Error> {
-    state.permit(caller, Action::Read, &place.permission()).await.map(drop)
+    state.access.authorize("http", caller, Action::Read, &place.permission()).await.map(drop)
 }
 
 /// Lists media folders, or what is in one.
@@ -88,7 +88,7 @@ pub(super) async fn list(
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, Problem> {
     if query.root.is_none() && query.path.is_none() {
-        state.permit(&caller, Action::Read, "media/").await?;
+        state.access.authorize("http", &caller, Action::Read, "media/").await?;
         return Ok(HttpResponse::Ok().json(RootList { roots: state.library.roots().await }));
     }
     let place = Place { root: query.root.clone().unwrap_or_default(), path: query.path.clone().unwrap_or_default() };
@@ -135,7 +135,7 @@ pub(super) async fn thumbnail(
     let small = match state.library.ready_thumbnail(&place).await {
         Some(ready) => ready,
         None => {
-            let limits = state.kit.limits;
+            let limits = state.catalog.context().limits;
             let data = state.library.read(&place, limits.frame_size.0).await?;
             Picture::from_upload(data, &limits).await?.thumbnail(THUMBNAIL).await?
         }
@@ -290,7 +290,7 @@ async fn make(state: &State, place: &Place, name: &StreamName, of_folder: Option
     if let Some(definition) = parts.stream {
         let definition: Definition =
             serde_json::from_value(definition).map_err(|e| Error::new(Code::InvalidDefinition, e.to_string()))?;
-        streams::keep(state, name, &definition).await?;
+        state.catalog.define(name, &definition).await?;
     }
     state.paths.put(name, parts.path).await?;
     Ok(parts.channel)
@@ -350,7 +350,7 @@ pub(super) async fn original_list(
 #[utoipa::path(post, path = "/mediamtx-add-media", tag = "mediamtx", responses((status = 200), (status = 403, body = ProblemDocument)))]
 pub(super) async fn original_add(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
     let Original { path, fname } = read(&body)?;
-    let name = state.registry.name(&path)?;
+    let name = state.catalog.name(&path)?;
     make(&state, &Place { root: String::new(), path: fname }, &name, None).await?;
     Ok(HttpResponse::Ok().json(json!({})))
 }
@@ -363,10 +363,10 @@ pub(super) async fn original_delete(
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
     let Original { path, .. } = read(&body)?;
-    let name = state.registry.name(&path)?;
+    let name = state.catalog.name(&path)?;
     state.paths.remove(&name).await?;
-    if state.registry.get(&name).is_some_and(|stream| stream.kind() == "file") {
-        streams::forget(&state, &name).await?;
+    if state.catalog.registry().get(&name).is_some_and(|stream| stream.kind() == "file") {
+        state.catalog.remove(&name).await?;
     }
     Ok(HttpResponse::Ok().json(json!({})))
 }

@@ -84,7 +84,7 @@ pub(super) async fn paths(
     let mut refused = None;
     for mut path in state.mediamtx.paths().await? {
         let name = path["name"].as_str().unwrap_or_default().to_owned();
-        let verdict = state.decide(&caller, Action::Read, &name).await;
+        let verdict = state.access.decide(&caller, Action::Read, &name).await;
         if verdict.decision.is_allowed() {
             // Addresses with passwords in them are for administrators.
             if let Some(path) = path.as_object_mut() {

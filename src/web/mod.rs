@@ -7,6 +7,7 @@ mod aliases;
 mod auth_webhook;
 mod caller;
 mod discovery;
+mod endless;
 mod events;
 mod guard;
 mod health;

@@ -87,7 +87,7 @@ pub struct SettingList {
 #[utoipa::path(get, path = "/api/v1/overview", tag = "operations", responses((status = 200, body = Overview), (status = 403, body = ProblemDocument)))]
 pub(super) async fn overview(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     let mut streams = StreamCounts::default();
-    for stream in state.registry.list() {
+    for stream in state.catalog.registry().list() {
         streams.total += 1;
         match stream.state().0 {
             stream::State::Live | stream::State::Lingering { .. } => streams.live += 1,
@@ -99,7 +99,7 @@ pub(super) async fn overview(state: web::Data<State>, _: Admin) -> Result<HttpRe
     let conditions = state.paths.conditions();
     let differs = |condition: &&Condition| !matches!(condition, Condition::Applied | Condition::Disabled);
     let summary = state.throughput.summary();
-    let memory = state.registry.memory();
+    let memory = state.catalog.registry().memory();
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(Overview {
         version: env!("CARGO_PKG_VERSION"),
         started: humantime::format_rfc3339_seconds(state.started).to_string(),
@@ -112,8 +112,8 @@ pub(super) async fn overview(state: web::Data<State>, _: Admin) -> Result<HttpRe
             kept: conditions.len(),
             differing: conditions.iter().filter(differs).count(),
         },
-        watchers: state.watchers.load(std::sync::atomic::Ordering::Relaxed),
-        sessions: state.sessions.len(),
+        watchers: state.access.watchers(),
+        sessions: state.access.sessions().len(),
         readers: summary.readers,
         picture_memory: memory.used() as u64,
         picture_memory_limit: state.settings.limits.frame_memory.0,

@@ -73,7 +73,7 @@ pub(super) async fn list(
     let mut found = vec![];
     let mut refused = None;
     for recorded in state.mediamtx.recordings().await? {
-        let verdict = state.decide(&caller, Action::Playback, &recorded.name).await;
+        let verdict = state.access.decide(&caller, Action::Playback, &recorded.name).await;
         if !verdict.decision.is_allowed() {
             refused = Some(verdict.refusal(Action::Playback, ""));
             continue;
@@ -104,7 +104,7 @@ pub(super) async fn get(
     path: web::Path<String>,
     query: web::Query<RangeQuery>,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Playback, &path).await?;
+    state.access.authorize("http", &caller, Action::Playback, &path).await?;
     let player = player(&request, &state, &path)?;
     let found = recordings::get(&state.mediamtx, &path, query.start.as_deref(), query.end.as_deref(), &player).await?;
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(found))
@@ -122,7 +122,7 @@ pub(super) async fn timeline(
     path: web::Path<String>,
     query: web::Query<DayQuery>,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Playback, &path).await?;
+    state.access.authorize("http", &caller, Action::Playback, &path).await?;
     let offset = query.offset.as_deref().unwrap_or("Z");
     // A plus sign that was not encoded arrives as a space.
     let offset = offset.replace(' ', "+");
@@ -152,7 +152,7 @@ pub(super) async fn original(
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
-    state.permit(&caller, Action::Playback, ORIGINAL_PATH).await?;
+    state.access.authorize("http", &caller, Action::Playback, ORIGINAL_PATH).await?;
     let player = player(&request, &state, ORIGINAL_PATH)?;
     let found = recordings::get(&state.mediamtx, ORIGINAL_PATH, None, None, &player).await?;
     let list: Vec<Value> = found

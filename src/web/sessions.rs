@@ -7,10 +7,10 @@ use utoipa::ToSchema;
 
 use super::{Problem, State, caller::Admin, problem::ProblemDocument};
 use crate::{
+    access::SessionSnapshot,
     error::{Code, Error},
     mediamtx::{Connected, SessionKind},
     policy::Principal,
-    state::SessionSnapshot,
 };
 
 /// What stands in place of a protocol for sessions of ours.
@@ -55,18 +55,18 @@ pub struct SessionInfo {
 
 impl From<SessionSnapshot> for SessionInfo {
     fn from(session: SessionSnapshot) -> Self {
-        let publishes = session.doing.publishes;
+        let publishes = session.info.publishes;
         SessionInfo {
             server: OURS,
-            protocol: session.doing.protocol.into(),
+            protocol: session.info.protocol.into(),
             id: session.id.to_string(),
             state: if publishes { "publish" } else { "read" }.into(),
-            path: session.doing.path,
-            user: match session.who {
+            path: session.info.path,
+            user: match session.principal {
                 Principal::Anonymous => String::new(),
                 who => who.to_string(),
             },
-            remote: session.doing.remote,
+            remote: session.info.remote,
             since: humantime::format_rfc3339_seconds(session.since).to_string(),
             inbound_bytes: if publishes { session.bytes } else { 0 },
             outbound_bytes: if publishes { 0 } else { session.bytes },
@@ -107,7 +107,7 @@ impl From<Connected> for SessionInfo {
 /// Lists who is connected, here and at MediaMTX.
 #[utoipa::path(get, path = "/api/v1/sessions", tag = "operations", responses((status = 200, body = SessionList), (status = 403, body = ProblemDocument)))]
 pub(super) async fn list(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
-    let mut sessions: Vec<SessionInfo> = state.sessions.list().into_iter().map(Into::into).collect();
+    let mut sessions: Vec<SessionInfo> = state.access.sessions().list().into_iter().map(Into::into).collect();
     let error = match state.mediamtx.sessions().await {
         Ok(theirs) => {
             sessions.extend(theirs.into_iter().map(SessionInfo::from));
@@ -131,7 +131,7 @@ pub(super) async fn kick(
 ) -> Result<HttpResponse, Problem> {
     let (protocol, id) = of.into_inner();
     let ended = match (protocol.as_str(), SessionKind::named(&protocol)) {
-        (OURS, _) => id.parse().is_ok_and(|id| state.sessions.end_one(id)),
+        (OURS, _) => id.parse().is_ok_and(|id| state.access.sessions().end_one(id)),
         (_, Some(kind)) => state.mediamtx.kick(kind, &id).await?,
         (_, None) => return Err(Error::parameter("protocol", format!("{protocol:?} is none of those listed")).into()),
     };

@@ -14,9 +14,10 @@ use utoipa::ToSchema;
 
 use super::{Problem, State, caller::CallerExtractor, origin, problem::ProblemDocument, read};
 use crate::{
+    access::audit::Asked,
     error::{Code, Error},
     identity::{Grant, UserChange},
-    policy::{Caller, Credentials, Permission, Principal, audit::Asked},
+    policy::{Caller, Credentials, Permission, Principal},
     secret::Secret,
 };
 
@@ -182,7 +183,7 @@ pub(super) async fn me(
             permissions: vec![],
         }));
     }
-    let (who, permissions) = state.policy.permissions_of(&caller).await.map_err(|v| v.sign_in_refusal())?;
+    let (who, permissions) = state.access.permissions_of(&caller).await?;
     let user = match &who {
         Principal::User(name) => Some(name.to_string()),
         _ => None,
@@ -200,17 +201,17 @@ pub(super) async fn change_password(
     CallerExtractor(caller): CallerExtractor,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    let (who, _) = state.policy.permissions_of(&caller).await.map_err(|v| v.sign_in_refusal())?;
+    let (who, _) = state.access.permissions_of(&caller).await?;
     let Principal::User(name) = who else {
         return Err(Error::new(Code::Forbidden, format!("{who} has no password")).into());
     };
     let PasswordChange { present, new } = read(&body)?;
     let credentials = Credentials { user: name.to_string(), password: present };
     let caller = Caller { credentials, ..caller };
-    state.policy.authenticate(&caller).await.map_err(|v| v.sign_in_refusal())?;
+    state.access.authenticate(&caller).await?;
     state.identity.put_user(&name, UserChange { pass: Some(new), ..UserChange::default() }).await?;
     let asked = Asked { action: "change password", path: "", protocol: "http", session: None };
-    state.audit.note(&caller, asked, &crate::policy::Verdict::allowed(Principal::User(name)));
+    state.access.note(&caller, asked, &crate::policy::Verdict::allowed(Principal::User(name)));
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -1,20 +1,17 @@
 //! Streams: what there is, and what administrators say there should be.
 
-use std::sync::Arc;
-
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
-use url::Url;
 use utoipa::ToSchema;
 
 use super::{Problem, State, caller::CallerExtractor, problem::ProblemDocument};
 use crate::{
-    error::{Code, Error},
+    catalog::{Members, invalid},
+    error::Code,
     output::{h264, variants::VariantStats},
     policy::Action,
     producer::Definition,
-    secret,
-    stream::{Origin, Stats, Stream, StreamName},
+    stream::{Stats, Stream},
 };
 
 /// All streams that the caller may watch.
@@ -58,8 +55,8 @@ pub(super) async fn list(
     let mut videos = state.encodings.stats();
     let mut variants = state.variants.stats();
     let mut refused = None;
-    for stream in state.registry.list() {
-        let verdict = state.decide(&caller, Action::Read, stream.name()).await;
+    for stream in state.catalog.registry().list() {
+        let verdict = state.access.decide(&caller, Action::Read, stream.name()).await;
         if verdict.decision.is_allowed() {
             let video = videos.remove(stream.name()).unwrap_or_default();
             let variants = variants.remove(stream.name()).unwrap_or_default();
@@ -85,11 +82,11 @@ pub(super) async fn get(
     CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let name = state.registry.name(&name)?;
-    state.permit(&caller, Action::Read, &name).await?;
-    let stream = state.registry.find(&name)?;
-    let definition = match state.may(&caller, Action::Api, "").await {
-        true => definition(&state, &name).await?,
+    let name = state.catalog.name(&name)?;
+    state.access.authorize("http", &caller, Action::Read, &name).await?;
+    let stream = state.catalog.registry().find(&name)?;
+    let definition = match state.access.may(&caller, Action::Api, "").await {
+        true => state.catalog.definition(&name).await?,
         false => None,
     };
     Ok(HttpResponse::Ok().json(StreamDetail { state: state_of(&state, &stream), definition }))
@@ -111,12 +108,12 @@ pub(super) async fn put(
     name: web::Path<String>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    let name = state.registry.name(&name)?;
-    state.permit(&caller, Action::Api, "").await?;
-    let wanted: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&body).map_err(invalid)?;
-    let present = definition(&state, &name).await?;
-    let definition = with_hidden(wanted, present.as_ref())?;
-    define(&state, &name, definition).await
+    let name = state.catalog.name(&name)?;
+    state.access.authorize("http", &caller, Action::Api, "").await?;
+    let members: Members = serde_json::from_slice(&body).map_err(invalid)?;
+    let (is_new, stream, definition) = state.catalog.put(&name, members).await?;
+    let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(response.json(StreamDetail { state: state_of(&state, &stream), definition: Some(definition) }))
 }
 
 /// Changes some settings of a defined stream (JSON merge patch, RFC 7396).
@@ -131,19 +128,11 @@ pub(super) async fn patch(
     name: web::Path<String>,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    let name = state.registry.name(&name)?;
-    state.permit(&caller, Action::Api, "").await?;
-    let changes: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&body).map_err(invalid)?;
-    let present = definition(&state, &name).await?;
-    let present = present.ok_or_else(|| Error::new(Code::UnknownStream, format!("no stream {name} is defined")))?;
-    let mut merged = members(&present)?;
-    for (key, value) in changes {
-        // Stored definitions have `interval`; `every` is its alias and would otherwise stand beside it.
-        let key = if key == "every" { "interval".to_owned() } else { key };
-        if value.is_null() { drop(merged.remove(&key)) } else { drop(merged.insert(key, value)) }
-    }
-    let changed = with_hidden(merged, Some(&present))?;
-    define(&state, &name, changed).await
+    let name = state.catalog.name(&name)?;
+    state.access.authorize("http", &caller, Action::Api, "").await?;
+    let changes: Members = serde_json::from_slice(&body).map_err(invalid)?;
+    let (stream, definition) = state.catalog.patch(&name, changes).await?;
+    Ok(HttpResponse::Ok().json(StreamDetail { state: state_of(&state, &stream), definition: Some(definition) }))
 }
 
 /// Removes a stream and its stored picture. Those who watch it are disconnected.
@@ -159,9 +148,9 @@ pub(super) async fn delete(
     CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let name = state.registry.name(&name)?;
-    state.permit(&caller, Action::Api, "").await?;
-    forget(&state, &name).await?;
+    let name = state.catalog.name(&name)?;
+    state.access.authorize("http", &caller, Action::Api, "").await?;
+    state.catalog.remove(&name).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -169,100 +158,4 @@ fn state_of(state: &State, stream: &Stream) -> StreamState {
     let video = state.encodings.stats().remove(stream.name()).unwrap_or_default();
     let variants = state.variants.stats().remove(stream.name()).unwrap_or_default();
     StreamState { stats: stream.stats(), video, variants }
-}
-
-async fn define(state: &State, name: &StreamName, definition: Definition) -> Result<HttpResponse, Problem> {
-    let (is_new, stream) = keep(state, name, &definition).await?;
-    let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
-    Ok(response.json(StreamDetail { state: state_of(state, &stream), definition: Some(definition) }))
-}
-
-/// Defines a stream and keeps its definition; says whether it is new.
-pub(super) async fn keep(
-    state: &State,
-    name: &StreamName,
-    definition: &Definition,
-) -> Result<(bool, Arc<Stream>), Error> {
-    refuse_if_from_file(state, name)?;
-    let producer = definition.producer(name, &state.kit)?;
-    let text = serde_json::Value::Object(members(definition)?).to_string();
-    let is_new = state.registry.get(name).is_none();
-    let stream = state.registry.define(name, Origin::Api, producer)?;
-    let key = name.to_string();
-    state.store.run(move |store| store.put_stream(&key, &text)).await?;
-    Ok((is_new, stream))
-}
-
-/// Removes a stream, its definition and its stored picture; one of the file is refused.
-pub(super) async fn forget(state: &State, name: &StreamName) -> Result<(), Error> {
-    state.registry.find(name)?;
-    refuse_if_from_file(state, name)?;
-    let key = name.to_string();
-    state.store.run(move |store| store.delete_stream(&key)).await?;
-    state.registry.remove(name, "it was deleted");
-    state.kit.uploads.forget(name);
-    Ok(())
-}
-
-fn refuse_if_from_file(state: &State, name: &StreamName) -> Result<(), Error> {
-    if state.settings.streams.contains_key(name) {
-        return Err(Error::new(Code::FixedByFile, format!("stream {name} is defined in sidecar.yml; change it there")));
-    }
-    Ok(())
-}
-
-/// The definition of a stream, from the file or from the database; an upload stream that nobody defined has one, too.
-async fn definition(state: &State, name: &StreamName) -> Result<Option<Definition>, Error> {
-    if let Some(definition) = state.settings.streams.get(name) {
-        return Ok(Some(definition.clone()));
-    }
-    let key = name.to_string();
-    let kept =
-        state.store.run(move |store| store.streams().map(|all| all.into_iter().find(|(n, _)| *n == key))).await?;
-    if let Some((_, text)) = kept {
-        return Ok(serde_json::from_str(&text).ok());
-    }
-    let is_upload = state.registry.get(name).is_some_and(|stream| stream.kind() == Definition::upload().kind());
-    Ok(is_upload.then(Definition::upload))
-}
-
-/// The members of a definition, secrets in clear.
-fn members(definition: &Definition) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
-    match secret::to_stored_json(definition) {
-        Ok(serde_json::Value::Object(members)) => Ok(members),
-        Ok(_) => Err(Error::new(Code::Internal, "a definition is not an object")),
-        Err(e) => Err(Error::internal("the definition cannot be written", e)),
-    }
-}
-
-/// A definition whose `***` mean what is kept already, so that what was shown can be sent back.
-fn with_hidden(
-    mut wanted: serde_json::Map<String, serde_json::Value>,
-    present: Option<&Definition>,
-) -> Result<Definition, Error> {
-    let kept = present.map(members).transpose()?.unwrap_or_default();
-    for (key, value) in wanted.iter_mut().filter(|(_, value)| *value == secret::HIDDEN) {
-        *value = kept.get(key).cloned().ok_or_else(|| {
-            Error::new(Code::InvalidDefinition, format!("{key}: *** stands for a secret that is kept, and none is"))
-        })?;
-    }
-    // Whoever sends a secret to another host has to know it.
-    let host = |members: &serde_json::Map<String, serde_json::Value>| {
-        let url = members.get("url").and_then(serde_json::Value::as_str).and_then(|url| Url::parse(url).ok());
-        url.map(|url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port()))
-    };
-    let pass = kept.get("pass").filter(|pass| *pass != "");
-    if pass.is_some() && wanted.get("pass") == pass && host(&kept) != host(&wanted) {
-        let message = "pass: is to be written out when url leads to another host";
-        return Err(Error::new(Code::InvalidDefinition, message).in_field("pass"));
-    }
-    serde_json::from_value(serde_json::Value::Object(wanted)).map_err(invalid)
-}
-
-fn invalid(e: serde_json::Error) -> Error {
-    let what = match e.classify() {
-        serde_json::error::Category::Data => e.to_string(),
-        _ => format!("the body is not JSON: {e}"),
-    };
-    Error::new(Code::InvalidDefinition, what)
 }

@@ -8,15 +8,14 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, timeout};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Problem, State, caller::CallerExtractor, problem::ProblemDocument};
+use super::{Problem, State, caller::CallerExtractor, endless::session_info, problem::ProblemDocument};
 use crate::{
+    access::Role,
     error::{Code, Error, Result},
     multipart::Splitter,
     picture::{Picture, SharedFrame},
     policy::{Action, Caller},
-    producer::Definition,
-    state::SessionInfo,
-    stream::{Origin, StreamName},
+    stream::StreamName,
 };
 
 /// The recipe's parameter.
@@ -71,8 +70,8 @@ pub(super) async fn recipe(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let name = query.name.as_deref().ok_or_else(|| Error::parameter("name", "is needed: /mjpeg-upload?name=…"))?;
-    let name = state.registry.name(name)?;
-    state.permit(&caller, Action::Publish, &name).await?;
+    let name = state.catalog.name(name)?;
+    state.access.authorize("http", &caller, Action::Publish, &name).await?;
     take_one(&request, &state, &name, payload).await?;
     Ok(HttpResponse::Ok().json(serde_json::json!({})))
 }
@@ -90,8 +89,8 @@ pub(super) async fn frame(
     name: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let name = state.registry.name(&name)?;
-    state.permit(&caller, Action::Publish, &name).await?;
+    let name = state.catalog.name(&name)?;
+    state.access.authorize("http", &caller, Action::Publish, &name).await?;
     let frame = take_one(&request, &state, &name, payload).await?;
     Ok(HttpResponse::Ok().json(Uploaded {
         stream: name,
@@ -126,14 +125,13 @@ pub(super) async fn take_many(
     name: &str,
     mut payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let name = state.registry.name(name)?;
-    let who = state.permit(caller, Action::Publish, &name).await?;
-    let session = state.session(who);
-    let remote = request.peer_addr().map(|addr| addr.to_string()).unwrap_or_default();
-    session.describe(SessionInfo { protocol: "upload", path: name.to_string(), remote, publishes: true });
-    refuse_other_kind(state, &name)?;
+    let name = state.catalog.name(name)?;
+    let session = session_info(request, "upload", &name, Role::Publisher);
+    let (_, permit) = state.access.admit(Role::Publisher, caller, session).await?;
+    let session = permit.session();
+    let mut upload = state.catalog.upload(&name)?;
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
-    let limits = state.kit.limits;
+    let limits = state.catalog.context().limits;
     let mut splitter = Splitter::new(content_type, limits.frame_size.bytes());
     let mut result = UploadedMany { stream: name.clone(), frames: 0, skipped: 0, reason: None };
     let patience = *state.settings.http.upload_timeout;
@@ -144,7 +142,7 @@ pub(super) async fn take_many(
     loop {
         let chunk = tokio::select! {
             chunk = next_chunk(&mut payload, patience) => chunk,
-            // Shutdown, or not permitted any more: the sender hears it at once instead of being cut off.
+            // Shutdown or revocation: the sender gets its answer at once instead of a broken connection.
             () = session.end().cancelled() => Ok(None),
         };
         let ended = match chunk {
@@ -177,7 +175,7 @@ pub(super) async fn take_many(
                         Some(micros) => picture.captured_at(std::time::UNIX_EPOCH + Duration::from_micros(micros)),
                         None => picture,
                     };
-                    publish(state, &name, &picture)?;
+                    upload.publish(&picture)?;
                     result.frames += 1;
                 }
                 Err(e) => skip(&mut result, e.to_string()),
@@ -200,35 +198,16 @@ async fn take_one(
     name: &StreamName,
     payload: web::Payload,
 ) -> Result<SharedFrame> {
-    // Before the body: nobody should send 16 MB to be told that the name is taken.
-    refuse_other_kind(state, name)?;
+    // Before the body: a sender must not upload 16 MB to learn that the name is taken.
+    let mut upload = state.catalog.upload(name)?;
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let data = if content_type.to_ascii_lowercase().starts_with("multipart/form-data") {
         form_file(request, state, payload).await?
     } else {
         whole_body(request, state, payload).await?
     };
-    let picture = Picture::from_upload(data, &state.kit.limits).await?;
-    publish(state, name, &picture)
-}
-
-pub(super) fn refuse_other_kind(state: &State, name: &StreamName) -> Result<()> {
-    match state.registry.get(name) {
-        Some(_) => state.stream_of_kind(name, &Definition::upload(), Origin::Upload).map(drop),
-        None => Ok(()),
-    }
-}
-
-pub(super) fn publish(state: &State, name: &StreamName, picture: &Picture) -> Result<SharedFrame> {
-    // Twice at most: a stream that expires in the same instant is made anew.
-    for _ in 0..2 {
-        let stream = state.stream_of_kind(name, &Definition::upload(), Origin::Upload)?;
-        if let Some(frame) = stream.push(picture)? {
-            state.kit.uploads.keep(name, frame.clone());
-            return Ok(frame);
-        }
-    }
-    Err(Error::new(Code::Unavailable, "the stream is being removed; try again"))
+    let picture = Picture::from_upload(data, &state.catalog.context().limits).await?;
+    upload.publish(&picture)
 }
 
 /// The next piece of the body; an error when the sender is silent for too long or goes in the middle.
@@ -253,7 +232,7 @@ where
     S: futures_util::Stream<Item = std::result::Result<Bytes, E>> + Unpin,
     E: std::fmt::Display,
 {
-    let limits = &state.kit.limits;
+    let limits = state.catalog.context().limits;
     let mut data = BytesMut::new();
     while let Some(chunk) = next_chunk(body, *state.settings.http.upload_timeout).await? {
         limits.check_size(data.len() + chunk.len())?;
@@ -265,7 +244,7 @@ where
 async fn whole_body(request: &HttpRequest, state: &State, mut payload: web::Payload) -> Result<Bytes> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if let Some(length) = announced {
-        state.kit.limits.check_size(length)?;
+        state.catalog.context().limits.check_size(length)?;
     }
     collect(state, &mut payload).await
 }

@@ -82,8 +82,8 @@ pub(super) async fn get(
     let find = |name: &str| paths.iter().find(|path| path["name"] == name);
     let mut refused = None;
     let (mut items, mut ours) = (vec![], HashSet::new());
-    for stream in state.registry.list() {
-        let verdict = state.decide(&caller, Action::Read, stream.name()).await;
+    for stream in state.catalog.registry().list() {
+        let verdict = state.access.decide(&caller, Action::Read, stream.name()).await;
         if !verdict.decision.is_allowed() {
             refused = Some(verdict.refusal(Action::Read, ""));
             continue;
@@ -96,7 +96,7 @@ pub(super) async fn get(
         // A path may have the stream's own name, too; one of the two that MediaMTX has at the moment is better.
         let path = if find(&path).is_none() && find(&name).is_some() { name.clone() } else { path };
         ours.extend([path.clone(), name.clone()]);
-        let may = mediamtx && state.decide(&caller, Action::Read, &path).await.decision.is_allowed();
+        let may = mediamtx && state.access.decide(&caller, Action::Read, &path).await.decision.is_allowed();
         // What MediaMTX does not list is pulled when somebody reads it.
         let path = may.then(|| match find(&path) {
             Some(known) => describe(known),
@@ -114,7 +114,7 @@ pub(super) async fn get(
         if ours.contains(name) {
             continue;
         }
-        let verdict = state.decide(&caller, Action::Read, name).await;
+        let verdict = state.access.decide(&caller, Action::Read, name).await;
         if verdict.decision.is_allowed() {
             items.push(Item { name: name.to_owned(), stream: None, path: Some(describe(path)) });
         } else {

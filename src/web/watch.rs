@@ -7,30 +7,32 @@ use actix_web::{
 };
 use serde::Deserialize;
 use tokio::time::Duration;
-use tracing::Instrument;
 use utoipa::IntoParams;
 
 use super::{
     Problem, State,
     caller::CallerExtractor,
+    endless::Endless,
     problem::ProblemDocument,
     still,
     watch_params::{TransformQuery, share_of},
 };
 use crate::{
-    error::{Code, Error, Result},
+    access::Role,
+    error::{Error, Result},
     output::{
         mjpeg::{self, Form, check_interval},
         snapshot,
         variants::Watching,
     },
     picture::{BOUNDARY, transform::Transform},
-    policy::{Action, Caller, Principal},
+    policy::{Action, Caller},
     producer::Definition,
-    server::{Counted, Io, Takeover, TakeoverBody},
-    state::SessionInfo,
-    stream::{Demand, Origin, StreamName},
+    stream::{Demand, StreamName},
 };
+
+/// The output's word: for the audit, the list of sessions and the log.
+const MJPEG: &str = "mjpeg";
 
 /// Parameters of an MJPEG stream.
 #[derive(Deserialize, IntoParams)]
@@ -84,18 +86,19 @@ pub(super) async fn show(
     name: &str,
     interval_asked: Option<&str>,
 ) -> Result<HttpResponse, Problem> {
-    let name = state.registry.name(name)?;
+    let name = state.catalog.name(name)?;
     let mut options = options(state, request, interval(state, interval_asked)?);
     options.form.set_flags(request.query_string())?;
     let transform = Transform::from_query(request.query_string())?;
-    let who = state.permit(caller, Action::Read, &name).await?;
     if request.method() == Method::HEAD {
-        state.is_there(&name).await?;
+        state.access.authorize(MJPEG, caller, Action::Read, &name).await?;
+        state.catalog.exists(&name).await?;
         return Ok(mjpeg_headers().finish());
     }
-    let watch = state.watch(&name, Demand::Continuous).await?;
-    let watching = state.variants.join(watch, transform, &share_of(&who, caller))?;
-    stream(request, state, who, watching, options)
+    let endless = Endless::admit(request, state, caller, Role::Watcher, MJPEG, &name).await?;
+    let watch = state.catalog.watch(&name, Demand::Continuous).await?;
+    let watching = state.variants.join(watch, transform, &share_of(endless.principal(), caller))?;
+    Ok(stream(endless, watching, options))
 }
 
 /// MJPEG of a stream that is made if there is none, as the original recipe's ffmpeg asks for it.
@@ -111,12 +114,12 @@ pub(super) async fn recipe(
 ) -> Result<HttpResponse, Problem> {
     let (name, wanted, interval) = recipe_parameters(&state, &query)?;
     let transform = Transform::from_query(request.query_string())?;
-    let who = state.permit(&caller, Action::Read, &name).await?;
-    let watch = state.registry.watch(|| state.stream_of_kind(&name, &wanted, Origin::Pull))?;
-    let watching = state.variants.join(watch, transform, &share_of(&who, &caller))?;
+    let endless = Endless::admit(&request, &state, &caller, Role::Watcher, MJPEG, &name).await?;
+    let watch = state.catalog.watch_own(&name, Some(&wanted))?;
+    let watching = state.variants.join(watch, transform, &share_of(endless.principal(), &caller))?;
     let mut options = options(&state, &request, interval);
     options.for_decoder = !options.form.advance_heads;
-    stream(&request, &state, who, watching, options)
+    Ok(stream(endless, watching, options))
 }
 
 /// The headers of the recipe's stream, without making or starting anything.
@@ -128,12 +131,8 @@ pub(super) async fn recipe_head(
 ) -> Result<HttpResponse, Problem> {
     let (name, wanted, _) = recipe_parameters(&state, &query)?;
     Transform::from_query(request.query_string())?;
-    state.permit(&caller, Action::Read, &name).await?;
-    if state.registry.get(&name).is_some() {
-        state.stream_of_kind(&name, &wanted, Origin::Pull)?;
-    } else {
-        wanted.producer(&name, &state.kit)?;
-    }
+    state.access.authorize(MJPEG, &caller, Action::Read, &name).await?;
+    state.catalog.check_recipe(&name, &wanted)?;
     Ok(mjpeg_headers().finish())
 }
 
@@ -164,20 +163,20 @@ pub(super) async fn take(
     name: &str,
     max_age: Option<Duration>,
 ) -> Result<HttpResponse, Problem> {
-    let name = state.registry.name(name)?;
+    let name = state.catalog.name(name)?;
     let transform = Transform::from_query(request.query_string())?;
-    let who = state.permit(caller, Action::Read, &name).await?;
+    let who = state.access.authorize("http", caller, Action::Read, &name).await?;
     let output = &state.settings.output;
     let options =
         snapshot::Options { max_age, usual_max_age: *output.snapshot_max_age, timeout: *output.snapshot_timeout };
-    let watch = state.watch(&name, Demand::Single).await?;
+    let watch = state.catalog.watch(&name, Demand::Single).await?;
     let frame = snapshot::take(watch, &options).await?;
     Ok(still::respond(request, state, &name, &frame, &transform, &share_of(&who, caller)).await?)
 }
 
 fn recipe_parameters(state: &State, query: &RecipeQuery) -> Result<(StreamName, Definition, Duration)> {
     let name = query.name.as_deref().ok_or_else(|| Error::parameter("name", "is needed: /mjpeg-get?name=…"))?;
-    let name = state.registry.name(name)?;
+    let name = state.catalog.name(name)?;
     let wanted = Definition::of_recipe(query.r#type.as_deref().unwrap_or("file"))?;
     Ok((name, wanted, interval(state, query.interval.as_deref())?))
 }
@@ -214,7 +213,7 @@ fn options(state: &State, request: &HttpRequest, interval: Duration) -> mjpeg::O
         interval,
         for_decoder: user_agent(request).starts_with("Lavf/"),
         form: Form { advance_heads: is_browser(request), ..Form::default() },
-        placeholder_after: *state.registry.settings().placeholder_after,
+        placeholder_after: *state.catalog.registry().settings().placeholder_after,
         stall_timeout: *state.settings.output.stall_timeout,
     }
 }
@@ -236,38 +235,12 @@ fn mjpeg_headers() -> HttpResponseBuilder {
     response
 }
 
-/// Sends the head and gives the connection to the MJPEG output.
-fn stream(
-    request: &HttpRequest,
-    state: &State,
-    who: Principal,
-    Watching { watch, held }: Watching,
-    options: mjpeg::Options,
-) -> Result<HttpResponse, Problem> {
-    let permit = state.watcher_permit(who)?;
-    let takeover = request
-        .conn_data::<Takeover>()
-        .ok_or_else(|| Error::new(Code::Internal, "this connection cannot be taken over"))?
-        .clone();
-    let peer = request.peer_addr().map(|a| a.to_string()).unwrap_or_default();
-    let span = tracing::info_span!("mjpeg", stream = %watch.stream().name(), peer = %peer);
-    let path = watch.stream().name().to_string();
-    permit.session().describe(SessionInfo { protocol: "mjpeg", path, remote: peer, publishes: false });
-    let (shutdown, metrics) = (state.shutdown.clone(), state.metrics.clone());
-    let then = move |io: Box<dyn Io>| {
-        let serve = async move {
-            let stop = permit.session().end().clone();
-            tracing::debug!("watching");
-            let io = Counted::new(io, |bytes| permit.session().sent(bytes));
-            let report = mjpeg::serve(io, watch, options, stop).await;
-            metrics.count_watched(&report);
-            tracing::debug!(report.parts, report.bytes, report.dropped, "left: {}", report.left.reason());
-            drop((permit, held));
-        };
-        actix_web::rt::spawn(shutdown.track(serve.instrument(span)));
-    };
-    let mut response = mjpeg_headers().body(TakeoverBody::new(takeover, then));
-    // Ended by closing, as mjpg-streamer does: chunks would have to be framed for each watcher apart.
-    response.head_mut().no_chunking(true);
-    Ok(response)
+/// Sends the head, and gives the connection to the MJPEG output.
+fn stream(endless: Endless, Watching { watch, held }: Watching, options: mjpeg::Options) -> HttpResponse {
+    endless.respond(mjpeg_headers(), async move |connection| {
+        let stop = connection.stop();
+        let report = mjpeg::serve(connection, watch, options, stop).await;
+        drop(held);
+        Some(report)
+    })
 }

@@ -1,36 +1,41 @@
 //! WebSocket: pictures out and in, and go2rtc's address for the former.
 
 use actix_http::ws::{hash_key, verify_handshake};
-use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep_until;
-use tracing::Instrument;
+use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 
 use super::{
     Problem, State,
     caller::CallerExtractor,
+    endless::{Connection, Endless},
     guard::comes_from_elsewhere,
     problem::ProblemDocument,
-    upload::{publish, refuse_other_kind},
     watch_params::{TransformQuery, flag, share_of},
 };
 use crate::{
+    access::Role,
+    catalog::Upload,
     error::{Code, Error, Result},
     output::{
-        mjpeg::DisconnectReason,
+        DisconnectReason,
+        variants::Watching,
         websocket::{
             self, Dialect, Ending, MAX_WINDOW,
             wire::{Incoming, Socket},
         },
     },
-    picture::{Picture, transform::Transform},
-    policy::{Action, Caller},
-    server::{Counted, Io, Takeover, TakeoverBody},
-    state::{Session, SessionInfo},
+    picture::{Picture, PictureLimits, transform::Transform},
+    policy::Caller,
+    shutdown::Shutdown,
     stream::{Demand, StreamName},
 };
+
+/// The output's word: for the audit, the list of sessions and the log.
+const WEBSOCKET: &str = "websocket";
 
 /// The protocol that we speak, for clients that have to name one because they show their token as another.
 const PROTOCOL: &str = "mtx.jpeg";
@@ -66,7 +71,7 @@ pub(super) async fn connect(
     name: web::Path<String>,
     query: web::Query<SocketQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let name = state.registry.name(&name)?;
+    let name = state.catalog.name(&name)?;
     if flag("push", query.push.as_deref())? {
         return push(&request, &state, &caller, &name).await;
     }
@@ -87,7 +92,7 @@ pub(super) async fn go2rtc(
     query: web::Query<SourceQuery>,
 ) -> Result<HttpResponse, Problem> {
     let name = query.src.as_deref().ok_or_else(|| Error::parameter("src", "is needed: /api/ws?src=…"))?;
-    let name = state.registry.name(name)?;
+    let name = state.catalog.name(name)?;
     watch(&request, &state, &caller, &name, Dialect::Go2rtc, None, false).await
 }
 
@@ -101,30 +106,25 @@ async fn watch(
     meta: bool,
 ) -> Result<HttpResponse, Problem> {
     let transform = Transform::from_query(request.query_string())?;
-    let takeover = check(request, state)?;
-    let who = state.permit_by("websocket", caller, Action::Read, name).await?;
-    let watching = state.watch(name, Demand::Continuous).await?;
-    let watching = state.variants.join(watching, transform, &share_of(&who, caller))?;
-    let permit = state.watcher_permit(who)?;
-    permit.session().describe(doing(request, name, false));
+    check(request, state)?;
+    let endless = Endless::admit(request, state, caller, Role::Watcher, WEBSOCKET, name).await?;
+    let watch = state.catalog.watch(name, Demand::Continuous).await?;
+    let watching = state.variants.join(watch, transform, &share_of(endless.principal(), caller))?;
+    let parent_states = watching.parent().states();
+    let Watching { watch, held } = watching;
     let options = websocket::Options {
         dialect,
         window,
         meta,
-        placeholder_after: *state.registry.settings().placeholder_after,
+        placeholder_after: *state.catalog.registry().settings().placeholder_after,
         patience: *state.settings.output.stall_timeout,
     };
-    let span = tracing::info_span!("websocket", stream = %name);
-    let for_serving = state.clone();
-    Ok(switch(request, takeover, state, span, async move |io| {
-        let state = for_serving;
-        let states = watching.parent().states();
-        let stop = permit.session().end().clone();
-        let io = Counted::new(io, |bytes| permit.session().sent(bytes));
-        let report = websocket::serve(io, watching.watch, states, options, stop, || ending(&state)).await;
-        state.metrics.count_watched(&report);
-        tracing::debug!(report.parts, report.bytes, report.dropped, "left: {}", report.left.reason());
-        drop((permit, watching.held));
+    let shutdown = state.shutdown.clone();
+    Ok(endless.respond(switching_protocols(request), async move |connection| {
+        let (stop, states) = (connection.stop(), parent_states);
+        let report = websocket::serve(connection, watch, states, options, stop, || ending(&shutdown)).await;
+        drop(held);
+        Some(report)
     }))
 }
 
@@ -135,94 +135,90 @@ async fn push(
     caller: &Caller,
     name: &StreamName,
 ) -> Result<HttpResponse, Problem> {
-    let takeover = check(request, state)?;
-    let who = state.permit_by("websocket", caller, Action::Publish, name).await?;
-    refuse_other_kind(state, name)?;
-    let permit = state.watcher_permit(who)?;
-    permit.session().describe(doing(request, name, true));
-    let span = tracing::info_span!("websocket push", stream = %name);
-    let (for_serving, name) = (state.clone(), name.clone());
-    Ok(switch(request, takeover, state, span, async move |io| {
-        let state = for_serving;
-        let patience = *state.settings.output.stall_timeout;
-        let mut socket = Socket::new(io, state.kit.limits.frame_size.bytes(), patience);
-        let left = take(&mut socket, &state, &name, permit.session()).await;
-        tracing::debug!("left: {}", left.reason());
-        drop(permit);
+    check(request, state)?;
+    let endless = Endless::admit(request, state, caller, Role::Publisher, WEBSOCKET, name).await?;
+    let mut receiver = Receiver {
+        upload: state.catalog.upload(name)?,
+        limits: state.catalog.context().limits,
+        shutdown: state.shutdown.clone(),
+    };
+    let patience = *state.settings.output.stall_timeout;
+    Ok(endless.respond(switching_protocols(request), async move |connection| {
+        let stop = connection.stop();
+        let mut socket = Socket::new(connection, receiver.limits.frame_size.bytes(), patience);
+        let reason = receiver.run(&mut socket, &stop).await;
+        tracing::debug!("left: {}", reason.reason());
+        None
     }))
 }
 
-async fn take(
-    socket: &mut Socket<Box<dyn Io>>,
-    state: &State,
-    name: &StreamName,
-    session: &Session,
-) -> DisconnectReason {
-    let stop = session.end();
-    loop {
-        let ping_due = socket.ping_due();
-        let step = tokio::select! {
-            incoming = socket.receive() => match incoming {
-                Ok(Incoming::Binary(data)) => {
-                    session.sent(data.len());
-                    let answer = take_one(state, name, data).await.unwrap_or_else(|e| refusal(&e));
-                    socket.text(&answer.to_string()).await
-                }
-                Ok(Incoming::Text(_)) => {
-                    let error = Error::new(Code::InvalidBody, "a picture is sent as a binary message");
-                    socket.text(&refusal(&error).to_string()).await
-                }
-                Ok(Incoming::Ping(data)) => socket.pong(&data).await,
-                Ok(Incoming::Pong) => Ok(()),
-                Ok(Incoming::Close) => {
-                    socket.agree().await;
-                    Err(DisconnectReason::Closed)
-                }
-                Err(fault) => {
-                    if let Some((code, reason)) = fault.close() {
-                        socket.close(code, reason).await;
+/// Receives the pictures of one publisher.
+struct Receiver {
+    upload: Upload,
+    limits: PictureLimits,
+    shutdown: Shutdown,
+}
+
+impl Receiver {
+    async fn run(&mut self, socket: &mut Socket<Connection>, stop: &CancellationToken) -> DisconnectReason {
+        loop {
+            let ping_due = socket.ping_due();
+            let step = tokio::select! {
+                incoming = socket.receive() => match incoming {
+                    Ok(Incoming::Binary(data)) => {
+                        let answer = self.take(data).await.unwrap_or_else(|e| refusal(&e));
+                        socket.text(&answer.to_string()).await
                     }
-                    Err(DisconnectReason::Closed)
+                    Ok(Incoming::Text(_)) => {
+                        let error = Error::new(Code::InvalidBody, "a picture is sent as a binary message");
+                        socket.text(&refusal(&error).to_string()).await
+                    }
+                    Ok(Incoming::Ping(data)) => socket.pong(&data).await,
+                    Ok(Incoming::Pong) => Ok(()),
+                    Ok(Incoming::Close) => {
+                        socket.agree().await;
+                        Err(DisconnectReason::Closed)
+                    }
+                    Err(fault) => {
+                        if let Some((code, reason)) = fault.close() {
+                            socket.close(code, reason).await;
+                        }
+                        Err(DisconnectReason::Closed)
+                    }
+                },
+                () = sleep_until(ping_due) => socket.keep_alive().await,
+                () = stop.cancelled() => {
+                    let Ending { code, reason } = ending(&self.shutdown);
+                    socket.close(code, reason).await;
+                    Err(DisconnectReason::ToldToEnd)
                 }
-            },
-            () = sleep_until(ping_due) => socket.keep_alive().await,
-            () = stop.cancelled() => {
-                let Ending { code, reason } = ending(state);
-                socket.close(code, reason).await;
-                Err(DisconnectReason::ToldToEnd)
+            };
+            if let Err(reason) = step {
+                return reason;
             }
-        };
-        if let Err(left) = step {
-            return left;
         }
     }
-}
 
-async fn take_one(state: &State, name: &StreamName, data: bytes::Bytes) -> Result<Value> {
-    let picture = Picture::from_upload(data, &state.kit.limits).await?;
-    let frame = publish(state, name, &picture)?;
-    Ok(json!({
-        "type": "taken", "seq": frame.seq, "width": frame.width, "height": frame.height, "bytes": frame.size(),
-    }))
+    async fn take(&mut self, data: bytes::Bytes) -> Result<Value> {
+        let picture = Picture::from_upload(data, &self.limits).await?;
+        let frame = self.upload.publish(&picture)?;
+        Ok(json!({
+            "type": "taken", "seq": frame.seq, "width": frame.width, "height": frame.height, "bytes": frame.size(),
+        }))
+    }
 }
 
 fn refusal(error: &Error) -> Value {
     json!({"type": "error", "code": error.code().as_str(), "detail": error.to_string()})
 }
 
-/// For the list of sessions.
-fn doing(request: &HttpRequest, name: &StreamName, publishes: bool) -> SessionInfo {
-    let remote = request.peer_addr().map(|addr| addr.to_string()).unwrap_or_default();
-    SessionInfo { protocol: "websocket", path: name.to_string(), remote, publishes }
-}
-
-fn ending(state: &State) -> Ending {
-    if state.shutdown.token().is_cancelled() { Ending::SHUTDOWN } else { Ending::NOT_PERMITTED }
+fn ending(shutdown: &Shutdown) -> Ending {
+    if shutdown.is_asked() { Ending::SHUTDOWN } else { Ending::NOT_PERMITTED }
 }
 
 /// Refuses what is no handshake, and pages of other sites: a browser sends Basic credentials it knows, and 127.0.0.1's rights,
 /// along with any page's WebSocket, and no rule of origins hinders the page from reading (RFC 6455, section 10.2).
-fn check(request: &HttpRequest, state: &State) -> Result<Takeover> {
+fn check(request: &HttpRequest, state: &State) -> Result<()> {
     verify_handshake(request.head()).map_err(|e| Error::new(Code::NotAWebSocket, e.to_string()))?;
     if comes_from_elsewhere(request.headers(), &state.settings.http) {
         return Err(Error::new(
@@ -230,15 +226,11 @@ fn check(request: &HttpRequest, state: &State) -> Result<Takeover> {
             "pages of other web sites may not connect here; the Origin header does not name this server",
         ));
     }
-    let takeover = request.conn_data::<Takeover>().cloned();
-    takeover.ok_or_else(|| Error::new(Code::Internal, "this connection cannot be taken over"))
+    Ok(())
 }
 
-/// Answers the handshake and gives the connection on.
-fn switch<F>(request: &HttpRequest, takeover: Takeover, state: &State, span: tracing::Span, serve: F) -> HttpResponse
-where
-    F: AsyncFnOnce(Box<dyn Io>) + Unpin + 'static,
-{
+/// The answer to the handshake.
+fn switching_protocols(request: &HttpRequest) -> HttpResponseBuilder {
     let key = request.headers().get(header::SEC_WEBSOCKET_KEY).map(|key| hash_key(key.as_bytes()));
     let mut response = HttpResponse::SwitchingProtocols();
     response.upgrade("websocket");
@@ -247,12 +239,6 @@ where
     if offered.any(|value| value.split(',').any(|word| word.trim() == PROTOCOL)) {
         response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL));
     }
-    let shutdown = state.shutdown.clone();
-    let then = move |io: Box<dyn Io>| {
-        actix_web::rt::spawn(shutdown.track(async move { serve(io).await }.instrument(span)));
-    };
-    let mut response = response.body(TakeoverBody::new(takeover, then));
-    response.head_mut().no_chunking(true);
     response
 }
 

@@ -33,6 +33,7 @@ mod operations;
 mod original;
 mod overview;
 mod pages;
+mod permits;
 mod push;
 mod restart;
 mod rtsp;

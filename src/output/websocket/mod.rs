@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::wire::{Incoming, Socket};
-use super::mjpeg::{DisconnectReason, Report};
+use super::{DisconnectReason, Report};
 use crate::{
     picture::SharedFrame,
     stream::{States, Watch},

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::codec::Decoder;
 
-use crate::output::mjpeg::DisconnectReason;
+use crate::output::DisconnectReason;
 
 /// The longest head of a client's frame: two bytes, eight of length, four of mask (section 5.2).
 const LONGEST_HEAD: usize = 14;
@@ -250,3 +250,6 @@ fn head(opcode: u8, payload: usize) -> ([u8; 10], usize) {
 fn utf8(data: &[u8]) -> Result<String, Fault> {
     String::from_utf8(data.to_vec()).map_err(|_| Fault::NotText)
 }
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;

@@ -102,8 +102,8 @@ fn problems_are_told_in_these_words() {
             "streams.cam: needs a kind: one of upload, udp-camera, rtsp, file, http, nas, test-card",
         ),
         (
-            "streams:\n  cam: {kind: file, path: x, intervall: 5s}",
-            "streams.cam: unknown field `intervall`, expected one of `path`, `interval`, `order`",
+            "streams:\n  cam: {kind: file, path: x, evry: 5s}",
+            "streams.cam: unknown field `evry`, expected one of `path`, `interval`, `every`, `order`",
         ),
         ("log:\n  level: loud,=", "log.level: \"loud,=\" is none of error, warn, info, debug, trace"),
         ("udp:\n  advertise: here", "udp.advertise: \"here\" is not an address; write 192.168.1.2 or 192.168.1.2:1234"),

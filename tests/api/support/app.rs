@@ -248,7 +248,7 @@ fn run(loaded: Loaded, tell: &mpsc::Sender<Started>) -> std::io::Result<()> {
         let rtsp = app.rtsp_addr().unwrap_or(([127, 0, 0, 1], 0).into());
         let started = Started {
             addresses: (app.addr(), rtsp, app.tls_addr()),
-            registry: state.registry.clone(),
+            registry: state.catalog.registry().clone(),
             shutdown: state.shutdown.clone(),
             password: app.generated_password().map(str::to_owned),
         };

@@ -1,4 +1,4 @@
-//! Noticing: what is different from what was.
+//! Compares two observations and publishes the differences.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 use super::{Bus, Kind};
 use crate::mediamtx::Recorded;
 
-/// A path at MediaMTX, as far as events are concerned.
+/// The part of a MediaMTX path that events are about.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PathSeen {
     available: bool,
     source: Value,
-    /// Type and id.
+    /// Type and id of each reader.
     readers: BTreeSet<(String, String)>,
 }
 
-/// Reads what MediaMTX's `/v3/paths/list` says. `available`, not `online`: the latter is true for an idle source.
+/// Reads the items of MediaMTX's `/v3/paths/list`. `available` counts and not `online`, which is true for an idle source.
 pub fn paths(list: &[Value]) -> BTreeMap<String, PathSeen> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let seen = list.iter().filter_map(|path| {
@@ -28,8 +28,8 @@ pub fn paths(list: &[Value]) -> BTreeMap<String, PathSeen> {
     seen.collect()
 }
 
-/// Tells what has changed.
-pub fn tell_paths(bus: &Bus, before: &BTreeMap<String, PathSeen>, now: &BTreeMap<String, PathSeen>) {
+/// Publishes the differences between two lists of paths.
+pub fn publish_paths(bus: &Bus, before: &BTreeMap<String, PathSeen>, now: &BTreeMap<String, PathSeen>) {
     let none = PathSeen::default();
     let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
     for name in names {
@@ -51,8 +51,7 @@ pub fn tell_paths(bus: &Bus, before: &BTreeMap<String, PathSeen>, now: &BTreeMap
     }
 }
 
-/// The segments of each path that are complete, by their starts: all of a path that is not recorded at the moment, all but
-/// the last of one that may be.
+/// The start times of each path's complete segments. The last segment of an available path may still grow and is left out.
 pub fn segments(recorded: &[Recorded], paths: &BTreeMap<String, PathSeen>) -> BTreeMap<String, Vec<String>> {
     let complete = recorded.iter().map(|recorded| {
         let may_go_on = paths.get(&recorded.name).is_some_and(|path| path.available);
@@ -64,7 +63,7 @@ pub fn segments(recorded: &[Recorded], paths: &BTreeMap<String, PathSeen>) -> BT
 }
 
 /// Tells which segments are complete that were not.
-pub fn tell_segments(bus: &Bus, before: &BTreeMap<String, Vec<String>>, now: &BTreeMap<String, Vec<String>>) {
+pub fn publish_segments(bus: &Bus, before: &BTreeMap<String, Vec<String>>, now: &BTreeMap<String, Vec<String>>) {
     for (name, starts) in now {
         let known: BTreeSet<_> = before.get(name).into_iter().flatten().collect();
         for start in starts.iter().filter(|start| !known.contains(start)) {
@@ -77,7 +76,7 @@ pub fn tell_segments(bus: &Bus, before: &BTreeMap<String, Vec<String>>, now: &BT
 pub type Streams = BTreeMap<String, (&'static str, String)>;
 
 /// Tells which are in another state.
-pub fn tell_streams(bus: &Bus, before: &Streams, now: &Streams) {
+pub fn publish_streams(bus: &Bus, before: &Streams, now: &Streams) {
     for (name, (state, reason)) in now {
         let was = before.get(name).map(|(state, _)| *state);
         if was != Some(state) {
@@ -118,7 +117,7 @@ mod tests {
         };
         let steps = [paths(&[]), path(false, &[]), path(true, &["a", "b"]), path(true, &["b", "c"]), paths(&[])];
         for pair in steps.windows(2) {
-            tell_paths(&bus, &pair[0], &pair[1]);
+            publish_paths(&bus, &pair[0], &pair[1]);
         }
         assert_eq!(
             told(&bus, begin),
@@ -154,7 +153,7 @@ mod tests {
             segments(&[], &cam(false)),
         ];
         for pair in steps.windows(2) {
-            tell_segments(&bus, &pair[0], &pair[1]);
+            publish_segments(&bus, &pair[0], &pair[1]);
         }
         let starts: Vec<_> = bus.since(begin).events.iter().map(|t| t.event.data["start"].clone()).collect();
         assert_eq!(starts, [json!("1"), json!("2"), json!("3"), json!("4")]);
@@ -165,10 +164,10 @@ mod tests {
         let bus = Bus::default();
         let begin = bus.latest();
         let streams = |state: &'static str| Streams::from([("door".to_owned(), (state, "because".to_owned()))]);
-        tell_streams(&bus, &Streams::new(), &streams("idle"));
-        tell_streams(&bus, &streams("idle"), &streams("idle"));
-        tell_streams(&bus, &streams("idle"), &streams("failing"));
-        tell_streams(&bus, &streams("failing"), &Streams::new());
+        publish_streams(&bus, &Streams::new(), &streams("idle"));
+        publish_streams(&bus, &streams("idle"), &streams("idle"));
+        publish_streams(&bus, &streams("idle"), &streams("failing"));
+        publish_streams(&bus, &streams("failing"), &Streams::new());
         let states: Vec<_> = bus.since(begin).events.iter().map(|t| t.event.data["state"].clone()).collect();
         assert_eq!(states, [json!("idle"), json!("failing"), json!("removed")]);
     }

@@ -1,7 +1,7 @@
-//! Who was allowed or denied what, and why: in memory for administrators, and in the log. Never a credential.
+//! The audit: every decision with its reason, in memory for administrators and in the log. It never holds a credential.
 //!
-//! Whoever answers a question only hands the entry over; writing the log and keeping the latest is a task of its own
-//! ([`Audit::keep`]), so that an answer waits for no lock and no disk.
+//! Answering a question only queues the entry. A task of its own ([`Audit::run`]) writes the log and stores the latest
+//! entries, so that no answer waits for a lock or a disk.
 
 use std::{
     collections::VecDeque,
@@ -21,15 +21,18 @@ use tokio::{
 };
 use utoipa::ToSchema;
 
-use super::{Caller, Decision, Principal, Verdict};
+use crate::{
+    events::{Bus, Kind, webhooks::RateLimiter},
+    policy::{Caller, Decision, Principal, Verdict},
+};
 
-/// Entries kept of what was allowed, and as many of what was denied: a flood of one does not wash the other away.
+/// Entries stored of allowed decisions, and as many of denied ones, so that a flood of one kind does not evict the other.
 const KEPT: usize = 1000;
 
-/// Entries on their way to be kept; beyond it they are counted as lost.
+/// Length of the queue; an entry that does not fit is counted as lost.
 const WAITING: usize = 8192;
 
-/// How long entries are left waiting for more to come.
+/// Pause between two batches, in which entries collect.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// One decision.
@@ -38,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct Entry {
     /// Counts from 1, without gaps.
     pub seq: u64,
-    /// When, as RFC 3339 has it.
+    /// Time of the decision (RFC 3339).
     #[serde(serialize_with = "rfc3339")]
     #[schema(value_type = String, example = "2026-01-31T12:00:00.000Z")]
     pub at: SystemTime,
@@ -46,24 +49,24 @@ pub struct Entry {
     #[serde(serialize_with = "word")]
     #[schema(value_type = String)]
     pub decision: Decision,
-    /// Why, in words.
+    /// The reason in words.
     pub reason: &'static str,
-    /// Who was recognised.
+    /// The principal that was recognized.
     #[serde(serialize_with = "name")]
     #[schema(value_type = String, example = "user alice")]
     pub who: Principal,
-    /// The user name that was shown, if there was one.
+    /// The user name of the request, or empty.
     pub user: Box<str>,
-    /// From where, if that can be believed.
+    /// The caller's address, if it is known (see `http.trusted_proxies`).
     #[schema(value_type = Option<String>)]
     pub ip: Option<IpAddr>,
-    /// For what.
+    /// The action.
     pub action: Box<str>,
-    /// Of which path or stream.
+    /// The path or stream.
     pub path: Box<str>,
-    /// How: MediaMTX's word, or `http` or `rtsp` for our own addresses.
+    /// MediaMTX's word for the protocol; `http`, `rtsp` or `websocket` for our own addresses.
     pub protocol: Box<str>,
-    /// MediaMTX's id of the session (for an RTSP DESCRIBE: of the connection).
+    /// MediaMTX's id of the session (of the connection for an RTSP DESCRIBE).
     pub session: Option<Box<str>>,
 }
 
@@ -79,14 +82,14 @@ fn name<S: Serializer>(who: &Principal, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(who)
 }
 
-/// What was asked, as far as the audit is concerned.
+/// The part of a request that the audit stores.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     /// The action's word.
     pub action: &'a str,
     /// The path or stream.
     pub path: &'a str,
-    /// MediaMTX's word, `http` or `rtsp`.
+    /// MediaMTX's word for the protocol; `http`, `rtsp` or `websocket` for our own addresses.
     pub protocol: &'a str,
     /// MediaMTX's id of the session.
     pub session: Option<&'a str>,
@@ -113,7 +116,7 @@ struct Kept {
 impl Kept {
     fn take(&mut self, batch: &mut Vec<Entry>) {
         for mut entry in batch.drain(..) {
-            // We ask MediaMTX every other second, which would wash everything else away within the hour.
+            // Our own requests to MediaMTX, one every two seconds, would evict all other entries within the hour.
             if entry.who == Principal::Internal && entry.decision.is_allowed() {
                 continue;
             }
@@ -136,7 +139,7 @@ impl Default for Audit {
 }
 
 impl Audit {
-    /// Hands a decision over.
+    /// Queues a decision.
     pub fn note(&self, caller: &Caller, asked: Asked<'_>, verdict: &Verdict) {
         let Ok(place) = self.0.to.try_reserve() else {
             self.0.lost.fetch_add(1, Ordering::Relaxed);
@@ -157,8 +160,8 @@ impl Audit {
         });
     }
 
-    /// Keeps and logs what is handed over, and shows it to `also`, until the program ends.
-    pub async fn keep(&self, mut also: impl FnMut(&Entry)) {
+    /// Stores and logs queued entries, and passes each to `also`, until the program ends.
+    pub async fn run(&self, mut also: impl FnMut(&Entry)) {
         let Some(mut from) = self.0.from.lock().take() else { return };
         let mut batch = Vec::with_capacity(WAITING);
         while from.recv_many(&mut batch, WAITING).await > 0 {
@@ -167,12 +170,12 @@ impl Audit {
                 also(entry);
             }
             self.0.kept.lock().take(&mut batch);
-            // Whoever hands something over in the meantime has nobody to wake, which would take longer than the answer.
+            // Entries that arrive during the pause wake no task, which would take longer than the answer itself.
             sleep(PAUSE).await;
         }
     }
 
-    /// The latest entries, newest first. `denied` chooses those that were, or were not, denied.
+    /// The latest entries, newest first. `denied` selects denied or allowed entries; both without.
     pub fn latest(&self, most: usize, denied: Option<bool>, matches: impl Fn(&Entry) -> bool) -> Vec<Entry> {
         let kept = self.0.kept.lock();
         let none = VecDeque::new();
@@ -183,9 +186,29 @@ impl Audit {
         all.into_iter().take(most).cloned().collect()
     }
 
-    /// Decisions that came too fast to be kept.
+    /// Decisions that were lost because the queue was full.
     pub fn lost(&self) -> u64 {
         self.0.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// Publishes failed sign-ins as events: once a minute for each user name and address.
+#[derive(Default)]
+pub(super) struct FailureEvents(RateLimiter);
+
+impl FailureEvents {
+    const INTERVAL: Duration = Duration::from_secs(60);
+
+    pub(super) fn publish(&mut self, events: &Bus, entry: &Entry) {
+        if !matches!(entry.decision, Decision::WrongCredentials | Decision::TooManyFailures) {
+            return;
+        }
+        let about = format!("{} {:?}", entry.user, entry.ip);
+        if self.0.may_tell(&about, Self::INTERVAL) {
+            let Entry { user, ip, protocol, reason, .. } = entry;
+            let data = serde_json::json!({"user": user, "ip": ip, "protocol": protocol, "reason": reason});
+            events.tell(Kind::LoginFailed, &entry.path, data);
+        }
     }
 }
 
@@ -222,7 +245,7 @@ mod tests {
                 let note = |_: &Entry| {
                     seen.fetch_add(1, Ordering::Relaxed);
                 };
-                audit.keep(note).await;
+                audit.run(note).await;
             }
         });
         audit.note(&caller, asked, &verdict(Decision::Allowed));

@@ -1,0 +1,173 @@
+//! Definitions of streams: from `sidecar.yml`, from the API, and implied by uploads.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::Catalog;
+use crate::{
+    error::{Code, Error, Result},
+    producer::Definition,
+    secret,
+    stream::{Origin, Stream, StreamName},
+};
+
+/// The members of a definition as JSON.
+pub type Members = Map<String, Value>;
+
+impl Catalog {
+    /// Makes the streams of `sidecar.yml`, of the database, and of the pictures that were uploaded before the restart. Fails
+    /// on the first error of the file. A damaged row of the database is logged and left there, so that it can be repaired.
+    pub fn restore(&self) -> Result<()> {
+        let super::Inner { registry, context, store, file, .. } = &*self.0;
+        for (name, definition) in file {
+            let producer = definition
+                .producer(name, context)
+                .map_err(|e| Error::new(Code::InvalidDefinition, format!("streams.{name}: {e}")))?;
+            registry.define(name, Origin::File, producer)?;
+        }
+        for (name, text) in store.streams()? {
+            let restored = StreamName::parse(&name).and_then(|name| {
+                if registry.get(&name).is_some() {
+                    // sidecar.yml defines the name now, and has precedence.
+                    return Ok(());
+                }
+                registry.define(&name, Origin::Api, parse(&text)?.producer(&name, context)?).map(drop)
+            });
+            if let Err(e) = restored {
+                tracing::error!(stream = name, "the stream cannot be restored: {}", e.chain());
+            }
+        }
+        for name in context.uploads.names() {
+            let producer = || Definition::upload().producer(&name, context);
+            if let Err(e) = registry.get_or_create(&name, Origin::Upload, producer) {
+                tracing::error!(stream = %name, "the uploaded picture cannot be restored: {}", e.chain());
+            }
+        }
+        Ok(())
+    }
+
+    /// The definition of a stream. A stream that an upload made has one, too. Fails if the stored definition is damaged.
+    pub async fn definition(&self, name: &StreamName) -> Result<Option<Definition>> {
+        if let Some(definition) = self.0.file.get(name) {
+            return Ok(Some(definition.clone()));
+        }
+        if let Some(text) = self.stored(name).await? {
+            return parse(&text).map(Some).map_err(|e| {
+                Error::new(Code::Internal, format!("the stored definition of {name} is damaged; put or delete it"))
+                    .caused_by(e.to_string())
+            });
+        }
+        let is_upload = self.0.registry.get(name).is_some_and(|stream| stream.kind() == Definition::upload().kind());
+        Ok(is_upload.then(Definition::upload))
+    }
+
+    async fn stored(&self, name: &StreamName) -> Result<Option<String>> {
+        let key = name.to_string();
+        self.0.store.run(move |store| store.stream(&key)).await
+    }
+
+    /// Defines a stream, or redefines it while its watchers stay, and stores the definition. Members that are `***` keep
+    /// their stored value. Returns whether the stream is new.
+    pub async fn put(&self, name: &StreamName, members: Members) -> Result<(bool, Arc<Stream>, Definition)> {
+        let present = match self.stored(name).await? {
+            // A damaged definition is replaced; its secrets are lost.
+            Some(text) => parse(&text).ok(),
+            None => self.definition(name).await?,
+        };
+        let definition = with_hidden(members, present.as_ref())?;
+        let (is_new, stream) = self.define(name, &definition).await?;
+        Ok((is_new, stream, definition))
+    }
+
+    /// Changes members of a definition (JSON merge patch, RFC 7396): null restores a default.
+    pub async fn patch(&self, name: &StreamName, changes: Members) -> Result<(Arc<Stream>, Definition)> {
+        let present = self.definition(name).await?;
+        let present = present.ok_or_else(|| Error::new(Code::UnknownStream, format!("no stream {name} is defined")))?;
+        let mut merged = members(&present)?;
+        for (key, value) in changes {
+            // Stored definitions have `interval`; `every` is its alias and would otherwise stand beside it.
+            let key = if key == "every" { "interval".to_owned() } else { key };
+            if value.is_null() { drop(merged.remove(&key)) } else { drop(merged.insert(key, value)) }
+        }
+        let definition = with_hidden(merged, Some(&present))?;
+        let (_, stream) = self.define(name, &definition).await?;
+        Ok((stream, definition))
+    }
+
+    /// Defines a stream and stores the definition. Returns whether the stream is new.
+    pub async fn define(&self, name: &StreamName, definition: &Definition) -> Result<(bool, Arc<Stream>)> {
+        self.refuse_if_from_file(name)?;
+        let producer = definition.producer(name, &self.0.context)?;
+        let text = Value::Object(members(definition)?).to_string();
+        let is_new = self.0.registry.get(name).is_none();
+        let stream = self.0.registry.define(name, Origin::Api, producer)?;
+        let key = name.to_string();
+        self.0.store.run(move |store| store.put_stream(&key, &text)).await?;
+        Ok((is_new, stream))
+    }
+
+    /// Removes a stream, its definition and its stored picture. Watchers are disconnected. A stream of `sidecar.yml` is
+    /// refused.
+    pub async fn remove(&self, name: &StreamName) -> Result<()> {
+        self.0.registry.find(name)?;
+        self.refuse_if_from_file(name)?;
+        let key = name.to_string();
+        self.0.store.run(move |store| store.delete_stream(&key)).await?;
+        self.0.registry.remove(name, "it was deleted");
+        self.0.context.uploads.forget(name);
+        Ok(())
+    }
+
+    fn refuse_if_from_file(&self, name: &StreamName) -> Result<()> {
+        if self.0.file.contains_key(name) {
+            let message = format!("stream {name} is defined in sidecar.yml; change it there");
+            return Err(Error::new(Code::FixedByFile, message));
+        }
+        Ok(())
+    }
+}
+
+fn parse(text: &str) -> Result<Definition> {
+    serde_json::from_str(text).map_err(invalid)
+}
+
+/// The members of a definition, with secrets as they are.
+fn members(definition: &Definition) -> Result<Members> {
+    match secret::to_stored_json(definition) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(_) => Err(Error::new(Code::Internal, "a definition is not an object")),
+        Err(e) => Err(Error::internal("the definition cannot be written", e)),
+    }
+}
+
+/// Replaces each `***` with the stored value, so that a definition that was shown can be sent back.
+fn with_hidden(mut wanted: Members, present: Option<&Definition>) -> Result<Definition> {
+    let stored = present.map(members).transpose()?.unwrap_or_default();
+    for (key, value) in wanted.iter_mut().filter(|(_, value)| *value == secret::HIDDEN) {
+        *value = stored.get(key).cloned().ok_or_else(|| {
+            Error::new(Code::InvalidDefinition, format!("{key}: *** stands for a stored secret, and none is stored"))
+        })?;
+    }
+    // A caller that sends the secret to another host must know it.
+    let host = |members: &Members| {
+        let url = members.get("url").and_then(Value::as_str).and_then(|url| Url::parse(url).ok());
+        url.map(|url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port()))
+    };
+    let pass = stored.get("pass").filter(|pass| *pass != "");
+    if pass.is_some() && wanted.get("pass") == pass && host(&stored) != host(&wanted) {
+        let message = "pass: must be written out when url leads to another host";
+        return Err(Error::new(Code::InvalidDefinition, message).in_field("pass"));
+    }
+    serde_json::from_value(Value::Object(wanted)).map_err(invalid)
+}
+
+/// The error of a definition that serde refuses.
+pub fn invalid(e: serde_json::Error) -> Error {
+    let message = match e.classify() {
+        serde_json::error::Category::Data => e.to_string(),
+        _ => format!("the body is not JSON: {e}"),
+    };
+    Error::new(Code::InvalidDefinition, message)
+}

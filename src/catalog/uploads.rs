@@ -1,0 +1,55 @@
+//! [`Upload`]: the stream that a publisher sends pictures to.
+
+use std::sync::Arc;
+
+use super::{ATTEMPTS, Catalog, being_removed};
+use crate::{
+    error::Result,
+    picture::{Picture, SharedFrame},
+    producer::Definition,
+    stream::{Origin, Stream, StreamName},
+};
+
+/// A handle that a request holds while its body arrives. The name is looked up once, when the handle is made.
+pub struct Upload {
+    catalog: Catalog,
+    name: StreamName,
+    /// None until the first picture if the name was free: a body without a picture makes no stream.
+    stream: Option<Arc<Stream>>,
+}
+
+impl Catalog {
+    /// Opens a stream for pictures that are pushed. Fails if the name belongs to a stream of another kind, so that the
+    /// sender learns it before it sends the body.
+    pub fn upload(&self, name: &StreamName) -> Result<Upload> {
+        let exists = self.0.registry.get(name).is_some();
+        let stream = exists.then(|| self.upload_stream(name)).transpose()?;
+        Ok(Upload { catalog: self.clone(), name: name.clone(), stream })
+    }
+
+    fn upload_stream(&self, name: &StreamName) -> Result<Arc<Stream>> {
+        self.stream_of_kind(name, &Definition::upload(), Origin::Upload)
+    }
+}
+
+impl Upload {
+    /// The stream's name.
+    pub fn name(&self) -> &StreamName {
+        &self.name
+    }
+
+    /// Publishes a picture and stores it as the stream's last one. A stream that was removed or redefined since the last
+    /// picture is looked up again; one that is of another kind now is a conflict.
+    pub fn publish(&mut self, picture: &Picture) -> Result<SharedFrame> {
+        for _ in 0..ATTEMPTS {
+            let held = self.stream.take().filter(|stream| stream.kind() == Definition::upload().kind());
+            let stream = held.map_or_else(|| self.catalog.upload_stream(&self.name), Ok)?;
+            if let Some(frame) = stream.push(picture)? {
+                self.stream = Some(stream);
+                self.catalog.0.context.uploads.keep(&self.name, frame.clone());
+                return Ok(frame);
+            }
+        }
+        Err(being_removed())
+    }
+}

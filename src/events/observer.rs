@@ -1,0 +1,84 @@
+//! [`Observer`]: looks at streams and at MediaMTX's paths, and publishes each change as an event.
+
+use tokio::time::{Duration, Instant, sleep};
+
+use super::{Bus, changes};
+use crate::{
+    mediamtx::{Client, PathCache},
+    stream::Registry,
+    throughput::{self, Throughput},
+};
+
+/// How often streams and MediaMTX's paths are compared with what they were.
+const INTERVAL: Duration = throughput::EVERY;
+
+/// How often MediaMTX is asked for its recordings, because it reads its folders for that. A hook reports a complete
+/// segment at once.
+const RECORDINGS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What is observed, and what is updated from the same answers.
+pub struct Observer {
+    /// Receives the events.
+    pub events: Bus,
+    /// Our streams.
+    pub registry: Registry,
+    /// MediaMTX's control API.
+    pub mediamtx: Client,
+    /// Stores MediaMTX's paths as they were seen last.
+    pub path_cache: PathCache,
+    /// Stores the curve of bytes per second.
+    pub throughput: Throughput,
+    /// Bytes that we have sent to all sessions so far.
+    pub sent: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl Observer {
+    /// Observes until the future is dropped.
+    pub async fn run(&self) {
+        tokio::join!(self.observe_streams(), self.observe_paths());
+    }
+
+    async fn observe_streams(&self) {
+        let mut before = changes::Streams::new();
+        loop {
+            let streams = self.registry.list().into_iter().map(|stream| {
+                let (state, reason) = stream.state();
+                (stream.name().to_string(), (state.as_str(), reason))
+            });
+            let now = streams.collect();
+            changes::publish_streams(&self.events, &before, &now);
+            before = now;
+            sleep(INTERVAL).await;
+        }
+    }
+
+    /// While MediaMTX does not answer, nothing is known of its paths, and no change is published.
+    async fn observe_paths(&self) {
+        let (mut before, mut segments) = (None, None);
+        let mut asked_recordings = Instant::now();
+        loop {
+            let list = self.mediamtx.paths().await.ok();
+            let received = self.registry.list().iter().map(|stream| stream.received()).sum();
+            self.throughput.note(list.as_deref(), received, (self.sent)(), Instant::now());
+            let now = list.as_deref().map(changes::paths);
+            // The cache is updated before the events go out: a page that asks because of an event finds the new state.
+            self.path_cache.note(list);
+            if let Some(now) = now {
+                // The paths that exist at start-up are no changes.
+                if let Some(before) = before.replace(now.clone()) {
+                    changes::publish_paths(&self.events, &before, &now);
+                }
+                if asked_recordings.elapsed() >= RECORDINGS_INTERVAL {
+                    asked_recordings = Instant::now();
+                    if let Ok(recorded) = self.mediamtx.recordings().await {
+                        let now = changes::segments(&recorded, &now);
+                        if let Some(before) = segments.replace(now.clone()) {
+                            changes::publish_segments(&self.events, &before, &now);
+                        }
+                    }
+                }
+            }
+            sleep(INTERVAL).await;
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The one way to open an endless response.
+//!
+//! The order is always the same: the request is checked, the caller is authorized and takes a permit, and only then does
+//! the handler watch a stream, which may start a camera. The response takes the connection over from the HTTP server
+//! (docs/decisions/0002-takeover.md), counts the bytes of its session, ends on revocation and at shutdown, and reports to
+//! the log and the metrics.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::State;
+use crate::{
+    access::{Permit, Role, SessionInfo},
+    error::{Code, Error, Result},
+    metrics::Metrics,
+    output::Report,
+    policy::{Caller, Principal},
+    server::{Io, Takeover, TakeoverBody},
+    shutdown::Shutdown,
+    stream::StreamName,
+};
+
+/// An admitted caller whose connection can be taken over.
+pub(super) struct Endless {
+    role: Role,
+    principal: Principal,
+    permit: Permit,
+    takeover: Takeover,
+    span: tracing::Span,
+    shutdown: Shutdown,
+    metrics: Metrics,
+}
+
+/// The connection of an endless response, with its permit. Bytes count for the session while they move, and not when the
+/// connection is closed: sent bytes of a watcher, received bytes of a publisher.
+pub(super) struct Connection {
+    io: Box<dyn Io>,
+    permit: Permit,
+    role: Role,
+}
+
+impl Connection {
+    /// Cancelled when the response must end.
+    pub(super) fn stop(&self) -> CancellationToken {
+        self.permit.session().end().clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        if self.role == Role::Publisher {
+            self.permit.session().received(buffer.filled().len() - before);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, data);
+        if let (Role::Watcher, Poll::Ready(Ok(written))) = (self.role, &written) {
+            self.permit.session().sent(*written);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+impl Endless {
+    /// Admits the caller to watch or to publish `name`. `protocol` is the output's word, for the audit, the list of sessions
+    /// and the log.
+    pub(super) async fn admit(
+        request: &HttpRequest,
+        state: &State,
+        caller: &Caller,
+        role: Role,
+        protocol: &'static str,
+        name: &StreamName,
+    ) -> Result<Self> {
+        let takeover = request.conn_data::<Takeover>().cloned();
+        let takeover = takeover.ok_or_else(|| Error::new(Code::Internal, "this connection cannot be taken over"))?;
+        let session = session_info(request, protocol, name, role);
+        let span = tracing::info_span!("endless", protocol, stream = %name, peer = %session.remote);
+        let (principal, permit) = state.access.admit(role, caller, session).await?;
+        Ok(Endless {
+            role,
+            principal,
+            permit,
+            takeover,
+            span,
+            shutdown: state.shutdown.clone(),
+            metrics: state.metrics.clone(),
+        })
+    }
+
+    /// The admitted principal.
+    pub(super) fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Sends `head`, and gives the connection to `serve`. A returned report is counted and logged.
+    pub(super) fn respond<F>(self, mut head: HttpResponseBuilder, serve: F) -> HttpResponse
+    where
+        F: AsyncFnOnce(Connection) -> Option<Report> + Unpin + 'static,
+    {
+        let Endless { role, permit, takeover, span, shutdown, metrics, .. } = self;
+        let then = move |io: Box<dyn Io>| {
+            let serve = async move {
+                tracing::debug!("the response begins");
+                if let Some(report) = serve(Connection { io, permit, role }).await {
+                    metrics.count_watched(&report);
+                    tracing::debug!(report.parts, report.bytes, report.dropped, "left: {}", report.left.reason());
+                }
+            };
+            actix_web::rt::spawn(shutdown.track(serve.instrument(span)));
+        };
+        let mut response = head.body(TakeoverBody::new(takeover, then));
+        // The response ends with the connection: chunks would have to be framed for each watcher apart.
+        response.head_mut().no_chunking(true);
+        response
+    }
+}
+
+/// A session as the console lists it.
+pub(super) fn session_info(request: &HttpRequest, protocol: &'static str, name: &str, role: Role) -> SessionInfo {
+    let remote = request.peer_addr().map(|addr| addr.to_string()).unwrap_or_default();
+    SessionInfo { protocol, path: name.to_owned(), remote, publishes: role == Role::Publisher }
+}
