@@ -6,7 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mtx_sidecar::{error::Code, producer::Definition, settings};
+use mtx_sidecar::{
+    error::Code,
+    events::{Audience, Kind as EventKind},
+    producer::Definition,
+    settings,
+};
 use regex::Regex;
 
 fn root() -> &'static Path {
@@ -67,6 +72,22 @@ fn every_error_code_is_described() {
         let begin = format!("| `{}` | {} | ", code.as_str(), code.status());
         assert!(row.starts_with(&begin) && row.len() > begin.len() + 10, "{row:?} should begin with {begin:?}");
     }
+}
+
+/// The table of docs/mediamtx.md: one or more words in a row, and who hears of them.
+#[test]
+fn every_event_is_described() {
+    let text = read("docs/mediamtx.md");
+    let rows = text.split("| type | when |").nth(1).expect("a table of events").lines().skip(2);
+    let rows = rows.map_while(|row| row.strip_prefix("| ")?.split_once(" | "));
+    let mut described = BTreeMap::new();
+    for (words, when) in rows {
+        let for_administrators = when.contains("for administrators");
+        described.extend(words.split(" · ").map(|word| (word.trim_matches('`').to_owned(), for_administrators)));
+    }
+    let published =
+        EventKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), kind.audience() == Audience::Administrators));
+    assert_eq!(described, published.collect());
 }
 
 #[test]

@@ -291,7 +291,7 @@ mod tests {
         let bus = Bus::default();
         let begin = bus.latest();
         for n in 0..WAITING as u32 + 10 {
-            bus.tell(Kind::PathAvailable, if n % 10 == 0 { "rare" } else { "often" }, json!({ "n": n }));
+            bus.tell(Kind::PathAvailable, if n % 10 == 0 { "rare" } else { "often" }, json!({ "source": n }));
         }
         let mut queues = Queues::default();
         let mut given_up = 0;

@@ -188,6 +188,12 @@ async fn a_folder_is_looked_through_and_made_a_channel() {
         assert_eq!((refused.status, refused.detail().contains("on a NAS")), (403, true), "{refused:?}");
     }
     assert_eq!(app.get("/api/v1/media?root=photos&path=..%2Fother").await.status, 400);
+    // The original program's addresses make and remove the same channel, with its stream.
+    for (at, status) in [("/mediamtx-add-media", 200), ("/mediamtx-delete-media", 404)] {
+        let body = json!({"path": "hall", "fname": "a & b.jpg"}).to_string();
+        assert_eq!(app.admin("POST", at, &body).await.status, 200, "{at}");
+        assert_eq!(app.get("/api/v1/streams/hall").await.status, status, "after {at}");
+    }
     for request in server.received_requests().await.expect("recorded") {
         let all = format!("{} {:?}", request.url, request.headers);
         assert!(!all.contains(&STANDARD.encode("pässwörd&=")) && !all.contains("sswörd"), "in a body only: {all}");
