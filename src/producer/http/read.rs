@@ -1,4 +1,4 @@
-//! Reading what a camera answers.
+//! Reads the pictures of a camera.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,13 +15,13 @@ use crate::{
     stream::FrameSink,
 };
 
-/// Longest text of a camera's error that is passed on, in characters.
+/// Longest text of a camera that is shown to users, in characters.
 const MAX_WORDS: usize = 200;
 
-/// So many pictures in a row that cannot be had, and the camera counts as lost.
+/// Failed requests in a row after which the camera counts as lost.
 const FAILURES: u32 = 3;
 
-/// Asks, and goes on by what is answered, until that ends.
+/// Sends a request, chooses the mode by the answer, and brings pictures until the camera fails.
 pub(super) async fn pictures(camera: &Camera, sink: &FrameSink) -> Result<()> {
     let mut session = camera.fetch.session(camera.target.clone());
     let response = ask(camera, &mut session, None).await?;
@@ -30,7 +30,7 @@ pub(super) async fn pictures(camera: &Camera, sink: &FrameSink) -> Result<()> {
     let endless = match camera.mode {
         Mode::Mjpeg => true,
         Mode::Snapshot => false,
-        // Without a type, or with a made-up one, JPEGs are looked for one behind the other.
+        // With no type, or an invented one, the body is read as consecutive JPEGs.
         Mode::Auto => !kind.starts_with("image/"),
     };
     if kind.starts_with("text/html") || kind.starts_with("application/json") {
@@ -39,9 +39,7 @@ pub(super) async fn pictures(camera: &Camera, sink: &FrameSink) -> Result<()> {
     }
     match endless {
         true => stream(camera, response, taker).await,
-        false if kind.starts_with("multipart/") => {
-            Err(lost(camera, "answers with MJPEG; mode has to be mjpeg or auto"))
-        }
+        false if kind.starts_with("multipart/") => Err(lost(camera, "answers with MJPEG; mode must be mjpeg or auto")),
         false => {
             taker.take_whole(response).await?;
             poll(camera, session, taker).await
@@ -69,13 +67,13 @@ async fn ask(camera: &Camera, session: &mut Session, known: Option<&str>) -> Res
     }
 }
 
-/// What is done with each picture.
+/// Checks each picture and publishes it.
 struct Taker<'a> {
     camera: &'a Camera,
     sink: &'a FrameSink,
     begun: Instant,
     to_discard: u32,
-    /// Of a snapshot, so that the same one is not transferred again.
+    /// The entity tag of a snapshot, so that the same picture is not transferred again.
     tag: Option<String>,
     last: Option<Bytes>,
 }
@@ -85,7 +83,7 @@ impl<'a> Taker<'a> {
         Taker { camera, sink, begun: Instant::now(), to_discard: camera.discard_first, tag: None, last: None }
     }
 
-    /// Publishes a picture; whether it was one.
+    /// Publishes a picture. False if the data is not a picture.
     async fn take(&mut self, data: Bytes, timestamp: Option<u64>) -> bool {
         let picture = match Picture::from_upload(data, &self.camera.limits).await {
             Ok(picture) => picture,
@@ -102,7 +100,7 @@ impl<'a> Taker<'a> {
         if self.begun.elapsed() < self.camera.warmup {
             return true;
         }
-        // A clock that was never set counts from the camera's start.
+        // A clock that was never set counts from the start of the camera.
         let at = timestamp.map(|micros| UNIX_EPOCH + Duration::from_micros(micros));
         let picture = match at.filter(|at| is_plausible(*at)) {
             Some(at) => picture.captured_at(at),
@@ -114,7 +112,7 @@ impl<'a> Taker<'a> {
         true
     }
 
-    /// One answer that is one picture.
+    /// Takes an answer that contains one picture.
     async fn take_whole(&mut self, response: Response) -> Result<()> {
         if response.status.as_u16() == 304 {
             self.sink.still_current();
@@ -127,7 +125,7 @@ impl<'a> Taker<'a> {
             return Ok(());
         }
         if !self.take(data.clone(), None).await {
-            return Err(lost(self.camera, "gives no whole picture"));
+            return Err(lost(self.camera, "gives no complete picture"));
         }
         (self.tag, self.last) = (tag.filter(|_| self.to_discard == 0), Some(data));
         Ok(())
@@ -140,7 +138,7 @@ fn is_plausible(at: SystemTime) -> bool {
     at >= now - A_DAY && at <= now + A_DAY
 }
 
-/// An endless response. Its rate is the camera's.
+/// Reads an endless response, at the rate of the camera.
 async fn stream(camera: &Camera, mut response: Response, mut taker: Taker<'_>) -> Result<()> {
     let mut splitter = Splitter::new(response.header("content-type"), camera.limits.frame_size.bytes());
     let mut last = Instant::now();
@@ -157,13 +155,13 @@ async fn stream(camera: &Camera, mut response: Response, mut taker: Taker<'_>) -
                 Ok(part) => part,
                 Err(fault) => {
                     taker.sink.damaged("damaged");
-                    taker.sink.report_problem(format!("what the camera sends is damaged: {fault}"));
+                    taker.sink.report_problem(format!("the camera sends damaged data: {fault}"));
                     continue;
                 }
             };
             let Some(part) = part else { break };
             match words(&part) {
-                // ESPHome says so when its sensor gives nothing for five seconds.
+                // ESPHome sends a text when its sensor gives nothing for five seconds.
                 Some(words) => taker.sink.report_problem(format!("the camera says: {words}")),
                 None if taker.take(part.data, part.timestamp_micros).await => last = Instant::now(),
                 None => {}
@@ -175,7 +173,7 @@ async fn stream(camera: &Camera, mut response: Response, mut taker: Taker<'_>) -
     }
 }
 
-/// The text of a part that is one.
+/// The text of a part that contains text.
 fn words(part: &Part) -> Option<String> {
     let is_text =
         part.content_type.as_deref().is_some_and(|kind| kind.trim().to_ascii_lowercase().starts_with("text/"));
@@ -186,7 +184,7 @@ fn words(part: &Part) -> Option<String> {
     Some(text.trim().chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect())
 }
 
-/// One picture after the other.
+/// Requests one picture after the other.
 async fn poll(camera: &Camera, mut session: Session, mut taker: Taker<'_>) -> Result<()> {
     let mut ticks = interval(camera.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -195,7 +193,7 @@ async fn poll(camera: &Camera, mut session: Session, mut taker: Taker<'_>) -> Re
     }
     let mut failures = 0;
     loop {
-        // What is left out is not waited for.
+        // There is no pause after a discarded picture.
         if taker.to_discard == 0 {
             ticks.tick().await;
         }
