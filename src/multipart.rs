@@ -54,7 +54,7 @@ impl std::fmt::Display for Fault {
 }
 
 #[derive(Debug)]
-enum State {
+enum Phase {
     /// Searches for a boundary line or, without a boundary, for the start of a JPEG.
     Seek,
     Headers,
@@ -73,7 +73,7 @@ pub struct Splitter {
     boundary: Option<Vec<u8>>,
     max_part: usize,
     buffer: BytesMut,
-    state: State,
+    phase: Phase,
     skipped: usize,
 }
 
@@ -85,7 +85,7 @@ impl Splitter {
             boundary: content_type.and_then(boundary_of),
             max_part,
             buffer: BytesMut::new(),
-            state: State::Seek,
+            phase: Phase::Seek,
             skipped: 0,
         }
     }
@@ -99,11 +99,10 @@ impl Splitter {
     /// The next complete part, or none when more bytes are needed.
     pub fn next_part(&mut self) -> Result<Option<Part>, Fault> {
         loop {
-            let progressed = match self.state {
-                State::Seek if self.boundary.is_some() => self.seek_boundary(),
-                State::Seek => self.seek_picture(),
-                State::Headers => self.read_headers()?,
-                State::Body { .. } => match self.read_body()? {
+            let progressed = match self.phase {
+                Phase::Seek => self.seek(),
+                Phase::Headers => self.read_headers()?,
+                Phase::Body { .. } => match self.read_body()? {
                     Some(part) => return Ok(Some(part)),
                     None => false,
                 },
@@ -116,19 +115,19 @@ impl Splitter {
 
     /// The part that the end of the stream completes: one without a length, whose sender closed.
     pub fn finish(&mut self) -> Option<Part> {
-        let State::Body { length: None, content_type, .. } = &self.state else { return None };
+        let Phase::Body { length: None, content_type, .. } = &self.phase else { return None };
         let content_type = content_type.clone();
         let data = self.buffer.split().freeze();
-        self.state = State::Seek;
+        self.phase = Phase::Seek;
         (!data.is_empty()).then_some(Part { data, content_type, timestamp_micros: None })
     }
 
-    fn seek_boundary(&mut self) -> bool {
-        let boundary = self.boundary.as_deref().expect("called with a boundary only");
+    fn seek(&mut self) -> bool {
+        let Some(boundary) = self.boundary.as_deref() else { return self.seek_picture() };
         if let Some(line) = boundary_line(&self.buffer, boundary) {
             self.buffer.advance(line.end);
             self.skipped = 0;
-            self.state = State::Headers;
+            self.phase = Phase::Headers;
             return true;
         }
         if self.skipped + self.buffer.len() > MAX_WITHOUT_BOUNDARY
@@ -152,7 +151,7 @@ impl Splitter {
         match find(&self.buffer, &[0xFF, 0xD8, 0xFF]) {
             Some(start) => {
                 self.buffer.advance(start);
-                self.state = State::body(None);
+                self.phase = Phase::body(None);
                 true
             }
             None => {
@@ -171,7 +170,7 @@ impl Splitter {
         loop {
             let Some(end) = memchr::memchr(b'\n', &self.buffer[at..]).map(|n| at + n) else {
                 if self.buffer.len() > MAX_HEADERS {
-                    self.state = State::Seek;
+                    self.phase = Phase::Seek;
                     self.buffer.clear();
                     return Err(Fault::EndlessHeaders);
                 }
@@ -183,7 +182,7 @@ impl Splitter {
                 break;
             }
             if at > MAX_HEADERS {
-                self.state = State::Seek;
+                self.phase = Phase::Seek;
                 self.buffer.advance(at);
                 return Err(Fault::EndlessHeaders);
             }
@@ -199,16 +198,16 @@ impl Splitter {
         }
         self.buffer.advance(at);
         if length.is_some_and(|n| n > self.max_part) {
-            self.state = State::Seek;
+            self.phase = Phase::Seek;
             return Err(Fault::TooLarge);
         }
-        self.state = State::Body { length, content_type, timestamp_micros, finder: EndFinder::default() };
+        self.phase = Phase::Body { length, content_type, timestamp_micros, finder: EndFinder::default() };
         Ok(true)
     }
 
     fn read_body(&mut self) -> Result<Option<Part>, Fault> {
-        let State::Body { length, content_type, timestamp_micros, finder } = &mut self.state else {
-            unreachable!("called in this state only");
+        let Phase::Body { length, content_type, timestamp_micros, finder } = &mut self.phase else {
+            return Ok(None);
         };
         let end = if let Some(wanted) = *length {
             if self.buffer.len() < wanted {
@@ -231,7 +230,7 @@ impl Splitter {
                 Err(at) => {
                     // The boundary of the next part can be inside the data that was read as the picture.
                     self.buffer.advance(if self.boundary.is_some() { 2 } else { at.max(2) });
-                    self.state = State::Seek;
+                    self.phase = Phase::Seek;
                     return Err(Fault::Damaged);
                 }
             }
@@ -247,22 +246,22 @@ impl Splitter {
                     content_type: content_type.take(),
                     timestamp_micros: *timestamp_micros,
                 };
-                self.state = State::Seek;
+                self.phase = Phase::Seek;
                 Ok(Some(part))
             }
             None if self.buffer.len() <= self.max_part => Ok(None),
             _ => {
                 self.buffer.clear();
-                self.state = State::Seek;
+                self.phase = Phase::Seek;
                 Err(Fault::TooLarge)
             }
         }
     }
 }
 
-impl State {
+impl Phase {
     fn body(length: Option<usize>) -> Self {
-        State::Body { length, content_type: None, timestamp_micros: None, finder: EndFinder::default() }
+        Phase::Body { length, content_type: None, timestamp_micros: None, finder: EndFinder::default() }
     }
 }
 

@@ -226,8 +226,8 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
         let many = slides.len() > 1;
         let slide = after(&slides, shown.as_ref(), settings.order).clone();
         if many || shown.as_ref() != Some(&slide) {
-            let (from, file, most) = (roots.clone(), slide.below.clone(), limits.frame_size.0);
-            let picture = match files().run(move || read(&from, &file, most)).await {
+            let (from, file, max) = (roots.clone(), slide.below.clone(), limits.frame_size.0);
+            let picture = match files().run(move || read(&from, &file, max)).await {
                 Ok(data) => Picture::from_upload(data, &limits).await.map(|picture| taken_at(picture, slide.modified)),
                 Err(e) => Err(e),
             };
@@ -329,13 +329,13 @@ pub(super) fn is_picture_name(name: &str) -> bool {
     extension.is_some_and(|e| ["jpg", "jpeg", "png", "webp", "gif", "bmp"].iter().any(|known| e == *known))
 }
 
-/// Reads a file, at most one byte more than `most`: enough to see that it is too large.
-fn read(roots: &MediaRoots, path: &Path, most: u64) -> Result<Bytes> {
+/// Reads a file, at most one byte more than `max`: enough to see that it is too large.
+fn read(roots: &MediaRoots, path: &Path, max: u64) -> Result<Bytes> {
     let unreadable = |e: io::Error| Error::new(Code::Unavailable, format!("cannot be read: {}", plain(&e)));
     let (root, _, below) = roots.locate(path).map_err(unreadable)?;
     let file = root.open(&below).map_err(unreadable)?;
     let mut data = vec![];
-    file.take(most + 1).read_to_end(&mut data).map_err(unreadable)?;
+    file.take(max + 1).read_to_end(&mut data).map_err(unreadable)?;
     Ok(data.into())
 }
 

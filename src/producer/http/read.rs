@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Longest text of a camera that is shown to users, in characters.
-const MAX_WORDS: usize = 200;
+const MAX_TEXT: usize = 200;
 
 /// Failed requests in a row after which the camera counts as lost.
 const FAILURES: u32 = 3;
@@ -26,7 +26,7 @@ pub(super) async fn pictures(camera: &Camera, sink: &FrameSink) -> Result<()> {
     let mut session = camera.fetch.session(camera.target.clone());
     let response = ask(camera, &mut session, None).await?;
     let kind = response.header("content-type").unwrap_or_default().trim().to_ascii_lowercase();
-    let mut taker = Taker::new(camera, sink);
+    let mut intake = Intake::new(camera, sink);
     let endless = match camera.mode {
         Mode::Mjpeg => true,
         Mode::Snapshot => false,
@@ -35,19 +35,19 @@ pub(super) async fn pictures(camera: &Camera, sink: &FrameSink) -> Result<()> {
     };
     if kind.starts_with("text/html") || kind.starts_with("application/json") {
         let what = if endless { "MJPEG" } else { "a picture" };
-        return Err(lost(camera, format_args!("answers with {kind}, not with {what}")));
+        return Err(camera_error(camera, format_args!("answers with {kind}, not with {what}")));
     }
     match endless {
-        true => stream(camera, response, taker).await,
-        false if kind.starts_with("multipart/") => Err(lost(camera, "answers with MJPEG; mode must be mjpeg or auto")),
+        true => stream(camera, response, intake).await,
+        false if kind.starts_with("multipart/") => Err(camera_error(camera, "answers with MJPEG; mode must be mjpeg or auto")),
         false => {
-            taker.take_whole(response).await?;
-            poll(camera, session, taker).await
+            intake.take_response(response).await?;
+            poll(camera, session, intake).await
         }
     }
 }
 
-fn lost(camera: &Camera, what: impl std::fmt::Display) -> Error {
+fn camera_error(camera: &Camera, what: impl std::fmt::Display) -> Error {
     let url = &camera.target.url;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     Error::new(Code::Upstream, format!("the camera {}{port} {what}", url.host_str().unwrap_or_default()))
@@ -61,14 +61,14 @@ async fn ask(camera: &Camera, session: &mut Session, known: Option<&str>) -> Res
     let response = session.send(request).await?;
     match response.status.as_u16() {
         200..=299 | 304 => Ok(response),
-        401 | 403 => Err(lost(camera, format_args!("refuses: user or password is wrong ({})", response.status))),
-        503 => Err(lost(camera, "is busy (503); most small cameras serve one at a time")),
-        _ => Err(lost(camera, format_args!("answers with {}", response.status))),
+        401 | 403 => Err(camera_error(camera, format_args!("refuses: user or password is wrong ({})", response.status))),
+        503 => Err(camera_error(camera, "is busy (503); most small cameras serve one at a time")),
+        _ => Err(camera_error(camera, format_args!("answers with {}", response.status))),
     }
 }
 
 /// Checks each picture and publishes it.
-struct Taker<'a> {
+struct Intake<'a> {
     camera: &'a Camera,
     sink: &'a FrameSink,
     begun: Instant,
@@ -78,9 +78,9 @@ struct Taker<'a> {
     last: Option<Bytes>,
 }
 
-impl<'a> Taker<'a> {
+impl<'a> Intake<'a> {
     fn new(camera: &'a Camera, sink: &'a FrameSink) -> Self {
-        Taker { camera, sink, begun: Instant::now(), to_discard: camera.discard_first, tag: None, last: None }
+        Intake { camera, sink, begun: Instant::now(), to_discard: camera.discard_first, tag: None, last: None }
     }
 
     /// Publishes a picture. False if the data is not a picture.
@@ -113,7 +113,7 @@ impl<'a> Taker<'a> {
     }
 
     /// Takes an answer that contains one picture.
-    async fn take_whole(&mut self, response: Response) -> Result<()> {
+    async fn take_response(&mut self, response: Response) -> Result<()> {
         if response.status.as_u16() == 304 {
             self.sink.still_current();
             return Ok(());
@@ -125,7 +125,7 @@ impl<'a> Taker<'a> {
             return Ok(());
         }
         if !self.take(data.clone(), None).await {
-            return Err(lost(self.camera, "gives no complete picture"));
+            return Err(camera_error(self.camera, "gives no complete picture"));
         }
         (self.tag, self.last) = (tag.filter(|_| self.to_discard == 0), Some(data));
         Ok(())
@@ -139,11 +139,11 @@ fn is_plausible(at: SystemTime) -> bool {
 }
 
 /// Reads an endless response, at the rate of the camera.
-async fn stream(camera: &Camera, mut response: Response, mut taker: Taker<'_>) -> Result<()> {
+async fn stream(camera: &Camera, mut response: Response, mut intake: Intake<'_>) -> Result<()> {
     let mut splitter = Splitter::new(response.header("content-type"), camera.limits.frame_size.bytes());
     let mut last = Instant::now();
     loop {
-        let silent = || lost(camera, format_args!("has sent no picture for {:?}", camera.stale_after));
+        let silent = || camera_error(camera, format_args!("has sent no picture for {:?}", camera.stale_after));
         let patience = camera.stale_after.saturating_sub(last.elapsed());
         let chunk = timeout(patience, response.chunk(camera.stale_after)).await.map_err(|_| silent())??;
         if let Some(data) = &chunk {
@@ -154,51 +154,51 @@ async fn stream(camera: &Camera, mut response: Response, mut taker: Taker<'_>) -
                 Ok(None) if chunk.is_none() => splitter.finish(),
                 Ok(part) => part,
                 Err(fault) => {
-                    taker.sink.damaged("damaged");
-                    taker.sink.report_problem(format!("the camera sends damaged data: {fault}"));
+                    intake.sink.damaged("damaged");
+                    intake.sink.report_problem(format!("the camera sends damaged data: {fault}"));
                     continue;
                 }
             };
             let Some(part) = part else { break };
-            match words(&part) {
+            match text_of(&part) {
                 // ESPHome sends a text when its sensor gives nothing for five seconds.
-                Some(words) => taker.sink.report_problem(format!("the camera says: {words}")),
-                None if taker.take(part.data, part.timestamp_micros).await => last = Instant::now(),
+                Some(text) => intake.sink.report_problem(format!("the camera says: {text}")),
+                None if intake.take(part.data, part.timestamp_micros).await => last = Instant::now(),
                 None => {}
             }
         }
         if chunk.is_none() {
-            return Err(lost(camera, "has ended its stream"));
+            return Err(camera_error(camera, "has ended its stream"));
         }
     }
 }
 
 /// The text of a part that contains text.
-fn words(part: &Part) -> Option<String> {
+fn text_of(part: &Part) -> Option<String> {
     let is_text =
         part.content_type.as_deref().is_some_and(|kind| kind.trim().to_ascii_lowercase().starts_with("text/"));
     if !is_text || part.is_jpeg() {
         return None;
     }
     let text = String::from_utf8_lossy(&part.data);
-    Some(text.trim().chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect())
+    Some(text.trim().chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect())
 }
 
 /// Requests one picture after the other.
-async fn poll(camera: &Camera, mut session: Session, mut taker: Taker<'_>) -> Result<()> {
+async fn poll(camera: &Camera, mut session: Session, mut intake: Intake<'_>) -> Result<()> {
     let mut ticks = interval(camera.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    if taker.to_discard == 0 {
+    if intake.to_discard == 0 {
         ticks.tick().await;
     }
     let mut failures = 0;
     loop {
         // There is no pause after a discarded picture.
-        if taker.to_discard == 0 {
+        if intake.to_discard == 0 {
             ticks.tick().await;
         }
-        let outcome = match ask(camera, &mut session, taker.tag.as_deref()).await {
-            Ok(response) => taker.take_whole(response).await,
+        let outcome = match ask(camera, &mut session, intake.tag.as_deref()).await {
+            Ok(response) => intake.take_response(response).await,
             Err(e) => Err(e),
         };
         match outcome {
@@ -208,7 +208,7 @@ async fn poll(camera: &Camera, mut session: Session, mut taker: Taker<'_>) -> Re
                 if failures >= FAILURES {
                     return Err(e);
                 }
-                taker.sink.report_problem(e.to_string());
+                intake.sink.report_problem(e.to_string());
             }
         }
     }

@@ -8,10 +8,10 @@ use crate::stream::Demand;
 
 /// Most units kept: half a minute at 30 a second. Groups of pictures are 1 to 10 s long. The decoder cannot catch
 /// up with the end of a longer group and waits for the next keyframe.
-const MOST_UNITS: usize = 900;
+const MAX_UNITS: usize = 900;
 
 /// Most bytes kept: ten seconds at 13 Mbit/s.
-const MOST_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
 /// Most units that can wait when a keyframe arrives without being skipped: one second.
 const LATE: usize = 30;
@@ -55,7 +55,7 @@ impl Backlog {
         }
         self.bytes += unit.data.len();
         self.units.push_back(unit);
-        if self.units.len() > MOST_UNITS || self.bytes > MOST_BYTES {
+        if self.units.len() > MAX_UNITS || self.bytes > MAX_BYTES {
             // A keyframe alone can exceed the bounds and is useful nevertheless.
             let last = self.units.pop_back().filter(|last| last.is_key);
             self.break_off();
@@ -176,11 +176,11 @@ mod tests {
     #[test]
     fn an_endless_group_is_not_kept() {
         let mut backlog = Backlog::new();
-        push(&mut backlog, &format!("K{}", "d".repeat(2 * MOST_UNITS)), Single);
-        assert!(backlog.len() <= MOST_UNITS && backlog.bytes <= MOST_BYTES);
+        push(&mut backlog, &format!("K{}", "d".repeat(2 * MAX_UNITS)), Single);
+        assert!(backlog.len() <= MAX_UNITS && backlog.bytes <= MAX_BYTES);
         assert_eq!(taken(&mut backlog, Continuous), "", "the keyframe was skipped with the rest");
         let large = |is_key| ReceivedUnit {
-            data: Bytes::from(vec![0; MOST_BYTES + 1]),
+            data: Bytes::from(vec![0; MAX_BYTES + 1]),
             is_key,
             received: SystemTime::UNIX_EPOCH,
         };

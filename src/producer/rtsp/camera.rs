@@ -47,7 +47,7 @@ impl Codec {
 pub(super) struct Camera {
     pub(super) codec: Codec,
     frames: Pin<Box<Demuxed>>,
-    words: Words,
+    explainer: Explainer,
 }
 
 impl Camera {
@@ -59,26 +59,26 @@ impl Camera {
             // The administrator configured this address.
             Source::Path(_) => url,
         };
-        let words = Words::new(plan, &url, &login);
+        let explainer = Explainer::new(plan, &url, &login);
         let creds = login.map(|(username, pass)| Credentials { username, password: pass.expose().to_owned() });
         let options = SessionOptions::default().creds(creds).user_agent("mtx-sidecar".into());
         let connecting = async {
-            let mut session = Session::describe(url, options).await.map_err(|e| words.explain(&e))?;
-            let (i, codec) = words.choose(&session)?;
+            let mut session = Session::describe(url, options).await.map_err(|e| explainer.explain(&e))?;
+            let (i, codec) = explainer.choose(&session)?;
             let transport = match plan.transport {
                 Transport::Tcp => RtpTransport::Tcp(TcpTransportOptions::default()),
                 Transport::Udp => RtpTransport::Udp(UdpTransportOptions::default()),
             };
             let setup = SetupOptions::default().transport(transport).frame_format(FrameFormat::SIMPLE);
-            session.setup(i, setup).await.map_err(|e| words.explain(&e))?;
-            let playing = session.play(PlayOptions::default()).await.map_err(|e| words.explain(&e))?;
-            let frames = playing.demuxed().map_err(|e| words.explain(&e))?;
+            session.setup(i, setup).await.map_err(|e| explainer.explain(&e))?;
+            let playing = session.play(PlayOptions::default()).await.map_err(|e| explainer.explain(&e))?;
+            let frames = playing.demuxed().map_err(|e| explainer.explain(&e))?;
             Ok((codec, Box::pin(frames)))
         };
-        let late = || Error::new(Code::Unavailable, format!("{} does not answer", words.peer));
+        let late = || Error::new(Code::Unavailable, format!("{} does not answer", explainer.peer));
         let (codec, frames) = timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| late())??;
         plan.common.counters().connected();
-        Ok(Camera { codec, frames, words })
+        Ok(Camera { codec, frames, explainer })
     }
 
     /// The next unit, and whether data before it was lost. Cancel-safe. Must be called all the time, because it
@@ -93,11 +93,11 @@ impl Camera {
                     return Ok((unit, has_loss));
                 }
                 Some(Ok(_)) => {}
-                Some(Err(e)) => return Err(self.words.explain(&e)),
+                Some(Err(e)) => return Err(self.explainer.explain(&e)),
                 None => {
                     return Err(Error::new(
                         Code::Unavailable,
-                        format!("{} has closed the connection", self.words.peer),
+                        format!("{} has closed the connection", self.explainer.peer),
                     ));
                 }
             }
@@ -106,7 +106,7 @@ impl Camera {
 }
 
 /// Explains errors without secrets.
-struct Words {
+struct Explainer {
     peer: String,
     is_path: bool,
     has_login: bool,
@@ -115,7 +115,7 @@ struct Words {
     secrets: Vec<Secret>,
 }
 
-impl Words {
+impl Explainer {
     fn new(plan: &Plan, url: &url::Url, login: &Option<(String, Secret)>) -> Self {
         let is_path = matches!(plan.source, Source::Path(_));
         let mut secrets: Vec<_> = login.iter().map(|(_, password)| password.clone()).collect();
@@ -124,7 +124,7 @@ impl Words {
             texts.extend(url.query().map(str::to_owned));
             secrets.extend(texts.into_iter().filter(|text| text.len() > 1).map(Secret::new));
         }
-        Words { peer: plan.peer(), is_path, has_login: login.is_some(), secrets }
+        Explainer { peer: plan.peer(), is_path, has_login: login.is_some(), secrets }
     }
 
     fn explain(&self, e: &retina::Error) -> Error {

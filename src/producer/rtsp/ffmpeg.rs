@@ -109,10 +109,10 @@ impl Recipe {
         let program = &plan.common.settings().ffmpeg;
         let without = |what: &str| {
             let (peer, why) = (plan.peer(), self.why);
-            let words = format!(
+            let message = format!(
                 "{peer} sends {why}, which needs ffmpeg: {what} (rtsp_cameras.ffmpeg), or let the source send H.264"
             );
-            Error::new(Code::Unavailable, words)
+            Error::new(Code::Unavailable, message)
         };
         if program.is_empty() {
             return Err(without("set its path"));
@@ -141,8 +141,8 @@ impl Recipe {
     /// Decodes a keyframe alone.
     async fn single(&self, unit: ReceivedUnit) -> Result<Outcome> {
         let mut child = self.spawn(&[], "", &["-frames:v", "1"])?;
-        let (mut stdin, mut stdout, mut words) = pipes(&mut child)?;
-        let most = self.plan.limits.frame_size.bytes();
+        let (mut stdin, mut stdout, mut messages) = pipes(&mut child)?;
+        let max = self.plan.limits.frame_size.bytes();
         let work = async {
             let mut jpeg = vec![];
             // ffmpeg can end before it has read everything.
@@ -150,14 +150,14 @@ impl Recipe {
                 let _ = stdin.write_all(&unit.data).await;
                 drop(stdin);
             };
-            let mut limited = (&mut stdout).take(most as u64 + 1);
+            let mut limited = (&mut stdout).take(max as u64 + 1);
             let (_, read) = tokio::join!(writing, limited.read_to_end(&mut jpeg));
             read.map(|_| jpeg)
         };
         let jpeg = match timeout(SINGLE_TIMEOUT, work).await {
             Ok(Ok(jpeg)) if !jpeg.is_empty() => Bytes::from(jpeg),
             _ => {
-                tracing::debug!("ffmpeg made no picture: {}", last_words(&mut child, &mut words).await);
+                tracing::debug!("ffmpeg made no picture: {}", last_messages(&mut child, &mut messages).await);
                 return Ok(Outcome::Damaged);
             }
         };
@@ -187,10 +187,10 @@ impl Running {
             ["-flags", "low_delay", "-probesize", "32", "-analyzeduration", "0", "-use_wallclock_as_timestamps", "1"];
         let filter = format!("select='isnan(prev_selected_t)+gte(t-prev_selected_t,{early:.4})',");
         let mut child = recipe.spawn(&input, &filter, &["-flush_packets", "1"])?;
-        let (stdin, stdout, words) = pipes(&mut child)?;
+        let (stdin, stdout, messages) = pipes(&mut child)?;
         let splitter = Splitter::new(None, recipe.plan.limits.frame_size.bytes());
         let buffer = vec![0; CHUNK];
-        Ok(Running { recipe, child, stdin: Some(stdin), writing: None, stdout, words, splitter, buffer })
+        Ok(Running { recipe, child, stdin: Some(stdin), writing: None, stdout, messages, splitter, buffer })
     }
 
     fn write(&mut self, units: [Option<ReceivedUnit>; 2]) {
@@ -234,12 +234,12 @@ impl Running {
                 },
             }
         }
-        let words = last_words(&mut self.child, &mut self.words).await;
-        Err(Error::new(Code::Unavailable, "ffmpeg, which decodes the video, ended (see the log)").caused_by(words))
+        let messages = last_messages(&mut self.child, &mut self.messages).await;
+        Err(Error::new(Code::Unavailable, "ffmpeg, which decodes the video, ended (see the log)").caused_by(messages))
     }
 }
 
-fn pipes(child: &mut Child) -> Result<(ChildStdin, ChildStdout, Words)> {
+fn pipes(child: &mut Child) -> Result<(ChildStdin, ChildStdout, Messages)> {
     match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         (Some(stdin), Some(stdout), Some(stderr)) => Ok((stdin, stdout, listen(stderr))),
         _ => Err(Error::new(Code::Unavailable, "ffmpeg was started without pipes")),
@@ -248,18 +248,18 @@ fn pipes(child: &mut Child) -> Result<(ChildStdin, ChildStdout, Words)> {
 
 /// Reads ffmpeg's error messages to their end and keeps the beginning. ffmpeg would block if the messages were not
 /// read.
-fn listen(mut stderr: ChildStderr) -> Words {
+fn listen(mut stderr: ChildStderr) -> Messages {
     tokio::spawn(async move {
-        let (mut words, mut chunk) = (vec![], vec![0; 4096]);
+        let (mut messages, mut chunk) = (vec![], vec![0; 4096]);
         while let Ok(n @ 1..) = stderr.read(&mut chunk).await {
-            words.extend_from_slice(&chunk[..n.min(MAX_MESSAGES - words.len())]);
+            messages.extend_from_slice(&chunk[..n.min(MAX_MESSAGES - messages.len())]);
         }
-        words
+        messages
     })
 }
 
-async fn last_words(child: &mut Child, words: &mut Words) -> String {
+async fn last_messages(child: &mut Child, messages: &mut Messages) -> String {
     let _ = child.start_kill();
-    let words = timeout(Duration::from_secs(1), words).await.ok().and_then(Result::ok).unwrap_or_default();
-    String::from_utf8_lossy(&words).trim().replace('\n', "; ")
+    let messages = timeout(Duration::from_secs(1), messages).await.ok().and_then(Result::ok).unwrap_or_default();
+    String::from_utf8_lossy(&messages).trim().replace('\n', "; ")
 }

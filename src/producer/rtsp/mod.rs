@@ -163,8 +163,8 @@ impl Plan {
         };
         match own_stream(path.clone()).await {
             Some(own) => {
-                let words = format!("{} is made of our own stream {own}; watch that stream", self.peer());
-                Err(Error::new(Code::Unavailable, words))
+                let message = format!("{} is made of our own stream {own}; watch that stream", self.peer());
+                Err(Error::new(Code::Unavailable, message))
             }
             None => Ok(()),
         }

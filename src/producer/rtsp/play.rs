@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Consecutive keyframes that openh264 cannot decode, although no data was lost, before ffmpeg is used.
-const MOST_DAMAGED: u32 = 3;
+const MAX_DAMAGED: u32 = 3;
 
 /// Shortest time between two pictures if watchers need only single pictures.
 const SINGLE_INTERVAL: Duration = Duration::from_millis(250);
@@ -69,8 +69,8 @@ async fn next_of(camera: &mut Camera, plan: &Plan, stale_at: &mut Instant) -> Re
             next
         }
         () = sleep_until(*stale_at) => {
-            let words = format!("{} has sent no video for {stale_after}", plan.peer());
-            Err(Error::new(Code::Unavailable, words))
+            let message = format!("{} has sent no video for {stale_after}", plan.peer());
+            Err(Error::new(Code::Unavailable, message))
         }
     }
 }
@@ -144,7 +144,7 @@ impl Work<'_> {
                 self.sink.damaged("not decodable");
                 self.backlog.break_off_group();
                 self.damaged += u32::from(is_key);
-                if self.damaged >= MOST_DAMAGED {
+                if self.damaged >= MAX_DAMAGED {
                     return self.switch("H.264 that openh264 cannot decode", engine);
                 }
             }
@@ -156,8 +156,8 @@ impl Work<'_> {
     /// Continues with ffmpeg, from the unit at which openh264 stopped.
     fn switch(&mut self, why: &'static str, engine: &mut Engine) -> Result<()> {
         if matches!(engine, Engine::Ffmpeg(_)) {
-            let words = format!("the video of {} cannot be decoded", self.plan.peer());
-            return Err(Error::new(Code::Unavailable, words));
+            let message = format!("the video of {} cannot be decoded", self.plan.peer());
+            return Err(Error::new(Code::Unavailable, message));
         }
         let mut ffmpeg = Ffmpeg::new(Codec::H264, why, self.plan);
         if let Some((unit, task)) = self.at_work.take() {

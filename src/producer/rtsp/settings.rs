@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn credentials_are_moved_out_of_the_url() {
         let read = |text: &str| serde_json::from_str::<Settings>(text).expect("reads");
-        let told = |settings: &Settings| {
+        let credentials = |settings: &Settings| {
             let url = settings.url.clone().unwrap_or_default();
             (url, settings.user.clone().unwrap_or_default(), settings.pass.expose().to_owned())
         };
@@ -160,7 +160,7 @@ mod tests {
             (r#"{"url":"rtsp://u@h/s","user":"v"}"#, triple("rtsp://h/s", "v", "")),
         ] {
             let settings = read(text);
-            assert_eq!(told(&settings), expected, "{text}");
+            assert_eq!(credentials(&settings), expected, "{text}");
             let shown = format!("{} {settings:?}", serde_json::to_string(&settings).expect("writes"));
             assert!(!shown.contains("p@ss") && !shown.contains("p%40ss"), "{shown}");
         }
