@@ -10,7 +10,7 @@ use crate::{
     access::{Permit, Role, SessionInfo},
     error::{Code, Error, Result},
     output::h264::{Reader, Want},
-    policy::{Caller, Credentials, webhook::token_in_query},
+    policy::{Caller, Credentials, token_in_query},
     producer::Definition,
     query,
     state::State,
@@ -131,7 +131,7 @@ mod tests {
             ("rtsp://h/door?type=tape", "type"),
             ("rtsp://h/%FF", "name"),
         ] {
-            assert_eq!(target(url).err().and_then(|e| e.field()), Some(field), "{url}");
+            assert_eq!(target(url).err().as_ref().and_then(Error::field), Some(field), "{url}");
         }
     }
 }

@@ -61,7 +61,7 @@ pub struct SourceQuery {
 /// Pictures by WebSocket, each a binary message; JSON notices between them tell states and losses, and `{"ack":N}` says which picture was
 /// shown.
 #[utoipa::path(
-    get, path = "/ws/{name}", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), SocketQuery, TransformQuery),
+    get, path = "/ws/{name:.+}", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), SocketQuery, TransformQuery),
     responses((status = 101, description = "Pictures follow"), (status = 404, body = ProblemDocument), (status = 426, body = ProblemDocument))
 )]
 pub(super) async fn connect(

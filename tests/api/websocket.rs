@@ -2,10 +2,7 @@
 
 use serde_json::json;
 
-use crate::{
-    identity::FAR,
-    support::{TestApp, basic, eventually, large_picture, picture},
-};
+use crate::support::{FAR, TestApp, basic, eventually, large_picture, picture};
 
 #[tokio::test]
 async fn pictures_come_as_binary_messages_and_a_slow_link_skips() {

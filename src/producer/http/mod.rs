@@ -122,7 +122,7 @@ pub(super) fn producer(
     context: &ProducerContext,
 ) -> Result<Arc<dyn Producer>> {
     let as_definition = |e: Error| match e.field() {
-        Some(field) => Error::new(Code::InvalidDefinition, e.to_string()).in_field(field),
+        Some(field) => Error::new(Code::InvalidDefinition, e.to_string()).in_field(field.to_owned()),
         None => e,
     };
     let mut target = Target::new(&settings.url, &settings.user, &settings.pass, &settings.fingerprint);

@@ -103,7 +103,7 @@ fn problems_are_told_in_these_words() {
         ),
         (
             "streams:\n  cam: {kind: file, path: x, evry: 5s}",
-            "streams.cam: unknown field `evry`, expected one of `path`, `interval`, `every`, `order`",
+            "streams.cam: unknown field `evry`, expected one of `path`, `every`, `interval`, `order`",
         ),
         ("log:\n  level: loud,=", "log.level: \"loud,=\" is none of error, warn, info, debug, trace"),
         ("udp:\n  advertise: here", "udp.advertise: \"here\" is not an address; write 192.168.1.2 or 192.168.1.2:1234"),
