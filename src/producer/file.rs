@@ -101,7 +101,7 @@ pub struct Settings {
     /// A picture, a folder, or a pattern such as `holiday/*.jpg`; relative to a media folder, or absolute inside one.
     pub path: String,
     /// How long a slideshow shows each picture.
-    #[serde(default = "default_interval")]
+    #[serde(default = "default_interval", alias = "every")]
     #[schema(value_type = String, example = "5s")]
     pub interval: HumanDuration,
     /// The order of a slideshow.

@@ -38,7 +38,7 @@ pub struct Settings {
     #[serde(default)]
     pub path: String,
     /// How long a slideshow shows each picture.
-    #[serde(default = "default_interval")]
+    #[serde(default = "default_interval", alias = "every")]
     #[schema(value_type = String, example = "5s")]
     pub interval: HumanDuration,
 }

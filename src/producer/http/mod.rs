@@ -51,7 +51,7 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,
     /// Pause between requests to a camera that gives one picture for each request.
-    #[serde(default = "default_interval")]
+    #[serde(default = "default_interval", alias = "every")]
     #[schema(value_type = String, example = "1s")]
     pub interval: HumanDuration,
     /// Number of pictures to discard at the start, because many cameras first send an old picture. A preset has its

@@ -39,7 +39,9 @@ pub(super) async fn pictures(camera: &Camera, sink: &FrameSink) -> Result<()> {
     }
     match endless {
         true => stream(camera, response, intake).await,
-        false if kind.starts_with("multipart/") => Err(camera_error(camera, "answers with MJPEG; mode must be mjpeg or auto")),
+        false if kind.starts_with("multipart/") => {
+            Err(camera_error(camera, "answers with MJPEG; mode must be mjpeg or auto"))
+        }
         false => {
             intake.take_response(response).await?;
             poll(camera, session, intake).await
@@ -61,7 +63,9 @@ async fn ask(camera: &Camera, session: &mut Session, known: Option<&str>) -> Res
     let response = session.send(request).await?;
     match response.status.as_u16() {
         200..=299 | 304 => Ok(response),
-        401 | 403 => Err(camera_error(camera, format_args!("refuses: user or password is wrong ({})", response.status))),
+        401 | 403 => {
+            Err(camera_error(camera, format_args!("refuses: user or password is wrong ({})", response.status)))
+        }
         503 => Err(camera_error(camera, "is busy (503); most small cameras serve one at a time")),
         _ => Err(camera_error(camera, format_args!("answers with {}", response.status))),
     }
