@@ -15,6 +15,7 @@
 //! `cli` is what people type. docs/architecture.md draws it.
 
 pub mod access;
+pub mod backoff;
 pub mod catalog;
 pub mod error;
 pub mod secret;
