@@ -18,6 +18,7 @@ pub mod access;
 pub mod backoff;
 pub mod catalog;
 pub mod error;
+pub mod query;
 pub mod secret;
 pub mod units;
 
