@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     error::Error,
-    mediamtx_yml::{self, Finding},
+    mediamtx::config_check::{self, Finding},
     policy::Action,
-    settings,
+    yaml,
 };
 
 /// What is known of MediaMTX itself.
@@ -47,7 +47,7 @@ pub(super) async fn get(state: web::Data<State>, _: Admin) -> HttpResponse {
         Ok(info) => {
             MediaMtxState { reachable: true, version: Some(info.version), started: Some(info.started), problem: None }
         }
-        Err(e) => MediaMtxState { reachable: false, version: None, started: None, problem: Some(e.to_string()) },
+        Err(e) => MediaMtxState { reachable: false, version: None, started: None, problem: Some(e.chain()) },
     };
     HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(known)
 }
@@ -59,8 +59,9 @@ pub(super) async fn get(state: web::Data<State>, _: Admin) -> HttpResponse {
 )]
 pub(super) async fn check(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
     let text = std::str::from_utf8(&body).map_err(|e| Error::parameter("body", format!("is not UTF-8: {e}")))?;
-    let tree = settings::parse_yaml(text).map_err(|e| Error::parameter("body", format!("is not YAML: {e}")))?;
-    Ok(HttpResponse::Ok().json(Checked { findings: mediamtx_yml::examine(&tree, &state.settings) }))
+    let config = yaml::parse(text).map_err(|e| Error::parameter("body", format!("is not valid YAML: {e}")))?;
+    let findings = config_check::examine(&config, &state.settings.for_config_check());
+    Ok(HttpResponse::Ok().json(Checked { findings }))
 }
 
 /// MediaMTX's paths, in the shape of the original program.
