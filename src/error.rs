@@ -53,6 +53,7 @@ codes! {
     KindConflict = 409 "kind_conflict" "The name is in use by a stream of another kind",
     FileExists = 409 "file_exists" "There is a file already",
     FixedByFile = 409 "fixed_by_file" "The stream is defined in the configuration file",
+    FileTooLarge = 413 "file_too_large" "The file is larger than the limit",
     FrameTooLarge = 413 "frame_too_large" "The picture is larger than the limit",
     NotAPicture = 415 "not_a_picture" "The data is not a picture of a known format",
     BrokenPicture = 422 "broken_picture" "The picture is damaged or incomplete",

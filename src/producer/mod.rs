@@ -109,6 +109,16 @@ impl Definition {
         Definition::Upload(upload::Settings {})
     }
 
+    /// A picture file, or a folder of them.
+    pub fn file(path: String) -> Self {
+        Definition::File(file::Settings::new(path))
+    }
+
+    /// A picture, or a folder of them, on a NAS. `nas` is its name in `media.nas`.
+    pub fn nas(nas: String, path: String) -> Self {
+        Definition::Nas(nas::Settings::new(nas, path))
+    }
+
     /// What the original recipe's `type` parameter means: `file` or `udp`.
     pub fn of_recipe(word: &str) -> Result<Self> {
         match word {
