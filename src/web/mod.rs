@@ -14,6 +14,7 @@ mod health;
 mod identity;
 mod media;
 mod mediamtx;
+pub(crate) mod offers;
 mod openapi;
 mod origin;
 mod overview;
