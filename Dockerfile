@@ -1,4 +1,4 @@
-# The sidecar alone: one program, not root. `docker build -t mtx-sidecar .`
+# The sidecar alone, as one program without root. Build: docker build -t mtx-sidecar .
 FROM rust:1-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends cmake nasm && rm -rf /var/lib/apt/lists/*
 WORKDIR /src

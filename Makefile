@@ -1,14 +1,31 @@
-# make run    build and start, with something to see (and MediaMTX beside it, where there is one)
-# make test   everything that has to hold, against real peers; what CI calls
-# make bench  what it costs, beside references measured in the same run (ONLY=fanout for one scenario)
-# make check  fast: formatting, lints, types
-# make fmt    format
+# make run          build and start, with something to see (and MediaMTX beside it, where there is one)
+# make test         everything that must hold, against real peers; REQUIRE_MEDIAMTX=1 fails when there is no MediaMTX
+# make check        fast: formatting, lints, types
+# make fmt          format
+# make bench        costs, beside references measured in the same run (ONLY=fanout for one scenario)
+# make deny         advisories, licences, duplicate versions and sources of dependencies (deny.toml)
+# make docs         the documentation of the code; a warning is an error
+# make msrv         compile with the oldest Rust that Cargo.toml promises
+# make pages-check  types and formatting of the pages' JavaScript
+# make fuzz         each fuzz target for SECONDS=60 (ONLY=multipart for one target)
+# make soak         a loaded server for SECONDS=600: its memory must not grow, and its watchers must see pictures
+# make mediamtx     download the release of MediaMTX that the tests are written for to target/mediamtx
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: run test bench check fmt build-deps test-deps
+.PHONY: run test check fmt bench deny docs msrv pages-check fuzz soak mediamtx build-deps test-deps
 
 SIDECAR := target/release/mtx-sidecar
+MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+FUZZ_TARGETS := $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
+
+MEDIAMTX_VERSION := v1.20.1
+MEDIAMTX_RELEASE := https://github.com/bluenviron/mediamtx/releases/download/$(MEDIAMTX_VERSION)
+
+# A test that needs a program that is not there appends its name and the reason, one line each.
+export SKIPPED_TESTS_FILE := $(CURDIR)/target/skipped-tests.txt
+# The same for whole checks of `make test`.
+SKIPPED_CHECKS_FILE := $(CURDIR)/target/skipped-checks.txt
 
 # Debian packages, installed only if a program of theirs is missing. libjpeg-turbo is built from its bundled
 # source: cmake, and nasm for its SIMD code.
@@ -57,16 +74,36 @@ run: build-deps
 	$(SIDECAR) serve --demo
 
 test: test-deps
-	@if [ -z "$${MEDIAMTX_BIN:-}" ] && ! command -v mediamtx > /dev/null; then
-		echo "SKIPPED: tests against MediaMTX itself, because there is no mediamtx on PATH or in MEDIAMTX_BIN"
+	@mkdir -p target
+	: > "$(SKIPPED_TESTS_FILE)"
+	: > "$(SKIPPED_CHECKS_FILE)"
+	if ! command -v "$${MEDIAMTX_BIN:-mediamtx}" > /dev/null; then
+		if [ "$${REQUIRE_MEDIAMTX:-}" = 1 ]; then
+			echo "REQUIRE_MEDIAMTX=1, and there is no mediamtx on PATH or in MEDIAMTX_BIN (make mediamtx downloads it)"
+			exit 1
+		fi
+		echo "tests against MediaMTX: no mediamtx on PATH or in MEDIAMTX_BIN (make mediamtx downloads it)" >> "$(SKIPPED_CHECKS_FILE)"
 	fi
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+	$(MAKE) --no-print-directory docs pages-check
+	if command -v cargo-deny > /dev/null; then
+		$(MAKE) --no-print-directory deny
+	else
+		echo "dependencies: no cargo-deny (make deny installs it, in minutes)" >> "$(SKIPPED_CHECKS_FILE)"
+	fi
 	cargo test --quiet
-
-bench: test-deps
-	@cargo bench --bench load -- $(ONLY)
+	tests=$$(sort -u "$(SKIPPED_TESTS_FILE)" | wc -l)
+	checks=$$(wc -l < "$(SKIPPED_CHECKS_FILE)")
+	if [ $$((tests + checks)) -gt 0 ]; then
+		printf '\n============ SKIPPED: %s tests, %s checks ============\n' "$$tests" "$$checks"
+		sort -u "$(SKIPPED_TESTS_FILE)" | sed 's/^/  test   /'
+		sed 's/^/  check  /' "$(SKIPPED_CHECKS_FILE)"
+	fi
+	if [ "$${REQUIRE_MEDIAMTX:-}" = 1 ] && [ "$$tests" -gt 0 ]; then
+		echo "REQUIRE_MEDIAMTX=1, and $$tests tests were skipped"
+		exit 1
+	fi
 
 check: build-deps
 	@cargo fmt --check
@@ -74,3 +111,70 @@ check: build-deps
 
 fmt:
 	@cargo fmt
+
+bench: test-deps
+	@cargo bench --bench load -- $(ONLY)
+
+# The database of advisories is in a repository of its own. Without a network the last copy counts, and without a copy the other checks.
+deny:
+	@command -v cargo-deny > /dev/null || cargo install cargo-deny --locked
+	if timeout 60 cargo deny --log-level off fetch db > /dev/null 2>&1; then
+		echo "deny: advisories of today, bans, licences, sources"
+		cargo deny --locked --log-level error check -D unmatched-skip
+	elif compgen -G "$${CARGO_HOME:-$$HOME/.cargo}/advisory-dbs/advisory-db-*/.git" > /dev/null; then
+		echo "deny: advisories of the last copy, bans, licences, sources (the database cannot be reached)"
+		cargo deny --locked --offline --log-level error check -D unmatched-skip
+	else
+		echo "deny: bans, licences, sources; NOT advisories (the database cannot be reached, and there is no copy)"
+		cargo deny --locked --offline --log-level error check -D unmatched-skip bans licenses sources
+	fi
+
+docs: build-deps
+	@RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+
+msrv: build-deps
+	@cargo +$(MSRV) --version > /dev/null 2>&1 || rustup toolchain install $(MSRV) --profile minimal
+	cargo +$(MSRV) check --locked
+
+pages-check:
+	@if command -v node > /dev/null && command -v npm > /dev/null; then
+		npm ci --prefix tests/pages --silent
+		npm run --prefix tests/pages check
+	else
+		mkdir -p target
+		echo "pages: no node and npm" | tee -a "$(SKIPPED_CHECKS_FILE)"
+	fi
+
+# The fuzz targets are a package of their own, with the versions that the program is built with.
+fuzz: build-deps
+	@cargo +nightly --version > /dev/null 2>&1 || rustup toolchain install nightly --profile minimal
+	command -v cargo-fuzz > /dev/null || cargo install cargo-fuzz --locked
+	cp Cargo.lock fuzz/Cargo.lock
+	cargo +nightly fuzz build
+	for target in $(or $(ONLY),$(FUZZ_TARGETS)); do
+		echo "fuzz: $$target for $(or $(SECONDS),60) s"
+		mkdir -p "fuzz/corpus/$$target"
+		seeds="fuzz/seeds/$$target"
+		case "$$target" in discovery_*) seeds="$$seeds $$(echo tests/api/discovery/*/)" ;; esac
+		cargo +nightly fuzz run "$$target" "fuzz/corpus/$$target" $$seeds -- \
+			-max_total_time=$(or $(SECONDS),60) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
+	done
+
+soak: test-deps
+	@cargo bench --bench load -- soak $(or $(SECONDS),600)
+
+mediamtx:
+	@mkdir -p target/mediamtx
+	cd target/mediamtx
+	if [ ! -x mediamtx ] || [ "$$(./mediamtx --version)" != "$(MEDIAMTX_VERSION)" ]; then
+		case "$$(uname -m)" in
+			x86_64) file=mediamtx_$(MEDIAMTX_VERSION)_linux_amd64.tar.gz ;;
+			aarch64) file=mediamtx_$(MEDIAMTX_VERSION)_linux_arm64.tar.gz ;;
+			*) echo "there is no release of MediaMTX for $$(uname -m) that this target knows"; exit 1 ;;
+		esac
+		curl -fsSL --fail-early -O "$(MEDIAMTX_RELEASE)/$$file" -O "$(MEDIAMTX_RELEASE)/checksums.sha256"
+		sha256sum --check --ignore-missing --strict checksums.sha256
+		tar -xzf "$$file" mediamtx
+		rm "$$file"
+	fi
+	echo "$$PWD/mediamtx ($$(./mediamtx --version)): put it on PATH, or into MEDIAMTX_BIN"

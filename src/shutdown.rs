@@ -1,11 +1,11 @@
-//! Ending the program in two stages: ask, then insist.
+//! The end of the program in two stages: a request, then a deadline.
 
 use std::future::Future;
 
 use tokio::time::{Duration, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Asks everything that runs without end to end, and waits for it. Cheap to clone.
+/// Tells endless tasks to end, and waits for them. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     asked: CancellationToken,
@@ -13,44 +13,44 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Nobody has asked yet.
+    /// A shutdown that was not requested yet.
     pub fn new() -> Self {
         Shutdown::default()
     }
 
-    /// Asks everybody to end.
+    /// Requests the end.
     pub fn ask(&self) {
         self.asked.cancel();
     }
 
-    /// Cancelled when the end was asked for.
+    /// Cancelled when the end is requested.
     pub fn token(&self) -> &CancellationToken {
         &self.asked
     }
 
-    /// Whether the end was asked for.
+    /// Whether the end was requested.
     pub fn is_asked(&self) -> bool {
         self.asked.is_cancelled()
     }
 
-    /// Returns when the end is asked for.
+    /// Returns when the end is requested.
     pub async fn asked(&self) {
         self.asked.cancelled().await;
     }
 
-    /// A future that [`Shutdown::wait`] waits for, wherever it is spawned.
+    /// Registers a future that [`Shutdown::wait`] waits for.
     pub fn track<F: Future>(&self, task: F) -> impl Future<Output = F::Output> + use<F> {
         self.tasks.track_future(task)
     }
 
-    /// Waits until everything tracked has ended, so long at most. Says whether it has.
+    /// Waits until every registered future has ended, at most for `longest`. Returns whether all have ended.
     pub async fn wait(&self, longest: Duration) -> bool {
         self.tasks.close();
         timeout(longest, self.tasks.wait()).await.is_ok()
     }
 }
 
-/// Returns at the first SIGINT or SIGTERM. A second one ends the process at once.
+/// Returns at the first SIGINT or SIGTERM. A second signal ends the process at once.
 pub async fn signalled() {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).expect("the runtime has its signal driver");
@@ -64,7 +64,7 @@ pub async fn signalled() {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::warn!("asked a second time: ending at once");
+        tracing::warn!("second signal: ending at once");
         std::process::exit(130);
     });
 }

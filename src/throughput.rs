@@ -1,6 +1,7 @@
-//! How many bytes came in and went out lately, for the console's curve.
+//! Bytes per second of the last minutes, for the console's curve.
 //!
-//! MediaMTX counts for each path, and forgets with the path; so what is added up are differences, path by path.
+//! MediaMTX counts bytes for each path, and its counters end with the path. This module therefore sums the differences of
+//! each path.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -13,13 +14,13 @@ use serde_json::Value;
 use tokio::time::{Duration, Instant};
 use utoipa::ToSchema;
 
-/// Moments that are kept: five minutes at one every two seconds.
+/// Stored samples: five minutes at one sample per [`EVERY`].
 const KEPT: usize = 150;
 
-/// How often it is noted.
+/// Interval of the samples.
 pub const EVERY: Duration = Duration::from_secs(2);
 
-/// Bytes a second, lately. Cheap to clone.
+/// The curve. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Throughput(Arc<Mutex<Inner>>);
 
@@ -33,12 +34,12 @@ struct Inner {
     summary: Summary,
 }
 
-/// What MediaMTX has, in numbers.
+/// Counts of MediaMTX's paths and readers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Paths.
     pub paths: u64,
-    /// Of those, where somebody publishes.
+    /// Paths that are available: with a publisher or an active source.
     pub available: u64,
     /// Readers of all paths.
     pub readers: u64,
@@ -51,7 +52,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// What has come since `before`; a count that went back began anew.
+    /// The difference to `before`. A counter that decreased has begun again at zero.
     fn since(self, before: Counts) -> Counts {
         let grown = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
         Counts { inbound: grown(self.inbound, before.inbound), outbound: grown(self.outbound, before.outbound) }
@@ -74,24 +75,24 @@ impl Summary {
     }
 }
 
-/// What the curve is drawn from.
+/// The samples of the curve.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct ThroughputReport {
-    /// Seconds between two of the values below.
+    /// Seconds between two samples.
     pub every: f64,
-    /// Bytes a second that came in, here and at MediaMTX together; the latest is the last one.
+    /// Bytes per second received, here and at MediaMTX together, oldest first.
     pub inbound: Vec<u64>,
-    /// Bytes a second that went out.
+    /// Bytes per second sent.
     pub outbound: Vec<u64>,
-    /// Bytes that came in since the program was started.
+    /// Bytes received since the program was started.
     pub total_inbound: u64,
-    /// Bytes that went out since then.
+    /// Bytes sent since the program was started.
     pub total_outbound: u64,
 }
 
 impl Throughput {
-    /// Notes how far the counters are: MediaMTX's of each path (as `/v3/paths/list` has them; none while it is away), and our
-    /// own since the start.
+    /// Adds a sample: MediaMTX's counters of each path (the items of `/v3/paths/list`; none while it does not answer), and our
+    /// own totals since the start.
     pub fn note(&self, paths: Option<&[Value]>, inbound: u64, outbound: u64, now: Instant) {
         let mut inner = self.0.lock();
         let ours = Counts { inbound, outbound };
@@ -105,7 +106,7 @@ impl Throughput {
             });
             let seen: HashMap<_, _> = seen.collect();
             for (name, counts) in &seen {
-                // Of a path that was there before us, only what comes from now on is ours to tell.
+                // Bytes of a path that is older than this program count from now on.
                 match inner.paths.get(name) {
                     Some(before) => moved.add(counts.since(*before)),
                     None if inner.noted.is_some() => moved.add(*counts),
@@ -126,12 +127,12 @@ impl Throughput {
         }
     }
 
-    /// What MediaMTX had when it was noted last; nothing while it is away.
+    /// Counts of the last sample; zero while MediaMTX does not answer.
     pub fn summary(&self) -> Summary {
         self.0.lock().summary
     }
 
-    /// All of it.
+    /// All samples and totals.
     pub fn report(&self) -> ThroughputReport {
         let inner = self.0.lock();
         ThroughputReport {
@@ -155,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_come_go_and_begin_anew_are_added_up() {
+    fn differences_of_paths_are_summed_over_restarts() {
         let (throughput, start) = (Throughput::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        // Before our time: its bytes are nobody's news.
+        // The path is older than this program: its bytes do not count.
         throughput.note(Some(&[path("a", 1_000_000, 0)]), 0, 0, at(0));
         throughput.note(Some(&[path("a", 1_000_200, 400), path("b", 100, 0)]), 50, 30, at(2));
-        // MediaMTX was restarted: its counters begin at nothing.
+        // MediaMTX was restarted: its counters begin at zero.
         throughput.note(Some(&[path("a", 60, 0)]), 50, 30, at(4));
         throughput.note(None, 70, 30, at(6));
         let report = throughput.report();
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_kept_than_is_drawn() {
+    fn the_number_of_samples_is_bounded() {
         let (throughput, start) = (Throughput::default(), Instant::now());
         for n in 0..KEPT as u64 * 2 {
             throughput.note(None, n, 0, start + Duration::from_secs(n));

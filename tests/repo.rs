@@ -220,3 +220,70 @@ fn no_source_file_has_outgrown_its_story() {
         assert!(lines <= 450, "{} has {lines} lines", source.display());
     }
 }
+
+/// A failure of CI can be repeated anywhere, because CI knows no other commands than `make TARGET`.
+#[test]
+fn workflows_run_targets_of_the_makefile_and_nothing_else() {
+    let makefile = read("Makefile");
+    let command = Regex::new(r"^make ([a-z-]+)( [A-Z]+=[0-9a-z]+)*$").expect("one");
+    let mut targets = BTreeSet::new();
+    for workflow in files(&[".github/workflows"], &[".yml"]) {
+        let text = std::fs::read_to_string(&workflow).expect("reads");
+        settings::parse_yaml(&text).unwrap_or_else(|e| panic!("{}: {e}", workflow.display()));
+        for line in text.lines() {
+            let Some((_, run)) = line.split_once("run:") else { continue };
+            let Some(found) = command.captures(run.trim()) else { panic!("{}: {line:?}", workflow.display()) };
+            let target = found[1].to_owned();
+            let is_there = makefile.lines().any(|line| line.starts_with(&format!("{target}:")));
+            assert!(is_there, "{} runs make {target}, which the Makefile does not have", workflow.display());
+            targets.insert(target);
+        }
+    }
+    for needed in ["test", "msrv", "deny", "docs", "fuzz", "soak"] {
+        assert!(targets.contains(needed), "no workflow runs make {needed}");
+    }
+}
+
+#[test]
+fn every_target_of_the_makefile_is_explained_at_its_top() {
+    let makefile = read("Makefile");
+    let phony = makefile.lines().find_map(|line| line.strip_prefix(".PHONY: ")).expect("a list of targets");
+    let mut explained = 0;
+    for target in phony.split_whitespace().filter(|target| !target.ends_with("-deps")) {
+        let is_explained = makefile.lines().any(|line| line.starts_with(&format!("# make {target} ")));
+        assert!(is_explained, "the Makefile's head does not explain {target}");
+        explained += 1;
+    }
+    assert!(explained >= 10, "{phony}");
+}
+
+/// GitHub shows a form only if it is YAML with these keys, and silently shows none otherwise.
+#[test]
+fn issue_forms_can_be_read() {
+    let mut forms = 0;
+    for form in files(&[".github/ISSUE_TEMPLATE"], &[".yml"]) {
+        let text = std::fs::read_to_string(&form).expect("reads");
+        let form = form.display();
+        let parsed = settings::parse_yaml(&text).unwrap_or_else(|e| panic!("{form}: {e}"));
+        if parsed.contains_key("contact_links") {
+            continue;
+        }
+        forms += 1;
+        for key in ["name", "description"] {
+            assert!(parsed.contains_key(key), "{form} has no {key}");
+        }
+        let mut ids = BTreeSet::new();
+        for element in parsed["body"].clone().into_array().expect("a list") {
+            let element = element.into_table().expect("an element");
+            if element["type"].to_string() != "markdown" {
+                assert!(ids.insert(element["id"].to_string()), "{form} has two elements {}", element["id"]);
+                assert!(
+                    element["attributes"].clone().into_table().expect("attributes").contains_key("label"),
+                    "{form}"
+                );
+            }
+        }
+        assert!(ids.len() >= 3, "{form} asks for {ids:?}");
+    }
+    assert_eq!(forms, 3);
+}

@@ -20,6 +20,7 @@ mod puller;
 mod recipe;
 mod relay;
 mod rtsp;
+mod soak;
 mod variants;
 mod watcher;
 mod websocket;
@@ -65,6 +66,8 @@ fn main() -> ExitCode {
         Some("websocket-binary") => return done(websocket::reference(false)),
         Some("websocket-base64") => return done(websocket::reference(true)),
         Some("bare-responder") => return done(bare::responder()),
+        // No measurement: a check that takes minutes.
+        Some("soak") => return done(soak::run(args.get(1).and_then(|seconds| seconds.parse().ok()).unwrap_or(600))),
         _ => {}
     }
     if let Err(e) = process::pin_self_to_load_core() {

@@ -83,6 +83,11 @@ impl Server {
         cpu_exact_of(self.child.id())
     }
 
+    /// Open files and sockets.
+    pub fn open_files(&self) -> u64 {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, |files| files.count() as u64)
+    }
+
     /// Resident memory, in KiB.
     pub fn rss_kib(&self) -> u64 {
         rss_kib_of(self.child.id())

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""A graph as a live stream: drawn again each second and sent to mtx-sidecar.
+"""A graph as a live stream: draws it each second and sends it to mtx-sidecar.
 
     python3 graph.py [NAME] [URL]
 
-Needs matplotlib. Watch it at http://127.0.0.1:9995/stream/NAME.mjpeg, in any page:
+Needs matplotlib. The stream is http://127.0.0.1:9995/stream/NAME.mjpeg, also in any web page:
     <img src="http://127.0.0.1:9995/stream/graph.mjpeg">
 """
 
@@ -17,16 +17,16 @@ from urllib.parse import urlsplit
 
 import matplotlib
 
-matplotlib.use("Agg")  # draws without a screen
+matplotlib.use("Agg")  # needs no screen
 import matplotlib.pyplot as plt  # noqa: E402
 
 NAME = sys.argv[1] if len(sys.argv) > 1 else "graph"
 URL = urlsplit(sys.argv[2] if len(sys.argv) > 2 else "http://127.0.0.1:9995")
-PICTURES = int(os.environ.get("PICTURES", "0"))  # 0: without end
+PICTURES = int(os.environ.get("PICTURES", "0"))  # 0: endless
 
 
 def draw(points):
-    """The last points as a PNG; the sidecar makes a JPEG of it."""
+    """Draws the last points as a PNG; the sidecar converts it to JPEG."""
     figure, axes = plt.subplots(figsize=(8, 4.5), dpi=100)
     axes.plot([at for at, _ in points], [value for _, value in points], marker=".")
     axes.set_title(f"{points[-1][1]:+.3f}  at {time.strftime('%H:%M:%S')}")
@@ -47,12 +47,12 @@ def main():
         try:
             connection.request("PUT", f"/api/v1/streams/{NAME}/frame", body=draw(points))
             response = connection.getresponse()
-            body = response.read()  # the connection is used again
+            body = response.read()  # needed before the next request on this connection
             if response.status != 200:
                 sys.exit(f"{response.status}: {body.decode(errors='replace')}")
             sent += 1
         except OSError as error:
-            print(f"the sidecar is away ({error}); trying again", file=sys.stderr)
+            print(f"the sidecar does not answer ({error}); trying again", file=sys.stderr)
             connection.close()
         if PICTURES == 0 or sent < PICTURES:
             time.sleep(max(0, 1 - (time.monotonic() - began)))

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Three ways to send pictures to mtx-sidecar from a shell.
 #
-#   push.sh picture FILE NAME       one picture, with nothing but curl
+#   push.sh picture FILE NAME       one picture, with curl alone
 #   push.sh screen NAME             this machine's screen, five times a second
 #   push.sh video FILE NAME         a video file, in a loop
 #
-# The last two pipe ffmpeg into `mtx-sidecar push`, which reconnects and skips pictures on a slow link.
+# The last two pipe ffmpeg into `mtx-sidecar push`, which reconnects, and drops pictures on a slow network.
 set -eu
 URL=${SIDECAR_URL:-http://127.0.0.1:9995}
 

@@ -14,6 +14,8 @@ mod http;
 mod interfaces;
 mod onvif;
 mod probe;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod report;
 mod run;
 mod search;

@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 use super::{Bus, Kind};
 use crate::mediamtx::Recorded;
 
-/// A path at MediaMTX, as far as events are concerned.
+/// The part of a MediaMTX path that events are about.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PathSeen {
     available: bool,
     source: Value,
-    /// Type and id.
+    /// Type and id of each reader.
     readers: BTreeSet<(String, String)>,
 }
 
-/// Reads what MediaMTX's `/v3/paths/list` says. `available`, not `online`: the latter is true for an idle source.
+/// Reads the items of MediaMTX's `/v3/paths/list`. `available` counts and not `online`, which is true for an idle source.
 pub fn paths(list: &[Value]) -> BTreeMap<String, PathSeen> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let seen = list.iter().filter_map(|path| {
@@ -28,7 +28,7 @@ pub fn paths(list: &[Value]) -> BTreeMap<String, PathSeen> {
     seen.collect()
 }
 
-/// Tells what has changed.
+/// Publishes the differences between two lists of paths.
 pub fn publish_paths(bus: &Bus, before: &BTreeMap<String, PathSeen>, now: &BTreeMap<String, PathSeen>) {
     let none = PathSeen::default();
     let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
@@ -51,8 +51,7 @@ pub fn publish_paths(bus: &Bus, before: &BTreeMap<String, PathSeen>, now: &BTree
     }
 }
 
-/// The segments of each path that are complete, by their starts: all of a path that is not recorded at the moment, all but
-/// the last of one that may be.
+/// The start times of each path's complete segments. The last segment of an available path may still grow and is left out.
 pub fn segments(recorded: &[Recorded], paths: &BTreeMap<String, PathSeen>) -> BTreeMap<String, Vec<String>> {
     let complete = recorded.iter().map(|recorded| {
         let may_go_on = paths.get(&recorded.name).is_some_and(|path| path.available);

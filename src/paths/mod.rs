@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Most paths.
-const MAX_PATHS: usize = 10_000;
+pub const MAX_PATHS: usize = 10_000;
 
 /// The defined paths. Cheap to clone.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
-//! One connection: reading requests, writing answers and video, and giving up in time.
+//! One connection: it reads requests, writes answers and video, and ends a peer that stalls.
 //!
-//! There is one queue, and a picture enters it only when it is empty: a slow reader is given fewer pictures,
-//! holds one of them at most, and costs nobody anything.
+//! There is one queue, and a picture enters it only when the queue is empty: a slow reader gets fewer pictures, holds one of
+//! them at most, and slows no other reader.
 
 use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc};
 
@@ -19,19 +19,19 @@ use super::{
 };
 use crate::{metrics::RtspCounters, server, state::State};
 
-/// How long a connection that plays nothing may be silent.
+/// A connection that plays nothing is closed after this time without a byte from the peer.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Answers that wait to be written; a peer that asks and does not read is not read from either.
+/// Bytes of unwritten answers at which we stop reading from a peer that does not read.
 const MAX_WAITING: usize = 64 << 10;
 
-/// Pieces handed to the kernel at a time (IOV_MAX is 1024).
+/// Buffers for one vectored write (IOV_MAX is 1024).
 const PIECES: usize = 256;
 
-/// How much may wait in the kernel beyond what is on its way: with its default, up to 4 MB of old pictures.
+/// TCP_NOTSENT_LOWAT: bytes that the kernel holds unsent. Its default holds up to 4 MB of old pictures.
 const UNSENT: u32 = 128 << 10;
 
-/// Why a connection has ended.
+/// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DisconnectReason {
     Closed,
@@ -52,7 +52,7 @@ impl DisconnectReason {
             DisconnectReason::NotUnderstood => "not understood",
             DisconnectReason::StreamEnded => "the stream ended",
             DisconnectReason::ShuttingDown => "shutting down",
-            DisconnectReason::Revoked => "is not permitted any more",
+            DisconnectReason::Revoked => "the permission was revoked",
         }
     }
 }
@@ -60,7 +60,7 @@ impl DisconnectReason {
 /// Serves a connection to its end.
 pub(super) async fn serve(io: TcpStream, peer: SocketAddr, state: Arc<State>) {
     server::tune(&io);
-    // Refused by kernels that do not know it, which only costs memory.
+    // A kernel without this option refuses it; the connection then holds more memory.
     let _ = SockRef::from(&io).set_tcp_notsent_lowat(UNSENT);
     let stop = state.shutdown.token().clone();
     let mut connection = Connection {
@@ -78,7 +78,7 @@ pub(super) async fn serve(io: TcpStream, peer: SocketAddr, state: Arc<State>) {
         reason = connection.run() => reason.unwrap_or(DisconnectReason::Closed),
         () = stop.cancelled() => DisconnectReason::ShuttingDown,
     };
-    // What is said last should arrive, if the peer still listens.
+    // The last answer is delivered if the peer still reads.
     let _ = timeout(Duration::from_millis(500), connection.drain()).await;
     match reason {
         DisconnectReason::NotUnderstood | DisconnectReason::Stalled => tracing::info!("left: {}", reason.reason()),
@@ -94,9 +94,9 @@ struct Connection {
     parser: Parser,
     read: BytesMut,
     outbox: Outbox,
-    /// When the peer said something last.
+    /// When the last byte arrived from the peer.
     heard_at: Instant,
-    /// When the peer took something last, or there was nothing for it to take.
+    /// When the peer last took bytes, or the queue was empty.
     moved_at: Instant,
 }
 
@@ -114,7 +114,7 @@ impl Connection {
             let deadline = match (writes, self.session.is_playing()) {
                 (true, _) => self.moved_at + self.stall_timeout,
                 (false, false) => self.heard_at + IDLE,
-                // It is written to again and again, which finds out whether somebody is there.
+                // Writing video finds out whether the peer is still there.
                 (false, true) => Instant::now() + IDLE,
             };
             let end = self.session.end();
@@ -154,9 +154,9 @@ impl Connection {
         }
     }
 
-    /// Reads what is there and answers it.
+    /// Reads the available bytes and answers their requests.
     async fn take(&mut self) -> io::Result<Option<DisconnectReason>> {
-        // One request at most is held; what else is there waits in the kernel.
+        // At most one request is held; further bytes wait in the kernel.
         let room = (MAX_REQUEST + 4).saturating_sub(self.read.len()).max(1);
         let mut limited = bytes::BufMut::limit(&mut self.read, room);
         match self.io.try_read_buf(&mut limited) {
@@ -172,18 +172,18 @@ impl Connection {
                 Ok(Some(Incoming::Request(request))) => {
                     let answer = self.session.answer(&request).await;
                     self.counters.request(name(request.method()), answer.status().into());
-                    self.say(&answer);
+                    self.queue(&answer);
                 }
                 Err(fault) => {
                     self.counters.request("none", 400);
-                    self.say(&not_understood(fault == Fault::TooLong));
+                    self.queue(&not_understood(fault == Fault::TooLong));
                     return Ok(Some(DisconnectReason::NotUnderstood));
                 }
             }
         }
     }
 
-    fn say(&mut self, answer: &Response<Vec<u8>>) {
+    fn queue(&mut self, answer: &Response<Vec<u8>>) {
         let mut text = vec![];
         answer.write(&mut text).expect("a Vec takes everything");
         if self.outbox.is_empty() {
@@ -221,11 +221,11 @@ impl Connection {
     }
 }
 
-/// What is still to be written.
+/// Bytes that are not written yet.
 #[derive(Default)]
 struct Outbox {
     pieces: VecDeque<Bytes>,
-    /// Bytes of answers that entered since it was empty.
+    /// Bytes of answers queued since the queue was empty.
     answers: usize,
 }
 
@@ -255,7 +255,7 @@ impl Outbox {
     }
 }
 
-/// The method's name; what is not known must not become a label of its own.
+/// The method's name as a label. Unknown methods share one, because each label costs the monitoring system memory.
 fn name(method: &rtsp_types::Method) -> &'static str {
     use rtsp_types::Method;
     match method {

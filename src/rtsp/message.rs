@@ -1,4 +1,4 @@
-//! Cutting a connection's bytes into requests and interleaved frames.
+//! Splits a connection's bytes into requests and interleaved frames.
 
 use bytes::{Buf, BytesMut};
 use rtsp_types::{Message, ParseError, Request};
@@ -6,16 +6,16 @@ use rtsp_types::{Message, ParseError, Request};
 /// Most bytes of a request, its body included. MediaMTX and ffmpeg send some 300.
 pub(super) const MAX_REQUEST: usize = 16 << 10;
 
-/// What came.
+/// One message.
 #[derive(Debug, PartialEq)]
 pub(super) enum Incoming {
     /// A request.
     Request(Box<Request<Vec<u8>>>),
-    /// An interleaved frame (RFC 2326 section 10.12), such as an RTCP receiver report. Of no use to us.
+    /// An interleaved frame (RFC 2326 section 10.12), such as an RTCP receiver report, which is skipped.
     Frame,
 }
 
-/// Why the connection cannot be understood any more.
+/// Why the bytes cannot be parsed; the connection must be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// It is not RTSP.
@@ -24,7 +24,7 @@ pub(super) enum Fault {
     TooLong,
 }
 
-/// Takes the next message off the front of what was read; none while it is incomplete.
+/// Takes messages off the front of the bytes that were read.
 #[derive(Debug, Default)]
 pub(super) struct Parser {
     /// Bytes of an interleaved frame that are still to be skipped.
@@ -32,6 +32,7 @@ pub(super) struct Parser {
 }
 
 impl Parser {
+    /// The next message, or none while it is incomplete.
     pub(super) fn next(&mut self, data: &mut BytesMut) -> Result<Option<Incoming>, Fault> {
         loop {
             if self.skip > 0 {
@@ -46,7 +47,7 @@ impl Parser {
                 Some(b'\r' | b'\n') => data.advance(1),
                 Some(b'$') if data.len() < 4 => return Ok(None),
                 Some(b'$') => {
-                    // Skipped as it comes instead of collected: its length is the peer's word.
+                    // Skipped while it arrives and not collected: the peer chooses its length.
                     self.skip = usize::from(u16::from_be_bytes([data[2], data[3]])) + 4;
                 }
                 Some(_) => return request(data),
@@ -56,8 +57,8 @@ impl Parser {
 }
 
 fn request(data: &mut BytesMut) -> Result<Option<Incoming>, Fault> {
-    // A body that will never fit is refused by its announcement. Nothing can be told about a head
-    // that is not complete, except that some beginnings are no RTSP: a browser's POST, for one.
+    // A body that is too long is refused as soon as its length is known. Of an incomplete head only the first line can be
+    // checked: a browser's POST, for example, is no RTSP.
     let head_end = memchr::memmem::find(data, b"\r\n\r\n");
     if head_end.is_none() {
         let line_end = memchr::memchr(b'\n', data);
@@ -72,7 +73,7 @@ fn request(data: &mut BytesMut) -> Result<Option<Incoming>, Fault> {
             Ok(Some(Incoming::Request(Box::new(request))))
         }
         Ok((Message::Request(_), _)) => Err(Fault::TooLong),
-        // An answer to a question that we never ask.
+        // An answer, although we send no requests.
         Ok(_) | Err(ParseError::Error) => Err(Fault::Garbage),
         Err(ParseError::Incomplete(more)) => {
             let announced = data.len() + more.map_or(0, usize::from);
@@ -85,6 +86,9 @@ fn is_request_line(line: &[u8]) -> bool {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     line.ends_with(b" RTSP/1.0") || line.ends_with(b" RTSP/2.0")
 }
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 
 #[cfg(test)]
 mod tests {
@@ -111,8 +115,8 @@ mod tests {
     }
 
     #[test]
-    fn requests_and_frames_are_told_apart() {
-        let talk = all(TALK).expect("understood");
+    fn requests_and_frames_are_distinguished() {
+        let talk = all(TALK).expect("RTSP");
         let [
             Incoming::Request(options),
             Incoming::Frame,
@@ -133,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_rtsp_or_too_long_is_told_as_early_as_can_be() {
+    fn garbage_and_long_requests_are_refused_as_early_as_possible() {
         for (data, fault) in [
             (&b"GET / HTTP/1.1\r\n"[..], Fault::Garbage),
             (b"POST / HTTP/1.1\r\nHost: x\r\n\r\nDESCRIBE rtsp://h/a RTSP/1.0\r\n\r\n", Fault::Garbage),
@@ -150,15 +154,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_not_matter_how_bytes_arrive(cuts in prop::collection::vec(0..TALK.len(), 0..12)) {
+        fn messages_do_not_depend_on_how_bytes_arrive(cuts in prop::collection::vec(0..TALK.len(), 0..12)) {
             let mut cuts = cuts;
             cuts.extend([0, TALK.len()]);
             cuts.sort_unstable();
             let (mut parser, mut buffer, mut out) = (Parser::default(), BytesMut::new(), vec![]);
             for pair in cuts.windows(2) {
-                out.extend(feed(&mut parser, &mut buffer, &TALK[pair[0]..pair[1]]).expect("understood"));
+                out.extend(feed(&mut parser, &mut buffer, &TALK[pair[0]..pair[1]]).expect("RTSP"));
             }
-            prop_assert_eq!(out, all(TALK).expect("understood"));
+            prop_assert_eq!(out, all(TALK).expect("RTSP"));
         }
 
         #[test]

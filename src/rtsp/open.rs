@@ -1,4 +1,4 @@
-//! From a URL to a stream: what is asked for, and whether this caller may read it.
+//! Opens the stream that a URL names: parses the URL, admits the caller, and joins the encoding.
 
 use std::net::SocketAddr;
 
@@ -10,35 +10,36 @@ use crate::{
     access::{Permit, Role, SessionInfo},
     error::{Code, Error, Result},
     output::h264::{Reader, Want},
-    policy::{Caller, Credentials, webhook::token_in_query},
+    policy::{Caller, Credentials, token_in_query},
     producer::Definition,
+    query,
     state::State,
     stream::StreamName,
 };
 
-/// A stream that somebody may read and is about to.
+/// A stream that an admitted caller is about to read.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) name: StreamName,
     pub(super) want: Want,
-    /// Until it plays.
+    /// Taken by PLAY.
     pub(super) reader: Option<Reader>,
     /// The URL of the presentation, with a slash at the end and without parameters.
     pub(super) base: String,
     pub(super) permit: Permit,
 }
 
-/// What a URL says.
-struct Asked {
+/// The parts of a URL.
+struct Target {
     name: String,
     base: String,
     want: Want,
     recipe: Option<Definition>,
 }
 
-/// Asks the policy, finds the stream, and joins it; its producer is started by that.
+/// Admits the caller, then watches the stream, which starts its producer, and joins the encoding.
 pub(super) async fn open(state: &State, peer: SocketAddr, caller: &Caller, url: &Url) -> Result<Opened> {
-    let Asked { name, base, want, recipe } = parse(url)?;
+    let Target { name, base, want, recipe } = parse(url)?;
     let name = state.catalog.name(&name)?;
     let session = SessionInfo { protocol: "rtsp", path: name.to_string(), remote: peer.to_string(), publishes: false };
     let (_, permit) = state.access.admit(Role::Watcher, caller, session).await?;
@@ -47,8 +48,8 @@ pub(super) async fn open(state: &State, peer: SocketAddr, caller: &Caller, url: 
     Ok(Opened { name, want, reader, base, permit })
 }
 
-/// The caller of a request: RTSP knows no proxies, so the connection's address is to be believed. Players that can
-/// show nothing but a URL have their token in its parameters, as MediaMTX takes it there.
+/// The caller of a request. RTSP has no proxies, so its address is that of the connection. A player that can send nothing
+/// but a URL has its token in the query, where MediaMTX takes it as well.
 pub(super) fn caller(peer: SocketAddr, authorization: Option<&str>, url: &Url) -> Caller {
     let in_url = || {
         let query = url.query().unwrap_or_default();
@@ -59,12 +60,12 @@ pub(super) fn caller(peer: SocketAddr, authorization: Option<&str>, url: &Url) -
     Caller { ip: Some(peer.ip().to_canonical()), credentials }
 }
 
-/// The base of a URL, as [`Opened::base`] has it.
+/// The base of a URL; see [`Opened::base`].
 pub(super) fn base(url: &Url) -> String {
     let mut base = url.clone();
     base.set_query(None);
     base.set_fragment(None);
-    // Nobody sends them, and they must not come back in an answer.
+    // Credentials in a URL must not be repeated in an answer.
     let _ = base.set_username("");
     let _ = base.set_password(None);
     let text = base.as_str();
@@ -72,23 +73,21 @@ pub(super) fn base(url: &Url) -> String {
     format!("{}/", text.trim_end_matches('/'))
 }
 
-fn parse(url: &Url) -> Result<Asked> {
+fn parse(url: &Url) -> Result<Target> {
     let base = base(url);
     let path = Url::parse(&base).map_err(|e| Error::new(Code::InvalidName, e.to_string()))?;
     let name = path.path().trim_matches('/');
     let name = percent_decode_str(name)
         .decode_utf8()
         .map_err(|_| Error::new(Code::InvalidName, "name: must be text").in_field("name"))?;
-    // A client that did not take our base URL appends the track to the parameters.
-    let query = url.query().unwrap_or_default();
-    let query = query.strip_suffix(TRACK).map_or(query, |q| q.trim_end_matches('/'));
-    let parameter = |wanted: &str| {
-        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.filter(|(name, _)| *name == wanted).map(|(_, value)| value).next()
-    };
-    Ok(Asked {
-        want: Want::parse(parameter("w"), parameter("h"), parameter("fps"))?,
-        recipe: parameter("type").map(Definition::of_recipe).transpose()?,
+    // A client that ignores Content-Base appends the track to the query.
+    let parameters = url.query().unwrap_or_default();
+    let parameters = parameters.strip_suffix(TRACK).map_or(parameters, |rest| rest.trim_end_matches('/'));
+    let parameter = |name| query::first(parameters, name);
+    let recipe = parameter("type").map(|word| Definition::of_recipe(&word)).transpose()?;
+    Ok(Target {
+        want: Want::parse(parameter("w").as_deref(), parameter("h").as_deref(), parameter("fps").as_deref())?,
+        recipe,
         name: name.into_owned(),
         base,
     })
@@ -98,12 +97,12 @@ fn parse(url: &Url) -> Result<Asked> {
 mod tests {
     use super::*;
 
-    fn asked(url: &str) -> Result<Asked> {
+    fn target(url: &str) -> Result<Target> {
         parse(&Url::parse(url).expect("a URL"))
     }
 
     #[test]
-    fn urls_name_a_stream_however_clients_write_them() {
+    fn every_form_of_url_names_the_stream() {
         for (url, name) in [
             ("rtsp://127.0.0.1:9554/door", "door"),
             ("rtsp://127.0.0.1:9554/Front/Door/", "Front/Door"),
@@ -112,27 +111,27 @@ mod tests {
             ("rtsp://127.0.0.1:9554/d%6For?fps=2", "door"),
             ("rtsp://alice:secret@127.0.0.1:9554/door", "door"),
         ] {
-            let asked = asked(url).expect("understood");
-            assert_eq!(asked.name, name, "{url}");
-            assert!(asked.base.ends_with('/') && !asked.base.contains(['?', '@']), "{url}: {}", asked.base);
+            let target = target(url).expect("parses");
+            assert_eq!(target.name, name, "{url}");
+            assert!(target.base.ends_with('/') && !target.base.contains(['?', '@']), "{url}: {}", target.base);
         }
-        let parameters = asked("rtsp://h/door?w=640&h=480&fps=5/trackID=0").expect("understood");
+        let parameters = target("rtsp://h/door?w=640&h=480&fps=5/trackID=0").expect("parses");
         assert_eq!(parameters.want, Want::parse(Some("640"), Some("480"), Some("5")).expect("valid"));
         assert_eq!(
-            asked("rtsp://h/192.168.1.20?type=udp").expect("understood").recipe.map(|r| r.kind()),
+            target("rtsp://h/192.168.1.20?type=udp").expect("parses").recipe.map(|r| r.kind()),
             Some("udp-camera")
         );
     }
 
     #[test]
-    fn what_is_wrong_with_a_url_is_named() {
+    fn an_error_names_the_parameter() {
         for (url, field) in [
             ("rtsp://h/door?w=1", "w"),
             ("rtsp://h/door?fps=x/trackID=0", "fps"),
             ("rtsp://h/door?type=tape", "type"),
             ("rtsp://h/%FF", "name"),
         ] {
-            assert_eq!(asked(url).err().and_then(|e| e.field()), Some(field), "{url}");
+            assert_eq!(target(url).err().as_ref().and_then(Error::field), Some(field), "{url}");
         }
     }
 }

@@ -4,14 +4,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// The dynamic payload type that the session description names.
+/// The dynamic payload type in the session description.
 pub const PAYLOAD_TYPE: u8 = 96;
 
 /// Ticks a second (RFC 6184 section 8.2.1).
 pub const CLOCK_RATE: u32 = 90_000;
 
-/// Most bytes of a packet's payload. MediaMTX passes packets of up to 1440 on to its readers as they are, and
-/// packetises larger ones anew.
+/// Most bytes of a packet's payload. MediaMTX forwards packets of up to 1440 bytes as they are, and packetizes larger ones
+/// again.
 pub const MAX_PAYLOAD: usize = 1400;
 
 /// `$`, channel, length; the RTP header; the two bytes of a fragmentation unit.
@@ -23,7 +23,7 @@ const FU_A: u8 = 28;
 /// Seconds from 1900, where NTP begins, to 1970.
 const NTP_OFFSET: u64 = 2_208_988_800;
 
-/// Makes the packets of one RTP stream and of the RTCP reports about it.
+/// Packetizes one RTP stream, and makes its RTCP sender reports.
 #[derive(Debug)]
 pub struct Packetizer {
     channel: u8,
@@ -36,8 +36,8 @@ pub struct Packetizer {
 }
 
 impl Packetizer {
-    /// A stream on an interleaved channel; its reports go on the next one. The random numbers are where the
-    /// stream begins (RFC 3550 section 5.1).
+    /// A stream on an interleaved channel; RTCP uses the next channel. The other arguments are random start values (RFC 3550
+    /// section 5.1).
     pub fn new(channel: u8, ssrc: u32, sequence: u16, first: u32) -> Self {
         Packetizer { channel, ssrc, sequence, first, packets: 0, octets: 0 }
     }
@@ -52,17 +52,16 @@ impl Packetizer {
         self.sequence
     }
 
-    /// RTP time so long after the first sample. Wraps after 13 hours, as RTP time does.
+    /// RTP time at this distance from the first sample. It wraps after 13 hours.
     pub fn time(&self, since_first: Duration) -> u32 {
         let ticks = since_first.as_micros() * u128::from(CLOCK_RATE) / 1_000_000;
         self.first.wrapping_add(ticks as u32)
     }
 
-    /// The packets of one access unit, in pieces to be written one after the other. NALs are not copied:
-    /// only headers are made.
+    /// The packets of one access unit as buffers to be written in order. NAL units are not copied.
     pub fn packetize<'a>(&mut self, nals: impl Iterator<Item = &'a Bytes>, time: u32, out: &mut Vec<Bytes>) {
         let mut headers = BytesMut::new();
-        // Headers are made into one buffer and cut out of it when it does not move any more.
+        // All headers share one buffer, which is sliced when it is complete.
         let mut payloads: Vec<(usize, Bytes)> = vec![];
         let mut nals = nals.filter(|nal| !nal.is_empty()).peekable();
         while let Some(nal) = nals.next() {
@@ -100,7 +99,7 @@ impl Packetizer {
         out.put_u8(self.channel);
         out.put_u16((12 + payload) as u16);
         out.put_u8(0x80);
-        // The marker ends an access unit; without it MediaMTX holds the picture back until the next one.
+        // The marker ends an access unit. Without it MediaMTX holds the picture until the next one.
         out.put_u8(u8::from(marker) << 7 | PAYLOAD_TYPE);
         out.put_u16(self.sequence);
         out.put_u32(time);
@@ -110,8 +109,8 @@ impl Packetizer {
         self.octets = self.octets.wrapping_add(payload as u32);
     }
 
-    /// A sender report (RFC 3550 section 6.4.1) with the canonical name that every compound packet has (6.1):
-    /// `time` was at `now`.
+    /// A sender report (RFC 3550 section 6.4.1) with the canonical name that a compound packet needs (6.1).
+    /// RTP time `time` corresponds to wall-clock time `now`.
     pub fn report(&self, time: u32, now: SystemTime) -> Bytes {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut out = BytesMut::with_capacity(4 + 28 + 20);

@@ -1,4 +1,4 @@
-//! The protocol: a request in, an answer out, and what is to be sent in between.
+//! The protocol: answers requests, and gives the packets to send between them.
 
 use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
@@ -20,18 +20,18 @@ use crate::{
     stream::Ended,
 };
 
-/// Seconds after which a session that is not playing may be gone. MediaMTX asks something five seconds
-/// earlier, ffmpeg after half of it; so each hears from the other at least so often, also when pictures are rare.
+/// Timeout of a session in seconds (RFC 2326 section 12.37). MediaMTX sends a keepalive five seconds earlier, ffmpeg after
+/// half of it, so that both sides notice a lost peer although pictures are rare.
 const TIMEOUT: u64 = 12;
 
 const PUBLIC: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, TEARDOWN";
 
-/// How often a sender report goes out. It ties RTP time to the time of day (useAbsoluteTimestamp).
+/// Interval of RTCP sender reports, which map RTP time to wall-clock time (MediaMTX: useAbsoluteTimestamp).
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 type Answer = Response<Vec<u8>>;
 
-/// One client's conversation: at most one stream at a time.
+/// The state of one client, which has at most one stream at a time.
 pub(super) struct Session {
     state: Arc<State>,
     peer: SocketAddr,
@@ -41,15 +41,15 @@ pub(super) struct Session {
     play: Option<Play>,
 }
 
-/// Set up.
+/// The state after SETUP.
 struct Track {
     packetizer: Packetizer,
-    /// When the first sample was to be shown.
+    /// Presentation time of the first sample.
     epoch: Option<Instant>,
     reported_at: Option<Instant>,
 }
 
-/// Begun.
+/// The state after PLAY.
 struct Play {
     pacer: Pacer,
     is_paused: bool,
@@ -63,24 +63,24 @@ impl Session {
         Session { state, peer, id, opened: None, track: None, play: None }
     }
 
-    /// Cancelled when whoever reads may not any more.
+    /// Cancelled when the reader must be disconnected; none before a stream is opened.
     pub(super) fn end(&self) -> Option<CancellationToken> {
         self.opened.as_ref().map(|opened| opened.permit.session().end().clone())
     }
 
-    /// Counts bytes for whoever reads.
+    /// Counts bytes that were sent to the reader.
     pub(super) fn sent(&self, bytes: usize) {
         if let Some(opened) = &self.opened {
             opened.permit.session().sent(bytes);
         }
     }
 
-    /// Whether video is being sent.
+    /// Whether the client is playing.
     pub(super) fn is_playing(&self) -> bool {
         self.play.as_ref().is_some_and(|play| !play.is_paused)
     }
 
-    /// The next sample, when it is time for it; never while nothing plays. Cancel-safe.
+    /// The next sample when it is due; pending while nothing plays. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Sample, Ended> {
         match &mut self.play {
             Some(play) if !play.is_paused => play.pacer.next().await,
@@ -88,16 +88,16 @@ impl Session {
         }
     }
 
-    /// The packets of a sample, and a report when one is due.
+    /// The RTP packets of a sample, and a sender report when one is due.
     pub(super) fn packets(&mut self, sample: &Sample, counters: &RtspCounters) -> Vec<Bytes> {
         let (Some(track), Some(play)) = (&mut self.track, &mut self.play) else { return vec![] };
         let epoch = *track.epoch.get_or_insert(sample.at);
         let time = track.packetizer.time(sample.at.duration_since(epoch));
         let mut out = vec![];
-        track.packetizer.packetize(sample.unit.access.nals(sample.alternate), time, &mut out);
+        track.packetizer.packetize(sample.picture.access_unit.nals(sample.alternate), time, &mut out);
         let now = Instant::now();
         if track.reported_at.is_none_or(|at| now.duration_since(at) >= REPORT_EVERY) {
-            // After the first packets: gortsplib ignores a report of a source that it has not heard yet.
+            // After the first packets: gortsplib ignores a report of a source that it does not know yet.
             track.reported_at = Some(now);
             let age = now.duration_since(sample.at);
             out.push(
@@ -125,10 +125,10 @@ impl Session {
         answer
     }
 
-    /// What holds for every method.
+    /// Checks that apply to every method.
     fn check(&self, request: &Request<Vec<u8>>) -> Option<Answer> {
         if request.version() != Version::V1_0 {
-            return Some(text(StatusCode::RTSPVersionNotSupported, "RTSP/1.0 is spoken here"));
+            return Some(text(StatusCode::RTSPVersionNotSupported, "only RTSP/1.0 is supported"));
         }
         if let Some(require) = request.header(&headers::REQUIRE) {
             let mut answer = text(StatusCode::OptionNotSupported, "no options are supported");
@@ -136,7 +136,8 @@ impl Session {
             return Some(answer);
         }
         let session = request.header(&headers::SESSION)?.as_str().split(';').next().unwrap_or_default().trim();
-        (session != self.id).then(|| text(StatusCode::SessionNotFound, "Session: this connection has another one"))
+        (session != self.id)
+            .then(|| text(StatusCode::SessionNotFound, "Session: this is not the session of this connection"))
     }
 
     async fn dispatch(&mut self, request: &Request<Vec<u8>>) -> Answer {
@@ -150,7 +151,7 @@ impl Session {
             Method::Setup => self.setup(request).await,
             Method::Play => self.begin(request),
             Method::Pause => self.pause(),
-            // A keepalive; there are no parameters to tell.
+            // A keepalive: there are no parameters.
             Method::GetParameter => self.with_session(empty(StatusCode::Ok)),
             Method::Teardown => {
                 (self.play, self.track, self.opened) = (None, None, None);
@@ -158,7 +159,7 @@ impl Session {
             }
             Method::Extension(_) => text(StatusCode::NotImplemented, "the method is not known"),
             _ => {
-                let mut answer = text(StatusCode::MethodNotAllowed, "streams are read here, not published");
+                let mut answer = text(StatusCode::MethodNotAllowed, "this server does not take publishers");
                 answer.insert_header(headers::ALLOW, PUBLIC);
                 answer
             }
@@ -178,15 +179,15 @@ impl Session {
             Ok(opened) => opened,
             Err(answer) => return answer,
         };
-        // Encoding has begun; the description is better, and no later than the picture, when it is awaited.
-        // But MediaMTX waits for an answer no longer than its readTimeout (10 s).
+        // Waits for the first access unit, so that the SDP carries SPS and PPS. MediaMTX waits for this answer no longer than
+        // its readTimeout (10 s).
         let longest = *self.state.encodings.settings().first_frame_timeout + Duration::from_secs(1);
         let first = match &opened.reader {
             Some(reader) => reader.first(longest).await,
             None => None,
         };
         let id = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let description = sdp::describe(&opened.name, id, first.as_ref().map(|unit| &unit.access));
+        let description = sdp::describe(&opened.name, id, first.as_ref().map(|picture| &picture.access_unit));
         let answer = Response::builder(Version::V1_0, StatusCode::Ok)
             .header(headers::CONTENT_TYPE, "application/sdp")
             .header(headers::CONTENT_BASE, opened.base.as_str())
@@ -197,15 +198,12 @@ impl Session {
 
     async fn setup(&mut self, request: &Request<Vec<u8>>) -> Answer {
         if self.play.is_some() {
-            return self.wrong_state("it plays already");
+            return self.wrong_state("the stream is playing already");
         }
         let Some(url) = request.request_uri() else { return text(StatusCode::BadRequest, "a track's URL is needed") };
         let transport = request.header(&headers::TRANSPORT).map(|value| value.as_str()).unwrap_or_default();
         let Some(channel) = interleaved(transport) else {
-            return text(
-                StatusCode::UnsupportedTransport,
-                "Transport: RTP/AVP/TCP;unicast;interleaved=0-1 is served here",
-            );
+            return text(StatusCode::UnsupportedTransport, "Transport: must be RTP/AVP/TCP;unicast;interleaved=0-1");
         };
         if url.path().rsplit('/').next().is_some_and(|last| last.starts_with("trackID=") && last != sdp::TRACK) {
             return text(StatusCode::NotFound, "there is one track, trackID=0");
@@ -215,7 +213,7 @@ impl Session {
             if self.track.is_some() {
                 return self.wrong_state("another stream is set up; tear it down first");
             }
-            // Some clients know what DESCRIBE would say.
+            // Some clients skip DESCRIBE.
             match self.open(request).await {
                 Ok(opened) => self.opened = Some(opened),
                 Err(answer) => return answer,
@@ -237,8 +235,8 @@ impl Session {
     }
 
     fn begin(&mut self, request: &Request<Vec<u8>>) -> Answer {
-        let Some(track) = &self.track else { return self.wrong_state("SETUP comes first") };
-        let Some(opened) = &mut self.opened else { return self.wrong_state("SETUP comes first") };
+        let Some(track) = &self.track else { return self.wrong_state("SETUP must come first") };
+        let Some(opened) = &mut self.opened else { return self.wrong_state("SETUP must come first") };
         let since = track.epoch.map(|epoch| epoch.elapsed()).unwrap_or_default();
         let info = format!(
             "url={}{};seq={};rtptime={}",
@@ -249,7 +247,7 @@ impl Session {
         );
         match (&mut self.play, opened.reader.take()) {
             (Some(play), _) => play.is_paused = false,
-            (None, None) => return self.wrong_state("SETUP comes first"),
+            (None, None) => return self.wrong_state("SETUP must come first"),
             (None, Some(reader)) => {
                 let agent = request.header(&headers::USER_AGENT).map(|value| value.as_str()).unwrap_or_default();
                 let probes = agent.starts_with("Lavf");
@@ -268,7 +266,7 @@ impl Session {
     fn pause(&mut self) -> Answer {
         match &mut self.play {
             Some(play) => play.is_paused = true,
-            None => return self.wrong_state("nothing plays"),
+            None => return self.wrong_state("nothing is playing"),
         }
         self.with_session(empty(StatusCode::Ok))
     }
@@ -298,7 +296,7 @@ impl Session {
     }
 }
 
-/// The lower channel of the first transport that is RTP interleaved in this connection.
+/// The RTP channel of the first transport that is interleaved in this connection.
 fn interleaved(transport: &str) -> Option<u8> {
     transport.split(',').find_map(|one| {
         let mut parts = one.trim().split(';').map(str::trim);
@@ -309,7 +307,7 @@ fn interleaved(transport: &str) -> Option<u8> {
         for part in parts {
             match part.split_once('=') {
                 Some(("interleaved", channels)) => {
-                    // Reports go on the next channel, which must exist.
+                    // RTCP uses the next channel, which must exist.
                     channel = channels.split('-').next()?.parse().ok().filter(|c| *c < u8::MAX)?;
                 }
                 Some(("mode", mode)) if !mode.trim_matches('"').eq_ignore_ascii_case("play") => return None,
@@ -335,7 +333,7 @@ fn refusal(error: &Error, showed_credentials: bool) -> Answer {
         Code::TooManyFailures => StatusCode::Forbidden,
         code => StatusCode::from(code.status()),
     };
-    // Everybody is asked for credentials first; that is no news.
+    // Every client is asked for credentials first, which needs no log line.
     if error.code() != Code::Unauthenticated || showed_credentials {
         tracing::info!("refused: {}", error.chain());
     }
@@ -346,7 +344,7 @@ fn refusal(error: &Error, showed_credentials: bool) -> Answer {
     answer
 }
 
-/// Tells a peer that it cannot be understood, before the connection is closed.
+/// The answer to bytes that are no request, before the connection is closed.
 pub(super) fn not_understood(too_long: bool) -> Answer {
     match too_long {
         true => text(StatusCode::RequestMessageBodyTooLarge, "the request is too long"),

@@ -14,6 +14,7 @@ use super::{
     Problem, State,
     caller::Admin,
     endless::session_info,
+    extract::{Body, SMALL, read},
     offers::{DeviceReport, event_json},
     problem::ProblemDocument,
 };
@@ -146,8 +147,8 @@ impl Listener {
         (status = 503, description = "Too many devices are being asked", body = ProblemDocument),
     )
 )]
-pub(super) async fn inquire(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
-    let body: InquiryBody = serde_json::from_slice(&body).map_err(|e| Error::new(Code::InvalidBody, e.to_string()))?;
+pub(super) async fn inquire(state: web::Data<State>, _: Admin, body: Body<SMALL>) -> Result<HttpResponse, Problem> {
+    let body: InquiryBody = read(&body, Code::InvalidBody)?;
     let texts = [("address", body.address.as_str()), ("user", &body.user), ("pass", body.pass.expose())];
     if let Some((field, _)) = texts.into_iter().find(|(_, text)| text.len() > MAX_TEXT) {
         return Err(Error::parameter(field, format!("must not have more than {MAX_TEXT} bytes")).into());

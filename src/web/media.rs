@@ -4,7 +4,7 @@
 use actix_files::NamedFile;
 use actix_web::{HttpRequest, HttpResponse, body::SizedStream, http::StatusCode, web};
 use futures_util::TryStreamExt;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Duration;
 use utoipa::{IntoParams, ToSchema};
@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem, State,
     caller::{Admin, CallerExtractor},
+    extract::{Body, SMALL, number, read},
     problem::ProblemDocument,
 };
 use crate::{
@@ -22,6 +23,9 @@ use crate::{
     picture::Picture,
     policy::{Action, Caller},
 };
+
+/// A file of a media folder.
+const FILE: &str = "/api/v1/media/file";
 
 /// Most entries of a page, and the default.
 const MAX_PAGE: usize = 1000;
@@ -50,9 +54,11 @@ pub struct ListQuery {
     /// `picture`, `video` or `audio`: lists only files of this kind, and folders.
     r#type: Option<String>,
     /// The number of entries to skip.
-    start: Option<usize>,
+    #[param(value_type = Option<usize>)]
+    start: Option<String>,
     /// Most entries to list: 1 to 1000, by default 200.
-    limit: Option<usize>,
+    #[param(value_type = Option<usize>)]
+    limit: Option<String>,
 }
 
 /// A file.
@@ -96,11 +102,10 @@ pub(super) async fn list(
         let kind: Option<FileKind> = serde_json::from_value(json!(word)).ok();
         kind.ok_or_else(|| Error::parameter("type", format!("must be picture, video, audio or folder, not {word:?}")))
     });
-    let (kind, limit) = (kind.transpose()?, query.limit.unwrap_or(PAGE));
-    if !(1..=MAX_PAGE).contains(&limit) {
-        return Err(Error::parameter("limit", format!("must be from 1 to {MAX_PAGE}, not {limit}")).into());
-    }
-    Ok(HttpResponse::Ok().json(state.library.list(&location, kind, query.start.unwrap_or(0), limit).await?))
+    let kind = kind.transpose()?;
+    let start = number("start", query.start.as_deref(), 0, 0..=usize::MAX)?;
+    let limit = number("limit", query.limit.as_deref(), PAGE, 1..=MAX_PAGE)?;
+    Ok(HttpResponse::Ok().json(state.library.list(&location, kind, start, limit).await?))
 }
 
 /// Length, codecs and size of a video, found by ffprobe.
@@ -146,7 +151,7 @@ pub(super) async fn thumbnail(
 
 /// The content of a file, by its id. Serves ranges, which ffmpeg and browsers request.
 #[utoipa::path(
-    get, path = "/api/v1/media/content/{id}", tag = "media", params(("id" = String, Path, description = "The id in a channel's command")),
+    method(get, head), path = "/api/v1/media/content/{id}", tag = "media", params(("id" = String, Path, description = "The id in a channel's command")),
     responses((status = 200), (status = 206), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn content(
@@ -207,7 +212,7 @@ pub(super) async fn playlist(
 
 /// Uploads a file into a media folder. An existing file is not replaced.
 #[utoipa::path(
-    put, path = "/api/v1/media/file", tag = "media", params(FileQuery),
+    put, path = FILE, tag = "media", params(FileQuery),
     responses((status = 201), (status = 409, body = ProblemDocument), (status = 413, body = ProblemDocument))
 )]
 pub(super) async fn upload(
@@ -229,7 +234,7 @@ pub(super) async fn upload(
         written += chunk.len() as u64;
         if written > most {
             let message = format!("the file is larger than {} (limits.media_size)", state.settings.limits.media_size);
-            return Err(Error::new(Code::FileTooLarge, message).into());
+            return Err(Error::new(Code::BodyTooLarge, message).into());
         }
         upload = blocking(move || {
             upload.write(&chunk)?;
@@ -243,7 +248,7 @@ pub(super) async fn upload(
 
 /// Deletes a file of a media folder, or an empty folder.
 #[utoipa::path(
-    delete, path = "/api/v1/media/file", tag = "media", params(FileQuery),
+    delete, path = FILE, tag = "media", params(FileQuery),
     responses((status = 204), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument))
 )]
 pub(super) async fn delete(
@@ -261,17 +266,13 @@ pub(super) async fn delete(
     post, path = "/api/v1/media/channel", tag = "media", request_body = NewChannel,
     responses((status = 201, body = Channel), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument))
 )]
-pub(super) async fn channel(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Created().json(channels(&state).create(read(&body)?).await?))
+pub(super) async fn channel(state: web::Data<State>, _: Admin, body: Body<SMALL>) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Created().json(channels(&state).create(read(&body, Code::InvalidBody)?).await?))
 }
 
 fn channels(state: &State) -> Channels<'_> {
     let State { library, catalog, paths, advertise_http, .. } = state;
     Channels { library, catalog, paths, base_url: advertise_http }
-}
-
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|e| Error::new(Code::InvalidBody, e.to_string()))
 }
 
 /// The body of the original program's requests.
@@ -298,8 +299,12 @@ pub(super) async fn original_list(
 
 /// Makes a channel of a file, as the original program does.
 #[utoipa::path(post, path = "/mediamtx-add-media", tag = "mediamtx", responses((status = 200), (status = 403, body = ProblemDocument)))]
-pub(super) async fn original_add(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
-    let Original { path, fname } = read(&body)?;
+pub(super) async fn original_add(
+    state: web::Data<State>,
+    _: Admin,
+    body: Body<SMALL>,
+) -> Result<HttpResponse, Problem> {
+    let Original { path, fname } = read(&body, Code::InvalidBody)?;
     let name = state.catalog.name(&path)?;
     channels(&state).create(NewChannel { root: String::new(), path: fname, folder_as: None, name }).await?;
     Ok(HttpResponse::Ok().json(json!({})))
@@ -310,9 +315,9 @@ pub(super) async fn original_add(state: web::Data<State>, _: Admin, body: web::B
 pub(super) async fn original_delete(
     state: web::Data<State>,
     _: Admin,
-    body: web::Bytes,
+    body: Body<SMALL>,
 ) -> Result<HttpResponse, Problem> {
-    let Original { path, .. } = read(&body)?;
+    let Original { path, .. } = read(&body, Code::InvalidBody)?;
     let name = state.catalog.name(&path)?;
     channels(&state).remove(&name).await?;
     Ok(HttpResponse::Ok().json(json!({})))

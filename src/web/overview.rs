@@ -6,7 +6,12 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Problem, State, caller::Admin, mediamtx::Checked, problem::ProblemDocument};
+use super::{
+    Problem, State,
+    caller::Admin,
+    mediamtx::{CHECK, Checked},
+    problem::ProblemDocument,
+};
 use crate::{
     mediamtx::config_check::examine,
     paths::{Condition, HostStatus},
@@ -121,7 +126,7 @@ pub(super) async fn overview(state: web::Data<State>, _: Admin) -> Result<HttpRe
 
 /// Checks the present configuration of MediaMTX, which the control API gives.
 #[utoipa::path(
-    get, path = "/api/v1/mediamtx/check", tag = "operations",
+    get, path = CHECK, tag = "operations",
     responses((status = 200, body = Checked), (status = 502, description = "MediaMTX does not answer", body = ProblemDocument))
 )]
 pub(super) async fn check_live(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {

@@ -1,7 +1,7 @@
-// ESP32-CAM that sends its pictures to mtx-sidecar by HTTP, one PUT after the other on one connection.
+// ESP32-CAM that uploads its pictures to mtx-sidecar by HTTP: one PUT after the other on one connection.
 //
-// For cameras that cannot be asked (behind another router, or asleep most of the time). The sidecar's rules
-// must let it publish: a user in auth.users of sidecar.yml, such as
+// For cameras that the sidecar cannot reach (behind another router, or asleep most of the time). The sidecar needs
+// a user that can publish, in auth.users of sidecar.yml, such as
 //   {user: cam1, pass: …, permissions: [{action: publish, path: yard/cam1}]}
 
 #include <HTTPClient.h>
@@ -69,7 +69,7 @@ void loop() {
     http.addHeader("Content-Type", "image/jpeg");
     int status = http.PUT(picture->buf, picture->len);
     if (status != 200) {
-      // The sidecar says in words what is wrong.
+      // The answer is a problem document; its `detail` has the cause in words.
       Serial.print(status);
       Serial.print(" ");
       Serial.println(http.getString());

@@ -1,10 +1,10 @@
-// ESP32-CAM that answers mtx-sidecar by UDP: asked for a picture, it takes one and sends it.
+// ESP32-CAM that answers mtx-sidecar by UDP: on each request it takes a picture and sends it.
 //
 // Board: "AI Thinker ESP32-CAM" (PSRAM enabled). Watch it through MediaMTX at udp/<the camera's address>,
 // or directly at http://<sidecar>:9995/mjpeg-get?type=udp&name=<the camera's address>.
 //
-// The protocol: a datagram {"ipaddress":"192.168.1.2","port":1234} asks; the answer goes to that address
-// as base64 in datagrams of 512 characters, and a datagram with a line feed ends the picture.
+// The protocol: a datagram {"ipaddress":"192.168.1.2","port":1234} is a request. The answer goes to that address
+// as base64 in datagrams of 512 characters; a datagram with a line feed ends the picture.
 
 #include <WiFi.h>
 #include <WiFiUdp.h>
@@ -16,7 +16,7 @@ const char *WIFI_PASSWORD = "its password";
 const uint16_t LISTEN_PORT = 1234;  // udp.camera_port in sidecar.yml
 
 const size_t CHARACTERS = 512;                    // of each datagram
-const size_t BYTES_EACH = CHARACTERS / 4 * 3;     // what they encode: no padding but in the last one
+const size_t BYTES_EACH = CHARACTERS / 4 * 3;     // bytes in each: only the last one has padding
 
 WiFiUDP udp;
 
@@ -45,7 +45,7 @@ camera_config_t ai_thinker() {
   config.frame_size = FRAMESIZE_VGA;
   config.jpeg_quality = 12;
   config.fb_count = 2;
-  config.grab_mode = CAMERA_GRAB_LATEST;  // the picture of now, not the one before
+  config.grab_mode = CAMERA_GRAB_LATEST;  // the current picture, not the previous one
   return config;
 }
 
@@ -65,8 +65,8 @@ void setup() {
   Serial.println(WiFi.localIP());
 }
 
-// Finds "ipaddress" and "port" in the request. It is our own sidecar's JSON and always of this form, so
-// that no JSON library is needed.
+// Finds "ipaddress" and "port" in the request. The sidecar's JSON always has this form, so the sketch needs no
+// JSON library.
 bool parse(const char *text, IPAddress &address, uint16_t &port) {
   const char *ip = strstr(text, "\"ipaddress\":\"");
   const char *number = strstr(text, "\"port\":");
@@ -95,7 +95,7 @@ void sendPicture(const IPAddress &address, uint16_t port) {
     size_t written = 0;
     mbedtls_base64_encode(text, sizeof(text), &written, picture->buf + at, length);
     send(address, port, text, written);
-    if (at / BYTES_EACH % 16 == 15) delay(1);  // the radio's buffer holds some 20 datagrams
+    if (at / BYTES_EACH % 16 == 15) delay(1);  // the radio's buffer holds about 20 datagrams
   }
   send(address, port, (const uint8_t *)"\n", 1);
   esp_camera_fb_return(picture);

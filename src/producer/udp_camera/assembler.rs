@@ -172,6 +172,9 @@ fn decode(text: &[u8]) -> Option<Bytes> {
     Some(data)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use base64::engine::general_purpose::{STANDARD as B64, URL_SAFE_NO_PAD};

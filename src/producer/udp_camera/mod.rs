@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, Instant, sleep_until};
 use utoipa::ToSchema;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::assembler::properties;
 pub use self::hub::Hub;
 use self::{
     assembler::Outcome,

@@ -1,0 +1,93 @@
+//! The properties that the fuzz targets in `fuzz/` check, by the names of the targets. Each stands beside the code that it is about, in a
+//! file `properties.rs`; a test here checks all of them over the seeds of the targets.
+//!
+//! Compiled for tests and for cargo-fuzz, which sets `cfg(fuzzing)`.
+
+use crate::{discovery, h264, multipart, output, picture, policy, producer, rtsp};
+
+/// Panics if the property does not hold for these bytes.
+pub type Property = fn(&[u8]);
+
+/// All properties.
+pub const PROPERTIES: [(&str, Property); 10] = [
+    ("discovery_soap", discovery::properties::soap),
+    ("discovery_xml", discovery::properties::xml),
+    ("h264", h264::properties::hold),
+    ("jpeg", picture::jpeg::properties::hold),
+    ("mediamtx_question", policy::webhook::properties::hold),
+    ("multipart", multipart::properties::hold),
+    ("picture_upload", picture::properties::hold),
+    ("rtsp_request", rtsp::properties::hold),
+    ("udp_assembly", producer::udp_camera::properties::hold),
+    ("websocket", output::websocket::wire::properties::hold),
+];
+
+/// Checks the property of a fuzz target.
+///
+/// # Panics
+///
+/// If it does not hold, or if there is no property of that name.
+pub fn check(name: &str, data: &[u8]) {
+    let (_, property) = PROPERTIES.iter().find(|(known, _)| *known == name).expect("a fuzz target names its property");
+    property(data);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeSet,
+        fs,
+        path::{Path, PathBuf},
+    };
+
+    use super::*;
+
+    fn entries(folder: &str) -> Vec<PathBuf> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let read = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+        read.map(|entry| entry.expect("lists").path()).collect()
+    }
+
+    fn names(folder: &str) -> BTreeSet<String> {
+        let stem = |path: &PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
+        entries(folder).iter().map(stem).collect()
+    }
+
+    #[test]
+    fn every_property_has_a_fuzz_target_and_seeds() {
+        let known: BTreeSet<_> = PROPERTIES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(names("fuzz/fuzz_targets"), known);
+        assert_eq!(names("fuzz/seeds"), known);
+        let manifest = include_str!("../fuzz/Cargo.toml");
+        let targets: BTreeSet<_> =
+            manifest.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"')).collect();
+        for name in &known {
+            let code = format!("fuzz_target!(|data: &[u8]| mtx_sidecar::fuzzing::check(\"{name}\", data));");
+            let target = format!("fuzz/fuzz_targets/{name}.rs");
+            let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&target)).expect("reads");
+            assert!(text.contains(&code), "{target} checks the property of its name");
+            assert!(targets.contains(name.as_str()), "fuzz/Cargo.toml lists {name}");
+        }
+    }
+
+    /// A property holds for any bytes, those of other targets included.
+    #[test]
+    fn every_property_holds_for_all_seeds() {
+        let mut seeds = vec![];
+        for (name, _) in PROPERTIES {
+            let own = entries(&format!("fuzz/seeds/{name}"));
+            assert!(own.len() >= 3, "{name} has {} seeds", own.len());
+            seeds.extend(own);
+        }
+        for device in ["axis", "hikvision", "tapo", "xm"] {
+            seeds.extend(entries(&format!("tests/api/discovery/{device}")));
+        }
+        for seed in seeds {
+            let data = fs::read(&seed).expect("reads");
+            for (name, property) in PROPERTIES {
+                let held = std::panic::catch_unwind(|| property(&data));
+                assert!(held.is_ok(), "{name} does not hold for {}", seed.display());
+            }
+        }
+    }
+}
