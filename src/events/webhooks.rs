@@ -16,7 +16,7 @@ use tokio::{
 use utoipa::ToSchema;
 
 use super::{Bus, EncodedEvent, Event, Kind};
-use crate::{secret::Secret, units::HumanDuration};
+use crate::{backoff::Backoff, secret::Secret, units::HumanDuration};
 
 /// Events that wait for one webhook; beyond it the oldest are given up.
 const WAITING: usize = 5000;
@@ -28,8 +28,7 @@ const AT_A_TIME: usize = 8;
 const DEAD: usize = 200;
 
 /// The pause before an event is posted again, doubled each time.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
 
 /// Whom events are told to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -223,7 +222,7 @@ async fn post_forever(hook: Webhook, bus: Bus, dead: Webhooks) {
 }
 
 async fn post(client: &awc::Client, hook: &Webhook, told: &EncodedEvent, dead: &Webhooks) {
-    let mut pause = SHORTEST_PAUSE;
+    let mut backoff = RETRY;
     for tries in 1.. {
         let mut request = client.post(&hook.url).content_type("application/json");
         request = request.insert_header(("X-Mtx-Event", told.event.kind.as_str()));
@@ -243,11 +242,8 @@ async fn post(client: &awc::Client, hook: &Webhook, told: &EncodedEvent, dead: &
         if tries >= hook.tries {
             return dead.dead_letter(hook, told, error, tries);
         }
-        // Some more or less, so that not all come at once when it is back.
-        let jitter = pause.mul_f64(f64::from(getrandom::u32().unwrap_or_default() % 200) / 1000.0);
         tracing::debug!(url = hook.url, id = told.event.id, tries, "an event was not taken: {error}");
-        sleep(pause + jitter).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        sleep(backoff.next_pause()).await;
     }
 }
 
