@@ -10,21 +10,27 @@
 //! a request:  web | rtsp -> policy -> stream | store
 //! ```
 //!
-//! `picture`, `h264`, `multipart`, `units`, `secret` and `error` are below both; `server` is the listener that
+//! `picture`, `h264`, `multipart`, `units`, `secret`, `blocking` and `error` are below both; `server` is the listener that
 //! `web` is served by; `settings` knows what each of them lets people set; [`app`] builds the whole, and
 //! `cli` is what people type. docs/architecture.md draws it.
 
 pub mod access;
+pub mod backoff;
+pub mod blocking;
 pub mod catalog;
 pub mod error;
 pub mod query;
 pub mod secret;
+pub mod trust;
 pub mod units;
+pub mod yaml;
 
+pub mod channels;
 pub mod discovery;
 pub mod events;
 pub mod fetch;
 pub mod h264;
+pub mod hosts;
 pub mod identity;
 pub mod library;
 pub mod mediamtx;
@@ -48,7 +54,6 @@ pub mod server;
 pub mod shutdown;
 pub mod telemetry;
 
-pub mod mediamtx_yml;
 pub mod settings;
 
 pub mod state;

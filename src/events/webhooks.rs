@@ -16,7 +16,13 @@ use tokio::{
 use utoipa::ToSchema;
 
 use super::{Bus, EncodedEvent, Event, Kind};
-use crate::{secret::Secret, units::HumanDuration};
+use crate::{
+    backoff::Backoff,
+    error::Result,
+    hosts::{self, Hosts},
+    secret::Secret,
+    units::HumanDuration,
+};
 
 /// Events that wait for one webhook; beyond it the oldest are given up.
 const WAITING: usize = 5000;
@@ -28,8 +34,7 @@ const AT_A_TIME: usize = 8;
 const DEAD: usize = 200;
 
 /// The pause before an event is posted again, doubled each time.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
 
 /// Whom events are told to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,7 +48,7 @@ pub struct EventSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
-    /// `http://` and where.
+    /// The URL to which events are posted, `http://` or `https://`.
     pub url: String,
     /// Signs what is posted; empty for no signature.
     #[serde(default)]
@@ -73,11 +78,12 @@ impl EventSettings {
         let mut found = vec![];
         for (i, hook) in self.webhooks.iter().enumerate() {
             let uri = hook.url.parse::<actix_web::http::Uri>().ok();
-            let fits = uri.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+            let fits =
+                uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
             if !fits || hook.url.contains('@') {
                 found.push((
                     format!("webhooks[{i}].url"),
-                    format!("must be like http://127.0.0.1:8080/events, not {:?}", hook.url),
+                    format!("must be an http or https URL without user and password, not {:?}", hook.url),
                 ));
             }
             if !(1..=20).contains(&hook.tries) {
@@ -112,16 +118,13 @@ pub struct DeadLetter {
 pub struct Webhooks(Arc<Mutex<VecDeque<DeadLetter>>>);
 
 impl Webhooks {
-    /// Starts the thread that posts, if there is anything to post to; it ends with the program.
-    pub fn start(&self, settings: &EventSettings, bus: &Bus) {
+    /// Starts a thread for each webhook; it ends with the program.
+    pub fn start(&self, settings: &EventSettings, bus: &Bus, hosts: &Hosts) -> Result<()> {
         for hook in settings.webhooks.clone() {
             let (bus, dead) = (bus.clone(), self.clone());
-            let thread = std::thread::Builder::new().name("webhook".into());
-            let started = thread.spawn(move || actix_web::rt::System::new().block_on(post_forever(hook, bus, dead)));
-            if let Err(e) = started {
-                tracing::error!("events cannot be posted, the thread for it cannot be started: {e}");
-            }
+            hosts.spawn("webhook", *hook.timeout, move |client| post_forever(client, hook, bus, dead))?;
         }
+        Ok(())
     }
 
     /// Events that were given up, newest first.
@@ -186,8 +189,7 @@ impl Queues {
     }
 }
 
-async fn post_forever(hook: Webhook, bus: Bus, dead: Webhooks) {
-    let client = awc::Client::builder().timeout(*hook.timeout).disable_redirects().finish();
+async fn post_forever(client: awc::Client, hook: Webhook, bus: Bus, dead: Webhooks) {
     let (hook, mut listening, mut last) = (Arc::new(hook), bus.listen(), bus.latest());
     let mut queues = Queues::default();
     let local = tokio::task::LocalSet::new();
@@ -223,7 +225,7 @@ async fn post_forever(hook: Webhook, bus: Bus, dead: Webhooks) {
 }
 
 async fn post(client: &awc::Client, hook: &Webhook, told: &EncodedEvent, dead: &Webhooks) {
-    let mut pause = SHORTEST_PAUSE;
+    let mut backoff = RETRY;
     for tries in 1.. {
         let mut request = client.post(&hook.url).content_type("application/json");
         request = request.insert_header(("X-Mtx-Event", told.event.kind.as_str()));
@@ -238,16 +240,13 @@ async fn post(client: &awc::Client, hook: &Webhook, told: &EncodedEvent, dead: &
                 return dead.dead_letter(hook, told, format!("answered {}", response.status()), tries);
             }
             Ok(response) => format!("answered {}", response.status()),
-            Err(e) => e.to_string(),
+            Err(e) => hosts::explain(&e),
         };
         if tries >= hook.tries {
             return dead.dead_letter(hook, told, error, tries);
         }
-        // Some more or less, so that not all come at once when it is back.
-        let jitter = pause.mul_f64(f64::from(getrandom::u32().unwrap_or_default() % 200) / 1000.0);
         tracing::debug!(url = hook.url, id = told.event.id, tries, "an event was not taken: {error}");
-        sleep(pause + jitter).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        sleep(backoff.next_pause()).await;
     }
 }
 

@@ -28,7 +28,7 @@ pub use self::{
 };
 use crate::{
     error::{Code, Error, Result},
-    policy::{AuthSettings, Known, Policy, Principal, Rule, ShareRule, now},
+    policy::{AuthSettings, IdentityData, Policy, Principal, Rule, ShareRule, now},
     store::{Store, identity::UserRow},
 };
 
@@ -115,7 +115,7 @@ impl Identity {
             );
             principals
                 .extend(loaded.revoked.difference(&before.revoked).map(|id| Principal::Token(id.as_str().into())));
-            self.0.policy.replace(Known {
+            self.0.policy.replace(IdentityData {
                 users: loaded.users.values().filter_map(|(_, rule)| rule.clone()).collect(),
                 shares: loaded.shares.values().map(|(rule, _)| rule.clone()).collect(),
                 revoked: loaded.revoked.clone(),

@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use super::{Identity, random_id, random_secret};
 use crate::{
     error::{Code, Error, Result},
-    policy::{Caller, Claims, ISSUER, Permission, Principal, Recognised, Rule, TokenKind, now},
+    policy::{Authenticated, Caller, Claims, ISSUER, Permission, Principal, Rule, TokenKind, now},
     secret::Secret,
     store::identity::{ShareRow, SignInRow},
 };
@@ -53,7 +53,7 @@ fn ended() -> Error {
 impl Identity {
     /// Signs a user in by name and password.
     pub async fn sign_in(&self, caller: &Caller) -> Result<SignedIn> {
-        let Recognised { user, rule } =
+        let Authenticated { user, rule } =
             self.0.policy.authenticate(caller).await.map_err(|verdict| verdict.sign_in_refusal())?;
         let stamp = self.0.policy.snapshot().password_stamp(&rule);
         let lifetime = self.0.settings.sign_in_lifetime.as_secs();
@@ -100,7 +100,7 @@ impl Identity {
         let user: Arc<str> = row.user.as_deref().unwrap_or_default().into();
         let snapshot = self.0.policy.snapshot();
         let rule = snapshot.users(&user).find(|rule| snapshot.password_stamp(rule) == row.password_stamp);
-        let Some(rule) = rule.filter(|rule| rule.counts_for(caller.ip)) else {
+        let Some(rule) = rule.filter(|rule| rule.applies_to(caller.ip)) else {
             self.end(&row).await?;
             return Err(ended());
         };

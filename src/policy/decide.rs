@@ -1,137 +1,28 @@
-//! [`Policy`]: the answer.
+//! [`Policy`]: decides from the current [`Snapshot`], and with a [`Verifier`] where a password needs argon2.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
 
 use super::{
-    Action, AuthSettings, Caller, Credential, Credentials, Known, Permission, Principal, Snapshot, User,
+    Action, AuthSettings, Caller, Credential, Credentials, Decision, IdentityData, Permission, Principal, Snapshot,
+    User, Verdict,
     rules::Rule,
-    throttle::Throttle,
-    tokens::{NOT_OURS, SHARE_PREFIX, TokenKind, UNKNOWN_KEY, Verified, code_digest, looks_like_jwt, now, verify},
-    verification::Verifiers,
+    tokens::{NOT_OURS, SHARE_PREFIX, TokenKind, UNKNOWN_KEY, VerifiedToken, code_digest, looks_like_jwt, now, verify},
     verified_cache::VerifiedCache,
+    verifier::{Verification, Verifier},
 };
 
-use crate::error::{Code, Error};
-use parking_lot::Mutex;
-
-/// Passwords that wait to be verified; more are refused unseen. At 25 ms each the last one waits for some seconds,
-/// which is as long as anybody does.
-pub(super) const MAX_VERIFYING: usize = 128;
-
-/// A password that was right is given its turn even where many were wrong, for so long.
-pub(super) const VERIFIED_TTL: Duration = Duration::from_secs(24 * 3600);
-
-/// The answer to one question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Allowed.
-    Allowed,
-    /// Not without credentials; ask for some.
-    AskCredentials,
-    /// The name, the password or the token is wrong.
-    WrongCredentials,
-    /// Too many wrong passwords from there for that name; the password was not even looked at.
-    TooManyFailures,
-    /// The credentials are right, but this is not permitted.
-    NotPermitted,
-}
-
-impl Decision {
-    /// Whether it is a yes.
-    pub fn is_allowed(self) -> bool {
-        self == Decision::Allowed
-    }
-
-    /// The word for it in metrics and in the audit.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Decision::Allowed => "allowed",
-            Decision::AskCredentials => "ask",
-            Decision::WrongCredentials => "wrong_credentials",
-            Decision::TooManyFailures => "throttled",
-            Decision::NotPermitted => "not_permitted",
-        }
-    }
-
-    fn because(self, who: Principal, reason: &'static str) -> Verdict {
-        Verdict { decision: self, who, reason }
-    }
-
-    pub(super) fn of(self, who: Principal) -> Verdict {
-        let reason = match self {
-            Decision::Allowed => "allowed",
-            Decision::AskCredentials => "credentials are needed",
-            Decision::WrongCredentials => "wrong user name or password",
-            Decision::TooManyFailures => "too many wrong passwords",
-            Decision::NotPermitted => "not permitted",
-        };
-        Verdict { decision: self, who, reason }
-    }
-}
-
-/// An answer with its circumstances.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// The answer.
-    pub decision: Decision,
-    /// Who was recognised. [`Principal::Anonymous`] when a rule for everybody allowed it, or nobody was.
-    pub who: Principal,
-    /// Why, in words, without any credential: for log, audit and caller.
-    pub reason: &'static str,
-}
-
-impl Verdict {
-    /// The answer to MediaMTX about an action that we have never heard of.
-    pub fn on_unknown_action(caller: &Caller) -> Self {
-        let decision = if caller.credentials.is_empty() { Decision::AskCredentials } else { Decision::NotPermitted };
-        decision.because(Principal::Anonymous, "this action is not known to mtx-sidecar")
-    }
-
-    /// That somebody did what they may.
-    pub fn allowed(who: Principal) -> Self {
-        Decision::Allowed.of(who)
-    }
-
-    /// What a caller who was not allowed is told. Whoever asks for a list is told of no path in it: leave it empty.
-    pub fn refusal(&self, action: Action, path: &str) -> Error {
-        let what = match action.has_path() && !path.is_empty() {
-            true => format!("{} {path}", action.as_str()),
-            false => action.as_str().to_owned(),
-        };
-        match self.decision {
-            Decision::AskCredentials => {
-                Error::new(Code::Unauthenticated, format!("to {what} a user name and password, or a token, are needed"))
-            }
-            Decision::NotPermitted => Error::new(Code::Forbidden, format!("{} may not {what}", self.who)),
-            _ => self.sign_in_refusal(),
-        }
-    }
-
-    /// What somebody is told who could not be signed in.
-    pub fn sign_in_refusal(&self) -> Error {
-        match self.decision {
-            Decision::TooManyFailures => {
-                Error::new(Code::TooManyFailures, "too many wrong passwords; wait a minute before the next one")
-            }
-            Decision::AskCredentials => Error::new(Code::Unauthenticated, "a user name and password are needed"),
-            _ => Error::new(Code::Unauthenticated, self.reason),
-        }
-    }
-}
-
-/// Somebody whose name and password are right.
+/// A user whose name and password are right.
 #[derive(Clone, Debug)]
-pub struct Recognised {
-    /// The name they gave.
+pub struct Authenticated {
+    /// The name that the client sent.
     pub user: Arc<str>,
-    /// Their entry.
+    /// The entry that accepted the password.
     pub rule: Arc<Rule>,
 }
 
-/// What is asked of the entries of a name.
+/// What the entries of a user name are asked for.
 #[derive(Clone, Copy)]
 enum Request<'a> {
     To(Action, &'a str),
@@ -147,162 +38,187 @@ impl Request<'_> {
     }
 }
 
-/// What only an argon2 verification can tell.
+/// A verdict, and the entry that grants the request if one of a user name does.
+type Answer = (Verdict, Option<Arc<Rule>>);
+
+/// A request that only argon2 verifications can decide.
 #[derive(Debug)]
-pub(super) struct Slow {
-    /// The entry that took the password already, and did not permit the action.
-    pub(super) recognised: bool,
-    /// Entries whose password has to be verified, and whether they would permit the action.
-    pub(super) candidates: Vec<(Arc<Rule>, bool)>,
+struct Undecided {
+    /// Whether an entry accepted the password already, and does not permit the action.
+    is_authenticated: bool,
+    /// Entries whose password has to be verified, and whether they permit the action; those that do come first.
+    candidates: Vec<(Arc<Rule>, bool)>,
 }
 
-/// The rules, compiled, and what is remembered of credentials. Cheap to clone.
+/// The compiled rules, and what is remembered of credentials. Cheap to clone.
 #[derive(Clone)]
-pub struct Policy(pub(super) Arc<Inner>);
+pub struct Policy(Arc<Inner>);
 
-pub(super) struct Inner {
+struct Inner {
     file: Vec<Arc<Rule>>,
     snapshot: ArcSwap<Snapshot>,
     password_cache_ttl: Duration,
-    /// Keys the digests of credentials in memory: worthless without it, and gone with the process.
-    pub(super) key: [u8; 32],
-    /// Digests of right argon2 passwords.
-    pub(super) verified: VerifiedCache<()>,
-    /// Digests of tokens whose signature was right.
-    tokens: VerifiedCache<Arc<Verified>>,
-    pub(super) throttle: Throttle,
-    pub(super) verifiers: Verifiers,
-    /// Passwords that are being verified: whoever shows the same waits for the same result.
-    pub(super) verifying: Mutex<HashMap<[u8; 32], watch::Receiver<Option<bool>>>>,
+    verifier: Verifier,
+    /// Tokens whose signature was right, by the digest of the token.
+    tokens: VerifiedCache<Arc<VerifiedToken>>,
 }
 
 impl Policy {
     /// Compiles the rules; the error names the entry and what is wrong in it.
     pub fn new(settings: &AuthSettings) -> Result<Self, String> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|e| format!("the system gives no random numbers: {e}"))?;
+        Policy::with(settings, Verifier::new(key, settings.failures_per_minute))
+    }
+
+    fn with(settings: &AuthSettings, verifier: Verifier) -> Result<Self, String> {
         let compile =
             |(i, user): (usize, &User)| Rule::compile(user).map(Arc::new).map_err(|e| format!("auth.users[{i}]: {e}"));
         let file = settings.users.iter().enumerate().map(compile).collect::<Result<Vec<_>, _>>()?;
-        let mut key = [0; 32];
-        getrandom::fill(&mut key).map_err(|e| format!("the system gives no random numbers: {e}"))?;
         Ok(Policy(Arc::new(Inner {
-            snapshot: ArcSwap::from_pointee(Snapshot::new(&file, Known::default())),
+            snapshot: ArcSwap::from_pointee(Snapshot::new(&file, IdentityData::default())),
             file,
             password_cache_ttl: *settings.password_cache_ttl,
-            key,
-            verified: VerifiedCache::new(),
+            verifier,
             tokens: VerifiedCache::new(),
-            throttle: Throttle::new(settings.failures_per_minute),
-            verifiers: Verifiers::default(),
-            verifying: Mutex::default(),
         })))
     }
 
-    /// Whether some rule grants the action to anybody at all.
+    /// Whether any of the rules grants the action.
     pub fn grants(users: &[User], action: Action) -> bool {
         users.iter().any(|user| user.permissions.iter().any(|p| p.action == action))
     }
 
-    /// Whether the rules of the file have an entry of that name.
+    /// Whether the rules of the configuration file have an entry for this user name.
     pub fn is_in_file(&self, name: &str) -> bool {
-        self.0.file.iter().any(|rule| !rule.is_for_anybody() && rule.user.matches(name))
+        self.0.file.iter().any(|rule| !rule.is_for_any() && rule.user.matches(name))
     }
 
-    /// From now on this is known. Answers in progress finish on what was known before.
-    pub fn replace(&self, known: Known) {
-        self.0.snapshot.store(Arc::new(Snapshot::new(&self.0.file, known)));
+    /// Replaces what `identity` contributes to decisions. Decisions in progress finish on the previous snapshot.
+    pub fn replace(&self, data: IdentityData) {
+        self.0.snapshot.store(Arc::new(Snapshot::new(&self.0.file, data)));
     }
 
-    /// What is known at the moment.
+    /// The current snapshot.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.0.snapshot.load_full()
     }
 
-    /// Answers. `path` is a path or stream name; it does not matter for actions that have none.
+    /// Decides. `path` is a path or stream name; it is ignored for actions that have none.
     pub async fn decide(&self, caller: &Caller, action: Action, path: &str) -> Verdict {
-        match self.decide_now(caller, Request::To(action, path)) {
-            Ok((verdict, _)) => verdict,
-            Err(slow) => self.decide_slowly(caller, slow).await.0,
-        }
+        self.answer(caller, Request::To(action, path)).await.0
     }
 
-    /// Checks name and password, whatever they may be used for.
-    pub async fn authenticate(&self, caller: &Caller) -> Result<Recognised, Verdict> {
-        let (verdict, rule) = match self.decide_now(caller, Request::SignIn) {
-            Ok(answer) => answer,
-            Err(slow) => self.decide_slowly(caller, slow).await,
-        };
+    /// Checks user name and password, whatever they permit.
+    pub async fn authenticate(&self, caller: &Caller) -> Result<Authenticated, Verdict> {
+        let (verdict, rule) = self.answer(caller, Request::SignIn).await;
         match rule {
             Some(rule) if verdict.decision.is_allowed() => {
-                Ok(Recognised { user: caller.credentials.user.as_str().into(), rule })
+                Ok(Authenticated { user: caller.credentials.user.as_str().into(), rule })
             }
-            // A token signs nobody in: it would outlive itself.
+            // A token is no sign-in: the sign-in would outlive it.
             _ if verdict.decision.is_allowed() => Err(Decision::WrongCredentials.of(Principal::Anonymous)),
             _ => Err(verdict),
         }
     }
 
-    /// Who the caller is and what they may do, by token or by name and password; for showing it to them.
+    /// The caller's principal and permissions, by token or by user name and password; for showing them to the caller.
     pub async fn permissions_of(&self, caller: &Caller) -> Result<(Principal, Vec<Permission>), Verdict> {
         if let Some(token) = self.token_of(caller) {
-            let (who, claims) = self
+            let (who, token) = self
                 .check_token(caller, token)
                 .map_err(|r| Decision::WrongCredentials.because(Principal::Anonymous, r))?;
-            return Ok((who, claims.claims.mediamtx_permissions.clone()));
+            return Ok((who, token.claims.mediamtx_permissions.clone()));
         }
-        let known = self.authenticate(caller).await?;
-        Ok((Principal::User(known.user), known.rule.permissions().to_vec()))
+        let authenticated = self.authenticate(caller).await?;
+        Ok((Principal::User(authenticated.user), authenticated.rule.permissions().to_vec()))
     }
 
-    /// Answers from memory if that can be done.
-    fn decide_now(&self, caller: &Caller, wish: Request<'_>) -> Result<(Verdict, Option<Arc<Rule>>), Slow> {
+    async fn answer(&self, caller: &Caller, request: Request<'_>) -> Answer {
+        match self.decide_now(caller, request) {
+            Ok(answer) => answer,
+            Err(undecided) => self.decide_slowly(caller, undecided).await,
+        }
+    }
+
+    /// Decides from memory, if that is possible.
+    fn decide_now(&self, caller: &Caller, request: Request<'_>) -> Result<Answer, Undecided> {
         let snapshot = self.0.snapshot.load();
-        let shown = &caller.credentials;
-        if let Request::To(action, path) = wish {
+        let sent = &caller.credentials;
+        if let Request::To(action, path) = request {
             if let Some(verdict) = self.decide_by_token(&snapshot, caller, action, path) {
                 return Ok((verdict, None));
             }
-            let anybody = snapshot.anybody.iter().map(|i| &snapshot.rules[*i]);
-            if anybody.into_iter().any(|rule| rule.counts_for(caller.ip) && rule.permits(action, path)) {
+            let mut for_any = snapshot.for_any.iter().map(|i| &snapshot.rules[*i]);
+            if for_any.any(|rule| rule.applies_to(caller.ip) && rule.permits(action, path)) {
                 return Ok((Decision::Allowed.of(Principal::Anonymous), None));
             }
         }
-        if shown.is_empty() {
+        if sent.is_empty() {
             return Ok((Decision::AskCredentials.of(Principal::Anonymous), None));
         }
-        if looks_like_jwt(shown.password.expose()) {
-            // Ours would have been decided by.
+        if looks_like_jwt(sent.password.expose()) {
+            // Our own tokens were handled above; this JWT is foreign.
             return Ok((Decision::WrongCredentials.because(Principal::Anonymous, NOT_OURS), None));
         }
-        let mut slow = Slow { recognised: false, candidates: vec![] };
-        for i in snapshot.named(&shown.user) {
+        let mut undecided = Undecided { is_authenticated: false, candidates: vec![] };
+        for i in snapshot.named(&sent.user) {
             let rule = &snapshot.rules[i];
-            if !rule.counts_for(caller.ip) {
+            if !rule.applies_to(caller.ip) {
                 continue;
             }
             let verified = match rule.pass.is_slow() {
-                true => self.0.verified.get(&self.digest(&rule.pass, shown), self.0.password_cache_ttl).is_some(),
-                false => rule.pass.matches(shown.password.expose()),
+                true => self.0.verifier.is_verified(&rule.pass, sent, self.0.password_cache_ttl),
+                false => rule.pass.matches(sent.password.expose()),
             };
             if verified {
-                slow.recognised = true;
-                if wish.granted_by(rule) {
-                    return Ok((Decision::Allowed.of(Principal::User(self.name_of(rule, shown))), Some(rule.clone())));
+                undecided.is_authenticated = true;
+                if request.granted_by(rule) {
+                    return Ok((Decision::Allowed.of(Principal::User(name_of(rule, sent))), Some(rule.clone())));
                 }
             } else if rule.pass.is_slow() {
-                slow.candidates.push((rule.clone(), wish.granted_by(rule)));
+                undecided.candidates.push((rule.clone(), request.granted_by(rule)));
             }
         }
-        if slow.recognised {
-            // Who they are is known; only what would allow it is still worth a verification.
-            slow.candidates.retain(|(_, permits)| *permits);
+        if undecided.is_authenticated {
+            // The user is known; only an entry that permits the action is worth a verification.
+            undecided.candidates.retain(|(_, permits)| *permits);
         }
-        // Those that permit it first: one verification is enough then.
-        slow.candidates.sort_by_key(|(_, permits)| !permits);
-        match (slow.candidates.is_empty(), slow.recognised) {
-            (true, true) => Ok((Decision::NotPermitted.of(Principal::User(shown.user.as_str().into())), None)),
-            (true, false) => Ok((self.count_failure(caller), None)),
-            (false, _) => Err(slow),
+        // Entries that permit the action come first: one verification is enough if the password is right.
+        undecided.candidates.sort_by_key(|(_, permits)| !permits);
+        if !undecided.candidates.is_empty() {
+            return Err(undecided);
         }
+        if undecided.is_authenticated {
+            return Ok((Decision::NotPermitted.of(Principal::User(sent.user.as_str().into())), None));
+        }
+        let decision = match self.0.verifier.count_wrong(caller.ip, sent) {
+            Verification::Throttled => Decision::TooManyFailures,
+            _ => Decision::WrongCredentials,
+        };
+        Ok((decision.of(Principal::Anonymous), None))
+    }
+
+    /// Decides by argon2 verifications, away from the async threads.
+    async fn decide_slowly(&self, caller: &Caller, undecided: Undecided) -> Answer {
+        let sent = &caller.credentials;
+        let mut is_authenticated = undecided.is_authenticated;
+        for (rule, permits) in undecided.candidates {
+            match self.0.verifier.verify(caller.ip, sent, &rule.pass).await {
+                Verification::Right if permits => {
+                    return (Decision::Allowed.of(Principal::User(name_of(&rule, sent))), Some(rule));
+                }
+                Verification::Right => is_authenticated = true,
+                Verification::Wrong => {}
+                Verification::Throttled => return (Decision::TooManyFailures.of(Principal::Anonymous), None),
+                Verification::NotNow => return (Decision::NotVerified.of(Principal::Anonymous), None),
+            }
+        }
+        let verdict = match is_authenticated {
+            true => Decision::NotPermitted.of(Principal::User(sent.user.as_str().into())),
+            false => Decision::WrongCredentials.of(Principal::Anonymous),
+        };
+        (verdict, None)
     }
 
     fn decide_share(&self, snapshot: &Snapshot, code: &str, action: Action, path: &str) -> Verdict {
@@ -314,12 +230,16 @@ impl Policy {
                 Decision::Allowed.of(Principal::Share(share.id.clone()))
             }
             Some(share) => Decision::NotPermitted.of(Principal::Share(share.id.clone())),
-            None => Decision::WrongCredentials.because(Principal::Anonymous, "the share link is not known (any more)"),
+            None => {
+                let reason = "the share link is unknown, or was revoked";
+                Decision::WrongCredentials.because(Principal::Anonymous, reason)
+            }
         }
     }
 
-    /// The answer by a token or a share's code of ours, if one was shown. It alone decides, also where everybody may more:
-    /// a guest with a link sees what the link is for, on this machine too. What is not ours is none of this.
+    /// The verdict by a token or share code that was issued here, if the client sent one. It alone decides, even where
+    /// the rules for `any` permit more: a visitor with a link sees what the link is for, on this host too. None for
+    /// foreign tokens.
     fn decide_by_token(&self, snapshot: &Snapshot, caller: &Caller, action: Action, path: &str) -> Option<Verdict> {
         let password = caller.credentials.password.expose();
         if password.starts_with(SHARE_PREFIX) {
@@ -338,12 +258,12 @@ impl Policy {
         Some(caller.credentials.password.expose()).filter(|password| looks_like_jwt(password))
     }
 
-    /// Whether a token is ours and still counts, and whose it is.
-    fn check_token(&self, caller: &Caller, token: &str) -> Result<(Principal, Arc<Verified>), &'static str> {
+    /// Checks that a token was issued here and is still valid; returns its principal.
+    fn check_token(&self, caller: &Caller, token: &str) -> Result<(Principal, Arc<VerifiedToken>), &'static str> {
         let snapshot = self.0.snapshot.load();
-        let digest = self.digest(&Credential::default(), &Credentials::from_token(token));
+        let digest = self.0.verifier.digest(&Credential::default(), &Credentials::from_token(token));
         let verified = match self.0.tokens.get(&digest, self.0.password_cache_ttl) {
-            // Its key may have been dropped since.
+            // Its key can have been dropped since.
             Some(verified) if snapshot.keys.contains_key(&verified.kid) => verified,
             _ => {
                 let verified = verify(token, &snapshot)?;
@@ -367,19 +287,19 @@ impl Policy {
                 let mut entries = snapshot.named(&claims.sub).map(|i| &snapshot.rules[i]);
                 let entry = entries.find(|rule| claims.ver.as_ref() == Some(&snapshot.stamp(rule)));
                 let entry = entry.ok_or("the token's user was changed or removed")?;
-                if !entry.counts_for(caller.ip) {
-                    return Err("the token's user may not come from this address");
+                if !entry.applies_to(caller.ip) {
+                    return Err("the token's user is not permitted from this address");
                 }
                 Principal::User(claims.sub.as_str().into())
             }
         };
         Ok((who, verified))
     }
+}
 
-    /// The name without a copy where the entry has it.
-    pub(super) fn name_of(&self, rule: &Rule, shown: &Credentials) -> Arc<str> {
-        rule.name.clone().unwrap_or_else(|| shown.user.as_str().into())
-    }
+/// The user name, without a copy where the entry has it.
+fn name_of(rule: &Rule, sent: &Credentials) -> Arc<str> {
+    rule.name.clone().unwrap_or_else(|| sent.user.as_str().into())
 }
 
 #[cfg(test)]

@@ -1,63 +1,67 @@
-//! Who may do what. Rules in the shape of MediaMTX's `authInternalUsers`, asked by every route of ours
-//! and by MediaMTX through its webhook.
+//! Decides whether a caller is permitted to do something. The rules have the shape of MediaMTX's `authInternalUsers`;
+//! every route of this program asks here, and MediaMTX does through its HTTP authentication.
 //!
-//! Decides and does no I/O, from an immutable [`Snapshot`] that is swapped whole; the one thing that takes time, an
-//! argon2 password never seen before, runs on a blocking thread. Knows no HTTP beyond what [`webhook`] decodes, and
-//! not where users, tokens and shares are kept: that is `identity`.
+//! Reads an immutable [`Snapshot`], which is replaced as a whole, and does no I/O. Only argon2 passwords take time: they
+//! are verified on threads of their own. Knows no HTTP beyond MediaMTX's question ([`webhook`]), and not where users,
+//! tokens and shares are stored: that is `identity`.
 
+mod credentials;
 mod decide;
 mod password;
 mod rules;
 mod snapshot;
 mod throttle;
 mod tokens;
-mod verification;
+mod verdict;
 mod verified_cache;
+mod verifier;
 pub mod webhook;
 
 use std::{net::IpAddr, sync::Arc};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    decide::{Decision, Policy, Recognised, Verdict},
+    credentials::{Credentials, token_in_query},
+    decide::{Authenticated, Policy},
     password::{Credential, hash_password},
     rules::{Permission, Rule, User, loopback_rule},
-    snapshot::{Known, ShareRule, Snapshot},
+    snapshot::{IdentityData, ShareRule, Snapshot},
     tokens::{Claims, ISSUER, TokenKind, code_digest, now},
+    verdict::{Decision, Verdict},
 };
 use crate::{
     secret::Secret,
     units::{HumanDuration, Network, private_networks},
 };
 
-/// Who is asked for what, apart from the rules themselves.
+/// Authentication settings (`auth` in sidecar.yml).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthSettings {
     /// The rules, in the shape of MediaMTX's `authInternalUsers`.
     pub users: Vec<User>,
-    /// Whether an administrator with a random password is made on first start when no rule grants `api`.
+    /// Whether the first start creates an administrator with a random password if no rule grants `api`.
     pub generate_admin: bool,
-    /// From where `/mediamtx-auth` may be asked.
+    /// Networks from which `/mediamtx-auth` and the hooks accept requests.
     pub webhook_networks: Vec<Network>,
-    /// How long an argon2 password that was right is remembered (as a keyed digest).
+    /// How long a verified argon2 password is remembered (as a keyed digest).
     pub password_cache_ttl: HumanDuration,
-    /// Wrong passwords a minute, for one address and user name together, before further ones are refused unseen.
+    /// Wrong passwords per minute, for each pair of address and user name; further ones are refused without
+    /// verification.
     pub failures_per_minute: u32,
-    /// What MediaMTX's `authHTTPAddress` has to carry as `?secret=` or as its password; empty for nothing.
+    /// The secret that MediaMTX's `authHTTPAddress` must carry as `?secret=` or as its password; empty: none.
     pub webhook_secret: Secret,
-    /// How long an access token is good.
+    /// How long an access token is valid.
     pub access_lifetime: HumanDuration,
-    /// How long a sign-in lasts that nobody ends.
+    /// How long a sign-in lasts if the user does not sign out.
     pub sign_in_lifetime: HumanDuration,
-    /// How long a signing key signs before the next one does.
+    /// How long a key signs tokens before the next one takes over.
     pub key_rotation: HumanDuration,
 }
 
 impl AuthSettings {
-    /// Says what is wrong with the settings, by key.
+    /// Settings that are not valid: the key, and the rule that it breaks.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = vec![];
         if self.failures_per_minute == 0 {
@@ -93,26 +97,26 @@ impl Default for AuthSettings {
     }
 }
 
-/// What somebody wants to do; MediaMTX's words.
+/// What a caller wants to do, in MediaMTX's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", try_from = "String")]
 pub enum Action {
-    /// Bring media to a path, or pictures to a stream.
+    /// Publish media to a path, or pictures to a stream.
     Publish,
-    /// Watch.
+    /// Watch live.
     Read,
     /// Watch recordings.
     Playback,
-    /// Administer: MediaMTX's control API and ours.
+    /// Administer: MediaMTX's control API, and this program's.
     Api,
     /// Read metrics.
     Metrics,
-    /// Profile.
+    /// Read profiles.
     Pprof,
 }
 
 impl Action {
-    /// All there are.
+    /// All actions.
     pub const ALL: [Action; 6] =
         [Action::Publish, Action::Read, Action::Playback, Action::Api, Action::Metrics, Action::Pprof];
 
@@ -128,7 +132,7 @@ impl Action {
         }
     }
 
-    /// Whether permissions for it name paths; `api`, `metrics` and `pprof` are for everything.
+    /// Whether its permissions name paths. `api`, `metrics` and `pprof` have none.
     pub fn has_path(self) -> bool {
         matches!(self, Action::Publish | Action::Read | Action::Playback)
     }
@@ -141,7 +145,7 @@ impl std::str::FromStr for Action {
         Action::ALL
             .into_iter()
             .find(|a| a.as_str() == word)
-            .ok_or_else(|| format!("{word:?} is none of publish, read, playback, api, metrics, pprof"))
+            .ok_or_else(|| format!("{word:?} is not one of publish, read, playback, api, metrics, pprof"))
     }
 }
 
@@ -153,74 +157,26 @@ impl TryFrom<String> for Action {
     }
 }
 
-/// What somebody showed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Credentials {
-    /// The user name; empty when none was given.
-    pub user: String,
-    /// The password; empty when none was given.
-    pub password: Secret,
-}
-
-impl Credentials {
-    /// Reads the value of an `Authorization` header of the Basic scheme (RFC 7617), of HTTP and RTSP alike.
-    pub fn from_basic(value: &str) -> Option<Self> {
-        let (scheme, encoded) = value.split_once(' ')?;
-        if !scheme.eq_ignore_ascii_case("basic") {
-            return None;
-        }
-        let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-        let (user, password) = decoded.split_once(':')?;
-        Some(Credentials { user: user.to_owned(), password: Secret::new(password) })
-    }
-
-    /// A bearer token (RFC 6750). One of the form `user:password`, with exactly one colon, is both, as in MediaMTX
-    /// (internal/protocols/httpp/credentials.go).
-    pub fn from_token(token: &str) -> Self {
-        match token.split_once(':') {
-            Some((user, password)) if !password.contains(':') => {
-                Credentials { user: user.to_owned(), password: Secret::new(password) }
-            }
-            _ => Credentials { user: String::new(), password: Secret::new(token) },
-        }
-    }
-
-    /// Reads the value of an `Authorization` header of the Basic or the Bearer scheme.
-    pub fn from_header(value: &str) -> Option<Self> {
-        match value.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                Some(Credentials::from_token(token.trim()))
-            }
-            _ => Credentials::from_basic(value),
-        }
-    }
-
-    /// Whether nothing was shown.
-    pub fn is_empty(&self) -> bool {
-        self.user.is_empty() && self.password.is_empty()
-    }
-}
-
-/// Who was recognised by what they showed.
+/// Whom the credentials authenticate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Principal {
-    /// Nobody in particular.
+    /// A client without credentials, or one that a rule for `any` permits.
     #[default]
     Anonymous,
-    /// A user, by name and password or by an access token.
+    /// A user, by user name and password or by access token.
     User(Arc<str>),
-    /// A machine, by its token's id.
+    /// A program or a camera, by its token's id.
     Token(Arc<str>),
-    /// A visitor, by a share's id.
+    /// A visitor with a share link, by the share's id.
     Share(Arc<str>),
-    /// This program itself, asking MediaMTX's control API.
+    /// This program itself, as a client of MediaMTX.
     Internal,
 }
 
 impl std::fmt::Display for Principal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Principal::Anonymous => f.write_str("anybody"),
+            Principal::Anonymous => f.write_str("anonymous"),
             Principal::User(name) => write!(f, "user {name}"),
             Principal::Token(id) => write!(f, "token {id}"),
             Principal::Share(id) => write!(f, "share {id}"),
@@ -229,31 +185,12 @@ impl std::fmt::Display for Principal {
     }
 }
 
-/// Who asks: from where, and with what.
+/// The client of a request: its address and its credentials.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
-    /// The address, when it is known and can be believed. A request that came through a proxy nobody
-    /// vouched for has none.
+    /// The address, if it is known and trustworthy. None for a request through a proxy that is not in
+    /// `http.trusted_proxies`.
     pub ip: Option<IpAddr>,
-    /// What they showed.
+    /// The credentials that the client sent.
     pub credentials: Credentials,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn basic_credentials_are_read() {
-        let read = |value: &str| {
-            let credentials = Credentials::from_basic(value)?;
-            Some((credentials.user, credentials.password.expose().to_owned()))
-        };
-        let pair = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
-        assert_eq!(read("Basic dTpw"), pair("u", "p"));
-        assert_eq!(read("basic dTpwOng="), pair("u", "p:x"));
-        for wrong in ["Basic", "Basic !", "Basic dQ==", "Bearer dTpw", "Basic /w=="] {
-            assert_eq!(read(wrong), None, "{wrong}");
-        }
-    }
 }

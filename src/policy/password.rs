@@ -1,8 +1,10 @@
-//! Names and passwords as they are written down: plain, hashed with SHA-256, or with argon2.
+//! User names and passwords as the configuration has them: plain, hashed with SHA-256, or hashed with argon2.
 
 use std::{cell::RefCell, fmt};
 
-use argon2::{Algorithm, Argon2, Block, Params, PasswordHasher, Version, password_hash::phc::PasswordHash};
+use argon2::{
+    Algorithm, Argon2, Block, MIN_SALT_LEN, Params, PasswordHasher, Version, password_hash::phc::PasswordHash,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
@@ -10,7 +12,7 @@ use subtle::ConstantTimeEq;
 
 use crate::secret::Secret;
 
-/// A user name or password in one of the forms that mediamtx.yml knows.
+/// A user name or password in one of the forms of mediamtx.yml.
 #[derive(Clone, Default, PartialEq)]
 pub struct Credential(Form);
 
@@ -20,12 +22,12 @@ enum Form {
     Empty,
     Plain(Secret),
     Sha256([u8; 32]),
-    /// A PHC string, checked when it was read.
+    /// A PHC string; checked when it was parsed.
     Argon2(String),
 }
 
 impl Credential {
-    /// The name of everybody.
+    /// The user name `any`, which stands for every client.
     pub fn any() -> Self {
         Credential::plain("any")
     }
@@ -35,7 +37,7 @@ impl Credential {
         Credential(if text.is_empty() { Form::Empty } else { Form::Plain(Secret::new(text)) })
     }
 
-    /// Reads any of the forms; the error says what is wrong without repeating the text.
+    /// Reads any of the forms. The error names the rule and does not repeat the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(digest) = text.strip_prefix("sha256:") {
             let digest = STANDARD.decode(digest).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
@@ -43,16 +45,15 @@ impl Credential {
             return Ok(Credential(Form::Sha256(digest)));
         }
         if let Some(phc) = text.strip_prefix("argon2:") {
-            PasswordHash::new(phc)
-                .ok()
-                .filter(|hash| hash.algorithm.as_str().starts_with("argon2"))
+            // A hash that can never match must be an error here, and not a wrong password later.
+            Argon2Hash::parse(phc)
                 .ok_or("argon2: must be followed by a PHC string, as `mtx-sidecar hash-password` prints it")?;
             return Ok(Credential(Form::Argon2(phc.to_owned())));
         }
         Ok(Credential::plain(text))
     }
 
-    /// Whether nothing was set.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.0 == Form::Empty
     }
@@ -61,12 +62,12 @@ impl Credential {
         matches!(&self.0, Form::Plain(name) if name.expose() == "any")
     }
 
-    /// Whether checking takes milliseconds on purpose.
+    /// Whether verification takes milliseconds, by design.
     pub(super) fn is_slow(&self) -> bool {
         matches!(self.0, Form::Argon2(_))
     }
 
-    /// The name, where it is written plainly; for logs and lists.
+    /// The user name, if it is written plainly; for logs and lists.
     pub fn name(&self) -> Option<&str> {
         match &self.0 {
             Form::Plain(name) => Some(name.expose()),
@@ -74,19 +75,18 @@ impl Credential {
         }
     }
 
-    /// Compares without telling by its duration how much was right. Takes milliseconds, and megabytes,
-    /// when [`Credential::is_slow`].
-    pub(super) fn matches(&self, shown: &str) -> bool {
+    /// Compares in constant time. Takes milliseconds, and megabytes of memory, if [`Credential::is_slow`].
+    pub(super) fn matches(&self, sent: &str) -> bool {
         match &self.0 {
             Form::Empty => true,
-            // Digests, because comparing texts of different length tells their length.
-            Form::Plain(text) => bool::from(Sha256::digest(text.expose()).ct_eq(&Sha256::digest(shown))),
-            Form::Sha256(digest) => bool::from(Sha256::digest(shown).as_slice().ct_eq(digest)),
-            Form::Argon2(phc) => PasswordHash::new(phc).is_ok_and(|hash| verify(&hash, shown).unwrap_or(false)),
+            // Digests, because a comparison of texts of different length reveals the length.
+            Form::Plain(text) => bool::from(Sha256::digest(text.expose()).ct_eq(&Sha256::digest(sent))),
+            Form::Sha256(digest) => bool::from(Sha256::digest(sent).as_slice().ct_eq(digest)),
+            Form::Argon2(phc) => Argon2Hash::parse(phc).is_some_and(|hash| hash.matches(sent)),
         }
     }
 
-    /// Distinguishes this credential from others in keys of the memory of right passwords.
+    /// Distinguishes this credential from others in the digests of verified passwords.
     pub(super) fn identity(&self) -> &[u8] {
         match &self.0 {
             Form::Empty => b"",
@@ -98,37 +98,53 @@ impl Credential {
 }
 
 thread_local! {
-    /// What argon2 fills, kept by the few threads that verify: given back each time, glibc's arenas would hold
-    /// three times as much.
+    /// argon2's working memory, kept by the few threads that verify: freed after each verification, glibc's arenas
+    /// would hold three times as much.
     static BLOCKS: RefCell<Vec<Block>> = const { RefCell::new(vec![]) };
 }
 
-/// More than this is not kept.
+/// Largest working memory that is kept, in blocks of 1 KiB.
 const KEPT_BLOCKS: usize = 64 << 10;
 
-/// Verifies with the hash's own parameters; none if they make no sense.
-fn verify(hash: &PasswordHash, shown: &str) -> Option<bool> {
-    let algorithm = Algorithm::new(hash.algorithm.as_str()).ok()?;
-    let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
-    let params = Params::try_from(hash).ok()?;
-    let (salt, expected) = (hash.salt.as_ref()?, hash.hash.as_ref()?);
-    let blocks = params.block_count();
-    let argon2 = Argon2::new(algorithm, version, params);
-    let mut found = vec![0; expected.len()];
-    BLOCKS.with_borrow_mut(|memory| {
-        memory.resize(memory.len().max(blocks), Block::new());
-        let filled =
-            argon2.hash_password_into_with_memory(shown.as_bytes(), salt.as_ref(), &mut found, &mut memory[..blocks]);
-        if memory.len() > KEPT_BLOCKS {
-            *memory = vec![];
-        }
-        filled.ok()
-    })?;
-    Some(bool::from(found.as_slice().ct_eq(expected.as_bytes())))
+/// What a verification needs, read out of a PHC string.
+struct Argon2Hash {
+    argon2: Argon2<'static>,
+    blocks: usize,
+    salt: Vec<u8>,
+    expected: Vec<u8>,
 }
 
-/// Hashes a password with argon2id (the parameters that OWASP recommends: 19 MiB, 2 passes), in the form
-/// that goes behind `pass:` here and in mediamtx.yml.
+impl Argon2Hash {
+    /// None if the text is not a PHC string of argon2 that can be verified: with parameters, salt and hash.
+    fn parse(phc: &str) -> Option<Self> {
+        let hash = PasswordHash::new(phc).ok()?;
+        let algorithm = Algorithm::new(hash.algorithm.as_str()).ok()?;
+        let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+        let params = Params::try_from(&hash).ok()?;
+        let (salt, expected) = (hash.salt.as_ref()?.as_ref().to_vec(), hash.hash.as_ref()?.as_bytes().to_vec());
+        let blocks = params.block_count();
+        let argon2 = Argon2::new(algorithm, version, params);
+        (salt.len() >= MIN_SALT_LEN).then_some(Argon2Hash { argon2, blocks, salt, expected })
+    }
+
+    fn matches(&self, sent: &str) -> bool {
+        let mut found = vec![0; self.expected.len()];
+        let filled = BLOCKS.with_borrow_mut(|memory| {
+            memory.resize(memory.len().max(self.blocks), Block::new());
+            let memory_of_this = &mut memory[..self.blocks];
+            let filled =
+                self.argon2.hash_password_into_with_memory(sent.as_bytes(), &self.salt, &mut found, memory_of_this);
+            if memory.len() > KEPT_BLOCKS {
+                *memory = vec![];
+            }
+            filled
+        });
+        filled.is_ok() && bool::from(found.ct_eq(&self.expected))
+    }
+}
+
+/// Hashes a password with argon2id and the parameters that OWASP recommends (19 MiB, 2 passes). The result is a value
+/// for `pass:` in sidecar.yml and in mediamtx.yml.
 pub fn hash_password(password: &str) -> Result<String, String> {
     let hash = Argon2::default().hash_password(password.as_bytes()).map_err(|e| e.to_string())?;
     Ok(format!("argon2:{hash}"))
@@ -169,26 +185,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_form_takes_the_right_password_and_no_other() {
+    fn each_form_accepts_the_right_password_and_no_other() {
         let argon2 = hash_password("s3cret").expect("hashes");
         let sha256 = format!("sha256:{}", STANDARD.encode(Sha256::digest("s3cret")));
-        // Made by MediaMTX's documented recipe: echo -n s3cret | argon2 saltItWithSalt -id -l 32 -e
-        let foreign = "argon2:$argon2id$v=19$m=4096,t=3,p=1$c2FsdEl0V2l0aFNhbHQ$";
-        assert!(Credential::parse(foreign).is_err(), "cut off");
         for form in ["s3cret", &sha256, &argon2] {
             let credential = Credential::parse(form).expect("a form");
             assert!(credential.matches("s3cret"));
             for wrong in ["", "s3cre", "s3cret ", "S3cret", form] {
-                assert!(wrong == "s3cret" || !credential.matches(wrong), "{credential:?} took {wrong:?}");
+                assert!(wrong == "s3cret" || !credential.matches(wrong), "{credential:?} accepted {wrong:?}");
             }
             assert!(!format!("{credential:?}").contains("cret"));
         }
-        assert!(Credential::default().matches("anything"), "no password set means any, as in MediaMTX");
+        assert!(Credential::default().matches("anything"), "an empty password means any, as in MediaMTX");
+        // From src/test.c of the reference implementation, https://github.com/P-H-C/phc-winner-argon2.
+        let reference = "argon2:$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+        let reference = Credential::parse(reference).expect("a hash of the reference implementation");
+        assert!(reference.matches("password") && !reference.matches("passwords"));
     }
 
     #[test]
-    fn malformed_hashes_are_refused_without_being_repeated() {
-        for text in ["sha256:short", "sha256:", "argon2:", "argon2:plain", "argon2:$scrypt$ln=1$c2FsdHNhbHQ$aGFzaA"] {
+    fn malformed_hashes_are_refused_and_not_repeated_in_the_error() {
+        for text in [
+            "sha256:short",
+            "sha256:",
+            "argon2:",
+            "argon2:plain",
+            "argon2:$scrypt$ln=1$c2FsdHNhbHQ$aGFzaA",
+            // No hash, no salt, a salt that is too short, memory below 8 blocks for each lane.
+            "argon2:$argon2id$v=19$m=4096,t=3,p=1$c2FsdEl0V2l0aFNhbHQ",
+            "argon2:$argon2id$v=19$m=4096,t=3,p=1",
+            "argon2:$argon2id$v=19$m=4096,t=3,p=1$c2FsdA$RdescudvJCsgt3ub+b3dWRWJTmaaJObG",
+            "argon2:$argon2id$v=19$m=4,t=3,p=1$c2FsdEl0V2l0aFNhbHQ$RdescudvJCsgt3ub+b3dWRWJTmaaJObG",
+        ] {
             let error = Credential::parse(text).expect_err(text);
             assert!(error.contains("must be followed by"), "{error}");
         }

@@ -1,4 +1,4 @@
-//! The rules as they are written down, and as they are compiled.
+//! The rules: as written in the configuration, and compiled.
 
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
@@ -10,40 +10,40 @@ use utoipa::ToSchema;
 use super::{Action, password::Credential};
 use crate::units::{Network, any_contains};
 
-/// Most memory for the compiled expressions of one entry: a thousand of them take some 10 MB.
+/// Most memory for the compiled expressions of one entry, in bytes: a thousand expressions take about 10 MB.
 const MAX_EXPRESSIONS: usize = 64 << 20;
 
-/// One entry of the rules: who, from where, may do what.
+/// One entry of the rules: a user, the networks it is valid for, and its permissions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
-    /// The name; `any` is everybody, with and without credentials. May be `sha256:` + base64.
+    /// The user name, plain or `sha256:` + base64. `any` stands for every client, with or without credentials.
     pub user: Credential,
     /// Plain, `sha256:` + base64 of the digest, or `argon2:` + PHC string. Empty: any password.
     #[serde(default)]
     pub pass: Credential,
-    /// Addresses and networks from which the entry counts; empty: from everywhere.
+    /// Addresses and networks that the entry is valid for; empty: all.
     #[serde(default)]
     pub ips: Vec<Network>,
-    /// What is allowed.
+    /// The permissions.
     #[serde(default)]
     pub permissions: Vec<Permission>,
 }
 
-/// One thing that is allowed, in MediaMTX's shape.
+/// One permission, in MediaMTX's shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Permission {
     /// The action.
     #[schema(value_type = String, example = "read")]
     pub action: Action,
-    /// For publish, read and playback: empty for every path, `~` and a regular expression, or the path itself.
+    /// For publish, read and playback: a path, or `~` and a regular expression; empty: every path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }
 
 impl Permission {
-    /// The action on everything.
+    /// The action on every path.
     pub fn everywhere(action: Action) -> Self {
         Permission { action, path: None }
     }
@@ -53,14 +53,14 @@ impl Permission {
         Permission { action, path: Some(path.to_owned()) }
     }
 
-    /// All actions on everything.
+    /// Every action on every path.
     pub fn all() -> Vec<Self> {
         Action::ALL.map(Permission::everywhere).to_vec()
     }
 }
 
-/// The rule that is there out of the box: programs on this machine may read and publish, as ffmpeg
-/// beside MediaMTX needs to.
+/// The default rule: programs on this host can read and publish without credentials, as ffmpeg beside MediaMTX
+/// needs to.
 pub fn loopback_rule() -> User {
     User {
         user: Credential::any(),
@@ -70,8 +70,7 @@ pub fn loopback_rule() -> User {
     }
 }
 
-/// Permissions made ready for asking: one look at a table, and one pass over the path however many
-/// expressions there are.
+/// Compiled permissions: a decision takes one table lookup, and one pass over the path for any number of expressions.
 #[derive(Debug, Default)]
 pub(super) struct Permissions([Paths; Action::ALL.len()]);
 
@@ -120,11 +119,11 @@ impl Permissions {
 fn compile_set(expressions: &[&str]) -> Result<RegexSet, String> {
     let whole = RegexSetBuilder::new(expressions).size_limit(MAX_EXPRESSIONS).dfa_size_limit(MAX_EXPRESSIONS).build();
     whole.map_err(|e| {
-        // One after the other, to say which.
+        // One after the other, to find the one to name.
         let culprit = expressions.iter().find_map(|one| regex::Regex::new(one).err().map(|e| (one, e)));
         match culprit {
             Some((one, e)) => {
-                // The last line says it; the others draw the expression.
+                // The last line has the reason; the others draw the expression.
                 let why = e.to_string();
                 let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
                 format!("path: {:?} is not a valid regular expression: {why}", format!("~{one}"))
@@ -134,19 +133,19 @@ fn compile_set(expressions: &[&str]) -> Result<RegexSet, String> {
     })
 }
 
-/// An entry made ready for asking.
+/// A compiled entry.
 #[derive(Debug)]
 pub struct Rule {
     pub(super) user: Credential,
     pub(super) pass: Credential,
-    /// The name, where it is written plainly.
+    /// The user name, if it is written plainly.
     pub(super) name: Option<Arc<str>>,
     ips: Vec<Network>,
     permissions: Permissions,
     written: Vec<Permission>,
-    /// Changes whenever anything of the entry does.
+    /// Digest of the entry.
     pub(super) version: [u8; 32],
-    /// Changes when the password does.
+    /// Digest of the password.
     pub(super) password_version: [u8; 32],
 }
 
@@ -175,28 +174,27 @@ impl Rule {
         })
     }
 
-    /// Whether the other one is the same in everything.
+    /// Whether both entries are equal, the password included.
     pub fn is_same_as(&self, other: &Rule) -> bool {
         self.version == other.version
     }
 
-    /// What is allowed, as it was written.
+    /// The permissions as written.
     pub fn permissions(&self) -> &[Permission] {
         &self.written
     }
 
-    /// The name, where it is written plainly.
+    /// The user name, if it is written plainly.
     pub fn name(&self) -> Option<&Arc<str>> {
         self.name.as_ref()
     }
 
-    pub(super) fn is_for_anybody(&self) -> bool {
+    pub(super) fn is_for_any(&self) -> bool {
         self.user.is_any()
     }
 
-    /// Whether the entry counts for callers from there. Somebody whose address is not known gets
-    /// nothing from an entry that asks for one.
-    pub fn counts_for(&self, ip: Option<IpAddr>) -> bool {
+    /// Whether the entry is valid for this address. An entry with networks is not valid for an unknown address.
+    pub fn applies_to(&self, ip: Option<IpAddr>) -> bool {
         self.ips.is_empty() || ip.is_some_and(|ip| any_contains(&self.ips, ip))
     }
 

@@ -1,4 +1,4 @@
-//! [`Snapshot`]: all that answers depend on, immutable, swapped as a whole.
+//! [`Snapshot`]: everything that decisions depend on; immutable, replaced as a whole.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,22 +16,22 @@ use super::{
     rules::{Permissions, Rule},
 };
 
-/// What `identity` knows and the rules of the file do not say.
+/// The part of a snapshot that `identity` reads from the database.
 #[derive(Clone, Default)]
-pub struct Known {
-    /// Users from the database.
+pub struct IdentityData {
+    /// Users of the database.
     pub users: Vec<Arc<Rule>>,
-    /// Keys by which tokens are verified, by `kid`.
+    /// Keys that verify tokens, by `kid`.
     pub keys: HashMap<String, DecodingKey>,
-    /// Ids of tokens, sign-ins and shares that do not count any more.
+    /// Ids of revoked tokens, sign-ins and shares.
     pub revoked: HashSet<String>,
-    /// Shares that are open.
+    /// Shares that are valid.
     pub shares: Vec<Arc<ShareRule>>,
-    /// Keys what tokens tell of their user's entry.
+    /// Keys the stamps in tokens, see [`Snapshot::stamp`].
     pub stamp_key: [u8; 32],
 }
 
-/// A share, made ready for asking.
+/// A share with compiled permissions.
 pub struct ShareRule {
     pub(super) id: Arc<str>,
     pub(super) code: [u8; 32],
@@ -47,13 +47,13 @@ impl ShareRule {
     }
 }
 
-/// All that answers depend on.
+/// Everything that decisions depend on.
 pub struct Snapshot {
     pub(super) rules: Vec<Arc<Rule>>,
-    /// Entries for everybody.
-    pub(super) anybody: Vec<usize>,
+    /// Indices of the entries for `any`.
+    pub(super) for_any: Vec<usize>,
     by_name: HashMap<Arc<str>, Vec<usize>>,
-    /// Entries whose name is written as a digest.
+    /// Indices of entries whose user name is written as a digest.
     hashed: Vec<usize>,
     pub(super) keys: HashMap<String, DecodingKey>,
     pub(super) revoked: HashSet<String>,
@@ -62,47 +62,47 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Entries of the file come first and win: a user of the database who has the name of one of theirs does not count.
-    pub(super) fn new(file: &[Arc<Rule>], known: Known) -> Self {
+    /// Entries of the file come first and win: a user of the database with the name of one of them is ignored.
+    pub(super) fn new(file: &[Arc<Rule>], data: IdentityData) -> Self {
         let taken: HashSet<_> = file.iter().filter_map(|rule| rule.name.clone()).collect();
-        let others = known.users.into_iter().filter(|rule| rule.name.as_ref().is_none_or(|n| !taken.contains(n)));
+        let others = data.users.into_iter().filter(|rule| rule.name.as_ref().is_none_or(|n| !taken.contains(n)));
         let rules: Vec<_> = file.iter().cloned().chain(others).collect();
-        let (mut anybody, mut hashed, mut by_name) = (vec![], vec![], HashMap::<_, Vec<_>>::new());
+        let (mut for_any, mut hashed, mut by_name) = (vec![], vec![], HashMap::<_, Vec<_>>::new());
         for (i, rule) in rules.iter().enumerate() {
             match &rule.name {
-                _ if rule.is_for_anybody() => anybody.push(i),
+                _ if rule.is_for_any() => for_any.push(i),
                 Some(name) => by_name.entry(name.clone()).or_default().push(i),
                 None => hashed.push(i),
             }
         }
-        let shares = known.shares.into_iter().map(|share| (share.code, share)).collect();
-        let Known { keys, revoked, stamp_key, .. } = known;
-        Snapshot { rules, anybody, by_name, hashed, keys, revoked, shares, stamp_key }
+        let shares = data.shares.into_iter().map(|share| (share.code, share)).collect();
+        let IdentityData { keys, revoked, stamp_key, .. } = data;
+        Snapshot { rules, for_any, by_name, hashed, keys, revoked, shares, stamp_key }
     }
 
-    /// Entries that may be meant by a name, the digests among them compared.
+    /// Indices of the entries with this user name, written plainly or as a digest.
     pub(super) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = usize> + 'a {
         let plain = if name.is_empty() { None } else { self.by_name.get(name) };
         let hashed = self.hashed.iter().filter(move |i| !name.is_empty() && self.rules[**i].user.matches(name));
         plain.into_iter().flatten().chain(hashed).copied()
     }
 
-    /// The entries of that name, for somebody who was recognised before.
+    /// The entries of a user who was authenticated before.
     pub fn users<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Arc<Rule>> {
         self.named(name).map(|i| &self.rules[i])
     }
 
-    /// What a token tells of its user's entry: another one after every change.
+    /// A digest of a user's entry, for tokens: it changes with the entry.
     pub fn stamp(&self, rule: &Rule) -> String {
         self.keyed(&rule.version)
     }
 
-    /// What a sign-in tells of its user's password: another one after every change of it.
+    /// A digest of a user's password, for sign-ins: it changes with the password.
     pub fn password_stamp(&self, rule: &Rule) -> String {
         self.keyed(&rule.password_version)
     }
 
-    /// With a key: what is digested may be a plain password of the file, which must not be guessed from a token.
+    /// Keyed, because the data can be a plain password of the file: a token must not help in guessing it.
     fn keyed(&self, data: &[u8]) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.stamp_key).expect("HMAC takes keys of any length");
         mac.update(data);

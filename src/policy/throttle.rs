@@ -1,4 +1,4 @@
-//! Slowing down those who guess passwords, and nobody else.
+//! Limits password guesses for each pair of address and user name, and for no other caller.
 
 use std::{
     collections::HashMap,
@@ -11,15 +11,15 @@ use std::{
 use governor::{Quota, RateLimiter, clock::DefaultClock, state::keyed::HashMapStateStore};
 use parking_lot::Mutex;
 
-/// Most pairs of address and user remembered; beyond it those are forgotten first whose allowance is
-/// full again, and then new pairs share one allowance.
+/// Most pairs of address and user name that are remembered. Beyond it, pairs whose allowance is full again are
+/// forgotten; if that does not help, new pairs share 16 allowances.
 const MAX_PAIRS: usize = 10_000;
 
-/// How long a wrong password is known to be wrong: a camera with an old password that tries
-/// every second costs one check a minute, and none of its neighbours' allowance.
-const REMEMBER_WRONG: Duration = Duration::from_secs(60);
+/// How long a wrong password is remembered: a camera that sends an old password every second costs one verification
+/// per minute, and leaves the allowance of its neighbours behind the same address.
+const WRONG_TTL: Duration = Duration::from_secs(60);
 
-/// Most wrong passwords remembered.
+/// Most wrong passwords that are remembered.
 const MAX_WRONG: usize = 4096;
 
 /// Counts wrong passwords for each pair of address and user name.
@@ -35,14 +35,14 @@ impl Throttle {
         Throttle { limiter: RateLimiter::hashmap(quota), hasher: RandomState::new(), wrong: Mutex::default() }
     }
 
-    /// Whether this exact guess was wrong a moment ago.
-    pub(super) fn known_wrong(&self, guess: &[u8; 32]) -> bool {
+    /// Whether exactly this guess was wrong within the last minute.
+    pub(super) fn is_known_wrong(&self, guess: &[u8; 32]) -> bool {
         let wrong = self.wrong.lock();
-        wrong.get(guess).is_some_and(|at| at.elapsed() < REMEMBER_WRONG)
+        wrong.get(guess).is_some_and(|at| at.elapsed() < WRONG_TTL)
     }
 
-    /// Takes one guess from the allowance of the pair; false when it is used up.
-    pub(super) fn may_guess(&self, ip: Option<IpAddr>, user: &str) -> bool {
+    /// Takes one guess from the allowance of the pair; false if it is used up.
+    pub(super) fn take_guess(&self, ip: Option<IpAddr>, user: &str) -> bool {
         let mut pair = self.hasher.hash_one((ip, user));
         if self.limiter.len() > MAX_PAIRS {
             self.limiter.retain_recent();
@@ -54,10 +54,10 @@ impl Throttle {
     }
 
     /// Remembers a wrong guess.
-    pub(super) fn was_wrong(&self, guess: [u8; 32]) {
+    pub(super) fn record_wrong(&self, guess: [u8; 32]) {
         let mut wrong = self.wrong.lock();
         if wrong.len() >= MAX_WRONG {
-            wrong.retain(|_, at| at.elapsed() < REMEMBER_WRONG);
+            wrong.retain(|_, at| at.elapsed() < WRONG_TTL);
             if wrong.len() >= MAX_WRONG {
                 wrong.clear();
             }
@@ -71,23 +71,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_allowance_is_for_each_address_and_user() {
+    fn each_pair_of_address_and_user_has_its_own_allowance() {
         let throttle = Throttle::new(3);
         let ip = |last: u8| Some(IpAddr::from([192, 0, 2, last]));
-        let taken = (0..10).filter(|_| throttle.may_guess(ip(1), "alice")).count();
+        let taken = (0..10).filter(|_| throttle.take_guess(ip(1), "alice")).count();
         assert_eq!(taken, 3);
-        assert!(throttle.may_guess(ip(1), "bob"), "another user behind the same address");
-        assert!(throttle.may_guess(ip(2), "alice"), "the same user elsewhere");
+        assert!(throttle.take_guess(ip(1), "bob"), "another user behind the same address");
+        assert!(throttle.take_guess(ip(2), "alice"), "the same user elsewhere");
     }
 
     #[test]
-    fn memory_is_bounded_whatever_names_are_tried() {
+    fn memory_is_bounded_for_any_number_of_names() {
         let throttle = Throttle::new(1);
         for n in 0..3 * MAX_PAIRS {
-            throttle.may_guess(None, &n.to_string());
+            throttle.take_guess(None, &n.to_string());
             let mut guess = [0; 32];
             guess[..8].copy_from_slice(&n.to_le_bytes());
-            throttle.was_wrong(guess);
+            throttle.record_wrong(guess);
         }
         assert!(throttle.limiter.len() <= MAX_PAIRS + 17);
         assert!(throttle.wrong.lock().len() <= MAX_WRONG);

@@ -1,4 +1,4 @@
-//! Tokens (RFC 7519): what is in them, and whether one is ours and still counts.
+//! Tokens (RFC 7519): their claims, and their verification.
 
 use std::{
     sync::Arc,
@@ -11,87 +11,87 @@ use sha2::{Digest, Sha256};
 
 use super::{Permission, rules::Permissions, snapshot::Snapshot};
 
-/// The `iss` of all our tokens.
+/// The `iss` of all tokens of this program.
 pub const ISSUER: &str = "mtx-sidecar";
 
-/// What a share's code begins with; the rest are 22 characters of base64url.
+/// The prefix of share codes; 32 characters of base64url follow.
 pub const SHARE_PREFIX: &str = "mtxs_";
 
-/// A longer token is none of ours and is not even decoded.
+/// Longest token in bytes; a longer one was not issued here and is not decoded.
 const MAX_TOKEN: usize = 16 << 10;
 
-/// Why a token is not looked at further: it may be for somebody else.
-pub(super) const NOT_OURS: &str = "the token is not one of ours";
-pub(super) const UNKNOWN_KEY: &str = "the token's key is not known (any more)";
+// Reasons after which the rules are still asked: the token can belong to another program.
+pub(super) const NOT_OURS: &str = "the token was not issued by mtx-sidecar";
+pub(super) const UNKNOWN_KEY: &str = "the token's key is unknown, or was dropped";
 
-/// What is in a token. The claim that MediaMTX reads has its own name and shape
+/// The claims of a token. The claim that MediaMTX reads has its own name and shape
 /// (internal/auth/jwt_claims.go), so that the same token works with its authMethod jwt.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claims {
     /// [`ISSUER`].
     pub iss: String,
-    /// The user; for machines, the token's name. MediaMTX shows it as the session's user.
+    /// The user; for machines, the token's name; for shares, the label. MediaMTX shows it as the session's user.
     pub sub: String,
-    /// The token's id, by which a machine's is revoked.
+    /// The token's id; a machine's token is revoked by it.
     pub jti: String,
-    /// When it was made, in seconds of the Unix epoch.
+    /// Time of issue, in seconds of the Unix epoch.
     pub iat: u64,
-    /// From when on it does not count.
+    /// Time of expiry, in seconds of the Unix epoch.
     pub exp: u64,
-    /// What it is.
+    /// Whom it was issued to.
     pub kind: TokenKind,
-    /// The sign-in or the share it belongs to, by which it is revoked.
+    /// The id of its sign-in or share; revoking that revokes the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
-    /// The state of the user's entry when it was made: a user who was changed has to get a new one.
+    /// The stamp of the user's entry at the time of issue: a changed entry invalidates the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ver: Option<String>,
-    /// What it allows.
+    /// The permissions.
     pub mediamtx_permissions: Vec<Permission>,
 }
 
-/// Whom a token is for.
+/// Whom a token was issued to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenKind {
-    /// A user who has signed in.
+    /// A user who signed in.
     Access,
     /// A program or a camera.
     Machine,
     /// A visitor with a share link.
     Share,
-    /// Ourselves, towards MediaMTX's control API.
+    /// This program itself, as a client of MediaMTX.
     Internal,
 }
 
-/// A token whose signature was right.
+/// A token whose signature is right.
 #[derive(Debug)]
-pub(super) struct Verified {
+pub(super) struct VerifiedToken {
     pub(super) claims: Claims,
     pub(super) kid: String,
     pub(super) permissions: Permissions,
 }
 
-/// Whether the text has the form of a token of whatever issuer: three parts of base64url, the first of which is a
-/// JSON object.
+/// Whether the text has the form of a JWT of any issuer: three parts of base64url, of which the first is a JSON object.
 pub(super) fn looks_like_jwt(text: &str) -> bool {
     text.starts_with("eyJ")
         && text.bytes().filter(|b| *b == b'.').count() == 2
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
 
-/// The digest under which a share's code is kept: who reads the database cannot open the link.
+/// The digest that is stored for a share's code, so that the database does not contain the link.
 pub fn code_digest(code: &str) -> [u8; 32] {
     Sha256::digest(code).into()
 }
 
-/// Seconds of the Unix epoch.
+/// The current time, in seconds of the Unix epoch.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// Checks signature, issuer and lifetime. The algorithm is ours to name, not the token's (RFC 8725, section 3.1).
-pub(super) fn verify(token: &str, snapshot: &Snapshot) -> Result<Arc<Verified>, &'static str> {
+/// Checks signature, issuer and lifetime. The algorithm is fixed here and not taken from the token (RFC 8725,
+/// section 3.1).
+pub(super) fn verify(token: &str, snapshot: &Snapshot) -> Result<Arc<VerifiedToken>, &'static str> {
     if token.len() > MAX_TOKEN {
         return Err(NOT_OURS);
     }
@@ -110,5 +110,5 @@ pub(super) fn verify(token: &str, snapshot: &Snapshot) -> Result<Arc<Verified>, 
     })?;
     let claims = claims.claims;
     let permissions = Permissions::compile(&claims.mediamtx_permissions).map_err(|_| NOT_OURS)?;
-    Ok(Arc::new(Verified { claims, kid, permissions }))
+    Ok(Arc::new(VerifiedToken { claims, kid, permissions }))
 }

@@ -1,18 +1,18 @@
-//! What was found right before, read without a lock.
+//! [`VerifiedCache`]: results of earlier verifications, read without a lock.
 
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
-/// Places for one digest: two callers whose digests collide do not push each other out.
+/// Entries per set: digests that fall into the same set do not evict each other at once.
 const WAYS: usize = 4;
 
-/// With [`WAYS`] places each, 16384 entries; the table itself takes 128 KiB.
+/// Sets: 16384 entries with [`WAYS`] in each; the table itself takes 128 KiB.
 const SETS: usize = 4096;
 
-/// A table of fixed size from keyed digests to what is known of them. Reading takes no lock and writing
-/// replaces the oldest entry of the set, so memory is bounded by construction.
+/// A set-associative table of fixed size, by keyed digest. Reading takes no lock; writing replaces the oldest entry of
+/// the set, so memory is bounded by construction.
 pub(super) struct VerifiedCache<T> {
     slots: Box<[ArcSwapOption<Entry<T>>]>,
 }
@@ -28,7 +28,7 @@ impl<T: Clone> VerifiedCache<T> {
         VerifiedCache { slots: (0..WAYS * SETS).map(|_| ArcSwapOption::empty()).collect() }
     }
 
-    /// What is known, if it was noted no longer ago than that.
+    /// The value, if it was stored no longer ago than `max_age`.
     pub(super) fn get(&self, digest: &[u8; 32], max_age: Duration) -> Option<T> {
         self.set(digest).iter().find_map(|slot| {
             let entry = slot.load();
@@ -50,7 +50,7 @@ impl<T: Clone> VerifiedCache<T> {
     }
 
     fn set(&self, digest: &[u8; 32]) -> &[ArcSwapOption<Entry<T>>] {
-        // Any bits of a keyed digest are as good as any others.
+        // The bits of a keyed digest are uniform, so any of them can choose the set.
         let set = usize::from(u16::from_le_bytes([digest[0], digest[1]])) % SETS;
         &self.slots[set * WAYS..(set + 1) * WAYS]
     }
@@ -67,20 +67,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn entries_age_and_the_oldest_of_a_set_makes_room() {
-        let verified_cache = VerifiedCache::new();
+    async fn entries_expire_and_a_full_set_evicts_its_oldest() {
+        let cache = VerifiedCache::new();
         let always = Duration::from_secs(3600);
         for n in 0..WAYS as u32 {
-            verified_cache.put(digest(n), n);
+            cache.put(digest(n), n);
             tokio::time::advance(Duration::from_secs(1)).await;
         }
-        assert_eq!(verified_cache.get(&digest(0), always), Some(0));
-        assert_eq!(verified_cache.get(&digest(0), Duration::from_secs(2)), None, "too old");
-        verified_cache.put(digest(1), 11);
-        verified_cache.put(digest(99), 99);
-        assert_eq!(verified_cache.get(&digest(0), always), None, "the oldest made room");
-        assert_eq!(verified_cache.get(&digest(1), always), Some(11));
-        assert_eq!(verified_cache.get(&digest(99), always), Some(99));
-        assert_eq!(verified_cache.get(&digest(7), always), None);
+        assert_eq!(cache.get(&digest(0), always), Some(0));
+        assert_eq!(cache.get(&digest(0), Duration::from_secs(2)), None, "too old");
+        cache.put(digest(1), 11);
+        cache.put(digest(99), 99);
+        assert_eq!(cache.get(&digest(0), always), None, "the oldest was evicted");
+        assert_eq!(cache.get(&digest(1), always), Some(11));
+        assert_eq!(cache.get(&digest(99), always), Some(99));
+        assert_eq!(cache.get(&digest(7), always), None);
     }
 }

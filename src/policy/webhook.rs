@@ -1,39 +1,38 @@
-//! MediaMTX's question as it is on the wire (`authMethod: http`, internal/auth/manager.go).
+//! MediaMTX's authentication request (`authMethod: http`, internal/auth/manager.go).
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use super::{Action, Caller, Credentials};
+use super::{Action, Caller, Credentials, token_in_query};
 use crate::secret::Secret;
 
-/// The body of MediaMTX's POST. It sends all ten keys always; anything missing, null or new is taken
-/// nevertheless, because a server that is one version ahead must not lock everybody out.
+/// The body of MediaMTX's POST. MediaMTX always sends all ten keys; missing, null and new keys are accepted too,
+/// because a newer MediaMTX must not be locked out.
 #[derive(Debug, Deserialize)]
 pub struct Question<'a> {
-    /// Go's text form of the client's address; the literal `<nil>` when it is not known.
+    /// The client's address as Go prints it; the literal `<nil>` if it is unknown.
     #[serde(borrow, default, deserialize_with = "text")]
     pub ip: Cow<'a, str>,
-    /// User name, or empty.
+    /// The user name, or empty.
     #[serde(borrow, default, deserialize_with = "text")]
     pub user: Cow<'a, str>,
-    /// Password, or empty.
+    /// The password, or empty.
     #[serde(borrow, default, deserialize_with = "text")]
     pub password: Cow<'a, str>,
-    /// Bearer token, or a copy of the password, or (RTSP and RTMP) the query's `token` or `jwt`.
+    /// The bearer token, or a copy of the password, or (RTSP and RTMP) the query's `token` or `jwt`.
     #[serde(borrow, default, deserialize_with = "text")]
     pub token: Cow<'a, str>,
-    /// `publish`, `read`, `playback`, `api`, `metrics`, `pprof`, or a word of the future.
+    /// `publish`, `read`, `playback`, `api`, `metrics`, `pprof`, or an action of a newer MediaMTX.
     #[serde(borrow, default, deserialize_with = "text")]
     pub action: Cow<'a, str>,
-    /// Decoded path name; may be a literal configuration key (`all_others`, `~^cam`).
+    /// The decoded path name; can be a literal configuration key (`all_others`, `~^cam`).
     #[serde(borrow, default, deserialize_with = "text")]
     pub path: Cow<'a, str>,
-    /// `rtsp`, `rtmp`, `hls`, `webrtc`, `srt`, `moq`, empty, or a word of the future.
+    /// `rtsp`, `rtmp`, `hls`, `webrtc`, `srt`, `moq`, empty, or a protocol of a newer MediaMTX.
     #[serde(borrow, default, deserialize_with = "text")]
     pub protocol: Cow<'a, str>,
-    /// The session's (for DESCRIBE: the connection's) UUID, or null.
+    /// The session's UUID (for an RTSP DESCRIBE, the connection's), or null.
     #[serde(borrow, default)]
     pub id: Option<Cow<'a, str>>,
     /// The raw query of the client's URL.
@@ -44,7 +43,7 @@ pub struct Question<'a> {
     pub user_agent: Cow<'a, str>,
 }
 
-/// Text that may be null.
+/// Text or null.
 fn text<'de: 'a, 'a, D: serde::Deserializer<'de>>(from: D) -> Result<Cow<'a, str>, D::Error> {
     #[derive(Deserialize)]
     struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -52,22 +51,22 @@ fn text<'de: 'a, 'a, D: serde::Deserializer<'de>>(from: D) -> Result<Cow<'a, str
 }
 
 impl Question<'_> {
-    /// Reads the body.
+    /// Reads the body; the strings borrow from it where JSON has no escapes in them.
     pub fn parse(body: &[u8]) -> Result<Question<'_>, serde_json::Error> {
         if body.trim_ascii_start().first() != Some(&b'{') {
-            // serde would read an array as a struct, too.
+            // serde reads an array as a struct as well.
             return Err(serde::de::Error::custom("a JSON object is needed"));
         }
         serde_json::from_slice(body)
     }
 
-    /// The action, unless MediaMTX has learned a new one.
+    /// The action, unless it is unknown here.
     pub fn action(&self) -> Option<Action> {
         self.action.parse().ok()
     }
 
-    /// Who asks. A token of the form `user:password` counts as both, as MediaMTX itself splits a
-    /// bearer token with exactly one colon; it is also looked for in the query, where MediaMTX leaves
+    /// The client that MediaMTX asks about. A token of the form `user:password` is split, as MediaMTX splits a bearer
+    /// token with exactly one colon. Without other credentials the token is taken from the query, where MediaMTX leaves
     /// it for HLS, WebRTC, SRT, playback and the API.
     pub fn caller(&self) -> Caller {
         let mut credentials =
@@ -81,23 +80,6 @@ impl Question<'_> {
         }
         Caller { ip: self.ip.parse().ok(), credentials }
     }
-}
-
-/// The value of `token`, or else of `jwt`, if it is there exactly once (`getToken` in
-/// internal/auth/manager.go takes exactly one, too).
-pub fn token_in_query(query: &str) -> Option<String> {
-    ["token", "jwt"].into_iter().find_map(|wanted| {
-        let mut values = query.split('&').filter_map(|pair| {
-            let (name, value) = pair.split_once('=')?;
-            (name == wanted).then_some(value)
-        });
-        let value = values.next().filter(|v| !v.is_empty())?;
-        if values.next().is_some() {
-            return None;
-        }
-        let value = value.replace('+', " ");
-        Some(percent_decode_str(&value).decode_utf8_lossy().into_owned())
-    })
 }
 
 #[cfg(any(test, fuzzing))]
@@ -120,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_null_missing_or_new_is_tolerated() {
+    fn null_missing_and_new_keys_are_accepted() {
         let body = br#"{"ip":"<nil>","user":null,"action":"teleport","protocol":"moq","id":null,"future":{"x":1}}"#;
         let question = Question::parse(body).expect("reads");
         assert_eq!((question.action(), question.caller().ip, question.id.as_deref()), (None, None, None));
@@ -132,17 +114,17 @@ mod tests {
 
     #[test]
     fn tokens_are_found_where_mediamtx_leaves_them() {
-        let shown = |token: &str, query: &str| {
+        let sent = |token: &str, query: &str| {
             let body = serde_json::json!({ "token": token, "query": query }).to_string();
             let credentials = Question::parse(body.as_bytes()).expect("reads").caller().credentials;
             (credentials.user, credentials.password.expose().to_owned())
         };
         let pair = |user: &str, password: &str| (user.to_owned(), password.to_owned());
-        assert_eq!(shown("u:p", ""), pair("u", "p"));
-        assert_eq!(shown("", "token=u%3Ap"), pair("u", "p"));
-        assert_eq!(shown("", "x=1&jwt=abc"), pair("", "abc"));
-        assert_eq!(shown("", "token=a&token=b"), pair("", ""), "ambiguous");
-        assert_eq!(shown("", "token="), pair("", ""));
-        assert_eq!(shown("a:b:c", ""), pair("", "a:b:c"));
+        assert_eq!(sent("u:p", ""), pair("u", "p"));
+        assert_eq!(sent("", "token=u%3Ap"), pair("u", "p"));
+        assert_eq!(sent("", "x=1&jwt=abc"), pair("", "abc"));
+        assert_eq!(sent("", "token=a&token=b"), pair("", ""), "ambiguous");
+        assert_eq!(sent("", "token="), pair("", ""));
+        assert_eq!(sent("a:b:c", ""), pair("", "a:b:c"));
     }
 }

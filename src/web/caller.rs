@@ -16,7 +16,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::{Problem, State};
 use crate::{
-    policy::{Action, Caller, Credentials, Principal, webhook::token_in_query},
+    policy::{Action, Caller, Credentials, Principal, token_in_query},
     settings::HttpSettings,
     units::any_contains,
 };

@@ -15,6 +15,7 @@ mod health;
 mod identity;
 mod media;
 mod mediamtx;
+pub(crate) mod offers;
 mod openapi;
 mod origin;
 mod overview;

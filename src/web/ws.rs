@@ -77,7 +77,7 @@ pub(super) async fn connect(
     }
     let window = query.window.as_deref().map(window).transpose()?;
     let meta = flag("meta", query.meta.as_deref())?;
-    watch(&request, &state, &caller, &name, Dialect::Ours, window, meta).await
+    watch(&request, &state, &caller, &name, Dialect::Own, window, meta).await
 }
 
 /// go2rtc's WebSocket, as far as MJPEG goes: `{"type":"mjpeg"}` is answered in kind, and pictures follow.
@@ -117,7 +117,7 @@ async fn watch(
         window,
         meta,
         placeholder_after: *state.catalog.registry().settings().placeholder_after,
-        patience: *state.settings.output.stall_timeout,
+        stall_timeout: *state.settings.output.stall_timeout,
     };
     let shutdown = state.shutdown.clone();
     Ok(endless.respond(switching_protocols(request), async move |connection| {
@@ -176,7 +176,7 @@ impl Receiver {
                     Ok(Incoming::Ping(data)) => socket.pong(&data).await,
                     Ok(Incoming::Pong) => Ok(()),
                     Ok(Incoming::Close) => {
-                        socket.agree().await;
+                        socket.answer_close().await;
                         Err(DisconnectReason::Closed)
                     }
                     Err(fault) => {

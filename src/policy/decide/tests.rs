@@ -11,7 +11,7 @@ fn caller(ip: &str, user: &str, password: &str) -> Caller {
     Caller { ip: ip.parse().ok(), credentials }
 }
 
-/// The table of who may do what: (rules) × (user, password, address, action, path) -> decision.
+/// Rules × (address, user, password, action, path) -> decision.
 #[tokio::test]
 #[rustfmt::skip]
 async fn the_table_of_decisions() {
@@ -30,14 +30,14 @@ async fn the_table_of_decisions() {
     ]"#));
     let far = "198.51.100.7";
     for (ip, user, password, action, path, expected) in [
-        // Loopback may read and publish without a word, and no more.
+        // Loopback can read and publish without credentials, and nothing else.
         ("127.0.0.1", "", "", Read, "x", Allowed),
         ("::1", "", "", Publish, "x", Allowed),
         ("::ffff:127.0.0.1", "", "", Publish, "x", Allowed),
         ("127.0.0.1", "", "", Api, "", AskCredentials),
-        ("127.0.0.1", "nobody", "x", Read, "x", Allowed),
+        ("127.0.0.1", "unknown", "x", Read, "x", Allowed),
         ("127.0.0.2", "", "", Read, "x", AskCredentials),
-        // An address that nobody can vouch for is not loopback.
+        // An unknown address is not loopback.
         ("<nil>", "", "", Read, "x", AskCredentials),
         ("", "", "", Read, "x", AskCredentials),
         ("<nil>", "admin", "root", Read, "x", Allowed),
@@ -49,20 +49,20 @@ async fn the_table_of_decisions() {
         (far, "admin", "toor", Api, "", WrongCredentials),
         (far, "admin", "", Api, "", WrongCredentials),
         (far, "Admin", "root", Api, "", WrongCredentials),
-        // "any" as a name somebody sends is a name like another.
+        // A client that sends the user name "any" does not match the entries for `any`.
         (far, "any", "", Read, "x", WrongCredentials),
         ("192.168.3.4", "cam", "cam", Publish, "cam/12", Allowed),
         ("192.168.3.4", "cam", "cam", Publish, "cam/12/x", NotPermitted),
         ("192.168.3.4", "cam", "cam", Read, "cam/12", NotPermitted),
         (far, "cam", "cam", Publish, "cam/12", WrongCredentials),
-        // No password set: any will do, as in MediaMTX. Regular expressions are not anchored.
-        (far, "free", "whatever", Playback, "holiday/1", Allowed),
+        // An entry without a password accepts any, as in MediaMTX. Regular expressions are not anchored.
+        (far, "free", "anything", Playback, "holiday/1", Allowed),
         (far, "bob", "hash", Read, "door", Allowed),
         (far, "bob", "hash", Read, "gate", NotPermitted),
         (far, "bob", "second", Read, "gate", Allowed),
         (far, "bob", "second", Read, "door", NotPermitted),
         (far, "bob", "wrong", Read, "door", WrongCredentials),
-        // Names that are configuration keys of MediaMTX are compared as they stand.
+        // Path names that are configuration keys of MediaMTX are compared literally.
         (far, "literal", "l", Read, "all_others", Allowed),
         (far, "literal", "l", Read, "~^cam(.+)$", Allowed),
         (far, "literal", "l", Read, "cam1", NotPermitted),
@@ -73,21 +73,21 @@ async fn the_table_of_decisions() {
 }
 
 #[tokio::test]
-async fn a_right_argon2_password_is_verified_once() {
+async fn a_verified_argon2_password_is_remembered() {
     let argon2 = hash_password("hash").expect("hashes");
     let policy = policy(&format!(r#"[{{"user": "bob", "pass": "{argon2}", "permissions": [{{"action": "read"}}]}}]"#));
     let bob = caller("198.51.100.7", "bob", "hash");
-    assert!(policy.decide_now(&bob, Request::To(Action::Read, "x")).is_err(), "not known yet");
+    assert!(policy.decide_now(&bob, Request::To(Action::Read, "x")).is_err(), "not verified yet");
     assert_eq!(policy.decide(&bob, Action::Read, "x").await.decision, Decision::Allowed);
-    let now = |wish| policy.decide_now(&bob, wish).expect("from memory").0.decision;
+    let now = |request| policy.decide_now(&bob, request).expect("from memory").0.decision;
     assert_eq!(now(Request::To(Action::Read, "x")), Decision::Allowed);
     assert_eq!(now(Request::To(Action::Publish, "x")), Decision::NotPermitted);
     let mallory = caller("198.51.100.7", "bob", "hash2");
-    assert!(policy.decide_now(&mallory, Request::To(Action::Read, "x")).is_err(), "another password is not remembered");
+    assert!(policy.decide_now(&mallory, Request::To(Action::Read, "x")).is_err(), "another password");
 }
 
 #[tokio::test]
-async fn guessing_is_slowed_down_and_the_right_password_is_not() {
+async fn guesses_are_throttled_and_the_right_password_is_not() {
     let argon2 = hash_password("right").expect("hashes");
     let policy = policy(&format!(
         r#"[
@@ -104,19 +104,43 @@ async fn guessing_is_slowed_down_and_the_right_password_is_not() {
             other => assert_eq!(other, Decision::WrongCredentials),
         }
     }
-    assert!(refused >= 15, "{refused} of 20 were refused unseen");
-    assert!(policy.decide(&caller(nat, "bob", "right"), Action::Read, "x").await.decision.is_allowed(), "still right");
-    assert!(policy.decide(&caller(nat, "eve", "plain"), Action::Read, "x").await.decision.is_allowed(), "a neighbour");
+    assert!(refused >= 15, "{refused} of 20 were throttled");
+    assert!(
+        policy.decide(&caller(nat, "bob", "right"), Action::Read, "x").await.decision.is_allowed(),
+        "the right one"
+    );
+    assert!(
+        policy.decide(&caller(nat, "eve", "plain"), Action::Read, "x").await.decision.is_allowed(),
+        "another user behind the same address"
+    );
     for _ in 0..50 {
         let again = policy.decide(&caller(nat, "eve", "old"), Action::Read, "x").await.decision;
-        assert_eq!(again, Decision::WrongCredentials, "the same wrong password is one guess");
+        assert_eq!(again, Decision::WrongCredentials, "a repeated wrong password is one guess");
     }
 }
 
 #[test]
-fn a_bad_expression_is_named() {
+fn an_invalid_expression_is_named() {
     let users: Vec<User> =
         serde_json::from_str(r#"[{"user": "a", "permissions": [{"action": "read", "path": "~("}]}]"#).expect("rules");
     let error = Policy::new(&AuthSettings { users, ..Default::default() }).err().expect("refused");
     assert!(error.starts_with("auth.users[0]: path: \"~(\" is not a valid regular expression"), "{error}");
+}
+
+#[tokio::test]
+async fn a_password_that_cannot_be_verified_is_neither_right_nor_wrong() {
+    let argon2 = hash_password("right").expect("hashes");
+    let rule = format!(r#"[{{"user": "bob", "pass": "{argon2}", "permissions": [{{"action": "read"}}]}}]"#);
+    let users = serde_json::from_str(&rule).expect("rules");
+    let settings = AuthSettings { users, ..Default::default() };
+    let no_thread = |_| Err(std::io::Error::other("no more threads"));
+    let verifier = Verifier::with([0; 32], settings.failures_per_minute, no_thread, Credential::matches);
+    let policy = Policy::with(&settings, verifier).expect("compiles");
+    for _ in 0..3 * settings.failures_per_minute {
+        let verdict = policy.decide(&caller("198.51.100.7", "bob", "right"), Action::Read, "x").await;
+        assert_eq!(verdict, Decision::NotVerified.of(Principal::Anonymous), "and it does not count as a guess");
+        assert_eq!(verdict.refusal(Action::Read, "x").code(), crate::error::Code::Unavailable);
+    }
+    let verdict = policy.authenticate(&caller("198.51.100.7", "bob", "right")).await.expect_err("not verified");
+    assert_eq!(verdict.sign_in_refusal().code(), crate::error::Code::Unavailable);
 }

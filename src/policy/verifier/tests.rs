@@ -1,0 +1,123 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::FutureExt;
+
+use super::*;
+use crate::{policy::hash_password, secret::Secret};
+
+const KEY: [u8; 32] = [7; 32];
+const IP: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7)));
+
+fn sent(password: &str) -> Credentials {
+    Credentials { user: "bob".into(), password: Secret::new(password) }
+}
+
+fn right() -> Credential {
+    Credential::parse(&hash_password("right").expect("hashes")).expect("a hash")
+}
+
+/// Refuses the first two threads, and starts the later ones.
+fn refuse_two_threads(work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    match CALLS.fetch_add(1, Ordering::SeqCst) {
+        0 | 1 => Err(io::Error::other("no more threads")),
+        _ => start_thread(work),
+    }
+}
+
+#[tokio::test]
+async fn verification_goes_on_when_a_thread_can_be_started_again() {
+    let (verifier, hash) = (Verifier::with(KEY, 10, refuse_two_threads, Credential::matches), right());
+    for _ in 0..2 {
+        assert_eq!(verifier.verify(IP, &sent("right"), &hash).await, Verification::NotNow);
+        assert!(verifier.0.in_flight.lock().is_empty());
+    }
+    assert_eq!(verifier.verify(IP, &sent("right"), &hash).await, Verification::Right);
+    assert_eq!(verifier.verify(IP, &sent("wrong"), &hash).await, Verification::Wrong);
+}
+
+#[tokio::test]
+async fn one_thread_is_enough_if_the_others_cannot_be_started() {
+    fn only_one(work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+        match CALLS.fetch_add(1, Ordering::SeqCst) {
+            0 => start_thread(work),
+            _ => Err(io::Error::other("no more threads")),
+        }
+    }
+    let (mut verifier, hash) = (Verifier::with(KEY, 10, only_one, Credential::matches), right());
+    let inner = Arc::get_mut(&mut verifier.0).expect("not shared");
+    (inner.pool.size, *inner.pool.missing.get_mut()) = (3, 3);
+    for _ in 0..3 {
+        assert_eq!(verifier.verify(IP, &sent("right"), &hash).await, Verification::Right);
+    }
+    assert_eq!(*verifier.0.pool.missing.lock(), 2);
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_verification_and_all_who_wait_for_it_are_answered() {
+    let panics_on_demand = |hash: &Credential, password: &str| match password {
+        "panic" => panic!("on purpose"),
+        password => hash.matches(password),
+    };
+    let (verifier, hash) = (Verifier::with(KEY, 1000, start_thread, panics_on_demand), right());
+    // More panics than there are threads: each thread survives its panic.
+    for _ in 0..verifier.0.pool.size + 1 {
+        let bad = sent("panic");
+        let both = tokio::join!(verifier.verify(IP, &bad, &hash), verifier.verify(IP, &bad, &hash));
+        assert_eq!(both, (Verification::NotNow, Verification::NotNow));
+        assert!(verifier.0.in_flight.lock().is_empty());
+    }
+    assert_eq!(verifier.verify(IP, &sent("right"), &hash).await, Verification::Right);
+}
+
+#[tokio::test]
+async fn the_same_password_is_verified_once_for_all_who_send_it() {
+    static GATE: Mutex<usize> = Mutex::new(0);
+    let counted = |hash: &Credential, password: &str| {
+        *GATE.lock() += 1;
+        hash.matches(password)
+    };
+    let (verifier, hash, sent) = (Verifier::with(KEY, 10, start_thread, counted), right(), sent("right"));
+    let mut all: Vec<_> = (0..50).map(|_| Box::pin(verifier.verify(IP, &sent, &hash))).collect();
+    let closed = GATE.lock();
+    for one in &mut all {
+        assert_eq!(one.now_or_never(), None);
+    }
+    drop(closed);
+    for one in all {
+        assert_eq!(one.await, Verification::Right);
+    }
+    assert_eq!(*GATE.lock(), 1);
+}
+
+#[tokio::test]
+async fn a_verification_goes_on_when_its_client_disconnects() {
+    static GATE: Mutex<()> = Mutex::new(());
+    let gated = |hash: &Credential, password: &str| {
+        drop(GATE.lock());
+        hash.matches(password)
+    };
+    let (verifier, hash, sent) = (Verifier::with(KEY, 10, start_thread, gated), right(), sent("right"));
+    let closed = GATE.lock();
+    assert_eq!(Box::pin(verifier.verify(IP, &sent, &hash)).now_or_never(), None, "and the client is gone");
+    let mut result = verifier.0.in_flight.lock().values().next().cloned().expect("it is in flight");
+    drop(closed);
+    let outcome = *result.wait_for(Option::is_some).await.expect("answered");
+    assert_eq!(outcome, Some(Verification::Right));
+    assert!(verifier.is_verified(&hash, &sent, Duration::from_secs(60)));
+}
+
+/// A queue that is full answers at once, and takes nothing from the allowance.
+#[tokio::test]
+async fn passwords_beyond_the_queue_are_not_verified_now() {
+    let never = |_| Ok(());
+    let (verifier, hash) = (Verifier::with(KEY, 1000, never, Credential::matches), right());
+    let all: Vec<_> = (0..MAX_VERIFYING).map(|n| sent(&format!("guess {n}"))).collect();
+    let mut waiting: Vec<_> = all.iter().map(|sent| Box::pin(verifier.verify(IP, sent, &hash))).collect();
+    for one in &mut waiting {
+        assert_eq!(one.now_or_never(), None);
+    }
+    assert_eq!(verifier.verify(IP, &sent("right"), &hash).await, Verification::NotNow);
+    assert_eq!(verifier.0.in_flight.lock().len(), MAX_VERIFYING);
+}
