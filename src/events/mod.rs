@@ -5,6 +5,7 @@
 
 mod changes;
 mod observer;
+mod rate_limiter;
 pub mod webhooks;
 
 use std::{
@@ -21,7 +22,10 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 pub use self::observer::Observer;
-pub use self::webhooks::{DeadLetter, EventSettings, Webhook, Webhooks};
+pub use self::{
+    rate_limiter::RateLimiter,
+    webhooks::{DeadLetter, EventSettings, Webhook, Webhooks},
+};
 
 /// Events that are kept for whoever comes back.
 const KEPT: usize = 2000;

@@ -200,5 +200,5 @@ fn form(text: &str) -> Map<String, Value> {
 /// Events that could not be posted to a webhook.
 #[utoipa::path(get, path = "/api/v1/events/dead-letters", tag = "events", responses((status = 200, body = DeadLetters), (status = 403, body = ProblemDocument)))]
 pub(super) async fn dead(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(DeadLetters { dead: state.webhooks.dead() }))
+    Ok(HttpResponse::Ok().json(DeadLetters { dead: state.webhooks.dead_letters() }))
 }

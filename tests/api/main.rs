@@ -48,4 +48,5 @@ mod upload;
 mod variants;
 mod viewer;
 mod viewer_players;
+mod webhooks;
 mod websocket;
