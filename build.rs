@@ -73,9 +73,10 @@ fn with_preloads(root: &Path, page: String) -> io::Result<String> {
     while let Some(module) = modules.get(next).cloned() {
         next += 1;
         let folder = module.rsplit_once('/').map_or("", |(folder, _)| folder);
-        // Static imports of ours, one on a line: import … from './x.js';
-        for line in fs::read_to_string(root.join(&module))?.lines().filter(|line| line.starts_with("import ")) {
-            let Some(target) = line.split('\'').nth(1) else { continue };
+        // A static import begins a line and can continue on the next ones: import { … } from './x.js';
+        let text = format!("\n{}", fs::read_to_string(root.join(&module))?);
+        for statement in text.split("\nimport ").skip(1).filter_map(|rest| rest.split(';').next()) {
+            let Some(target) = statement.split('\'').nth(1) else { continue };
             let mut path: Vec<_> = folder.split('/').filter(|part| !part.is_empty()).collect();
             for part in target.split('/') {
                 match part {

@@ -1,20 +1,20 @@
-//! One error type; its [`Code`] is the stable, documented name of what went wrong (docs/errors.md).
+//! The one error type. Its [`Code`] is stable and documented (docs/errors.md).
 //!
-//! `Display` is short and fit for a stranger. What only the operator should know travels as the
-//! source, and [`Error::chain`] prints all of it for the log.
+//! `Display` is for the client: short, and without secrets. Details for the operator are in the source, and
+//! [`Error::chain`] prints all of them for the log.
 
-use std::{error::Error as StdError, fmt};
+use std::{borrow::Cow, error::Error as StdError, fmt};
 
 macro_rules! codes {
     ($($variant:ident = $status:literal $code:literal $title:literal),+ $(,)?) => {
-        /// What went wrong, as a stable word that programs may compare with.
+        /// The kind of a failure, as a stable word that programs can compare.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code {
             $(#[doc = $title] $variant),+
         }
 
         impl Code {
-            /// Every code there is, in the order of docs/errors.md.
+            /// All codes, in the order of docs/errors.md.
             pub const ALL: &[Code] = &[$(Code::$variant),+];
 
             /// The word in the `code` member of a problem document.
@@ -22,7 +22,7 @@ macro_rules! codes {
                 match self { $(Code::$variant => $code),+ }
             }
 
-            /// The HTTP status that goes with it.
+            /// The HTTP status of the response.
             pub fn status(self) -> u16 {
                 match self { $(Code::$variant => $status),+ }
             }
@@ -36,35 +36,39 @@ macro_rules! codes {
 }
 
 codes! {
-    InvalidParameter = 400 "invalid_parameter" "A parameter has a value it cannot have",
-    InvalidName = 400 "invalid_name" "The stream name is not one",
+    InvalidParameter = 400 "invalid_parameter" "A parameter has an impossible value",
+    InvalidName = 400 "invalid_name" "The stream name is not valid",
     InvalidBody = 400 "invalid_body" "The request body cannot be read",
     EmptyBody = 400 "empty_body" "The request body is empty",
+    InvalidRequest = 400 "invalid_request" "The request cannot be understood",
     Unauthenticated = 401 "unauthenticated" "Credentials are needed",
-    Forbidden = 403 "forbidden" "Not permitted",
+    Forbidden = 403 "forbidden" "The permission is missing",
     CrossSite = 403 "cross_site" "Refused: the request comes from another web site",
     UnknownFile = 404 "unknown_file" "There is no such file",
     UnknownIdentity = 404 "unknown_identity" "There is no such user, token or share",
     UnknownPath = 404 "unknown_path" "There is no such path",
     UnknownSession = 404 "unknown_session" "There is no such session",
     UnknownStream = 404 "unknown_stream" "There is no such stream",
-    NotFound = 404 "not_found" "There is nothing at this address",
-    MethodNotAllowed = 405 "method_not_allowed" "This address does not take that method",
+    NotFound = 404 "not_found" "No resource has this address",
+    MethodNotAllowed = 405 "method_not_allowed" "The address does not support the method",
     KindConflict = 409 "kind_conflict" "The name is in use by a stream of another kind",
-    FileExists = 409 "file_exists" "There is a file already",
+    FileExists = 409 "file_exists" "The file exists already",
     FixedByFile = 409 "fixed_by_file" "The stream is defined in the configuration file",
+    PreconditionFailed = 412 "precondition_failed" "The resource does not meet the condition of the request",
+    BodyTooLarge = 413 "body_too_large" "The request body is larger than the limit",
     FrameTooLarge = 413 "frame_too_large" "The picture is larger than the limit",
     NotAPicture = 415 "not_a_picture" "The data is not a picture of a known format",
+    RangeNotSatisfiable = 416 "range_not_satisfiable" "The requested range is outside of the file",
     BrokenPicture = 422 "broken_picture" "The picture is damaged or incomplete",
     InvalidIdentity = 422 "invalid_identity" "The user, token or share is not valid",
-    MediaMtxRefuses = 422 "mediamtx_refuses" "MediaMTX does not accept it",
+    MediaMtxRefuses = 422 "mediamtx_refuses" "MediaMTX refused the change",
     InvalidPath = 422 "invalid_path" "The path is not valid",
     InvalidDefinition = 422 "invalid_definition" "The stream definition is not valid",
     NotAWebSocket = 426 "not_a_websocket" "A WebSocket handshake is needed",
     TooManyFailures = 429 "too_many_failures" "Too many failed sign-ins",
-    Internal = 500 "internal" "Something failed here",
+    Internal = 500 "internal" "The server failed",
     MediaMtxAway = 502 "mediamtx_away" "MediaMTX does not answer",
-    Upstream = 502 "upstream" "Another host does not do what it was asked for",
+    Upstream = 502 "upstream" "Another host failed or refused",
     TooManyIdentities = 503 "too_many_identities" "The limit on users, tokens or shares is reached",
     TooManyPaths = 503 "too_many_paths" "The limit on paths is reached",
     TooManyPulledPaths = 503 "too_many_pulled_paths" "The limit on paths of MediaMTX that are watched here is reached",
@@ -72,17 +76,17 @@ codes! {
     TooManyTranscodes = 503 "too_many_transcodes" "The limit on transformed streams is reached",
     TooManyWatchers = 503 "too_many_watchers" "The limit on watchers is reached",
     TooManyPublishers = 503 "too_many_publishers" "The limit on publishers is reached",
-    Unavailable = 503 "unavailable" "Not now",
+    Unavailable = 503 "unavailable" "Temporarily unavailable",
     NoPicture = 504 "no_picture" "The stream gave no picture in time",
     FrameMemory = 507 "frame_memory" "The memory for held pictures is full",
 }
 
-/// A failure with its code, a sentence for the caller and, for the log, what caused it.
+/// A failure: its code, a sentence for the client, and the cause for the log.
 #[derive(Debug)]
 pub struct Error {
     code: Code,
     message: String,
-    field: Option<&'static str>,
+    field: Option<Cow<'static, str>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -90,28 +94,29 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error with a sentence for the caller.
+    /// An error with a sentence for the client.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Error { code, message: message.into(), field: None, source: None }
     }
 
-    /// A parameter that has an impossible value: names the parameter and the rule it breaks.
-    pub fn parameter(field: &'static str, rule: impl fmt::Display) -> Self {
+    /// A parameter with an impossible value. The message names the parameter and the rule that it breaks.
+    pub fn parameter(field: impl Into<Cow<'static, str>>, rule: impl fmt::Display) -> Self {
+        let field = field.into();
         Error::new(Code::InvalidParameter, format!("{field}: {rule}")).in_field(field)
     }
 
-    /// A failure of ours: the caller learns only that it happened, the log learns why.
+    /// A failure inside the server. The client gets `context`, the log also gets the cause.
     pub fn internal(context: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Error::new(Code::Internal, context).caused_by(source)
     }
 
-    /// Names the field, parameter or header that is to blame.
-    pub fn in_field(mut self, field: &'static str) -> Self {
-        self.field = Some(field);
+    /// Names the field, parameter or header at fault.
+    pub fn in_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.field = Some(field.into());
         self
     }
 
-    /// Attaches the cause, which goes to the log and not to the caller.
+    /// Attaches the cause, which goes to the log and not to the client.
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
@@ -122,9 +127,9 @@ impl Error {
         self.code
     }
 
-    /// The field to blame, when there is one.
-    pub fn field(&self) -> Option<&'static str> {
-        self.field
+    /// The field, parameter or header at fault, if one is known.
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
     }
 
     /// The message and every cause below it, for the log.

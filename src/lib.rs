@@ -10,14 +10,16 @@
 //! a request:  web | rtsp -> policy -> stream | store
 //! ```
 //!
-//! `picture`, `h264`, `multipart`, `units`, `secret` and `error` are below both; `server` is the listener that
+//! `picture`, `h264`, `multipart`, `units`, `secret`, `blocking` and `error` are below both; `server` is the listener that
 //! `web` is served by; `settings` knows what each of them lets people set; [`app`] builds the whole, and
 //! `cli` is what people type. docs/architecture.md draws it.
 
 pub mod access;
 pub mod backoff;
+pub mod blocking;
 pub mod catalog;
 pub mod error;
+pub mod query;
 pub mod secret;
 pub mod units;
 

@@ -311,13 +311,14 @@ fn find(data: &[u8], wanted: &[u8]) -> Option<usize> {
     memchr::memmem::find(data, wanted)
 }
 
-/// `1700000000.123456` as microseconds; nothing before 2001, which is a camera without a clock.
+/// `1700000000.123456` as microseconds. None before 2001, which a camera without a clock sends, and after 9999, which no
+/// date format can express.
 fn micros(text: &str) -> Option<u64> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let seconds: u64 = seconds.parse().ok()?;
     let digits: String = fraction.chars().chain("000000".chars()).take(6).collect();
     let micros = digits.parse::<u64>().ok()?;
-    (seconds > 1_000_000_000).then(|| seconds.checked_mul(1_000_000)?.checked_add(micros)).flatten()
+    (1_000_000_001..253_402_300_800).contains(&seconds).then(|| seconds * 1_000_000 + micros)
 }
 
 #[cfg(any(test, fuzzing))]

@@ -45,7 +45,7 @@ impl<'a> Reader<'a> {
 #[derive(Default)]
 pub(super) struct Writer {
     data: Vec<u8>,
-    /// Bits of the last byte that are taken; 0 when it is full.
+    /// Bits used in the last byte; 0 when it is full.
     taken: u32,
 }
 
@@ -77,7 +77,8 @@ impl Writer {
         self.bits(value + 1, length + 1);
     }
 
-    /// Copies all bits of `data` from `from` on. Whole bytes at a time: a slice is most of a NAL.
+    /// Copies all bits of `data` from bit `from` on. Copies whole bytes where possible, because a slice is most of
+    /// a NAL.
     pub(super) fn rest(&mut self, data: &[u8], from: usize) {
         let mut at = from;
         while !at.is_multiple_of(8) && at < 8 * data.len() {
@@ -110,7 +111,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(values in prop::collection::vec((0..u32::MAX, 1..32_u32), 0..20), tail in prop::collection::vec(any::<u8>(), 0..9), from in 0..9_usize) {
+        fn a_reader_reads_what_a_writer_wrote(values in prop::collection::vec((0..u32::MAX, 1..32_u32), 0..20), tail in prop::collection::vec(any::<u8>(), 0..9), from in 0..9_usize) {
             let mut writer = Writer::default();
             for (value, width) in &values {
                 writer.ue(*value);
@@ -126,7 +127,7 @@ mod tests {
             for at in from..8 * tail.len() {
                 prop_assert_eq!(reader.bit(), Some(tail[at / 8] >> (7 - at % 8) & 1 == 1));
             }
-            // Nothing but the padding of the last byte is left.
+            // Only the padding of the last byte is left.
             prop_assert!(8 * data.len() - reader.position() < 8 + 8 * usize::from(tail.is_empty()));
         }
     }

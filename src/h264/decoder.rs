@@ -1,4 +1,4 @@
-//! [`Decoder`]: Cisco's openh264, for what cameras send.
+//! [`Decoder`]: decodes the H.264 of cameras with Cisco's openh264.
 
 use openh264::{
     OpenH264API,
@@ -15,23 +15,23 @@ use crate::{
     picture::{Colour, Planes},
 };
 
-/// Turns access units into pictures. Holds some 15 MB for 1920 × 1080.
+/// Decodes access units to pictures. Uses about 15 MB for 1920 × 1080.
 pub struct Decoder {
     inner: openh264::decoder::Decoder,
     colour: Option<Colour>,
     reorders: bool,
 }
 
-/// Why there is no picture.
+/// Why decoding gave no picture.
 #[derive(Debug)]
 pub enum Failure {
-    /// This decoder cannot decode such a stream at all; the words say what it is.
+    /// The decoder cannot decode such a stream at all; the text says what the stream is.
     Unsupported(&'static str),
-    /// The unit is damaged, or something before it is missing.
+    /// The unit is damaged, or a unit before it is missing.
     Damaged,
 }
 
-/// A decoded picture; it is in the decoder's memory until the next one.
+/// A decoded picture, in the decoder's memory until the next one.
 pub struct Decoded<'a> {
     picture: DecodedYUV<'a>,
     colour: Option<Colour>,
@@ -48,32 +48,32 @@ impl Decoded<'_> {
 }
 
 impl Decoder {
-    /// A decoder that has not seen anything yet.
+    /// A new decoder.
     pub fn new() -> Result<Self> {
         Ok(Decoder { inner: fresh()?, colour: None, reorders: false })
     }
 
-    /// Decodes an access unit in the form of a byte stream (annex B), a keyframe with its parameter sets in front.
-    /// Gives the next picture to be shown, which is one of an earlier unit where pictures are reordered. Takes some
-    /// 4 ms for 1920 × 1080: call it on a blocking thread.
+    /// Decodes an access unit in the form of a byte stream (annex B); a keyframe includes its parameter sets.
+    /// Returns the next picture in display order, which belongs to an earlier unit if the stream reorders pictures.
+    /// Takes about 4 ms for 1920 × 1080: call it on a blocking thread.
     pub fn decode(&mut self, unit: &[u8]) -> Result<Option<Decoded<'_>>, Failure> {
-        self.look(unit)?;
-        // Where nothing is reordered a picture need not wait for the next one.
+        self.inspect(unit)?;
+        // Without reordering, a picture does not have to wait for the next one.
         let flush = if self.reorders { Flush::NoFlush } else { Flush::Flush };
         self.run(unit, flush)
     }
 
-    /// Decodes a keyframe by itself, and gives its picture; [`Decoder::decode`] may go on from there.
+    /// Decodes a keyframe alone and returns its picture. [`Decoder::decode`] can continue with the units after it.
     pub fn decode_single(&mut self, unit: &[u8]) -> Result<Option<Decoded<'_>>, Failure> {
-        self.look(unit)?;
+        self.inspect(unit)?;
         if self.reorders {
-            // It may hold pictures back, which would come first.
+            // The decoder can hold back pictures, which would be returned first.
             self.inner = fresh().map_err(|_| Failure::Damaged)?;
         }
         self.run(unit, Flush::Flush)
     }
 
-    fn look(&mut self, unit: &[u8]) -> Result<(), Failure> {
+    fn inspect(&mut self, unit: &[u8]) -> Result<(), Failure> {
         for nal in nal::split(unit) {
             match Kind::of(nal) {
                 Some(Kind::Sps) => {

@@ -1,4 +1,4 @@
-//! [`Encoder`]: Cisco's openh264, set up so that every encoder for a canvas makes the same parameter sets.
+//! [`Encoder`]: Cisco's openh264, configured so that every encoder for a canvas makes the same parameter sets.
 
 use bytes::Bytes;
 use openh264::{
@@ -19,18 +19,18 @@ use crate::{
     picture::{Canvas, Yuv420},
 };
 
-/// What an encoding is for.
+/// The use of an encoding, which sets its quality.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
-    /// A picture that will be looked at for long: at least 40 dB PSNR, even for noise.
+    /// A picture that viewers look at for a long time: at least 40 dB PSNR, even for noise.
     Still,
-    /// One of many that follow each other.
+    /// One of many consecutive pictures.
     Video,
 }
 
 impl Effort {
-    /// The quantiser. Measured on noise, which is the worst there is: 20 gives 41.7 dB, 22 gives 39.9 dB;
-    /// photographs are some 2 to 8 dB better. 26 is where artefacts begin to show in motion.
+    /// The quantiser. Measured on noise, the worst case: 20 gives 41.7 dB and 22 gives 39.9 dB; photographs are 2
+    /// to 8 dB better. From 26 on, artefacts are visible in motion.
     fn quantiser(self) -> u8 {
         match self {
             Effort::Still => 20,
@@ -39,24 +39,24 @@ impl Effort {
     }
 }
 
-/// Turns pictures of one canvas into access units. Holds some 20 MB for 1920 × 1080.
+/// Encodes pictures of one canvas to access units. Uses about 20 MB for 1920 × 1080.
 pub struct Encoder {
     inner: openh264::encoder::Encoder,
     canvas: Canvas,
-    /// The parameter sets of the last IDR picture, which later ones refer to.
+    /// The parameter sets of the last IDR picture, to which later pictures refer.
     sets: Option<(Bytes, Bytes)>,
 }
 
 impl Encoder {
-    /// An encoder that has not seen anything yet: its first picture is an IDR picture.
+    /// A new encoder. Its first picture is an IDR picture.
     pub fn new(canvas: Canvas, effort: Effort) -> Result<Self> {
         let quantiser = effort.quantiser();
         let config = EncoderConfig::new()
             .profile(Profile::Baseline)
             .rate_control_mode(RateControlMode::Quality)
             .qp(QpRange::new(quantiser, quantiser))
-            // A quantiser is what is wanted, not a rate. But without frame skipping openh264 complains on
-            // standard error for each encoder; so it may skip, and has a rate that it never reaches.
+            // The encoder uses a fixed quantiser, not a rate. Without frame skipping openh264 prints a warning to
+            // standard error for each encoder, so skipping is on, with a bit rate that is never reached.
             .skip_frames(true)
             .bitrate(BitRate::from_bps(288_000_000))
             .max_frame_rate(FrameRate::from_hz(30.0))
@@ -69,8 +69,8 @@ impl Encoder {
         Ok(Encoder { inner, canvas, sets: None })
     }
 
-    /// Encodes a picture; with `idr` as one that needs no other. Takes some 20 ms for 1920 × 1080: call it
-    /// on a blocking thread.
+    /// Encodes a picture; with `idr` as an IDR picture, which refers to no other. Takes about 20 ms for 1920 ×
+    /// 1080: call it on a blocking thread.
     pub fn encode(&mut self, picture: &Yuv420, idr: bool) -> Result<AccessUnit> {
         if picture.canvas() != self.canvas {
             return Err(Error::internal("a picture of another size than the encoder's", picture.canvas().to_string()));
@@ -93,7 +93,7 @@ impl Encoder {
             self.sets = Some((sps, pps));
         }
         let (Some(slice), Some((sps, pps))) = (slice, self.sets.clone()) else {
-            return Err(failed("it gave no picture"));
+            return Err(failed("the encoder gave no picture"));
         };
         let slice = if Kind::of(slice) == Some(Kind::Idr) {
             let fields = idr::Fields::of(&sps).ok_or_else(|| failed("its parameter set is not a baseline one"))?;
@@ -110,7 +110,7 @@ fn failed(why: impl std::fmt::Display) -> Error {
     Error::internal("the picture cannot be encoded as H.264", why.to_string())
 }
 
-/// sRGB with the matrix of JFIF, limited range: what the planes of [`Yuv420`] are.
+/// The colour encoding of [`Yuv420`]: sRGB with the matrix of JFIF, limited range.
 fn colours() -> VuiConfig {
     VuiConfig::new()
         .color_primaries(ColorPrimaries::Bt709)
@@ -119,11 +119,11 @@ fn colours() -> VuiConfig {
         .full_range(false)
 }
 
-/// The parameter set with the level (table A-1) that the canvas needs at 30 pictures a second. openh264
-/// derives it from the rate that it was told, and hardware decoders refuse levels beyond their own.
+/// The parameter set with the level (table A-1) that the canvas needs at 30 pictures a second. openh264 derives the
+/// level from the configured bit rate, and hardware decoders refuse levels above their own.
 fn with_level(sps: &[u8], canvas: Canvas) -> Bytes {
     let mut sps = sps.to_vec();
-    // profile_idc, constraint flags, level_idc: never zero, so no emulation prevention is near.
+    // profile_idc, constraint flags, level_idc: they are never zero, so there is no emulation prevention here.
     if let Some(level) = sps.get_mut(3) {
         *level = level_idc(canvas);
     }
@@ -131,7 +131,7 @@ fn with_level(sps: &[u8], canvas: Canvas) -> Bytes {
 }
 
 fn level_idc(canvas: Canvas) -> u8 {
-    /// Level, most macroblocks of a picture, most macroblocks a second.
+    /// Level, most macroblocks in a picture, most macroblocks a second.
     const LEVELS: [(u8, u32, u32); 7] = [
         (30, 1620, 40_500),
         (31, 3600, 108_000),
@@ -144,7 +144,7 @@ fn level_idc(canvas: Canvas) -> u8 {
     let (across, down) = (canvas.width().div_ceil(16), canvas.height().div_ceil(16));
     let blocks = across * down;
     let fits = |(_, picture, second): &&(u8, u32, u32)| {
-        // No side longer than the root of eight times the picture's limit (A.3.1).
+        // No side exceeds the square root of eight times the picture's limit (A.3.1).
         blocks <= *picture && 30 * blocks <= *second && across.max(down).pow(2) <= 8 * picture
     };
     LEVELS.iter().find(fits).map_or(52, |(level, _, _)| *level)

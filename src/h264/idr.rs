@@ -1,18 +1,18 @@
-//! Rewriting `idr_pic_id` in the header of a coded slice (7.3.3).
+//! Rewrites `idr_pic_id` in the header of a coded slice (7.3.3).
 
 use super::{
     bits::{Reader, Writer},
     nal,
 };
 
-/// What a slice header's length depends on.
+/// The parameters that the length of a slice header depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fields {
     frame_num_bits: u32,
 }
 
 impl Fields {
-    /// Reads a sequence parameter set (7.3.2.1.1) of a baseline stream of frames, as the encoder makes them.
+    /// Reads a sequence parameter set (7.3.2.1.1) of a baseline stream without fields, as the encoder makes it.
     pub(super) fn of(sps: &[u8]) -> Option<Self> {
         let payload = nal::unescape(sps.get(1..)?);
         let mut reader = Reader::new(&payload);
@@ -27,12 +27,11 @@ impl Fields {
     }
 }
 
-/// The slice NAL with `idr_pic_id` 1 and with 2. These two have codes of the same length, and no IDR
-/// picture of ours has another, so that any two of different numbers may follow each other. None if
-/// this is not an IDR slice.
+/// The slice NAL with `idr_pic_id` 1 and with `idr_pic_id` 2, whose codes have the same length. All IDR pictures of the
+/// encoder get one of these two numbers, so consecutive ones can differ. None if this is not an IDR slice.
 ///
-/// The rest of the slice moves by as many bits as the code's length changes; that can be done because
-/// CAVLC, the entropy coding of the baseline profile, is not aligned to bytes.
+/// The rest of the slice moves by the bits that the length of the code changes. This is possible because CAVLC, the
+/// entropy coding of the baseline profile, is not aligned to bytes.
 pub(super) fn both(slice: &[u8], fields: Fields) -> Option<[Vec<u8>; 2]> {
     if nal::Kind::of(slice) != Some(nal::Kind::Idr) {
         return None;
@@ -47,7 +46,7 @@ pub(super) fn both(slice: &[u8], fields: Fields) -> Option<[Vec<u8>; 2]> {
     let before = reader.position();
     reader.ue()?;
     let after = reader.position();
-    // Up to and with the stop bit (7.3.2.11); what follows it in the last byte is padding.
+    // Up to the stop bit (7.3.2.11), including it; the rest of the last byte is padding.
     let rewritten = |id: u32| {
         let mut writer = Writer::with_capacity(payload.len() + 1);
         let mut head = Reader::new(&payload);

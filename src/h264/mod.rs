@@ -1,6 +1,5 @@
-//! H.264 (ITU-T H.264, "the standard" below): pictures into access units, and back.
-//!
-//! Knows pictures; knows no streams, no network and no clock.
+//! H.264 (ITU-T H.264, below "the standard"): encodes pictures to access units, and decodes them. This module knows
+//! pictures, but no streams, no network and no clock.
 
 mod bits;
 mod decoder;
@@ -19,25 +18,25 @@ pub use self::{
     sps::Sps,
 };
 
-/// One coded picture with the parameter sets it refers to; network abstraction layer units (NALs)
-/// without start codes, as RTP carries them.
+/// One coded picture with its parameter sets. The network abstraction layer units (NALs) have no start codes, as in
+/// RTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessUnit {
     /// The sequence parameter set (7.3.2.1).
     pub sps: Bytes,
     /// The picture parameter set (7.3.2.2).
     pub pps: Bytes,
-    /// The coded slice, one for the whole picture.
+    /// The coded slice; one slice for the whole picture.
     pub slice: Slice,
 }
 
 /// A coded slice (7.3.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Slice {
-    /// A picture that needs no other, twice: two IDR pictures that follow each other must differ in
-    /// `idr_pic_id` (7.4.3), so one that is to be repeated is sent now as the one, now as the other.
+    /// A picture that refers to no other, in two forms. Two consecutive IDR pictures must differ in `idr_pic_id`
+    /// (7.4.3), so a repeated picture is sent in both forms by turns.
     Idr([Bytes; 2]),
-    /// A picture that builds on the one before it.
+    /// A picture that refers to the picture before it.
     Delta(Bytes),
 }
 
@@ -47,8 +46,8 @@ impl AccessUnit {
         matches!(self.slice, Slice::Idr(_))
     }
 
-    /// The NALs in the order in which they are sent: an IDR picture brings its parameter sets along.
-    /// `alternate` takes the one or the other `idr_pic_id`.
+    /// The NALs in the order of sending. An IDR picture includes its parameter sets. `alternate` selects the second
+    /// form of an IDR picture.
     pub fn nals(&self, alternate: bool) -> impl Iterator<Item = &Bytes> {
         let (sets, slice) = match &self.slice {
             Slice::Idr(ids) => ([Some(&self.sps), Some(&self.pps)], &ids[usize::from(alternate)]),
@@ -57,7 +56,7 @@ impl AccessUnit {
         sets.into_iter().flatten().chain([slice])
     }
 
-    /// Bytes on the wire, without any framing.
+    /// Number of bytes to send, without framing.
     pub fn size(&self) -> usize {
         self.nals(false).map(Bytes::len).sum()
     }

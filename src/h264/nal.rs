@@ -1,10 +1,10 @@
-//! Network abstraction layer units: splitting a byte stream (annex B of the standard), and the
+//! Network abstraction layer units: splits a byte stream (annex B of the standard), and removes and inserts the
 //! emulation prevention bytes of 7.4.1.
 
 /// A kind of NAL (table 7-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A slice of a picture that builds on others.
+    /// A slice of a picture that refers to others.
     Slice,
     /// A slice of an IDR picture.
     Idr,
@@ -12,12 +12,12 @@ pub enum Kind {
     Sps,
     /// A picture parameter set.
     Pps,
-    /// Anything else.
+    /// Any other kind.
     Other(u8),
 }
 
 impl Kind {
-    /// The kind of a NAL; none of an empty one.
+    /// The kind of a NAL; none for an empty NAL.
     pub fn of(nal: &[u8]) -> Option<Self> {
         Some(match nal.first()? & 0x1F {
             1 => Kind::Slice,
@@ -29,7 +29,7 @@ impl Kind {
     }
 }
 
-/// The NALs of a byte stream (B.1), without their start codes of three or four bytes.
+/// The NALs of a byte stream (B.1), without the start codes of three or four bytes.
 pub fn split(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = after_start_code(stream);
     std::iter::from_fn(move || {
@@ -37,7 +37,8 @@ pub fn split(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
         let code = memchr::memmem::find(data, &[0, 0, 1]);
         rest = code.map(|at| &data[at + 3..]);
         let end = code.unwrap_or(data.len());
-        // The zero of a four-byte code, and trailing zeros, belong to no NAL: none ends in a zero byte.
+        // The first zero of a four-byte start code and trailing zeros belong to no NAL, because no NAL ends in a
+        // zero byte.
         let end = data[..end].iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
         Some(&data[..end])
     })
@@ -48,7 +49,7 @@ fn after_start_code(stream: &[u8]) -> Option<&[u8]> {
     memchr::memmem::find(stream, &[0, 0, 1]).map(|at| &stream[at + 3..])
 }
 
-/// Takes the emulation prevention bytes out: the payload as it was before.
+/// Removes the emulation prevention bytes.
 pub fn unescape(nal: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(nal.len());
     let mut zeros = 0;
@@ -63,7 +64,7 @@ pub fn unescape(nal: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Puts them in: no three bytes in a row may look like a start code.
+/// Inserts emulation prevention bytes, so that no three consecutive bytes look like a start code.
 pub fn escape(payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(payload.len() + payload.len() / 64);
     let mut zeros = 0;
@@ -96,7 +97,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn escaping_hides_start_codes_and_is_undone(payload in prop::collection::vec(0..5_u8, 0..200)) {
+        fn escaping_hides_start_codes_and_unescaping_restores_the_payload(payload in prop::collection::vec(0..5_u8, 0..200)) {
             let escaped = escape(&payload);
             prop_assert!(!escaped.windows(3).any(|w| w[0] == 0 && w[1] == 0 && w[2] < 3));
             prop_assert_eq!(unescape(&escaped), payload);

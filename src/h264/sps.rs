@@ -1,4 +1,4 @@
-//! What the sequence parameter set of a camera says (7.3.2.1, annex E), as far as decoding depends on it.
+//! The parts of a camera's sequence parameter set (7.3.2.1, annex E) that decoding depends on.
 
 use h264_reader::{
     nal::sps::{ChromaFormat, FrameMbsFlags, PicOrderCntType, SeqParameterSet},
@@ -8,19 +8,19 @@ use h264_reader::{
 use super::nal;
 use crate::picture::{Colour, Matrix};
 
-/// A parameter set, read.
+/// The contents of a sequence parameter set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sps {
-    /// What the samples mean.
+    /// How the samples encode colour.
     pub colour: Colour,
-    /// Whether pictures may be coded in another order than they are shown in.
+    /// Whether the coding order of pictures can differ from their display order.
     pub reorders: bool,
-    /// Why openh264 cannot decode it, if it cannot.
+    /// The feature that openh264 cannot decode, if there is one.
     pub obstacle: Option<&'static str>,
 }
 
 impl Sps {
-    /// Reads a NAL. One that is not understood gives none; that is no proof of its being wrong.
+    /// Reads a NAL. None if the reader does not understand the NAL, which can still be valid.
     pub fn read(nal: &[u8]) -> Option<Self> {
         let payload = nal::unescape(nal.get(1..)?);
         let sps = SeqParameterSet::from_bits(BitReader::new(&payload[..])).ok()?;
@@ -53,9 +53,9 @@ impl Sps {
     }
 }
 
-/// Whether a slice (7.3.3) is bidirectionally predicted, which only streams that reorder pictures have.
+/// Whether a slice (7.3.3) is bidirectionally predicted. Only streams that reorder pictures have such slices.
 pub(super) fn is_b_slice(nal: &[u8]) -> bool {
-    // first_mb_in_slice and slice_type are at most 2 x 31 bits; emulation prevention may add to that.
+    // first_mb_in_slice and slice_type have at most 2 x 31 bits; emulation prevention can add bytes.
     let payload = nal::unescape(nal.get(1..nal.len().min(24)).unwrap_or_default());
     let mut bits = super::bits::Reader::new(&payload);
     let slice_type = bits.ue().and_then(|_| bits.ue());

@@ -176,7 +176,7 @@ fn unknown_root(name: &str) -> Error {
 
 /// Runs what reads the disk away from the async threads.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("reading was cut off", e))?
+    crate::blocking::files().run(work).await
 }
 
 impl Library {

@@ -1,4 +1,4 @@
-//! What the RTSP server counts.
+//! Counters of the RTSP server.
 
 use std::sync::{
     Arc,
@@ -11,7 +11,7 @@ use prometheus_client::{
     registry::Registry as Prometheus,
 };
 
-/// What is counted; shared by all connections. Cheap to clone.
+/// The counters, shared by all connections. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct RtspCounters(Arc<Counted>);
 
@@ -36,14 +36,14 @@ struct SampleLabels {
     kind: SampleKind,
 }
 
-/// What became of a coded picture.
+/// How a reader got a coded picture.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelValue)]
 pub enum SampleKind {
-    /// Given for the first time.
+    /// For the first time.
     New,
-    /// Given once more, because nothing new came.
+    /// Once more, because no new picture arrived.
     Repeated,
-    /// Left out, because the reader was slow.
+    /// Not at all, because the reader was slow.
     Dropped,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Figures {
 impl RtspCounters {
     pub(super) fn register(&self, prometheus: &mut Prometheus) {
         prometheus.register("rtsp_requests", "RTSP requests by method and status", self.0.requests.clone());
-        prometheus.register("rtsp_pictures", "Coded pictures given to RTSP readers", self.0.samples.clone());
+        prometheus.register("rtsp_pictures", "Coded pictures for RTSP readers, by kind", self.0.samples.clone());
     }
 
     pub(super) fn figures(&self) -> Figures {
@@ -69,41 +69,40 @@ impl RtspCounters {
         }
     }
 
-    /// A request that was answered.
+    /// Counts an answered request.
     pub fn request(&self, method: &'static str, status: u16) {
         self.0.requests.get_or_create(&RequestLabels { method, status }).inc();
     }
 
-    /// Coded pictures.
+    /// Counts coded pictures.
     pub fn samples(&self, kind: SampleKind, n: u64) {
         self.0.samples.get_or_create(&SampleLabels { kind }).inc_by(n);
     }
 
-    /// Bytes written.
+    /// Counts bytes that were written.
     pub fn sent(&self, bytes: usize) {
         self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Counts a connection, unless there are `most` already.
-    pub fn connected(&self, most: usize) -> Option<Connected> {
-        let one_more = |n: usize| (n < most).then_some(n + 1);
-        match self.0.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
-            Ok(_) => Some(Connected(self.clone())),
-            Err(_) => {
-                self.0.refused.fetch_add(1, Ordering::Relaxed);
-                None
-            }
-        }
+    /// Counts a connection until the guard is dropped.
+    pub fn connected(&self) -> Connected {
+        self.0.connections.fetch_add(1, Ordering::Relaxed);
+        Connected(self.clone())
     }
 
-    /// Counts a connection that begins to play.
+    /// Counts a connection that was refused.
+    pub fn refused(&self) {
+        self.0.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a connection that plays until the guard is dropped.
     pub fn now_playing(&self) -> Playing {
         self.0.playing.fetch_add(1, Ordering::Relaxed);
         Playing(self.clone())
     }
 }
 
-/// Counted as playing until it is dropped.
+/// Counts as playing until it is dropped.
 #[derive(Debug)]
 pub struct Playing(RtspCounters);
 
@@ -113,7 +112,7 @@ impl Drop for Playing {
     }
 }
 
-/// Counted as connected until it is dropped.
+/// Counts as connected until it is dropped.
 #[derive(Debug)]
 pub struct Connected(RtspCounters);
 

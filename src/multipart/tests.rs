@@ -192,7 +192,7 @@ fn too_large_and_cut_parts_are_skipped_and_reading_goes_on() {
 fn timestamps_are_taken_when_the_camera_has_a_clock() {
     assert_eq!(micros("1700000000.5"), Some(1_700_000_000_500_000));
     assert_eq!(micros("1700000000"), Some(1_700_000_000_000_000));
-    for wrong in ["12.000345", "", "x", "-1", "99999999999999999999.1"] {
+    for wrong in ["12.000345", "", "x", "-1", "253402300800", "999999999999", "99999999999999999999.1"] {
         assert_eq!(micros(wrong), None, "{wrong:?}");
     }
 }

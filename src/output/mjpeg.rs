@@ -1,8 +1,8 @@
-//! `multipart/x-mixed-replace`: MJPEG over HTTP, as browsers, ffmpeg, Home Assistant and OctoPrint read it.
+//! MJPEG over HTTP (`multipart/x-mixed-replace`), as browsers, ffmpeg, Home Assistant and OctoPrint read it.
 //!
-//! [`Pacer`] decides what is sent when; [`serve`] writes it to a connection that was taken over from the
-//! HTTP server. Every frame is laid out once (see [`Frame::part`](crate::picture::Frame::part)), and its
-//! bytes go from there to every socket without a copy.
+//! [`Pacer`] decides which part is sent when. [`serve`] writes the parts to a connection that was taken over from the HTTP
+//! server. Every frame is laid out once (see [`Frame::part`](crate::picture::Frame::part)), and every socket gets the same
+//! bytes without a copy.
 
 use bytes::Bytes;
 use tokio::{
@@ -22,44 +22,45 @@ use crate::{
 
 mod form;
 
-/// How long a connection is given pictures more often than it asked: ffmpeg sends on what it gets,
-/// MediaMTX keeps no keyframe, and so whoever joins in the first seconds would wait for the next repeat.
+/// How long a decoder gets pictures more often than its interval. ffmpeg forwards the pictures that it gets, and
+/// MediaMTX keeps no keyframe, so a reader that joins MediaMTX in the first seconds would otherwise wait for the
+/// next repeat.
 const WARM_UP: Duration = Duration::from_secs(10);
 
-/// How often during the warm-up.
+/// Longest interval during the warm-up.
 const WARM_UP_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Copies of the first picture sent to a decoder that probes its input before it starts. One part
-/// with its closing boundary is enough for ffmpeg 5.1; three leave room for versions that compare
-/// timestamps.
+/// Copies of the first picture for a decoder that probes its input before it starts. One part with its closing
+/// boundary is enough for ffmpeg 5.1; three are enough for versions that compare timestamps, too.
 const COPIES_FOR_PROBES: usize = 3;
 
-/// Copies of the first picture for everybody else: Safari shows a part when the next one is complete
-/// (ustreamer calls it "dual final frames").
+/// Copies of the first picture for other clients: Safari shows a part only when the next one is complete (ustreamer
+/// calls this "dual final frames").
 const COPIES: usize = 2;
 
-/// A picture after which nothing came for so long may be the last for a while.
+/// A picture counts as the last one for a while if none follows within this time.
 const FINAL_AFTER: Duration = Duration::from_millis(100);
 
-/// The copies of a large picture may not take more than this.
+/// Most bytes for the copies of a large picture.
 const MAX_COPIED_BYTES: usize = 8 << 20;
 
-/// What one watcher wants.
+/// The options of one watcher.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How often a picture that does not change is repeated.
+    /// Pause between repeats of an unchanged picture.
     pub interval: Duration,
-    /// Whether the peer is a decoder that probes and re-publishes, as ffmpeg in MediaMTX's runOnDemand is.
+    /// Whether the client is a decoder that probes its input and publishes it again, as ffmpeg in MediaMTX's
+    /// runOnDemand does.
     pub for_decoder: bool,
-    /// How parts look.
+    /// The form of the parts.
     pub form: Form,
-    /// How long to wait for a first picture before "waiting" is shown.
+    /// How long to wait for a first picture before the "waiting" picture is sent.
     pub placeholder_after: Duration,
-    /// How long the peer may take nothing.
+    /// How long the client can take no bytes before it is disconnected.
     pub stall_timeout: Duration,
 }
 
-/// Whether the interval, in milliseconds, can be kept.
+/// Checks an interval between repeats.
 pub fn check_interval(interval: Duration) -> Result<()> {
     if (Duration::from_millis(40)..=Duration::from_secs(3600)).contains(&interval) {
         return Ok(());
@@ -67,17 +68,17 @@ pub fn check_interval(interval: Duration) -> Result<()> {
     Err(Error::parameter("interval", format!("must be from 40 to 3600000 milliseconds, not {}", interval.as_millis())))
 }
 
-/// Decides which bytes one watcher gets next, and when.
+/// Decides which bytes one client gets next, and when.
 pub struct Pacer {
     watch: Watch,
     options: Options,
     stage: Stage,
     began: Instant,
-    /// The frame last given, which is the one to repeat.
+    /// The last frame, which is repeated.
     shown: Option<SharedFrame>,
     copies_left: usize,
     sent: Sent,
-    /// Set by a new picture, until it was sent once more or another one came.
+    /// Set by a new picture, until the picture was repeated or another one arrived.
     may_be_last: bool,
 }
 
@@ -89,7 +90,7 @@ enum Stage {
 }
 
 impl Pacer {
-    /// Begins with the multipart preamble.
+    /// A pacer that begins with the multipart preamble.
     pub fn new(watch: Watch, options: Options) -> Self {
         Pacer {
             watch,
@@ -103,7 +104,7 @@ impl Pacer {
         }
     }
 
-    /// The bytes to send next, when it is time for them; none when the stream has ended.
+    /// Waits until bytes are due and returns them. None when the stream has ended. Cancel-safe.
     pub async fn next(&mut self) -> Option<Bytes> {
         match self.stage {
             Stage::Preamble => {
@@ -141,7 +142,7 @@ impl Pacer {
         }
     }
 
-    /// Frames that this watcher lost by being slow.
+    /// Frames that this client missed because it was slow.
     pub fn dropped(&self) -> u64 {
         self.watch.dropped()
     }
@@ -165,7 +166,7 @@ impl Pacer {
     }
 }
 
-/// Serves one watcher until it leaves, stalls, the stream ends or `stop` is cancelled.
+/// Serves one client until it disconnects or stalls, the stream ends, or `stop` is cancelled.
 pub async fn serve<T>(mut io: T, watch: Watch, options: Options, stop: CancellationToken) -> Report
 where
     T: AsyncRead + AsyncWrite + Unpin,
@@ -180,8 +181,8 @@ where
             () = stop.cancelled() => break DisconnectReason::ToldToEnd,
         };
         let Some(part) = part else { break DisconnectReason::StreamEnded };
-        // The rest of a part that was begun is always sent, or the connection is lost: a picture cut
-        // off in the middle would be shown as a broken one.
+        // A part is sent to its end, or the connection is closed: a client would show a picture that was cut off as
+        // a broken one.
         if let Err(left) = write_all(&mut io, &part, stall_timeout).await {
             break left;
         }
@@ -189,7 +190,7 @@ where
         report.bytes += part.len() as u64;
     };
     report.dropped = pacer.dropped();
-    // Bounded, because a peer that takes nothing would not take the end either.
+    // Bounded, because a client that takes no bytes does not take the end either.
     let _ = timeout(Duration::from_millis(500), io.shutdown()).await;
     report
 }
@@ -206,7 +207,7 @@ async fn write_all<T: AsyncWrite + Unpin>(
             Err(_) => return Err(DisconnectReason::Stalled),
         }
     }
-    // TLS holds the end of a record back otherwise.
+    // TLS holds back the end of a record until a flush.
     match timeout(stall_timeout, io.flush()).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(DisconnectReason::Closed),
@@ -214,7 +215,7 @@ async fn write_all<T: AsyncWrite + Unpin>(
     }
 }
 
-/// Returns when the peer has closed. What it sends meanwhile is no business of ours.
+/// Returns when the client has closed. Ignores data from the client.
 async fn closed<T: AsyncRead + Unpin>(io: &mut T) {
     let mut ignored = [0; 256];
     while let Ok(1..) = io.read(&mut ignored).await {}

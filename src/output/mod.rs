@@ -1,9 +1,8 @@
-//! How pictures are sent: one file for each wire format.
+//! Outputs send the pictures of a stream to clients: one file for each wire format.
 //!
-//! What every output owes its stream: it holds a [`Watch`](crate::stream::Watch) no longer than its
-//! peer listens, never goes silent for long (a peer that vanished without a word is only found by
-//! writing), gives up a peer that takes nothing for [`OutputSettings::stall_timeout`], and skips frames
-//! rather than queue them.
+//! Every output follows four rules. It holds a [`Watch`](crate::stream::Watch) only while its client is connected. It
+//! never stays silent for long, because only a write detects a client that vanished. It disconnects a client that takes
+//! no bytes for [`OutputSettings::stall_timeout`]. It skips frames instead of queueing them.
 
 pub mod h264;
 pub mod mjpeg;
@@ -15,17 +14,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::HumanDuration;
 
-/// How pictures are sent.
+/// Settings for all outputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutputSettings {
-    /// How often MJPEG repeats a picture that does not change, unless the request says otherwise.
+    /// Pause between repeats of an unchanged picture in MJPEG, unless the request sets one.
     pub interval: HumanDuration,
-    /// How long a watcher may take nothing before it is disconnected.
+    /// How long a client can take no bytes before it is disconnected.
     pub stall_timeout: HumanDuration,
     /// How long a snapshot waits for a picture.
     pub snapshot_timeout: HumanDuration,
-    /// How old a snapshot of a camera may be, unless the request says otherwise; uploads have no age.
+    /// Greatest age of a camera's snapshot, unless the request sets one. Uploads do not become outdated.
     pub snapshot_max_age: HumanDuration,
 }
 
@@ -41,7 +40,7 @@ impl Default for OutputSettings {
 }
 
 impl OutputSettings {
-    /// Says what is wrong with the settings, by key.
+    /// Invalid settings: the key and the rule that it breaks.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = vec![];
         if mjpeg::check_interval(*self.interval).is_err() {

@@ -1,4 +1,4 @@
-//! One picture, now; or the reason why there is none. Never a stream.
+//! Snapshots: one picture at once, or the reason why there is none.
 
 use tokio::time::{Duration, timeout};
 
@@ -8,21 +8,21 @@ use crate::{
     stream::{Mode, State, Watch},
 };
 
-/// What somebody wants of a snapshot.
+/// The options of a snapshot.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The oldest picture that will do, counted from its arrival; none leaves it to `usual_max_age`.
+    /// The greatest age of the picture since its arrival. None applies `usual_max_age`.
     pub max_age: Option<Duration>,
-    /// The oldest picture from an earlier run of a camera that is given without waiting for a new one.
+    /// The greatest age of a picture from an earlier run of a camera that is returned without waiting for a new one.
     pub usual_max_age: Duration,
-    /// How long to wait.
+    /// How long to wait for a picture.
     pub timeout: Duration,
 }
 
-/// Takes a snapshot. The watch starts the producer if it does not run, and is held only for so long.
+/// Takes a snapshot. The watch starts the producer if it does not run, and is dropped with the snapshot.
 ///
-/// A stream that others upload to and that never had a picture gives the "waiting" one at once; a
-/// camera that gives nothing in time is an error with its reason.
+/// A stream with a pushed producer that never had a picture gives the "waiting" picture at once. A camera that gives no
+/// picture in time is an error with the reason.
 pub async fn take(mut watch: Watch, options: &Options) -> Result<SharedFrame> {
     let stream = watch.stream().clone();
     let producer = stream.producer();
@@ -44,7 +44,7 @@ pub async fn take(mut watch: Watch, options: &Options) -> Result<SharedFrame> {
     watch.skip_held();
     let waited = timeout(options.timeout, async {
         if producer.mode() == Mode::Pushed && !had_one && options.max_age.is_none() {
-            // Perhaps it is being read from disk; nothing else would bring it soon.
+            // The producer may be reading a kept picture from disk. No other picture arrives soon.
             return match timeout(PUSHED_GRACE, watch.next()).await {
                 Ok(frame) => frame.map_err(gone),
                 Err(_) => Ok(watch.placeholder()),
@@ -65,7 +65,7 @@ pub async fn take(mut watch: Watch, options: &Options) -> Result<SharedFrame> {
     })
 }
 
-/// How long a kept upload may take to come back from disk.
+/// How long reading a kept upload from disk can take.
 const PUSHED_GRACE: Duration = Duration::from_millis(500);
 
 fn gone(ended: crate::stream::Ended) -> Error {

@@ -31,8 +31,8 @@ use crate::{
     store::Store,
 };
 
-/// Most paths that are kept.
-const MAX_PATHS: usize = 10_000;
+/// The limit on paths that are kept.
+pub const MAX_PATHS: usize = 10_000;
 
 /// The paths that are wanted. Cheap to clone.
 #[derive(Clone)]

@@ -1,14 +1,9 @@
-//! Making a [`Picture`] of what people upload.
+//! Converts uploaded files to a [`Picture`].
 
-use std::{
-    io::Cursor,
-    sync::{Arc, LazyLock},
-    time::SystemTime,
-};
+use std::{io::Cursor, time::SystemTime};
 
 use bytes::Bytes;
 use image::{DynamicImage, ImageDecoder, ImageReader, metadata::Orientation};
-use tokio::sync::Semaphore;
 use turbojpeg::{Compressor, Decompressor, Image, PixelFormat, Subsamp, Transform, TransformOp, Transformer};
 
 use super::{
@@ -17,30 +12,30 @@ use super::{
 };
 use crate::error::{Code, Error, Result};
 
-/// Quality of JPEGs made from other formats, 1 to 100: at 92 text in a graph has no visible ringing.
+/// Quality of JPEGs made from other formats, 1 to 100. At 92, text in a graph has no visible ringing.
 const QUALITY: i32 = 92;
 
-/// Most progressive scans that are decoded; encoders make about 10, an attacker makes thousands
-/// ("Two Issues with the JPEG Standard", libjpeg-turbo.org).
+/// Most progressive scans of a JPEG. Encoders write about 10; an attacker writes thousands ("Two Issues with the
+/// JPEG Standard", libjpeg-turbo.org).
 pub(super) const MAX_SCANS: u32 = 100;
 
-/// The kinds of picture that can be uploaded.
+/// The picture formats that can be uploaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// JPEG, passed on byte for byte where that is possible.
+    /// JPEG; keeps its bytes where possible.
     Jpeg,
-    /// PNG; transparent parts become white, as on paper.
+    /// PNG; transparent areas become white.
     Png,
-    /// WebP; of an animation the first frame.
+    /// WebP; the first frame of an animation.
     WebP,
-    /// GIF; of an animation the first frame.
+    /// GIF; the first frame of an animation.
     Gif,
     /// Windows bitmap.
     Bmp,
 }
 
 impl Format {
-    /// Looks at the first bytes. The error names the format where it is one people do send.
+    /// Detects the format from the first bytes. The error names other formats that users often send.
     pub fn sniff(data: &[u8]) -> Result<Self> {
         let at = |from: usize, magic: &[u8]| data.get(from..).is_some_and(|rest| rest.starts_with(magic));
         if at(0, b"\xFF\xD8") {
@@ -73,7 +68,7 @@ impl Format {
         } else if data.trim_ascii_start().starts_with(b"{") {
             "JSON"
         } else {
-            "something else"
+            "an unknown format"
         };
         Err(Error::new(Code::NotAPicture, format!("a JPEG, PNG, WebP, GIF or BMP picture is needed; this is {found}")))
     }
@@ -89,22 +84,22 @@ impl Format {
     }
 }
 
-/// An upload after a first look.
+/// An upload after its markers were read.
 pub(super) enum Sorted {
-    /// Nothing needs decoding.
+    /// The data needs no conversion.
     Ready(Picture),
-    /// Decoding or turning is needed, which takes milliseconds.
+    /// The data must be decoded or turned, which takes milliseconds.
     Work(Work),
 }
 
-/// Conversion that waits for a thread.
+/// A conversion that has not run yet.
 pub(super) struct Work {
     data: Bytes,
     format: Format,
     header: Option<Header>,
 }
 
-/// Decides from the markers what has to be done.
+/// Decides from the markers whether the data needs conversion.
 pub(super) fn sort(data: Bytes, limits: &PictureLimits) -> Result<Sorted> {
     if data.is_empty() {
         return Err(Error::new(Code::EmptyBody, "the body is empty; a picture is needed"));
@@ -119,7 +114,7 @@ pub(super) fn sort(data: Bytes, limits: &PictureLimits) -> Result<Sorted> {
     if header.precision != 8 {
         return Err(Error::new(
             Code::NotAPicture,
-            format!("JPEGs of {} bits a sample cannot be shown by browsers; send one of 8 bits", header.precision),
+            format!("browsers cannot show a JPEG with {} bits a sample; send one with 8 bits", header.precision),
         ));
     }
     if header.coding == Coding::Exotic || header.orientation != 1 {
@@ -130,7 +125,7 @@ pub(super) fn sort(data: Bytes, limits: &PictureLimits) -> Result<Sorted> {
 }
 
 impl Work {
-    /// Does it, on the present thread.
+    /// Runs the conversion on the present thread.
     pub(super) fn run(self, limits: &PictureLimits) -> Result<Picture> {
         match self.header {
             Some(header) => turn_jpeg(&self.data, &header, limits),
@@ -139,21 +134,7 @@ impl Work {
     }
 }
 
-/// Runs a conversion on a blocking thread; at most one for each core at a time, so that a burst of
-/// uploads queues instead of taking the memory of all of them at once.
-pub(super) async fn in_pool<T: Send + 'static>(job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    static POOL: LazyLock<Arc<Semaphore>> =
-        LazyLock::new(|| Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from))));
-    let turn = POOL.clone().acquire_owned().await.expect("the pool is never closed");
-    // The turn goes along: whoever waits may leave, and the thread works on.
-    let job = move || {
-        let _turn = turn;
-        job()
-    };
-    tokio::task::spawn_blocking(job).await.map_err(|e| Error::internal("the picture could not be converted", e))?
-}
-
-/// Turns a JPEG upright without loss where its size allows that (edges on whole coding blocks), else by decoding.
+/// Turns a JPEG upright: without loss if its sides are multiples of the coding block, otherwise by decoding.
 fn turn_jpeg(data: &[u8], header: &Header, limits: &PictureLimits) -> Result<Picture> {
     let orientation = Orientation::from_exif(header.orientation).unwrap_or(Orientation::NoTransforms);
     if header.coding != Coding::Exotic {
@@ -187,7 +168,7 @@ fn convert_other(data: &[u8], format: Format, limits: &PictureLimits) -> Result<
     let broken = |e: image::ImageError| match e {
         image::ImageError::Limits(_) => Error::new(
             Code::FrameTooLarge,
-            format!("the {} unfolds to more than {} pixels (limits.frame_pixels)", format.name(), limits.frame_pixels),
+            format!("the {} has more than {} pixels (limits.frame_pixels)", format.name(), limits.frame_pixels),
         ),
         other => Error::new(Code::BrokenPicture, format!("the {} cannot be decoded: {other}", format.name())),
     };
@@ -199,7 +180,7 @@ fn convert_other(data: &[u8], format: Format, limits: &PictureLimits) -> Result<
         Format::Bmp => image::ImageFormat::Bmp,
         Format::Jpeg => return Err(Error::internal("a JPEG is not converted here", "wrong branch")),
     });
-    // Eight bytes a pixel is the most a decoder holds (16-bit RGBA).
+    // A decoder holds at most eight bytes a pixel (16-bit RGBA).
     let mut bounds = image::Limits::default();
     bounds.max_alloc = Some(limits.frame_pixels.saturating_mul(8));
     reader.limits(bounds);
@@ -209,12 +190,12 @@ fn convert_other(data: &[u8], format: Format, limits: &PictureLimits) -> Result<
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(broken)?;
     image.apply_orientation(orientation);
-    // Graphs and screenshots have coloured text, which subsampled chroma smears.
+    // Graphs and screenshots have coloured text, which subsampled chroma blurs.
     let subsampling = if format == Format::WebP { Subsamp::Sub2x2 } else { Subsamp::None };
     encode(on_white(image), subsampling, limits)
 }
 
-/// Lays what is transparent over white, as a browser shows it on an empty page.
+/// Blends transparent pixels with white, as a browser shows them on an empty page.
 fn on_white(image: DynamicImage) -> image::RgbImage {
     if !image.color().has_alpha() {
         return image.into_rgb8();
@@ -249,9 +230,9 @@ fn decode_rgb(data: &[u8]) -> Result<image::RgbImage> {
     Ok(image::RgbImage::from_raw(width as u32, height as u32, pixels).expect("the buffer has that size"))
 }
 
-/// Decodes all of the scan data, at an eighth of the size and gray, which costs little beyond the
-/// Huffman decoding: data that was lost, doubled or exchanged on the way shows as a scan that ends
-/// too early or too late (libjpeg-turbo warns, and a warning counts as damage here).
+/// Decodes all scan data, in gray and at an eighth of the size, which costs little more than the Huffman decoding.
+/// Lost, duplicated or reordered data makes a scan end too early or too late; libjpeg-turbo then warns, and a
+/// warning counts as damage here.
 pub(super) fn verify(data: &[u8]) -> Result<()> {
     let check = || -> turbojpeg::Result<()> {
         let mut decoder = Decompressor::new()?;

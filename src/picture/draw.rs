@@ -1,4 +1,4 @@
-//! Pictures that we draw ourselves: the test card and the one that says "waiting".
+//! Draws the test card and the "waiting" picture.
 
 use std::{
     sync::LazyLock,
@@ -16,8 +16,8 @@ const INK: Rgb = [236, 239, 244];
 const DIM: Rgb = [143, 153, 168];
 const GROUND: Rgb = [24, 28, 36];
 
-/// SMPTE-like bars at 75 %: what people expect a test card to look like, and colours whose order
-/// shows when somebody exchanges U and V.
+/// Bars like those of SMPTE at 75 %, as users know them from test cards. Their order shows whether U and V are
+/// swapped.
 const BARS: [Rgb; 7] =
     [[191, 191, 191], [191, 191, 0], [0, 191, 191], [0, 191, 0], [191, 0, 191], [191, 0, 0], [0, 0, 191]];
 
@@ -27,11 +27,11 @@ static MONO: LazyLock<FontRef<'static>> = LazyLock::new(|| {
     FontRef::try_from_slice(include_bytes!("font/DejaVuSansMono-Bold.ttf")).expect("the bundled font parses")
 });
 
-/// Quality of drawn pictures: flat areas and text need no more.
+/// Quality of drawn pictures; flat areas and text need no more.
 const QUALITY: i32 = 85;
 
-/// A test card: bars, the stream's name, the time of day (UTC) to the hundredth, a counter, and a
-/// bar that sweeps once a second so that a stall is seen at a glance.
+/// A test card: bars, the stream's name, the time of day (UTC) in hundredths, a counter, and a line that sweeps
+/// once a second, so that a stall is easy to see.
 pub fn test_card(name: &str, width: u32, height: u32, counter: u64, now: SystemTime) -> Result<Picture> {
     let mut canvas = Canvas::new(width, height, GROUND);
     let bars_end = height * 55 / 100;
@@ -60,7 +60,7 @@ pub fn test_card(name: &str, width: u32, height: u32, counter: u64, now: SystemT
     canvas.encode(now)
 }
 
-/// A calm picture for a stream that has none yet: "waiting for NAME" and, below, the reason.
+/// A picture for a stream that has none yet: "waiting for NAME" and, below, the reason.
 pub fn waiting(name: &str, reason: &str, width: u32, height: u32) -> Result<Picture> {
     let mut canvas = Canvas::new(width, height, GROUND);
     let unit = height as f32 / 20.0;
@@ -93,7 +93,7 @@ impl Canvas {
         }
     }
 
-    /// Draws a line centred on `middle` with its baseline at `baseline`, shrunk until it fits the width.
+    /// Draws a line of text, centred on `middle`, with its baseline at `baseline`, shrunk to fit the width.
     fn text(&mut self, font: &FontRef<'_>, size: f32, middle: f32, baseline: f32, text: &str, colour: Rgb) {
         let natural = text_width(font, size, text);
         let room = self.width as f32 * 0.94;

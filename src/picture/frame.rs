@@ -1,4 +1,4 @@
-//! [`Frame`]: a picture in a stream, laid out once for everybody who will send it.
+//! [`Frame`]: a picture in a stream, laid out once for all outputs.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -16,21 +16,24 @@ use tokio::time::Instant;
 use super::Picture;
 use crate::error::{Code, Error, Result};
 
-/// The multipart boundary of mjpg-streamer and ustreamer; some computer-vision code looks for it
-/// literally.
+/// The multipart boundary of mjpg-streamer and ustreamer. Some computer-vision programs search for this very text.
 pub const BOUNDARY: &str = "boundarydonotcross";
 
-/// What a multipart body begins with, before its first [`Frame::part`].
+/// The beginning of a multipart body, before its first [`Frame::part`].
 pub const PREAMBLE: &[u8] = b"--boundarydonotcross\r\n";
 
-/// What a multipart body begins with, before its first [`Frame::part_with_next_head`].
+/// The beginning of a multipart body, before its first [`Frame::part_with_next_head`].
 pub const PREAMBLE_WITH_HEAD: &[u8] = b"--boundarydonotcross\r\nContent-Type: image/jpeg\r\n\r\n";
 
-/// A frame that everybody shares and nobody copies.
+/// The end of the year 9999, as time since 1970. RFC 3339 and HTTP dates cannot express a later time, and the
+/// latter none before 1970; cameras and file systems have such times.
+const LATEST_TIME: Duration = Duration::from_secs(253_402_300_799);
+
+/// A frame that many holders share without copying it.
 pub type SharedFrame = Arc<Frame>;
 
-/// One picture with its place in a stream. Immutable; dropped with its last holder, which also
-/// gives its bytes back to [`FrameMemory`].
+/// A picture with its position in a stream. Immutable. Dropping the last reference returns its bytes to
+/// [`FrameMemory`].
 pub struct Frame {
     /// Position in the stream, from 1; 0 for a generated "waiting" picture.
     pub seq: u64,
@@ -38,25 +41,26 @@ pub struct Frame {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// When it was taken or received.
+    /// When the picture was taken or received: a time from 1970 to 9999.
     pub captured_at: SystemTime,
-    /// When it came to us, whatever the camera's clock says.
+    /// When the picture arrived, by the clock of this machine.
     pub received_at: Instant,
-    /// Set on a picture that we drew because there is none yet.
+    /// Whether this is a generated "waiting" picture.
     pub placeholder: bool,
     /// `HEAD JPEG BOUNDARY NEXT-HEAD`, of which each form of part is a slice.
     laid_out: Bytes,
     jpeg: Range<usize>,
-    /// Where the boundary line ends.
+    /// End of the boundary line.
     part_end: usize,
     digest: OnceLock<u64>,
     _reserved: Reserved,
 }
 
 impl Frame {
-    /// Lays the picture out between the lines that `multipart/x-mixed-replace` wants around it.
+    /// Lays the picture out with the lines of `multipart/x-mixed-replace` before and after it.
     pub fn new(picture: &Picture, seq: u64, placeholder: bool, reserved: Reserved) -> Self {
-        let since_epoch = picture.captured_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let captured_at = picture.captured_at.clamp(UNIX_EPOCH, UNIX_EPOCH + LATEST_TIME);
+        let since_epoch = captured_at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let head = format!(
             "Content-Type: image/jpeg\r\nContent-Length: {}\r\nX-Timestamp: {}.{:06}\r\n{}\r\n",
             picture.jpeg.len(),
@@ -64,8 +68,8 @@ impl Frame {
             since_epoch.subsec_micros(),
             if placeholder { "X-Mtx-Placeholder: waiting\r\n" } else { "" },
         );
-        // The boundary of the next part follows at once: readers that look for it to know where a
-        // part ends would otherwise be one picture late, which for a still is for ever.
+        // The boundary of the next part follows at once. A reader that takes it as the end of the part would
+        // otherwise be one picture late, and would wait for ever for the end of a still.
         let boundary = b"\r\n--boundarydonotcross\r\n";
         let next_head = b"Content-Type: image/jpeg\r\n\r\n";
         let jpeg = head.len()..head.len() + picture.jpeg.len();
@@ -79,7 +83,7 @@ impl Frame {
             seq,
             width: picture.width,
             height: picture.height,
-            captured_at: picture.captured_at,
+            captured_at,
             received_at: Instant::now(),
             placeholder,
             jpeg,
@@ -90,7 +94,7 @@ impl Frame {
         }
     }
 
-    /// When it was taken or received, in seconds since 1970 with six decimals, as `X-Timestamp` has it.
+    /// The time of capture in seconds since 1970 with six decimals, as in `X-Timestamp`.
     pub fn timestamp(&self) -> String {
         let since_epoch = self.captured_at.duration_since(UNIX_EPOCH).unwrap_or_default();
         format!("{}.{:06}", since_epoch.as_secs(), since_epoch.subsec_micros())
@@ -106,21 +110,21 @@ impl Frame {
         self.jpeg.len()
     }
 
-    /// The whole multipart part: headers, picture, and the boundary line that ends it. Shares the
-    /// frame's memory.
+    /// The multipart part: headers, picture, and the boundary line that ends the part. Shares the frame's memory.
     pub fn part(&self) -> Bytes {
         self.laid_out.slice(..self.part_end)
     }
 
-    /// The picture, the boundary line, and already the head of the next part, which therefore cannot
-    /// tell its length. Chromium shows a picture only when it has read the next part's head
-    /// (crbug.com/527446); ustreamer calls this form `advance_headers`. Shares the frame's memory.
+    /// The picture, the boundary line and the head of the next part, which cannot contain a length yet. Chromium
+    /// shows a picture only after it has read the head of the next part (crbug.com/527446). ustreamer calls this
+    /// form `advance_headers`. Shares the frame's memory.
     pub fn part_with_next_head(&self) -> Bytes {
         self.laid_out.slice(self.jpeg.start..)
     }
 
-    /// A hash of the encoded picture (XXH3, 64 bits), computed when first asked for. For entity tags
-    /// and for noticing that nothing changed; not for anything an attacker gains by colliding.
+    /// A hash of the encoded picture (XXH3, 64 bits), computed at the first call. For entity tags and for detecting
+    /// identical pictures. An attacker can make two pictures with the same hash, so nothing that matters for
+    /// security uses it.
     pub fn digest(&self) -> u64 {
         *self.digest.get_or_init(|| xxhash_rust::xxh3::xxh3_64(&self.laid_out[self.jpeg.clone()]))
     }
@@ -132,15 +136,16 @@ impl fmt::Debug for Frame {
     }
 }
 
-/// The memory that all frames together may take, whoever still holds them: the streams' latest
-/// pictures and the older ones that slow watchers are still sending.
+/// A limit on the memory of all frames together: the latest pictures of the streams, and older ones that slow
+/// watchers still send. An atomic counter and not a semaphore, because it counts bytes on each frame's way: tokio's
+/// `Semaphore` takes at most 2³² permits at once and takes a lock when permits are returned.
 #[derive(Debug)]
 pub struct FrameMemory {
     limit: usize,
     used: AtomicUsize,
 }
 
-/// A share of [`FrameMemory`], given back on drop.
+/// Bytes of [`FrameMemory`], returned on drop.
 #[derive(Debug, Default)]
 pub struct Reserved {
     bytes: usize,
@@ -148,7 +153,7 @@ pub struct Reserved {
 }
 
 impl FrameMemory {
-    /// Memory for so many bytes.
+    /// A limit of this many bytes.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(FrameMemory { limit, used: AtomicUsize::new(0) })
     }
@@ -158,12 +163,12 @@ impl FrameMemory {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Bytes that may be in use.
+    /// Most bytes in use.
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Takes a share, or says that there is no room for it.
+    /// Reserves bytes. Fails if the limit does not allow them.
     pub fn reserve(self: &Arc<Self>, bytes: usize) -> Result<Reserved> {
         self.used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
@@ -192,8 +197,6 @@ impl Drop for Reserved {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::picture::testing;
 
@@ -226,7 +229,22 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_given_back_with_the_last_holder() {
+    fn a_time_that_no_date_format_has_is_moved_into_the_range_of_dates() {
+        for (at, text) in [
+            (UNIX_EPOCH - Duration::from_secs(1), "0.000000"),
+            (UNIX_EPOCH + Duration::from_secs(999_999_999_999), "253402300799.000000"),
+        ] {
+            let picture = Picture { jpeg: Bytes::new(), width: 1, height: 1, captured_at: at };
+            let frame = Frame::new(&picture, 1, false, Reserved::default());
+            assert_eq!(frame.timestamp(), text);
+            // Both panic for a time outside their range.
+            assert!(!humantime::format_rfc3339_millis(frame.captured_at).to_string().is_empty());
+            assert!(!actix_web::http::header::HttpDate::from(frame.captured_at).to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn dropped_reservations_free_their_memory() {
         let memory = FrameMemory::new(100);
         let first = memory.reserve(60).expect("room");
         assert_eq!(memory.reserve(41).expect_err("full").code(), Code::FrameMemory);

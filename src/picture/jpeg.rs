@@ -1,21 +1,21 @@
-//! Reading a JPEG's markers without decoding it: size, coding, orientation, completeness.
+//! Reads the markers of a JPEG without decoding it: size, coding, orientation, completeness.
 //!
 //! References are to ITU-T T.81 (JPEG) and to CIPA DC-008 (EXIF).
 
 use std::{ops::Range, sync::LazyLock};
 
-/// How the scan data is coded; browsers and ffmpeg show the first two.
+/// How the scan data is coded. Browsers and ffmpeg show the first two kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
     /// SOF0 or SOF1: sequential, Huffman.
     Sequential,
     /// SOF2: progressive, Huffman.
     Progressive,
-    /// Lossless, hierarchical or arithmetic: nothing but a library for archives reads it.
+    /// Lossless, hierarchical or arithmetic, which hardly any program reads.
     Exotic,
 }
 
-/// What the markers before the scan data say.
+/// The contents of the markers before the scan data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Width in pixels.
@@ -24,29 +24,29 @@ pub struct Header {
     pub height: u32,
     /// Components: 1 gray, 3 colour, 4 CMYK or YCCK.
     pub components: u8,
-    /// Bits of a sample.
+    /// Bits per sample.
     pub precision: u8,
     /// How the scans are coded.
     pub coding: Coding,
-    /// Whether Huffman tables are there. USB cameras leave them out (their MJPEG payload relies on
-    /// the tables of T.81 annex K) and browsers then show nothing.
+    /// Whether the data contains Huffman tables. USB cameras leave them out, because their MJPEG payload relies on
+    /// the tables of T.81 annex K. Browsers show nothing without them.
     pub has_huffman_tables: bool,
     /// EXIF orientation, 1 to 8; 1 is upright.
     pub orientation: u8,
-    /// Where the two bytes of the EXIF orientation stand, and whether they are little-endian.
+    /// Offset of the two bytes of the EXIF orientation, and whether they are little-endian.
     pub orientation_at: Option<(usize, bool)>,
     /// Offset of the first start-of-scan marker.
     pub scan_at: usize,
 }
 
-/// Why data is not a JPEG that can be shown.
+/// Why data is not a usable JPEG.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It does not begin with SOI.
+    /// The data does not begin with SOI.
     NotJpeg,
-    /// The markers make no sense at this offset.
+    /// The data at this offset is not a valid marker.
     Malformed(usize),
-    /// The data ends before the picture does.
+    /// The data ends before the picture ends.
     Truncated,
     /// No frame header (SOF) before the scan, or one without a size.
     NoSize,
@@ -55,7 +55,7 @@ pub enum Fault {
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Fault::NotJpeg => f.write_str("it does not begin with a JPEG start-of-image marker"),
+            Fault::NotJpeg => f.write_str("the data does not begin with a JPEG start-of-image marker"),
             Fault::Malformed(at) => write!(f, "the JPEG markers are damaged at byte {at}"),
             Fault::Truncated => f.write_str("the JPEG ends before its end-of-image marker; was the transfer cut off?"),
             Fault::NoSize => f.write_str("the JPEG does not say its width and height"),
@@ -63,7 +63,7 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// Reads the markers and makes sure that an end-of-image follows the scan.
+/// Reads the markers and checks that an end-of-image follows the scan.
 pub fn inspect(data: &[u8]) -> Result<Header, Fault> {
     if !data.starts_with(&[0xFF, 0xD8]) {
         return Err(Fault::NotJpeg);
@@ -131,7 +131,7 @@ pub fn inspect(data: &[u8]) -> Result<Header, Fault> {
                 }
             }
             0xDA => {
-                // A height of 0 means "told later by DNL" (T.81 B.2.5): nobody decodes that.
+                // A height of 0 means that a DNL marker follows with it (T.81 B.2.5). Decoders do not support that.
                 if header.width == 0 || header.height == 0 || header.components == 0 {
                     return Err(Fault::NoSize);
                 }
@@ -146,8 +146,8 @@ pub fn inspect(data: &[u8]) -> Result<Header, Fault> {
     }
 }
 
-/// The orientation (tag 0x0112) of an APP1 segment's first directory: its value, its offset in
-/// the segment, and whether the file is little-endian.
+/// The orientation (tag 0x0112) in the first directory of an APP1 segment: its value, its offset in the segment,
+/// and whether it is little-endian.
 fn exif_orientation(segment: &[u8]) -> Option<(u8, usize, bool)> {
     let tiff = segment.strip_prefix(b"Exif\0\0")?;
     let little = match tiff.get(..4)? {
@@ -166,7 +166,7 @@ fn exif_orientation(segment: &[u8]) -> Option<(u8, usize, bool)> {
     let directory = u32_at(4)? as usize;
     let entries = usize::from(u16_at(directory)?);
     for entry in (0..entries).map(|i| directory + 2 + 12 * i) {
-        // Type 3 is SHORT; its value stands in the first two bytes of the value field.
+        // Type 3 is SHORT, whose value is in the first two bytes of the value field.
         if u16_at(entry)? == 0x0112 && u16_at(entry + 2)? == 3 {
             let value = u16_at(entry + 8)?;
             return (1..=8).contains(&value).then_some((value as u8, b"Exif\0\0".len() + entry + 8, little));
@@ -175,7 +175,7 @@ fn exif_orientation(segment: &[u8]) -> Option<(u8, usize, bool)> {
     None
 }
 
-/// The data with its EXIF orientation set to upright, for when the pixels have been turned.
+/// The data with its EXIF orientation set to upright, for pixels that were turned.
 pub fn with_upright_exif(data: &[u8], header: &Header) -> Vec<u8> {
     let mut data = data.to_vec();
     if let Some((at, little)) = header.orientation_at {
@@ -193,8 +193,8 @@ pub fn with_huffman_tables(data: &[u8], header: &Header) -> Vec<u8> {
     out
 }
 
-/// The four standard tables as DHT segments, taken from a colour picture that libjpeg-turbo has
-/// encoded without optimising: its defaults are annex K's.
+/// The four standard tables as DHT segments. They are taken from a colour picture that libjpeg-turbo encoded
+/// without optimisation, because its default tables are those of annex K.
 static STANDARD_TABLES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let sample = super::encode_rgb(&[128; 3 * 8 * 8], 8, 8, 75).expect("8 × 8 gray pixels can be encoded");
     let mut tables = Vec::new();
@@ -206,7 +206,7 @@ static STANDARD_TABLES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     tables
 });
 
-/// The marker segments before the first scan, each from its 0xFF on.
+/// The marker segments before the first scan, each including its 0xFF.
 fn segments(data: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 2;
@@ -221,11 +221,10 @@ fn segments(data: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// Finds the end of a JPEG in a byte stream that does not say where it is.
+/// Finds the end of a JPEG in a byte stream that does not tell the length.
 ///
-/// Walks markers and entropy-coded data instead of searching for FF D9, which also ends the
-/// thumbnail that an EXIF segment carries. Fed the same, growing buffer again and again; every
-/// byte is looked at once.
+/// Follows markers and entropy-coded data. A search for FF D9 would also find the end of a thumbnail in an EXIF segment.
+/// The caller passes the same, growing buffer again and again; every byte is read once.
 #[derive(Clone, Debug, Default)]
 pub struct EndFinder {
     at: usize,
@@ -233,11 +232,11 @@ pub struct EndFinder {
 }
 
 impl EndFinder {
-    /// Looks on from where the last call stopped. The buffer begins with the picture's SOI.
+    /// Continues where the last call stopped. The buffer begins with the picture's SOI.
     ///
-    /// Returns the length of the picture when its end-of-image has come, none when more data is
-    /// needed, and an error (with the offset) when this cannot be a JPEG any more: a picture that
-    /// was cut off is followed by another SOI or by something that is no marker.
+    /// Returns the length of the picture when its end-of-image has arrived, none when more data is needed, and an error with
+    /// the offset when the data is not a JPEG: after a picture that was cut off follows another SOI, or data that is no
+    /// marker.
     pub fn find(&mut self, data: &[u8]) -> Result<Option<usize>, usize> {
         if self.at == 0 {
             match data {
@@ -255,7 +254,7 @@ impl EndFinder {
                 self.at += skip;
                 match data.get(self.at + 1) {
                     None => return Ok(None),
-                    // A stuffed byte, a restart marker, or fill before a marker.
+                    // A stuffed byte, a restart marker, or fill bytes before a marker.
                     Some(0x00 | 0xD0..=0xD7) => self.at += 2,
                     Some(0xFF) => self.at += 1,
                     Some(_) => self.in_scan = false,
@@ -278,7 +277,7 @@ impl EndFinder {
                     if length < 2 {
                         return Err(self.at);
                     }
-                    // Past the end is fine: the next call looks again when the data is there.
+                    // The segment is not complete: the next call reads it again.
                     if data.len() < self.at + 2 + length {
                         return Ok(None);
                     }

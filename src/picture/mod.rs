@@ -1,7 +1,7 @@
-//! What a picture is: encoded bytes that were checked once, and the frame that carries them.
+//! Pictures: reading, checking, converting, transforming and drawing them.
 //!
-//! [`Picture`] is a JPEG known to be whole and within limits; [`Frame`] is a picture with its place
-//! in a stream. This module knows pictures only: no streams, no network, no files.
+//! [`Picture`] is a JPEG that was checked to be complete and within limits. [`Frame`] is a picture with its position in a
+//! stream. This module knows pictures only: no streams, no network, no files.
 
 mod convert;
 pub mod draw;
@@ -16,7 +16,7 @@ mod thumbnail;
 pub mod transform;
 mod yuv;
 
-use std::time::SystemTime;
+use std::{sync::LazyLock, time::SystemTime};
 
 use bytes::Bytes;
 
@@ -27,16 +27,17 @@ pub use self::{
     yuv::{Canvas, Yuv420},
 };
 use crate::{
+    blocking::Pool,
     error::{Code, Error, Result},
     units::Size,
 };
 
-/// What a single picture may cost us.
+/// Limits on a single picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PictureLimits {
     /// Most bytes of one encoded picture.
     pub frame_size: Size,
-    /// Most pixels (width × height) of one picture; a small file can unfold to gigabytes.
+    /// Most pixels (width × height) of one picture, because a small file can decode to gigabytes.
     pub frame_pixels: u64,
 }
 
@@ -47,7 +48,7 @@ impl Default for PictureLimits {
 }
 
 impl PictureLimits {
-    /// Refuses a size in bytes beyond the limit.
+    /// Refuses more bytes than the limit.
     pub fn check_size(&self, bytes: usize) -> Result<()> {
         if bytes as u64 > self.frame_size.0 {
             return Err(Error::new(
@@ -58,7 +59,7 @@ impl PictureLimits {
         Ok(())
     }
 
-    /// Refuses a size in pixels beyond the limit.
+    /// Refuses more pixels than the limit.
     pub fn check_pixels(&self, width: u32, height: u32) -> Result<()> {
         if u64::from(width) * u64::from(height) > self.frame_pixels {
             return Err(Error::new(
@@ -73,47 +74,45 @@ impl PictureLimits {
     }
 }
 
-/// A whole JPEG within limits, upright, decodable by browsers and by ffmpeg's mpjpeg demuxer.
+/// A complete, upright JPEG within limits that browsers and ffmpeg's mpjpeg demuxer can decode.
 #[derive(Clone, Debug)]
 pub struct Picture {
-    /// The encoded bytes, from SOI to the end of the data that came.
+    /// The encoded bytes, from SOI to the end of the received data.
     pub jpeg: Bytes,
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// When it was taken, or else received.
+    /// When the picture was taken or, if that is unknown, received.
     pub captured_at: SystemTime,
 }
 
 impl Picture {
-    /// Takes a JPEG that needs no decoding to be right: byte for byte, except that missing Huffman
-    /// tables are put in. Refuses one that would have to be converted; cheap enough to be called
-    /// on an async thread.
+    /// Accepts a JPEG that needs no conversion, and keeps its bytes, except that it inserts missing Huffman tables.
+    /// Refuses a JPEG that needs conversion. Cheap enough for an async thread.
     pub fn from_plain_jpeg(data: Bytes, limits: &PictureLimits) -> Result<Self> {
         match convert::sort(data, limits)? {
             convert::Sorted::Ready(picture) => Ok(picture),
             convert::Sorted::Work(_) => Err(Error::new(
                 Code::NotAPicture,
-                "only an upright JPEG is taken here; upload other pictures one at a time",
+                "only an upright JPEG is accepted here; upload other pictures one at a time",
             )),
         }
     }
 
-    /// Takes any picture of a known [`Format`]. A JPEG passes byte for byte unless it lies on its
-    /// side (EXIF orientation) or is of a kind that browsers cannot show; the rest is converted on
-    /// a blocking thread.
+    /// Accepts a picture of any known [`Format`]. A JPEG keeps its bytes unless its EXIF orientation is not upright
+    /// or browsers cannot show its kind. Every other picture is converted on a blocking thread.
     pub async fn from_upload(data: Bytes, limits: &PictureLimits) -> Result<Self> {
         match convert::sort(data, limits)? {
             convert::Sorted::Ready(picture) => Ok(picture),
             convert::Sorted::Work(work) => {
                 let limits = *limits;
-                convert::in_pool(move || work.run(&limits)).await
+                in_pool(move || work.run(&limits)).await
             }
         }
     }
 
-    /// The same for callers on a blocking thread of their own.
+    /// As [`Picture::from_upload`], for a caller on a blocking thread.
     pub fn from_upload_blocking(data: Bytes, limits: &PictureLimits) -> Result<Self> {
         match convert::sort(data, limits)? {
             convert::Sorted::Ready(picture) => Ok(picture),
@@ -121,20 +120,23 @@ impl Picture {
         }
     }
 
-    /// Replaces the time of capture.
+    /// Sets the time of capture.
     pub fn captured_at(mut self, at: SystemTime) -> Self {
         self.captured_at = at;
         self
     }
 }
 
-/// Decodes the whole picture roughly and takes any irregularity for damage; for transports that
-/// lose, double or exchange data. Takes about a millisecond for VGA: call it on a blocking thread.
+/// Decodes the whole picture roughly and treats every irregularity as damage; for transports that lose, duplicate
+/// or reorder data. Takes about a millisecond for VGA: call it on a blocking thread.
 pub fn verify(picture: &Picture) -> Result<()> {
     convert::verify(&picture.jpeg)
 }
 
-/// Runs work on pictures on a blocking thread, at most one piece for each core at a time.
-pub async fn in_pool<T: Send + 'static>(job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    convert::in_pool(job).await
+/// Runs work on pictures on a blocking thread. At most one piece for each core runs at a time, so that a burst of
+/// pictures waits in turn instead of taking the memory of all of them at once. Cancel-safe.
+pub async fn in_pool<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    static POOL: LazyLock<Pool> =
+        LazyLock::new(|| Pool::new("work on a picture", std::thread::available_parallelism().map_or(2, usize::from)));
+    POOL.run(work).await
 }

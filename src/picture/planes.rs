@@ -1,8 +1,8 @@
-//! Decoded video as JPEG: from planes to planes, without a detour through RGB.
+//! Encodes decoded video as JPEG, from planes to planes, without a conversion to RGB.
 //!
-//! A JPEG is YCbCr of full range with the matrix of BT.601 (JFIF 1.02). Video usually has the limited range, and
-//! from 720 lines on the matrix of BT.709. Either way the conversion is linear in the three samples of a pixel, so
-//! it is done on the planes as they are coded.
+//! A JPEG is YCbCr of full range with the matrix of BT.601 (JFIF 1.02). Video usually has the limited range and, from 720
+//! lines on, the matrix of BT.709. The conversion is linear in the three samples of a pixel, so it works on the planes as
+//! they are coded.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use turbojpeg::{Compressor, Subsamp, YuvPlanesImage};
 
 use crate::error::{Error, Result};
 
-/// The weights with which luma was made of red, green and blue.
+/// The weights of red, green and blue in luma.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Matrix {
     /// BT.601, BT.470, SMPTE 170M: standard definition, and JPEG.
@@ -21,7 +21,7 @@ pub enum Matrix {
     Bt2020,
 }
 
-/// What the samples of a video mean.
+/// How the samples of a video encode colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour {
     /// The weights of luma.
@@ -31,13 +31,14 @@ pub struct Colour {
 }
 
 impl Colour {
-    /// What players assume where a stream says nothing: limited range, and BT.709 from 720 lines on.
+    /// The colour encoding that players assume when a stream does not declare one: limited range, and BT.709 from
+    /// 720 lines on.
     pub fn usual(height: usize) -> Self {
         Colour { matrix: if height >= 720 { Matrix::Bt709 } else { Matrix::Bt601 }, full_range: false }
     }
 }
 
-/// A decoded picture with 4:2:0 chroma: planes Y, U and V, rows `strides` bytes apart.
+/// A decoded picture with 4:2:0 chroma: planes Y, U and V, with rows `strides` bytes apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Planes<'a> {
     /// Width in pixels, even.
@@ -48,11 +49,11 @@ pub struct Planes<'a> {
     pub samples: [&'a [u8]; 3],
     /// Bytes from one row to the next.
     pub strides: [usize; 3],
-    /// What the samples mean.
+    /// How the samples encode colour.
     pub colour: Colour,
 }
 
-/// Makes JPEGs of decoded pictures. Keeps its memory from one to the next.
+/// Encodes decoded pictures as JPEG. Reuses its memory from one picture to the next.
 pub struct JpegWriter {
     compressor: Compressor,
     /// Planes after conversion, without padding.
@@ -60,7 +61,7 @@ pub struct JpegWriter {
 }
 
 impl JpegWriter {
-    /// One for JPEGs of this quality, 1 to 100.
+    /// A writer for JPEGs of this quality, 1 to 100.
     pub fn new(quality: i32) -> Result<Self> {
         let make = || {
             let mut compressor = Compressor::new()?;
@@ -99,7 +100,7 @@ fn failed(e: turbojpeg::Error) -> Error {
     Error::internal("the picture cannot be encoded as JPEG", e)
 }
 
-/// What the chroma samples of a pixel (less 128) add, in 1/65536: to luma, to Cb, to Cr.
+/// The parts of the chroma samples of a pixel (minus 128) in luma, Cb and Cr, in 1/65536.
 #[derive(Clone, Copy)]
 struct Weights {
     luma: [i32; 2],
@@ -108,8 +109,8 @@ struct Weights {
 }
 
 impl Weights {
-    /// From the matrix with these weights of red and blue to that of JPEG (BT.601), by way of the colour
-    /// differences: R - Y = 2 (1 - Kr) Pr, B - Y = 2 (1 - Kb) Pb, and G by what is left of Y.
+    /// Converts from the matrix with these weights of red and blue to the matrix of JPEG (BT.601), through the
+    /// colour differences R - Y = 2 (1 - Kr) Pr and B - Y = 2 (1 - Kb) Pb; G follows from Y.
     fn new(kr: f64, kb: f64, full_range: bool) -> Self {
         const JPEG: (f64, f64) = (0.299, 0.114);
         let kg = 1.0 - kr - kb;
@@ -139,7 +140,7 @@ impl Weights {
     }
 }
 
-/// Writes the planes as JPEG has them.
+/// Converts the planes to the range and matrix of JPEG.
 fn convert(picture: &Planes<'_>, to: &mut [Vec<u8>; 3]) {
     let (width, height) = (picture.width & !1, picture.height & !1);
     let weights = Weights::of(picture.colour);
@@ -148,7 +149,7 @@ fn convert(picture: &Planes<'_>, to: &mut [Vec<u8>; 3]) {
     to_cb.resize(width * height / 4, 0);
     to_cr.resize(width * height / 4, 0);
     let half = width / 2;
-    // What chroma adds to each pixel of two rows of luma.
+    // The part of chroma in each pixel of two rows of luma.
     let mut added = vec![0_i16; width];
     for row in 0..height / 2 {
         let line = |plane: usize| &picture.samples[plane][row * picture.strides[plane]..][..half];
@@ -180,7 +181,7 @@ fn convert(picture: &Planes<'_>, to: &mut [Vec<u8>; 3]) {
     }
 }
 
-/// From 16…235 to 0…255, in 1/128 so that it fits 16 bits and vectorises; at most 278.
+/// From 16…235 to 0…255. Calculates in 1/128, so that values fit 16 bits and the code vectorises. At most 278.
 fn expand(limited: u8) -> u16 {
     (u16::from(limited.saturating_sub(16)) * 149 + 64) >> 7
 }
@@ -197,7 +198,7 @@ mod tests {
 
     use super::*;
 
-    /// The samples of a colour under a matrix, by the definition.
+    /// The samples of a colour with a matrix, by definition.
     fn coded(rgb: [u8; 3], colour: Colour) -> [u8; 3] {
         let (kr, kb) = match colour.matrix {
             Matrix::Bt601 => (0.299, 0.114),
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_colour_stays_what_it_is_whatever_matrix_and_range_it_comes_with() {
+    fn colours_are_preserved_for_every_matrix_and_range() {
         let colours = [
             [0, 0, 0],
             [255, 255, 255],
@@ -228,7 +229,7 @@ mod tests {
                 for rgb in colours {
                     let colour = Colour { matrix, full_range };
                     let [y, u, v] = coded(rgb, colour);
-                    // Rows are longer than the picture, and what is beyond it is something else.
+                    // Rows are longer than the picture; the padding has other values.
                     let (y, u, v) =
                         ([[y; 34].as_slice(), &[255; 6]].concat().repeat(18), vec![u; 20 * 9], vec![v; 20 * 9]);
                     let planes = Planes { width: 34, height: 18, samples: [&y, &u, &v], strides: [40, 20, 20], colour };
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_players_assume_depends_on_the_size() {
+    fn the_usual_colour_encoding_depends_on_the_size() {
         assert_eq!(Colour::usual(576), Colour { matrix: Matrix::Bt601, full_range: false });
         assert_eq!(Colour::usual(1080), Colour { matrix: Matrix::Bt709, full_range: false });
     }

@@ -4,12 +4,12 @@ use turbojpeg::PixelFormat;
 
 use super::encode_rgb;
 
-/// A colourful JPEG with structure in it, so that damage shows.
+/// A colourful JPEG with fine structure, in which damage is visible.
 pub fn photo(width: u32, height: u32) -> Vec<u8> {
     photo_numbered(width, height, 0)
 }
 
-/// As [`photo`], different for every number.
+/// As [`photo`], with a different picture for every number.
 pub fn photo_numbered(width: u32, height: u32, number: u32) -> Vec<u8> {
     let mut rgb = Vec::with_capacity((width * height * 3) as usize);
     for y in 0..height {
@@ -23,7 +23,7 @@ pub fn photo_numbered(width: u32, height: u32, number: u32) -> Vec<u8> {
     encode_rgb(&rgb, width, height, 85).expect("test pixels can be encoded").to_vec()
 }
 
-/// The JPEG with an APP1 EXIF segment (big-endian) that holds the orientation only.
+/// The JPEG with an APP1 EXIF segment (big-endian) that contains only the orientation.
 pub fn with_exif_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let mut exif = b"\xFF\xE1\0\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     exif.extend_from_slice(&[orientation, 0, 0, 0, 0, 0, 0]);

@@ -5,7 +5,8 @@ use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
 use super::{
     Picture,
-    convert::{MAX_SCANS, encode_rgb, in_pool, undecodable},
+    convert::{MAX_SCANS, encode_rgb, undecodable},
+    in_pool,
 };
 use crate::error::Result;
 
@@ -13,8 +14,8 @@ use crate::error::Result;
 const QUALITY: i32 = 75;
 
 impl Picture {
-    /// The same, small: the longer side is `side` pixels or up to twice as many, never more than before. Decoded at a
-    /// fraction of its size, which costs next to nothing.
+    /// A small version: its longer side has `side` pixels or up to twice as many, and never more than the original.
+    /// Decodes at a fraction of the size, which costs very little.
     pub async fn thumbnail(&self, side: u32) -> Result<Bytes> {
         let (jpeg, longer) = (self.jpeg.clone(), self.width.max(self.height));
         in_pool(move || {
@@ -44,7 +45,7 @@ mod tests {
     use crate::picture::{PictureLimits, encode_rgb};
 
     #[tokio::test]
-    async fn large_pictures_become_small_and_small_ones_stay() {
+    async fn large_pictures_become_small_and_small_pictures_keep_their_size() {
         let limits = PictureLimits::default();
         for (width, height, expected) in
             [(1920, 1080, (480, 270)), (640, 480, (320, 240)), (100, 50, (100, 50)), (3000, 30, (375, 4))]

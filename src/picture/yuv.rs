@@ -1,9 +1,9 @@
-//! Pictures as video encoders take them: planar YUV with 4:2:0 chroma, in the range that players expect.
+//! Converts pictures to the input of video encoders: planar YUV with 4:2:0 chroma, in the range that players expect.
 //!
-//! A JPEG is YCbCr already (JFIF: the BT.601 matrix, full range), so its planes are taken as they are
-//! coded and never pass through RGB. What is still to do is subsampling where the JPEG has more chroma
-//! than 4:2:0, scaling where the canvas has another size, and the range: 0 to 255 becomes 16 to 235
-//! (chroma 16 to 240, BT.601 section 2.5.3), because players that ignore the range flag take that one.
+//! A JPEG is already YCbCr (JFIF: the BT.601 matrix, full range), so its planes are used as they are coded, without a
+//! conversion to RGB. The remaining work is subsampling if the JPEG has more chroma than 4:2:0, scaling if the canvas has
+//! another size, and the range: 0 to 255 becomes 16 to 235 (chroma 16 to 240, BT.601 section 2.5.3), because that is the
+//! range that players assume when they ignore the range flag.
 
 use fast_image_resize::{
     FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
@@ -14,14 +14,14 @@ use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Image, PixelFormat, 
 use super::convert::{MAX_SCANS, undecodable};
 use crate::error::{Error, Result};
 
-/// The largest sides that openh264 encodes (its README; level 5.2).
+/// The largest sides that openh264 encodes (see its README; level 5.2).
 const LONGEST: u32 = 3840;
 const SHORTEST_MAX: u32 = 2160;
 
-/// Smaller sides are refused by hardware decoders.
+/// Hardware decoders refuse smaller sides.
 const SMALLEST: u32 = 32;
 
-/// The size of a video: even, and within what can be encoded.
+/// The size of a video: even, and within the limits of the encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Canvas {
     width: u32,
@@ -29,7 +29,7 @@ pub struct Canvas {
 }
 
 impl Canvas {
-    /// Takes a size that can be encoded; the error is the rule that it breaks.
+    /// Checks a size. The error is the rule that the size breaks.
     pub fn new(width: u32, height: u32) -> Result<Self, String> {
         let (long, short) = (width.max(height), width.min(height));
         if !width.is_multiple_of(2) || !height.is_multiple_of(2) {
@@ -43,8 +43,8 @@ impl Canvas {
         Ok(Canvas { width, height })
     }
 
-    /// The canvas that shows a picture of this size best: its own size without an odd row or column,
-    /// or the same proportions within what can be encoded.
+    /// The best canvas for a picture of this size: the same size without an odd row or column, or the same
+    /// proportions within the limits of the encoder.
     pub fn for_picture(width: u32, height: u32) -> Self {
         let (w, h) = (f64::from(width.max(1)), f64::from(height.max(1)));
         let shrink = f64::min(f64::from(LONGEST) / w.max(h), f64::from(SHORTEST_MAX) / w.min(h)).min(1.0);
@@ -69,7 +69,7 @@ impl std::fmt::Display for Canvas {
     }
 }
 
-/// A picture on its canvas. Planes are without padding; chroma has half the width and height.
+/// A picture on its canvas. The planes have no padding; chroma has half the width and height.
 #[derive(Clone, Debug)]
 pub struct Yuv420 {
     canvas: Canvas,
@@ -78,15 +78,15 @@ pub struct Yuv420 {
 }
 
 impl Yuv420 {
-    /// Decodes a JPEG and fits it into the canvas: as large as it gets, never distorted, black around
-    /// it. Takes some 5 ms for 1920 × 1080: call it on a blocking thread.
+    /// Decodes a JPEG and fits it into the canvas: as large as possible, not distorted, with black bars. Takes
+    /// about 5 ms for 1920 × 1080: call it on a blocking thread.
     pub fn from_jpeg(jpeg: &[u8], canvas: Canvas) -> Result<Self> {
         let source = Source::decode(jpeg, canvas)?;
-        let place = Place::of(&source, canvas);
+        let placement = Placement::of(&source, canvas);
         let mut picture = Yuv420::black(canvas);
         let mut resizer = Resizer::new();
         for (i, plane) in source.planes.iter().enumerate() {
-            picture.put(i, plane, &place, &mut resizer)?;
+            picture.put(i, plane, &placement, &mut resizer)?;
         }
         Ok(picture)
     }
@@ -106,16 +106,16 @@ impl Yuv420 {
         &self.planes[i]
     }
 
-    fn put(&mut self, i: usize, from: &SourcePlane, place: &Place, resizer: &mut Resizer) -> Result<()> {
+    fn put(&mut self, i: usize, from: &SourcePlane, placement: &Placement, resizer: &mut Resizer) -> Result<()> {
         let shift = usize::from(i > 0);
         let stride = self.canvas.width as usize >> shift;
-        let (width, height) = (place.width as usize >> shift, place.height as usize >> shift);
-        let at = (place.y as usize >> shift) * stride + (place.x as usize >> shift);
+        let (width, height) = (placement.width as usize >> shift, placement.height as usize >> shift);
+        let at = (placement.y as usize >> shift) * stride + (placement.x as usize >> shift);
         let to = &mut self.planes[i][at..];
         let limit = if i == 0 { limited_luma } else { limited_chroma };
         // Without an odd last row or column, a plane of the right size has exactly the samples needed.
-        let (shown_width, shown_height) = if place.is_cropped_only {
-            (from.width_of(place.width), from.height_of(place.height))
+        let (shown_width, shown_height) = if placement.is_cropped_only {
+            (from.width_of(placement.width), from.height_of(placement.height))
         } else {
             (from.shown_width, from.shown_height)
         };
@@ -126,9 +126,9 @@ impl Yuv420 {
             return Ok(());
         }
         let view = ImageRef::new(from.stride as u32, from.rows as u32, &from.samples, PixelType::U8);
-        let view = view.map_err(|e| Error::internal("a plane has another size than it should", e))?;
+        let view = view.map_err(|e| Error::internal("a plane has an unexpected size", e))?;
         let mut scaled = Plane::new(width as u32, height as u32, PixelType::U8);
-        // Subsampling averages; anything else is scaling, for which Catmull-Rom is sharp without halos.
+        // Subsampling takes the average. For scaling, Catmull-Rom is sharp without halos.
         let halves = |a: f64, b: usize| a == b as f64 || a == 2.0 * b as f64;
         let filter = if halves(shown_width, width) && halves(shown_height, height) {
             FilterType::Box
@@ -145,8 +145,8 @@ impl Yuv420 {
     }
 }
 
-/// Where the picture stands on its canvas; all even.
-struct Place {
+/// Position and size of the picture on its canvas; all values are even.
+struct Placement {
     x: u32,
     y: u32,
     width: u32,
@@ -155,10 +155,10 @@ struct Place {
     is_cropped_only: bool,
 }
 
-impl Place {
+impl Placement {
     fn of(source: &Source, canvas: Canvas) -> Self {
         if (source.width & !1, source.height & !1) == (canvas.width, canvas.height) {
-            return Place { x: 0, y: 0, width: canvas.width, height: canvas.height, is_cropped_only: true };
+            return Placement { x: 0, y: 0, width: canvas.width, height: canvas.height, is_cropped_only: true };
         }
         let (w, h) = (f64::from(source.width), f64::from(source.height));
         let scale = f64::min(f64::from(canvas.width) / w, f64::from(canvas.height) / h);
@@ -166,15 +166,15 @@ impl Place {
         let (width, height) = (side(w, canvas.width), side(h, canvas.height));
         let middle = |side: u32, within: u32| ((within - side) / 2) & !1;
         let (x, y) = (middle(width, canvas.width), middle(height, canvas.height));
-        Place { x, y, width, height, is_cropped_only: false }
+        Placement { x, y, width, height, is_cropped_only: false }
     }
 }
 
-/// A decoded picture, full range, with the chroma it was coded with.
+/// A decoded picture of full range, with the chroma subsampling of its JPEG.
 struct Source {
     width: u32,
     height: u32,
-    /// Y, U, V; Y alone of a gray picture.
+    /// Y, U, V; only Y for a gray picture.
     planes: Vec<SourcePlane>,
 }
 
@@ -182,9 +182,9 @@ struct SourcePlane {
     samples: Vec<u8>,
     stride: usize,
     rows: usize,
-    /// Pixels of the picture for each sample, across and down.
+    /// Pixels per sample, horizontally and vertically.
     per_sample: (usize, usize),
-    /// Samples that show the picture; the rest of a row is padding.
+    /// Samples of the picture; the rest of a row is padding.
     shown_width: f64,
     shown_height: f64,
 }
@@ -259,7 +259,8 @@ impl Source {
         Ok(Source::from_rgb(&cmyk_to_rgb(&cmyk), header.width, header.height))
     }
 
-    /// The JFIF matrix, in 1/65536; chroma at full resolution, to be averaged like that of a 4:4:4 JPEG.
+    /// Uses the JFIF matrix, in 1/65536. Chroma keeps its full resolution and is subsampled later, as for a 4:4:4
+    /// JPEG.
     fn from_rgb(rgb: &[u8], width: usize, height: usize) -> Self {
         let weigh = |weights: [i32; 3], add: i32| -> Vec<u8> {
             let sum = |p: &[u8]| (0..3).map(|i| weights[i] * i32::from(p[i])).sum::<i32>();
@@ -280,13 +281,13 @@ impl Source {
     }
 }
 
-/// Print colours. Adobe writes them inverted, and nobody else writes them at all.
+/// Converts print colours. They are inverted, as Adobe writes them; other programs do not write such JPEGs.
 pub(super) fn cmyk_to_rgb(cmyk: &[u8]) -> Vec<u8> {
     let through_black = |c: u8, k: u8| ((u32::from(c) * u32::from(k) + 127) / 255) as u8;
     cmyk.chunks_exact(4).flat_map(|p| [0, 1, 2].map(|i| through_black(p[i], p[3]))).collect()
 }
 
-/// Decodes into packed pixels.
+/// Decodes to packed pixels.
 pub(super) fn pixels(
     decoder: &mut Decompressor,
     jpeg: &[u8],
@@ -300,8 +301,8 @@ pub(super) fn pixels(
     Ok(pixels)
 }
 
-/// How far the decoder can scale down by itself, which costs less than decoding all of it, and leaves
-/// at least the pixels that the canvas shows.
+/// The smallest scale at which the decoder still gives the pixels that the canvas needs. Scaling in the decoder
+/// costs less than decoding the full size.
 fn scaling(header: &DecompressHeader, canvas: Canvas) -> ScalingFactor {
     let (w, h) = (header.width as f64, header.height as f64);
     let scale = f64::min(f64::from(canvas.width) / w, f64::from(canvas.height) / h);
@@ -313,7 +314,7 @@ fn limited_luma(full: u8) -> u8 {
     ((u16::from(full) * 219 + 127) / 255 + 16) as u8
 }
 
-/// Around 128: 128 + (full - 128) * 224 / 255, kept above zero so that it vectorises.
+/// 128 + (full - 128) * 224 / 255, written without negative values so that it vectorises.
 fn limited_chroma(full: u8) -> u8 {
     ((u16::from(full) * 224 + 128 * 31 + 127) / 255) as u8
 }

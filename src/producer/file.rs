@@ -7,6 +7,7 @@ use std::{
     time::SystemTime,
 };
 
+use bytes::Bytes;
 use cap_std::{ambient_authority, fs::Dir};
 use notify::{RecursiveMode, Watcher};
 use serde::{Deserialize, Serialize};
@@ -18,9 +19,10 @@ use utoipa::ToSchema;
 
 use super::ProducerContext;
 use crate::{
+    blocking::files,
     error::{Code, Error, Result},
     nas::NasSettings,
-    picture::{Picture, PictureLimits, in_pool},
+    picture::{Picture, PictureLimits},
     stream::{FrameSink, Producer, ProducerFuture, Run, StreamName},
     units::HumanDuration,
 };
@@ -201,7 +203,7 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
     let mut shown: Option<Slide> = None;
     loop {
         let (from, wanted, order) = (roots.clone(), path.clone(), settings.order);
-        let slides = in_pool(move || Ok(slides(&from, &wanted, order))).await?;
+        let slides = files().run(move || Ok(slides(&from, &wanted, order))).await?;
         let slides = match slides {
             Ok(slides) if !slides.is_empty() => slides,
             result => {
@@ -220,8 +222,11 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
         let many = slides.len() > 1;
         let slide = after(&slides, shown.as_ref(), settings.order).clone();
         if many || shown.as_ref() != Some(&slide) {
-            let (from, read) = (roots.clone(), slide.clone());
-            let picture = in_pool(move || Ok(read_picture(&from, &read, &limits))).await?;
+            let (from, file, most) = (roots.clone(), slide.below.clone(), limits.frame_size.0);
+            let picture = match files().run(move || read(&from, &file, most)).await {
+                Ok(data) => Picture::from_upload(data, &limits).await.map(|picture| taken_at(picture, slide.modified)),
+                Err(e) => Err(e),
+            };
             match picture.and_then(|picture| sink.publish(&picture).map(drop)) {
                 Ok(()) => {}
                 // Half-written by somebody, perhaps: the next notice comes when it is whole.
@@ -316,17 +321,21 @@ pub(super) fn is_picture_name(name: &str) -> bool {
     extension.is_some_and(|e| ["jpg", "jpeg", "png", "webp", "gif", "bmp"].iter().any(|known| e == *known))
 }
 
-fn read_picture(roots: &MediaRoots, slide: &Slide, limits: &PictureLimits) -> Result<Picture> {
+/// Reads a file, at most one byte more than `most`: enough to see that it is too large.
+fn read(roots: &MediaRoots, path: &Path, most: u64) -> Result<Bytes> {
     let unreadable = |e: io::Error| Error::new(Code::Unavailable, format!("cannot be read: {}", plain(&e)));
-    let (root, _, below) = roots.locate(&slide.below).map_err(unreadable)?;
+    let (root, _, below) = roots.locate(path).map_err(unreadable)?;
     let file = root.open(&below).map_err(unreadable)?;
     let mut data = vec![];
-    file.take(limits.frame_size.0 + 1).read_to_end(&mut data).map_err(unreadable)?;
-    let picture = Picture::from_upload_blocking(data.into(), limits)?;
-    Ok(match slide.modified {
+    file.take(most + 1).read_to_end(&mut data).map_err(unreadable)?;
+    Ok(data.into())
+}
+
+fn taken_at(picture: Picture, modified: Option<SystemTime>) -> Picture {
+    match modified {
         Some(modified) => picture.captured_at(modified),
         None => picture,
-    })
+    }
 }
 
 fn plain(e: &io::Error) -> String {

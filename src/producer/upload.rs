@@ -15,8 +15,9 @@ use utoipa::ToSchema;
 
 use super::ProducerContext;
 use crate::{
+    blocking::files,
     error::{Error, Result},
-    picture::{Picture, PictureLimits, SharedFrame, in_pool},
+    picture::{Picture, PictureLimits, SharedFrame},
     stream::{Mode, Producer, ProducerFuture, Run, StreamName},
 };
 
@@ -141,14 +142,18 @@ impl Store {
             });
         }
         let path = self.path(name)?;
-        let limits = *limits;
-        let read = in_pool(move || {
+        let read = files().run(move || {
             let unreadable = |e| Error::internal("the kept picture cannot be read", e);
             let modified = std::fs::metadata(&path).and_then(|m| m.modified()).map_err(unreadable)?;
-            let data = std::fs::read(&path).map_err(unreadable)?;
-            Ok(Picture::from_upload_blocking(data.into(), &limits)?.captured_at(modified))
+            Ok((std::fs::read(&path).map_err(unreadable)?, modified))
         });
-        match read.await {
+        let picture = match read.await {
+            Ok((data, modified)) => {
+                Picture::from_upload(data.into(), limits).await.map(|picture| picture.captured_at(modified))
+            }
+            Err(e) => Err(e),
+        };
+        match picture {
             Ok(picture) => Some(picture),
             Err(e) => {
                 tracing::debug!(stream = %name, "{}", e.chain());
@@ -174,15 +179,16 @@ impl Store {
             let what = self.0.waiting.lock().get(&name).cloned();
             let (Some(what), Some(path)) = (what, self.path(&name)) else { continue };
             let frame = what.clone();
-            let result = tokio::task::spawn_blocking(move || match frame {
+            let work = move || match frame {
                 Some(frame) => write(&path, &frame.jpeg(), frame.captured_at),
                 None => std::fs::remove_file(&path).or_else(|e| match e.kind() {
                     io::ErrorKind::NotFound => Ok(()),
                     _ => Err(e),
                 }),
-            });
-            if let Err(e) = result.await.unwrap_or_else(|e| Err(io::Error::other(e))) {
-                tracing::error!(stream = %name, "the uploaded picture cannot be kept for a restart: {e}");
+            };
+            let unwritten = |e| Error::internal("the uploaded picture cannot be kept for a restart", e);
+            if let Err(e) = files().run(move || work().map_err(unwritten)).await {
+                tracing::error!(stream = %name, "{}", e.chain());
             }
             let mut waiting = self.0.waiting.lock();
             let unchanged = match (waiting.get(&name), &what) {

@@ -1,7 +1,11 @@
-//! What MediaMTX has recorded: its files from the control API, and what can be played of them from the playback server.
+//! Recordings of MediaMTX: the files, from its control API, and the playable ranges, from its playback server.
 
-use std::time::Duration;
-
+use jiff::{
+    Timestamp,
+    civil::Date,
+    fmt::{strtime, temporal::DateTimePrinter},
+    tz::Offset,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,27 +21,27 @@ pub struct Recording {
     pub path: String,
     /// Its files, oldest first.
     pub segments: Vec<File>,
-    /// What can be played in one piece, oldest first.
+    /// Ranges that can be played without a gap, oldest first.
     pub ranges: Vec<Range>,
 }
 
 /// A file of a recording.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct File {
-    /// When it begins, exactly as MediaMTX has it: by this it is deleted.
+    /// Start time, exactly as MediaMTX writes it. A file is deleted by this text.
     pub start: String,
 }
 
-/// Something that can be played in one piece.
+/// A range that can be played without a gap.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Range {
-    /// When it begins.
+    /// Start time (RFC 3339).
     pub start: String,
-    /// How long it is, in seconds.
+    /// Duration in seconds.
     pub duration: f64,
-    /// Where it can be played, for some minutes.
+    /// URL that plays the range; valid for some minutes.
     pub url: String,
-    /// Where it can be downloaded as an MP4 file, for some minutes.
+    /// URL that downloads the range as an MP4 file; valid for some minutes.
     pub download_url: String,
 }
 
@@ -46,92 +50,95 @@ pub struct Range {
 pub struct Timeline {
     /// The path.
     pub path: String,
-    /// When the day begins.
+    /// Start of the day (RFC 3339).
     pub from: String,
-    /// When it ends.
+    /// End of the day (RFC 3339).
     pub to: String,
-    /// How much of it is there, in seconds.
+    /// Recorded seconds of the day.
     pub recorded: f64,
-    /// What is there: offset from the beginning of the day, and duration, in seconds.
+    /// The recorded parts of the day, in order.
     pub parts: Vec<Part>,
 }
 
-/// A part of a day.
+/// A recorded part of a day.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Part {
-    /// Seconds since the beginning of the day.
+    /// Seconds since the start of the day.
     pub offset: f64,
-    /// Seconds.
+    /// Duration in seconds.
     pub duration: f64,
 }
 
-/// Where and how browsers play.
+/// How browsers reach the playback server.
 #[derive(Clone, Debug)]
 pub struct Player {
-    /// The playback server's address.
+    /// Base URL of the playback server.
     pub base: String,
-    /// A short token that may play the path and nothing else.
+    /// A short-lived token that permits playback of the path and nothing else.
     pub token: String,
 }
 
-/// Times are compared, so they have to be understood: milliseconds of the Unix epoch.
-pub fn time(field: &'static str, text: &str) -> Result<i64> {
-    let wrong =
-        || Error::parameter(field, format!("must be a time such as 2026-01-31T12:00:00Z or …+09:00, not {text:?}"));
-    let (clock, offset) = match text.strip_suffix(['Z', 'z']) {
-        Some(clock) => (clock, 0),
-        None => {
-            let at = text.len().checked_sub(6).filter(|at| text.is_char_boundary(*at)).ok_or_else(wrong)?;
-            let (clock, offset) = text.split_at(at);
-            let (sign, digits) = offset.split_at(1);
-            let (hours, minutes) = digits.split_once(':').ok_or_else(wrong)?;
-            let number = |text: &str| text.parse::<i64>().ok().filter(|n| (0..60).contains(n)).ok_or_else(wrong);
-            let span = (number(hours)? * 60 + number(minutes)?) * 60_000;
-            match sign {
-                "+" => (clock, span),
-                "-" => (clock, -span),
-                _ => return Err(wrong()),
-            }
-        }
-    };
-    let parsed = humantime::parse_rfc3339(&format!("{clock}Z")).map_err(|_| wrong())?;
-    let since = parsed.duration_since(std::time::UNIX_EPOCH).map_err(|_| wrong())?;
-    Ok(since.as_millis() as i64 - offset)
+/// Reads an RFC 3339 time, which needs an offset.
+fn time(field: &'static str, text: &str) -> Result<Timestamp> {
+    text.parse().map_err(|_| {
+        Error::parameter(field, format!("must be a time such as 2026-01-31T12:00:00Z or …+09:00, not {text:?}"))
+    })
 }
 
-/// A day at some offset from UTC (`Z`, `+09:00`): its beginning and its end, as RFC 3339 has them.
-pub fn day(day: &str, offset: &str) -> Result<(String, String)> {
-    let from = format!("{day}T00:00:00{offset}");
-    time("day", &from).map_err(|_| {
-        Error::parameter(
-            "day",
-            format!("must be a day such as 2026-01-31, with an offset such as Z or +09:00, not {day:?} and {offset:?}"),
-        )
-    })?;
-    // The same clock a day later: days have 24 hours at a fixed offset.
-    let next = humantime::parse_rfc3339(&format!("{day}T00:00:00Z")).map_err(|_| Error::parameter("day", "is none"))?;
-    let next = humantime::format_rfc3339_seconds(next + Duration::from_secs(86_400)).to_string();
-    Ok((from, format!("{}{offset}", next.trim_end_matches('Z'))))
+/// An RFC 3339 time with this offset from UTC.
+fn format(at: Timestamp, offset: Offset) -> String {
+    if offset == Offset::UTC {
+        return at.to_string();
+    }
+    DateTimePrinter::new().timestamp_with_offset_to_string(&at, offset)
 }
 
-/// What of a day is there.
-fn parts(playable: &[Playable], from: &str, to: &str) -> Result<Vec<Part>> {
-    let (begin, end) = (time("day", from)?, time("day", to)?);
-    let parts = playable.iter().filter_map(|range| {
-        let start = time("start", &range.start).ok()?;
-        let stop = start + (range.duration * 1000.0) as i64;
-        let (start, stop) = (start.max(begin), stop.min(end));
-        let seconds = |millis: i64| millis as f64 / 1000.0;
-        (start < stop).then(|| Part { offset: seconds(start - begin), duration: seconds(stop - start) })
-    });
-    Ok(parts.collect())
+/// One day at a fixed offset from UTC.
+struct Day {
+    begin: Timestamp,
+    end: Timestamp,
+    offset: Offset,
+}
+
+impl Day {
+    /// Reads a day such as `2026-01-31` and an offset: `Z`, or such as `+09:00`.
+    fn parse(day: &str, offset: &str) -> Result<Self> {
+        let read = || {
+            let date = Date::strptime("%Y-%m-%d", day).ok().filter(|date| date.year() >= 0)?;
+            let offset = match offset {
+                "Z" | "z" => Offset::UTC,
+                _ => strtime::parse("%:z", offset).ok()?.offset()?,
+            };
+            let midnight = |date: Date| offset.to_timestamp(date.at(0, 0, 0, 0)).ok();
+            Some(Day { begin: midnight(date)?, end: midnight(date.tomorrow().ok()?)?, offset })
+        };
+        read().ok_or_else(|| {
+            let rule = format!(
+                "must be a day such as 2026-01-31, with an offset such as Z or +09:00, not {day:?} and {offset:?}"
+            );
+            Error::parameter("day", rule)
+        })
+    }
+
+    /// The parts of the day that are recorded.
+    fn parts(&self, playable: &[Playable]) -> Vec<Part> {
+        let (begin, end) = (self.begin.as_millisecond(), self.end.as_millisecond());
+        let parts = playable.iter().filter_map(|range| {
+            let start = time("start", &range.start).ok()?.as_millisecond();
+            let stop = start.saturating_add((range.duration * 1000.0) as i64);
+            let (start, stop) = (start.max(begin), stop.min(end));
+            let seconds = |millis: i64| millis as f64 / 1000.0;
+            (start < stop).then(|| Part { offset: seconds(start - begin), duration: seconds(stop - start) })
+        });
+        parts.collect()
+    }
 }
 
 fn encode(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// One recorded path, with addresses for `player`. Times are RFC 3339.
+/// One recorded path, with URLs for `player`. `from` and `to` are RFC 3339 times.
 pub async fn get(
     client: &Client,
     path: &str,
@@ -140,15 +147,16 @@ pub async fn get(
     player: &Player,
 ) -> Result<Recording> {
     let bound = |field, text: Option<&str>| text.map(|text| time(field, text)).transpose();
-    let (begin, end) = (bound("start", from)?, bound("end", to)?);
+    let (begin, end): (Option<Timestamp>, _) = (bound("start", from)?, bound("end", to)?);
     let recorded = client.recordings_of(path).await?;
     let within = |start: &str| {
         time("start", start).is_ok_and(|at| begin.is_none_or(|begin| at >= begin) && end.is_none_or(|end| at < end))
     };
     let segments = recorded.segments.into_iter().filter(|segment| within(&segment.start));
     let segments = segments.map(|segment| File { start: segment.start }).collect();
-    // Without a playback server there are still files.
-    let playable = client.playable(path, from, to).await.unwrap_or_default();
+    // The files can be listed without a playback server.
+    let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    let playable = client.playable(path, text(begin).as_deref(), text(end).as_deref()).await.unwrap_or_default();
     let ranges = playable.into_iter().map(|range| {
         let target = format!(
             "{}/get?path={}&start={}&duration={}&token={}",
@@ -168,20 +176,20 @@ pub async fn get(
     Ok(Recording { path: path.to_owned(), segments, ranges: ranges.collect() })
 }
 
-/// A day of a recorded path.
+/// One day of a recorded path: `of` is a day such as `2026-01-31`, `offset` its offset from UTC.
 pub async fn timeline(client: &Client, path: &str, of: &str, offset: &str) -> Result<Timeline> {
-    let (from, to) = day(of, offset)?;
-    let playable = client.playable(path, Some(&from), Some(&to)).await?;
-    let parts = parts(&playable, &from, &to)?;
+    let day = Day::parse(of, offset)?;
+    let (from, to) = (format(day.begin, day.offset), format(day.end, day.offset));
+    let parts = day.parts(&client.playable(path, Some(&from), Some(&to)).await?);
     Ok(Timeline { path: path.to_owned(), recorded: parts.iter().map(|part| part.duration).sum(), parts, from, to })
 }
 
-/// Deletes the file that begins then.
+/// Deletes the file with this start time.
 pub async fn delete(client: &Client, path: &str, start: &str) -> Result<()> {
     time("start", start)?;
     let recorded = client.recordings_of(path).await?;
     if !recorded.segments.iter().any(|segment| segment.start == start) {
-        let message = format!("no file of {path} begins at {start}; the start has to be as it is listed");
+        let message = format!("no file of {path} begins at {start}; write the start exactly as the list shows it");
         return Err(Error::new(Code::UnknownPath, message).in_field("start"));
     }
     client.delete_segment(path, start).await
@@ -192,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_understood_with_their_offset() {
+    fn times_are_read_with_their_offset() {
         let base = time("x", "2026-09-01T10:00:00Z").expect("a time");
         for (text, seconds) in [
             ("2026-09-01T19:00:00+09:00", 0.0),
@@ -200,7 +208,8 @@ mod tests {
             ("2026-09-01T04:30:00-05:30", 0.0),
             ("2026-09-01T10:00:01Z", 1.0),
         ] {
-            assert_eq!(time("x", text).expect(text) - base, (seconds * 1000.0) as i64, "{text}");
+            let found = time("x", text).expect(text).as_millisecond() - base.as_millisecond();
+            assert_eq!(found, (seconds * 1000.0) as i64, "{text}");
         }
         for wrong in [
             "",
@@ -209,28 +218,60 @@ mod tests {
             "2026-09-01T10:00:00",
             "2026-13-01T10:00:00Z",
             "2026-09-01T10:00:00*09:00",
+            "2026-09-01T10:00:00 09:00",
             "é+09:00",
+            "éééééé",
+            "10000-01-01T00:00:00Z",
         ] {
-            assert!(time("x", wrong).is_err(), "{wrong}");
+            let error = time("x", wrong).expect_err(wrong);
+            assert_eq!((error.code(), error.field()), (Code::InvalidParameter, Some("x")), "{wrong}");
         }
     }
 
     #[test]
-    fn a_day_has_the_parts_that_lie_in_it() {
-        let (from, to) = day("2026-12-31", "+09:00").expect("a day");
-        assert_eq!((from.as_str(), to.as_str()), ("2026-12-31T00:00:00+09:00", "2027-01-01T00:00:00+09:00"));
+    fn the_parts_of_a_day_are_cut_at_midnight() {
+        let day = Day::parse("2026-12-31", "+09:00").expect("a day");
         let range = |start: &str, duration: f64| Playable { start: start.into(), duration };
         let playable = [
             range("2026-12-30T23:59:50+09:00", 20.0),
             range("2026-12-31T03:00:00Z", 60.0),
             range("2026-12-31T23:59:30+09:00", 100.0),
             range("2027-01-01T00:00:00+09:00", 5.0),
+            range("2026-12-31T22:00:00+09:00", f64::INFINITY),
+            range("not a time", 5.0),
         ];
         let part = |offset: f64, duration: f64| Part { offset, duration };
-        let found = parts(&playable, &from, &to).expect("parts");
-        assert_eq!(found, [part(0.0, 10.0), part(43_200.0, 60.0), part(86_370.0, 30.0)]);
-        for (of, offset) in [("2026-02-30", "Z"), ("x", "Z"), ("2026-01-01", "9")] {
-            assert!(day(of, offset).is_err(), "{of} {offset}");
+        let expected = [part(0.0, 10.0), part(43_200.0, 60.0), part(86_370.0, 30.0), part(79_200.0, 7200.0)];
+        assert_eq!(day.parts(&playable), expected);
+    }
+
+    #[test]
+    fn a_day_begins_and_ends_at_midnight_of_its_offset() {
+        for (day, offset, from, to) in [
+            ("2026-12-31", "+09:00", "2026-12-31T00:00:00+09:00", "2027-01-01T00:00:00+09:00"),
+            ("2028-02-28", "Z", "2028-02-28T00:00:00Z", "2028-02-29T00:00:00Z"),
+            ("2026-03-01", "-03:30", "2026-03-01T00:00:00-03:30", "2026-03-02T00:00:00-03:30"),
+            ("2026-03-01", "+00:00", "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"),
+            ("0000-01-01", "Z", "0000-01-01T00:00:00Z", "0000-01-02T00:00:00Z"),
+        ] {
+            let found = Day::parse(day, offset).expect(day);
+            assert_eq!((format(found.begin, found.offset), format(found.end, found.offset)), (from.into(), to.into()));
+        }
+        for (day, offset) in [
+            ("2026-02-30", "Z"),
+            ("x", "Z"),
+            ("", ""),
+            ("2026-01-01", "9"),
+            ("2026-01-01", "+99:00"),
+            ("2026-01-01", "Z[UTC]"),
+            ("9999-12-31", "Z"),
+            ("9999-12-31", "-12:00"),
+            ("10000-01-01", "Z"),
+            ("-0001-01-01", "Z"),
+            ("éééééééééé", "é"),
+        ] {
+            let error = Day::parse(day, offset).err().map(|e| (e.code(), e.field().map(str::to_owned)));
+            assert_eq!(error, Some((Code::InvalidParameter, Some("day".to_owned()))), "{day} {offset}");
         }
     }
 }

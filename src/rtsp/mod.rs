@@ -19,6 +19,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use tokio::{
     net::TcpListener,
+    sync::Semaphore,
     time::{Duration, sleep},
 };
 use tracing::Instrument;
@@ -64,10 +65,11 @@ impl Server {
         self.addr
     }
 
-    /// Accepts until the shutdown is asked for; connections are tracked by it.
+    /// Accepts connections until the shutdown begins. The shutdown waits for them.
     pub async fn serve(self, state: Arc<State>) {
         let counters = state.metrics.rtsp();
-        let most = state.settings.rtsp.max_connections;
+        let max = state.settings.rtsp.max_connections;
+        let permits = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
         let mut is_full = false;
         loop {
             let accepted = tokio::select! {
@@ -77,25 +79,25 @@ impl Server {
             let (io, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(e) => {
-                    // Out of file descriptors, most likely: others may close some.
+                    // The process probably has no free file descriptor. Other connections can release some.
                     tracing::warn!("an RTSP connection cannot be accepted: {e}");
                     sleep(Duration::from_millis(100)).await;
                     continue;
                 }
             };
-            let Some(connected) = counters.connected(most) else {
+            let Ok(permit) = permits.clone().try_acquire_owned() else {
+                counters.refused();
                 if !std::mem::replace(&mut is_full, true) {
-                    tracing::warn!(
-                        "there are {most} RTSP connections already (rtsp.max_connections); others are refused"
-                    );
+                    tracing::warn!("there are {max} RTSP connections (rtsp.max_connections); more are refused");
                 }
                 continue;
             };
             is_full = false;
+            let connected = counters.connected();
             let span = tracing::info_span!("rtsp", %peer, stream = tracing::field::Empty);
             let serve = connection::serve(io, peer, state.clone());
             let task = async move {
-                let _connected = connected;
+                let _held = (permit, connected);
                 serve.await;
             };
             tokio::spawn(state.shutdown.track(task.instrument(span)));

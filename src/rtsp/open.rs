@@ -12,6 +12,7 @@ use crate::{
     output::h264::{Reader, Want},
     policy::{Caller, Credentials, token_in_query},
     producer::Definition,
+    query,
     state::State,
     stream::StreamName,
 };
@@ -80,15 +81,13 @@ fn parse(url: &Url) -> Result<Target> {
         .decode_utf8()
         .map_err(|_| Error::new(Code::InvalidName, "name: must be text").in_field("name"))?;
     // A client that ignores Content-Base appends the track to the query.
-    let query = url.query().unwrap_or_default();
-    let query = query.strip_suffix(TRACK).map_or(query, |q| q.trim_end_matches('/'));
-    let parameter = |wanted: &str| {
-        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.filter(|(name, _)| *name == wanted).map(|(_, value)| value).next()
-    };
+    let parameters = url.query().unwrap_or_default();
+    let parameters = parameters.strip_suffix(TRACK).map_or(parameters, |rest| rest.trim_end_matches('/'));
+    let parameter = |name| query::first(parameters, name);
+    let recipe = parameter("type").map(|word| Definition::of_recipe(&word)).transpose()?;
     Ok(Target {
-        want: Want::parse(parameter("w"), parameter("h"), parameter("fps"))?,
-        recipe: parameter("type").map(Definition::of_recipe).transpose()?,
+        want: Want::parse(parameter("w").as_deref(), parameter("h").as_deref(), parameter("fps").as_deref())?,
+        recipe,
         name: name.into_owned(),
         base,
     })
@@ -132,7 +131,7 @@ mod tests {
             ("rtsp://h/door?type=tape", "type"),
             ("rtsp://h/%FF", "name"),
         ] {
-            assert_eq!(target(url).err().and_then(|e| e.field()), Some(field), "{url}");
+            assert_eq!(target(url).err().as_ref().and_then(Error::field), Some(field), "{url}");
         }
     }
 }

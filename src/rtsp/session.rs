@@ -94,7 +94,7 @@ impl Session {
         let epoch = *track.epoch.get_or_insert(sample.at);
         let time = track.packetizer.time(sample.at.duration_since(epoch));
         let mut out = vec![];
-        track.packetizer.packetize(sample.unit.access.nals(sample.alternate), time, &mut out);
+        track.packetizer.packetize(sample.picture.access_unit.nals(sample.alternate), time, &mut out);
         let now = Instant::now();
         if track.reported_at.is_none_or(|at| now.duration_since(at) >= REPORT_EVERY) {
             // After the first packets: gortsplib ignores a report of a source that it does not know yet.
@@ -136,7 +136,8 @@ impl Session {
             return Some(answer);
         }
         let session = request.header(&headers::SESSION)?.as_str().split(';').next().unwrap_or_default().trim();
-        (session != self.id).then(|| text(StatusCode::SessionNotFound, "Session: this is not the session of this connection"))
+        (session != self.id)
+            .then(|| text(StatusCode::SessionNotFound, "Session: this is not the session of this connection"))
     }
 
     async fn dispatch(&mut self, request: &Request<Vec<u8>>) -> Answer {
@@ -186,7 +187,7 @@ impl Session {
             None => None,
         };
         let id = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let description = sdp::describe(&opened.name, id, first.as_ref().map(|unit| &unit.access));
+        let description = sdp::describe(&opened.name, id, first.as_ref().map(|picture| &picture.access_unit));
         let answer = Response::builder(Version::V1_0, StatusCode::Ok)
             .header(headers::CONTENT_TYPE, "application/sdp")
             .header(headers::CONTENT_BASE, opened.base.as_str())
@@ -202,10 +203,7 @@ impl Session {
         let Some(url) = request.request_uri() else { return text(StatusCode::BadRequest, "a track's URL is needed") };
         let transport = request.header(&headers::TRANSPORT).map(|value| value.as_str()).unwrap_or_default();
         let Some(channel) = interleaved(transport) else {
-            return text(
-                StatusCode::UnsupportedTransport,
-                "Transport: must be RTP/AVP/TCP;unicast;interleaved=0-1",
-            );
+            return text(StatusCode::UnsupportedTransport, "Transport: must be RTP/AVP/TCP;unicast;interleaved=0-1");
         };
         if url.path().rsplit('/').next().is_some_and(|last| last.starts_with("trackID=") && last != sdp::TRACK) {
             return text(StatusCode::NotFound, "there is one track, trackID=0");

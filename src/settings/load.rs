@@ -372,28 +372,13 @@ fn explain(error: &ConfigError) -> String {
     }
 }
 
-/// `; did you mean X?` when something known is close.
+/// `; did you mean X?` when a known word is close.
 fn suggestion(word: &str, known: &[impl AsRef<str>]) -> String {
-    let close = known.iter().map(AsRef::as_ref).map(|k| (distance(word, k), k)).min();
+    let close = known.iter().map(AsRef::as_ref).map(|k| (strsim::levenshtein(word, k), k)).min();
     match close {
         Some((distance, known)) if distance <= 2 || known.starts_with(word) => format!("; did you mean {known}?"),
         _ => String::new(),
     }
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

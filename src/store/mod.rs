@@ -10,7 +10,10 @@ use std::{path::Path, sync::Arc};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::error::{Error, Result};
+use crate::{
+    blocking::Pool,
+    error::{Error, Result},
+};
 
 /// Each step migrates the database from one version to the next. A released step is never edited.
 const MIGRATIONS: &[&str] = &[
@@ -24,7 +27,10 @@ const MIGRATIONS: &[&str] = &[
 
 /// The database. Cheap to clone. One connection is enough: writes are rare, and most reads happen at the start.
 #[derive(Clone)]
-pub struct Store(Arc<Mutex<Connection>>);
+pub struct Store {
+    connection: Arc<Mutex<Connection>>,
+    pool: Pool,
+}
 
 impl Store {
     /// Opens the file; creates or migrates it if necessary.
@@ -53,24 +59,23 @@ impl Store {
             transaction.pragma_update(None, "user_version", i as u32 + 1)?;
             transaction.commit()?;
         }
-        Ok(Store(Arc::new(Mutex::new(connection))))
+        // One at a time: a second thread would only wait for the lock of the connection.
+        Ok(Store { connection: Arc::new(Mutex::new(connection)), pool: Pool::new("the database call", 1) })
     }
 
     /// Runs blocking work on the database away from the async threads.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Store) -> Result<T> + Send + 'static) -> Result<T> {
         let store = self.clone();
-        tokio::task::spawn_blocking(move || work(&store))
-            .await
-            .map_err(|e| Error::internal("the database call was cut off", e))?
+        self.pool.run(move || work(&store)).await
     }
 
     fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let connection = self.0.lock();
+        let connection = self.connection.lock();
         work(&connection).map_err(|e| Error::internal("the database cannot be read or written", e))
     }
 
     fn transaction(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<()> {
-        let mut connection = self.0.lock();
+        let mut connection = self.connection.lock();
         let done = connection.transaction().and_then(|transaction| {
             work(&transaction)?;
             transaction.commit()

@@ -1,4 +1,4 @@
-//! [`SharedContext`]: what all streams of a registry have in common.
+//! [`SharedContext`]: settings, limits and memory that the streams of a registry share.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,21 +11,21 @@ use crate::{
     picture::{FrameMemory, Reserved},
 };
 
-/// What all streams share.
+/// Shared by all streams of a registry.
 pub(super) struct SharedContext {
     pub(super) settings: StreamSettings,
     pub(super) limits: StreamLimits,
     pub(super) memory: Arc<FrameMemory>,
     pub(super) runtime: Handle,
-    /// The supervisors, so that shutdown can wait for them.
+    /// The supervisor tasks, so that shutdown can wait for them.
     pub(super) tasks: TaskTracker,
-    /// Tries to free so much memory by dropping pictures nobody watches. Set by the registry, which
-    /// alone knows all streams.
+    /// Tries to free this many bytes by dropping pictures of streams without a watcher. Set by the registry, which
+    /// knows all streams.
     pub(super) make_room: OnceLock<Box<dyn Fn(usize) -> bool + Send + Sync>>,
 }
 
 impl SharedContext {
-    /// Takes memory for a picture, from pictures that nobody watches if need be.
+    /// Reserves memory for a picture. If it is full, drops pictures of streams without a watcher.
     pub(super) fn reserve(&self, bytes: usize) -> Result<Reserved> {
         self.memory.reserve(bytes).or_else(|full| match self.make_room.get() {
             Some(make_room) if make_room(bytes) => self.memory.reserve(bytes),

@@ -1,45 +1,45 @@
-//! What those who watch need, for producers that can save themselves work.
+//! [`Demand`]: what watchers need, so that a producer can skip work.
 
 use tokio::sync::watch;
 
-/// How much of a stream somebody needs.
+/// How many pictures a watcher needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demand {
-    /// A picture, and perhaps another one later: snapshots. A producer may leave out whatever costs much.
+    /// A picture now and then, as snapshots do. A producer can skip expensive work in between.
     Single,
-    /// Every picture, as it comes.
+    /// Every picture, as it arrives.
     Continuous,
 }
 
-/// The demand of all watchers together.
+/// The combined demand of all watchers.
 #[derive(Debug)]
 pub(super) struct Demands {
     continuous: usize,
-    told: watch::Sender<Demand>,
+    combined: watch::Sender<Demand>,
 }
 
 impl Demands {
     pub(super) fn new() -> Self {
-        Demands { continuous: 0, told: watch::Sender::new(Demand::Single) }
+        Demands { continuous: 0, combined: watch::Sender::new(Demand::Single) }
     }
 
     pub(super) fn add(&mut self, demand: Demand) {
         self.continuous += usize::from(demand == Demand::Continuous);
-        self.tell();
+        self.update();
     }
 
     pub(super) fn remove(&mut self, demand: Demand) {
         self.continuous -= usize::from(demand == Demand::Continuous);
-        self.tell();
+        self.update();
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Demand> {
-        self.told.subscribe()
+        self.combined.subscribe()
     }
 
-    fn tell(&self) {
+    fn update(&self) {
         let demand = if self.continuous > 0 { Demand::Continuous } else { Demand::Single };
-        self.told.send_if_modified(|told| std::mem::replace(told, demand) != demand);
+        self.combined.send_if_modified(|combined| std::mem::replace(combined, demand) != demand);
     }
 }
 
@@ -48,9 +48,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_who_watches_continuously_decides_for_all() {
+    fn one_continuous_watcher_makes_the_demand_continuous() {
         let mut demands = Demands::new();
-        let mut told = demands.subscribe();
+        let mut combined = demands.subscribe();
         for (add, demand, expected, is_news) in [
             (true, Demand::Single, Demand::Single, false),
             (true, Demand::Continuous, Demand::Continuous, true),
@@ -64,8 +64,8 @@ mod tests {
             } else {
                 demands.remove(demand)
             }
-            assert_eq!(told.has_changed().expect("there"), is_news);
-            assert_eq!(*told.borrow_and_update(), expected);
+            assert_eq!(combined.has_changed().expect("there"), is_news);
+            assert_eq!(*combined.borrow_and_update(), expected);
         }
     }
 }

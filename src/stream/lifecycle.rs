@@ -1,35 +1,33 @@
 //! The life of a stream as a pure state machine: `(state, event) -> (state, effects)`.
 //!
-//! No I/O, no clock, no knowledge of pictures. The supervisor carries the effects out and feeds
-//! back what came of them; docs/architecture.md draws the machine.
+//! No I/O, no clock, no knowledge of pictures. The supervisor executes the effects and feeds their results back as events.
 //!
 //! ```text
 //!            first watch                picture
 //!   Idle ───────────────▶ Starting ───────────────▶ Live
-//!    ▲                      ▲ │ timeout, failure      │ │ last watch gone
+//!    ▲                      ▲ │ timeout, failure      │ │ last watch dropped
 //!    │        retry is due  │ ▼                       │ ▼
-//!    │◀── nobody watches ── Failing ◀──── failure ────┘ Lingering
-//!    └───────────────────────── linger is over ───────────┘
+//!    │◀──── no watcher ──── Failing ◀──── failure ────┘ Lingering
+//!    └────────────────────────── linger ends ─────────────┘
 //! ```
 
 /// Where a stream is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nobody watches; nothing runs.
+    /// No watcher; the producer does not run.
     Idle,
-    /// The producer runs, its first picture has not come.
+    /// The producer runs; its first picture has not arrived.
     Starting,
-    /// Pictures come.
+    /// The producer runs and has given a picture.
     Live,
-    /// Nobody watches any more; the producer runs on for a moment in case somebody returns.
-    /// `was_live` remembers whether pictures came.
+    /// The last watcher has left. The producer keeps running for a moment in case a watcher returns.
     Lingering {
         /// Whether the producer had given a picture in this run.
         was_live: bool,
     },
-    /// The producer failed and is tried again later. `watched` tells whether anybody waits for it.
+    /// The producer failed and starts again later.
     Failing {
-        /// Whether anybody watches at the moment.
+        /// Whether the stream has a watcher.
         watched: bool,
     },
 }
@@ -47,18 +45,18 @@ impl State {
     }
 }
 
-/// What can happen to a stream.
+/// What happens to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The first watch was taken.
     Watched,
     /// The last watch was dropped.
     Unwatched,
-    /// A picture arrived, or the producer said that the one held is current.
+    /// A picture arrived, or the producer confirmed the held picture.
     Picture,
     /// The producer returned, with or without an error.
     Ended,
-    /// The timer of that name fired.
+    /// This timer fired.
     Fired(Timer),
     /// The stream got another producer.
     Redefined,
@@ -69,32 +67,32 @@ pub enum Event {
 /// The timers of a stream; at most one runs at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
-    /// How long the first picture may take.
+    /// How long the first picture can take.
     Start,
-    /// How long the producer runs on without a watcher.
+    /// How long the producer keeps running without a watcher.
     Linger,
-    /// How long until a failed producer is tried again.
+    /// The pause before a failed producer starts again.
     Retry,
 }
 
-/// Why a producer is stopped. The words are shown to people.
+/// Why a producer is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// The linger is over.
-    NobodyWatches,
+    /// The linger has ended.
+    NoWatchers,
     /// No picture within the start timeout.
     NoPictureInTime,
-    /// Another definition takes its place.
+    /// The stream got another definition.
     Redefined,
     /// The stream or the program ends.
     Closed,
 }
 
 impl Stop {
-    /// The reason in words.
+    /// The reason in words, as users see it.
     pub fn reason(self) -> &'static str {
         match self {
-            Stop::NobodyWatches => "nobody watches",
+            Stop::NoWatchers => "no watchers",
             Stop::NoPictureInTime => "no picture within the start timeout",
             Stop::Redefined => "the definition changed",
             Stop::Closed => "closed",
@@ -102,29 +100,29 @@ impl Stop {
     }
 }
 
-/// What the supervisor has to do.
+/// What the supervisor must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Run the producer.
     Start,
-    /// Cancel the producer and wait until it is gone.
+    /// Cancel the producer and wait until it has ended.
     Stop(Stop),
     /// Start the timer, in place of any other.
     Arm(Timer),
-    /// Forget the timer that runs.
+    /// Stop the timer.
     Disarm,
 }
 
-/// Who brings the pictures, as far as the machine has to care.
+/// Which side starts the transfer of pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// We fetch them: no picture in time is a failure.
+    /// The producer fetches them: no picture in time is a failure.
     Pulled,
-    /// A peer sends them when it likes: waiting is not a failure.
+    /// A peer sends them at times of its own choice: waiting is not a failure.
     Pushed,
 }
 
-/// The machine: the state, and how often in a row the producer has failed.
+/// The state machine: the state, and the number of failures in a row.
 #[derive(Clone, Debug)]
 pub struct Lifecycle {
     state: State,
@@ -146,17 +144,17 @@ impl Lifecycle {
         self.state
     }
 
-    /// Failures since the last picture; the supervisor derives the backoff from it.
+    /// Failures since the last picture, from which the supervisor derives the backoff.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// For a stream whose definition changed; takes effect with the next [`Event::Redefined`].
+    /// Sets the mode of a new definition. Takes effect with the next [`Event::Redefined`].
     pub fn set_mode(&mut self, mode: Mode) {
         self.mode = mode;
     }
 
-    /// Takes one step. Events that mean nothing in the present state change nothing.
+    /// Takes one step. An event without a meaning in the present state changes nothing.
     pub fn on(&mut self, event: Event) -> Effects {
         use Effect::{Arm, Disarm, Stop as Halt};
         use State::{Failing, Idle, Lingering, Live, Starting};
@@ -174,8 +172,8 @@ impl Lifecycle {
             (Lingering { was_live: true }, Event::Watched) => (Live, vec![Disarm]),
             (Lingering { was_live: false }, Event::Watched) => (Starting, self.expect_picture(vec![])),
             (Lingering { .. }, Event::Picture) => (Lingering { was_live: true }, vec![]),
-            (Lingering { .. }, Event::Fired(Timer::Linger)) => (Idle, vec![Halt(Stop::NobodyWatches)]),
-            // Nobody asked for it any more: no retry.
+            (Lingering { .. }, Event::Fired(Timer::Linger)) => (Idle, vec![Halt(Stop::NoWatchers)]),
+            // No watcher is left, so there is no retry.
             (Lingering { .. }, Event::Ended) => (Idle, vec![Disarm]),
 
             (Starting, Event::Fired(Timer::Start)) => {
@@ -187,13 +185,13 @@ impl Lifecycle {
                 (Failing { watched: true }, vec![Arm(Timer::Retry)])
             }
 
-            // The wait goes on without watchers: somebody who reconnects in a loop must not turn
-            // the backoff into a hammer on the camera.
+            // The pause continues without watchers. Otherwise a client that reconnects in a loop would bypass the
+            // backoff and overload the camera.
             (Failing { .. }, Event::Unwatched) => (Failing { watched: false }, vec![]),
             (Failing { .. }, Event::Watched) => (Failing { watched: true }, vec![]),
             (Failing { watched: true }, Event::Fired(Timer::Retry)) => (Starting, self.start()),
             (Failing { watched: false }, Event::Fired(Timer::Retry)) => (Idle, vec![]),
-            // A push to a stream whose producer failed: there is something to show again.
+            // A picture was pushed to a stream whose producer failed. The picture is shown; the state stays.
             (Failing { .. }, Event::Picture) => (self.state, vec![]),
 
             (Starting | Live, Event::Redefined) => {
@@ -230,7 +228,7 @@ impl Lifecycle {
     }
 }
 
-/// The new state in words, for people.
+/// The reason for the new state, in words.
 pub(super) fn words(before: State, after: State, event: Event) -> &'static str {
     match (after, event) {
         (State::Starting, Event::Redefined) => "the definition changed; waiting for the first picture",
@@ -239,8 +237,8 @@ pub(super) fn words(before: State, after: State, event: Event) -> &'static str {
         (State::Lingering { .. }, _) => "the last watcher has left",
         (State::Idle, Event::Closed) => "closed",
         (State::Idle, Event::Redefined) => "the definition changed",
-        (State::Idle, _) if before == State::Idle => "a picture is held; nobody watches",
-        (State::Idle, _) => "nobody watches",
+        (State::Idle, _) if before == State::Idle => "a picture is held; no watchers",
+        (State::Idle, _) => "no watchers",
         (State::Failing { .. }, Event::Fired(_)) => Stop::NoPictureInTime.reason(),
         (State::Failing { .. }, _) => "the producer failed",
     }

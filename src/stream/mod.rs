@@ -1,11 +1,11 @@
-//! Who holds the pictures: named streams, their life, and those who watch them.
+//! Named streams: each holds its latest picture, runs a producer while it has watchers, and serves any number of them.
 //!
-//! A stream's producer starts with the first [`Watch`] and stops a moment after the last one is
-//! dropped. [`lifecycle`] decides (pure), the supervisor acts (one task for each stream that does
-//! anything), [`Registry`] finds streams by name. The latest frame wins: a slow watcher skips
-//! frames and is told how many; it never slows a producer or another watcher.
+//! A stream's producer starts with the first [`Watch`] and stops a moment after the last one is dropped. [`lifecycle`]
+//! decides (a pure state machine), the supervisor acts (one task for each stream that is not at rest), and [`Registry`]
+//! finds streams by name. The latest frame wins: a slow watcher skips frames and counts them; it never slows a producer
+//! or another watcher.
 //!
-//! Knows no protocol, no kind of producer and no HTTP.
+//! This module knows no protocol, no kind of producer and no HTTP.
 
 mod context;
 mod demand;
@@ -34,28 +34,28 @@ pub use lifecycle::{Mode, State};
 
 use crate::units::{HumanDuration, Size};
 
-/// How streams live, unless something else is said for one of them.
+/// Times in the life of streams.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamSettings {
-    /// How long a started producer may take to give its first picture.
+    /// How long a started producer can take to its first picture.
     pub start_timeout: HumanDuration,
-    /// How long a producer runs on after its last watcher left.
+    /// How long a producer keeps running after its last watcher has left.
     pub linger: HumanDuration,
-    /// Longest pause between attempts of a producer that fails; the first pause is one second.
+    /// Longest pause before a failed producer starts again; the first pause is one second.
     pub retry_max: HumanDuration,
-    /// How long a watcher of a starting stream is shown nothing before it is shown a "waiting" picture.
+    /// How long a watcher of a starting stream gets nothing before it gets a "waiting" picture.
     pub placeholder_after: HumanDuration,
-    /// A stream that an upload made is forgotten, with its stored picture, when it was not used for so long.
+    /// A stream that an upload made is removed, with its stored picture, when it was unused for this long.
     pub expire: HumanDuration,
-    /// A stream that was made by asking for it and never had a picture is forgotten after so long.
+    /// A stream that a recipe made and that never had a picture is removed when it was unused for this long.
     pub expire_empty: HumanDuration,
 }
 
-/// How much there may be of everything.
+/// Limits on streams and their memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamLimits {
-    /// Most streams, defined and made in passing together.
+    /// Most streams, however they were made.
     pub streams: usize,
     /// Longest stream name, in characters; at most [`MAX_NAME_BYTES`].
     pub name_length: usize,

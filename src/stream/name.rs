@@ -1,4 +1,4 @@
-//! [`StreamName`]: a name that has been checked once and is safe everywhere after.
+//! [`StreamName`]: a name that was checked once, so that no later use needs a check.
 
 use std::{fmt, ops::Deref, str::FromStr, sync::Arc};
 
@@ -6,18 +6,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::error::{Code, Error};
 
-/// The longest name taken when nothing shorter is configured, in bytes. A name becomes one file
-/// name in the data folder (`/` written `,`), and file systems end at 255 with the extension.
+/// The longest name in bytes, if `limits.name_length` is not shorter. A name becomes a file name in the data folder
+/// (with `,` for `/`), and a file name with its extension has at most 255 bytes.
 pub const MAX_NAME_BYTES: usize = 240;
 
-/// The name of a stream, in MediaMTX's grammar for path names (`IsValidPathName` in its
-/// internal/conf/path.go): letters, digits and `_ - . /`, no slash at either end, no segment that
-/// is `.` or `..`. Case is kept. Cheap to clone.
+/// The name of a stream, in MediaMTX's grammar for path names (`IsValidPathName` in its internal/conf/path.go):
+/// letters, digits and `_ - . /`, no slash at either end, no segment `.` or `..`. Case matters. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamName(Arc<str>);
 
 impl StreamName {
-    /// Checks the text; the error names the rule that it breaks.
+    /// Checks the text. The error names the rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let refuse = |rule: &str| Err(Error::new(Code::InvalidName, format!("name: {rule}")).in_field("name"));
         if text.is_empty() {
@@ -27,7 +26,7 @@ impl StreamName {
             return refuse(&format!("must have at most {MAX_NAME_BYTES} characters, this one has {}", text.len()));
         }
         if let Some(bad) = text.chars().find(|c| !(c.is_ascii_alphanumeric() || "_-./".contains(*c))) {
-            return refuse(&format!("may hold letters, digits and _ - . / only, not {bad:?}"));
+            return refuse(&format!("can contain letters, digits and _ - . / only, not {bad:?}"));
         }
         if text.starts_with('/') || text.ends_with('/') {
             return refuse("must not begin or end with a slash");
@@ -90,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_mediamtx_takes_are_taken_with_their_case() {
+    fn names_that_mediamtx_accepts_are_accepted_and_keep_their_case() {
         for name in ["cam1", "Front/Door", "a//b", "-x", "192.168.1.20", "a.b/c_d-e", "...", &"n".repeat(240)] {
             assert_eq!(&*StreamName::parse(name).expect(name), name);
         }

@@ -1,4 +1,4 @@
-//! What the stream asks of a producer, and what it gives it.
+//! [`Producer`], and what a stream gives to it: [`Run`] and [`FrameSink`].
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -11,52 +11,51 @@ use crate::{
     picture::{Picture, SharedFrame},
 };
 
-/// What [`Producer::run`] returns.
+/// The future that [`Producer::run`] returns.
 pub type ProducerFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// Brings pictures into a stream.
 ///
-/// An implementer only runs until it is cancelled or fails. Starting, stopping, retrying with
-/// backoff, lingering and telling people about it are the supervisor's business.
+/// An implementer runs until it is cancelled or fails. The supervisor starts and stops it, retries it with a backoff, and
+/// keeps it running during the linger.
 pub trait Producer: Send + Sync + 'static {
     /// The word for this kind in configuration, API and error texts.
     fn kind(&self) -> &'static str;
 
-    /// Whether we fetch the pictures or a peer sends them.
+    /// Whether the producer fetches pictures or a peer sends them.
     fn mode(&self) -> Mode {
         Mode::Pulled
     }
 
-    /// Whether the present picture can be had again by running the producer, so that its memory may
-    /// be taken while nobody watches.
+    /// Whether running the producer brings the present picture back, so that its memory can be freed while the
+    /// stream has no watcher.
     fn reloads(&self) -> bool {
         true
     }
 
-    /// Whether a picture grows old. A camera's does; a file's is the present one until the file changes.
+    /// Whether a picture becomes outdated. A camera's does; a file's stays valid until the file changes.
     fn ages(&self) -> bool {
         true
     }
 
-    /// Brings pictures until `run.stop` is cancelled, which is no error, or until it fails; the
-    /// error's text is shown to people as the reason. Returning early without an error counts as a
-    /// failure, too: somebody is waiting.
+    /// Brings pictures until `run.stop` is cancelled, which is no error, or until it fails. Users see the error's text as the
+    /// reason. An early return without an error is a failure too, because watchers are waiting.
     fn run(&self, run: Run) -> ProducerFuture;
 }
 
 /// One run of a producer.
 pub struct Run {
-    /// The stream that is to be filled.
+    /// The stream that gets the pictures.
     pub name: StreamName,
-    /// Where the pictures go.
+    /// Takes the pictures.
     pub sink: FrameSink,
-    /// Cancelled when the producer has to end.
+    /// Cancelled when the producer must end.
     pub stop: CancellationToken,
-    /// What those who watch need at the moment.
+    /// What the watchers need at the moment.
     pub demand: watch::Receiver<Demand>,
 }
 
-/// Takes the pictures of one run of a producer. What a run delivers after it was stopped is dropped.
+/// Takes the pictures of one run of a producer. Pictures that arrive after the run was stopped are dropped.
 #[derive(Clone)]
 pub struct FrameSink {
     stream: Arc<Stream>,
@@ -68,38 +67,37 @@ impl FrameSink {
         FrameSink { stream, run }
     }
 
-    /// Hands a picture to everybody who watches. Fails when there is no memory for it; the producer
-    /// may go on.
+    /// Hands a picture to all watchers. Fails when there is no memory for it; the producer can continue.
     pub fn publish(&self, picture: &Picture) -> Result<Option<SharedFrame>> {
         self.stream.publish(picture, Some(self.run), Instant::now())
     }
 
-    /// The same for a picture that was made of another one, which came to us then.
+    /// As [`FrameSink::publish`], for a picture made from another one that arrived at `received_at`.
     pub fn publish_derived(&self, picture: &Picture, received_at: Instant) -> Result<Option<SharedFrame>> {
         self.stream.publish(picture, Some(self.run), received_at)
     }
 
-    /// Ends the stream for those who watch it: what it is made of has ended.
+    /// Ends the stream for its watchers, because its parent has ended.
     pub fn end(&self, ended: Ended) {
         self.stream.close(ended.0);
     }
 
-    /// Says that the picture already held is the present one.
+    /// Reports that the held picture is still the present one.
     pub fn still_current(&self) {
         self.stream.confirm(self.run);
     }
 
-    /// The picture held at the moment.
+    /// The picture that the stream holds at the moment.
     pub fn latest(&self) -> Option<SharedFrame> {
         self.stream.latest()
     }
 
-    /// Tells people why there is no new picture, without giving up. Cleared by the next picture.
+    /// Shows users why there is no new picture. The producer keeps running, and the next picture clears the reason.
     pub fn report_problem(&self, reason: impl Into<String>) {
         self.stream.report_problem(self.run, reason.into());
     }
 
-    /// Counts a picture that came damaged or incomplete, with the reason.
+    /// Counts a picture that arrived damaged or incomplete, by reason.
     pub fn damaged(&self, reason: &'static str) {
         self.stream.count_damaged(reason);
     }

@@ -2,11 +2,15 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 
 use dashmap::{DashMap, Entry};
-use tokio::{runtime::Handle, time::Duration};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Duration,
+};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -19,25 +23,30 @@ use crate::{
     units::HumanDuration,
 };
 
-/// How often streams made in passing are looked over for expiry.
-const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// Pause between searches for expired streams.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
-/// All streams by name. Cheap to clone; the only concurrent map of the program. No guard of it is
-/// ever held across an await or while a stream's own lock is wanted by its holder.
+/// All streams by name. Cheap to clone. No guard of its map is held across an await, or by code that takes the lock of a
+/// stream.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
 
 struct Inner {
-    streams: DashMap<StreamName, Arc<Stream>>,
-    /// Entries of `streams`, counted apart because asking the map for its length locks all of it.
-    count: AtomicUsize,
+    streams: DashMap<StreamName, Registered>,
+    /// `limits.streams`, held by the entries of `streams`.
+    permits: Arc<Semaphore>,
     closed: AtomicBool,
-    ctx: Arc<SharedContext>,
-    /// Of streams that are made of others.
+    context: Arc<SharedContext>,
+    /// The context of derived streams.
     derived: Arc<SharedContext>,
 }
 
-/// How long the producer of a derived stream runs on: long enough for a page that is reloaded.
+struct Registered {
+    stream: Arc<Stream>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Linger of a derived stream: long enough for the reload of a page.
 const DERIVED_LINGER: Duration = Duration::from_secs(1);
 
 impl Registry {
@@ -47,7 +56,7 @@ impl Registry {
     /// Outside of a tokio runtime.
     pub fn new(settings: StreamSettings, limits: StreamLimits) -> Self {
         let (memory, tasks) = (FrameMemory::new(limits.frame_memory.bytes()), TaskTracker::new());
-        let context = |settings| {
+        let make = |settings| {
             Arc::new(SharedContext {
                 memory: memory.clone(),
                 settings,
@@ -58,38 +67,38 @@ impl Registry {
             })
         };
         let derived =
-            context(StreamSettings { linger: HumanDuration(DERIVED_LINGER.min(*settings.linger)), ..settings.clone() });
-        let ctx = context(settings);
+            make(StreamSettings { linger: HumanDuration(DERIVED_LINGER.min(*settings.linger)), ..settings.clone() });
+        let context = make(settings);
         let inner = Arc::new(Inner {
             streams: DashMap::new(),
-            count: AtomicUsize::new(0),
+            permits: Arc::new(Semaphore::new(max_streams(&limits))),
             closed: AtomicBool::new(false),
-            ctx,
+            context,
             derived,
         });
-        // Weak: the streams hold their surroundings, which must not hold the streams.
-        for ctx in [&inner.ctx, &inner.derived] {
+        // Weak, because every stream holds a context: a strong reference would be a cycle.
+        for context in [&inner.context, &inner.derived] {
             let weak = Arc::downgrade(&inner);
             let make_room = move |bytes| weak.upgrade().is_some_and(|inner| Registry(inner).make_room(bytes));
-            let _ = ctx.make_room.set(Box::new(make_room));
+            let _ = context.make_room.set(Box::new(make_room));
         }
         Registry(inner)
     }
 
-    /// The memory that held pictures share.
+    /// The memory that all held pictures share.
     pub fn memory(&self) -> &Arc<FrameMemory> {
-        &self.0.ctx.memory
+        &self.0.context.memory
     }
 
-    /// How streams live.
+    /// The settings of all streams.
     pub fn settings(&self) -> &StreamSettings {
-        &self.0.ctx.settings
+        &self.0.context.settings
     }
 
-    /// Checks the text against the grammar and the configured length.
+    /// Checks a stream name: its grammar and its configured length.
     pub fn name(&self, text: &str) -> Result<StreamName> {
         let name = StreamName::parse(text)?;
-        let longest = self.0.ctx.limits.name_length;
+        let longest = self.0.context.limits.name_length;
         if name.len() > longest {
             return Err(Error::new(
                 Code::InvalidName,
@@ -103,18 +112,18 @@ impl Registry {
         Ok(name)
     }
 
-    /// The stream of that name.
+    /// The stream with this name.
     pub fn get(&self, name: &str) -> Option<Arc<Stream>> {
-        self.0.streams.get(name).map(|entry| entry.value().clone())
+        self.0.streams.get(name).map(|entry| entry.value().stream.clone())
     }
 
-    /// The stream of that name, or an error that says there is none.
+    /// The stream with this name, or an error of code `unknown_stream`.
     pub fn find(&self, name: &StreamName) -> Result<Arc<Stream>> {
         self.get(name).ok_or_else(|| Error::new(Code::UnknownStream, format!("there is no stream {name}")))
     }
 
-    /// The stream of that name, made with the producer if there is none. Whether a stream that was
-    /// there is of the wanted kind is the caller's question.
+    /// The stream with this name. If it does not exist, makes it with `producer`. The caller checks that an existing stream
+    /// is of the kind that it needs.
     pub fn get_or_create(
         &self,
         name: &StreamName,
@@ -124,28 +133,30 @@ impl Registry {
         if let Some(stream) = self.get(name) {
             return Ok(stream);
         }
-        // Built before the map is locked: it may look at configuration.
+        // Before the map is locked, because `producer` is the caller's code.
         let producer = producer()?;
         match self.0.streams.entry(name.clone()) {
-            Entry::Occupied(there) => Ok(there.get().clone()),
-            Entry::Vacant(place) => {
-                self.take_place()?;
-                let stream = Arc::new(Stream::new(name.clone(), producer, origin, self.0.ctx.clone()));
-                place.insert(stream.clone());
+            Entry::Occupied(present) => Ok(present.get().stream.clone()),
+            Entry::Vacant(vacant) => {
+                let permit = self.permit()?;
+                let stream = Arc::new(Stream::new(name.clone(), producer, origin, self.0.context.clone()));
+                vacant.insert(Registered { stream: stream.clone(), _permit: permit });
                 if origin == Origin::MediaMtx {
-                    self.0.ctx.tasks.spawn_on(self.clone().forget_at_rest(stream.clone()), &self.0.ctx.runtime);
+                    let context = &self.0.context;
+                    context.tasks.spawn_on(self.clone().forget_at_rest(stream.clone()), &context.runtime);
                 }
                 Ok(stream)
             }
         }
     }
 
-    /// A stream made of the one of that name: in no list, ended by its producer, gone with the last who holds it.
+    /// Makes a stream that is derived from the stream with this name. No list shows it; its producer ends it, and its last
+    /// reference drops it.
     pub fn derive(&self, name: &StreamName, producer: Arc<dyn Producer>) -> Arc<Stream> {
         Arc::new(Stream::new(name.clone(), producer, Origin::Pull, self.0.derived.clone()))
     }
 
-    /// Makes the stream, or gives the one of that name another producer.
+    /// Makes a stream, or replaces the producer of the stream with this name.
     pub fn define(&self, name: &StreamName, origin: Origin, producer: Arc<dyn Producer>) -> Result<Arc<Stream>> {
         let mut made = false;
         let stream = self.get_or_create(name, origin, || {
@@ -158,13 +169,13 @@ impl Registry {
         Ok(stream)
     }
 
-    /// Takes a watch. A stream that expires in the same instant is looked up again by `find`, which
-    /// may make it anew.
+    /// Takes a watch for every picture. If the stream expires at the same moment, calls `find` again, which can make the
+    /// stream anew.
     pub fn watch(&self, find: impl Fn() -> Result<Arc<Stream>>) -> Result<Watch> {
         self.watch_for(Demand::Continuous, find)
     }
 
-    /// The same for somebody with that demand.
+    /// As [`Registry::watch`], with this demand.
     pub fn watch_for(&self, demand: Demand, find: impl Fn() -> Result<Arc<Stream>>) -> Result<Watch> {
         for _ in 0..3 {
             if let Ok(watch) = find()?.watch_for(demand) {
@@ -174,17 +185,17 @@ impl Registry {
         Err(Error::new(Code::Unavailable, "the stream is being removed; try again"))
     }
 
-    /// Removes the stream; those who watch it are told.
+    /// Removes the stream and tells its watchers the reason. False if there is no such stream.
     pub fn remove(&self, name: &StreamName, why: &'static str) -> bool {
-        let Some((_, stream)) = self.0.streams.remove(name) else { return false };
-        self.0.count.fetch_sub(1, Ordering::Relaxed);
-        stream.close(why);
+        let Some((_, removed)) = self.0.streams.remove(name) else { return false };
+        removed.stream.close(why);
         true
     }
 
     /// Number of streams.
     pub fn len(&self) -> usize {
-        self.0.count.load(Ordering::Relaxed)
+        // Not `streams.len()`, which locks every shard of the map.
+        max_streams(&self.0.context.limits) - self.0.permits.available_permits()
     }
 
     /// Whether there is no stream.
@@ -192,38 +203,39 @@ impl Registry {
         self.len() == 0
     }
 
-    /// All streams, by name.
+    /// All streams, sorted by name.
     pub fn list(&self) -> Vec<Arc<Stream>> {
-        let mut all: Vec<_> = self.0.streams.iter().map(|entry| entry.value().clone()).collect();
+        let mut all: Vec<_> = self.0.streams.iter().map(|entry| entry.value().stream.clone()).collect();
         all.sort_by(|a, b| a.name().cmp(b.name()));
         all
     }
 
-    /// What all streams have counted, by name.
+    /// The figures of all streams, sorted by name.
     pub fn stats(&self) -> Vec<Stats> {
         self.list().iter().map(|stream| stream.stats()).collect()
     }
 
-    /// Looks streams over for expiry until the program ends; `forgotten` hears each name.
+    /// Calls [`Registry::sweep`] at regular intervals until the program ends.
     pub async fn sweep_forever(&self, forgotten: impl Fn(&StreamName)) {
         loop {
-            tokio::time::sleep(SWEEP_EVERY).await;
+            tokio::time::sleep(SWEEP_INTERVAL).await;
             self.sweep(&forgotten);
         }
     }
 
-    /// Forgets streams that were made in passing and not used for long.
+    /// Removes streams that an upload or a recipe made and that were unused for longer than `streams.expire`. Calls
+    /// `forgotten` with each name.
     pub fn sweep(&self, forgotten: impl Fn(&StreamName)) {
         for stream in self.list() {
             if stream.close_if_expired() && self.forget(&stream) {
-                tracing::info!(stream = %stream.name(), "forgotten: not used for a long time");
+                tracing::info!(stream = %stream.name(), "removed because it was not used for a long time");
                 forgotten(stream.name());
             }
         }
     }
 
-    /// Forgets a stream of MediaMTX's path as soon as nobody watches it. Ends with the stream, or when somebody has
-    /// defined the name.
+    /// Removes a stream of origin `mediamtx` as soon as it has no watcher. Returns when the stream has ended, or when its
+    /// name was defined.
     async fn forget_at_rest(self, stream: Arc<Stream>) {
         let mut status = stream.status.subscribe();
         while stream.origin() == Origin::MediaMtx && !stream.is_closed() {
@@ -238,41 +250,36 @@ impl Registry {
         }
     }
 
-    /// Takes a closed stream out.
+    /// Removes a closed stream from the map.
     fn forget(&self, stream: &Arc<Stream>) -> bool {
-        // Only this very stream: a new one may have taken the name since.
-        let same = |_: &StreamName, there: &Arc<Stream>| Arc::ptr_eq(there, stream);
-        let removed = self.0.streams.remove_if(stream.name(), same).is_some();
-        if removed {
-            self.0.count.fetch_sub(1, Ordering::Relaxed);
-        }
-        removed
+        // Only this very stream: a new stream can have taken the name meanwhile.
+        let same = |_: &StreamName, present: &Registered| Arc::ptr_eq(&present.stream, stream);
+        self.0.streams.remove_if(stream.name(), same).is_some()
     }
 
-    /// Ends every stream and waits until the producers are gone.
+    /// Ends every stream and waits until all producers have ended.
     pub async fn close(&self) {
         self.0.closed.store(true, Ordering::Relaxed);
         for stream in self.list() {
             stream.close("the server is shutting down");
         }
-        self.0.ctx.tasks.close();
-        self.0.ctx.tasks.wait().await;
+        self.0.context.tasks.close();
+        self.0.context.tasks.wait().await;
     }
 
-    fn take_place(&self) -> Result<()> {
+    fn permit(&self) -> Result<OwnedSemaphorePermit> {
         if self.0.closed.load(Ordering::Relaxed) {
             return Err(Error::new(Code::Unavailable, "the server is shutting down"));
         }
-        let most = self.0.ctx.limits.streams;
-        self.0
-            .count
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1))
-            .map(|_| ())
-            .map_err(|_| Error::new(Code::TooManyStreams, format!("there are {most} streams already (limits.streams)")))
+        let full = |_| {
+            let max = self.0.context.limits.streams;
+            Error::new(Code::TooManyStreams, format!("there are {max} streams already (limits.streams)"))
+        };
+        self.0.permits.clone().try_acquire_owned().map_err(full)
     }
 
-    /// Drops pictures that nobody watches and that can be had again, the longest unused first, until
-    /// there is room for so many bytes.
+    /// Frees memory until `bytes` fit: drops pictures of streams without a watcher whose producer can bring the picture
+    /// back, the least recently used first.
     fn make_room(&self, bytes: usize) -> bool {
         let memory = self.memory();
         let mut idle = self.list();
@@ -285,4 +292,8 @@ impl Registry {
         }
         memory.used() + bytes <= memory.limit()
     }
+}
+
+fn max_streams(limits: &StreamLimits) -> usize {
+    limits.streams.min(Semaphore::MAX_PERMITS)
 }

@@ -1,4 +1,4 @@
-//! Counting, for people and for metrics.
+//! The figures of a stream, for the API and for metrics.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -11,13 +11,13 @@ use utoipa::ToSchema;
 
 use super::{Origin, StreamName};
 
-/// Pictures a second are counted over this window: long enough for one in five seconds to show.
+/// Window of the picture rate: long enough to measure one picture in five seconds.
 const RATE_WINDOW: Duration = Duration::from_secs(20);
 
-/// Most arrivals remembered for the rate.
+/// Most arrival times kept for the rate.
 const RATE_SAMPLES: usize = 64;
 
-/// What a stream has done and does, at one moment.
+/// The figures of a stream at one moment.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Stats {
     /// The stream's name.
@@ -29,7 +29,7 @@ pub struct Stats {
     pub origin: Origin,
     /// `idle`, `starting`, `live`, `lingering` or `failing`.
     pub state: &'static str,
-    /// Why, in words.
+    /// The reason for the state, in words.
     pub reason: String,
     /// Watchers at the moment.
     pub watchers: usize,
@@ -44,7 +44,7 @@ pub struct Stats {
     /// Pictures that arrived damaged, by reason.
     #[schema(value_type = std::collections::BTreeMap<String, u64>)]
     pub damaged: BTreeMap<&'static str, u64>,
-    /// The picture that is held, if any.
+    /// The held picture, if there is one.
     pub picture: Option<PictureInfo>,
 }
 
@@ -59,7 +59,7 @@ pub struct PictureInfo {
     pub height: u32,
     /// Size in bytes.
     pub bytes: usize,
-    /// When it was taken or received (RFC 3339, UTC).
+    /// When the picture was taken or received (RFC 3339, UTC).
     pub captured_at: String,
     /// Seconds since then.
     pub age_seconds: f64,
@@ -79,7 +79,7 @@ impl PictureInfo {
     }
 }
 
-/// When the latest pictures arrived.
+/// Arrival times of the latest pictures.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals(VecDeque<Instant>);
 
@@ -91,8 +91,8 @@ impl Arrivals {
         self.0.push_back(now);
     }
 
-    /// Pictures a second: the gaps between arrivals in the window, the one that is still open counted
-    /// as soon as it is longer than they are on average.
+    /// Pictures a second, from the gaps between arrivals in the window. The gap since the last arrival counts as soon as it is
+    /// longer than the average gap.
     pub(super) fn rate(&self, now: Instant) -> f64 {
         let recent: Vec<_> = self.0.iter().filter(|at| now.duration_since(**at) <= RATE_WINDOW).collect();
         let (Some(first), Some(last)) = (recent.first(), recent.last()) else { return 0.0 };

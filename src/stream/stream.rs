@@ -1,4 +1,4 @@
-//! [`Stream`]: one named stream, shared by everybody who has to do with it.
+//! [`Stream`]: one named stream, shared by its producer, its watchers and the registry.
 
 use std::{
     borrow::Cow,
@@ -26,6 +26,7 @@ use super::{
     supervisor,
 };
 use crate::{
+    backoff::Backoff,
     error::Result,
     picture::{Frame, Picture, Reserved, SharedFrame, draw},
     units::HumanDuration,
@@ -34,49 +35,53 @@ use crate::{
 /// Size of generated "waiting" pictures.
 const PLACEHOLDER_SIZE: (u32, u32) = (640, 360);
 
-/// How long a stream of MediaMTX's path stays at rest: whoever asked for it takes a watch at once.
+/// How long a stream of origin `mediamtx` exists without a watcher: enough for the request that made it to take a
+/// watch.
 pub(super) const UNWATCHED: HumanDuration = HumanDuration::secs(1);
+
+/// Pause before a failed producer starts again for the first time.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// Who made a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
-    /// It stands in the configuration file; only an edit there removes it.
+    /// The configuration file defines it, and only an edit of the file removes it.
     File,
     /// An administrator defined it through the API.
     Api,
     /// The first upload to the name made it.
     Upload,
-    /// Somebody asked for it by a recipe's URL.
+    /// A request with a recipe (`type=`) made it.
     Pull,
-    /// Somebody watches a path of MediaMTX; it is gone as soon as nobody does.
+    /// A watcher of a path of MediaMTX made it. It is removed with its last watcher.
     #[serde(rename = "mediamtx")]
     MediaMtx,
 }
 
-/// The latest frame, and whether there will be another one.
+/// The latest frame, and the reason why no frame follows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slot {
     pub(super) frame: Option<SharedFrame>,
     pub(super) ended: Option<&'static str>,
 }
 
-/// Where the stream is in its life, with the reason in words.
+/// The stream's state, with the reason in words.
 #[derive(Clone, Debug)]
 pub(super) struct Status {
     pub(super) state: State,
     pub(super) reason: Cow<'static, str>,
 }
 
-/// One named stream. Found through [`super::Registry`], which alone makes them.
+/// One named stream. Only [`super::Registry`] makes streams.
 pub struct Stream {
     pub(super) name: StreamName,
-    pub(super) ctx: Arc<SharedContext>,
+    pub(super) context: Arc<SharedContext>,
     pub(super) slot: watch::Sender<Slot>,
     pub(super) status: watch::Sender<Status>,
-    /// Wakes the supervisor when effects wait for it.
+    /// Wakes the supervisor when there are effects.
     pub(super) wake: Notify,
-    /// Held for a few instructions at a time and never across an await: a std mutex.
+    /// Held for a few instructions and never across an await, so a blocking mutex is right.
     core: Mutex<Core>,
     placeholder: Mutex<Option<(String, SharedFrame)>>,
     frames: AtomicU64,
@@ -90,14 +95,14 @@ pub(super) struct Core {
     pub(super) origin: Origin,
     pub(super) watchers: usize,
     pub(super) demands: Demands,
-    /// Effects that the supervisor has not carried out yet.
+    /// Effects that the supervisor has not executed yet.
     pub(super) effects: VecDeque<Effect>,
-    /// Whether a supervisor task exists. It retires in the same critical section in which it finds
-    /// nothing left to do, so that an event never falls between two supervisors.
+    /// Whether a supervisor task exists. The task clears this in the same critical section in which it finds no
+    /// work, so that no event falls between two supervisors.
     pub(super) supervised: bool,
-    /// Number of the present run of the producer; a sink of an earlier run is deaf.
+    /// Number of the present run of the producer. Pictures of earlier runs are dropped.
     pub(super) run: u64,
-    /// Whether that run may still deliver.
+    /// Whether the present run can still deliver pictures.
     pub(super) delivering: bool,
     last_seq: u64,
     last_used: Instant,
@@ -107,11 +112,16 @@ pub(super) struct Core {
 }
 
 impl Stream {
-    pub(super) fn new(name: StreamName, producer: Arc<dyn Producer>, origin: Origin, ctx: Arc<SharedContext>) -> Self {
-        let status = Status { state: State::Idle, reason: "nobody has watched it yet".into() };
+    pub(super) fn new(
+        name: StreamName,
+        producer: Arc<dyn Producer>,
+        origin: Origin,
+        context: Arc<SharedContext>,
+    ) -> Self {
+        let status = Status { state: State::Idle, reason: "no watcher yet".into() };
         Stream {
             name,
-            ctx,
+            context,
             slot: watch::Sender::new(Slot::default()),
             status: watch::Sender::new(status),
             wake: Notify::new(),
@@ -158,18 +168,18 @@ impl Stream {
         self.lock().producer.clone()
     }
 
-    /// The picture held at the moment.
+    /// The latest picture.
     pub fn latest(&self) -> Option<SharedFrame> {
         self.slot.borrow().frame.clone()
     }
 
-    /// State and worded reason.
+    /// The state, and the reason in words.
     pub fn state(&self) -> (State, String) {
         let status = self.status.borrow();
         (status.state, status.reason.to_string())
     }
 
-    /// Everything that is counted.
+    /// The stream's figures.
     pub fn stats(&self) -> Stats {
         let frame = self.latest();
         let (state, reason) = self.state();
@@ -190,23 +200,23 @@ impl Stream {
         }
     }
 
-    /// Bytes of all pictures since it was made.
+    /// Bytes of all pictures since the stream was made.
     pub fn received(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Takes a watch for every picture, which starts the producer if it is the first one.
+    /// Takes a watch for every picture. The first watch starts the producer.
     pub fn watch(self: &Arc<Self>) -> Result<Watch, Ended> {
         self.watch_for(Demand::Continuous)
     }
 
-    /// Takes a watch, which starts the producer if it is the first one.
+    /// Takes a watch with this demand. The first watch starts the producer.
     pub fn watch_for(self: &Arc<Self>, demand: Demand) -> Result<Watch, Ended> {
         let mut core = self.lock();
         if core.closed {
             return Err(Ended(self.slot.borrow().ended.unwrap_or("the stream is gone")));
         }
-        // Subscribed before anything starts, so that nothing can be missed.
+        // Subscribes before the producer starts, so that no picture is missed.
         let watch = Watch::new(self.clone(), Some(demand));
         core.watchers += 1;
         core.demands.add(demand);
@@ -217,17 +227,18 @@ impl Stream {
         Ok(watch)
     }
 
-    /// Sees the frames without being counted as a watcher, and without starting anything.
+    /// Follows the frames. Does not count as a watcher and does not start the producer.
     pub fn follow(self: &Arc<Self>) -> Watch {
         Watch::new(self.clone(), None)
     }
 
-    /// Takes a picture from a pushing peer.
+    /// Takes a picture from a peer that pushes.
     pub fn push(self: &Arc<Self>, picture: &Picture) -> Result<Option<SharedFrame>> {
         self.publish(picture, None, Instant::now())
     }
 
-    /// Drops the held picture if nobody watches and the producer can bring it back. Returns the bytes freed.
+    /// Drops the held picture if the stream has no watcher and its producer can bring the picture back. Returns the
+    /// bytes freed.
     pub(super) fn forget_picture(&self) -> usize {
         let core = self.lock();
         if core.watchers > 0 || core.life.state() != State::Idle || !core.producer.reloads() {
@@ -240,7 +251,7 @@ impl Stream {
         size
     }
 
-    /// Gives the stream another producer. Those who watch stay, and see the pictures of the new one.
+    /// Replaces the producer. Watchers stay and get the pictures of the new one.
     pub(super) fn redefine(self: &Arc<Self>, producer: Arc<dyn Producer>, origin: Origin) {
         let mut core = self.lock();
         core.origin = origin;
@@ -251,16 +262,16 @@ impl Stream {
         self.step(&mut core, Event::Redefined, None);
     }
 
-    /// Ends the stream for good: watchers are told why, the producer is stopped.
+    /// Ends the stream: watchers get the reason, and the producer is stopped.
     pub(super) fn close(self: &Arc<Self>, why: &'static str) {
         let mut core = self.lock();
         self.close_locked(&mut core, why);
     }
 
-    /// Closes the stream if it was made in passing and nobody has used it for long enough.
+    /// Closes the stream if no definition made it and it was unused for long enough.
     pub(super) fn close_if_expired(self: &Arc<Self>) -> bool {
         let mut core = self.lock();
-        let settings = &self.ctx.settings;
+        let settings = &self.context.settings;
         let after = match core.origin {
             Origin::File | Origin::Api => return false,
             Origin::MediaMtx => UNWATCHED,
@@ -305,16 +316,16 @@ impl Stream {
         demands.remove(from);
     }
 
-    /// Puts a picture into the slot. `run` is the producer's, or none for a pushing peer. Returns
-    /// none when the run is over or the stream closed.
+    /// Puts a picture into the slot. `run` is the number of the producer's run, or none for a peer that pushes.
+    /// Returns none when the run has ended or the stream is closed.
     pub(super) fn publish(
         self: &Arc<Self>,
         picture: &Picture,
         run: Option<u64>,
         received_at: Instant,
     ) -> Result<Option<SharedFrame>> {
-        // Laid out before the lock is taken: copying a large picture takes longer than all the rest.
-        let reserved = self.ctx.reserve(picture.jpeg.len())?;
+        // Before the lock is taken, because copying a large picture takes longer than all the rest.
+        let reserved = self.context.reserve(picture.jpeg.len())?;
         let mut frame = Frame::new(picture, 0, false, reserved);
         frame.received_at = received_at;
 
@@ -361,7 +372,7 @@ impl Stream {
         *self.lock().damaged.entry(reason).or_default() += 1;
     }
 
-    /// A "waiting for NAME" picture with the present reason.
+    /// A "waiting for NAME" picture with the present reason. The same picture until the reason changes.
     pub(super) fn placeholder(&self) -> SharedFrame {
         let (_, reason) = self.state();
         let mut held = self.placeholder.lock();
@@ -375,7 +386,7 @@ impl Stream {
         frame
     }
 
-    /// Steps the machine, words the new state, and hands the effects to the supervisor.
+    /// Steps the state machine, sets the reason, and hands the effects to the supervisor.
     pub(super) fn step(self: &Arc<Self>, core: &mut Core, event: Event, why: Option<String>) {
         let before = core.life.state();
         let effects = core.life.on(event);
@@ -412,7 +423,7 @@ impl Stream {
             self.wake.notify_one();
         } else {
             core.supervised = true;
-            self.ctx.tasks.spawn_on(supervisor::supervise(self.clone()), &self.ctx.runtime);
+            self.context.tasks.spawn_on(supervisor::supervise(self.clone()), &self.context.runtime);
         }
     }
 
@@ -422,12 +433,8 @@ impl Stream {
 }
 
 impl Core {
-    /// How long until a producer that failed is tried again: 1 s, 2 s, 4 s … and up to a fifth more,
-    /// so that twenty cameras behind one switch that rebooted are not all asked in the same instant.
+    /// Pause before a failed producer starts again. It doubles with each failure up to `longest`.
     pub(super) fn retry_after(&self, longest: Duration) -> Duration {
-        let doublings = self.life.failures().saturating_sub(1).min(16);
-        let pause = Duration::from_secs(1 << doublings).min(longest);
-        let spread = getrandom::u32().unwrap_or(0) % 200;
-        pause + pause * spread / 1000
+        Backoff::new(FIRST_RETRY, longest).pause_after(self.life.failures())
     }
 }

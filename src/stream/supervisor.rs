@@ -1,4 +1,4 @@
-//! Carries out what the lifecycle decides: one task for each stream that does anything.
+//! Executes the effects of the lifecycle: one task for each stream that is not at rest.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -16,8 +16,8 @@ use super::{
 };
 use crate::error::{Code, Error, Result};
 
-/// How long a cancelled producer may take to end before it is aborted: enough for a goodbye on
-/// the network, short enough that the next run need not wait noticeably.
+/// How long a cancelled producer can take to end before it is aborted: enough to close a connection in order, short
+/// enough that the next run starts soon.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
 struct Running {
@@ -25,7 +25,7 @@ struct Running {
     stop: CancellationToken,
 }
 
-/// Runs until the stream is at rest and nothing is left to do.
+/// Runs until the stream is at rest and no effect is left.
 pub(super) async fn supervise(stream: Arc<Stream>) {
     let mut running: Option<Running> = None;
     let mut timer: Option<(Timer, Instant)> = None;
@@ -51,7 +51,7 @@ pub(super) async fn supervise(stream: Arc<Stream>) {
             }
         }
         if running.is_none() && timer.is_none() {
-            continue; // to retire, unless something happened meanwhile
+            continue; // ends the task, unless an event arrived meanwhile
         }
         let due = timer.map(|(_, at)| at);
         select! {
@@ -78,12 +78,11 @@ fn start(stream: &Arc<Stream>) -> Running {
     let name = stream.name.clone();
     let sink = FrameSink::new(stream.clone(), run);
     let work = producer.run(Run { name, sink, stop: stop.clone(), demand });
-    // A panic is a bug in one producer; it must not take the stream's supervisor along, whose
-    // watchers would then wait for ever.
+    // A panic in one producer must not end the supervisor, because the stream's watchers would then wait for ever.
     let guarded = AssertUnwindSafe(work)
         .catch_unwind()
         .map(|end| end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "the producer crashed (see the log)"))));
-    Running { task: stream.ctx.runtime.spawn(guarded), stop }
+    Running { task: stream.context.runtime.spawn(guarded), stop }
 }
 
 async fn stop(stream: &Arc<Stream>, mut running: Running, why: Stop) {
@@ -104,7 +103,7 @@ fn ended(stream: &Arc<Stream>, end: Result<()>) {
 }
 
 fn delay(stream: &Arc<Stream>, timer: Timer) -> Duration {
-    let settings = &stream.ctx.settings;
+    let settings = &stream.context.settings;
     match timer {
         Timer::Start => *settings.start_timeout,
         Timer::Linger => *settings.linger,

@@ -20,17 +20,17 @@ use crate::{
     picture::{Picture, testing},
 };
 
-/// What a scripted run does next.
+/// The next step of a scripted run.
 #[derive(Debug)]
 enum Act {
     Publish(Picture),
     StillCurrent,
-    Trouble(&'static str),
+    Problem(&'static str),
     Fail(&'static str),
     Panic,
 }
 
-/// A producer whose runs are counted and steered from the test.
+/// A producer that the test controls, with counters of its runs.
 struct Scripted {
     mode: Mode,
     acts: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Act>>>,
@@ -65,8 +65,8 @@ impl Producer for Scripted {
     }
 
     fn run(&self, run: Run) -> ProducerFuture {
-        struct Gone(Arc<AtomicUsize>);
-        impl Drop for Gone {
+        struct RunGuard(Arc<AtomicUsize>);
+        impl Drop for RunGuard {
             fn drop(&mut self) {
                 self.0.fetch_sub(1, SeqCst);
             }
@@ -75,9 +75,9 @@ impl Producer for Scripted {
         self.runs.fetch_add(1, SeqCst);
         self.running.fetch_add(1, SeqCst);
         self.sinks.lock().push(run.sink.clone());
-        let gone = Gone(self.running.clone());
+        let guard = RunGuard(self.running.clone());
         Box::pin(async move {
-            let _gone = gone;
+            let _guard = guard;
             loop {
                 let act = tokio::select! {
                     () = run.stop.cancelled() => return Ok(()),
@@ -86,7 +86,7 @@ impl Producer for Scripted {
                 match act {
                     Some(Act::Publish(picture)) => drop(run.sink.publish(&picture)?),
                     Some(Act::StillCurrent) => run.sink.still_current(),
-                    Some(Act::Trouble(why)) => run.sink.report_problem(why),
+                    Some(Act::Problem(why)) => run.sink.report_problem(why),
                     Some(Act::Fail(why)) => return Err(Error::new(Code::Unavailable, why)),
                     Some(Act::Panic) => panic!("a bug in a producer"),
                     None => std::future::pending().await,
@@ -136,7 +136,7 @@ async fn the_first_watch_starts_and_the_last_one_stops_after_the_linger() {
     let registry = registry();
     let (stream, remote) = pulled(&registry, "cam");
     settle().await;
-    assert_eq!(remote.runs.load(SeqCst), 0, "nothing runs for a stream that nobody watches");
+    assert_eq!(remote.runs.load(SeqCst), 0, "no producer runs without a watcher");
 
     let mut first = stream.watch().expect("open");
     let second = stream.watch().expect("open");
@@ -153,11 +153,11 @@ async fn the_first_watch_starts_and_the_last_one_stops_after_the_linger() {
     advance(Duration::from_millis(9_900)).await;
     assert_eq!((remote.running.load(SeqCst), stream.state().0.as_str()), (1, "lingering"));
     advance(Duration::from_millis(200)).await;
-    assert_eq!((remote.running.load(SeqCst), stream.state()), (0, (State::Idle, "nobody watches".into())));
+    assert_eq!((remote.running.load(SeqCst), stream.state()), (0, (State::Idle, "no watchers".into())));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watcher_who_returns_in_time_finds_the_producer_running() {
+async fn a_watcher_who_returns_within_the_linger_finds_the_producer_running() {
     let registry = registry();
     let (stream, remote) = pulled(&registry, "cam");
     let watch = stream.watch().expect("open");
@@ -172,7 +172,7 @@ async fn a_watcher_who_returns_in_time_finds_the_producer_running() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_picture_in_time_is_a_failure_that_is_tried_again_with_growing_pauses() {
+async fn no_picture_in_time_is_a_failure_and_retries_have_growing_pauses() {
     let registry = registry();
     let (stream, remote) = pulled(&registry, "cam");
     let watch = stream.watch().expect("open");
@@ -199,7 +199,7 @@ async fn no_picture_in_time_is_a_failure_that_is_tried_again_with_growing_pauses
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_producer_is_not_hammered_by_watchers_who_come_and_go() {
+async fn watchers_who_come_and_go_do_not_shorten_the_retry_pause() {
     let registry = registry();
     let (stream, remote) = pulled(&registry, "cam");
     let first = stream.watch().expect("open");
@@ -209,16 +209,16 @@ async fn a_failing_producer_is_not_hammered_by_watchers_who_come_and_go() {
     drop(first);
     for _ in 0..20 {
         let impatient = stream.watch().expect("open");
-        assert_eq!(impatient.failures().next().await, "refused", "nobody waits for a failing stream");
+        assert_eq!(impatient.failures().next().await, "refused", "the failure is reported at once");
     }
     assert_eq!(remote.runs.load(SeqCst), 1);
     advance(Duration::from_secs(2)).await;
-    assert_eq!(stream.state().0, State::Idle, "nobody waits: no retry");
+    assert_eq!(stream.state().0, State::Idle, "no retry without a watcher");
     assert_eq!(remote.runs.load(SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_of_a_producer_is_a_failure_like_another() {
+async fn a_panic_of_a_producer_is_a_failure() {
     let registry = registry();
     let (stream, remote) = pulled(&registry, "cam");
     let mut watch = stream.watch().expect("open");
@@ -242,7 +242,7 @@ async fn a_pushed_stream_waits_for_its_peer_for_ever() {
     drop(watch);
     advance(Duration::from_secs(11)).await;
     stream.push(&picture(2)).expect("room");
-    assert_eq!(stream.state(), (State::Idle, "a picture is held; nobody watches".into()));
+    assert_eq!(stream.state(), (State::Idle, "a picture is held; no watchers".into()));
 
     let mut later = stream.watch().expect("open");
     remote.acts.send(Act::StillCurrent).expect("listens");
@@ -251,7 +251,7 @@ async fn a_pushed_stream_waits_for_its_peer_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_watcher_skips_frames_and_knows_how_many() {
+async fn a_slow_watcher_skips_frames_and_counts_them() {
     let registry = registry();
     let (stream, _remote) = pulled(&registry, "cam");
     let (mut fast, mut slow) = (stream.watch().expect("open"), stream.watch().expect("open"));
@@ -269,7 +269,7 @@ async fn a_slow_watcher_skips_frames_and_knows_how_many() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_stopped_run_still_delivers_is_dropped() {
+async fn pictures_and_problems_of_a_stopped_run_are_dropped() {
     let registry = registry();
     let (stream, remote) = pulled(&registry, "cam");
     let watch = stream.watch().expect("open");
@@ -280,15 +280,15 @@ async fn what_a_stopped_run_still_delivers_is_dropped() {
     assert!(late.publish(&picture(1)).expect("no error").is_none());
     assert!(stream.latest().is_none());
     late.report_problem("too late");
-    assert_eq!(stream.state().1, "nobody watches");
+    assert_eq!(stream.state().1, "no watchers");
 }
 
 #[tokio::test(start_paused = true)]
-async fn trouble_is_told_until_the_next_picture() {
+async fn a_problem_is_reported_until_the_next_picture() {
     let registry = registry();
     let (stream, remote) = pulled(&registry, "cam");
     let _watch = stream.watch().expect("open");
-    remote.acts.send(Act::Trouble("the camera does not answer")).expect("listens");
+    remote.acts.send(Act::Problem("the camera does not answer")).expect("listens");
     settle().await;
     assert_eq!(stream.state(), (State::Starting, "the camera does not answer".into()));
     let before = stream.placeholder();
@@ -337,7 +337,7 @@ async fn removal_and_shutdown_end_every_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_number_of_streams_is_limited_and_places_are_given_back() {
+async fn the_number_of_streams_is_limited_and_a_removed_stream_frees_its_place() {
     let registry = registry();
     for n in 0..3 {
         pulled(&registry, &format!("cam{n}"));
@@ -351,7 +351,7 @@ async fn the_number_of_streams_is_limited_and_places_are_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_made_in_passing_is_forgotten_when_unused() {
+async fn unused_streams_of_uploads_and_recipes_are_removed() {
     let registry = registry();
     let keep = pulled(&registry, "kept").0;
     let empty = registry.define(&name("empty"), Origin::Pull, scripted(Mode::Pulled).0).expect("room");
@@ -376,7 +376,7 @@ async fn what_was_made_in_passing_is_forgotten_when_unused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn memory_is_taken_from_pictures_that_nobody_watches() {
+async fn pictures_without_a_watcher_are_dropped_when_memory_is_full() {
     let one = picture(1).jpeg.len();
     let registry = Registry::new(
         StreamSettings::default(),

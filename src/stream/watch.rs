@@ -1,4 +1,4 @@
-//! [`Watch`]: the guard somebody holds while they want frames.
+//! [`Watch`]: the guard that a watcher holds while it needs frames.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use super::{
 };
 use crate::picture::SharedFrame;
 
-/// The stream was removed, or the program ends; the text says which.
+/// The stream has ended; the text says why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended(pub &'static str);
 
-/// Keeps a stream's producer running. The first watch starts it; when the last one is dropped it
-/// stops after the linger. Dropping does nothing but count.
+/// Keeps a stream's producer running. The first watch starts the producer, and after the last one is dropped it
+/// stops at the end of the linger.
 pub struct Watch {
     stream: Arc<Stream>,
     slot: watch::Receiver<Slot>,
@@ -23,7 +23,7 @@ pub struct Watch {
     /// Sequence number of the frame last returned; 0 before the first.
     seen: u64,
     dropped: u64,
-    /// What it keeps the producer running for; none if it does not.
+    /// The demand that this watch counts for; none if it only follows the stream.
     demand: Option<Demand>,
 }
 
@@ -33,12 +33,12 @@ impl Watch {
         Watch { stream, slot, status, seen: 0, dropped: 0, demand }
     }
 
-    /// The stream that is watched.
+    /// The watched stream.
     pub fn stream(&self) -> &Arc<Stream> {
         &self.stream
     }
 
-    /// Changes what is needed: for those who watch on behalf of others, who come and go.
+    /// Changes the demand. For a watcher that serves several clients, which come and go.
     pub fn set_demand(&mut self, demand: Demand) {
         if let Some(before) = self.demand.filter(|before| *before != demand) {
             self.stream.change_demand(before, demand);
@@ -46,13 +46,12 @@ impl Watch {
         }
     }
 
-    /// The frame held at the moment, whether or not it was returned before; does not count as seen.
+    /// The latest frame, also if it was returned before. Does not count as returned.
     pub fn latest(&self) -> Option<SharedFrame> {
         self.slot.borrow().frame.clone()
     }
 
-    /// Waits for a frame newer than the last one returned. Frames in between are lost and counted.
-    /// Cancel-safe.
+    /// Waits for a frame newer than the last one returned. Frames in between are skipped and counted. Cancel-safe.
     pub async fn next(&mut self) -> Result<SharedFrame, Ended> {
         loop {
             {
@@ -74,55 +73,55 @@ impl Watch {
         }
     }
 
-    /// Counts the present frame as seen, so that [`Watch::next`] waits for one that arrives from now on.
+    /// Counts the latest frame as returned, so that [`Watch::next`] waits for a frame that arrives from now on.
     pub fn skip_held(&mut self) {
         if let Some(frame) = self.latest() {
             self.seen = self.seen.max(frame.seq);
         }
     }
 
-    /// Passes over the frames that came since the last one returned, except for the newest, without counting them as
-    /// lost: for those who want fewer.
+    /// Skips all frames since the last one returned, except for the newest, without counting them as dropped. For a
+    /// watcher that needs fewer frames.
     pub fn pass_over(&mut self) {
         if let Some(frame) = self.latest() {
             self.seen = self.seen.max(frame.seq.saturating_sub(1));
         }
     }
 
-    /// Returns when the stream has ended, which [`Watch::next`] then tells. Cancel-safe.
+    /// Returns when the stream has ended. [`Watch::next`] then returns the reason. Cancel-safe.
     pub async fn ended(&self) {
         let mut slot = self.slot.clone();
         let _ = slot.wait_for(|slot| slot.ended.is_some()).await;
     }
 
-    /// Frames that this watcher has lost by being slow.
+    /// Frames that this watcher skipped because it was slow.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Tells when the producer fails, beside a wait for a frame.
+    /// Reports failures of the producer, beside a wait for a frame.
     pub fn failures(&self) -> Failures {
         Failures(self.status.clone())
     }
 
-    /// Tells how the stream is, beside a wait for a frame.
+    /// Reports the state of the stream, beside a wait for a frame.
     pub fn states(&self) -> States {
         let mut status = self.status.clone();
         status.mark_changed();
         States(status)
     }
 
-    /// The picture to show while there is none; drawn anew when the reason changes.
+    /// The "waiting" picture, with the present reason.
     pub fn placeholder(&self) -> SharedFrame {
         self.stream.placeholder()
     }
 }
 
-/// Hears of a producer's failures without counting as a watcher.
+/// Reports failures of a producer. Does not count as a watcher.
 pub struct Failures(watch::Receiver<Status>);
 
 impl Failures {
-    /// Waits until the producer has failed and returns the reason; at once when it is failing now.
+    /// Waits until the producer has failed and returns the reason; returns at once if the stream is failing now.
     /// Cancel-safe.
     pub async fn next(&mut self) -> String {
         match self.0.wait_for(|s| matches!(s.state, State::Failing { .. })).await {
@@ -132,12 +131,12 @@ impl Failures {
     }
 }
 
-/// Hears how a stream is without counting as a watcher.
+/// Reports the state of a stream. Does not count as a watcher.
 pub struct States(watch::Receiver<Status>);
 
 impl States {
-    /// The state and its reason: at once the first time, then whenever they have changed. Waits for ever when the stream is
-    /// gone, which [`Watch::next`] tells. Cancel-safe.
+    /// The state and its reason: at once the first time, then after each change. Never returns after the stream has
+    /// ended, which [`Watch::next`] reports. Cancel-safe.
     pub async fn next(&mut self) -> (State, String) {
         if self.0.changed().await.is_err() {
             return std::future::pending().await;

@@ -14,8 +14,12 @@ use super::{
 use crate::{
     error::{Code, Error, Result},
     policy::{Action, Caller},
+    query,
     stream::{State as Life, StreamName},
 };
+
+/// go2rtc's MJPEG, in both directions.
+const GO2RTC_STREAM: &str = "/api/stream.mjpeg";
 
 /// mjpg-streamer's parameters.
 #[derive(Deserialize, IntoParams)]
@@ -44,13 +48,12 @@ pub struct DestinationQuery {
 
 /// Whether the root is asked for as mjpg-streamer's, and not as our page.
 pub(super) fn has_action(request: &GuardContext<'_>) -> bool {
-    let query = request.head().uri.query().unwrap_or_default();
-    query.split('&').any(|pair| pair.split('=').next() == Some("action"))
+    query::first(request.head().uri.query().unwrap_or_default(), "action").is_some()
 }
 
 /// mjpg-streamer's address: `/?action=stream` and `/?action=snapshot`. Without an action this is the first page.
 #[utoipa::path(
-    get, path = "/", tag = "aliases", params(ActionQuery, TransformQuery),
+    method(get, head), path = "/", tag = "aliases", params(ActionQuery, TransformQuery),
     responses((status = 200, description = "MJPEG, a picture, or the page"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn root(
@@ -64,7 +67,7 @@ pub(super) async fn root(
 
 /// mjpg-streamer's address behind the proxy of OctoPi and Mainsail: `/webcam/?action=stream`, `/webcam2/?action=snapshot`.
 #[utoipa::path(
-    get, path = "/webcam{n}", tag = "aliases", params(("n" = String, Path, description = "Nothing or 1 for the first one"), ActionQuery, TransformQuery),
+    method(get, head), path = "/webcam{n:[0-9]?}", tag = "aliases", params(("n" = String, Path, description = "Nothing or 1 for the first one"), ActionQuery, TransformQuery),
     responses((status = 200, description = "MJPEG or a picture"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn webcam(
@@ -79,7 +82,7 @@ pub(super) async fn webcam(
 
 /// camera-streamer's and ustreamer's addresses behind the same proxy: `/webcam/stream`, `/webcam2/snapshot`.
 #[utoipa::path(
-    get, path = "/webcam{n}/{what}", tag = "aliases",
+    method(get, head), path = "/webcam{n:[0-9]?}/{what:stream|snapshot|state}", tag = "aliases",
     params(("n" = String, Path, description = "Nothing or 1 for the first one"), ("what" = String, Path, description = "stream, snapshot or state"), TransformQuery),
     responses((status = 200, description = "MJPEG, a picture, or JSON"), (status = 404, body = ProblemDocument))
 )]
@@ -96,7 +99,7 @@ pub(super) async fn webcam_part(
 
 /// MJPEG of the first webcam: ustreamer's and camera-streamer's address, and that of an ESP32-CAM at its port 81.
 #[utoipa::path(
-    get, path = "/stream", tag = "aliases", params(TransformQuery),
+    method(get, head), path = "/stream", tag = "aliases", params(TransformQuery),
     responses((status = 200, content_type = "multipart/x-mixed-replace"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn stream(
@@ -109,7 +112,7 @@ pub(super) async fn stream(
 
 /// One picture of the first webcam: ustreamer's address.
 #[utoipa::path(
-    get, path = "/snapshot", tag = "aliases", params(TransformQuery),
+    method(get, head), path = "/snapshot", tag = "aliases", params(TransformQuery),
     responses((status = 200, content_type = "image/jpeg"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn snapshot(
@@ -122,7 +125,7 @@ pub(super) async fn snapshot(
 
 /// One picture of the first webcam: an ESP32-CAM's address.
 #[utoipa::path(
-    get, path = "/capture", tag = "aliases", params(TransformQuery),
+    method(get, head), path = "/capture", tag = "aliases", params(TransformQuery),
     responses((status = 200, content_type = "image/jpeg"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn capture(
@@ -148,7 +151,7 @@ pub(super) async fn state(
 
 /// ustreamer's addresses of any stream.
 #[utoipa::path(
-    get, path = "/ustreamer/{name}/{what}", tag = "aliases",
+    method(get, head), path = "/ustreamer/{name:.+}/{what:stream|snapshot|state}", tag = "aliases",
     params(("name" = String, Path, description = "May contain slashes"), ("what" = String, Path, description = "stream, snapshot or state"), TransformQuery),
     responses((status = 200, description = "MJPEG, a picture, or JSON"), (status = 404, body = ProblemDocument))
 )]
@@ -164,7 +167,7 @@ pub(super) async fn ustreamer(
 
 /// go2rtc's MJPEG.
 #[utoipa::path(
-    get, path = "/api/stream.mjpeg", tag = "aliases", params(SourceQuery, TransformQuery),
+    method(get, head), path = GO2RTC_STREAM, tag = "aliases", params(SourceQuery, TransformQuery),
     responses((status = 200, content_type = "multipart/x-mixed-replace"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn go2rtc_stream(
@@ -178,7 +181,7 @@ pub(super) async fn go2rtc_stream(
 
 /// go2rtc's address for MJPEG in: pictures until the sender ends.
 #[utoipa::path(
-    post, path = "/api/stream.mjpeg", tag = "aliases", params(DestinationQuery),
+    post, path = GO2RTC_STREAM, tag = "aliases", params(DestinationQuery),
     request_body(content_type = "multipart/x-mixed-replace", description = "Or any other type: JPEGs one behind the other"),
     responses((status = 200, body = upload::UploadedMany), (status = 400, body = ProblemDocument))
 )]
@@ -194,7 +197,7 @@ pub(super) async fn go2rtc_push(
 
 /// go2rtc's snapshot.
 #[utoipa::path(
-    get, path = "/api/frame.jpeg", tag = "aliases", params(SourceQuery, TransformQuery),
+    method(get, head), path = "/api/frame.jpeg", tag = "aliases", params(SourceQuery, TransformQuery),
     responses((status = 200, content_type = "image/jpeg"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn go2rtc_frame(
@@ -209,7 +212,7 @@ pub(super) async fn go2rtc_frame(
 
 /// Frigate's snapshot, for streams without a slash in their name.
 #[utoipa::path(
-    get, path = "/api/{camera}/latest.{kind}", tag = "aliases",
+    method(get, head), path = "/api/{camera}/latest.{kind:jpg|jpeg}", tag = "aliases",
     params(("camera" = String, Path), ("kind" = String, Path, description = "jpg or jpeg"), TransformQuery),
     responses((status = 200, content_type = "image/jpeg"), (status = 404, body = ProblemDocument))
 )]
@@ -224,7 +227,7 @@ pub(super) async fn frigate_latest(
 
 /// Frigate's MJPEG, for streams without a slash in their name.
 #[utoipa::path(
-    get, path = "/api/{camera}", tag = "aliases", params(("camera" = String, Path), TransformQuery),
+    method(get, head), path = "/api/{camera}", tag = "aliases", params(("camera" = String, Path), TransformQuery),
     responses((status = 200, content_type = "multipart/x-mixed-replace"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn frigate_stream(

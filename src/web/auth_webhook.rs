@@ -5,14 +5,14 @@ use actix_web::{
     http::{StatusCode, header},
     web,
 };
-use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Problem, State};
+use super::{Problem, State, extract::Body, problem::OwnForm};
 use crate::{
     error::{Code, Error},
     policy::{Credentials, webhook::Question},
+    query,
     units::any_contains,
 };
 
@@ -29,11 +29,7 @@ use crate::{
         (status = 400, description = "Not MediaMTX's question", body = super::problem::ProblemDocument),
     )
 )]
-pub(super) async fn answer(
-    request: HttpRequest,
-    state: web::Data<State>,
-    body: web::Bytes,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn answer(request: HttpRequest, state: web::Data<State>, body: Body) -> Result<HttpResponse, Problem> {
     check_sender(&request, &state)?;
     let question = Question::parse(&body)
         .map_err(|e| Error::new(Code::InvalidBody, format!("not what MediaMTX sends to authHTTPAddress: {e}")))?;
@@ -41,7 +37,9 @@ pub(super) async fn answer(
     if verdict.decision.is_allowed() {
         return Ok(HttpResponse::NoContent().finish());
     }
-    Ok(HttpResponse::build(StatusCode::UNAUTHORIZED).content_type("text/plain").body(verdict.reason))
+    let mut denied = HttpResponse::build(StatusCode::UNAUTHORIZED).content_type("text/plain").body(verdict.reason);
+    denied.extensions_mut().insert(OwnForm);
+    Ok(denied)
 }
 
 /// Whether it is MediaMTX who asks, or a hook of it: by address, and by the secret if there is one.
@@ -64,9 +62,10 @@ pub(super) fn check_sender(request: &HttpRequest, state: &State) -> Result<(), E
 /// (internal/auth/manager.go posts to the configured URL as it stands; Go turns its user part into Basic).
 fn shows(request: &HttpRequest, secret: &str) -> bool {
     let same = |shown: &str| bool::from(Sha256::digest(shown).ct_eq(&Sha256::digest(secret)));
-    let in_query = request.query_string().split('&').filter_map(|pair| pair.strip_prefix("secret="));
-    let in_query = in_query.map(|value| percent_decode_str(value).decode_utf8_lossy());
+    // A plus sign of the secret can stand there as it is: it is the administrator who writes the URL.
+    let mut in_query = query::pairs(request.query_string()).filter(|(name, _)| name == "secret");
+    let in_query = in_query.any(|(_, value)| same(&value) || same(&value.replace(' ', "+")));
     let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let in_header = header.and_then(Credentials::from_basic);
-    in_query.into_iter().any(|value| same(&value)) || in_header.is_some_and(|shown| same(shown.password.expose()))
+    in_query || in_header.is_some_and(|shown| same(shown.password.expose()))
 }

@@ -10,7 +10,13 @@ use tokio::{
 };
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Problem, State, caller::Admin, endless::session_info, problem::ProblemDocument};
+use super::{
+    Problem, State,
+    caller::Admin,
+    endless::session_info,
+    extract::{Body, SMALL, read},
+    problem::ProblemDocument,
+};
 use crate::{
     access::{Role, Session},
     discovery::{DiscoveredDevice, Event, Inquiry, Login, MAX_NAMED, Query, parse_consent},
@@ -140,8 +146,8 @@ impl Listener {
         (status = 503, description = "Too many are being asked", body = ProblemDocument),
     )
 )]
-pub(super) async fn inquire(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
-    let body: InquiryBody = serde_json::from_slice(&body).map_err(|e| Error::new(Code::InvalidBody, e.to_string()))?;
+pub(super) async fn inquire(state: web::Data<State>, _: Admin, body: Body<SMALL>) -> Result<HttpResponse, Problem> {
+    let body: InquiryBody = read(&body, Code::InvalidBody)?;
     let texts = [("address", body.address.as_str()), ("user", &body.user), ("pass", body.pass.expose())];
     if let Some((field, _)) = texts.into_iter().find(|(_, text)| text.len() > MAX_TEXT) {
         return Err(Error::parameter(field, format!("may have {MAX_TEXT} bytes")).into());

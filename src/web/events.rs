@@ -17,6 +17,7 @@ use super::{
     Problem, State, auth_webhook,
     caller::{Admin, CallerExtractor},
     endless::session_info,
+    extract::{Body, read},
     problem::ProblemDocument,
 };
 use crate::{
@@ -168,7 +169,7 @@ pub(super) async fn hook(
     request: HttpRequest,
     state: web::Data<State>,
     event: web::Path<String>,
-    body: web::Bytes,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
     auth_webhook::check_sender(&request, &state)?;
     if event.len() > 100 || !event.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
@@ -176,8 +177,11 @@ pub(super) async fn hook(
     }
     let is_json = body.trim_ascii_start().first() == Some(&b'{');
     let variables: Map<String, Value> = match is_json {
-        true => serde_json::from_slice(&body).map_err(|e| Error::new(Code::InvalidBody, e.to_string()))?,
-        false => form(&String::from_utf8_lossy(&body)),
+        true => read(&body, Code::InvalidBody)?,
+        false => {
+            let pairs = url::form_urlencoded::parse(&body);
+            pairs.map(|(key, value)| (key.into_owned(), Value::String(value.into_owned()))).collect()
+        }
     };
     // The query may have a token in it (internal/hooks: MTX_QUERY is the whole of it).
     let variables: Map<_, _> = variables.into_iter().filter(|(key, _)| key != "MTX_QUERY").take(50).collect();
@@ -186,15 +190,6 @@ pub(super) async fn hook(
     let kind = if *event == "record-segment-complete" { Kind::RecordingSegment } else { Kind::Hook };
     state.events.tell(kind, &path, json!({ "hook": *event, "variables": variables }));
     Ok(HttpResponse::NoContent().finish())
-}
-
-fn form(text: &str) -> Map<String, Value> {
-    let decoded = |text: &str| {
-        let text = text.replace('+', " ");
-        percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned()
-    };
-    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.map(|(key, value)| (decoded(key), Value::String(decoded(value)))).collect()
 }
 
 /// Events that could not be posted to a webhook.

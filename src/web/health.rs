@@ -9,13 +9,13 @@ use crate::{
 };
 
 /// Whether the process answers at all.
-#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "It does")))]
+#[utoipa::path(method(get, head), path = "/healthz", tag = "operations", responses((status = 200, description = "It does")))]
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("ok\n")
 }
 
 /// Whether requests should be sent here: no longer once a shutdown has begun.
-#[utoipa::path(get, path = "/readyz", tag = "operations", responses((status = 200), (status = 503, body = ProblemDocument)))]
+#[utoipa::path(method(get, head), path = "/readyz", tag = "operations", responses((status = 200), (status = 503, body = ProblemDocument)))]
 pub(super) async fn ready(state: web::Data<State>) -> Result<HttpResponse, Problem> {
     if state.shutdown.is_asked() {
         return Err(Error::new(Code::Unavailable, "shutting down").into());

@@ -4,12 +4,22 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Problem, State, caller::Admin, origin, problem::ProblemDocument, read};
+use super::{
+    Problem, State,
+    caller::Admin,
+    extract::{Body, SMALL, number, read},
+    origin,
+    problem::ProblemDocument,
+};
 use crate::{
     access::audit::Entry,
-    error::Error,
+    error::{Code, Error},
     identity::{MachineToken, NewShare, NewToken, Share, StoredUser, UserChange},
 };
+
+const USER: &str = "/api/v1/users/{name}";
+const TOKENS: &str = "/api/v1/tokens";
+const SHARES: &str = "/api/v1/shares";
 
 /// All users.
 #[derive(Serialize, ToSchema)]
@@ -79,7 +89,8 @@ pub struct AuditQuery {
     /// Of this path or stream only.
     path: Option<String>,
     /// So many, at most 2000; 200 if it is left out.
-    limit: Option<usize>,
+    #[param(value_type = Option<usize>)]
+    limit: Option<String>,
 }
 
 /// The latest decisions.
@@ -102,7 +113,7 @@ pub(super) async fn users(state: web::Data<State>, _: Admin) -> Result<HttpRespo
 
 /// Tells about one user of the database.
 #[utoipa::path(
-    get, path = "/api/v1/users/{name}", tag = "identity", params(("name" = String, Path)),
+    get, path = USER, tag = "identity", params(("name" = String, Path)),
     responses((status = 200, body = StoredUser), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn user(state: web::Data<State>, _: Admin, name: web::Path<String>) -> Result<HttpResponse, Problem> {
@@ -111,7 +122,7 @@ pub(super) async fn user(state: web::Data<State>, _: Admin, name: web::Path<Stri
 
 /// Makes a user, or changes one. Sessions of a user who was changed end.
 #[utoipa::path(
-    put, path = "/api/v1/users/{name}", tag = "identity", params(("name" = String, Path)), request_body = UserChange,
+    put, path = USER, tag = "identity", params(("name" = String, Path)), request_body = UserChange,
     responses(
         (status = 200, description = "Changed", body = StoredUser), (status = 201, description = "Made", body = StoredUser),
         (status = 409, description = "Defined in sidecar.yml", body = ProblemDocument), (status = 422, body = ProblemDocument),
@@ -121,9 +132,9 @@ pub(super) async fn put_user(
     state: web::Data<State>,
     _: Admin,
     name: web::Path<String>,
-    body: web::Bytes,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let change: UserChange = read(&body)?;
+    let change: UserChange = read(&body, Code::InvalidIdentity)?;
     let is_new = state.identity.put_user(&name, change).await?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(state.identity.user(&name).await?))
@@ -131,16 +142,16 @@ pub(super) async fn put_user(
 
 /// Changes a user that is there.
 #[utoipa::path(
-    patch, path = "/api/v1/users/{name}", tag = "identity", params(("name" = String, Path)), request_body = UserChange,
+    patch, path = USER, tag = "identity", params(("name" = String, Path)), request_body = UserChange,
     responses((status = 200, body = StoredUser), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument))
 )]
 pub(super) async fn patch_user(
     state: web::Data<State>,
     _: Admin,
     name: web::Path<String>,
-    body: web::Bytes,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let change: UserChange = read(&body)?;
+    let change: UserChange = read(&body, Code::InvalidIdentity)?;
     state.identity.user(&name).await?;
     state.identity.put_user(&name, change).await?;
     Ok(HttpResponse::Ok().json(state.identity.user(&name).await?))
@@ -148,7 +159,7 @@ pub(super) async fn patch_user(
 
 /// Removes a user. Their sessions end.
 #[utoipa::path(
-    delete, path = "/api/v1/users/{name}", tag = "identity", params(("name" = String, Path)),
+    delete, path = USER, tag = "identity", params(("name" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument))
 )]
 pub(super) async fn delete_user(
@@ -161,22 +172,22 @@ pub(super) async fn delete_user(
 }
 
 /// Lists machines' tokens.
-#[utoipa::path(get, path = "/api/v1/tokens", tag = "identity", responses((status = 200, body = TokenList)))]
+#[utoipa::path(get, path = TOKENS, tag = "identity", responses((status = 200, body = TokenList)))]
 pub(super) async fn tokens(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(TokenList { tokens: state.identity.tokens().await? }))
 }
 
 /// Makes a token for a program or a camera.
 #[utoipa::path(
-    post, path = "/api/v1/tokens", tag = "identity", request_body = NewToken,
+    post, path = TOKENS, tag = "identity", request_body = NewToken,
     responses((status = 201, body = MadeToken), (status = 422, body = ProblemDocument))
 )]
 pub(super) async fn make_token(
     state: web::Data<State>,
     Admin(who): Admin,
-    body: web::Bytes,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let (token, description) = state.identity.make_token(read(&body)?, &who.to_string()).await?;
+    let (token, description) = state.identity.make_token(read(&body, Code::InvalidIdentity)?, &who.to_string()).await?;
     let made = MadeToken { token, description };
     Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(made))
 }
@@ -196,23 +207,23 @@ pub(super) async fn revoke_token(
 }
 
 /// Lists shares.
-#[utoipa::path(get, path = "/api/v1/shares", tag = "identity", responses((status = 200, body = ShareList)))]
+#[utoipa::path(get, path = SHARES, tag = "identity", responses((status = 200, body = ShareList)))]
 pub(super) async fn shares(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(ShareList { shares: state.identity.shares().await? }))
 }
 
 /// Makes a link that opens a stream for whoever has it.
 #[utoipa::path(
-    post, path = "/api/v1/shares", tag = "identity", request_body = NewShare,
+    post, path = SHARES, tag = "identity", request_body = NewShare,
     responses((status = 201, body = MadeShare), (status = 422, body = ProblemDocument))
 )]
 pub(super) async fn make_share(
     request: HttpRequest,
     state: web::Data<State>,
     Admin(who): Admin,
-    body: web::Bytes,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let (code, description) = state.identity.make_share(read(&body)?, &who.to_string()).await?;
+    let (code, description) = state.identity.make_share(read(&body, Code::InvalidIdentity)?, &who.to_string()).await?;
     let url = format!("{}/viewer/#share={code}", origin::of(&request, &state));
     let made = MadeShare { qr: qr(&url)?, url, code, description };
     Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(made))
@@ -237,8 +248,8 @@ pub(super) async fn revoke_share(
     post, path = "/api/v1/keys/rotate", tag = "identity", request_body = Rotation,
     responses((status = 204), (status = 403, body = ProblemDocument))
 )]
-pub(super) async fn rotate_keys(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
-    let rotation: Rotation = if body.is_empty() { Rotation::default() } else { read(&body)? };
+pub(super) async fn rotate_keys(state: web::Data<State>, _: Admin, body: Body<SMALL>) -> Result<HttpResponse, Problem> {
+    let rotation: Rotation = if body.is_empty() { Rotation::default() } else { read(&body, Code::InvalidBody)? };
     state.identity.rotate_keys(rotation.drop_old).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -261,10 +272,7 @@ pub(super) async fn audit(
             return Err(Error::parameter("decision", format!("must be allowed or denied, not {other:?}")).into());
         }
     };
-    let limit = query.limit.unwrap_or(200);
-    if !(1..=2000).contains(&limit) {
-        return Err(Error::parameter("limit", format!("must be from 1 to 2000, not {limit}")).into());
-    }
+    let limit = number("limit", query.limit.as_deref(), 200, 1..=2000)?;
     let matches = |entry: &Entry| {
         let by_who = query.who.as_ref().is_none_or(|who| *entry.user == **who || entry.who.to_string() == *who);
         by_who && query.path.as_ref().is_none_or(|path| *entry.path == **path)

@@ -12,8 +12,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem, State,
     caller::{Admin, CallerExtractor},
+    extract::{Body, SMALL, number, read},
     problem::ProblemDocument,
-    read,
 };
 use crate::{
     error::{Code, Error},
@@ -24,6 +24,9 @@ use crate::{
     producer::Definition,
     stream::StreamName,
 };
+
+/// A file of a media folder.
+const FILE: &str = "/api/v1/media/file";
 
 /// Entries of a page at most, and usually.
 const MAX_PAGE: usize = 1000;
@@ -52,9 +55,11 @@ pub struct ListQuery {
     /// `picture`, `video`, `audio`: only these, and folders.
     r#type: Option<String>,
     /// So many are passed over.
-    start: Option<usize>,
+    #[param(value_type = Option<usize>)]
+    start: Option<String>,
     /// So many at most, up to 1000; 200 if it is left out.
-    limit: Option<usize>,
+    #[param(value_type = Option<usize>)]
+    limit: Option<String>,
 }
 
 /// Which file.
@@ -98,11 +103,10 @@ pub(super) async fn list(
         let kind: Option<FileKind> = serde_json::from_value(json!(word)).ok();
         kind.ok_or_else(|| Error::parameter("type", format!("must be picture, video, audio or folder, not {word:?}")))
     });
-    let (kind, limit) = (kind.transpose()?, query.limit.unwrap_or(PAGE));
-    if !(1..=MAX_PAGE).contains(&limit) {
-        return Err(Error::parameter("limit", format!("must be from 1 to {MAX_PAGE}, not {limit}")).into());
-    }
-    Ok(HttpResponse::Ok().json(state.library.list(&place, kind, query.start.unwrap_or(0), limit).await?))
+    let kind = kind.transpose()?;
+    let start = number("start", query.start.as_deref(), 0, 0..=usize::MAX)?;
+    let limit = number("limit", query.limit.as_deref(), PAGE, 1..=MAX_PAGE)?;
+    Ok(HttpResponse::Ok().json(state.library.list(&place, kind, start, limit).await?))
 }
 
 /// What is in a video: duration and codecs, as far as ffprobe is there.
@@ -148,7 +152,7 @@ pub(super) async fn thumbnail(
 
 /// The content of a file, by its id; with ranges, as ffmpeg and browsers want them.
 #[utoipa::path(
-    get, path = "/api/v1/media/content/{id}", tag = "media", params(("id" = String, Path, description = "As in a channel's command")),
+    method(get, head), path = "/api/v1/media/content/{id}", tag = "media", params(("id" = String, Path, description = "As in a channel's command")),
     responses((status = 200), (status = 206), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn content(
@@ -209,7 +213,7 @@ pub(super) async fn playlist(
 
 /// Puts a file into a media folder. One that is there is not replaced.
 #[utoipa::path(
-    put, path = "/api/v1/media/file", tag = "media", params(FileQuery),
+    put, path = FILE, tag = "media", params(FileQuery),
     responses((status = 201), (status = 409, body = ProblemDocument), (status = 413, body = ProblemDocument))
 )]
 pub(super) async fn upload(
@@ -231,7 +235,7 @@ pub(super) async fn upload(
         written += chunk.len() as u64;
         if written > most {
             let message = format!("the file is larger than {} (limits.media_size)", state.settings.limits.media_size);
-            return Err(Error::new(Code::FrameTooLarge, message).into());
+            return Err(Error::new(Code::BodyTooLarge, message).into());
         }
         upload = blocking(move || {
             upload.write(&chunk)?;
@@ -245,7 +249,7 @@ pub(super) async fn upload(
 
 /// Deletes a file of a media folder, or a folder that is empty.
 #[utoipa::path(
-    delete, path = "/api/v1/media/file", tag = "media", params(FileQuery),
+    delete, path = FILE, tag = "media", params(FileQuery),
     responses((status = 204), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument))
 )]
 pub(super) async fn delete(
@@ -263,8 +267,8 @@ pub(super) async fn delete(
     post, path = "/api/v1/media/channel", tag = "media", request_body = NewChannel,
     responses((status = 201, body = Channel), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument))
 )]
-pub(super) async fn channel(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
-    let wanted: NewChannel = read(&body)?;
+pub(super) async fn channel(state: web::Data<State>, _: Admin, body: Body<SMALL>) -> Result<HttpResponse, Problem> {
+    let wanted: NewChannel = read(&body, Code::InvalidBody)?;
     let place = Place { root: wanted.root, path: wanted.path };
     Ok(HttpResponse::Created().json(make(&state, &place, &wanted.name, wanted.of_folder).await?))
 }
@@ -348,8 +352,12 @@ pub(super) async fn original_list(
 
 /// The original program's way to make a channel of a file.
 #[utoipa::path(post, path = "/mediamtx-add-media", tag = "mediamtx", responses((status = 200), (status = 403, body = ProblemDocument)))]
-pub(super) async fn original_add(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
-    let Original { path, fname } = read(&body)?;
+pub(super) async fn original_add(
+    state: web::Data<State>,
+    _: Admin,
+    body: Body<SMALL>,
+) -> Result<HttpResponse, Problem> {
+    let Original { path, fname } = read(&body, Code::InvalidBody)?;
     let name = state.catalog.name(&path)?;
     make(&state, &Place { root: String::new(), path: fname }, &name, None).await?;
     Ok(HttpResponse::Ok().json(json!({})))
@@ -360,12 +368,12 @@ pub(super) async fn original_add(state: web::Data<State>, _: Admin, body: web::B
 pub(super) async fn original_delete(
     state: web::Data<State>,
     _: Admin,
-    body: web::Bytes,
+    body: Body<SMALL>,
 ) -> Result<HttpResponse, Problem> {
-    let Original { path, .. } = read(&body)?;
+    let Original { path, .. } = read(&body, Code::InvalidBody)?;
     let name = state.catalog.name(&path)?;
     state.paths.remove(&name).await?;
-    if state.catalog.registry().get(&name).is_some_and(|stream| stream.kind() == "file") {
+    if state.catalog.registry().get(&name).is_some_and(|stream| ["file", "nas"].contains(&stream.kind())) {
         state.catalog.remove(&name).await?;
     }
     Ok(HttpResponse::Ok().json(json!({})))

@@ -8,14 +8,18 @@ use utoipa::ToSchema;
 use super::{
     Problem, State,
     caller::{Admin, CallerExtractor},
+    extract::{Body, CONFIGURATION},
     problem::ProblemDocument,
 };
 use crate::{
-    error::Error,
+    error::{Code, Error},
     mediamtx_yml::{self, Finding},
     policy::Action,
     settings,
 };
+
+/// The check of a mediamtx.yml: of one in the body, and of the running MediaMTX.
+pub(super) const CHECK: &str = "/api/v1/mediamtx/check";
 
 /// What is known of MediaMTX itself.
 #[derive(Serialize, ToSchema)]
@@ -54,12 +58,18 @@ pub(super) async fn get(state: web::Data<State>, _: Admin) -> HttpResponse {
 
 /// Looks a mediamtx.yml over, as `mtx-sidecar check` does. It is not kept, and nothing of it is written anywhere.
 #[utoipa::path(
-    post, path = "/api/v1/mediamtx/check", tag = "mediamtx", request_body(content = String, content_type = "application/yaml"),
+    post, path = CHECK, tag = "mediamtx", request_body(content = String, content_type = "application/yaml"),
     responses((status = 200, body = Checked), (status = 422, body = ProblemDocument))
 )]
-pub(super) async fn check(state: web::Data<State>, _: Admin, body: web::Bytes) -> Result<HttpResponse, Problem> {
-    let text = std::str::from_utf8(&body).map_err(|e| Error::parameter("body", format!("is not UTF-8: {e}")))?;
-    let tree = settings::parse_yaml(text).map_err(|e| Error::parameter("body", format!("is not YAML: {e}")))?;
+pub(super) async fn check(
+    state: web::Data<State>,
+    _: Admin,
+    body: Body<CONFIGURATION>,
+) -> Result<HttpResponse, Problem> {
+    let text =
+        std::str::from_utf8(&body).map_err(|e| Error::new(Code::InvalidBody, format!("the file is not UTF-8: {e}")))?;
+    let tree =
+        settings::parse_yaml(text).map_err(|e| Error::new(Code::InvalidBody, format!("the file is not YAML: {e}")))?;
     Ok(HttpResponse::Ok().json(Checked { findings: mediamtx_yml::examine(&tree, &state.settings) }))
 }
 
@@ -96,7 +106,7 @@ pub(super) async fn paths(
         }
     }
     match refused {
-        Some(e) if list.is_empty() && e.code() != crate::error::Code::Forbidden => Err(e.into()),
+        Some(e) if list.is_empty() && e.code() != Code::Forbidden => Err(e.into()),
         _ => Ok(HttpResponse::Ok().json(PathList { list })),
     }
 }

@@ -1,14 +1,11 @@
-//! The OpenAPI document, made of the handlers' own annotations.
+//! The OpenAPI document. It follows from the list of routes.
 
 use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
-use super::{
-    addresses, aliases, auth_webhook, discovery, events, health, identity, media, mediamtx, overview, paths,
-    recordings, sessions, sign_in, streams, upload, wall, watch, ws,
-};
+use super::addresses;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -16,102 +13,11 @@ use super::{
         title = "mtx-sidecar",
         description = "Pictures in and out of MediaMTX. Errors are application/problem+json (RFC 9457) with a stable `code`.",
     ),
-    paths(
-        auth_webhook::answer,
-        upload::recipe,
-        upload::frame,
-        upload::frames,
-        streams::list,
-        streams::get,
-        streams::put,
-        streams::patch,
-        streams::delete,
-        watch::mjpeg,
-        watch::recipe,
-        watch::snapshot,
-        ws::connect,
-        ws::go2rtc,
-        aliases::root,
-        aliases::webcam,
-        aliases::webcam_part,
-        aliases::stream,
-        aliases::snapshot,
-        aliases::capture,
-        aliases::state,
-        aliases::ustreamer,
-        aliases::go2rtc_stream,
-        aliases::go2rtc_push,
-        aliases::go2rtc_frame,
-        aliases::frigate_latest,
-        aliases::frigate_stream,
-        mediamtx::paths,
-        sign_in::sign_in,
-        sign_in::refresh,
-        sign_in::sign_out,
-        sign_in::me,
-        sign_in::change_password,
-        sign_in::open_share,
-        sign_in::jwks,
-        identity::users,
-        identity::user,
-        identity::put_user,
-        identity::patch_user,
-        identity::delete_user,
-        identity::tokens,
-        identity::make_token,
-        identity::revoke_token,
-        identity::shares,
-        identity::make_share,
-        identity::revoke_share,
-        identity::rotate_keys,
-        identity::audit,
-        events::listen,
-        events::dead,
-        events::hook,
-        media::list,
-        media::info,
-        media::thumbnail,
-        media::content,
-        media::playlist,
-        media::upload,
-        media::delete,
-        media::channel,
-        media::original_list,
-        media::original_add,
-        media::original_delete,
-        recordings::list,
-        recordings::get,
-        recordings::timeline,
-        recordings::delete,
-        recordings::original,
-        paths::list,
-        paths::replace,
-        paths::import,
-        paths::get,
-        paths::put,
-        paths::patch,
-        paths::delete,
-        discovery::search,
-        discovery::inquire,
-        addresses::get,
-        wall::get,
-        mediamtx::get,
-        mediamtx::check,
-        overview::overview,
-        overview::check_live,
-        overview::settings,
-        sessions::list,
-        sessions::kick,
-        health::live,
-        health::ready,
-        health::metrics,
-        document,
-    ),
     modifiers(&Schemes),
 )]
 struct Document;
 
-/// Everything may need credentials, Basic or a token; the rule for 127.0.0.1 does without.
+/// Each operation can need credentials: Basic or a token. The rule for 127.0.0.1 needs none.
 struct Schemes;
 
 impl utoipa::Modify for Schemes {
@@ -129,8 +35,14 @@ impl utoipa::Modify for Schemes {
 
 /// The document as JSON.
 pub fn json() -> &'static str {
-    static JSON: LazyLock<String> =
-        LazyLock::new(|| Document::openapi().to_pretty_json().expect("the document is plain data"));
+    static JSON: LazyLock<String> = LazyLock::new(|| {
+        let mut document = Document::openapi();
+        let components = document.components.get_or_insert_default();
+        for address in addresses() {
+            address.document(&mut document.paths, components);
+        }
+        document.to_pretty_json().expect("the document is plain data")
+    });
     &JSON
 }
 

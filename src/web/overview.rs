@@ -7,7 +7,12 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Problem, State, caller::Admin, mediamtx::Checked, problem::ProblemDocument};
+use super::{
+    Problem, State,
+    caller::Admin,
+    mediamtx::{CHECK, Checked},
+    problem::ProblemDocument,
+};
 use crate::{
     error::{Code, Error},
     mediamtx_yml::examine,
@@ -123,7 +128,7 @@ pub(super) async fn overview(state: web::Data<State>, _: Admin) -> Result<HttpRe
 
 /// Looks over the configuration that MediaMTX has at the moment, asked of its control API.
 #[utoipa::path(
-    get, path = "/api/v1/mediamtx/check", tag = "operations",
+    get, path = CHECK, tag = "operations",
     responses((status = 200, body = Checked), (status = 502, description = "MediaMTX is away", body = ProblemDocument))
 )]
 pub(super) async fn check_live(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {

@@ -1,7 +1,7 @@
-//! The pages of `static/`: from inside the program, or from a folder while somebody works on them.
+//! The pages of `static/`: from inside the program, or from a folder during development.
 //!
-//! A page keeps its address (`/viewer/`) and is asked for each time; what it loads is below `/static/VERSION/`, where it may
-//! be kept for ever, because another version has another address. build.rs has compressed all of it.
+//! A page keeps its address (`/viewer/`), and browsers revalidate it each time. The files that it loads are below
+//! `/static/VERSION/`, where browsers keep them for ever: another version has another address. build.rs compresses all of them.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use actix_web::{
     web,
 };
 
-use super::{Problem, method_not_allowed};
+use super::{Problem, routes::method_not_allowed};
 use crate::error::{Code, Error};
 
 include!(concat!(env!("OUT_DIR"), "/pages.rs"));
@@ -28,22 +28,27 @@ struct File {
     gzip: Option<&'static [u8]>,
 }
 
-/// The original program's addresses of pages, and ours.
-const ALIASES: [(&str, &str); 2] = [("/mediamtx_viewer", "viewer/"), ("/mediamtx_console", "console/")];
+/// The original program's address of the viewer. It leads to `/viewer/`.
+#[utoipa::path(method(get, head), path = "/mediamtx_viewer", tag = "pages", responses((status = 308)))]
+pub(super) async fn viewer(request: HttpRequest) -> HttpResponse {
+    beside(&request, "viewer/")
+}
 
-/// Adds the pages to the routes. `folder` is `http.static_dir`; empty for those inside the program.
+/// The original program's address of the console. It leads to `/console/`.
+#[utoipa::path(method(get, head), path = "/mediamtx_console", tag = "pages", responses((status = 308)))]
+pub(super) async fn console(request: HttpRequest) -> HttpResponse {
+    beside(&request, "console/")
+}
+
+/// Leads to another page. Relative, because a proxy can have a path in front.
+fn beside(request: &HttpRequest, page: &str) -> HttpResponse {
+    let up = if request.path().ends_with('/') { "../" } else { "" };
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    redirect(&format!("{up}{page}{query}"))
+}
+
+/// Adds the pages behind all routes. `folder` is `http.static_dir`; empty for those inside the program.
 pub(super) fn configure(routes: &mut web::ServiceConfig, folder: &str) {
-    for (alias, page) in ALIASES {
-        let to = move |up: &'static str| {
-            move |request: HttpRequest| {
-                let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
-                std::future::ready(redirect(&format!("{up}{page}{query}")))
-            }
-        };
-        // Relative, because there may be a path of a proxy's in front.
-        routes.route(alias, web::get().to(to("")));
-        routes.route(&format!("{alias}/"), web::get().to(to("../")));
-    }
     if folder.is_empty() {
         routes.default_service(web::to(embedded));
         return;
@@ -86,7 +91,7 @@ async fn embedded(request: HttpRequest) -> Result<HttpResponse, Problem> {
     };
     let Some(file) = file else { return nothing(request).await };
     if !matches!(request.method().as_str(), "GET" | "HEAD") {
-        return method_not_allowed(request).await;
+        return Ok(method_not_allowed(&request, "GET, HEAD"));
     }
     Ok(answer(&request, file, keep))
 }
@@ -128,5 +133,5 @@ fn redirect(to: &str) -> HttpResponse {
 }
 
 async fn nothing(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    Err(Error::new(Code::NotFound, format!("there is nothing at {}", request.path())).into())
+    Err(Error::new(Code::NotFound, format!("no resource has the address {}", request.path())).into())
 }

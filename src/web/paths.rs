@@ -2,15 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Problem, State, caller::Admin, problem::ProblemDocument};
+use super::{
+    Problem, State,
+    caller::Admin,
+    extract::{ALL_PATHS, Body, read, whole},
+    problem::ProblemDocument,
+};
 use crate::{
     error::{Code, Error},
     paths::{Difference, HostStatus, Imported, PathStatus, Wanted},
 };
+
+const ALL: &str = "/api/v1/paths";
+/// A path. Its name can contain slashes.
+const ONE: &str = "/api/v1/paths/{name:.+}";
 
 /// All paths that are kept, and the MediaMTX that shall have them.
 #[derive(Serialize, ToSchema)]
@@ -36,12 +45,8 @@ pub struct ReplaceQuery {
     dry_run: Option<String>,
 }
 
-fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|e| Error::new(Code::InvalidPath, e.to_string()))
-}
-
 /// Lists the paths that are kept: wanted, actual, and what is different.
-#[utoipa::path(get, path = "/api/v1/paths", tag = "paths", responses((status = 200, body = WantedPaths), (status = 403, body = ProblemDocument)))]
+#[utoipa::path(get, path = ALL, tag = "paths", responses((status = 200, body = WantedPaths), (status = 403, body = ProblemDocument)))]
 pub(super) async fn list(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     let paths = state.paths.list().await;
     Ok(HttpResponse::Ok().json(WantedPaths { mediamtx: state.paths.host(), paths }))
@@ -49,21 +54,22 @@ pub(super) async fn list(state: web::Data<State>, _: Admin) -> Result<HttpRespon
 
 /// Replaces all of them at once; answers what that changes.
 #[utoipa::path(
-    put, path = "/api/v1/paths", tag = "paths", params(ReplaceQuery), request_body = AllPaths,
+    put, path = ALL, tag = "paths", params(ReplaceQuery), request_body = AllPaths,
     responses((status = 200, body = Difference), (status = 422, description = "Nothing was changed", body = ProblemDocument))
 )]
 pub(super) async fn replace(
+    request: HttpRequest,
     state: web::Data<State>,
     _: Admin,
     query: web::Query<ReplaceQuery>,
-    body: web::Bytes,
+    payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let dry_run = match query.dry_run.as_deref() {
         None | Some("0" | "false") => false,
         Some("" | "1" | "true") => true,
         Some(other) => return Err(Error::parameter("dry_run", format!("must be 0 or 1, not {other:?}")).into()),
     };
-    let all: AllPaths = read(&body)?;
+    let all: AllPaths = read(&whole(&request, payload, ALL_PATHS).await?, Code::InvalidPath)?;
     Ok(HttpResponse::Ok().json(state.paths.replace_all(all.paths, dry_run).await?))
 }
 
@@ -78,7 +84,7 @@ pub(super) async fn import(state: web::Data<State>, _: Admin) -> Result<HttpResp
 
 /// Tells about one path.
 #[utoipa::path(
-    get, path = "/api/v1/paths/{name}", tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
+    get, path = ONE, tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
     responses((status = 200, body = PathStatus), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn get(state: web::Data<State>, _: Admin, name: web::Path<String>) -> Result<HttpResponse, Problem> {
@@ -87,7 +93,7 @@ pub(super) async fn get(state: web::Data<State>, _: Admin, name: web::Path<Strin
 
 /// Keeps a path: MediaMTX has it within moments, and again after each of its restarts.
 #[utoipa::path(
-    put, path = "/api/v1/paths/{name}", tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
+    put, path = ONE, tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
     request_body = Wanted,
     responses(
         (status = 200, description = "Changed", body = PathStatus), (status = 201, description = "New", body = PathStatus),
@@ -98,16 +104,16 @@ pub(super) async fn put(
     state: web::Data<State>,
     _: Admin,
     name: web::Path<String>,
-    body: web::Bytes,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let is_new = state.paths.put(&name, read(&body)?).await?;
+    let is_new = state.paths.put(&name, read(&body, Code::InvalidPath)?).await?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(state.paths.get(&name).await?))
 }
 
 /// Changes some members of a path's definition (JSON merge patch, RFC 7396).
 #[utoipa::path(
-    patch, path = "/api/v1/paths/{name}", tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
+    patch, path = ONE, tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
     request_body(content_type = "application/merge-patch+json", description = "Members of the definition; null restores the default"),
     responses((status = 200, body = PathStatus), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument))
 )]
@@ -115,15 +121,15 @@ pub(super) async fn patch(
     state: web::Data<State>,
     _: Admin,
     name: web::Path<String>,
-    body: web::Bytes,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    state.paths.patch(&name, read(&body)?).await?;
+    state.paths.patch(&name, read(&body, Code::InvalidPath)?).await?;
     Ok(HttpResponse::Ok().json(state.paths.get(&name).await?))
 }
 
 /// Forgets a path, here and at MediaMTX.
 #[utoipa::path(
-    delete, path = "/api/v1/paths/{name}", tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
+    delete, path = ONE, tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
     responses((status = 204), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn delete(

@@ -16,6 +16,9 @@ use crate::{
     recordings::{self, Player, Recording, Timeline},
 };
 
+/// A recorded path. Its name can contain slashes.
+const RECORDING: &str = "/api/v1/recordings/{path:.+}";
+
 /// The path that the original program records.
 const ORIGINAL_PATH: &str = "recording";
 
@@ -93,7 +96,7 @@ pub(super) async fn list(
 
 /// What is recorded of a path: files, and what can be played, with addresses that are good for some minutes.
 #[utoipa::path(
-    get, path = "/api/v1/recordings/{path}", tag = "recordings",
+    get, path = RECORDING, tag = "recordings",
     params(("path" = String, Path, description = "May contain slashes"), RangeQuery),
     responses((status = 200, body = Recording), (status = 403, body = ProblemDocument), (status = 502, body = ProblemDocument))
 )]
@@ -112,7 +115,7 @@ pub(super) async fn get(
 
 /// A day of a path: what is there, as offsets and durations.
 #[utoipa::path(
-    get, path = "/api/v1/recordings/{path}/timeline", tag = "recordings",
+    get, path = "/api/v1/recordings/{path:.+}/timeline", tag = "recordings",
     params(("path" = String, Path, description = "May contain slashes"), DayQuery),
     responses((status = 200, body = Timeline), (status = 400, body = ProblemDocument))
 )]
@@ -131,7 +134,7 @@ pub(super) async fn timeline(
 
 /// Deletes a file of a recording.
 #[utoipa::path(
-    delete, path = "/api/v1/recordings/{path}", tag = "recordings",
+    delete, path = RECORDING, tag = "recordings",
     params(("path" = String, Path, description = "May contain slashes"), SegmentQuery),
     responses((status = 204), (status = 404, body = ProblemDocument), (status = 403, body = ProblemDocument))
 )]

@@ -12,7 +12,13 @@ use actix_web::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Problem, State, caller::CallerExtractor, origin, problem::ProblemDocument, read};
+use super::{
+    Problem, State,
+    caller::CallerExtractor,
+    extract::{Body, SMALL, read},
+    origin,
+    problem::ProblemDocument,
+};
 use crate::{
     access::audit::Asked,
     error::{Code, Error},
@@ -94,9 +100,9 @@ pub(super) async fn sign_in(
     request: HttpRequest,
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
-    body: web::Bytes,
+    body: Body<SMALL>,
 ) -> Result<HttpResponse, Problem> {
-    let SignIn { user, pass } = read(&body)?;
+    let SignIn { user, pass } = read(&body, Code::InvalidBody)?;
     let caller = Caller { credentials: Credentials { user: user.clone(), password: pass }, ..caller };
     let verdict_of = |e: &Error| if e.code() == Code::TooManyFailures { "throttled" } else { "refused" };
     match state.identity.sign_in(&caller).await {
@@ -160,9 +166,9 @@ pub(super) async fn sign_out(request: HttpRequest, state: web::Data<State>) -> R
 pub(super) async fn open_share(
     request: HttpRequest,
     state: web::Data<State>,
-    body: web::Bytes,
+    body: Body<SMALL>,
 ) -> Result<HttpResponse, Problem> {
-    let ShareCode { code } = read(&body)?;
+    let ShareCode { code } = read(&body, Code::InvalidBody)?;
     let opened = state.identity.open_share(code.expose()).await?;
     Ok(answer(&request, &state, opened.share.label, true, opened.grant))
 }
@@ -199,13 +205,13 @@ pub(super) async fn me(
 pub(super) async fn change_password(
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
-    body: web::Bytes,
+    body: Body<SMALL>,
 ) -> Result<HttpResponse, Problem> {
     let (who, _) = state.access.permissions_of(&caller).await?;
     let Principal::User(name) = who else {
         return Err(Error::new(Code::Forbidden, format!("{who} has no password")).into());
     };
-    let PasswordChange { present, new } = read(&body)?;
+    let PasswordChange { present, new } = read(&body, Code::InvalidBody)?;
     let credentials = Credentials { user: name.to_string(), password: present };
     let caller = Caller { credentials, ..caller };
     state.access.authenticate(&caller).await?;

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Problem, State, caller::CallerExtractor, problem::ProblemDocument};
+use super::{Problem, State, caller::CallerExtractor, extract::Body, problem::ProblemDocument};
 use crate::{
     catalog::{Members, invalid},
     error::Code,
@@ -13,6 +13,9 @@ use crate::{
     producer::Definition,
     stream::{Stats, Stream},
 };
+
+/// A stream. Its name can contain slashes.
+const STREAM: &str = "/api/v1/streams/{name:.+}";
 
 /// All streams that the caller may watch.
 #[derive(Serialize, ToSchema)]
@@ -74,7 +77,7 @@ pub(super) async fn list(
 
 /// Tells about one stream.
 #[utoipa::path(
-    get, path = "/api/v1/streams/{name}", tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
+    get, path = STREAM, tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
     responses((status = 200, body = StreamDetail), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn get(
@@ -94,7 +97,7 @@ pub(super) async fn get(
 
 /// Defines a stream, or redefines it; those who watch it stay. Kept over restarts.
 #[utoipa::path(
-    put, path = "/api/v1/streams/{name}", tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
+    put, path = STREAM, tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
     request_body = Definition,
     responses(
         (status = 200, description = "Redefined", body = StreamDetail), (status = 201, description = "Defined", body = StreamDetail),
@@ -106,7 +109,7 @@ pub(super) async fn put(
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
-    body: web::Bytes,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
     let name = state.catalog.name(&name)?;
     state.access.authorize("http", &caller, Action::Api, "").await?;
@@ -118,7 +121,7 @@ pub(super) async fn put(
 
 /// Changes some settings of a defined stream (JSON merge patch, RFC 7396).
 #[utoipa::path(
-    patch, path = "/api/v1/streams/{name}", tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
+    patch, path = STREAM, tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
     request_body(content_type = "application/merge-patch+json", description = "Members of the definition; null restores the default"),
     responses((status = 200, body = StreamDetail), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument))
 )]
@@ -126,7 +129,7 @@ pub(super) async fn patch(
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
-    body: web::Bytes,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
     let name = state.catalog.name(&name)?;
     state.access.authorize("http", &caller, Action::Api, "").await?;
@@ -137,7 +140,7 @@ pub(super) async fn patch(
 
 /// Removes a stream and its stored picture. Those who watch it are disconnected.
 #[utoipa::path(
-    delete, path = "/api/v1/streams/{name}", tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
+    delete, path = STREAM, tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
     responses(
         (status = 204), (status = 404, body = ProblemDocument),
         (status = 409, description = "Defined in the configuration file", body = ProblemDocument),

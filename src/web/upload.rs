@@ -58,7 +58,7 @@ pub struct UploadedMany {
 
 /// Uploads a picture, as the original recipe does.
 #[utoipa::path(
-    put, path = "/mjpeg-upload", tag = "pictures in", params(UploadQuery),
+    method(put, post), path = "/mjpeg-upload", tag = "pictures in", params(UploadQuery),
     request_body(content_type = "image/jpeg", description = "JPEG, PNG, WebP, GIF or BMP; or multipart/form-data with a file"),
     responses((status = 200, description = "Taken; the body is {}"), (status = 409, body = ProblemDocument), (status = 413, body = ProblemDocument), (status = 415, body = ProblemDocument))
 )]
@@ -78,7 +78,7 @@ pub(super) async fn recipe(
 
 /// Uploads one picture.
 #[utoipa::path(
-    put, path = "/api/v1/streams/{name}/frame", tag = "pictures in", params(("name" = String, Path, description = "May contain slashes")),
+    method(put, post), path = "/api/v1/streams/{name:.+}/frame", tag = "pictures in", params(("name" = String, Path, description = "May contain slashes")),
     request_body(content_type = "image/jpeg", description = "JPEG, PNG, WebP, GIF or BMP; or multipart/form-data with a file"),
     responses((status = 200, body = Uploaded), (status = 409, body = ProblemDocument), (status = 413, body = ProblemDocument), (status = 415, body = ProblemDocument), (status = 422, body = ProblemDocument))
 )]
@@ -103,7 +103,7 @@ pub(super) async fn frame(
 
 /// Uploads pictures in one request, endlessly if need be: multipart/x-mixed-replace, or JPEGs back to back.
 #[utoipa::path(
-    post, path = "/api/v1/streams/{name}/frames", tag = "pictures in", params(("name" = String, Path, description = "May contain slashes")),
+    method(put, post), path = "/api/v1/streams/{name:.+}/frames", tag = "pictures in", params(("name" = String, Path, description = "May contain slashes")),
     request_body(content_type = "multipart/x-mixed-replace", description = "Or any other type: JPEGs one behind the other"),
     responses((status = 200, description = "The sender has ended", body = UploadedMany), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument))
 )]

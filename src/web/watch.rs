@@ -31,6 +31,9 @@ use crate::{
     stream::{Demand, StreamName},
 };
 
+/// The original recipe.
+const RECIPE: &str = "/mjpeg-get";
+
 /// The output's word: for the audit, the list of sessions and the log.
 const MJPEG: &str = "mjpeg";
 
@@ -65,7 +68,7 @@ pub struct SnapshotQuery {
 
 /// MJPEG of a stream: for `<img>`, ffmpeg, Home Assistant, OctoPrint.
 #[utoipa::path(
-    get, path = "/stream/{name}.mjpeg", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), MjpegQuery, TransformQuery),
+    method(get, head), path = "/stream/{name:.+}.mjpeg", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), MjpegQuery, TransformQuery),
     responses((status = 200, content_type = "multipart/x-mixed-replace"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn mjpeg(
@@ -103,7 +106,7 @@ pub(super) async fn show(
 
 /// MJPEG of a stream that is made if there is none, as the original recipe's ffmpeg asks for it.
 #[utoipa::path(
-    get, path = "/mjpeg-get", tag = "pictures out", params(RecipeQuery, TransformQuery),
+    get, path = RECIPE, tag = "pictures out", params(RecipeQuery, TransformQuery),
     responses((status = 200, content_type = "multipart/x-mixed-replace"), (status = 409, body = ProblemDocument))
 )]
 pub(super) async fn recipe(
@@ -123,6 +126,10 @@ pub(super) async fn recipe(
 }
 
 /// The headers of the recipe's stream, without making or starting anything.
+#[utoipa::path(
+    head, path = RECIPE, tag = "pictures out", params(RecipeQuery, TransformQuery),
+    responses((status = 200, content_type = "multipart/x-mixed-replace"), (status = 409, body = ProblemDocument))
+)]
 pub(super) async fn recipe_head(
     request: HttpRequest,
     state: web::Data<State>,
@@ -138,7 +145,7 @@ pub(super) async fn recipe_head(
 
 /// One picture, with `ETag` and `Last-Modified`. Never a stream.
 #[utoipa::path(
-    get, path = "/snapshot/{name}.jpg", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), SnapshotQuery, TransformQuery),
+    method(get, head), path = "/snapshot/{name:.+}.jpg", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), SnapshotQuery, TransformQuery),
     responses(
         (status = 200, content_type = "image/jpeg"), (status = 304, description = "The picture that If-None-Match names"),
         (status = 404, body = ProblemDocument), (status = 504, description = "A camera gave nothing in time", body = ProblemDocument),

@@ -61,7 +61,7 @@ pub struct SourceQuery {
 /// Pictures by WebSocket, each a binary message; JSON notices between them tell states and losses, and `{"ack":N}` says which picture was
 /// shown.
 #[utoipa::path(
-    get, path = "/ws/{name}", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), SocketQuery, TransformQuery),
+    get, path = "/ws/{name:.+}", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), SocketQuery, TransformQuery),
     responses((status = 101, description = "Pictures follow"), (status = 404, body = ProblemDocument), (status = 426, body = ProblemDocument))
 )]
 pub(super) async fn connect(
@@ -77,7 +77,7 @@ pub(super) async fn connect(
     }
     let window = query.window.as_deref().map(window).transpose()?;
     let meta = flag("meta", query.meta.as_deref())?;
-    watch(&request, &state, &caller, &name, Dialect::Ours, window, meta).await
+    watch(&request, &state, &caller, &name, Dialect::Own, window, meta).await
 }
 
 /// go2rtc's WebSocket, as far as MJPEG goes: `{"type":"mjpeg"}` is answered in kind, and pictures follow.
@@ -117,7 +117,7 @@ async fn watch(
         window,
         meta,
         placeholder_after: *state.catalog.registry().settings().placeholder_after,
-        patience: *state.settings.output.stall_timeout,
+        stall_timeout: *state.settings.output.stall_timeout,
     };
     let shutdown = state.shutdown.clone();
     Ok(endless.respond(switching_protocols(request), async move |connection| {
@@ -176,7 +176,7 @@ impl Receiver {
                     Ok(Incoming::Ping(data)) => socket.pong(&data).await,
                     Ok(Incoming::Pong) => Ok(()),
                     Ok(Incoming::Close) => {
-                        socket.agree().await;
+                        socket.answer_close().await;
                         Err(DisconnectReason::Closed)
                     }
                     Err(fault) => {

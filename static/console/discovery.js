@@ -1,109 +1,207 @@
-// Cameras on the network: what was found, and what can be made of it. The section is there where the server can search.
+// @ts-check
+// Cameras on the network: the devices that the server finds, and what the console can make of them. Only servers that
+// can search have this section.
 
 import * as api from '../lib/api.js';
 import { fill, h, keyed } from '../lib/dom.js';
-import { field } from '../lib/form.js';
+import { exactValueOf, field, valueOf } from '../lib/form.js';
 import { number, t } from '../lib/i18n.js';
-import { toast, tried } from '../lib/toast.js';
-import { badge, button, failure, formDialog, head, notice, nothing } from './parts.js';
+import { icon } from '../lib/icons.js';
+import { toast } from '../lib/toast.js';
+import { badge, button, emptyState, failure, formDialog, heading, nameField, notice } from './parts.js';
 
+/** @type {Section} */
 export async function show(main, { signal }) {
-  const cards = new Map();
+  /** @type {Map<string, Api.DiscoveredDevice>} */
+  const devices = new Map();
   const list = h('div', { class: 'grid cameras', 'aria-live': 'polite' });
-  const told = h('div', { class: 'stack tight', role: 'status' });
-  const none = nothing('search', t('console.discovery_none'), t('console.discovery_none_about'));
+  const status = h('div', { class: 'stack tight', role: 'status' });
+  const none = emptyState('search', t('console.discovery_none'), t('console.discovery_none_about'));
   const draw = () => {
-    keyed(list, [...cards.values()], { key: (card) => JSON.stringify(card), make: (card) => cardOf(card, replace) });
-    none.hidden = cards.size > 0;
+    keyed(list, [...devices.values()], {
+      key: (device) => JSON.stringify(device),
+      make: (device) => card(device, add),
+    });
+    none.hidden = devices.size > 0;
   };
-  const replace = (card) => {
-    cards.set(card.id, card);
+  /** @param {Api.DiscoveredDevice} device */
+  const add = (device) => {
+    devices.set(device.id, device);
     draw();
   };
-  let searching = null;
-  const start = button('search', t('console.discover'), () => (searching ? searching.abort() : find()), { class: 'primary' });
-  const named = h('input', { class: 'search', placeholder: '192.168.1.20', 'aria-label': t('console.discover_address'), autocapitalize: 'none', spellcheck: false });
-  const find = async (address = '') => {
-    searching = new AbortController();
-    const ended = searching;
-    signal.addEventListener('abort', () => ended.abort());
-    start.lastChild.textContent = t('console.discover_stop');
-    fill(told, h('p', { class: 'dim' }, t('console.discovering')));
+
+  /** @type {AbortController | null} */
+  let search = null;
+  const word = h('span', {}, t('console.discover'));
+  /** @param {string} [address] */
+  const run = async (address = '') => {
+    const ending = new AbortController();
+    search = ending;
+    signal.addEventListener('abort', () => ending.abort());
+    word.textContent = t('console.discover_stop');
+    fill(status, h('p', { class: 'dim' }, t('console.discovering')));
+    /** @type {HTMLElement[]} */
     const problems = [];
     try {
-      for await (const { type, data } of search(address, ended.signal)) {
-        if (type === 'found' || type === 'detail') replace(data);
-        else if (type === 'problem') problems.push(data);
-        else if (type === 'done') fill(told, h('p', { class: 'dim' }, t('console.discovered', { n: number(data.found), others: number(data.others), seconds: number(data.seconds, 1) })));
+      for await (const { event, data } of find(address, ending.signal)) {
+        const report = JSON.parse(data);
+        if (event === 'found' || event === 'detail') add(report);
+        else if (event === 'problem') problems.push(problemNotice(report));
+        else if (event === 'done') fill(status, h('p', { class: 'dim' }, summary(report)));
       }
     } catch (error) {
-      if (!ended.signal.aborted) fill(told, failure(error, () => find(address)));
+      if (ending.signal.aborted) status.replaceChildren();
+      else
+        fill(
+          status,
+          failure(error, () => run(address)),
+        );
     }
-    if (ended.signal.aborted && told.isConnected) told.replaceChildren();
-    problems.forEach(({ address: where, message }) => told.append(notice('warn', h('p', {}, where && h('b', {}, `${where} `), message))));
-    start.lastChild.textContent = t('console.discover');
-    searching = null;
+    status.append(...problems);
+    word.textContent = t('console.discover');
+    search = null;
   };
-  const byAddress = h('form', { class: 'row by-address', onsubmit: (event) => {
+  const toggle = () => (search ? search.abort() : run());
+  const start = h('button', { type: 'button', class: 'primary', onclick: toggle }, icon('search', 18), word);
+
+  const address = h('input', {
+    class: 'search',
+    placeholder: '192.168.1.20',
+    'aria-label': t('console.discover_address'),
+    autocapitalize: 'none',
+    spellcheck: false,
+  });
+  /** @param {SubmitEvent} event */
+  const onsubmit = (event) => {
     event.preventDefault();
-    if (named.value.trim() && !searching) find(named.value.trim());
-  } }, named, h('button', {}, t('console.discover_one')));
-  fill(main, head('discovery', byAddress, start), told, list, none);
+    if (address.value.trim() && !search) run(address.value.trim());
+  };
+  const byAddress = h(
+    'form',
+    { class: 'row by-address', onsubmit },
+    address,
+    h('button', {}, t('console.discover_one')),
+  );
+  fill(main, heading('discovery', byAddress, start), status, list, none);
 }
 
-/** The events of a search. */
-async function* search(address, signal) {
-  const response = await api.request(`api/v1/discover${address ? `?address=${encodeURIComponent(address)}` : ''}`, { signal, headers: { Accept: 'text/event-stream' } });
-  if (!response.ok) {
-    const problem = await response.json().catch(() => ({}));
-    throw new api.ApiError(problem.detail ?? response.statusText, response.status, problem.code);
-  }
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = '';
-  for (let next = await reader.read(); !next.done; next = await reader.read()) {
-    const blocks = (rest + next.value).split('\n\n');
-    rest = blocks.pop();
-    for (const block of blocks) {
-      const of = (name) => block.split('\n').find((line) => line.startsWith(`${name}:`))?.slice(name.length + 1).trim();
-      if (of('data')) yield { type: of('event'), data: JSON.parse(of('data')) };
-    }
-  }
+/**
+ * The events of a search.
+ *
+ * @param {string} address
+ * @param {AbortSignal} signal
+ */
+async function* find(address, signal) {
+  const query = address ? `?address=${encodeURIComponent(address)}` : '';
+  const headers = { Accept: 'text/event-stream' };
+  const response = await api.request(`api/v1/discover${query}`, { signal, headers });
+  if (!response.ok) throw await api.refusal(response);
+  yield* api.serverSentEvents(response);
 }
 
-function cardOf(card, replace) {
-  const title = card.name ?? card.model ?? card.hardware ?? card.address;
-  const facts = [[t('console.address'), card.address], [t('console.maker'), card.manufacturer], [t('console.model'), card.model ?? card.hardware], [t('console.firmware'), card.firmware], [t('console.location'), card.location]].filter(([, value]) => value);
-  return h('article', { class: 'card stack tight camera' },
-    h('div', { class: 'spread' }, h('h2', {}, title), card.needs_credentials && badge(t('console.needs_password'), 'warn')),
-    h('dl', { class: 'facts' }, facts.flatMap(([term, value]) => [h('dt', {}, term), h('dd', {}, value)])),
-    (card.profiles ?? []).map(({ name, token, codec, width, height, fps }) => h('p', { class: 'hint number' }, [name ?? token, codec, width && `${width} × ${height}`, fps && t('console.per_second', { n: number(fps) })].filter(Boolean).join(' · '))),
-    (card.problems ?? []).map((problem) => h('p', { class: 'hint warn' }, problem)),
-    h('div', { class: 'stack tight' }, (card.offers ?? []).map((offer) => button('plus', offer.title, () => take(offer), { class: 'small offer' }))),
-    h('div', {}, button('key', t('console.ask_device'), () => ask(card, replace), { class: 'small' })));
+/** @param {{ found: number, others: number, seconds: number }} report */
+function summary({ found, others, seconds }) {
+  return t('console.discovered', { n: number(found), others: number(others), seconds: number(seconds, 1) });
 }
 
-/** Makes what is offered, under a name that can be changed. */
-function take(offer) {
+/** @param {{ address?: string, message: string }} problem */
+function problemNotice({ address, message }) {
+  return notice('warn', h('p', {}, address && h('b', {}, `${address} `), message));
+}
+
+/**
+ * The card of a device. `add` gets the device again after it was asked with a password.
+ *
+ * @param {Api.DiscoveredDevice} device
+ * @param {(device: Api.DiscoveredDevice) => void} add
+ */
+function card(device, add) {
+  const { address, name, manufacturer, model, hardware, firmware, location } = device;
+  const facts = [
+    [t('console.address'), address],
+    [t('console.maker'), manufacturer],
+    [t('console.model'), model ?? hardware],
+    [t('console.firmware'), firmware],
+    [t('console.location'), location],
+  ].filter(([, value]) => value);
+  const title = h('h2', {}, name ?? model ?? hardware ?? address);
+  const locked = device.needs_credentials && badge(t('console.needs_password'), 'warn');
+  const suggestions = device.offers.map((suggestion) =>
+    button('plus', suggestion.title, () => accept(suggestion), { class: 'small offer' }),
+  );
+  return h(
+    'article',
+    { class: 'card stack tight camera' },
+    h('div', { class: 'spread' }, title, locked),
+    h(
+      'dl',
+      { class: 'facts' },
+      facts.flatMap(([term, value]) => [h('dt', {}, term), h('dd', {}, value)]),
+    ),
+    device.profiles.map(profileLine),
+    device.problems?.map((problem) => h('p', { class: 'hint warn' }, problem)),
+    h('div', { class: 'stack tight' }, suggestions),
+    h(
+      'div',
+      {},
+      button('key', t('console.ask_device'), () => inquire(device, add), { class: 'small' }),
+    ),
+  );
+}
+
+/** @param {Api.DiscoveredDevice['profiles'][number]} profile */
+function profileLine({ name, token, codec, width, height, fps }) {
+  const size = width && `${width} × ${height}`;
+  const rate = fps && t('console.per_second', { n: number(fps) });
+  const facts = [name ?? token, codec, size, rate].filter(Boolean);
+  return h('p', { class: 'hint number' }, facts.join(' · '));
+}
+
+/**
+ * Makes a suggestion's stream or path, under a name that the user can change.
+ *
+ * @param {Api.Suggestion} suggestion
+ */
+function accept({ title, name, makes, body }) {
+  const about = makes === 'path' ? t('console.offer_path') : t('console.offer_stream');
   return formDialog({
-    title: offer.title, action: t('console.make'),
-    body: [field({ label: t('console.name'), name: 'name', value: offer.name, required: true, autocapitalize: 'none', spellcheck: false, autofocus: true }), h('p', { class: 'hint' }, offer.makes === 'path' ? t('console.offer_path') : t('console.offer_stream'))],
+    title,
+    action: t('console.make'),
+    body: [
+      nameField({ label: t('console.name'), name: 'name', value: name, required: true, autofocus: true }),
+      h('p', { class: 'hint' }, about),
+    ],
     send: async (form) => {
-      const name = form.elements.name.value.trim();
-      await api.send(offer.method ?? 'PUT', `api/v1/${offer.makes === 'path' ? 'paths' : 'streams'}/${api.encoded(name)}`, offer.body);
-      toast(t('console.made', { name }));
+      const chosen = valueOf(form, 'name');
+      const address = api.encoded(chosen);
+      if (makes === 'path') await api.send('PUT', `api/v1/paths/${address}`, /** @type {any} */ (body));
+      else await api.send('PUT', `api/v1/streams/${address}`, /** @type {any} */ (body));
+      toast(t('console.made', { name: chosen }));
+      return true;
     },
   });
 }
 
-/** Asks a device with a user and password. */
-async function ask(card, replace) {
-  await tried(() => formDialog({
-    title: card.name ?? card.address, action: t('console.ask_device'),
-    body: [h('p', { class: 'hint' }, t('console.ask_about')), field({ label: t('common.user'), name: 'username', autocomplete: 'off', autocapitalize: 'none', spellcheck: false, autofocus: true }), field({ label: t('common.password'), name: 'password', type: 'password', autocomplete: 'off' })],
+/**
+ * Asks a device with a user name and password.
+ *
+ * @param {Api.DiscoveredDevice} device
+ * @param {(device: Api.DiscoveredDevice) => void} add
+ */
+function inquire({ id, name, address, device_service: service }, add) {
+  return formDialog({
+    title: name ?? address,
+    action: t('console.ask_device'),
+    body: [
+      h('p', { class: 'hint' }, t('console.ask_about')),
+      nameField({ label: t('common.user'), name: 'user', autocomplete: 'off', autofocus: true }),
+      field({ label: t('common.password'), name: 'pass', type: 'password', autocomplete: 'off' }),
+    ],
     send: async (form) => {
-      const told = await api.send('POST', 'api/v1/discover/onvif', { address: card.device_service ?? card.address, user: form.elements.username.value, password: form.elements.password.value });
-      replace({ ...told, id: card.id });
+      const login = { user: valueOf(form, 'user'), pass: exactValueOf(form, 'pass') };
+      const device = await api.send('POST', 'api/v1/discover/onvif', { address: service ?? address, ...login });
+      add({ ...device, id });
+      return true;
     },
-  }));
+  });
 }
-

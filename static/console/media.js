@@ -1,137 +1,310 @@
-// Files of the media folders: looking through them, putting some there, and making channels of them.
+// @ts-check
+// The files of the media folders: browsing, uploading, deleting, and making channels of them.
 
 import * as api from '../lib/api.js';
 import { confirmed } from '../lib/dialog.js';
 import { dropTarget, fill, h } from '../lib/dom.js';
-import { field } from '../lib/form.js';
-import { bytes, number, t, words } from '../lib/i18n.js';
+import { bytes, number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
-import { toast, tried } from '../lib/toast.js';
-import { button, failure, formDialog, head, iconButton, nothing, since } from './parts.js';
+import { attempt, toast } from '../lib/toast.js';
+import { makeChannel } from './channel.js';
+import { agoText, button, emptyState, heading, iconButton, loader } from './parts.js';
 
-const PAGE = 60;
+const PAGE_SIZE = 60;
+
+/** @type {Record<string, Icon>} */
 const SHAPES = { folder: 'grid', picture: 'camera', video: 'film', audio: 'sound' };
 
-const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined && value !== ''));
-const below = (folder, name) => (folder ? `${folder}/${name}` : name);
-
-export async function show(main, { args, signal }) {
-  const [root, path, type] = [args.get('root'), args.get('path') ?? '', args.get('type') ?? ''];
-  const place = h('div', { class: 'stack' });
-  const to = (more) => `#/media?${query({ root: root ?? undefined, path, type, ...more })}`;
-  const file = h('input', { type: 'file', multiple: true, class: 'visually-hidden', tabIndex: -1, 'aria-label': t('console.upload_files') });
-  const told = h('p', { class: 'hint', role: 'status' });
-  // Empty until it is known that files can be put here; nothing is changed on a NAS.
-  const changing = h('span', { class: 'row' });
-  let writable = false;
-  const again = () => list(0);
-  const send = async (files) => {
-    for (const one of files) {
-      told.textContent = t('console.sending', { name: one.name });
-      await tried(() => api.call(`api/v1/media/file?${query({ root, path: below(path, one.name) })}`, { method: 'PUT', body: one }), t('console.stored', { name: one.name }));
-    }
-    told.textContent = '';
-    again();
-  };
-  file.addEventListener('change', () => send([...file.files]).then(() => { file.value = ''; }));
-  fill(main, head('media', root !== null && [
-    h('select', { 'aria-label': t('console.media_type'), class: 'narrow', onchange: ({ target }) => { location.hash = to({ type: target.value }); } }, ['', 'picture', 'video', 'audio'].map((one) => h('option', { value: one, selected: one === type }, t(`console.media_${one || 'all'}`)))),
-    changing]), crumbs(), told, place);
-
-  function crumbs() {
-    if (root === null) return null;
-    const parts = path ? path.split('/') : [];
-    const link = (text, href, here) => h('li', {}, here ? h('span', { 'aria-current': 'page' }, text) : h('a', { href }, text));
-    return h('nav', { class: 'crumbs', 'aria-label': t('console.folders') }, h('ol', {}, link(t('console.folders'), '#/media'), link(root, to({ path: '' }), parts.length === 0),
-      parts.map((part, i) => link(part, to({ path: parts.slice(0, i + 1).join('/') }), i === parts.length - 1))));
-  }
-
-  async function list(start) {
-    try {
-      if (root === null) {
-        const { roots } = await api.call('api/v1/media', { signal });
-        const total = roots.length;
-        return fill(place, total === 0 ? nothing('film', t('console.media_none'), t('console.media_none_about')) : h('div', { class: 'grid' }, roots.map(({ name, kind, available, problem }) =>
-          h('a', { class: 'card root', href: `#/media?${query({ root: name })}` }, icon('grid', 24), h('b', { class: 'truncate' }, name), kind === 'nas' && h('span', { class: 'badge' }, 'NAS'), !available && h('span', { class: 'badge bad' }, t('console.media_away')),
-            problem && h('span', { class: 'hint' }, problem)))));
-      }
-      const found = await api.call(`api/v1/media?${query({ root, path, type, start, limit: PAGE })}`, { signal });
-      if (found.writable && !writable) {
-        writable = true;
-        fill(changing, file, button('upload', t('console.upload_files'), () => file.click()));
-        dropTarget(main, (one) => send([one]));
-      }
-      const more = start + found.entries.length < found.total;
-      const entries = h('div', { class: 'media-list' }, found.entries.map((entry) => item(entry)));
-      const next = more && h('div', { class: 'actions' }, button('more', t('console.more', { n: number(found.total - start - found.entries.length) }), () => list(start + PAGE)));
-      if (start > 0) {
-        place.querySelector('.media-list').append(...entries.children);
-        place.lastElementChild.remove();
-        if (next) place.append(next);
-        return null;
-      }
-      return fill(place, found.total === 0 ? nothing('film', t('console.folder_empty'), t('console.folder_empty_about')) : [entries, next]);
-    } catch (error) {
-      return signal.aborted ? null : fill(place, failure(error, again));
-    }
-  }
-
-  function item({ name, kind, size, modified }) {
-    const at = below(path, name);
-    const picture = h('div', { class: 'media-picture' }, icon(SHAPES[kind] ?? 'info', 30));
-    if (kind === 'picture') seen.observe(Object.assign(picture, { at }));
-    const channel = ['picture', 'video', 'audio', 'folder'].includes(kind) && iconButton('play', t('console.channel_of', { name }), () => makeChannel(root, at, name, kind));
-    return h('article', { class: 'card media-item' },
-      kind === 'folder' ? h('a', { href: to({ path: at }), class: 'media-open', 'aria-label': name }, picture) : picture,
-      h('div', { class: 'media-words' }, kind === 'folder' ? h('a', { class: 'truncate', href: to({ path: at }), title: name }, name) : h('b', { class: 'truncate', title: name }, name),
-        h('span', { class: 'hint' }, kind === 'folder' ? t('console.folder') : `${bytes(size)}${modified ? ` · ${since(modified)}` : ''}`)),
-      h('div', { class: 'row media-actions' }, channel, ['video', 'audio'].includes(kind) && iconButton('info', t('console.info_of', { name }), () => info(at, name)),
-        writable && iconButton('trash', t('console.delete_of', { name }), async () => {
-          if (!(await confirmed({ title: t('console.delete_of', { name }), text: t('console.file_delete_about'), action: t('console.delete') }))) return;
-          await tried(() => api.call(`api/v1/media/file?${query({ root, path: at })}`, { method: 'DELETE' }), t('console.deleted', { name }));
-          again();
-        })));
-  }
-
-  const info = (at, name) => tried(async () => {
-    const facts = await api.call(`api/v1/media/info?${query({ root, path: at })}`);
-    toast(`${name}: ${Object.entries(facts).filter(([, value]) => value !== null && typeof value !== 'object').map(([key, value]) => `${key.replaceAll('_', ' ')} ${value}`).join(' · ')}`, 'info');
-  });
-
-  // Thumbnails of what is seen, and of nothing else.
-  const seen = new IntersectionObserver((entries) => {
-    for (const { target, isIntersecting } of entries) {
-      if (!isIntersecting) continue;
-      seen.unobserve(target);
-      thumbnail(target);
-    }
-  }, { rootMargin: '150px' });
-  const urls = [];
-  signal.addEventListener('abort', () => {
-    seen.disconnect();
-    urls.forEach((url) => URL.revokeObjectURL(url));
-  });
-  async function thumbnail(target) {
-    const response = await api.request(`api/v1/media/thumbnail?${query({ root, path: target.at })}`, { signal }).catch(() => null);
-    if (!response?.ok || signal.aborted) return;
-    const url = URL.createObjectURL(await response.blob());
-    urls.push(url);
-    target.replaceChildren(h('img', { src: url, alt: '', decoding: 'async' }));
-  }
-
-  await list(0);
+/** @param {Record<string, string | number>} values empty ones are left out */
+function queryOf(values) {
+  const used = Object.entries(values).filter(([, value]) => value !== '');
+  return new URLSearchParams(used.map(([key, value]) => [key, String(value)]));
 }
 
-/** One question, one request: a file becomes a channel. */
-function makeChannel(root, path, name, kind) {
-  const proposed = path.replace(/\.[a-z0-9]+$/i, '').replaceAll(/[^A-Za-z0-9_./-]+/g, '-').replaceAll(/^-+|-+$/g, '') || 'channel';
-  return formDialog({
-    title: t('console.channel_of', { name }), action: t('console.channel_make'),
-    body: [h('p', { class: 'hint' }, t('console.channel_about')), field({ label: t('console.name'), name: 'name', value: proposed, required: true, autocapitalize: 'none', spellcheck: false, autofocus: true }),
-      kind === 'folder' && field({ label: t('console.channel_as'), name: 'as', options: [['', t('console.channel_as_holds')], ['slideshow', t('console.channel_as_slideshow')], ['playlist', t('console.channel_as_playlist')]] })],
-    send: async (form) => {
-      const made = await api.send('POST', 'api/v1/media/channel', { root, path, name: form.elements.name.value.trim(), as: form.elements.as?.value || undefined });
-      toast(t('console.channel_made', { name: made.name }));
+/** @type {Section} */
+export async function show(main, { args, signal }) {
+  const root = args.get('root');
+  if (root === null) return showRoots(main, signal);
+  const folder = new Folder(main, { root, path: args.get('path') ?? '', type: args.get('type') ?? '', signal });
+  await folder.load();
+}
+
+/**
+ * Lists the media folders.
+ *
+ * @param {HTMLElement} main
+ * @param {AbortSignal} signal
+ */
+async function showRoots(main, signal) {
+  const errors = h('div', {});
+  const place = h('div', { class: 'stack' });
+  fill(main, heading('media'), errors, place);
+  await loader(signal, errors, async () => {
+    /** @type {unknown} */
+    const answer = await api.call('api/v1/media', { signal });
+    const { roots } = /** @type {{ roots: Api.MediaRoot[] }} */ (answer);
+    const none = emptyState('film', t('console.media_none'), t('console.media_none_about'));
+    fill(place, roots.length ? h('div', { class: 'grid' }, roots.map(rootCard)) : none);
+  })();
+}
+
+/** @param {Api.MediaRoot} root */
+function rootCard({ name, kind, available, problem }) {
+  return h(
+    'a',
+    { class: 'card root', href: `#/media?${queryOf({ root: name })}` },
+    icon('grid', 24),
+    h('b', { class: 'truncate' }, name),
+    kind === 'nas' && h('span', { class: 'badge' }, 'NAS'),
+    !available && h('span', { class: 'badge bad' }, t('console.media_away')),
+    problem && h('span', { class: 'hint' }, problem),
+  );
+}
+
+/** @typedef {{ root: string, path: string, type: string, signal: AbortSignal }} Place */
+
+/** One folder of the library. */
+class Folder {
+  #place;
+  #isWritable = false;
+  #status = h('p', { class: 'hint', role: 'status' });
+  #list = h('div', { class: 'stack' });
+  // Filled when it is known that the folder is writable; a NAS is not.
+  #tools = h('span', { class: 'row' });
+  #files = h('input', {
+    type: 'file',
+    multiple: true,
+    class: 'visually-hidden',
+    tabIndex: -1,
+    'aria-label': t('console.upload_files'),
+  });
+  #main;
+  #thumbnails;
+
+  /** Loads the folder again. */
+  load;
+
+  /**
+   * @param {HTMLElement} main
+   * @param {Place} place
+   */
+  constructor(main, place) {
+    this.#main = main;
+    this.#place = place;
+    this.#thumbnails = new Thumbnails(place);
+    const errors = h('div', {});
+    this.load = loader(place.signal, errors, () => this.#read(0));
+    this.#files.addEventListener('change', async () => {
+      await this.#upload([...(this.#files.files ?? [])]);
+      this.#files.value = '';
+    });
+    fill(main, heading('media', this.#typeChoice(), this.#tools), this.#crumbs(), this.#status, errors, this.#list);
+  }
+
+  /**
+   * The address of this folder, with changes.
+   *
+   * @param {{ path?: string, type?: string }} change
+   */
+  #href(change) {
+    const { root, path, type } = this.#place;
+    return `#/media?${queryOf({ root, path, type, ...change })}`;
+  }
+
+  /** @param {string} name */
+  #below(name) {
+    const { path } = this.#place;
+    return path ? `${path}/${name}` : name;
+  }
+
+  #typeChoice() {
+    const types = ['', 'picture', 'video', 'audio'].map((type) => {
+      const properties = { value: type, selected: type === this.#place.type };
+      return h('option', properties, t(`console.media_${type || 'all'}`));
+    });
+    const onchange = () => {
+      location.hash = this.#href({ type: select.value });
+    };
+    const select = h('select', { 'aria-label': t('console.media_type'), class: 'narrow', onchange }, types);
+    return select;
+  }
+
+  #crumbs() {
+    const { root, path } = this.#place;
+    const parts = path ? path.split('/') : [];
+    const steps = [
+      { name: t('console.folders'), href: '#/media' },
+      { name: root, href: this.#href({ path: '' }) },
+      ...parts.map((name, i) => ({ name, href: this.#href({ path: parts.slice(0, i + 1).join('/') }) })),
+    ];
+    const present = steps.pop();
+    const links = steps.map(({ name, href }) => h('li', {}, h('a', { href }, name)));
+    const last = h('li', {}, h('span', { 'aria-current': 'page' }, present?.name));
+    return h('nav', { class: 'crumbs', 'aria-label': t('console.folders') }, h('ol', {}, links, last));
+  }
+
+  /** @param {File[]} files */
+  async #upload(files) {
+    for (const file of files) {
+      const { name } = file;
+      this.#status.textContent = t('console.sending', { name });
+      const query = queryOf({ root: this.#place.root, path: this.#below(name) });
+      const put = () => api.call(`api/v1/media/file?${query}`, { method: 'PUT', body: file });
+      await attempt(put, t('console.stored', { name }));
+    }
+    this.#status.textContent = '';
+    this.load();
+  }
+
+  /**
+   * Reads the entries from `start` on and shows them after those before.
+   *
+   * @param {number} start
+   */
+  async #read(start) {
+    const { root, path, type, signal } = this.#place;
+    const query = queryOf({ root, path, type, start, limit: PAGE_SIZE });
+    const { entries, total, writable } = await api.call(`api/v1/media?${query}`, { signal });
+    if (writable && !this.#isWritable) this.#allowUploads();
+    if (total === 0) {
+      const about = writable ? t('console.folder_empty_about') : '';
+      return fill(this.#list, emptyState('film', t('console.folder_empty'), about));
+    }
+    if (start === 0) this.#list.replaceChildren(h('div', { class: 'media-list' }));
+    const [list, more] = this.#list.children;
+    more?.remove();
+    list.append(...entries.map((entry) => this.#item(entry)));
+    const next = start + entries.length;
+    if (next >= total) return;
+    const loadMore = loader(signal, this.#status, () => this.#read(next));
+    const remaining = t('console.more', { n: number(total - next) });
+    this.#list.append(h('div', { class: 'actions' }, button('more', remaining, loadMore)));
+  }
+
+  #allowUploads() {
+    this.#isWritable = true;
+    const add = button('upload', t('console.upload_files'), () => this.#files.click());
+    fill(this.#tools, this.#files, add);
+    dropTarget(this.#main, (file) => this.#upload([file]));
+  }
+
+  /** @param {Api.MediaEntry} entry */
+  #item({ name, kind, size, modified }) {
+    const path = this.#below(name);
+    const picture = h('div', { class: 'media-picture' }, icon(SHAPES[kind] ?? 'info', 30));
+    if (kind === 'picture') this.#thumbnails.add(picture, path);
+    const facts = [bytes(size), modified && agoText(modified)].filter(Boolean).join(' · ');
+    if (kind !== 'folder') {
+      const title = h('b', { class: 'truncate', title: name }, name);
+      return this.#card(picture, title, facts, this.#actions(path, name, kind));
+    }
+    const href = this.#href({ path });
+    const open = h('a', { href, class: 'media-open', 'aria-label': name }, picture);
+    const title = h('a', { class: 'truncate', href, title: name }, name);
+    return this.#card(open, title, t('console.folder'), this.#actions(path, name, kind));
+  }
+
+  /** @type {(picture: HTMLElement, title: HTMLElement, facts: string, actions: Dom.Child) => HTMLElement} */
+  #card(picture, title, facts, actions) {
+    const texts = h('div', { class: 'media-words' }, title, h('span', { class: 'hint' }, facts));
+    return h(
+      'article',
+      { class: 'card media-item' },
+      picture,
+      texts,
+      h('div', { class: 'row media-actions' }, actions),
+    );
+  }
+
+  /**
+   * @param {string} path
+   * @param {string} name
+   * @param {Api.MediaEntry['kind']} kind
+   */
+  #actions(path, name, kind) {
+    const { root } = this.#place;
+    const isMedia = kind === 'video' || kind === 'audio';
+    const canBeChannel = kind in SHAPES;
+    return [
+      canBeChannel &&
+        iconButton('play', t('console.channel_of', { name }), () => makeChannel(root, path, name, kind === 'folder')),
+      isMedia && iconButton('info', t('console.info_of', { name }), () => showInfo(root, path, name)),
+      this.#isWritable && iconButton('trash', t('console.delete_of', { name }), () => this.#remove(path, name)),
+    ];
+  }
+
+  /**
+   * @param {string} path
+   * @param {string} name
+   */
+  async #remove(path, name) {
+    const title = t('console.delete_of', { name });
+    if (!(await confirmed({ title, text: t('console.file_delete_about'), action: t('console.delete') }))) return;
+    const query = queryOf({ root: this.#place.root, path });
+    const remove = () => api.call(`api/v1/media/file?${query}`, { method: 'DELETE' });
+    await attempt(remove, t('console.deleted', { name }));
+    this.load();
+  }
+}
+
+/**
+ * Shows duration and codecs of a file.
+ *
+ * @param {string} root
+ * @param {string} path
+ * @param {string} name
+ */
+function showInfo(root, path, name) {
+  return attempt(async () => {
+    const info = await api.call(`api/v1/media/info?${queryOf({ root, path })}`);
+    const facts = Object.entries(info).filter(([, value]) => value !== null && typeof value !== 'object');
+    const text = facts.map(([key, value]) => `${key.replaceAll('_', ' ')} ${value}`).join(' · ');
+    toast(`${name}: ${text}`, 'info');
+  });
+}
+
+/** Loads the thumbnails of visible pictures, and no others. */
+class Thumbnails {
+  #root;
+  #signal;
+  /** @type {WeakMap<Element, string>} */
+  #paths = new WeakMap();
+  /** @type {string[]} */
+  #urls = [];
+  #observer = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) if (isIntersecting) this.#load(target);
     },
-  }).catch((error) => toast(words(error), 'bad'));
+    { rootMargin: '150px' },
+  );
+
+  /** @param {Place} place */
+  constructor({ root, signal }) {
+    this.#root = root;
+    this.#signal = signal;
+    signal.addEventListener('abort', () => {
+      this.#observer.disconnect();
+      this.#urls.forEach((url) => URL.revokeObjectURL(url));
+    });
+  }
+
+  /**
+   * @param {HTMLElement} element
+   * @param {string} path
+   */
+  add(element, path) {
+    this.#paths.set(element, path);
+    this.#observer.observe(element);
+  }
+
+  /** @param {Element} element */
+  async #load(element) {
+    this.#observer.unobserve(element);
+    const query = queryOf({ root: this.#root, path: this.#paths.get(element) ?? '' });
+    const response = await api.request(`api/v1/media/thumbnail?${query}`, { signal: this.#signal }).catch(() => null);
+    if (!response?.ok || this.#signal.aborted) return;
+    const url = URL.createObjectURL(await response.blob());
+    this.#urls.push(url);
+    element.replaceChildren(h('img', { src: url, alt: '', decoding: 'async' }));
+  }
 }

@@ -1,150 +1,334 @@
-// What sections have in common: heads, tables, forms in dialogs, and looking again from time to time.
+// @ts-check
+// What sections have in common: headings, tables, forms in dialogs, and polling.
 
 import { openDialog } from '../lib/dialog.js';
 import { fill, h, keyed } from '../lib/dom.js';
-import { showProblem } from '../lib/form.js';
-import { ago, dateTime, t, words } from '../lib/i18n.js';
+import { field, firstInvalid, showProblem } from '../lib/form.js';
+import { ago, dateTime, errorText, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 
-/** The head of a section: its name, a sentence, and what can be done. */
-export const head = (name, ...actions) => h('div', { class: 'page-head' },
-  h('div', {}, h('h1', {}, t(`console.${name}`)), h('p', { class: 'dim' }, t(`console.${name}_about`))),
-  h('div', { class: 'row' }, actions));
-
-/** A button with an icon. */
-export const button = (shape, text, onclick, more = {}) => h('button', { type: 'button', ...more, onclick }, icon(shape, 18), h('span', {}, text));
-
-/** A button of a row, which has its text for screen readers and as a title. */
-export const iconButton = (shape, label, onclick, more = {}) => h('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, ...more, onclick }, icon(shape, 18));
-
-/** Words that somebody should not miss. */
-export const notice = (kind, ...content) => h('div', { class: ['notice', kind] }, icon(kind === 'good' ? 'check' : kind ? 'alert' : 'info'), h('div', { class: 'notice-text' }, content));
-
-/** Says that something could not be had, with a way to try again. */
-export const failure = (error, again) => h('div', { class: 'notice bad', role: 'alert' }, icon('alert'),
-  h('div', { class: 'notice-text' }, h('p', {}, words(error)), again && button('refresh', t('console.again'), again, { class: 'small' })));
-
-/** What is shown where nothing is. */
-export const nothing = (shape, title, text, ...actions) => h('div', { class: 'empty' }, icon(shape), h('h2', {}, title), text && h('p', {}, text), actions.length > 0 && h('div', { class: 'row' }, actions));
+/**
+ * The heading of a section: its name, a sentence about it, and its actions.
+ *
+ * @param {string} name
+ * @param {...Dom.Child} actions
+ */
+export function heading(name, ...actions) {
+  const about = h('p', { class: 'dim' }, t(`console.${name}_about`));
+  const title = h('div', {}, h('h1', {}, t(`console.${name}`)), about);
+  return h('div', { class: 'page-head' }, title, h('div', { class: 'row' }, actions));
+}
 
 /**
- * Does something now and every so many seconds, not while the page is hidden, until the section is left. An error is shown by
- * `failed(error)`, and `failed(null)` says that it is over. Gives a function that does it at once.
+ * A button with an icon.
+ *
+ * @param {Icon} shape
+ * @param {string} text
+ * @param {() => void} onclick
+ * @param {Dom.Properties<HTMLButtonElement>} [more]
  */
-export function every(seconds, signal, action, failed = () => {}) {
-  let timer = null;
+export const button = (shape, text, onclick, more = {}) =>
+  h('button', { type: 'button', ...more, onclick }, icon(shape, 18), h('span', {}, text));
+
+/**
+ * A button without a visible text; the text is its title, and its label for screen readers.
+ *
+ * @param {Icon} shape
+ * @param {string} label
+ * @param {() => void} onclick
+ */
+export const iconButton = (shape, label, onclick) =>
+  h('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick }, icon(shape, 18));
+
+/** @type {Record<string, Icon>} */
+const NOTICE_ICONS = { '': 'info', good: 'check', warn: 'alert', bad: 'alert' };
+
+/**
+ * A text that the user must not miss.
+ *
+ * @param {'' | 'good' | 'warn' | 'bad'} kind
+ * @param {...Dom.Child} content
+ */
+export const notice = (kind, ...content) =>
+  h('div', { class: ['notice', kind] }, icon(NOTICE_ICONS[kind]), h('div', { class: 'notice-text' }, content));
+
+/**
+ * An error, with a button that tries again.
+ *
+ * @param {unknown} error
+ * @param {() => void} again
+ */
+export function failure(error, again) {
+  const retry = button('refresh', t('console.again'), again, { class: 'small' });
+  const text = h('div', { class: 'notice-text' }, h('p', {}, errorText(error)), retry);
+  return h('div', { class: 'notice bad', role: 'alert' }, icon('alert'), text);
+}
+
+/**
+ * What stands in place of an empty list.
+ *
+ * @param {Icon} shape
+ * @param {string} title
+ * @param {string} [text]
+ * @param {...Dom.Child} actions
+ */
+export function emptyState(shape, title, text, ...actions) {
+  const row = actions.length > 0 && h('div', { class: 'row' }, actions);
+  return h('div', { class: 'empty' }, icon(shape), h('h2', {}, title), text && h('p', {}, text), row);
+}
+
+/**
+ * A badge: a word and a colour.
+ *
+ * @param {string} word
+ * @param {string} [kind]
+ */
+export const badge = (word, kind) => h('span', { class: ['badge', kind] }, word);
+
+/**
+ * A permission as text, such as `read front/door`.
+ *
+ * @param {Api.Permission} permission
+ */
+export function permissionText({ action, path }) {
+  const scope = path ? h('code', {}, path) : h('span', { class: 'dim' }, t('console.everything'));
+  return h('span', { class: 'permission' }, h('b', {}, action), scope);
+}
+
+/**
+ * How long ago a time was; for a time in the future, the time itself.
+ *
+ * @param {string} time
+ */
+export function agoText(time) {
+  const seconds = (Date.now() - Date.parse(time)) / 1000;
+  return seconds < -5 ? dateTime(time) : ago(Math.max(0, seconds));
+}
+
+/**
+ * The same as an element, with the time as its title.
+ *
+ * @param {string} time
+ */
+export const timeAgo = (time) => h('time', { dateTime: time, title: dateTime(time) }, agoText(time));
+
+/**
+ * A function that runs `action` and shows its error in `place`, until the user leaves the section.
+ *
+ * @param {AbortSignal} signal
+ * @param {HTMLElement} place
+ * @param {() => Promise<unknown>} action
+ */
+export function loader(signal, place, action) {
+  const load = async () => {
+    try {
+      await action();
+      if (!signal.aborted) place.replaceChildren();
+    } catch (error) {
+      if (!signal.aborted) fill(place, failure(error, load));
+    }
+  };
+  return load;
+}
+
+/**
+ * The same, repeated while the page is visible. The first call of the returned function starts this.
+ *
+ * @param {number} seconds
+ * @param {AbortSignal} signal
+ * @param {HTMLElement} place
+ * @param {() => Promise<unknown>} action
+ */
+export function poller(seconds, signal, place, action) {
+  const load = loader(signal, place, action);
+  let timer = 0;
+  /** @type {Promise<void> | null} */
   let running = null;
+  const repeat = async () => {
+    clearTimeout(timer);
+    await load();
+    running = null;
+    if (!signal.aborted && !document.hidden) timer = setTimeout(run, seconds * 1000);
+  };
   const run = () => {
-    running ??= (async () => {
-      clearTimeout(timer);
-      try {
-        await action();
-        if (!signal.aborted) failed(null);
-      } catch (error) {
-        if (!signal.aborted) failed(error);
-      }
-      running = null;
-      if (!signal.aborted && !document.hidden) timer = setTimeout(run, seconds * 1000);
-    })();
+    running ??= repeat();
     return running;
   };
-  document.addEventListener('visibilitychange', () => (document.hidden ? clearTimeout(timer) : run()), { signal });
+  const changed = () => (document.hidden ? clearTimeout(timer) : run());
+  document.addEventListener('visibilitychange', changed, { signal });
   signal.addEventListener('abort', () => clearTimeout(timer));
   return run;
 }
 
+/** @type {WeakMap<Element, string>} */
+const versions = new WeakMap();
+
 /**
- * A table that keeps its rows: `show(items)` changes what is different and nothing else, so that focus and selection stay.
- * A column is { label, text(item) } or { label, node(item), sign(item) }: a node is made anew when its sign changes; without a
- * sign it is made once for a row.
+ * Fills an element, but only if its version (any JSON) differs from the one before, so that focus and selection stay.
+ *
+ * @param {Element} element
+ * @param {unknown} version
+ * @param {() => Dom.Child} content
+ */
+export function refill(element, version, content) {
+  const text = JSON.stringify(version) ?? '';
+  if (versions.get(element) === text) return;
+  versions.set(element, text);
+  fill(element, content());
+}
+
+/**
+ * A table that keeps its rows: `show` changes only the cells that differ, so that focus and selection stay.
+ *
+ * @template T
+ * @param {{ label: string, key: (item: T) => string | number, columns: Column<T>[], empty: Dom.Child }} options
  */
 export function table({ label, key, columns, empty }) {
-  const rows = h('tbody', { role: 'rowgroup' });
-  const whole = h('div', { class: 'table' }, h('table', { role: 'table', 'aria-label': label },
-    h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, columns.map((column) => h('th', { scope: 'col', role: 'columnheader', class: column.class }, column.label || h('span', { class: 'visually-hidden' }, t('console.actions')))))), rows));
+  const actions = () => h('span', { class: 'visually-hidden' }, t('console.actions'));
+  const titles = columns.map((column) =>
+    h('th', { scope: 'col', role: 'columnheader', class: column.class }, column.label || actions()),
+  );
+  const head = h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, titles));
+  const body = h('tbody', { role: 'rowgroup' });
+  const whole = h('div', { class: 'table' }, h('table', { role: 'table', 'aria-label': label }, head, body));
   const none = h('div', { hidden: true }, empty);
-  const make = () => h('tr', { role: 'row' }, columns.map((column) => h('td', { role: 'cell', class: column.class, dataset: { label: column.label } })));
-  const update = (row, item) => columns.forEach((column, i) => {
-    const cell = row.children[i];
-    if (column.text) {
-      const text = String(column.text(item) ?? '');
+
+  const make = () => {
+    const cells = columns.map((column) =>
+      h('td', { role: 'cell', class: column.class, dataset: { label: column.label } }),
+    );
+    return h('tr', { role: 'row' }, cells);
+  };
+  /** @type {(cell: Element, column: Column<T>, item: T) => void} */
+  const updateCell = (cell, column, item) => {
+    if ('text' in column) {
+      const text = column.text(item);
       if (cell.textContent !== text) cell.textContent = text;
       cell.classList.toggle('is-empty', text === '—' || text === '');
       return;
     }
-    const sign = column.sign ? JSON.stringify(column.sign(item)) : 'made';
-    if (cell.sign === sign) return;
-    cell.sign = sign;
-    fill(cell, column.node(item));
-  });
+    refill(cell, column.version?.(item), () => column.node(item));
+  };
   return {
     element: h('div', {}, whole, none),
+    /** @param {readonly T[]} items */
     show(items) {
       whole.hidden = items.length === 0;
       none.hidden = items.length > 0;
-      keyed(rows, items, { key, make, update });
+      /** @type {(row: HTMLTableRowElement, item: T) => void} */
+      const update = (row, item) => columns.forEach((column, i) => updateCell(row.cells[i], column, item));
+      keyed(body, items, { key, make, update });
     },
   };
 }
 
-/** A field to search in a list; `changed` is called with what is looked for, in small letters. */
-export function search(changed) {
-  const input = h('input', { type: 'search', class: 'search', placeholder: t('console.search'), 'aria-label': t('console.search'), oninput: () => changed(input.value.trim().toLowerCase()) });
+/**
+ * A search field; `onQuery` gets its text in lower case.
+ *
+ * @param {(query: string) => void} onQuery
+ */
+export function searchField(onQuery) {
+  const input = h('input', {
+    type: 'search',
+    class: 'search',
+    placeholder: t('console.search'),
+    'aria-label': t('console.search'),
+    oninput: () => onQuery(input.value.trim().toLowerCase()),
+  });
   return input;
 }
 
 /**
- * A form in a dialog. `send(form)` does it; its error is shown at the field that it names, and the dialog stays. Gives what
- * `send` gave, or undefined if it was closed.
+ * Whether a search finds something with these texts.
+ *
+ * @param {string} query
+ * @param {...unknown} texts
+ */
+export const matches = (query, ...texts) => !query || texts.join(' ').toLowerCase().includes(query);
+
+/**
+ * A field for a name, without the browser's corrections.
+ *
+ * @param {Dom.FieldOptions} options
+ */
+export const nameField = (options) => field({ autocapitalize: 'none', spellcheck: false, ...options });
+
+/** What `send` of a form dialog returns so that the dialog stays open. */
+export const KEEP_OPEN = Symbol('keep open');
+
+/**
+ * A form in a dialog. `send` carries it out: its error is shown at the field that it names, and the dialog stays open.
+ * Gives the result of `send`, or undefined if the user closed the dialog.
+ *
+ * @template R
+ * @param {{
+ *   title: string,
+ *   body: Dom.Child,
+ *   action: string,
+ *   wide?: boolean,
+ *   send: (form: HTMLFormElement) => Promise<R>,
+ * }} options
+ * @returns {Promise<Exclude<R, typeof KEEP_OPEN> | undefined>}
  */
 export async function formDialog({ title, body, action, wide = false, send }) {
   const submit = h('button', { class: 'primary' }, action);
-  let result;
-  const form = h('form', { class: 'stack', noValidate: true }, body, h('p', { class: 'form-error bad', role: 'alert' }), h('div', { class: 'actions' }, submit));
+  const error = h('p', { class: 'form-error bad', role: 'alert' });
+  const form = h('form', { class: 'stack', noValidate: true }, body, error, h('div', { class: 'actions' }, submit));
   const { dialog, closed } = openDialog({ title, body: form, wide });
+  /** @type {R | undefined} */
+  let result;
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
-    showProblem(form, null);
-    const wrong = [...form.elements].find((element) => element.willValidate && !element.checkValidity());
-    if (wrong) return showProblem(form, Object.assign(new Error(wrong.validationMessage), { field: wrong.name }));
+    const invalid = firstInvalid(form);
+    showProblem(form, invalid);
+    if (invalid) return;
     submit.disabled = true;
     try {
-      result = (await send(form)) ?? true;
+      const sent = await send(form);
+      if (sent === KEEP_OPEN) return;
+      result = sent;
       dialog.close('done');
-    } catch (error) {
-      // At its field, the field's name need not be said.
-      if (error.field && error.message.startsWith(`${error.field}: `)) error.message = error.message.slice(error.field.length + 2);
-      showProblem(form, error);
+    } catch (problem) {
+      showProblem(form, withoutFieldName(problem));
     } finally {
       submit.disabled = false;
     }
   });
-  form.addEventListener('input', ({ target }) => {
-    const told = target.closest('.field')?.querySelector('.field-error');
-    if (!told || (!target.hasAttribute('aria-invalid') && !target.dataset.left)) return;
-    const wrong = target.willValidate && !target.checkValidity();
-    told.textContent = wrong ? target.validationMessage : '';
-    target.toggleAttribute('aria-invalid', wrong);
-    if (wrong) target.setAttribute('aria-invalid', 'true');
-  });
-  form.addEventListener('focusout', ({ target }) => {
-    if (target.dataset && target.value) target.dataset.left = 'yes';
-  });
+  validateWhileTyping(form);
   await closed;
-  return result;
+  return /** @type {Exclude<R, typeof KEEP_OPEN> | undefined} */ (result);
 }
 
-/** A point in time as how long ago, with the time itself as a title. */
-export const when = (time) => h('time', { dateTime: time, title: dateTime(time) }, since(time));
+/**
+ * An error is shown at its field: its message need not begin with the name of the field.
+ *
+ * @param {unknown} problem
+ */
+function withoutFieldName(problem) {
+  const error = /** @type {Error & { field?: string | null }} */ (problem);
+  const prefix = `${error.field}: `;
+  if (error.field && error.message.startsWith(prefix)) error.message = error.message.slice(prefix.length);
+  return error;
+}
 
-/** How long ago, in words; of what is to come, the time. */
-export const since = (time) => {
-  const seconds = (Date.now() - new Date(time)) / 1000;
-  return seconds < -5 ? dateTime(time) : ago(Math.max(0, seconds));
-};
-
-/** A badge: a word and a colour. */
-export const badge = (word, kind) => h('span', { class: ['badge', kind] }, word);
-
-/** A rule of permissions in words, such as `read front/door`. */
-export const permission = ({ action, path }) => h('span', { class: 'permission' }, h('b', {}, action), path ? h('code', {}, path) : h('span', { class: 'dim' }, t('console.everything')));
+/**
+ * Shows the error of a field that the user has left once, and removes it when the value is right.
+ *
+ * @param {HTMLFormElement} form
+ */
+function validateWhileTyping(form) {
+  /** @type {WeakSet<EventTarget>} */
+  const left = new WeakSet();
+  form.addEventListener('input', ({ target }) => {
+    const control = /** @type {HTMLInputElement} */ (target);
+    const place = control.closest('.field')?.querySelector('.field-error');
+    if (!place || (!control.hasAttribute('aria-invalid') && !left.has(control))) return;
+    const isInvalid = control.willValidate && !control.checkValidity();
+    place.textContent = isInvalid ? control.validationMessage : '';
+    if (isInvalid) control.setAttribute('aria-invalid', 'true');
+    else control.removeAttribute('aria-invalid');
+  });
+  form.addEventListener('focusout', ({ target }) => {
+    if (target && 'value' in target && target.value) left.add(target);
+  });
+}

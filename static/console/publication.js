@@ -1,38 +1,55 @@
-// One publication: a source that is sent to a path of MediaMTX, again and again until it is stopped.
+// @ts-check
+// One publication: a source that is sent to a path of MediaMTX, with new attempts until it is stopped.
 
 import { encoded, token } from '../lib/api.js';
+import { errorText } from '../lib/i18n.js';
 import { WhipPublisher } from '../players/whip.js';
 
 const LONGEST_PAUSE_MS = 15_000;
+
+/** How long the sidecar takes to add a new path at MediaMTX. */
 const AFTER_PATH_MS = 800;
 
+/**
+ * @typedef {object} PublicationOptions
+ * @property {string} path
+ * @property {import('./sources.js').Source} source
+ * @property {number} [kbps]
+ * @property {Api.Addresses} addresses
+ * @property {(() => Promise<unknown>) | null} makePath makes the path if MediaMTX does not have it
+ */
+
+/** Dispatches 'state' when `state` or `problem` changes. */
 export class Publication extends EventTarget {
-  /** 'connecting', 'live', 'failing' or 'ended'; `problem` says why it is failing. */
+  /** @type {'connecting' | 'live' | 'failing' | 'ended'} */
   state = 'connecting';
+  /** Why the publication is failing. */
   problem = '';
+  #options;
+  /** @type {WhipPublisher | null} */
   #publisher = null;
   #pause = 1000;
-  #timer = null;
+  #timer = 0;
 
-  /** `makePath()` makes the path, if MediaMTX has none of that name; null where that is not wanted. */
-  constructor({ path, source, kbps, addresses, makePath }) {
+  /** @param {PublicationOptions} options */
+  constructor(options) {
     super();
-    Object.assign(this, { path, source, kbps, makePath, base: addresses.webrtc });
-    // Somebody ends the sharing of a screen in the browser's own bar, or pulls a plug.
-    source.stream.getTracks().forEach((track) => track.addEventListener('ended', () => this.stop()));
+    this.#options = options;
+    // The user ends the sharing of a screen in the browser's own bar, or unplugs a device.
+    for (const track of options.source.stream.getTracks()) track.addEventListener('ended', () => this.stop());
   }
 
-  /** Begins, and tells `state` from then on. */
   async start() {
     if (this.state === 'ended') return;
-    this.#become(this.state === 'failing' ? 'failing' : 'connecting');
-    const url = `${this.base}/${encoded(this.path)}/whip`;
-    const publisher = new WhipPublisher(this.source.stream, url, { token, base: this.base, maxKbps: this.kbps });
+    if (this.state !== 'failing') this.#become('connecting');
+    const { path, source, kbps, addresses } = this.#options;
+    const url = `${addresses.webrtc}/${encoded(path)}/whip`;
+    const publisher = new WhipPublisher(source.stream, url, { token, base: addresses.webrtc, maxKbps: kbps });
     this.#publisher = publisher;
-    publisher.addEventListener('error', ({ detail }) => this.#fail(detail));
+    publisher.addEventListener('error', (event) => this.#fail(/** @type {CustomEvent} */ (event).detail));
     try {
       await publisher.start();
-      if (this.state === 'ended') return publisher.stop();
+      if (this.#publisher !== publisher) return publisher.stop();
       this.#pause = 1000;
       this.problem = '';
       this.#become('live');
@@ -41,30 +58,40 @@ export class Publication extends EventTarget {
     }
   }
 
+  /** @param {unknown} error */
   async #fail(error) {
     if (this.state === 'ended') return;
-    // MediaMTX takes publishers to paths that it knows only; the words are internal/conf's.
-    if (this.makePath && /is not configured/.test(error.message)) {
-      const make = this.makePath;
-      this.makePath = null;
+    let problem = errorText(error);
+    const { makePath } = this.#options;
+    // MediaMTX accepts publishers only on paths that it knows; this is the text of its internal/conf.
+    if (makePath && /is not configured/.test(problem)) {
+      this.#options.makePath = null;
       try {
-        await make();
-        // Kept at once, and at MediaMTX a moment later.
-        this.#timer = setTimeout(() => this.start(), AFTER_PATH_MS);
+        await makePath();
+        this.#startAfter(AFTER_PATH_MS);
         return;
       } catch (refusal) {
-        error = refusal;
+        problem = errorText(refusal);
       }
     }
-    this.problem = error.message;
-    this.#become('failing', true);
-    this.#timer = setTimeout(() => this.start(), this.#pause);
+    this.problem = problem;
+    this.#become('failing');
+    this.#startAfter(this.#pause);
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
   }
 
-  /** What is sent: size, rate, codec. */
-  stats() {
-    return this.#publisher?.state === 'playing' ? this.#publisher.stats() : Promise.resolve({});
+  /** @param {number} ms */
+  #startAfter(ms) {
+    this.#timer = setTimeout(() => this.start(), ms);
+  }
+
+  /**
+   * What is sent: size, rate, codec.
+   *
+   * @returns {Promise<Partial<import('../players/player.js').PlayerStats>>}
+   */
+  async stats() {
+    return this.#publisher?.state === 'playing' ? this.#publisher.stats() : {};
   }
 
   stop() {
@@ -72,12 +99,13 @@ export class Publication extends EventTarget {
     clearTimeout(this.#timer);
     this.#become('ended');
     this.#publisher?.stop();
-    this.source.close();
+    this.#publisher = null;
+    this.#options.source.close();
   }
 
-  #become(state, anew = false) {
-    const changed = this.state !== state || anew || state === 'connecting';
+  /** @param {Publication['state']} state */
+  #become(state) {
     this.state = state;
-    if (changed) this.dispatchEvent(new Event('state'));
+    this.dispatchEvent(new Event('state'));
   }
 }

@@ -1,105 +1,239 @@
-// What the server says of itself (OpenAPI), and forms made of it: a field that a kind of stream gets tomorrow is in its form
-// tomorrow.
+// @ts-check
+// The server's OpenAPI document, and forms made of it: a new field of a kind of stream appears in its form by itself.
 
 import { call } from '../lib/api.js';
-import { h } from '../lib/dom.js';
-import { field } from '../lib/form.js';
+import { FieldError, controlOf, field } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
 
-let document_ = null;
+/**
+ * A JSON schema, as far as the document uses it.
+ *
+ * @typedef {object} Schema
+ * @property {string} [$ref]
+ * @property {string | string[]} [type]
+ * @property {string[]} [enum]
+ * @property {Schema[]} [oneOf]
+ * @property {Schema[]} [anyOf]
+ * @property {Schema[]} [allOf]
+ * @property {Record<string, Schema>} [properties]
+ * @property {string[]} [required]
+ * @property {string} [description]
+ * @property {unknown} [default]
+ * @property {number} [minimum]
+ * @property {number} [maximum]
+ */
 
-/** The OpenAPI document; asked for once. */
-export const openapi = () => (document_ ??= call('api/v1/openapi.json').catch((error) => {
-  document_ = null;
-  throw error;
-}));
+/** @typedef {{ paths: Record<string, unknown>, components: { schemas: Record<string, Schema> } }} OpenApi */
 
-/** Whether the server has this address. */
+/**
+ * A field of a form. `type` is 'choice', a type of JSON, or 'json' for any other value.
+ *
+ * @typedef {object} FormField
+ * @property {string} name
+ * @property {boolean} isRequired
+ * @property {string} type
+ * @property {string[]} options
+ * @property {string} about
+ * @property {unknown} standard the default
+ * @property {Schema} schema
+ */
+
+/** @typedef {{ kind: string, about: string, fields: FormField[] }} StreamKind */
+
+/** @type {Promise<OpenApi> | null} */
+let request = null;
+
+/**
+ * The OpenAPI document, which is loaded once.
+ *
+ * @returns {Promise<OpenApi>}
+ */
+export function openapi() {
+  request ??= load();
+  return request;
+}
+
+async function load() {
+  try {
+    return /** @type {OpenApi} */ (await call('api/v1/openapi.json'));
+  } catch (error) {
+    request = null;
+    throw error;
+  }
+}
+
+/**
+ * Whether the server has this path.
+ *
+ * @param {string} path
+ */
 export const describes = async (path) => path in (await openapi()).paths;
 
-/** The kinds of streams: [{ kind, about, fields: [{ name, type, … }] }]. */
+/**
+ * The values of an enumeration of the document; none if the document does not have it.
+ *
+ * @param {string} name
+ */
+export async function valuesOf(name) {
+  const { schemas } = (await openapi()).components;
+  return schemas[name]?.enum ?? [];
+}
+
+/**
+ * The kinds of streams with their fields.
+ *
+ * @returns {Promise<StreamKind[]>}
+ */
 export async function streamKinds() {
-  const { components: { schemas } } = await openapi();
-  const at = (schema) => (schema?.$ref ? { ...schemas[schema.$ref.split('/').pop()], ...(schema.description && { description: schema.description }) } : schema);
-  return schemas.Definition.oneOf.map((choice) => {
-    const parts = choice.allOf ?? [choice];
-    const kind = parts.map((part) => part.properties?.kind?.enum?.[0]).find(Boolean);
-    const settings = parts.map((part) => at(part)).find((part) => !part.properties?.kind) ?? at(parts[0]);
-    const required = new Set(settings.required ?? []);
-    const fields = Object.entries(settings.properties ?? {}).filter(([name]) => name !== 'kind').map(([name, schema]) => describe(name, at(schema), required.has(name), at));
+  const { schemas } = (await openapi()).components;
+  /** @type {(schema: Schema) => Schema} */
+  const resolve = (schema) => {
+    const target = schemas[schema.$ref?.split('/').pop() ?? ''];
+    return target ? { ...target, description: schema.description ?? target.description } : schema;
+  };
+  return (schemas.Definition.oneOf ?? []).map((choice) => {
+    const parts = (choice.allOf ?? [choice]).map(resolve);
+    const kind = parts.flatMap((part) => part.properties?.kind?.enum ?? [])[0];
+    const settings = parts.find((part) => !part.properties?.kind) ?? parts[0];
+    const fields = Object.entries(settings.properties ?? {})
+      .filter(([name]) => name !== 'kind')
+      .map(([name, schema]) => formField(name, resolve(schema), settings.required?.includes(name) ?? false, resolve));
     return { kind, about: choice.description ?? '', fields: fields.sort((a, b) => place(a) - place(b)) };
   });
 }
 
-/** Where something is, and who asks, comes first; the rest in the order of the document, which is the alphabet's. */
+/** Fields that come first: address and credentials. The others follow, required ones first. */
 const FIRST = ['url', 'address', 'nas', 'preset', 'path', 'mode', 'user', 'pass'];
-const place = ({ name, required }) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length + (required ? 0 : 1));
 
-/** A schema in what a form needs. `null` beside a type means that it may be left out. */
-function describe(name, schema, required, at) {
-  const choices = schema.oneOf ?? schema.anyOf;
-  const real = choices ? { ...schema, ...at(choices.find((choice) => choice.type !== 'null') ?? {}) } : schema;
-  const enumerated = real.enum ?? (real.oneOf?.every((one) => one.enum) ? real.oneOf.flatMap((one) => one.enum) : null);
-  const types = [real.type].flat().filter((type) => type !== 'null');
-  return { name, required, type: enumerated ? 'choice' : types[0] ?? 'json', options: enumerated, about: schema.description ?? real.description ?? '', standard: schema.default ?? real.default, schema: real };
+/** @param {FormField} field */
+function place({ name, isRequired }) {
+  return FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length + (isRequired ? 0 : 1);
 }
 
-/** A text of the catalogue, or something else where it has none. */
+/**
+ * A schema as a field. A type beside `null` means that the field is optional.
+ *
+ * @param {string} name
+ * @param {Schema} schema
+ * @param {boolean} isRequired
+ * @param {(schema: Schema) => Schema} resolve
+ * @returns {FormField}
+ */
+function formField(name, schema, isRequired, resolve) {
+  const choice = (schema.oneOf ?? schema.anyOf)?.find(({ type }) => type !== 'null');
+  const real = choice ? { ...schema, ...resolve(choice) } : schema;
+  const options =
+    real.enum ?? (real.oneOf?.every((one) => one.enum) ? real.oneOf.flatMap((one) => one.enum ?? []) : []);
+  const [type = 'json'] = [real.type ?? []].flat().filter((one) => one !== 'null');
+  return {
+    name,
+    isRequired,
+    type: options.length ? 'choice' : type,
+    options,
+    about: schema.description ?? real.description ?? '',
+    standard: schema.default ?? real.default,
+    schema: real,
+  };
+}
+
+/**
+ * A text of the catalogue, or `otherwise` if there is none.
+ *
+ * @param {string} key
+ * @param {string} otherwise
+ */
 function known(key, otherwise) {
   const text = t(key);
   return text === key ? otherwise : text;
 }
 
 const SECRET = /^(password|pass|token|secret)$/;
-const titled = (name) => name.replaceAll('_', ' ').replace(/^./, (letter) => letter.toUpperCase());
 
-/** The name of a kind for people. */
-export const kindName = (kind) => known(`console.kind_${kind.replaceAll('-', '_')}`, titled(kind.replaceAll('-', ' ')));
+/** @param {string} name */
+const titled = (name) => name.replaceAll(/[_-]/g, ' ').replace(/^./, (letter) => letter.toUpperCase());
 
-/** What a kind is for. */
-export const kindAbout = ({ kind, about }) => known(`console.kind_${kind.replaceAll('-', '_')}_about`, about);
+/** @param {string} kind */
+const kindKey = (kind) => `console.kind_${kind.replaceAll('-', '_')}`;
 
-/** The control of a field; `value` is what is set now. */
-export function control({ name, required, type, options, about, standard, schema }, value) {
-  const common = {
-    name, required,
-    label: known(`console.field_${name}`, titled(name)),
-    hint: known(`console.field_${name}_about`, about),
-    placeholder: standard === undefined || standard === null ? null : String(standard),
-    autocapitalize: 'none', spellcheck: false,
-  };
-  if (type === 'boolean') return field({ ...common, required: false, placeholder: null, type: 'checkbox', checked: value ?? standard ?? false });
-  if (type === 'choice') return field({ label: common.label, hint: common.hint, name, value: value ?? standard ?? '', options: [...(required || standard ? [] : [['', t('console.as_usual')]]), ...options.map((option) => [option, option])] });
-  if (type === 'number' || type === 'integer') {
-    return field({ ...common, type: 'number', inputMode: 'decimal', step: type === 'integer' ? '1' : 'any', min: schema.minimum ?? null, max: schema.maximum ?? null, value: value ?? '' });
+/**
+ * The name of a kind of stream.
+ *
+ * @param {string} kind
+ */
+export const kindName = (kind) => known(kindKey(kind), titled(kind));
+
+/**
+ * What a kind of stream is for.
+ *
+ * @param {StreamKind} kind
+ */
+export const kindAbout = ({ kind, about }) => known(`${kindKey(kind)}_about`, about);
+
+const isNumber = (/** @type {string} */ type) => type === 'number' || type === 'integer';
+const isJson = (/** @type {string} */ type) => ['array', 'object', 'json'].includes(type);
+
+/**
+ * The control of a field; `value` is the present value.
+ *
+ * @param {FormField} field
+ * @param {any} value
+ */
+export function control({ name, isRequired, type, options, about, standard, schema }, value) {
+  const label = known(`console.field_${name}`, titled(name));
+  const hint = known(`console.field_${name}_about`, about.replaceAll('`', ''));
+  if (type === 'boolean') return field({ label, hint, name, type: 'checkbox', checked: value ?? standard ?? false });
+  if (type === 'choice') {
+    /** @type {[string, string][]} */
+    const none = isRequired || standard ? [] : [['', t('console.by_default')]];
+    /** @type {[string, string][]} */
+    const choices = options.map((option) => [option, option]);
+    return field({ label, hint, name, value: value ?? standard ?? '', options: [...none, ...choices] });
   }
-  if (type === 'array' || type === 'object' || type === 'json') {
-    return field({ ...common, placeholder: null, rows: 3, value: value === undefined || value === null ? '' : JSON.stringify(value, null, 1) });
+  const common = { label, hint, name, required: isRequired, autocapitalize: 'none', spellcheck: false };
+  if (isJson(type)) {
+    const text = value === undefined || value === null ? '' : JSON.stringify(value, null, 1);
+    return field({ ...common, rows: 3, value: text });
   }
-  return field({ ...common, type: SECRET.test(name) ? 'password' : 'text', autocomplete: SECRET.test(name) ? 'new-password' : 'off', value: value ?? '' });
+  const placeholder = standard === undefined || standard === null ? '' : String(standard);
+  if (isNumber(type)) {
+    const step = type === 'integer' ? '1' : 'any';
+    const { minimum: min, maximum: max } = schema;
+    return field({ ...common, type: 'number', inputMode: 'decimal', step, min, max, placeholder, value: value ?? '' });
+  }
+  const isSecret = SECRET.test(name);
+  const autocomplete = isSecret ? 'new-password' : 'off';
+  return field({ ...common, type: isSecret ? 'password' : 'text', autocomplete, placeholder, value: value ?? '' });
 }
 
-/** What the controls say, as a definition; empty ones are left out. A field of JSON that is none is blamed as the server would. */
+/**
+ * The values of the controls as a definition, without the empty ones.
+ *
+ * @param {HTMLFormElement} form
+ * @param {FormField[]} fields
+ */
 export function collect(form, fields) {
+  /** @type {Record<string, unknown>} */
   const definition = {};
   for (const { name, type } of fields) {
-    const element = form.elements[name];
+    const element = controlOf(form, name);
     if (!element) continue;
+    const text = element.value.trim();
     if (type === 'boolean') definition[name] = element.checked;
-    else if (element.value.trim() !== '') {
-      if (type === 'number' || type === 'integer') definition[name] = Number(element.value);
-      else if (type === 'array' || type === 'object' || type === 'json') {
-        try {
-          definition[name] = JSON.parse(element.value);
-        } catch (error) {
-          throw Object.assign(new Error(error.message), { field: name });
-        }
-      } else definition[name] = element.value.trim();
-    }
+    else if (text) definition[name] = isNumber(type) ? Number(text) : isJson(type) ? parseJson(text, name) : text;
   }
   return definition;
 }
 
-/** An explanation list of a definition. */
-export const explained = (definition) => h('dl', { class: 'facts' }, Object.entries(definition).flatMap(([name, value]) =>
-  [h('dt', {}, known(`console.field_${name}`, titled(name))), h('dd', {}, name === 'kind' ? kindName(value) : typeof value === 'object' ? JSON.stringify(value) : String(value))]));
+/**
+ * The JSON of a field; its error names the field, as the server's errors do.
+ *
+ * @param {string} text
+ * @param {string} name
+ */
+export function parseJson(text, name) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new FieldError(name, /** @type {Error} */ (error).message);
+  }
+}

@@ -1,53 +1,113 @@
-// Who is connected, here and to MediaMTX.
+// @ts-check
+// Sessions: the clients of the sidecar and those of MediaMTX.
 
 import * as api from '../lib/api.js';
 import { confirmed } from '../lib/dialog.js';
 import { fill, h } from '../lib/dom.js';
 import { bytes, number, t } from '../lib/i18n.js';
-import { tried } from '../lib/toast.js';
-import { badge, every, failure, head, iconButton, notice, nothing, search, since, table } from './parts.js';
+import { attempt } from '../lib/toast.js';
+import {
+  agoText,
+  badge,
+  emptyState,
+  heading,
+  iconButton,
+  matches,
+  notice,
+  poller,
+  searchField,
+  table,
+} from './parts.js';
 
-const EVERY_SECONDS = 5;
+const INTERVAL_SECONDS = 5;
 
+/** @typedef {Api.Answer<'api/v1/sessions'>['sessions'][number]} SessionInfo */
+
+/** @type {Section} */
 export async function show(main, { signal }) {
-  const told = h('div', {});
-  let [sessions, wanted] = [[], ''];
-  const list = table({
-    label: t('console.sessions'), key: ({ server, protocol, id }) => `${server} ${protocol} ${id}`,
-    columns: [
-      { label: t('console.protocol'), node: ({ protocol, server }) => [h('b', {}, protocol || '?'), h('p', { class: 'hint' }, server === 'sidecar' ? 'mtx-sidecar' : 'MediaMTX')] },
-      { label: t('console.state'), node: ({ state }) => badge(t(`console.session_${['read', 'publish', 'idle'].includes(state) ? state : 'idle'}`), { read: 'live', publish: 'warn' }[state]), sign: ({ state }) => state },
-      { label: t('console.path'), class: 'wide', text: ({ path }) => path || '—' },
-      { label: t('console.who'), text: ({ user }) => user || '—' },
-      { label: t('console.remote'), class: 'wide', node: ({ remote, agent }) => [h('span', { class: 'number' }, remote), agent && h('p', { class: 'hint agent truncate', title: agent }, agent)] },
-      { label: t('console.since'), text: ({ since: begun }) => (begun ? since(begun) : '—') },
-      { label: t('console.inbound'), class: 'number', text: ({ inbound_bytes: n }) => (n ? bytes(n) : '—') },
-      { label: t('console.outbound'), class: 'number', text: ({ outbound_bytes: n }) => (n ? bytes(n) : '—') },
-      { label: '', class: 'row-actions', node: (session) => iconButton('exit', t('console.kick_of', { remote: session.remote }), () => kick(session)) },
-    ],
-    empty: nothing('play', t('console.sessions_none'), t('console.sessions_none_about')),
-  });
+  const errors = h('div', {});
+  const warning = h('div', {});
   const count = h('p', { class: 'dim', role: 'status' });
+  /** @type {SessionInfo[]} */
+  let sessions = [];
+  let query = '';
+  /** @param {SessionInfo} session */
+  const kick = async ({ server, protocol, id, remote, path }) => {
+    const text = t('console.kick_about', { remote, path: path || '—' });
+    if (!(await confirmed({ title: t('console.kick'), text, action: t('console.kick') }))) return;
+    const kind = server === 'sidecar' ? 'sidecar' : protocol;
+    const target = /** @type {const} */ (`api/v1/sessions/${kind}/${encodeURIComponent(id)}`);
+    await attempt(() => api.call(target, { method: 'DELETE' }), t('console.kicked', { remote }));
+    load();
+  };
+  const list = table({
+    label: t('console.sessions'),
+    key: ({ server, protocol, id }) => `${server} ${protocol} ${id}`,
+    columns: columns(kick),
+    empty: emptyState('play', t('console.sessions_none'), t('console.sessions_none_about')),
+  });
   const draw = () => {
-    const chosen = sessions.filter((one) => !wanted || `${one.protocol} ${one.server} ${one.path} ${one.user} ${one.remote} ${one.agent ?? ''}`.toLowerCase().includes(wanted));
-    list.show(chosen);
+    const found = sessions.filter(({ protocol, server, path, user, remote, agent }) =>
+      matches(query, protocol, server, path, user, remote, agent),
+    );
+    list.show(found);
     count.textContent = t('console.sessions_count', { n: number(sessions.length) });
   };
-  const kick = async ({ server, protocol, id, remote, path }) => {
-    if (!(await confirmed({ title: t('console.kick'), text: t('console.kick_about', { remote, path: path || '—' }), action: t('console.kick') }))) return;
-    await tried(() => api.call(`api/v1/sessions/${server === 'sidecar' ? 'sidecar' : protocol}/${encodeURIComponent(id)}`, { method: 'DELETE' }), t('console.kicked', { remote }));
-    look();
-  };
-  const look = every(EVERY_SECONDS, signal, async () => {
+  const load = poller(INTERVAL_SECONDS, signal, errors, async () => {
     const found = await api.call('api/v1/sessions', { signal });
     ({ sessions } = found);
     draw();
-    fill(told, found.error && notice('warn', h('p', {}, t('console.sessions_away')), h('p', { class: 'hint' }, found.error)));
-  }, (error) => error && fill(told, failure(error, look)));
-  fill(main, head('sessions', search((text) => {
-    wanted = text;
+    const text = found.error && [h('p', {}, t('console.sessions_away')), h('p', { class: 'hint' }, found.error)];
+    fill(warning, text && notice('warn', text));
+  });
+  const search = searchField((text) => {
+    query = text;
     draw();
-  })), told, count, list.element);
-  signal.addEventListener('abort', api.listen(['reader.joined', 'reader.left', 'path.available', 'path.unavailable'], () => look()));
-  await look();
+  });
+  fill(main, heading('sessions', search), errors, warning, count, list.element);
+  /** @type {Api.EventKind[]} */
+  const kinds = ['reader.joined', 'reader.left', 'path.available', 'path.unavailable'];
+  signal.addEventListener('abort', api.listen(kinds, load, { onGap: load }));
+  await load();
 }
+
+/**
+ * @param {(session: SessionInfo) => void} kick
+ * @returns {Column<SessionInfo>[]}
+ */
+function columns(kick) {
+  const byteText = (/** @type {number} */ n) => (n ? bytes(n) : '—');
+  return [
+    { label: t('console.protocol'), node: protocolCell },
+    { label: t('console.state'), node: stateBadge, version: ({ state }) => state },
+    { label: t('console.path'), class: 'wide', text: ({ path }) => path || '—' },
+    { label: t('console.who'), text: ({ user }) => user || '—' },
+    { label: t('console.remote'), class: 'wide', node: remoteCell },
+    { label: t('console.since'), text: ({ since }) => (since ? agoText(since) : '—') },
+    { label: t('console.inbound'), class: 'number', text: ({ inbound_bytes: n }) => byteText(n) },
+    { label: t('console.outbound'), class: 'number', text: ({ outbound_bytes: n }) => byteText(n) },
+    {
+      label: '',
+      class: 'row-actions',
+      node: (session) => iconButton('exit', t('console.kick_of', { remote: session.remote }), () => kick(session)),
+    },
+  ];
+}
+
+/** @param {SessionInfo} session */
+function protocolCell({ protocol, server }) {
+  const program = server === 'sidecar' ? 'mtx-sidecar' : 'MediaMTX';
+  return [h('b', {}, protocol || '?'), h('p', { class: 'hint' }, program)];
+}
+
+/** @param {SessionInfo} session */
+function stateBadge({ state }) {
+  if (state === 'read') return badge(t('console.session_read'), 'live');
+  return state === 'publish' ? badge(t('console.session_publish'), 'warn') : badge(t('console.session_idle'));
+}
+
+/** @param {SessionInfo} session */
+const remoteCell = ({ remote, agent }) => [
+  h('span', { class: 'number' }, remote),
+  agent && h('p', { class: 'hint agent truncate', title: agent }, agent),
+];

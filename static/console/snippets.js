@@ -1,84 +1,193 @@
-// Ready-made lines for whoever sends pictures to a stream, or shows it: with a token of its own for this stream, never a password.
+// @ts-check
+// Lines of code to copy, which send pictures to a stream or show it. They contain a token for this stream only, never a
+// password.
 
 import * as api from '../lib/api.js';
 import { openDialog } from '../lib/dialog.js';
 import { fill, h } from '../lib/dom.js';
 import { copyButton, snippet } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
-import { tried } from '../lib/toast.js';
+import { attempt } from '../lib/toast.js';
 import { button, notice } from './parts.js';
 
-/** How long such a token is good. */
+/** The lifetime of a token, in days. */
 const DAYS = 365;
 
-/** Each gives a text, of `parts` below. A token counts as the password of any user. */
+/**
+ * What a snippet contains. `frame` is where pictures are sent; `mjpeg` and `snapshot` have the token in the address.
+ *
+ * @typedef {{ name: string, origin: string, token: string, frame: string, mjpeg: string, snapshot: string }} Values
+ */
+
+/** @typedef {Record<string, (values: Values) => string>} Snippets */
+
+/** @type {Snippets} */
 const SENDING = {
-  curl: ({ frame, bearer }) => `curl -T picture.jpg${bearer} \\\n  ${frame}`,
-  Python: ({ frame, token }) => `import requests\n\nwith open("picture.jpg", "rb") as picture:\n    answer = requests.put(\n        "${frame}",\n        data=picture,\n        headers={"Authorization": "Bearer ${token}"},\n        timeout=10,\n    )\nanswer.raise_for_status()`,
-  ESP32: ({ frame, token }) => `// Arduino, ESP32-CAM: after esp_camera_fb_get()\nHTTPClient http;\nhttp.begin("${frame}");\nhttp.addHeader("Authorization", "Bearer ${token}");\nhttp.addHeader("Content-Type", "image/jpeg");\nint status = http.PUT(fb->buf, fb->len);   // 200\nhttp.end();`,
-  'Home Assistant': ({ frame, token }) => `# configuration.yaml: an action that sends a camera's picture here\nshell_command:\n  send_picture: >-\n    curl -sf -T /config/www/picture.jpg -H 'Authorization: Bearer ${token}' '${frame}'`,
-  'mtx-sidecar': ({ name, origin, token }) => `SIDECAR_PASSWORD='${token}' mtx-sidecar push --url ${origin} --user token ${name} shots/ --watch`,
+  curl: ({ frame, token }) => `curl -T picture.jpg -H 'Authorization: Bearer ${token}' \\
+  ${frame}`,
+  Python: ({ frame, token }) => `import requests
+
+with open("picture.jpg", "rb") as picture:
+    answer = requests.put(
+        "${frame}",
+        data=picture,
+        headers={"Authorization": "Bearer ${token}"},
+        timeout=10,
+    )
+answer.raise_for_status()`,
+  ESP32: ({ frame, token }) => `// Arduino, ESP32-CAM: after esp_camera_fb_get()
+HTTPClient http;
+http.begin("${frame}");
+http.addHeader("Authorization", "Bearer ${token}");
+http.addHeader("Content-Type", "image/jpeg");
+int status = http.PUT(fb->buf, fb->len);   // 200
+http.end();`,
+  'Home Assistant': ({ frame, token }) => `# configuration.yaml: an action that sends a picture of a camera
+shell_command:
+  send_picture: >-
+    curl -sf -T /config/www/picture.jpg -H 'Authorization: Bearer ${token}' '${frame}'`,
+  // A token is accepted as the password of any user name.
+  'mtx-sidecar': ({ name, origin, token }) =>
+    `SIDECAR_PASSWORD='${token}' mtx-sidecar push --url ${origin} --user token ${name} shots/ --watch`,
 };
 
+/** @type {Snippets} */
 const SHOWING = {
   HTML: ({ mjpeg }) => `<img src="${mjpeg}">`,
   curl: ({ snapshot }) => `curl -o now.jpg '${snapshot}'`,
-  Python: ({ snapshot }) => `import requests\n\nanswer = requests.get("${snapshot}", timeout=20)\nanswer.raise_for_status()\nopen("now.jpg", "wb").write(answer.content)`,
-  'Home Assistant': ({ mjpeg, snapshot }) => `# Settings > Devices > Add integration > MJPEG IP Camera\n# MJPEG URL:\n${mjpeg}\n# Still image URL:\n${snapshot}`,
-  OctoPrint: ({ mjpeg, snapshot }) => `# Settings > Webcam & Timelapse\n# Stream URL:\n${mjpeg}\n# Snapshot URL:\n${snapshot}`,
+  Python: ({ snapshot }) => `import requests
+
+answer = requests.get("${snapshot}", timeout=20)
+answer.raise_for_status()
+open("now.jpg", "wb").write(answer.content)`,
+  'Home Assistant': ({ mjpeg, snapshot }) => `# Settings > Devices > Add integration > MJPEG IP Camera
+# MJPEG URL:
+${mjpeg}
+# Still image URL:
+${snapshot}`,
+  OctoPrint: ({ mjpeg, snapshot }) => `# Settings > Webcam & Timelapse
+# Stream URL:
+${mjpeg}
+# Snapshot URL:
+${snapshot}`,
   ffmpeg: ({ mjpeg }) => `ffplay -f mpjpeg '${mjpeg}'`,
 };
 
-/** Opens them for a stream. */
-export function openSnippets(stream, addresses) {
-  const { name, kind } = stream;
-  const canSend = kind === 'upload';
-  let [purpose, program, token] = [canSend ? 'send' : 'show', null, { send: null, show: null }];
-  const purposes = h('div', { class: 'segmented', role: 'group', 'aria-label': t('console.purpose') });
-  const programs = h('div', { class: 'row', role: 'group', 'aria-label': t('console.program') });
-  const place = h('div', { class: 'stack tight' });
-  const access = h('div', {});
+/** @typedef {'send' | 'show'} Purpose */
 
-  const draw = () => {
-    const texts = purpose === 'send' ? SENDING : SHOWING;
-    program = program in texts ? program : Object.keys(texts)[0];
-    fill(purposes, [canSend && 'send', 'show'].filter(Boolean).map((one) => h('button', { type: 'button', 'aria-pressed': String(one === purpose), onclick: () => {
-      purpose = one;
-      draw();
-    } }, t(`console.purpose_${one}`))));
-    fill(programs, Object.keys(texts).map((one) => h('button', { type: 'button', class: 'small', 'aria-pressed': String(one === program), onclick: () => {
-      program = one;
-      draw();
-    } }, one)));
-    const text = texts[program](parts(name, token[purpose]));
-    fill(place, h('pre', { tabIndex: 0, class: 'code' }, text), h('div', {}, copyButton(text)));
-    fill(access, token[purpose]
-      ? notice('good', h('p', {}, t('console.snippet_token_made', { days: DAYS })))
-      : notice('', h('p', {}, t('console.snippet_token_about')), button('key', t('console.snippet_token'), () => tried(async () => {
-        const permissions = purpose === 'send' ? { publish_to: name } : { permissions: [{ action: 'read', path: name }] };
-        ({ token: token[purpose] } = await api.send('POST', 'api/v1/tokens', { name: `${purpose} ${name}`.slice(0, 100), expires: `${DAYS}days`, ...permissions }));
-        draw();
-      }), { class: 'small' })));
-  };
-  draw();
+/**
+ * Opens the snippets of a stream.
+ *
+ * @param {Api.Stream} stream
+ * @param {Api.Addresses | null} addresses
+ */
+export function openSnippets({ name, kind }, addresses) {
+  const body = new SnippetPanel(name, kind === 'upload').elements;
   const path = addresses?.pictures_path ? `${addresses.pictures_path}/${name}` : name;
-  openDialog({
-    title: t('console.snippets_of', { name }), wide: true,
-    body: [purposes, programs, place, access, h('h3', {}, t('console.through_mediamtx')),
-      addresses?.webrtc && snippet(`${addresses.webrtc}/${api.encoded(path)}`), snippet(`rtsp://${location.hostname}:8554/${path}`)],
-  });
+  const title = h('h3', {}, t('console.through_mediamtx'));
+  const page = addresses && snippet(`${addresses.webrtc}/${api.encoded(path)}`);
+  const rtsp = snippet(`rtsp://${location.hostname}:8554/${path}`);
+  openDialog({ title: t('console.snippets_of', { name }), wide: true, body: [body, title, page, rtsp] });
 }
 
-function parts(name, token) {
-  const shown = token ?? 'TOKEN';
-  const origin = api.address('./').replace(/\/$/, '');
-  const at = api.address;
-  const withToken = (url) => (token ? `${url}?token=${encodeURIComponent(token)}` : url);
+/** Two rows of buttons, for the purpose and the program, and the snippet that they choose. */
+class SnippetPanel {
+  #name;
+  /** @type {Purpose[]} */
+  #purposes;
+  /** @type {Purpose} */
+  #purpose;
+  #program = '';
+  /** @type {Partial<Record<Purpose, string>>} */
+  #tokens = {};
+  #purposeRow = h('div', { class: 'segmented', role: 'group', 'aria-label': t('console.purpose') });
+  #programRow = h('div', { class: 'row', role: 'group', 'aria-label': t('console.program') });
+  #text = h('div', { class: 'stack tight' });
+  #access = h('div', {});
+
+  /**
+   * @param {string} name
+   * @param {boolean} isUpload
+   */
+  constructor(name, isUpload) {
+    this.#name = name;
+    this.#purposes = isUpload ? ['send', 'show'] : ['show'];
+    this.#purpose = this.#purposes[0];
+    this.elements = [this.#purposeRow, this.#programRow, this.#text, this.#access];
+    this.#draw();
+  }
+
+  #draw() {
+    const snippets = this.#purpose === 'send' ? SENDING : SHOWING;
+    const programs = Object.keys(snippets);
+    if (!programs.includes(this.#program)) this.#program = programs[0];
+    const text = snippets[this.#program](valuesOf(this.#name, this.#tokens[this.#purpose]));
+    fill(
+      this.#purposeRow,
+      this.#purposes.map((purpose) => this.#purposeButton(purpose)),
+    );
+    fill(
+      this.#programRow,
+      programs.map((program) => this.#programButton(program)),
+    );
+    fill(this.#text, h('pre', { tabIndex: 0, class: 'code' }, text), h('div', {}, copyButton(text)));
+    fill(this.#access, this.#tokenNotice());
+  }
+
+  /** @param {Purpose} purpose */
+  #purposeButton(purpose) {
+    const onclick = () => {
+      this.#purpose = purpose;
+      this.#draw();
+    };
+    const pressed = String(purpose === this.#purpose);
+    return h('button', { type: 'button', 'aria-pressed': pressed, onclick }, t(`console.purpose_${purpose}`));
+  }
+
+  /** @param {string} program */
+  #programButton(program) {
+    const onclick = () => {
+      this.#program = program;
+      this.#draw();
+    };
+    const pressed = String(program === this.#program);
+    return h('button', { type: 'button', class: 'small', 'aria-pressed': pressed, onclick }, program);
+  }
+
+  #tokenNotice() {
+    if (this.#tokens[this.#purpose]) {
+      return notice('good', h('p', {}, t('console.snippet_token_made', { days: DAYS })));
+    }
+    const make = () => attempt(() => this.#makeToken());
+    const makeButton = button('key', t('console.snippet_token'), make, { class: 'small' });
+    return notice('', h('p', {}, t('console.snippet_token_about')), makeButton);
+  }
+
+  async #makeToken() {
+    const purpose = this.#purpose;
+    const name = this.#name;
+    const scope = purpose === 'send' ? { publish_to: name } : { permissions: [{ action: 'read', path: name }] };
+    const common = { name: `${purpose} ${name}`.slice(0, 100), expires: `${DAYS}days` };
+    const made = await api.send('POST', 'api/v1/tokens', { ...common, ...scope });
+    this.#tokens[purpose] = made.token;
+    this.#draw();
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {string} [token]
+ * @returns {Values}
+ */
+function valuesOf(name, token) {
+  const path = api.encoded(name);
+  const withToken = (/** @type {string} */ url) => (token ? `${url}?token=${encodeURIComponent(token)}` : url);
   return {
-    name, origin, token: shown,
-    bearer: ` -H 'Authorization: Bearer ${shown}'`,
-    frame: at(`api/v1/streams/${api.encoded(name)}/frame`),
-    mjpeg: withToken(at(`stream/${api.encoded(name)}.mjpeg`)),
-    snapshot: withToken(at(`snapshot/${api.encoded(name)}.jpg`)),
+    name,
+    origin: api.address('./').replace(/\/$/, ''),
+    token: token ?? 'TOKEN',
+    frame: api.address(`api/v1/streams/${path}/frame`),
+    mjpeg: withToken(api.address(`stream/${path}.mjpeg`)),
+    snapshot: withToken(api.address(`snapshot/${path}.jpg`)),
   };
 }

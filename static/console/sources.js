@@ -1,82 +1,134 @@
-// What can be published: each gives a source { stream, preview, close(), level?(), replace?(file), mute?() }.
+// @ts-check
+// The sources that this browser can publish.
 
 import { h } from '../lib/dom.js';
+import { FieldError } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
 
-/** A still is drawn again so often: encoders need something to encode, and readers who join a keyframe. */
+/**
+ * A source. `level` gives its loudness from 0 to 1, `replace` shows another picture, `mute` toggles the sound and gives
+ * whether it is muted.
+ *
+ * @typedef {object} Source
+ * @property {MediaStream} stream
+ * @property {HTMLElement | null} preview
+ * @property {() => void} close
+ * @property {() => number} [level]
+ * @property {(file: File) => Promise<void>} [replace]
+ * @property {() => boolean} [mute]
+ */
+
+/** @typedef {{ file?: File, video?: string, audio?: string, size?: string, sound?: boolean }} SourceOptions */
+
+/** How often a still image is drawn again: encoders need input, and new readers need a keyframe. */
 const REDRAW_MS = 1000;
 
-/** Sides of a still's canvas: H.264 wants even ones, and level 3.1, which all browsers have, ends at 1280 by 720. */
+/** The interval of frames for browsers without requestVideoFrameCallback. */
+const FRAME_MS = 40;
+
+/** The largest canvas: H.264 level 3.1, which all browsers have, ends at 1280 by 720. */
 const LARGEST = { width: 1280, height: 720 };
 
-/** Cameras and microphones, as [id, name] pairs. Names are known only after somebody has permitted one. */
+/** Cameras and microphones as pairs of id and name. Names are known after the user has permitted one device. */
 export async function devices() {
   const all = (await navigator.mediaDevices?.enumerateDevices?.().catch(() => [])) ?? [];
-  const of = (kind) => all.filter((device) => device.kind === kind && device.deviceId && device.deviceId !== 'default').map(({ deviceId, label }, i) => [deviceId, label || `${i + 1}`]);
-  return { video: of('videoinput'), audio: of('audioinput') };
+  /** @type {(kind: MediaDeviceKind) => [string, string][]} */
+  const ofKind = (kind) => {
+    const found = all.filter((device) => device.kind === kind && device.deviceId && device.deviceId !== 'default');
+    return found.map(({ deviceId, label }, i) => [deviceId, label || String(i + 1)]);
+  };
+  return { video: ofKind('videoinput'), audio: ofKind('audioinput') };
 }
 
-const preview = (stream) => h('video', { muted: true, autoplay: true, playsInline: true, srcObject: stream, 'aria-hidden': 'true' });
-const end = (stream) => stream.getTracks().forEach((track) => track.stop());
+/** @param {MediaStream} stream */
+const stopTracks = (stream) => stream.getTracks().forEach((track) => track.stop());
 
-/** Measures how loud a stream is, from 0 to 1. */
-function meter(stream) {
-  if (!stream.getAudioTracks().length) return {};
+/**
+ * Measures the loudness of a stream.
+ *
+ * @param {MediaStream} stream
+ */
+function levelMeter(stream) {
   const context = new AudioContext();
   const analyser = context.createAnalyser();
   analyser.fftSize = 512;
   context.createMediaStreamSource(stream).connect(analyser);
   const samples = new Float32Array(analyser.fftSize);
-  return {
-    level() {
-      analyser.getFloatTimeDomainData(samples);
-      const loudness = Math.sqrt(samples.reduce((sum, value) => sum + value * value, 0) / samples.length);
-      // Decibels, of which the upper 60 are shown: that is how loud it sounds.
-      return loudness > 0 ? Math.min(1, Math.max(0, 1 + Math.log10(loudness) / 3)) : 0;
-    },
-    endMeter: () => context.close(),
+  const level = () => {
+    analyser.getFloatTimeDomainData(samples);
+    const loudness = Math.sqrt(samples.reduce((sum, value) => sum + value * value, 0) / samples.length);
+    // The upper 60 dB, because loudness is perceived logarithmically.
+    return loudness > 0 ? Math.min(1, Math.max(0, 1 + Math.log10(loudness) / 3)) : 0;
   };
+  return { level, close: () => context.close() };
 }
 
-function mutable(stream) {
-  const tracks = stream.getAudioTracks();
-  if (!tracks.length) return {};
-  return {
-    canMute: true,
-    mute() {
-      const muted = tracks[0].enabled;
-      for (const track of tracks) track.enabled = !muted;
-      return muted;
-    },
-  };
-}
-
+/**
+ * A source of a stream, with a meter and a switch if it has sound.
+ *
+ * @param {MediaStream} stream
+ * @returns {Source}
+ */
 function captured(stream) {
-  const { level, endMeter } = meter(stream);
-  return { stream, preview: stream.getVideoTracks().length ? preview(stream) : null, level, ...mutable(stream), close: () => {
-    endMeter?.();
-    end(stream);
-  } };
+  const sound = stream.getAudioTracks();
+  const video = { muted: true, autoplay: true, playsInline: true, srcObject: stream, 'aria-hidden': 'true' };
+  const preview = stream.getVideoTracks().length ? h('video', video) : null;
+  if (!sound.length) return { stream, preview, close: () => stopTracks(stream) };
+  const meter = levelMeter(stream);
+  const close = () => {
+    meter.close();
+    stopTracks(stream);
+  };
+  const mute = () => {
+    const isMuted = sound[0].enabled;
+    for (const track of sound) track.enabled = !isMuted;
+    return isMuted;
+  };
+  return { stream, preview, close, level: meter.level, mute };
 }
 
-const needs = (file) => {
-  if (!file) throw Object.assign(new Error(t('console.choose_file')), { field: 'file' });
-};
+/**
+ * The file of a source that needs one.
+ *
+ * @param {SourceOptions} options
+ */
+function fileOf({ file }) {
+  if (!file) throw new FieldError('file', t('console.choose_file'));
+  return file;
+}
 
-async function still({ file }) {
-  needs(file);
-  const decode = async (from) => {
-    try {
-      return await createImageBitmap(from);
-    } catch {
-      throw Object.assign(new Error(t('console.not_a_picture')), { field: 'file' });
-    }
-  };
-  let picture = await decode(file);
-  const scale = Math.min(1, LARGEST.width / picture.width, LARGEST.height / picture.height);
-  const even = (side) => Math.max(2, Math.round((side * scale) / 2) * 2);
-  const canvas = h('canvas', { width: even(picture.width), height: even(picture.height), role: 'img', 'aria-label': t('console.picture') });
+/** @param {File} file */
+async function decoded(file) {
+  try {
+    return await createImageBitmap(file);
+  } catch {
+    throw new FieldError('file', t('console.not_a_picture'));
+  }
+}
+
+/**
+ * A canvas for pictures of this size, made smaller if they are too large. H.264 needs even sides.
+ *
+ * @param {number} width
+ * @param {number} height
+ * @param {string} label
+ */
+function canvasFor(width, height, label) {
+  const scale = Math.min(1, LARGEST.width / width, LARGEST.height / height);
+  const even = (/** @type {number} */ side) => Math.max(2, Math.round((side * scale) / 2) * 2);
+  const canvas = h('canvas', { width: even(width), height: even(height), role: 'img', 'aria-label': label });
   const context = canvas.getContext('2d', { alpha: false });
+  if (!context) throw new Error(t('console.not_a_picture'));
+  return { canvas, context };
+}
+
+/**
+ * @param {SourceOptions} options
+ * @returns {Promise<Source>}
+ */
+async function still(options) {
+  let picture = await decoded(fileOf(options));
+  const { canvas, context } = canvasFor(picture.width, picture.height, t('console.picture'));
   const draw = () => {
     const fit = Math.min(canvas.width / picture.width, canvas.height / picture.height);
     const [width, height] = [picture.width * fit, picture.height * fit];
@@ -88,54 +140,70 @@ async function still({ file }) {
   const stream = canvas.captureStream();
   const timer = setInterval(draw, REDRAW_MS);
   return {
-    stream, preview: canvas,
-    // The size of the video stays; another picture is fitted into it, so that readers need not begin anew.
-    async replace(next) {
-      const old = picture;
-      picture = await decode(next);
-      old.close();
+    stream,
+    preview: canvas,
+    // The size of the video stays, and another picture is fitted into it: readers see no interruption.
+    async replace(file) {
+      const previous = picture;
+      picture = await decoded(file);
+      previous.close();
       draw();
     },
     close() {
       clearInterval(timer);
-      end(stream);
+      stopTracks(stream);
       picture.close();
     },
   };
 }
 
-async function camera({ video, audio, size }) {
-  const [width, height] = (size ?? '1280x720').split('x').map(Number);
-  const exactly = (id) => (id ? { deviceId: { exact: id } } : {});
+/** @param {SourceOptions} options */
+async function camera({ video, audio, size = '1280x720' }) {
+  const [width, height] = size.split('x').map(Number);
+  const device = (/** @type {string | undefined} */ id) => (id ? { deviceId: { exact: id } } : {});
   const stream = await navigator.mediaDevices.getUserMedia({
-    video: { ...exactly(video), width: { ideal: width }, height: { ideal: height } },
-    audio: audio === 'none' ? false : { ...exactly(audio) },
+    video: { ...device(video), width: { ideal: width }, height: { ideal: height } },
+    audio: audio === 'none' ? false : device(audio),
   });
   return captured(stream);
 }
 
+/** @param {SourceOptions} options */
 async function screen({ sound }) {
   return captured(await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { max: 30 } }, audio: sound }));
 }
 
-/** An <audio> or <video> with the file, playing for ever. */
+/**
+ * An <audio> or <video> that repeats a file.
+ *
+ * @template {'audio' | 'video'} T
+ * @param {T} tag
+ * @param {File} file
+ */
 async function playing(tag, file) {
   const url = URL.createObjectURL(file);
-  const element = h(tag, { src: url, loop: true, playsInline: true });
+  const element = /** @type {HTMLElementTagNameMap[T]} */ (document.createElement(tag));
+  Object.assign(element, { src: url, loop: true, playsInline: true });
   try {
     await element.play();
   } catch (error) {
     URL.revokeObjectURL(url);
-    throw error.name === 'NotAllowedError' ? error : Object.assign(new Error(t('console.not_playable')), { field: 'file' });
+    const isForbidden = error instanceof DOMException && error.name === 'NotAllowedError';
+    throw isForbidden ? error : new FieldError('file', t('console.not_playable'));
   }
-  return { element, close: () => {
+  const close = () => {
     element.pause();
     element.removeAttribute('src');
     URL.revokeObjectURL(url);
-  } };
+  };
+  return { element, close };
 }
 
-/** The sound of a playing element as a track; it is sent and not heard here. */
+/**
+ * The sound of a playing element as a track. The sound is sent, and this browser does not play it.
+ *
+ * @param {HTMLMediaElement} element
+ */
 function soundOf(element) {
   const context = new AudioContext();
   const sink = context.createMediaStreamDestination();
@@ -143,55 +211,55 @@ function soundOf(element) {
   return { track: sink.stream.getAudioTracks()[0], close: () => context.close() };
 }
 
-async function audio({ file }) {
-  needs(file);
-  const player = await playing('audio', file);
+/**
+ * @param {SourceOptions} options
+ * @returns {Promise<Source>}
+ */
+async function audio(options) {
+  const player = await playing('audio', fileOf(options));
   const sound = soundOf(player.element);
   const source = captured(new MediaStream([sound.track]));
-  return { ...source, close: () => {
+  const close = () => {
     source.close();
     sound.close();
     player.close();
-  } };
+  };
+  return { ...source, close };
 }
 
-async function video({ file }) {
-  needs(file);
-  const player = await playing('video', file);
+/**
+ * @param {SourceOptions} options
+ * @returns {Promise<Source>}
+ */
+async function video(options) {
+  const player = await playing('video', fileOf(options));
   const { element } = player;
   const sound = soundOf(element);
-  // A canvas and not the element's own captureStream(): that ends or stands still when the file begins again.
-  const canvas = h('canvas', { role: 'img', 'aria-label': t('console.video_file') });
-  const scale = Math.min(1, LARGEST.width / element.videoWidth, LARGEST.height / element.videoHeight);
-  const even = (side) => Math.max(2, Math.round((side * scale) / 2) * 2);
-  [canvas.width, canvas.height] = [even(element.videoWidth), even(element.videoHeight)];
-  const context = canvas.getContext('2d', { alpha: false });
+  // The element's own captureStream() ends, or stops, when the file begins again; a canvas does not.
+  const { canvas, context } = canvasFor(element.videoWidth, element.videoHeight, t('console.video_file'));
   const draw = () => context.drawImage(element, 0, 0, canvas.width, canvas.height);
-  let ended = false;
+  const hasFrameCallback = 'requestVideoFrameCallback' in element;
+  let isClosed = false;
   const next = () => {
-    if (ended) return;
+    if (isClosed) return;
     draw();
-    element.requestVideoFrameCallback?.(next);
+    if (hasFrameCallback) element.requestVideoFrameCallback(next);
   };
   next();
-  // In the background no frames are told, and a picture a second is better than none.
-  const timer = setInterval(draw, element.requestVideoFrameCallback ? REDRAW_MS : 40);
-  const drawn = canvas.captureStream();
-  const source = captured(new MediaStream([...drawn.getVideoTracks(), sound.track]));
-  return { ...source, preview: canvas, close() {
-    ended = true;
+  // A hidden page gets no frame callbacks; one frame per second is better than none.
+  const timer = setInterval(draw, hasFrameCallback ? REDRAW_MS : FRAME_MS);
+  const source = captured(new MediaStream([...canvas.captureStream().getVideoTracks(), sound.track]));
+  const close = () => {
+    isClosed = true;
     clearInterval(timer);
     source.close();
     sound.close();
     player.close();
-  } };
+  };
+  return { ...source, preview: canvas, close };
 }
 
-/** By kind; `takesDevices` says whether cameras and microphones are chosen from. */
-export const SOURCES = {
-  still: { open: still },
-  camera: { open: camera, takesDevices: true },
-  screen: { open: screen },
-  audio: { open: audio },
-  video: { open: video },
-};
+/** @typedef {'still' | 'camera' | 'screen' | 'audio' | 'video'} SourceKind */
+
+/** @type {Record<SourceKind, (options: SourceOptions) => Promise<Source>>} */
+export const SOURCES = { still, camera, screen, audio, video };

@@ -1,129 +1,226 @@
-// The API, and who uses it: requests with the access token, signing in and out, events.
+// @ts-check
+// The API: requests with the access token, sign-in and sign-out, events.
 //
-// The access token is kept in memory only; the refresh token is a cookie that no script can read. A page that is loaded
-// again gets a new access token by that cookie.
+// The access token is kept in memory only; the refresh token is a cookie that scripts cannot read. After a reload the
+// page uses that cookie to get a new access token. The types of bodies come from the OpenAPI document
+// (tests/pages/api.d.ts).
 
-/** Where our addresses begin, whatever path is in front of them: this file is static/VERSION/lib/api.js. */
+/** The address of the sidecar, below any path that a proxy adds: this file is static/VERSION/lib/api.js. */
 export const root = new URL('../../../', import.meta.url);
 
-/** An address below ours, for a page or a request. */
+/**
+ * An absolute address of a path below the sidecar's own.
+ *
+ * @param {string} path
+ */
 export const address = (path) => new URL(path, root).href;
 
-/** A name for an address: slashes stay. */
+/**
+ * A name as a part of an address; its slashes stay.
+ *
+ * @param {string} name
+ */
 export const encoded = (name) => name.split('/').map(encodeURIComponent).join('/');
 
-/** What went wrong, from the problem document: `status` (0 if there was no answer), `code` (docs/errors.md), `field`. */
+/** An error of the API: `status` (0 without an answer), `code` (docs/errors.md) and `field` of the problem document. */
 export class ApiError extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status
+   * @param {string} [code]
+   * @param {string | null} [field]
+   */
   constructor(message, status, code = '', field = null) {
     super(message);
-    Object.assign(this, { status, code, field });
+    this.status = status;
+    this.code = code;
+    this.field = field;
   }
 }
 
-let access = null; // { token, user, guest, permissions }
-let renewal = null; // the refresh in progress
-let timer;
+/**
+ * Whether an error says that the request needs a sign-in.
+ *
+ * @param {unknown} error
+ */
+export const needsSignIn = (error) => error instanceof ApiError && error.status === 401;
 
-/** Tells `change` when somebody has signed in or out. */
+/** @type {{ token: string, user: string, guest: boolean, permissions: Api.Permission[] } | null} */
+let access = null;
+/** @type {Promise<boolean> | null} */
+let renewal = null; // the refresh in progress
+let timer = 0;
+
+/** Dispatches `change` after a sign-in and after a sign-out. */
 export const session = new EventTarget();
 
-/** The name of who has signed in; null for nobody. */
+/** The name of the user who is signed in, or null. */
 export const user = () => access?.user ?? null;
 
-/** Whether it is a visitor with a share link; user() is the link's label then. */
+/** Whether the user is a visitor with a share link; user() is then the label of the link. */
 export const isGuest = () => access?.guest ?? false;
 
-/** The access token, for MediaMTX; null without one. */
+/** The access token, for MediaMTX, or null. */
 export const token = () => access?.token ?? null;
 
-/** Whether some permission is for this action. The server decides; this is for what is worth showing. */
+/**
+ * Whether the user has a permission for this action, so that the page shows what needs it. The server decides.
+ *
+ * @param {string} action
+ */
 export const may = (action) => access?.permissions.some((permission) => permission.action === action) ?? false;
 
-/** The address of pictures, with the token where an <img> can show it: in the address. Not for people to copy. */
-export function media(path) {
-  const url = new URL(path, root);
-  if (access) url.searchParams.set('token', access.token);
-  return url.href;
-}
-
-async function failure(response) {
+/**
+ * The error of an answer that refuses.
+ *
+ * @param {Response} response
+ */
+export async function refusal(response) {
   const problem = await response.json().catch(() => ({}));
   const message = problem.detail || `${response.status} ${response.statusText}`;
   return new ApiError(message, response.status, problem.code, problem.field);
 }
 
-/** Like fetch, with the access token; gets a new one once if it has ended. An error means that there was no answer. */
+/**
+ * The error for a request without an answer; an abort stays as it is.
+ *
+ * @param {unknown} error
+ */
+function unreachable(error) {
+  const { name, message } = /** @type {Error} */ (error);
+  return name === 'AbortError' ? error : new ApiError(message, 0, 'unreachable');
+}
+
+/**
+ * Like fetch, with the access token. If the token has expired, gets a new one and tries once more.
+ *
+ * @param {string} path
+ * @param {RequestInit} [options]
+ */
 export async function request(path, options = {}) {
-  const send = async () => {
+  const attempt = async () => {
     const headers = new Headers(options.headers);
     if (access) headers.set('Authorization', `Bearer ${access.token}`);
     try {
       return await fetch(address(path), { ...options, headers });
     } catch (error) {
-      if (error.name === 'AbortError') throw error;
-      throw new ApiError(error.message, 0, 'unreachable');
+      throw unreachable(error);
     }
   };
-  const response = await send();
-  return response.status === 401 && access && (await resume()) ? send() : response;
+  const response = await attempt();
+  return response.status === 401 && access && (await resume()) ? attempt() : response;
 }
 
-/** Asks for JSON; throws an ApiError for a refusal. An answer without a body is null. */
+/**
+ * Asks for JSON; throws an ApiError for a refusal. An answer without a body gives null.
+ *
+ * @template {Api.Address} A
+ * @template {Api.Method} [M='GET']
+ * @param {A} path
+ * @param {RequestInit & { method?: M }} [options]
+ * @returns {Promise<Api.Answer<A, M>>}
+ */
 export async function call(path, options) {
   const response = await request(path, options);
-  if (!response.ok) throw await failure(response);
-  return response.status === 204 ? null : response.json();
+  if (!response.ok) throw await refusal(response);
+  return response.status === 204 ? /** @type {any} */ (null) : response.json();
 }
 
-/** Sends a value as JSON. */
-export const send = (method, path, value) =>
-  call(path, { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(value) });
+/**
+ * Sends a value as JSON.
+ *
+ * @template {Api.Address} A
+ * @template {'PUT' | 'POST' | 'PATCH'} M
+ * @param {M} method
+ * @param {A} path
+ * @param {Api.Body<A, M>} value
+ * @returns {Promise<Api.Answer<A, M>>}
+ */
+export function send(method, path, value) {
+  return call(path, { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(value) });
+}
 
-// Without the access token: what signs in must not fail because that has ended.
+/**
+ * Posts without the access token: an expired one must not make a sign-in fail.
+ *
+ * @template {Api.Address} A
+ * @param {A} path
+ * @param {Api.Body<A, 'POST'>} [value]
+ */
 async function post(path, value) {
   try {
     return await fetch(address(path), {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
-      body: value && JSON.stringify(value),
+      body: value === undefined ? null : JSON.stringify(value),
     });
   } catch (error) {
-    throw new ApiError(error.message, 0, 'unreachable');
+    throw unreachable(error);
   }
 }
 
-async function take(response) {
-  if (!response.ok) throw await failure(response);
-  const { access_token: token, expires_in: seconds, user: name, guest, permissions } = await response.json();
-  const before = access?.user;
-  access = { token, user: name, guest, permissions };
+/**
+ * Takes the access token of an answer over.
+ *
+ * @param {Response} response
+ */
+async function accept(response) {
+  if (!response.ok) throw await refusal(response);
+  /** @type {Api.Session} */
+  const { access_token, expires_in, user: name, guest, permissions } = await response.json();
+  const previous = access?.user;
+  access = { token: access_token, user: name, guest, permissions };
   clearTimeout(timer);
-  timer = setTimeout(resume, Math.max(5, seconds - 30) * 1000);
-  if (before !== name) session.dispatchEvent(new Event('change'));
+  timer = setTimeout(resume, Math.max(5, expires_in - 30) * 1000);
+  if (previous !== name) session.dispatchEvent(new Event('change'));
 }
 
-/** Signs in; an error says why not. */
-export const signIn = async (name, password) => take(await post('api/v1/login', { user: name, password }));
+/**
+ * Signs in; the error says why this failed.
+ *
+ * @param {string} name
+ * @param {string} pass
+ */
+export const signIn = async (name, pass) => accept(await post('api/v1/login', { user: name, pass }));
 
-/** Opens a share link by its code. */
-export const openShare = async (code) => take(await post('api/v1/shares/open', { code }));
+/**
+ * Opens a share link by its code.
+ *
+ * @param {string} code
+ */
+export const openShare = async (code) => accept(await post('api/v1/shares/open', { code }));
 
-/** Goes on with a sign-in of before; says whether there is one. A server that is away does not end it. */
+/**
+ * Gets a new access token by the refresh cookie; gives whether the user is signed in. While the server is unreachable,
+ * the old token stays.
+ */
 export function resume() {
-  renewal ??= post('api/v1/login/refresh')
-    .then((response) => (response.status === 204 ? null : take(response)))
-    .then(() => access !== null, (error) => {
-      if (error.status === 0 && access) {
-        timer = setTimeout(resume, 5000);
-        return false;
-      }
-      const had = access !== null;
-      access = null;
-      if (had) session.dispatchEvent(new Event('change'));
-      return false;
-    })
-    .finally(() => { renewal = null; });
+  renewal ??= renew().finally(() => {
+    renewal = null;
+  });
   return renewal;
+}
+
+async function renew() {
+  try {
+    const response = await post('api/v1/login/refresh');
+    if (response.status !== 204) await accept(response);
+    return access !== null;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 0 && access) {
+      timer = setTimeout(resume, 5000);
+      return false;
+    }
+    forget();
+    return false;
+  }
+}
+
+/** Drops the access token. */
+function forget() {
+  const wasSignedIn = access !== null;
+  access = null;
+  if (wasSignedIn) session.dispatchEvent(new Event('change'));
 }
 
 /** Signs out, here and at the server. */
@@ -135,58 +232,79 @@ export async function signOut() {
 }
 
 /**
- * Listens to what happens (docs/mediamtx.md has the kinds): `take({ id, type, path, data… })` for each event, until the
- * returned function is called. After an interruption it goes on from the last one. `connected(bool)` is told how it stands.
+ * Listens to events of these kinds (all kinds for an empty list), until the returned function is called. After an
+ * interruption the stream continues after the last event. `since` is the id of an event: those after it come first.
+ * `onGap` is called when the server does not have all events since then, `onConnection` when the stream is connected or
+ * disconnected.
+ *
+ * @param {readonly Api.EventKind[]} kinds
+ * @param {(event: Api.Event) => void} onEvent
+ * @param {{ since?: number, onGap?: () => void, onConnection?: (isConnected: boolean) => void }} [options]
  */
-export function listen(types, take, connected = () => {}) {
+export function listen(kinds, onEvent, { since, onGap, onConnection } = {}) {
   const ending = new AbortController();
-  const query = new URLSearchParams(types?.length ? { types: types.join(',') } : {});
+  const { signal } = ending;
+  const query = new URLSearchParams(kinds.length ? { types: kinds.join(',') } : {});
+  if (since !== undefined) query.set('since', String(since));
   const run = async () => {
-    for (let pause = 1; !ending.signal.aborted; pause = Math.min(pause * 2, 30)) {
+    for (let pause = 1; !signal.aborted; pause = Math.min(pause * 2, 30)) {
       try {
-        const response = await request(`api/v1/events?${query}`, { signal: ending.signal });
-        if (!response.ok) throw await failure(response);
-        connected(true);
+        const response = await request(`api/v1/events?${query}`, { signal });
+        if (!response.ok) throw await refusal(response);
+        onConnection?.(true);
         pause = 1;
-        for await (const event of parsed(response.body)) {
-          if (event.id) query.set('since', event.id);
-          take(event);
+        for await (const { id, event, data } of serverSentEvents(response)) {
+          if (id) query.set('since', id);
+          if (event === 'gap') onGap?.();
+          else onEvent(JSON.parse(data));
         }
       } catch {
-        // Tried again below.
+        // The loop connects again.
       }
-      if (ending.signal.aborted) return;
-      connected(false);
-      await new Promise((done) => { setTimeout(done, pause * 1000 * (0.75 + Math.random() / 2)); });
+      if (signal.aborted) return;
+      onConnection?.(false);
+      const delay = pause * 1000 * (0.75 + Math.random() / 2);
+      await new Promise((done) => setTimeout(done, delay));
     }
   };
   run();
   return () => ending.abort();
 }
 
-/** Server-sent events (HTML Living Standard, section 9.2.6) as far as our server sends them. */
-async function* parsed(body) {
+/**
+ * Server-sent events (HTML Living Standard, section 9.2.6), as far as our server sends them.
+ *
+ * @param {Response} response
+ */
+export async function* serverSentEvents(response) {
+  if (!response.body) return;
+  // Safari cannot iterate over a stream.
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';
-  for await (const text of chunks(body.pipeThrough(new TextDecoderStream()))) {
-    const blocks = (rest + text).split('\n\n');
-    rest = blocks.pop();
-    for (const block of blocks) {
-      const fields = {};
-      for (const line of block.split('\n')) {
-        const colon = line.indexOf(':');
-        if (colon > 0) fields[line.slice(0, colon)] = line.slice(colon + 1).trimStart();
-      }
-      if (fields.data) yield { ...JSON.parse(fields.data), id: fields.id };
-    }
-  }
-}
-
-// Safari cannot iterate over a stream.
-async function* chunks(stream) {
-  const reader = stream.getReader();
   try {
-    for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      const blocks = (rest + next.value).split('\n\n');
+      rest = blocks.pop() ?? '';
+      for (const block of blocks) {
+        const event = { id: '', event: '', data: '', ...Object.fromEntries(fieldsOf(block)) };
+        if (event.data) yield event;
+      }
+    }
   } finally {
     reader.cancel().catch(() => {});
   }
+}
+
+/**
+ * The lines of an event as pairs of name and value. Lines that begin with a colon are comments.
+ *
+ * @param {string} block
+ * @returns {[string, string][]}
+ */
+function fieldsOf(block) {
+  const lines = block.split('\n').filter((line) => line.indexOf(':') > 0);
+  return lines.map((line) => {
+    const colon = line.indexOf(':');
+    return [line.slice(0, colon), line.slice(colon + 1).trimStart()];
+  });
 }

@@ -1,4 +1,6 @@
-// Icons: strokes on a field of 24 by 24, drawn for these pages. They say nothing to screen readers; what they are on does.
+// @ts-check
+// Icons: strokes on a field of 24 by 24, drawn for these pages. Screen readers skip them; the element around an icon
+// has the text.
 
 const SHAPES = {
   alert: 'M12 4 2.500 20h19ZM12 10v5M12 17.500v.1',
@@ -44,15 +46,23 @@ const SHAPES = {
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** An icon by its name (the list above), as an element; `size` in pixels. */
+/** @typedef {keyof typeof SHAPES} IconName */
+
+/**
+ * An icon by its name in the list above.
+ *
+ * @param {IconName} name
+ * @param {number} [size] pixels
+ */
 export function icon(name, size = 20) {
-  const [svg, path] = ['svg', 'path'].map((tag) => document.createElementNS(SVG, tag));
+  const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('viewBox', '0 0 24 24');
-  svg.setAttribute('width', size);
-  svg.setAttribute('height', size);
+  svg.setAttribute('width', String(size));
+  svg.setAttribute('height', String(size));
   svg.setAttribute('aria-hidden', 'true');
   svg.classList.add('icon');
-  path.setAttribute('d', SHAPES[name] ?? SHAPES.info);
+  const path = document.createElementNS(SVG, 'path');
+  path.setAttribute('d', SHAPES[name]);
   svg.append(path);
   return svg;
 }

@@ -1,62 +1,106 @@
-// Links to pictures that carry a right of their own, for one stream and a time: never a password, never one's own token.
+// @ts-check
+// Links to one stream that open without a password, for a limited time. They never contain a password or the user's own
+// token.
 
 import * as api from './api.js';
 import { openDialog } from './dialog.js';
 import { h } from './dom.js';
-import { copyButton, field, showProblem } from './form.js';
+import { field, showProblem, snippet, valueOf } from './form.js';
 import { t } from './i18n.js';
 
-const EXPIRES = ['1h', '1day', '7days', '30days', '365days'];
-
-/** A name as the part of a regular expression (Rust's) that matches it and nothing else. */
-const literal = (name) => name.replaceAll(/[\\.+*?()|[\]{}^$#&\-~]/g, '\\$&');
-
-/** The name of a stream here and, below `picturesPath`, at MediaMTX, as the path of a permission. */
-export const hereAndThere = (name, picturesPath) => (picturesPath ? `~^(${literal(picturesPath)}/)?${literal(name)}$` : name);
+/** How long links and tokens can be valid, in the words of the API. */
+export const LIFETIMES = ['1h', '1day', '7days', '30days', '365days'];
 
 /**
- * Makes a link. `kind` is 'page' (the viewer, for people), 'mjpeg' or 'snapshot' (for programs and pages of others); `path` is
- * that of the permission; `expires` is a time such as '7days'. For administrators.
+ * The options of a field that chooses one of them.
+ *
+ * @returns {[string, string][]}
+ */
+export const lifetimeOptions = () => LIFETIMES.map((lifetime) => [lifetime, t(`common.expires_${lifetime}`)]);
+
+/**
+ * A name as a part of a regular expression (Rust's) that matches nothing else.
+ *
+ * @param {string} name
+ */
+const literal = (name) => name.replaceAll(/[\\.+*?()|[\]{}^$#&\-~]/g, '\\$&');
+
+/**
+ * The path of a permission for a stream here and for its path at MediaMTX, which is below `prefix`.
+ *
+ * @param {string} name
+ * @param {string} [prefix]
+ */
+export const streamAndPath = (name, prefix) => (prefix ? `~^(${literal(prefix)}/)?${literal(name)}$` : name);
+
+/**
+ * Makes a link, for administrators. `kind` is 'page' (the viewer), 'mjpeg' or 'snapshot'; `path` is the path of the
+ * permission, and `expires` one of LIFETIMES.
+ *
+ * @param {{ kind: string, name: string, path?: string, expires: string }} options
+ * @returns {Promise<string>}
  */
 export async function makeLink({ kind, name, path = name, expires }) {
-  if (kind === 'page') return (await api.send('POST', 'api/v1/shares', { path, expires, label: name })).url;
-  const { token } = await api.send('POST', 'api/v1/tokens', {
-    name: `${kind} ${name}`.slice(0, 100), permissions: [{ action: 'read', path: name }], expires,
-  });
+  if (kind === 'page') {
+    const share = await api.send('POST', 'api/v1/shares', { path, expires, label: name });
+    return share.url;
+  }
+  const permissions = [{ action: 'read', path: name }];
+  const made = await api.send('POST', 'api/v1/tokens', { name: `${kind} ${name}`.slice(0, 100), permissions, expires });
   const url = new URL(plainAddress(kind, name));
-  url.searchParams.set('token', token);
+  url.searchParams.set('token', made.token);
   return url.href;
 }
 
-/** The address without any right in it. */
+/**
+ * The address without a token.
+ *
+ * @param {string} kind
+ * @param {string} name
+ */
 export function plainAddress(kind, name) {
   if (kind === 'page') return `${api.address('viewer/')}#/watch/${api.encoded(name)}`;
   return api.address(kind === 'mjpeg' ? `stream/${api.encoded(name)}.mjpeg` : `snapshot/${api.encoded(name)}.jpg`);
 }
 
-/** Asks what link is wanted, and makes it. `hasPictures` says whether it is a stream of ours, with MJPEG and snapshots. */
-export function openLinkDialog({ name, hasPictures, picturesPath }) {
-  const kinds = ['page', ...(hasPictures ? ['mjpeg', 'snapshot'] : [])];
+/**
+ * Asks for the kind of a link and shows it. `isStream` says that it is a stream of ours, with MJPEG and snapshots;
+ * `prefix` is what MediaMTX's paths of our streams begin with.
+ *
+ * @param {{ name: string, isStream: boolean, prefix?: string }} options
+ */
+export function openLinkDialog({ name, isStream, prefix }) {
+  const kinds = isStream ? ['page', 'mjpeg', 'snapshot'] : ['page'];
   const isAdmin = api.may('api');
-  const made = h('div', { class: 'stack', 'aria-live': 'polite' });
-  const form = h('form', { class: 'stack' },
-    field({ label: t('common.link_kind'), name: 'kind', options: kinds.map((kind) => [kind, t(`common.link_${kind}`)]) }),
-    isAdmin && field({ label: t('common.link_expires'), name: 'expires', value: '7days', options: EXPIRES.map((span) => [span, t(`common.expires_${span}`)]) }),
+  const result = h('div', { class: 'stack', 'aria-live': 'polite' });
+  /** @type {[string, string][]} */
+  const kindOptions = kinds.map((kind) => [kind, t(`common.link_${kind}`)]);
+  const form = h(
+    'form',
+    { class: 'stack' },
+    field({ label: t('common.link_kind'), name: 'kind', options: kindOptions }),
+    isAdmin && field({ label: t('common.link_expires'), name: 'expires', value: '7days', options: lifetimeOptions() }),
     h('p', { class: 'hint' }, isAdmin ? t('common.link_hint') : t('common.link_plain_hint')),
     h('p', { class: 'form-error bad', role: 'alert' }),
-    h('div', { class: 'actions' }, h('button', { class: 'primary' }, isAdmin ? t('common.link_make') : t('common.link_show'))),
-    made);
-  form.addEventListener('change', () => made.replaceChildren());
+    h(
+      'div',
+      { class: 'actions' },
+      h('button', { class: 'primary' }, isAdmin ? t('common.link_make') : t('common.link_show')),
+    ),
+    result,
+  );
+  form.addEventListener('change', () => result.replaceChildren());
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     showProblem(form, null);
-    const kind = form.elements.kind.value;
+    const kind = valueOf(form, 'kind');
+    const path = isStream ? streamAndPath(name, prefix) : name;
     try {
-      const path = hasPictures ? hereAndThere(name, picturesPath) : name;
-      const url = isAdmin ? await makeLink({ kind, name, path, expires: form.elements.expires.value }) : plainAddress(kind, name);
-      made.replaceChildren(
-        h('div', { class: 'snippet' }, h('code', { tabIndex: 0 }, url), copyButton(url)),
-        ...(kind === 'mjpeg' ? [h('div', { class: 'snippet' }, h('code', { tabIndex: 0 }, `<img src="${url}">`), copyButton(`<img src="${url}">`))] : []));
+      const url = isAdmin
+        ? await makeLink({ kind, name, path, expires: valueOf(form, 'expires') })
+        : plainAddress(kind, name);
+      const texts = kind === 'mjpeg' ? [url, `<img src="${url}">`] : [url];
+      result.replaceChildren(...texts.map(snippet));
     } catch (error) {
       showProblem(form, error);
     }

@@ -1,23 +1,31 @@
-// What is around every page: brand, the ways to other pages, language, theme, account; and the dialog for signing in.
+// @ts-check
+// The header of every page (links to the other pages, language, theme, account) and the sign-in dialog.
 
 import * as api from './api.js';
 import { openDialog } from './dialog.js';
-import { h, remember } from './dom.js';
-import { field, showProblem } from './form.js';
+import { h, storeText } from './dom.js';
+import { controlOf, exactValueOf, field, showProblem, valueOf } from './form.js';
 import { chooseLanguage, language, languages, load, t } from './i18n.js';
 import { icon } from './icons.js';
 
-const THEMES = ['auto', 'light', 'dark'];
+/** Themes and their icons, in the order of the button. */
+const THEMES = /** @type {const} */ ([
+  ['auto', 'auto'],
+  ['light', 'sun'],
+  ['dark', 'moon'],
+]);
 
 /**
- * Loads the words, goes on with a sign-in of before, and draws the header into the page's <header>. `page` is 'start',
- * 'viewer' or 'console'; `sections` are those of the catalogue besides 'common'. `share` is a share link's code that is
- * opened instead of a sign-in. Gives { user, problem }: `problem` is the error of a link that cannot be opened.
+ * Loads the texts, resumes a sign-in, and draws the page's <header>. `page` is 'start', 'viewer' or 'console';
+ * `sections` are sections of the catalogue besides 'common'. With `share`, the code of a share link, the page opens
+ * that link instead of resuming a sign-in. `problem` is the error of a link that cannot be opened.
+ *
+ * @param {{ page: string, sections: string[], share?: string | null }} options
+ * @returns {Promise<{ problem: unknown }>}
  */
 export async function startShell({ page, sections, share = null }) {
-  const signedIn = share ? api.openShare(share).then(() => null, (error) => error) : api.resume().then(() => null);
-  const [problem] = await Promise.all([signedIn, load('common', ...sections)]);
-  const header = document.querySelector('body > header');
+  const [problem] = await Promise.all([share ? openShare(share) : resume(), load('common', ...sections)]);
+  const header = /** @type {HTMLElement} */ (document.querySelector('body > header'));
   const draw = () => {
     const focused = document.activeElement?.id;
     header.replaceChildren(...parts(page));
@@ -25,47 +33,67 @@ export async function startShell({ page, sections, share = null }) {
   };
   draw();
   api.session.addEventListener('change', draw);
-  return { user: api.user(), problem };
+  return { problem };
 }
 
+async function resume() {
+  await api.resume();
+  return null;
+}
+
+/** @param {string} code */
+async function openShare(code) {
+  try {
+    await api.openShare(code);
+    return null;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** @param {string} page */
 function parts(page) {
-  const link = (to, name, text, shape) =>
-    h('a', { href: api.address(to), 'aria-current': page === name ? 'page' : null }, icon(shape), h('span', {}, text));
+  const logo = { src: new URL('../icon.svg', import.meta.url).href, alt: '', width: 28, height: 28 };
+  /** @type {(path: string, name: string, text: string, shape: Icon) => HTMLElement} */
+  const link = (path, name, text, shape) => {
+    const properties = { href: api.address(path), 'aria-current': page === name ? 'page' : null };
+    return h('a', properties, icon(shape), h('span', {}, text));
+  };
+  const links = [link('viewer/', 'viewer', t('common.viewer'), 'grid')];
+  if (api.may('api')) links.push(link('console/', 'console', t('common.console'), 'settings'));
   return [
     h('a', { class: 'skip', href: '#main' }, t('common.skip')),
-    h('a', { class: 'brand', href: api.address('./') }, h('img', { src: new URL('../icon.svg', import.meta.url).href, alt: '', width: 28, height: 28 }), h('span', {}, 'mtx-sidecar')),
-    h('nav', { 'aria-label': t('common.pages') },
-      link('viewer/', 'viewer', t('common.viewer'), 'grid'),
-      api.may('api') && link('console/', 'console', t('common.console'), 'settings')),
+    h('a', { class: 'brand', href: api.address('./') }, h('img', logo), h('span', {}, 'mtx-sidecar')),
+    h('nav', { 'aria-label': t('common.pages') }, links),
     h('div', { class: 'tools' }, languageSwitch(), themeSwitch(), account()),
   ];
 }
 
 function languageSwitch() {
-  return h('label', { class: 'language', title: t('common.language') }, icon('language'), h('span', { class: 'visually-hidden' }, t('common.language')),
-    h('select', { id: 'language', onchange: (event) => chooseLanguage(event.target.value) },
-      Object.entries(languages).map(([code, name]) => h('option', { value: code, selected: code === language, lang: code }, name))));
+  const options = Object.entries(languages).map(([code, name]) =>
+    h('option', { value: code, selected: code === language, lang: code }, name),
+  );
+  const select = h('select', { id: 'language', onchange: () => chooseLanguage(select.value) }, options);
+  const label = h('span', { class: 'visually-hidden' }, t('common.language'));
+  return h('label', { class: 'language', title: t('common.language') }, icon('language'), label, select);
 }
 
 function themeSwitch() {
   const root = document.documentElement;
-  const present = () => root.dataset.theme ?? 'auto';
+  const present = () => THEMES.findIndex(([theme]) => theme === (root.dataset.theme ?? 'auto'));
   const button = h('button', { type: 'button', id: 'theme', class: 'icon-button' });
   const show = () => {
-    const label = t('common.theme', { theme: t(`common.theme_${present()}`) });
-    button.replaceChildren(icon({ auto: 'auto', light: 'sun', dark: 'moon' }[present()]));
+    const [theme, shape] = THEMES[present()];
+    const label = t('common.theme', { theme: t(`common.theme_${theme}`) });
+    button.replaceChildren(icon(shape));
     button.title = label;
     button.setAttribute('aria-label', label);
   };
   button.addEventListener('click', () => {
-    const next = THEMES[(THEMES.indexOf(present()) + 1) % THEMES.length];
+    const [next] = THEMES[(present() + 1) % THEMES.length];
     if (next === 'auto') delete root.dataset.theme;
     else root.dataset.theme = next;
-    try {
-      localStorage.setItem('theme', next);
-    } catch {
-      remember('theme', null);
-    }
+    storeText('theme', next);
     show();
   });
   show();
@@ -74,43 +102,71 @@ function themeSwitch() {
 
 function account() {
   const name = api.user();
-  // A visitor's way is the link; signing in goes on from there, for who has an account, too.
+  // A visitor with a link can have an account, too.
   if (name === null || api.isGuest()) {
-    return h('button', { type: 'button', id: 'account', onclick: () => askToSignIn() }, icon('user'), h('span', {}, t('common.sign_in')));
+    const signIn = h('span', {}, t('common.sign_in'));
+    return h('button', { type: 'button', id: 'account', onclick: () => askToSignIn() }, icon('user'), signIn);
   }
   const label = t('common.sign_out_user', { user: name });
-  return h('button', { type: 'button', id: 'account', title: label, 'aria-label': label, onclick: () => api.signOut() }, icon('exit'), h('span', {}, t('common.sign_out')));
+  return h(
+    'button',
+    { type: 'button', id: 'account', title: label, 'aria-label': label, onclick: () => api.signOut() },
+    icon('exit'),
+    h('span', {}, t('common.sign_out')),
+  );
 }
 
+/** @type {Promise<boolean> | null} */
 let asking = null;
 
-/** Opens the dialog in which people sign in; true if somebody has. One dialog, however often it is asked for. */
+/** Opens the sign-in dialog; gives whether the user signed in. All callers share one dialog. */
 export function askToSignIn() {
-  asking ??= ask().finally(() => { asking = null; });
+  asking ??= ask().finally(() => {
+    asking = null;
+  });
   return asking;
 }
 
 async function ask() {
-  const send = h('button', { class: 'primary' }, t('common.sign_in'));
-  const form = h('form', { class: 'stack' },
-    field({ label: t('common.user'), name: 'user', autocomplete: 'username', autocapitalize: 'none', spellcheck: false, required: true, autofocus: true }),
-    field({ label: t('common.password'), name: 'password', type: 'password', autocomplete: 'current-password', required: true }),
+  const user = field({
+    label: t('common.user'),
+    name: 'user',
+    autocomplete: 'username',
+    autocapitalize: 'none',
+    spellcheck: false,
+    required: true,
+    autofocus: true,
+  });
+  const password = field({
+    label: t('common.password'),
+    name: 'password',
+    type: 'password',
+    autocomplete: 'current-password',
+    required: true,
+  });
+  const submit = h('button', { class: 'primary' }, t('common.sign_in'));
+  const form = h(
+    'form',
+    { class: 'stack' },
+    user,
+    password,
     h('p', { class: 'form-error bad', role: 'alert' }),
     h('p', { class: 'hint' }, t('common.sign_in_hint')),
-    h('div', { class: 'actions' }, send));
+    h('div', { class: 'actions' }, submit),
+  );
   const { dialog, closed } = openDialog({ title: t('common.sign_in'), body: form, className: 'sign-in' });
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     showProblem(form, null);
-    send.disabled = true;
+    submit.disabled = true;
     try {
-      await api.signIn(form.elements.user.value, form.elements.password.value);
+      await api.signIn(valueOf(form, 'user'), exactValueOf(form, 'password'));
       dialog.close('done');
     } catch (error) {
-      showProblem(form, error.status === 401 ? Object.assign(error, { code: 'wrong_password' }) : error);
-      form.elements.password.select();
+      showProblem(form, api.needsSignIn(error) ? new Error(t('common.error_wrong_password')) : error);
+      controlOf(form, 'password')?.select();
     } finally {
-      send.disabled = false;
+      submit.disabled = false;
     }
   });
   return (await closed) === 'done';

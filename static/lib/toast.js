@@ -1,42 +1,73 @@
-// Words that come and go: what was done, and what could not be.
+// @ts-check
+// Short messages: what was done, and what failed.
 
 import { h } from './dom.js';
+import { errorText, t } from './i18n.js';
 import { icon } from './icons.js';
-import { t, words } from './i18n.js';
 
-const STAYS_MS = 5000;
+const SHOWN_MS = 5000;
+const MOST = 4;
 
+const ICONS = /** @type {const} */ ({ good: 'check', bad: 'alert', info: 'info' });
+
+/** @type {HTMLElement | undefined} */
 let list;
 
-/** Shows a text for some seconds; `kind` is 'good', 'bad' or 'info'. Bad news stays until it is closed. */
-export function toast(text, kind = 'good') {
-  if (!list) {
-    // A popover, because everything else lies below an open dialog.
-    list = h('div', { class: 'toasts', role: 'log', 'aria-live': 'polite', 'aria-label': t('common.messages') });
-    list.setAttribute('popover', 'manual');
-    document.body.append(list);
-  }
-  const close = () => {
-    made.remove();
-    if (!list.childElementCount) list.hidePopover?.();
-  };
-  const made = h('div', { class: ['toast', kind] },
-    icon(kind === 'bad' ? 'alert' : kind === 'good' ? 'check' : 'info'), h('span', {}, text),
-    h('button', { type: 'button', class: 'icon-button', 'aria-label': t('common.close'), onclick: close }, icon('close')));
-  list.append(made);
-  // Once more on top of a dialog that has been opened since.
-  list.hidePopover?.();
-  list.showPopover?.();
-  while (list.childElementCount > 4) list.firstElementChild.remove();
-  if (kind !== 'bad') setTimeout(close, STAYS_MS);
+/** The list of messages. It is a popover, because an open dialog covers everything else. */
+function messages() {
+  list = h('div', {
+    class: 'toasts',
+    role: 'log',
+    'aria-live': 'polite',
+    'aria-label': t('common.messages'),
+    popover: 'manual',
+  });
+  document.body.append(list);
+  return list;
 }
 
-/** Does something and shows its error, if it has one. Says whether it was done. */
-export async function tried(action, done) {
+/**
+ * Shows a text for some seconds. A message of kind 'bad' stays until it is closed.
+ *
+ * @param {string} text
+ * @param {'good' | 'bad' | 'info'} [kind]
+ */
+export function toast(text, kind = 'good') {
+  const all = list ?? messages();
+  const close = () => {
+    message.remove();
+    if (!all.childElementCount) all.hidePopover?.();
+  };
+  const message = h(
+    'div',
+    { class: ['toast', kind] },
+    icon(ICONS[kind]),
+    h('span', {}, text),
+    h(
+      'button',
+      { type: 'button', class: 'icon-button', 'aria-label': t('common.close'), onclick: close },
+      icon('close'),
+    ),
+  );
+  all.append(message);
+  // Shown again, above a dialog that was opened since.
+  all.hidePopover?.();
+  all.showPopover?.();
+  while (all.childElementCount > MOST) all.firstElementChild?.remove();
+  if (kind !== 'bad') setTimeout(close, SHOWN_MS);
+}
+
+/**
+ * Runs an action and shows its error, if it has one; gives whether it succeeded. `done` is shown after a success.
+ *
+ * @param {() => unknown} action
+ * @param {string} [done]
+ */
+export async function attempt(action, done) {
   try {
     await action();
   } catch (error) {
-    toast(words(error), 'bad');
+    toast(errorText(error), 'bad');
     return false;
   }
   if (done) toast(done);

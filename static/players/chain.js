@@ -1,35 +1,63 @@
-// Tries ways to play, one after the other, and stays with the first that works: WebRTC, HLS, MJPEG. When that breaks off, it is
-// tried again, later each time; when it does not come back, the next way has its turn.
+// @ts-check
+// Tries the sources of a stream in their order (WebRTC, HLS, MJPEG) and stays with the first that plays. After an
+// interruption it starts again from the first, with growing pauses.
 
 import { HlsPlayer } from './hls.js';
 import { MjpegPlayer } from './mjpeg.js';
-import { WhepPlayer } from './whep.js';
 import { PlayerError } from './player.js';
+import { WhepPlayer } from './whep.js';
 
-const CLASSES = { whep: WhepPlayer, hls: HlsPlayer, mjpeg: MjpegPlayer };
 const LONGEST_PAUSE_MS = 30_000;
 
-/** What has played for so long begins anew with short pauses. */
-const STAYS_PLAYING_MS = 10_000;
+/** After playing for this long, pauses are short again. */
+const STABLE_MS = 10_000;
 
+/** @typedef {'whep' | 'hls' | 'mjpeg'} SourceKind */
+/** @typedef {{ kind: SourceKind, url: string, base?: string }} Source */
+/** @typedef {'connecting' | 'waiting' | 'playing' | 'pausing' | 'failed' | 'stopped'} ChainState */
+/** @typedef {{ kind: SourceKind, error: PlayerError }} Failure */
+/** @typedef {HlsPlayer | MjpegPlayer | WhepPlayer} AnyPlayer */
 /**
- * Plays into `video` or `canvas`, whichever the way needs; the other is hidden. `ways` is a list of { kind, url, base }.
- *
- * Events: 'change' whenever something is new to tell: `state` ('connecting', 'waiting', 'playing', 'pausing', 'failed',
- * 'stopped'), `player` (the one that plays), `failures` (a list of { kind, error } of the ways before it), `retryAt`.
+ * @typedef {object} ChainOptions
+ * @property {HTMLVideoElement} video
+ * @property {HTMLCanvasElement} canvas
+ * @property {Source[]} sources
+ * @property {() => string | null} token
  */
+
+/** Plays into `video` or `canvas`, as the protocol needs it, and hides the other one. Dispatches 'change'. */
 export class Chain extends EventTarget {
+  /** @type {ChainState} */
   state = 'connecting';
+  /**
+   * The player that plays.
+   *
+   * @type {AnyPlayer | null}
+   */
   player = null;
+  /**
+   * The sources that failed since the last start.
+   *
+   * @type {Failure[]}
+   */
   failures = [];
+  /**
+   * When the next start is, in milliseconds since the epoch.
+   *
+   * @type {number | null}
+   */
   retryAt = null;
+  #options;
+  /** @type {AnyPlayer | null} */
+  #current = null; // also while it connects
   #attempt = 0;
-  #timer;
+  #timer = 0;
   #stopped = false;
 
-  constructor({ video, canvas, ways, token }) {
+  /** @param {ChainOptions} options */
+  constructor(options) {
     super();
-    Object.assign(this, { video, canvas, ways, token });
+    this.#options = options;
   }
 
   start() {
@@ -39,61 +67,71 @@ export class Chain extends EventTarget {
 
   async #run() {
     this.failures = [];
-    this.#tell('connecting');
-    for (const way of this.ways) {
+    this.#become('connecting');
+    for (const source of this.#options.sources) {
       const began = performance.now();
       try {
-        await this.#play(way);
-        if (this.#stopped) return;
+        await this.#play(source);
       } catch (error) {
         if (this.#stopped) return;
-        this.failures.push({ kind: way.kind, error });
-        this.#tell('connecting');
+        this.failures.push({ kind: source.kind, error: /** @type {PlayerError} */ (error) });
+        this.#become('connecting');
         continue;
       }
-      const ended = await this.#untilEnd();
       if (this.#stopped) return;
-      if (performance.now() - began > STAYS_PLAYING_MS) this.#attempt = 0;
-      this.failures.push({ kind: way.kind, error: ended });
-      return this.#later();
+      const error = await this.#untilEnd();
+      if (this.#stopped) return;
+      if (performance.now() - began > STABLE_MS) this.#attempt = 0;
+      this.failures.push({ kind: source.kind, error });
+      break;
     }
-    this.#later();
+    this.#startLater();
   }
 
+  /** @param {Source} source */
   async #play({ kind, url, base }) {
-    const element = kind === 'mjpeg' ? this.canvas : this.video;
-    const player = new CLASSES[kind](element, url, { token: this.token, base });
-    this.#now = player;
-    player.addEventListener('state', ({ detail }) => {
-      if (this.player === player && (detail === 'playing' || detail === 'waiting')) this.#tell(detail);
+    const { video, canvas, token } = this.#options;
+    const options = { token, base };
+    const player =
+      kind === 'mjpeg'
+        ? new MjpegPlayer(canvas, url, options)
+        : new { whep: WhepPlayer, hls: HlsPlayer }[kind](video, url, options);
+    this.#current = player;
+    player.addEventListener('state', () => {
+      const { state } = player;
+      if (this.player === player && (state === 'playing' || state === 'waiting')) this.#become(state);
     });
     await player.start();
     this.player = player;
-    this.video.hidden = element !== this.video;
-    this.canvas.hidden = element !== this.canvas;
-    this.#tell('playing');
+    video.hidden = player.element !== video;
+    canvas.hidden = player.element !== canvas;
+    this.#become('playing');
   }
 
-  #now = null;
-
+  /**
+   * The error with which the player ends.
+   *
+   * @returns {Promise<PlayerError>}
+   */
   #untilEnd() {
     return new Promise((done) => {
       const { player } = this;
-      if (player.hasEnded) done(new PlayerError('ended'));
-      player.addEventListener('error', ({ detail }) => done(detail), { once: true });
+      if (!player || player.hasEnded) return done(new PlayerError('ended'));
+      player.addEventListener('error', (event) => done(/** @type {CustomEvent} */ (event).detail), { once: true });
     });
   }
 
-  /** All over again, in a while. */
-  #later() {
+  /** Starts again after a pause. */
+  #startLater() {
     this.player = null;
     const pause = Math.min(1000 * 2 ** this.#attempt++, LONGEST_PAUSE_MS) * (0.8 + Math.random() * 0.4);
     this.retryAt = Date.now() + pause;
-    this.#tell(this.ways.length ? 'pausing' : 'failed');
-    if (this.ways.length) this.#timer = setTimeout(() => this.#run(), pause);
+    if (!this.#options.sources.length) return this.#become('failed');
+    this.#timer = setTimeout(() => this.#run(), pause);
+    this.#become('pausing');
   }
 
-  /** Tries at once what would be tried later. */
+  /** Ends a pause. */
   retry() {
     if (this.state !== 'pausing') return;
     clearTimeout(this.#timer);
@@ -104,12 +142,13 @@ export class Chain extends EventTarget {
   stop() {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    this.#now?.stop();
+    this.#current?.stop();
     this.player = null;
-    this.#tell('stopped');
+    this.#become('stopped');
   }
 
-  #tell(state) {
+  /** @param {ChainState} state */
+  #become(state) {
     this.state = state;
     if (state !== 'pausing') this.retryAt = null;
     this.dispatchEvent(new Event('change'));

@@ -1,35 +1,47 @@
-// MJPEG from the sidecar itself, into a <canvas>: works wherever pages do. Read by fetch and not by <img>, because that way the
-// token is in a header, what goes wrong has a reason, and there is something to measure.
+// @ts-check
+// MJPEG from the sidecar, into a <canvas>: works in every network. It is read by fetch and not by an <img>: the token
+// is then in a header, an error has a reason, and the page can measure.
 
 import { Player, Rate, fetchMedia } from './player.js';
 
-/** Our server repeats an unchanged picture every five seconds, if nothing else is set. */
+/** The server repeats an unchanged picture every five seconds by default (`output.interval`). */
 const SILENT_MS = 30_000;
 
+/** Part heads of the server have some hundred bytes. */
+const LONGEST_HEAD = 16_384;
+
+/** @typedef {Uint8Array<ArrayBuffer>} Bytes */
+/** @typedef {ReadableStreamDefaultReader<Bytes>} Reader */
+
+/** @extends {Player<HTMLCanvasElement>} */
 export class MjpegPlayer extends Player {
   protocol = 'MJPEG';
+  /** @type {CanvasRenderingContext2D | null} */
   #context = null;
-  #waiting = null;
+  /** @type {Bytes | null} */
+  #waiting = null; // the newest picture that is not drawn yet
   #isDrawing = false;
   #bytes = 0;
   #frames = 0;
   #rates = { bytes: new Rate(), frames: new Rate() };
+  /** @type {number | null} */
   #age = null;
-  #timer;
+  #timer = 0;
+  #drawn = () => {};
 
   async open() {
     const url = new URL(this.url);
     url.searchParams.set('advance_headers', '0');
-    const response = await fetchMedia(url.href, this.token(), { signal: this.ending.signal });
+    const { body } = await fetchMedia(url.href, this.token(), { signal: this.ending.signal });
+    if (!body) return this.fail('ended');
     this.#context = this.element.getContext('2d', { alpha: false });
     await new Promise((done) => {
-      this.#drawn = done;
-      this.#read(response.body.getReader());
+      this.#drawn = () => done(null);
+      this.#read(body.getReader());
     });
   }
 
-  #drawn = () => {};
-
+  /** @param {Reader} reader */
   async #read(reader) {
     const parts = new Parts(reader);
     try {
@@ -49,13 +61,13 @@ export class MjpegPlayer extends Player {
       }
       this.fail('ended');
     } catch (error) {
-      if (!this.hasEnded) this.fail('network', error.message);
+      this.fail('network', /** @type {Error} */ (error).message);
     } finally {
       reader.cancel().catch(() => {});
     }
   }
 
-  /** Draws the latest; what came while another was being decoded is left out. */
+  /** Draws the newest picture. Pictures that arrive while another one is decoded are skipped. */
   async #draw() {
     if (this.#isDrawing) return;
     this.#isDrawing = true;
@@ -64,16 +76,15 @@ export class MjpegPlayer extends Player {
         const body = this.#waiting;
         this.#waiting = null;
         const picture = await createImageBitmap(new Blob([body], { type: 'image/jpeg' }));
+        const { width, height } = picture;
         const canvas = this.element;
-        if (canvas.width !== picture.width || canvas.height !== picture.height) {
-          Object.assign(canvas, { width: picture.width, height: picture.height });
-        }
-        this.#context.drawImage(picture, 0, 0);
+        if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+        this.#context?.drawImage(picture, 0, 0);
         picture.close();
         this.#drawn();
       }
     } catch {
-      // A damaged picture; the next one may be whole.
+      // This picture is damaged; the next one can be intact.
     } finally {
       this.#isDrawing = false;
     }
@@ -83,31 +94,31 @@ export class MjpegPlayer extends Player {
     clearTimeout(this.#timer);
   }
 
+  /**
+   * @returns {Promise<import('./player.js').PlayerStats>}
+   */
   async stats() {
-    const rate = this.#rates.bytes.take(this.#bytes);
-    return {
-      protocol: this.protocol,
-      width: this.element.width,
-      height: this.element.height,
-      fps: this.#rates.frames.take(this.#frames),
-      kbps: rate === null ? null : (rate * 8) / 1000,
-      // Since it was taken, as far as both clocks agree.
-      ageMs: this.#age,
-      codec: 'JPEG',
-    };
+    const { width, height } = this.element;
+    const fps = this.#rates.frames.take(this.#frames);
+    const kbps = this.#rates.bytes.kbps(this.#bytes);
+    // The age is right as far as both clocks agree.
+    return { protocol: this.protocol, width, height, fps, kbps, ageMs: this.#age, codec: 'JPEG' };
   }
 }
 
-/** multipart/x-mixed-replace with a Content-Length for each part, as our server sends it. */
+/** multipart/x-mixed-replace with a Content-Length in each part, as our server sends it. */
 class Parts {
+  /** @type {Bytes} */
   #data = new Uint8Array(0);
+  #reader;
 
+  /** @param {Reader} reader */
   constructor(reader) {
-    this.reader = reader;
+    this.#reader = reader;
   }
 
   async #more() {
-    const { value, done } = await this.reader.read();
+    const { value, done } = await this.#reader.read();
     if (done) return false;
     const joined = new Uint8Array(this.#data.length + value.length);
     joined.set(this.#data);
@@ -116,47 +127,54 @@ class Parts {
     return true;
   }
 
-  /** The headers of the next part, with small letters; null at the end. */
+  /** The headers of the next part, with lower-case names; null at the end. */
   async head() {
-    let looked = 0;
+    let searched = 0;
     let end;
-    while ((end = endOfHead(this.#data, looked)) < 0) {
-      if (this.#data.length > 16_384) throw new Error('a head without an end');
-      looked = Math.max(0, this.#data.length - 3);
+    while ((end = endOfHead(this.#data, searched)) < 0) {
+      if (this.#data.length > LONGEST_HEAD) throw new Error('a part head has no end');
+      searched = Math.max(0, this.#data.length - 3);
       if (!(await this.#more())) return null;
     }
     const lines = new TextDecoder().decode(this.#data.subarray(0, end)).split('\r\n');
     this.#data = this.#data.subarray(end + 4);
-    return new Map(lines.filter((line) => line.includes(':')).map((line) => {
+    const headers = new Map();
+    for (const line of lines) {
       const colon = line.indexOf(':');
-      return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
-    }));
+      if (colon > 0) headers.set(line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim());
+    }
+    return headers;
   }
 
+  /** @param {number} length */
   async body(length) {
-    if (!(length > 0)) throw new Error('a part without its length');
-    if (this.#data.length < length) {
-      // One buffer of the right size, instead of joining again with every piece.
-      const body = new Uint8Array(length);
-      body.set(this.#data);
-      let filled = this.#data.length;
-      this.#data = new Uint8Array(0);
-      while (filled < length) {
-        const { value, done } = await this.reader.read();
-        if (done) throw new Error('a part that breaks off');
-        const taken = value.subarray(0, length - filled);
-        body.set(taken, filled);
-        filled += taken.length;
-        this.#data = value.subarray(taken.length);
-      }
+    if (!(length > 0)) throw new Error('a part has no length');
+    if (this.#data.length >= length) {
+      const body = this.#data.slice(0, length);
+      this.#data = this.#data.subarray(length);
       return body;
     }
-    const body = this.#data.slice(0, length);
-    this.#data = this.#data.subarray(length);
+    // One buffer of the right size, so that chunks are copied once.
+    const body = new Uint8Array(length);
+    body.set(this.#data);
+    let filled = this.#data.length;
+    this.#data = new Uint8Array(0);
+    while (filled < length) {
+      const { value, done } = await this.#reader.read();
+      if (done) throw new Error('a part is incomplete');
+      const chunk = value.subarray(0, length - filled);
+      body.set(chunk, filled);
+      filled += chunk.length;
+      this.#data = value.subarray(chunk.length);
+    }
     return body;
   }
 }
 
+/**
+ * @param {Uint8Array} data
+ * @param {number} from
+ */
 function endOfHead(data, from) {
   for (let i = from; i + 3 < data.length; i++) {
     if (data[i] === 13 && data[i + 1] === 10 && data[i + 2] === 13 && data[i + 3] === 10) return i;

@@ -1,46 +1,92 @@
-// What all players have in common. One class plays one protocol into one element, once: a new attempt is a new player.
+// @ts-check
+// What all players have in common. A player plays one protocol into one element, once: a new attempt needs a new
+// player.
 //
 //   const player = new WhepPlayer(video, url, { token: () => 'eyJ…' });
 //   player.addEventListener('state', ({ detail }) => …);   // 'connecting', 'waiting', 'playing', 'ended'
-//   player.addEventListener('error', ({ detail }) => …);   // a PlayerError, after it had been playing; it has ended then
-//   await player.start();                                  // rejected with a PlayerError if there is no first picture
-//   await player.stats();                                  // { protocol, width, height, fps, kbps, latencyMs, codec, … }, what is known of it
+//   player.addEventListener('error', ({ detail }) => …);   // a PlayerError; the player has then ended
+//   await player.start();                                  // rejects with a PlayerError if there is no first frame
+//   await player.stats();                                  // PlayerStats
 //   player.stop();
 
-/** So long a source may take to give its first picture; MediaMTX gives up on sources after ten seconds. */
-export const FIRST_PICTURE_MS = 12_000;
+/** The limit for the first frame. MediaMTX gives up on a source after ten seconds (sourceOnDemandStartTimeout). */
+export const FIRST_FRAME_MS = 12_000;
 
 /**
- * Why nothing is played. `reason` is 'unauthorised', 'nobody' (publishes), 'codec', 'unreachable', 'insecure' (an http: address
- * in an https: page), 'timeout', 'network' (media does not come through), 'ended', 'unsupported' (by this browser) or 'server';
- * `message` is what was said.
+ * Why nothing plays. 'insecure' is an http: address in an https: page, 'network' means that media does not arrive,
+ * 'unsupported' that this browser lacks the protocol.
+ *
+ * @typedef {'unauthorised' | 'no_publisher' | 'codec' | 'unreachable' | 'insecure' | 'timeout' | 'network' | 'ended' |
+ *   'unsupported' | 'server'} Reason
  */
+
+/** @typedef {'new' | 'connecting' | 'waiting' | 'playing' | 'ended'} PlayerState */
+
+/**
+ * What a player measures; a value that it does not know is absent or null.
+ *
+ * @typedef {object} PlayerStats
+ * @property {string} protocol
+ * @property {number} [width]
+ * @property {number} [height]
+ * @property {number | null} [fps]
+ * @property {number | null} [kbps]
+ * @property {number | null} [latencyMs]
+ * @property {number | null} [ageMs]
+ * @property {string} [codec]
+ * @property {number} [lost] packets
+ */
+
+/** @typedef {{ token?: () => string | null, base?: string }} PlayerOptions */
+
+/** An error with its reason; `message` is the text of the server or of the browser. */
 export class PlayerError extends Error {
+  /**
+   * @param {Reason} reason
+   * @param {string} [message]
+   */
   constructor(reason, message = reason) {
     super(message);
     this.reason = reason;
   }
 }
 
-/** The reason for an answer of MediaMTX or ours that is none of 2xx. */
-export async function refusal(response) {
+/**
+ * The error for an answer of MediaMTX or of the sidecar whose status is not 2xx.
+ *
+ * @param {Response} response
+ */
+async function refusal(response) {
   const text = await response.text().catch(() => '');
-  let said = text;
+  let detail = text;
   try {
-    const document = JSON.parse(text);
-    said = document.error ?? document.detail ?? text;
+    const body = JSON.parse(text);
+    detail = String(body.error ?? body.detail ?? text);
   } catch {
-    // Plain text.
+    // The body is plain text.
   }
-  said = String(said).slice(0, 300) || `${response.status} ${response.statusText}`;
-  if (response.status === 401 || response.status === 403) return new PlayerError('unauthorised', said);
-  if (response.status === 404) return new PlayerError('nobody', said);
-  if (/codec|B-frames|no supported|unsupported/i.test(said)) return new PlayerError('codec', said);
-  if (/timed out/i.test(said)) return new PlayerError('nobody', said);
-  return new PlayerError('server', said);
+  const message = detail.slice(0, 300) || `${response.status} ${response.statusText}`;
+  return new PlayerError(reasonOf(response.status, message), message);
 }
 
-/** Like fetch, with the token; errors are PlayerErrors, except for an abort. */
+/**
+ * @param {number} status
+ * @param {string} message
+ * @returns {Reason}
+ */
+function reasonOf(status, message) {
+  if (status === 401 || status === 403) return 'unauthorised';
+  if (status === 404 || /timed out/i.test(message)) return 'no_publisher';
+  return /codec|B-frames|no supported|unsupported/i.test(message) ? 'codec' : 'server';
+}
+
+/**
+ * Like fetch, with the token. Errors are PlayerErrors, except for an abort.
+ *
+ * @param {string} url
+ * @param {string | null} token
+ * @param {RequestInit} [options]
+ */
 export async function fetchMedia(url, token, options = {}) {
   if (location.protocol === 'https:' && url.startsWith('http:')) throw new PlayerError('insecure', url);
   const headers = new Headers(options.headers);
@@ -49,55 +95,103 @@ export async function fetchMedia(url, token, options = {}) {
   try {
     response = await fetch(url, { ...options, headers, credentials: 'omit', cache: 'no-store' });
   } catch (error) {
-    if (error.name === 'AbortError') throw error;
-    throw new PlayerError('unreachable', error.message);
+    const { name, message } = /** @type {Error} */ (error);
+    throw name === 'AbortError' ? error : new PlayerError('unreachable', message);
   }
   if (!response.ok) throw await refusal(response);
   return response;
 }
 
-/** A count's change for each second, between calls. */
+/** The change of a counter per second, between calls. */
 export class Rate {
+  /** @type {number | null} */
   #count = null;
   #at = 0;
 
-  /** Takes the count as it is now; null the first time. */
+  /**
+   * Takes the present count; gives null the first time.
+   *
+   * @param {number} count
+   */
   take(count) {
     const now = performance.now();
-    const rate = this.#count === null || now - this.#at < 100 ? null : ((count - this.#count) * 1000) / (now - this.#at);
+    const rate =
+      this.#count === null || now - this.#at < 100 ? null : ((count - this.#count) * 1000) / (now - this.#at);
     if (rate !== null || this.#count === null) {
       this.#count = count;
       this.#at = now;
     }
     return rate;
   }
+
+  /**
+   * The same for a count of bytes, in kbit/s.
+   *
+   * @param {number} bytes
+   */
+  kbps(bytes) {
+    const rate = this.take(bytes);
+    return rate === null ? null : (rate * 8) / 1000;
+  }
 }
 
+/**
+ * @template {HTMLVideoElement | HTMLCanvasElement | null} E
+ */
 export class Player extends EventTarget {
-  /** The word for the protocol. */
+  /** The name of the protocol. */
   protocol = '';
+  /** @type {PlayerState} */
   state = 'new';
+  ending = new AbortController();
+  /** @type {PlayerError | null} */
   #failure = null;
 
-  /** `token` is a function, because tokens are renewed. `element` is what is played into. */
+  /**
+   * `element` shows the video. `token` is a function, because tokens are renewed.
+   *
+   * @param {E} element
+   * @param {string} url
+   * @param {PlayerOptions} [options]
+   */
   constructor(element, url, { token = () => null } = {}) {
     super();
     this.element = element;
     this.url = url;
     this.token = token;
-    this.ending = new AbortController();
   }
 
   get hasEnded() {
     return this.ending.signal.aborted;
   }
 
-  /** Plays; fulfilled with the first picture. */
+  /** Whether there is sound. */
+  get hasSound() {
+    return false;
+  }
+
+  /**
+   * Begins to play; fulfilled with the first frame. A protocol implements this.
+   *
+   * @returns {Promise<void>}
+   */
+  async open() {
+    throw new PlayerError('unsupported');
+  }
+
+  /**
+   * Releases what `open` has made. A protocol implements this.
+   *
+   * @returns {Promise<void> | void}
+   */
+  close() {}
+
+  /** Plays; fulfilled with the first frame. */
   async start() {
     this.become('connecting');
     let timer;
     const late = new Promise((_, reject) => {
-      timer = setTimeout(() => reject(new PlayerError('timeout')), FIRST_PICTURE_MS);
+      timer = setTimeout(() => reject(new PlayerError('timeout')), FIRST_FRAME_MS);
       this.ending.signal.addEventListener('abort', () => reject(new PlayerError('ended')));
     });
     late.catch(() => {});
@@ -105,16 +199,16 @@ export class Player extends EventTarget {
       await Promise.race([this.open(), late]);
       if (this.hasEnded) throw new PlayerError('ended');
       this.become('playing');
-    } catch (raced) {
+    } catch (thrown) {
       this.stop();
-      const error = this.#failure ?? raced;
-      throw error instanceof PlayerError ? error : new PlayerError('server', error.message);
+      const error = this.#failure ?? thrown;
+      throw error instanceof PlayerError ? error : new PlayerError('server', /** @type {Error} */ (error).message);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** Ends it. Can be called at any time, and more than once. */
+  /** Ends the player. It can be called at any time, and more than once. */
   stop() {
     if (this.hasEnded) return;
     this.ending.abort();
@@ -122,38 +216,53 @@ export class Player extends EventTarget {
     this.become('ended');
   }
 
-  /** What is measured. */
+  /**
+   * What the player measures at this moment.
+   *
+   * @returns {Promise<PlayerStats>}
+   */
   async stats() {
     return { protocol: this.protocol };
   }
 
+  /** @param {PlayerState} state */
   become(state) {
     if (this.state === state) return;
     this.state = state;
     this.dispatchEvent(new CustomEvent('state', { detail: state }));
   }
 
-  /** Ends by itself. What fails before the first picture is told by start() alone. */
+  /**
+   * Ends the player with an error. Before the first frame, start() alone reports it.
+   *
+   * @param {Reason} reason
+   * @param {string} [message]
+   */
   fail(reason, message) {
     if (this.hasEnded) return;
-    const was = this.state;
+    const before = this.state;
     this.#failure = new PlayerError(reason, message);
     this.stop();
-    if (was === 'playing' || was === 'waiting') {
+    if (before === 'playing' || before === 'waiting') {
       this.dispatchEvent(new CustomEvent('error', { detail: this.#failure }));
     }
   }
+}
 
-  /** The first picture of a <video>. */
-  firstPicture() {
-    return new Promise((done) => {
-      const { signal } = this.ending;
-      for (const event of ['loadeddata', 'playing']) this.element.addEventListener(event, () => done(), { once: true, signal });
-      this.element.play().catch(() => {
-        // Without a gesture only what is muted may play; with sound it waits for one.
-        this.element.muted = true;
-        this.element.play().catch(() => {});
-      });
+/**
+ * Starts a <video>; fulfilled with its first frame.
+ *
+ * @param {HTMLVideoElement} video
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>}
+ */
+export function firstFrame(video, signal) {
+  return new Promise((done) => {
+    for (const event of ['loadeddata', 'playing']) video.addEventListener(event, () => done(), { once: true, signal });
+    video.play().catch(() => {
+      // Without a gesture of the user, browsers play muted videos only.
+      video.muted = true;
+      video.play().catch(() => {});
     });
-  }
+  });
 }

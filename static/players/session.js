@@ -1,21 +1,41 @@
+// @ts-check
 // A WebRTC session with MediaMTX, as reader or publisher: offer, answer, trickled candidates, and its end.
 
-import { Player, fetchMedia } from './player.js';
+import { Player, PlayerError, fetchMedia } from './player.js';
 import { fragment, iceServers, sessionUrl } from './sdp.js';
 
+/**
+ * @template {HTMLVideoElement | null} E
+ * @extends {Player<E>}
+ */
 export class WebRtcSession extends Player {
+  /** @type {RTCPeerConnection | null} */
+  peer = null;
+  /** @type {string | null} */
   #location = null;
   #offer = '';
+  /** @type {RTCIceCandidate[]} */
   #candidates = [];
 
-  /** `base` is what addresses of MediaMTX begin with (`webrtc` of /api/v1/addresses). */
+  /**
+   * `options.base` is what MediaMTX's addresses begin with (`webrtc` of /api/v1/addresses).
+   *
+   * @param {E} element
+   * @param {string} url
+   * @param {import('./player.js').PlayerOptions} [options]
+   */
   constructor(element, url, options = {}) {
     super(element, url, options);
     this.base = options.base ?? '';
   }
 
-  /** Negotiates; `prepare(peer)` adds the tracks, `changed(sdp)` may change the offer. */
-  async negotiate(prepare, changed = (sdp) => sdp) {
+  /**
+   * Negotiates. `prepare` adds the tracks, `adjust` changes the offer.
+   *
+   * @param {(peer: RTCPeerConnection) => void} prepare
+   * @param {(sdp: string) => string} [adjust]
+   */
+  async negotiate(prepare, adjust = (sdp) => sdp) {
     const { signal } = this.ending;
     const options = await fetchMedia(this.url, this.token(), { method: 'OPTIONS', signal });
     const peer = new RTCPeerConnection({ iceServers: iceServers(options.headers.get('Link')) });
@@ -25,57 +45,86 @@ export class WebRtcSession extends Player {
       if (['failed', 'closed'].includes(peer.connectionState)) this.fail('network', `ICE ${peer.iceConnectionState}`);
     });
     prepare(peer);
-    const offer = await peer.createOffer();
-    offer.sdp = changed(offer.sdp);
-    this.#offer = offer.sdp;
-    await peer.setLocalDescription(offer);
-    const response = await fetchMedia(this.url, this.token(), {
-      method: 'POST', body: offer.sdp, headers: { 'Content-Type': 'application/sdp' }, signal,
-    });
-    this.#location = sessionUrl(response.headers.get('Location'), this.url, this.base);
+    this.#offer = adjust((await peer.createOffer()).sdp ?? '');
+    await peer.setLocalDescription({ type: 'offer', sdp: this.#offer });
+    const headers = { 'Content-Type': 'application/sdp' };
+    const response = await fetchMedia(this.url, this.token(), { method: 'POST', body: this.#offer, headers, signal });
+    const location = response.headers.get('Location');
+    if (!location) throw new PlayerError('server', 'the answer has no Location header');
+    this.#location = sessionUrl(location, this.url, this.base);
     const sdp = await response.text();
     if (this.hasEnded) return this.#leave();
     await peer.setRemoteDescription({ type: 'answer', sdp });
     this.#send(this.#candidates.splice(0));
   }
 
+  /** @param {RTCIceCandidate} candidate */
   #trickle(candidate) {
     if (this.#location) this.#send([candidate]);
     else this.#candidates.push(candidate);
   }
 
+  /** @param {RTCIceCandidate[]} candidates */
   #send(candidates) {
-    if (!candidates.length || this.hasEnded) return;
+    if (!this.#location || !candidates.length || this.hasEnded) return;
     const body = fragment(this.#offer, candidates);
-    // Without it the session may still come about, by candidates of the other side.
-    fetchMedia(this.#location, null, { method: 'PATCH', body, headers: { 'Content-Type': 'application/trickle-ice-sdpfrag' } }).catch(() => {});
+    const headers = { 'Content-Type': 'application/trickle-ice-sdpfrag' };
+    // Without these, the candidates of the other side can still connect.
+    fetchMedia(this.#location, null, { method: 'PATCH', body, headers }).catch(() => {});
   }
 
   async #leave() {
     const location = this.#location;
     this.#location = null;
-    // `keepalive`, so that it is sent when the page is being left, too.
-    await fetch(location, { method: 'DELETE', keepalive: true }).catch(() => {});
+    // With `keepalive` the request is sent although the user leaves the page.
+    if (location) await fetch(location, { method: 'DELETE', keepalive: true }).catch(() => {});
   }
 
   async close() {
-    // In this order: a connection that closes ends the session, and there would be nothing to delete.
-    if (this.#location) await this.#leave();
+    // In this order: closing the connection ends the session, and MediaMTX would answer the DELETE with 404.
+    await this.#leave();
     this.peer?.close();
   }
 
-  /** The reports of getStats() as a list. */
+  /**
+   * The reports of getStats() as a list.
+   *
+   * @returns {Promise<any[]>}
+   */
   async reports() {
-    if (!this.peer) return [];
-    return [...(await this.peer.getStats()).values()];
+    return this.peer ? [...(await this.peer.getStats()).values()] : [];
   }
 }
 
-/** The round trip of the connection in use, in milliseconds. */
+/**
+ * The round trip time of the connection in use, in milliseconds.
+ *
+ * @param {any[]} reports
+ * @returns {number | null}
+ */
 export function roundTrip(reports) {
-  const pair = reports.find((report) => report.type === 'candidate-pair' && report.nominated && report.state === 'succeeded');
+  const pair = reports.find(
+    ({ type, nominated, state }) => type === 'candidate-pair' && nominated && state === 'succeeded',
+  );
   return pair?.currentRoundTripTime === undefined ? null : pair.currentRoundTripTime * 1000;
 }
 
-/** The codec of a stream's report, such as `H264`. */
-export const codecOf = (reports, report) => reports.find(({ id }) => id === report?.codecId)?.mimeType?.split('/')[1];
+/**
+ * The report of this type about 'video' or 'audio'.
+ *
+ * @param {any[]} reports
+ * @param {'inbound-rtp' | 'outbound-rtp'} type
+ * @param {'video' | 'audio'} kind
+ */
+export const reportOf = (reports, type, kind) => reports.find((one) => one.type === type && one.kind === kind);
+
+/**
+ * The codecs of these reports, such as `H264 + opus`.
+ *
+ * @param {any[]} reports
+ * @param {any[]} streams
+ */
+export function codecsOf(reports, streams) {
+  const codecs = streams.map((stream) => reports.find(({ id }) => id === stream?.codecId)?.mimeType?.split('/')[1]);
+  return codecs.filter(Boolean).join(' + ');
+}

@@ -1,43 +1,65 @@
+// @ts-check
 // Shows a stream's pictures, received by WebSocket, in a <canvas> or an <img>.
 //
 //   import { WebSocketPlayer } from '/players/websocket.js';
 //   const player = new WebSocketPlayer(document.querySelector('canvas'), 'Front/Door', {
-//     query: { w: 640, fps: 10 },          // what docs/api.md has for pictures
-//     token: async () => accessToken,      // asked for at each connection; or a string; or nothing
+//     query: { w: 640, fps: 10 },          // the parameters of pictures in docs/api.md
+//     token: async () => accessToken,      // a function, called for each connection, or a text; optional
 //   });
 //   player.addEventListener('state', ({ detail }) => console.log(detail.state, detail.reason));
 //   player.start();                        // and player.stop()
 //
-// A picture is acknowledged when it is shown, so that a slow network or a slow machine gets fewer pictures and not older ones. A page
-// that nobody sees acknowledges nothing, and is sent nothing. A connection that ends is made again, after 1 s, 2 s, 4 s … 30 s.
+// The player acknowledges each picture that it shows, so that a slow network or a slow machine gets fewer pictures and
+// not older ones. A hidden page acknowledges nothing and gets nothing. After a disconnection the player connects again
+// after 1 s, 2 s, 4 s … 30 s.
 //
 // Events: `state` { state, reason }, `picture` { seq, width, height, bytes }, `dropped` { frames }, `connected`,
-// `disconnected` { code, reason, again } (milliseconds until the next attempt; none after stop()).
+// `disconnected` { code, reason, again } (`again`: milliseconds until the next attempt; not dispatched after stop()).
 
 const PROTOCOL = 'mtx.jpeg';
 const WINDOW = 2;
 const LONGEST_PAUSE_MS = 30_000;
 
-// Below /static/VERSION/players/ for pages of the sidecar itself, /players/ for others'.
-const ROOT = new URL(/\/static\/[^/]+\/players\/[^/]+$/.test(new URL(import.meta.url).pathname) ? '../../../' : '../', import.meta.url);
+// This file is below /static/VERSION/players/ for pages of the sidecar, and below /players/ for other pages.
+const isVersioned = /\/static\/[^/]+\/players\/[^/]+$/.test(new URL(import.meta.url).pathname);
+const ROOT = new URL(isVersioned ? '../../../' : '../', import.meta.url);
 
+/** @param {string} name */
 const encoded = (name) => name.split('/').map(encodeURIComponent).join('/');
+
+/** @typedef {string | null | undefined} Token */
+
+/**
+ * @typedef {object} WebSocketOptions
+ * @property {Record<string, string | number>} [query]
+ * @property {Token | (() => Token | Promise<Token>)} [token]
+ * @property {string | URL} [base] the address that `ws/…` is below (default: the sidecar that serves this file)
+ */
+
+/** @typedef {{ socket: WebSocket, blob: Blob, seq: number }} Picture */
 
 export class WebSocketPlayer extends EventTarget {
   #target;
   #name;
   #options;
+  /** @type {WebSocket | null} */
   #socket = null;
-  #wanted = false;
+  #isStarted = false;
   #failures = 0;
-  #timer;
+  #timer = 0;
   #seq = 0; // pictures received on this connection
-  #shown = 0; // the last one acknowledged
-  #drawing = null; // the picture being decoded
-  #waiting = null; // the newest one behind it
-  #url = null; // of the picture an <img> shows
+  #acknowledged = 0; // the last picture that was acknowledged
+  #isDrawing = false;
+  /** @type {Picture | null} */
+  #waiting = null; // the newest picture that is not drawn yet
+  /** @type {string | null} */
+  #url = null; // of the picture in an <img>
 
-  /** `target`: a canvas or an img. `options`: query, token, and base, the address that `ws/…` is below (default: the page's root). */
+  /**
+   * @param {HTMLCanvasElement | HTMLImageElement} target
+   * @param {string} name
+   * @param {WebSocketOptions} [options]
+   */
   constructor(target, name, options = {}) {
     super();
     this.#target = target;
@@ -45,10 +67,10 @@ export class WebSocketPlayer extends EventTarget {
     this.#options = options;
   }
 
-  /** Connects, and again whenever the connection ends, until stop(). */
+  /** Connects, and connects again after each disconnection, until stop(). */
   start() {
-    if (this.#wanted) return;
-    this.#wanted = true;
+    if (this.#isStarted) return;
+    this.#isStarted = true;
     this.#failures = 0;
     document.addEventListener('visibilitychange', this.#whenVisible);
     this.#connect();
@@ -56,7 +78,7 @@ export class WebSocketPlayer extends EventTarget {
 
   /** Disconnects. The last picture stays. */
   stop() {
-    this.#wanted = false;
+    this.#isStarted = false;
     clearTimeout(this.#timer);
     document.removeEventListener('visibilitychange', this.#whenVisible);
     this.#socket?.close(1000);
@@ -67,22 +89,21 @@ export class WebSocketPlayer extends EventTarget {
     const { query = {}, token, base = ROOT } = this.#options;
     const url = new URL(`ws/${encoded(this.#name)}`, base);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-    url.search = new URLSearchParams({ ...query, window: WINDOW });
-    let shown;
+    for (const [key, value] of Object.entries({ ...query, window: WINDOW })) url.searchParams.set(key, String(value));
+    let bearer;
     try {
-      shown = typeof token === 'function' ? await token() : token;
+      bearer = typeof token === 'function' ? await token() : token;
     } catch {
-      this.#again(1006, 'there is no token');
-      return;
+      return this.#connectLater(1006, 'the token function failed');
     }
-    if (!this.#wanted || this.#socket) return;
-    const socket = new WebSocket(url, shown ? [PROTOCOL, `bearer.${shown}`] : [PROTOCOL]);
+    if (!this.#isStarted || this.#socket) return;
+    const socket = new WebSocket(url, bearer ? [PROTOCOL, `bearer.${bearer}`] : [PROTOCOL]);
     socket.binaryType = 'blob';
     this.#socket = socket;
     this.#seq = 0;
-    this.#shown = 0;
+    this.#acknowledged = 0;
     this.#waiting = null;
-    socket.addEventListener('open', () => this.#tell('connected'));
+    socket.addEventListener('open', () => this.#dispatch('connected'));
     socket.addEventListener('message', ({ data }) => {
       if (socket !== this.#socket) return;
       if (typeof data === 'string') this.#notice(data);
@@ -91,81 +112,99 @@ export class WebSocketPlayer extends EventTarget {
     socket.addEventListener('close', ({ code, reason }) => {
       if (socket !== this.#socket) return;
       this.#socket = null;
-      this.#again(code, reason);
+      this.#connectLater(code, reason);
     });
   }
 
-  #again(code, reason) {
-    if (!this.#wanted) return;
+  /**
+   * @param {number} code
+   * @param {string} reason
+   */
+  #connectLater(code, reason) {
+    if (!this.#isStarted) return;
     const pause = Math.min(1000 * 2 ** this.#failures, LONGEST_PAUSE_MS);
     this.#failures += 1;
-    // Up to a fifth more, so that all pages of a wall do not come in the same instant.
+    // Up to a fifth longer, so that all pages of a video wall do not connect at the same instant.
     const again = pause * (1 + Math.random() / 5);
-    this.#tell('disconnected', { code, reason, again });
+    this.#dispatch('disconnected', { code, reason, again });
     this.#timer = setTimeout(() => this.#connect(), again);
   }
 
+  /** @param {string} text */
   #notice(text) {
     const { type, ...detail } = JSON.parse(text);
-    if (type === 'state' || type === 'dropped') this.#tell(type, detail);
+    if (type === 'state' || type === 'dropped') this.#dispatch(type, detail);
   }
 
+  /**
+   * @param {WebSocket} socket
+   * @param {Blob} blob
+   */
   #receive(socket, blob) {
     this.#failures = 0;
     this.#seq += 1;
     this.#waiting = { socket, blob, seq: this.#seq };
-    if (!this.#drawing) this.#draw();
+    if (!this.#isDrawing) this.#draw();
   }
 
-  /** Draws the newest picture there is, until there is none that was not drawn. */
+  /** Draws the newest picture, until all are drawn. */
   async #draw() {
+    this.#isDrawing = true;
     while (this.#waiting) {
-      this.#drawing = this.#waiting;
+      const { socket, blob, seq } = this.#waiting;
       this.#waiting = null;
-      const { socket, blob, seq } = this.#drawing;
       try {
         const size = await this.#show(blob);
-        this.#tell('picture', { seq, ...size, bytes: blob.size });
+        this.#dispatch('picture', { seq, ...size, bytes: blob.size });
       } catch {
-        // One that cannot be decoded: the one before it stays, and the next one is asked for.
+        // The browser cannot decode this picture: the one before it stays, and the next one is requested.
       }
       this.#acknowledge(socket, seq);
     }
-    this.#drawing = null;
+    this.#isDrawing = false;
   }
 
+  /** @param {Blob} blob */
   async #show(blob) {
     const target = this.#target;
     if (target instanceof HTMLCanvasElement) {
       const bitmap = await createImageBitmap(blob);
       const { width, height } = bitmap;
       if (target.width !== width || target.height !== height) Object.assign(target, { width, height });
-      target.getContext('2d').drawImage(bitmap, 0, 0);
+      target.getContext('2d')?.drawImage(bitmap, 0, 0);
       bitmap.close();
       return { width, height };
     }
-    const before = this.#url;
+    const previous = this.#url;
     this.#url = URL.createObjectURL(blob);
     target.src = this.#url;
     try {
       await target.decode();
     } finally {
-      if (before) URL.revokeObjectURL(before);
+      if (previous) URL.revokeObjectURL(previous);
     }
     return { width: target.naturalWidth, height: target.naturalHeight };
   }
 
+  /**
+   * @param {WebSocket} socket
+   * @param {number} seq
+   */
   #acknowledge(socket, seq) {
     if (socket !== this.#socket) return;
-    this.#shown = seq;
+    this.#acknowledged = seq;
     if (!document.hidden && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ ack: seq }));
   }
 
   #whenVisible = () => {
-    if (this.#socket && this.#shown) this.#acknowledge(this.#socket, this.#shown);
+    if (this.#socket && this.#acknowledged) this.#acknowledge(this.#socket, this.#acknowledged);
   };
 
-  #tell(type, detail) {
+  /**
+   * @param {string} type
+   * @param {object} [detail]
+   */
+  #dispatch(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }

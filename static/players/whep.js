@@ -1,17 +1,19 @@
-// WebRTC, to watch: WHEP (draft-ietf-wish-whep) as MediaMTX has it. The quickest: some tenths of a second behind.
+// @ts-check
+// WebRTC, to watch: WHEP (draft-ietf-wish-whep) as MediaMTX implements it. The protocol with the lowest latency.
 
-import { Rate } from './player.js';
+import { Rate, firstFrame } from './player.js';
 import { withStereo } from './sdp.js';
-import { WebRtcSession, codecOf, roundTrip } from './session.js';
+import { WebRtcSession, codecsOf, reportOf, roundTrip } from './session.js';
 
+/** @extends {WebRtcSession<HTMLVideoElement>} */
 export class WhepPlayer extends WebRtcSession {
   protocol = 'WebRTC';
   #bytes = new Rate();
-  #waited = { delay: 0, count: 0 };
+  #buffered = { delay: 0, count: 0 };
 
   async open() {
     const stream = new MediaStream();
-    const picture = this.firstPicture();
+    const frame = firstFrame(this.element, this.ending.signal);
     await this.negotiate((peer) => {
       peer.addTransceiver('video', { direction: 'recvonly' });
       peer.addTransceiver('audio', { direction: 'recvonly' });
@@ -20,37 +22,40 @@ export class WhepPlayer extends WebRtcSession {
         this.element.srcObject ??= stream;
       });
     }, withStereo);
-    await picture;
+    await frame;
   }
 
-  close() {
-    super.close();
+  async close() {
+    const closed = super.close();
     this.element.srcObject = null;
+    await closed;
   }
 
-  /** Whether there is something to hear. */
   get hasSound() {
-    return (this.element.srcObject?.getAudioTracks().length ?? 0) > 0;
+    const stream = this.element.srcObject;
+    return stream instanceof MediaStream && stream.getAudioTracks().length > 0;
   }
 
+  /**
+   * @returns {Promise<import('./player.js').PlayerStats>}
+   */
   async stats() {
     const reports = await this.reports();
-    const video = reports.find((report) => report.type === 'inbound-rtp' && report.kind === 'video');
-    const audio = reports.find((report) => report.type === 'inbound-rtp' && report.kind === 'audio');
-    const rate = this.#bytes.take((video?.bytesReceived ?? 0) + (audio?.bytesReceived ?? 0));
+    const [video, audio] = [reportOf(reports, 'inbound-rtp', 'video'), reportOf(reports, 'inbound-rtp', 'audio')];
     const { jitterBufferDelay: delay = 0, jitterBufferEmittedCount: count = 0 } = video ?? {};
-    const held = count > this.#waited.count ? ((delay - this.#waited.delay) / (count - this.#waited.count)) * 1000 : null;
-    this.#waited = { delay, count };
+    const emitted = count - this.#buffered.count;
+    const buffer = emitted > 0 ? ((delay - this.#buffered.delay) / emitted) * 1000 : null;
+    this.#buffered = { delay, count };
     const trip = roundTrip(reports);
     return {
       protocol: this.protocol,
       width: video?.frameWidth,
       height: video?.frameHeight,
       fps: video?.framesPerSecond,
-      kbps: rate === null ? null : (rate * 8) / 1000,
-      // On the way and in the buffer; what the camera and MediaMTX take comes on top.
-      latencyMs: held === null && trip === null ? null : (held ?? 0) + (trip ?? 0) / 2,
-      codec: [codecOf(reports, video), audio?.bytesReceived ? codecOf(reports, audio) : null].filter(Boolean).join(' + '),
+      kbps: this.#bytes.kbps((video?.bytesReceived ?? 0) + (audio?.bytesReceived ?? 0)),
+      // The network and the jitter buffer; the delay in the camera and in MediaMTX is not known.
+      latencyMs: buffer === null && trip === null ? null : (buffer ?? 0) + (trip ?? 0) / 2,
+      codec: codecsOf(reports, audio?.bytesReceived ? [video, audio] : [video]),
       lost: video?.packetsLost,
     };
   }

@@ -1,16 +1,24 @@
+// @ts-check
 // WebRTC, to publish: WHIP (RFC 9725). `new WhipPublisher(mediaStream, url, { token, base })`, and start().
 
 import { Rate } from './player.js';
-import { WebRtcSession, codecOf, roundTrip } from './session.js';
+import { WebRtcSession, codecsOf, reportOf, roundTrip } from './session.js';
 
-/** H.264 first: every reader of MediaMTX plays it, in HLS and RTSP, too. Opus is what WebRTC has for sound. */
-const FIRST = 'video/H264';
+/** H.264 first: every reader of MediaMTX plays it, also by HLS and RTSP. For sound, WebRTC has Opus. */
+const PREFERRED = 'video/H264';
 
+/** @extends {WebRtcSession<null>} */
 export class WhipPublisher extends WebRtcSession {
   protocol = 'WebRTC';
   #bytes = new Rate();
 
-  /** `maxKbps` bounds the video. */
+  /**
+   * `maxKbps` limits the bit rate of the video.
+   *
+   * @param {MediaStream} stream
+   * @param {string} url
+   * @param {import('./player.js').PlayerOptions & { maxKbps?: number }} [options]
+   */
   constructor(stream, url, options = {}) {
     super(null, url, options);
     this.stream = stream;
@@ -18,45 +26,51 @@ export class WhipPublisher extends WebRtcSession {
   }
 
   async open() {
-    const connected = new Promise((done) => { this.connected = done; });
-    await this.negotiate((peer) => {
-      for (const track of this.stream.getTracks()) {
-        const init = { direction: 'sendonly', streams: [this.stream] };
-        if (track.kind === 'video' && this.maxKbps) init.sendEncodings = [{ maxBitrate: this.maxKbps * 1000 }];
-        const transceiver = peer.addTransceiver(track, init);
-        if (track.kind === 'video') prefer(transceiver);
-      }
-      peer.addEventListener('connectionstatechange', () => peer.connectionState === 'connected' && this.connected());
+    let connected = () => {};
+    const connection = new Promise((done) => {
+      connected = () => done(null);
     });
-    await connected;
+    await this.negotiate((peer) => {
+      for (const track of this.stream.getTracks()) this.#add(peer, track);
+      peer.addEventListener('connectionstatechange', () => peer.connectionState === 'connected' && connected());
+    });
+    await connection;
   }
 
-  /** Puts another track of the same kind in its place; readers see no interruption. */
-  async replaceTrack(track) {
-    const sender = this.peer?.getSenders().find((known) => known.track?.kind === track.kind);
-    await sender?.replaceTrack(track);
+  /**
+   * @param {RTCPeerConnection} peer
+   * @param {MediaStreamTrack} track
+   */
+  #add(peer, track) {
+    /** @type {RTCRtpTransceiverInit} */
+    const init = { direction: 'sendonly', streams: [this.stream] };
+    if (track.kind === 'video' && this.maxKbps) init.sendEncodings = [{ maxBitrate: this.maxKbps * 1000 }];
+    const transceiver = peer.addTransceiver(track, init);
+    if (track.kind === 'video') preferH264(transceiver);
   }
 
+  /**
+   * @returns {Promise<import('./player.js').PlayerStats>}
+   */
   async stats() {
     const reports = await this.reports();
-    const of = (kind) => reports.find((report) => report.type === 'outbound-rtp' && report.kind === kind);
-    const [video, audio] = [of('video'), of('audio')];
-    const rate = this.#bytes.take((video?.bytesSent ?? 0) + (audio?.bytesSent ?? 0));
+    const [video, audio] = [reportOf(reports, 'outbound-rtp', 'video'), reportOf(reports, 'outbound-rtp', 'audio')];
     return {
       protocol: this.protocol,
       width: video?.frameWidth,
       height: video?.frameHeight,
       fps: video?.framesPerSecond,
-      kbps: rate === null ? null : (rate * 8) / 1000,
+      kbps: this.#bytes.kbps((video?.bytesSent ?? 0) + (audio?.bytesSent ?? 0)),
       latencyMs: roundTrip(reports),
-      codec: [codecOf(reports, video), codecOf(reports, audio)].filter(Boolean).join(' + '),
+      codec: codecsOf(reports, [video, audio]),
     };
   }
 }
 
-function prefer(transceiver) {
+/** @param {RTCRtpTransceiver} transceiver */
+function preferH264(transceiver) {
   const codecs = RTCRtpSender.getCapabilities?.('video')?.codecs;
   if (!codecs || !transceiver.setCodecPreferences) return;
-  const rank = (codec) => (codec.mimeType === FIRST ? 0 : 1);
+  const rank = (/** @type {RTCRtpCodec} */ codec) => (codec.mimeType === PREFERRED ? 0 : 1);
   transceiver.setCodecPreferences(codecs.toSorted((a, b) => rank(a) - rank(b)));
 }

@@ -1,30 +1,44 @@
-// The first page: signing in with the password that was printed, a first stream, and whether MediaMTX is set up for it.
+// @ts-check
+// The first page: sign-in with the printed password, a first stream, and whether MediaMTX is set up for the sidecar.
 
 import * as api from '../lib/api.js';
-import { fill, h } from '../lib/dom.js';
+import { byId, fill, h } from '../lib/dom.js';
 import { snippet } from '../lib/form.js';
-import { t, words } from '../lib/i18n.js';
+import { errorText, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { askToSignIn, startShell } from '../lib/shell.js';
-import { mediaMtxCard } from './check.js';
-import { next, uploadCard } from './upload.js';
+import { card, mediaMtxCard } from './check.js';
+import { links, uploadCard } from './upload.js';
 
 const TEST_CARD = 'demo/test-card';
 
 function signInCard() {
-  return h('section', { class: 'card wide', 'aria-labelledby': 'sign-in-title' },
-    h('div', { class: 'card-head' }, icon('key', 24), h('h2', { id: 'sign-in-title' }, t('start.sign_in_title'))),
+  const button = h('button', { type: 'button', class: 'primary', onclick: () => askToSignIn() }, t('common.sign_in'));
+  const recovery = h('p', { class: 'hint' }, t('start.password_lost_text'));
+  const lost = h('div', { class: 'stack' }, recovery, snippet('mtx-sidecar user add me --role admin'));
+  return card(
+    { id: 'sign-in-title', shape: 'key', title: t('start.sign_in_title'), wide: true },
     h('p', {}, t('start.sign_in_text')),
-    h('div', { class: 'row' }, h('button', { type: 'button', class: 'primary', onclick: () => askToSignIn() }, t('common.sign_in'))),
-    h('details', {}, h('summary', {}, t('start.password_lost')), h('div', { class: 'stack' }, h('p', { class: 'hint' }, t('start.password_lost_text')), snippet('mtx-sidecar user add me --role admin'))));
+    h('div', { class: 'row' }, button),
+    h('details', {}, h('summary', {}, t('start.password_lost')), lost),
+  );
 }
 
 function linksCard() {
-  const link = (to, shape, title, text) => h('a', { class: 'button', href: api.address(to) }, icon(shape), h('span', {}, title), text && h('span', { class: 'dim' }, text));
-  return h('section', { class: 'card', 'aria-labelledby': 'go-title' },
-    h('div', { class: 'card-head' }, icon('arrow', 24), h('h2', { id: 'go-title' }, t('start.go_title'))),
+  /** @type {(path: string, shape: Icon, title: string) => HTMLElement} */
+  const link = (path, shape, title) =>
+    h('a', { class: 'button', href: api.address(path) }, icon(shape), h('span', {}, title));
+  return card(
+    { id: 'go-title', shape: 'arrow', title: t('start.go_title') },
     h('p', {}, t('start.go_text')),
-    h('div', { class: 'row' }, link('viewer/', 'grid', t('common.viewer')), api.may('api') && link('console/', 'settings', t('common.console')), link('api/v1/openapi.json', 'info', 'OpenAPI')));
+    h(
+      'div',
+      { class: 'row' },
+      link('viewer/', 'grid', t('common.viewer')),
+      api.may('api') && link('console/', 'settings', t('common.console')),
+      link('api/v1/openapi.json', 'info', 'OpenAPI'),
+    ),
+  );
 }
 
 function testCardCard() {
@@ -32,27 +46,48 @@ function testCardCard() {
   const make = async () => {
     try {
       const { streams } = await api.call('api/v1/streams');
-      if (!streams.some(({ name }) => name === TEST_CARD)) await api.send('PUT', `api/v1/streams/${TEST_CARD}`, { kind: 'test-card' });
-      fill(result, next(TEST_CARD, false));
+      if (!streams.some(({ name }) => name === TEST_CARD)) {
+        await api.send('PUT', `api/v1/streams/${api.encoded(TEST_CARD)}`, { kind: 'test-card' });
+      }
+      fill(result, links(TEST_CARD, false));
     } catch (error) {
-      if (error.status === 401 && (await askToSignIn())) return make();
-      fill(result, h('p', { class: 'notice bad' }, icon('alert'), words(error)));
+      if (api.needsSignIn(error) && (await askToSignIn())) return make();
+      fill(result, h('p', { class: 'notice bad' }, icon('alert'), errorText(error)));
     }
   };
-  return h('section', { class: 'card', 'aria-labelledby': 'card-title' },
-    h('div', { class: 'card-head' }, icon('screen', 24), h('h2', { id: 'card-title' }, t('start.card_title'))),
-    h('p', {}, t('start.card_text')),
-    h('div', { class: 'row' }, h('button', { type: 'button', id: 'make-test-card', onclick: make }, icon('plus'), t('start.card_make'))), result);
+  const button = h(
+    'button',
+    { type: 'button', id: 'make-test-card', onclick: make },
+    icon('plus'),
+    t('start.test_card_make'),
+  );
+  return card(
+    { id: 'test-card-title', shape: 'screen', title: t('start.test_card_title') },
+    h('p', {}, t('start.test_card_text')),
+    h('div', { class: 'row' }, button),
+    result,
+  );
 }
 
 await startShell({ page: 'start', sections: ['start'] });
-// Made once: what somebody has uploaded stays when they sign in.
+// Made once: the result of an upload stays after a sign-in.
 const [upload, testCard] = [uploadCard(), testCardCard()];
 
 function draw() {
-  fill(document.getElementById('main'),
+  const isAdmin = api.may('api');
+  fill(
+    byId('main'),
     h('div', { class: 'intro' }, h('h1', {}, t('start.title')), h('p', {}, t('start.text'))),
-    h('div', { class: 'steps' }, api.user() === null && signInCard(), upload, testCard, linksCard(), api.may('api') && mediaMtxCard()));
+    h(
+      'div',
+      { class: 'steps' },
+      api.user() === null && signInCard(),
+      upload,
+      testCard,
+      linksCard(),
+      isAdmin && mediaMtxCard(),
+    ),
+  );
 }
 
 draw();

@@ -1,51 +1,75 @@
-// Putting tiles in order: by dragging their handles, or with the arrow keys on them.
+// @ts-check
+// The order of the tiles: changed by dragging their handles, or by the arrow keys on a handle.
+
+const KEYS = ['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown'];
 
 /**
- * Lets tiles of `wall` be moved by their `.tile-handle`. `moved(names)` is called with the keys in their new order, and
- * `tell(name, position, count)` for who cannot see it.
+ * Lets the user move the tiles of `wall` by their `.tile-handle`. `onMoved` gets all keys in their new order,
+ * `announce` the new position for screen readers.
+ *
+ * @param {HTMLElement} wall
+ * @param {{
+ *   onMoved: (names: string[]) => void,
+ *   announce: (name: string, position: number, count: number) => void,
+ * }} options
  */
-export function arrangeable(wall, { moved, tell }) {
-  const names = () => [...wall.children].map((tile) => tile.dataset.key);
-  const place = (tile) => names().indexOf(tile.dataset.key);
+export function arrangeable(wall, { onMoved, announce }) {
+  const tiles = () => /** @type {HTMLElement[]} */ ([...wall.children]);
+  const nameOf = (/** @type {HTMLElement} */ tile) => tile.dataset.key ?? '';
+  const names = () => tiles().map(nameOf);
+  const place = (/** @type {HTMLElement} */ tile) => tiles().indexOf(tile);
 
+  /** @type {(tile: HTMLElement, to: number) => void} */
   const move = (tile, to) => {
-    const others = [...wall.children].filter((child) => child !== tile);
+    const others = tiles().filter((other) => other !== tile);
     const index = Math.max(0, Math.min(to, others.length));
     if (index === place(tile)) return;
     wall.insertBefore(tile, others[index] ?? null);
-    tell(tile.dataset.key, index + 1, others.length + 1);
+    announce(nameOf(tile), index + 1, others.length + 1);
+  };
+
+  /**
+   * The handle that an event is on, with its tile.
+   *
+   * @param {Event} event
+   */
+  const grabbed = ({ target }) => {
+    const handle = /** @type {Element} */ (target).closest('.tile-handle');
+    const tile = handle?.closest('.tile');
+    return handle instanceof HTMLElement && tile instanceof HTMLElement ? { handle, tile } : null;
   };
 
   wall.addEventListener('keydown', (event) => {
-    const handle = event.target.closest('.tile-handle');
-    if (!handle) return;
-    const columns = getComputedStyle(wall).gridTemplateColumns.split(' ').length;
-    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
-    if (!step) return;
+    const found = grabbed(event);
+    if (!found || !KEYS.includes(event.key)) return;
     event.preventDefault();
-    const tile = handle.closest('.tile');
-    move(tile, place(tile) + step);
-    handle.focus();
-    moved(names());
+    const columns = getComputedStyle(wall).gridTemplateColumns.split(' ').length;
+    const step = [-1, 1, -columns, columns][KEYS.indexOf(event.key)];
+    move(found.tile, place(found.tile) + step);
+    found.handle.focus();
+    onMoved(names());
   });
 
   wall.addEventListener('pointerdown', (event) => {
-    const handle = event.target.closest('.tile-handle');
-    if (!handle || event.button !== 0) return;
+    const found = grabbed(event);
+    if (!found || event.button !== 0) return;
     event.preventDefault();
-    const tile = handle.closest('.tile');
+    const { handle, tile } = found;
+    const ending = new AbortController();
+    const { signal } = ending;
     handle.setPointerCapture(event.pointerId);
     tile.classList.add('is-dragged');
-    const over = (at) => {
-      const under = document.elementsFromPoint(at.clientX, at.clientY).find((element) => element.matches?.('.tile') && element !== tile);
-      if (under) move(tile, place(under));
+    const drag = (/** @type {PointerEvent} */ { clientX, clientY }) => {
+      const below = document.elementsFromPoint(clientX, clientY).find((one) => one.matches('.tile') && one !== tile);
+      if (below instanceof HTMLElement) move(tile, place(below));
     };
     const end = () => {
+      ending.abort();
       tile.classList.remove('is-dragged');
-      for (const name of ['pointermove', 'pointerup', 'pointercancel']) handle.removeEventListener(name, listeners[name]);
-      moved(names());
+      onMoved(names());
     };
-    const listeners = { pointermove: over, pointerup: end, pointercancel: end };
-    for (const [name, listener] of Object.entries(listeners)) handle.addEventListener(name, listener);
+    handle.addEventListener('pointermove', drag, { signal });
+    handle.addEventListener('pointerup', end, { signal });
+    handle.addEventListener('pointercancel', end, { signal });
   });
 }

@@ -1,104 +1,191 @@
-// One stream on the whole page: played by the best way there is, with what one does with a video.
+// @ts-check
+// One stream on the whole page: played by the best protocol, with the controls of a video player.
 
 import * as api from '../lib/api.js';
-import { fill, h, remember, remembered } from '../lib/dom.js';
-import { number, t } from '../lib/i18n.js';
+import { fill, h, store, stored } from '../lib/dom.js';
+import { errorText, number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { openLinkDialog } from '../lib/links.js';
 import { toast } from '../lib/toast.js';
 import { Chain } from '../players/chain.js';
-import { isAvailable, showState, wayName, waysOf, why } from './ways.js';
+import { isAvailable, protocolName, reasonText, showState, sourcesOf } from './playback.js';
 
-const STATS_EVERY_MS = 1000;
+const STATS_INTERVAL_MS = 1000;
 
-/** Controls are out of sight after so long without a movement. */
+/** How long the controls stay visible after the last movement. */
 const IDLE_MS = 3000;
 
+/** Reasons by weight: first those about the stream, then those about one protocol. */
+const WEIGHTS = [
+  'unauthorised',
+  'no_publisher',
+  'codec',
+  'insecure',
+  'network',
+  'timeout',
+  'unreachable',
+  'server',
+  'ended',
+];
+
 export class Stage {
+  /** @type {Chain | null} */
   #chain = null;
+  /** @type {Api.WallItem | null} */
   #item = null;
-  #info = null;
+  /** @type {Api.Wall | null} */
+  #wall = null;
   #kind = 'auto';
-  #timer = null;
-  #idle = null;
-  #volume = remembered('volume', 1);
+  #timer = 0;
+  #idle = 0;
+  #volume = stored('volume', 1);
 
   constructor() {
-    const button = (name, shape, label, action) => h('button', { type: 'button', class: ['icon-button', `do-${name}`], 'aria-label': label, title: label, onclick: action }, icon(shape));
     this.video = h('video', { playsInline: true, muted: true });
-    this.video.muted = true;
     this.canvas = h('canvas', { hidden: true });
     this.message = h('div', { class: 'stage-message', role: 'status' });
-    // Not told each second to who listens.
+    // Screen readers must not announce the countdown every second.
     this.retry = h('p', { class: 'stage-retry', 'aria-hidden': 'true' });
     this.stats = h('dl', { class: 'stage-stats', hidden: true, 'aria-label': t('viewer.stats') });
-    this.soundButton = button('sound', 'mute', t('viewer.unmute'), () => this.#toggleSound());
-    this.level = h('input', { type: 'range', min: 0, max: 1, step: 0.05, value: this.#volume, class: 'volume', 'aria-label': t('viewer.volume'), oninput: () => this.#setVolume() });
-    this.statsButton = button('stats', 'gauge', t('viewer.stats'), () => this.#toggleStats());
-    this.statsButton.setAttribute('aria-pressed', 'false');
-    this.pipButton = button('pip', 'pip', t('viewer.pip'), () => this.#pictureInPicture());
-    this.pipButton.hidden = !document.pictureInPictureEnabled;
     this.live = h('span', { class: 'stage-live' }, t('viewer.live_word'));
-    this.bar = h('div', { class: 'stage-bar' }, this.live, h('span', { class: 'stage-sound' }, this.soundButton, this.level), h('span', { class: 'grow' }),
-      this.statsButton, button('snapshot', 'camera', t('viewer.snapshot'), () => this.#snapshot()), this.pipButton,
-      button('fullscreen', 'fullscreen', t('viewer.fullscreen'), () => this.#fullscreen()));
-    this.screen = h('div', { class: 'screen', tabIndex: -1 }, this.video, this.canvas, this.message, this.stats, this.bar);
-    this.back = h('a', { class: 'button icon-button', href: '#/', 'aria-label': t('viewer.back'), title: t('viewer.back') }, icon('back'));
+    this.soundButton = controlButton('sound', 'mute', t('viewer.unmute'), () => this.#toggleSound());
+    this.volume = h('input', {
+      type: 'range',
+      min: 0,
+      max: 1,
+      step: 0.05,
+      value: this.#volume,
+      class: 'volume',
+      'aria-label': t('viewer.volume'),
+      oninput: () => this.#setVolume(),
+    });
+    this.sound = h('span', { class: 'stage-sound' }, this.soundButton, this.volume);
+    this.statsButton = controlButton('stats', 'gauge', t('viewer.stats'), () => this.#toggleStats());
+    this.statsButton.setAttribute('aria-pressed', 'false');
+    this.screen = h(
+      'div',
+      { class: 'screen', tabIndex: -1 },
+      this.video,
+      this.canvas,
+      this.message,
+      this.stats,
+      this.#bar(),
+    );
+    this.back = h(
+      'a',
+      { class: 'button icon-button', href: '#/', 'aria-label': t('viewer.back'), title: t('viewer.back') },
+      icon('back'),
+    );
     this.title = h('h1', { tabIndex: -1 });
     this.badge = h('span', { class: 'badge' });
     this.facts = h('p', { class: 'dim' });
-    this.how = h('p', { class: 'stage-how', role: 'status' });
-    this.wayChoice = h('select', { 'aria-label': t('viewer.way'), onchange: () => this.#chooseWay() });
+    this.playing = h('p', { class: 'stage-how', role: 'status' });
+    this.protocols = h('select', { 'aria-label': t('viewer.protocol'), onchange: () => this.#chooseProtocol() });
     this.recordings = h('a', { class: 'button' }, icon('film'), h('span', {}, t('viewer.recordings')));
-    this.element = h('section', { class: 'stage', hidden: true, 'aria-label': t('viewer.one_stream') },
-      h('div', { class: 'stage-head' },
-        this.back, this.title, this.badge, h('span', { class: 'grow' }), this.recordings,
-        h('button', { type: 'button', onclick: () => this.#link() }, icon('link'), h('span', {}, t('viewer.link')))),
+    this.element = h(
+      'section',
+      { class: 'stage', hidden: true, 'aria-label': t('viewer.one_stream') },
+      this.#head(),
       this.screen,
-      h('div', { class: 'stage-foot' }, this.how, h('label', { class: 'row' }, h('span', { class: 'dim' }, t('viewer.way')), this.wayChoice)), this.facts);
+      this.#foot(),
+      this.facts,
+    );
     this.#listen();
   }
 
+  /** The controls over the video. */
+  #bar() {
+    const pip = controlButton('pip', 'pip', t('viewer.pip'), () => this.#togglePictureInPicture());
+    pip.hidden = !document.pictureInPictureEnabled;
+    return h(
+      'div',
+      { class: 'stage-bar' },
+      this.live,
+      this.sound,
+      h('span', { class: 'grow' }),
+      this.statsButton,
+      controlButton('snapshot', 'camera', t('viewer.snapshot'), () => this.#saveSnapshot()),
+      pip,
+      controlButton('fullscreen', 'fullscreen', t('viewer.fullscreen'), () => this.#toggleFullscreen()),
+    );
+  }
+
+  #head() {
+    const link = h(
+      'button',
+      { type: 'button', onclick: () => this.#openLink() },
+      icon('link'),
+      h('span', {}, t('viewer.link')),
+    );
+    const space = h('span', { class: 'grow' });
+    return h('div', { class: 'stage-head' }, this.back, this.title, this.badge, space, this.recordings, link);
+  }
+
+  #foot() {
+    const label = h('span', { class: 'dim' }, t('viewer.protocol'));
+    return h('div', { class: 'stage-foot' }, this.playing, h('label', { class: 'row' }, label, this.protocols));
+  }
+
   #listen() {
-    for (const event of ['pointermove', 'pointerdown', 'focusin']) this.screen.addEventListener(event, () => this.#wake());
+    for (const event of ['pointermove', 'pointerdown', 'focusin']) {
+      this.screen.addEventListener(event, () => this.#showControls());
+    }
     this.video.addEventListener('volumechange', () => this.#showSound());
-    this.screen.addEventListener('dblclick', (event) => event.target.closest('.stage-bar') || this.#fullscreen());
+    this.screen.addEventListener('dblclick', ({ target }) => {
+      if (!isInside(target, '.stage-bar')) this.#toggleFullscreen();
+    });
     document.addEventListener('keydown', (event) => {
-      if (this.element.hidden || event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog')) return;
-      const action = { f: () => this.#fullscreen(), m: () => this.#toggleSound(), i: () => this.#toggleStats(), s: () => this.#snapshot() }[event.key];
-      if (action) action();
+      const hasModifier = event.ctrlKey || event.metaKey || event.altKey;
+      if (this.element.hidden || hasModifier || isInside(event.target, 'input, select, textarea, dialog')) return;
+      if (event.key === 'f') this.#toggleFullscreen();
+      else if (event.key === 'm') this.#toggleSound();
+      else if (event.key === 'i') this.#toggleStats();
+      else if (event.key === 's') this.#saveSnapshot();
       else if (event.key === 'Escape' && !document.fullscreenElement) location.hash = '#/';
     });
   }
 
-  /** Shows this one. */
-  open(item, info) {
+  /**
+   * Shows an item.
+   *
+   * @param {Api.WallItem} item
+   * @param {Api.Wall} wall
+   */
+  open(item, wall) {
     const isSame = this.#item?.name === item.name && !this.element.hidden;
-    this.update(item, info);
+    this.#update(item, wall);
     if (isSame) return;
     this.element.hidden = false;
     this.title.focus({ preventScroll: true });
     this.#kind = 'auto';
-    this.#showWays();
+    const kinds = sourcesOf(item, wall).map(({ kind }) => h('option', { value: kind }, protocolName(kind)));
+    fill(this.protocols, h('option', { value: 'auto', selected: true }, t('viewer.protocol_auto')), kinds);
     this.#play();
-    this.#wake();
+    this.#showControls();
   }
 
-  /** What is new about it. What was not there may be there now. */
-  update(item, info) {
-    const wasDark = this.#item && !isAvailable(this.#item);
+  /**
+   * Takes new data over. An item that has become available is tried at once.
+   *
+   * @param {Api.WallItem} item
+   * @param {Api.Wall} wall
+   */
+  #update(item, wall) {
+    const hasBecomeAvailable = this.#item && !isAvailable(this.#item) && isAvailable(item);
     this.#item = item;
-    this.#info = info;
-    this.title.textContent = item.name;
+    this.#wall = wall;
+    const { name, stream, path } = item;
+    this.title.textContent = name;
     showState(this.badge, item);
-    this.facts.textContent = [
-      item.stream && t('viewer.fact_kind', { kind: item.stream.kind }),
-      item.path && t('viewer.fact_path', { path: item.path.name }),
-      item.path?.tracks.length > 0 && item.path.tracks.join(' + '),
-    ].filter(Boolean).join(' · ');
-    this.recordings.href = `#/recordings/${api.encoded(item.path?.name ?? item.name)}`;
-    this.recordings.hidden = !(info.mediamtx && item.path);
-    if (wasDark && isAvailable(item)) this.#chain?.retry();
+    const facts = [
+      stream && t('viewer.fact_kind', { kind: stream.kind }),
+      path && t('viewer.fact_path', { path: path.name }),
+      path?.tracks.join(' + '),
+    ];
+    this.facts.textContent = facts.filter(Boolean).join(' · ');
+    this.recordings.href = `#/recordings/${api.encoded(path?.name ?? name)}`;
+    this.recordings.hidden = !(wall.mediamtx && path);
+    if (hasBecomeAvailable) this.#chain?.retry();
   }
 
   close() {
@@ -110,25 +197,22 @@ export class Stage {
     this.#item = null;
   }
 
-  #showWays() {
-    const kinds = waysOf(this.#item, this.#info).map(({ kind }) => kind);
-    fill(this.wayChoice, ['auto', ...kinds].map((kind) => h('option', { value: kind, selected: kind === this.#kind }, kind === 'auto' ? t('viewer.way_auto') : wayName(kind))));
-  }
-
-  #chooseWay() {
-    this.#kind = this.wayChoice.value;
+  #chooseProtocol() {
+    this.#kind = this.protocols.value;
     this.#play();
   }
 
   #play() {
     this.#stop();
-    const ways = waysOf(this.#item, this.#info, this.#kind === 'auto' ? undefined : [this.#kind]);
-    if (!this.#info.mediamtx && !ways.length) return this.#say(t('viewer.reason_no_mediamtx'));
-    const chain = new Chain({ video: this.video, canvas: this.canvas, ways, token: api.token });
+    const [item, wall] = [this.#item, this.#wall];
+    if (!item || !wall) return;
+    const sources = sourcesOf(item, wall).filter(({ kind }) => this.#kind === 'auto' || this.#kind === kind);
+    if (!wall.mediamtx && !sources.length) return this.#say(t('viewer.reason_no_mediamtx'));
+    const chain = new Chain({ video: this.video, canvas: this.canvas, sources, token: api.token });
     this.#chain = chain;
-    chain.addEventListener('change', () => this.#chain === chain && this.#follow());
+    chain.addEventListener('change', () => this.#chain === chain && this.#follow(chain));
     chain.start();
-    this.#timer = setInterval(() => this.#tick(), STATS_EVERY_MS);
+    this.#timer = setInterval(() => this.#tick(), STATS_INTERVAL_MS);
   }
 
   #stop() {
@@ -138,59 +222,89 @@ export class Stage {
     this.stats.replaceChildren();
   }
 
-  #follow() {
-    const { state, player, failures } = this.#chain;
+  /**
+   * Shows the state of the chain.
+   *
+   * @param {Chain} chain
+   */
+  #follow(chain) {
+    const { state, player, failures } = chain;
     const isPlaying = state === 'playing' || state === 'waiting';
     this.screen.classList.toggle('is-playing', isPlaying);
     this.live.hidden = !isPlaying;
     this.#showSound();
-    const reasons = failures.map(({ kind, error }) => `${wayName(kind)}: ${why(error, this.#item)}`);
+    const reasons = failures
+      .map(({ kind, error }) => `${protocolName(kind)}: ${reasonText(error, this.#item)}`)
+      .join(' ');
     if (isPlaying) {
       this.#say('');
-      this.how.textContent = reasons.length ? t('viewer.plays_because', { way: player.protocol, why: reasons.join(' ') }) : t('viewer.plays', { way: player.protocol });
+      const protocol = player?.protocol;
+      this.playing.textContent = reasons
+        ? t('viewer.plays_because', { protocol, reasons })
+        : t('viewer.plays', { protocol });
     } else if (state === 'connecting') {
       this.#say(t('viewer.connecting'), null, true);
-      this.how.textContent = reasons.join(' ');
-    } else this.#tellFailure();
+      this.playing.textContent = reasons;
+    } else this.#showFailures(chain);
   }
 
-  #tellFailure() {
-    const { failures } = this.#chain;
-    // The word that says most: what is true of the source before what is true of a way to it.
-    const weights = ['unauthorised', 'nobody', 'codec', 'insecure', 'network', 'timeout', 'unreachable', 'server', 'ended', 'unsupported'];
-    const [worst] = failures.toSorted((a, b) => weights.indexOf(a.error.reason) - weights.indexOf(b.error.reason));
-    const again = h('button', { type: 'button', onclick: () => this.#chain?.retry() }, icon('refresh'), t('viewer.try_again'));
-    this.#say(worst ? why(worst.error, this.#item) : t('viewer.reason_nobody'), [this.retry, again]);
+  /** @param {Chain} chain */
+  #showFailures({ failures }) {
+    const weight = (/** @type {string} */ reason) => WEIGHTS.indexOf(reason) + 1 || WEIGHTS.length + 1;
+    const [main] = failures.toSorted((a, b) => weight(a.error.reason) - weight(b.error.reason));
+    const again = h(
+      'button',
+      { type: 'button', onclick: () => this.#chain?.retry() },
+      icon('refresh'),
+      t('viewer.try_again'),
+    );
+    this.#say(main ? reasonText(main.error, this.#item) : t('viewer.reason_no_publisher'), [this.retry, again]);
     this.#countDown();
-    this.how.textContent = failures.length > 1 ? failures.map(({ kind, error }) => `${wayName(kind)}: ${error.message}`).join(' · ') : '';
+    const details = failures.map(({ kind, error }) => `${protocolName(kind)}: ${error.message}`);
+    this.playing.textContent = details.length > 1 ? details.join(' · ') : '';
   }
 
+  /**
+   * @param {string} text
+   * @param {Dom.Child} [action]
+   */
   #say(text, action = null, isBusy = false) {
     fill(this.message, isBusy && h('span', { class: 'spinner' }), text && h('p', {}, text), action);
     this.message.hidden = !text;
   }
 
   #countDown() {
-    const left = Math.max(0, Math.round(((this.#chain?.retryAt ?? Date.now()) - Date.now()) / 1000));
-    this.retry.textContent = this.#chain?.retryAt ? t('viewer.retry_in', { seconds: left }) : '';
+    const at = this.#chain?.retryAt;
+    const seconds = at ? Math.max(0, Math.round((at - Date.now()) / 1000)) : 0;
+    this.retry.textContent = at ? t('viewer.retry_in', { seconds }) : '';
   }
 
   async #tick() {
     this.#countDown();
-    if (this.stats.hidden || !this.#chain?.player) return;
-    const known = await this.#chain.player.stats();
+    const player = this.#chain?.player;
+    if (this.stats.hidden || !player) return;
+    const stats = await player.stats();
+    const unit = (/** @type {number | null | undefined} */ value, /** @type {string} */ name) =>
+      value === null || value === undefined ? '' : `${number(value)} ${name}`;
     const rows = {
-      protocol: known.protocol,
-      codec: known.codec || null,
-      size: known.width ? `${known.width} × ${known.height}` : null,
-      fps: known.fps === null || known.fps === undefined ? null : number(known.fps, 1),
-      rate: known.kbps === null || known.kbps === undefined ? null : `${number(known.kbps)} kbit/s`,
-      latency: known.latencyMs === null || known.latencyMs === undefined ? null : `${number(known.latencyMs)} ms`,
-      age: known.ageMs === null || known.ageMs === undefined ? null : `${number(known.ageMs)} ms`,
-      lost: known.lost ? number(known.lost) : null,
+      protocol: stats.protocol,
+      codec: stats.codec,
+      size: stats.width ? `${stats.width} × ${stats.height}` : '',
+      fps: stats.fps === null || stats.fps === undefined ? '' : number(stats.fps, 1),
+      rate: unit(stats.kbps, 'kbit/s'),
+      latency: unit(stats.latencyMs, 'ms'),
+      age: unit(stats.ageMs, 'ms'),
+      lost: stats.lost ? number(stats.lost) : '',
     };
-    fill(this.stats, Object.entries(rows).filter(([, value]) => value !== null)
-      .map(([key, value]) => [h('dt', {}, t(`viewer.stats_${key}`)), h('dd', { class: 'number' }, value)]));
+    const known = Object.entries(rows).filter(([, value]) => value);
+    const row = (/** @type {string} */ key, /** @type {string} */ value) => [
+      h('dt', {}, t(`viewer.stats_${key}`)),
+      h('dd', { class: 'number' }, value),
+    ];
+    fill(
+      this.stats,
+      known.map(([key, value]) => row(key, value ?? '')),
+    );
   }
 
   #toggleStats() {
@@ -205,12 +319,12 @@ export class Stage {
 
   #showSound() {
     const { muted } = this.video;
-    this.soundButton.parentElement.hidden = !this.#hasSound();
+    this.sound.hidden = !this.#hasSound();
     fill(this.soundButton, icon(muted ? 'mute' : 'sound'));
     const label = muted ? t('viewer.unmute') : t('viewer.mute');
     this.soundButton.setAttribute('aria-label', label);
     this.soundButton.title = label;
-    this.level.hidden = muted;
+    this.volume.hidden = muted;
   }
 
   #toggleSound() {
@@ -220,65 +334,104 @@ export class Stage {
   }
 
   #setVolume() {
-    this.#volume = Number(this.level.value);
+    this.#volume = Number(this.volume.value);
     this.video.volume = this.#volume;
-    remember('volume', this.#volume);
+    store('volume', this.#volume);
   }
 
-  #wake() {
+  #showControls() {
     this.screen.classList.remove('is-idle');
     clearTimeout(this.#idle);
     this.#idle = setTimeout(() => this.screen.classList.add('is-idle'), IDLE_MS);
   }
 
-  async #fullscreen() {
+  async #toggleFullscreen() {
     if (document.fullscreenElement) return document.exitFullscreen();
-    // iPhones have it for videos only.
-    if (this.screen.requestFullscreen) await this.screen.requestFullscreen();
-    else this.video.webkitEnterFullscreen?.();
+    if (this.screen.requestFullscreen) return this.screen.requestFullscreen();
+    // iPhones have fullscreen for videos only.
+    /** @type {{ webkitEnterFullscreen?: () => void }} */ (this.video).webkitEnterFullscreen?.();
   }
 
-  async #pictureInPicture() {
+  async #togglePictureInPicture() {
     try {
-      if (document.pictureInPictureElement) return await document.exitPictureInPicture();
-      if (this.canvas.hidden) return await this.video.requestPictureInPicture();
-      // A canvas cannot go there; a video of it can.
-      const copy = h('video', { muted: true, playsInline: true, srcObject: this.canvas.captureStream(10) });
-      await copy.play();
-      await copy.requestPictureInPicture();
-      copy.addEventListener('leavepictureinpicture', () => { copy.srcObject = null; }, { once: true });
+      if (document.pictureInPictureElement) await document.exitPictureInPicture();
+      else if (this.canvas.hidden) await this.video.requestPictureInPicture();
+      else await showInPicture(this.canvas);
     } catch (error) {
-      toast(error.message, 'bad');
+      toast(errorText(error), 'bad');
     }
   }
 
-  /** The picture as it came where there is one, else what is on the screen. */
-  async #snapshot() {
+  /** Saves the camera's own picture if it is a stream of ours, else the frame on the screen. */
+  async #saveSnapshot() {
+    if (!this.#item) return;
+    const { name, stream } = this.#item;
     try {
-      const { name, stream } = this.#item;
-      let blob;
-      if (stream) {
-        const response = await api.request(`snapshot/${api.encoded(name)}.jpg`);
-        if (!response.ok) throw new Error(t('viewer.no_picture_yet'));
-        blob = await response.blob();
-      } else {
-        const { videoWidth: width, videoHeight: height } = this.video;
-        if (!width) throw new Error(t('viewer.no_picture_yet'));
-        const canvas = h('canvas', { width, height });
-        canvas.getContext('2d').drawImage(this.video, 0, 0);
-        blob = await new Promise((done) => { canvas.toBlob(done, 'image/jpeg', 0.92); });
-      }
-      const url = URL.createObjectURL(blob);
+      const url = URL.createObjectURL(stream ? await snapshotOf(name) : await frameOf(this.video));
       const time = new Date().toISOString().slice(0, 19).replaceAll(/[:T]/g, '-');
       h('a', { href: url, download: `${name.replaceAll('/', '-')}-${time}.jpg` }).click();
       setTimeout(() => URL.revokeObjectURL(url), 10_000);
     } catch (error) {
-      toast(error.message, 'bad');
+      toast(errorText(error), 'bad');
     }
   }
 
-  #link() {
+  #openLink() {
+    if (!this.#item || !this.#wall) return;
     const { name, stream } = this.#item;
-    openLinkDialog({ name, hasPictures: Boolean(stream), picturesPath: this.#info.pictures_path });
+    openLinkDialog({ name, isStream: Boolean(stream), prefix: this.#wall.pictures_path });
   }
+}
+
+/** @type {(name: string, shape: Icon, label: string, onclick: () => void) => HTMLElement} */
+function controlButton(name, shape, label, onclick) {
+  return h(
+    'button',
+    { type: 'button', class: ['icon-button', `do-${name}`], 'aria-label': label, title: label, onclick },
+    icon(shape),
+  );
+}
+
+/**
+ * Whether the target of an event is inside an element that matches.
+ *
+ * @param {EventTarget | null} target
+ * @param {string} selector
+ */
+const isInside = (target, selector) => target instanceof Element && target.closest(selector) !== null;
+
+/**
+ * Browsers show a <video> in picture-in-picture, and no <canvas>: a video of it.
+ *
+ * @param {HTMLCanvasElement} canvas
+ */
+async function showInPicture(canvas) {
+  const video = h('video', { muted: true, playsInline: true, srcObject: canvas.captureStream(10) });
+  await video.play();
+  await video.requestPictureInPicture();
+  const release = () => {
+    video.srcObject = null;
+  };
+  video.addEventListener('leavepictureinpicture', release, { once: true });
+}
+
+/** @param {string} name */
+async function snapshotOf(name) {
+  const response = await api.request(`snapshot/${api.encoded(name)}.jpg`);
+  if (!response.ok) throw new Error(t('viewer.no_picture_yet'));
+  return response.blob();
+}
+
+/**
+ * @param {HTMLVideoElement} video
+ * @returns {Promise<Blob>}
+ */
+async function frameOf(video) {
+  const { videoWidth: width, videoHeight: height } = video;
+  const canvas = h('canvas', { width, height });
+  canvas.getContext('2d')?.drawImage(video, 0, 0);
+  /** @type {Blob | null} */
+  const blob = width ? await new Promise((done) => canvas.toBlob(done, 'image/jpeg', 0.92)) : null;
+  if (!blob) throw new Error(t('viewer.no_picture_yet'));
+  return blob;
 }

@@ -1,60 +1,82 @@
-// Pictures of tiles: asked for only while the tile is seen, few at a time, and again only if there is a new one.
+// @ts-check
+// Pictures of tiles: requested only while the tile is visible, few at a time, and sent only if the picture is new.
 
 import { encoded, request } from '../lib/api.js';
 
-/** Browsers keep six connections to a server; some are for what people do. */
-const AT_A_TIME = 3;
+/** Browsers keep six connections to a server; the others are for requests of the user. */
+const CONCURRENT = 3;
 
-/** So long one that could not be had is left in peace. */
+/** The pause after a picture that could not be loaded. */
 const AFTER_FAILURE_MS = 30_000;
 
 let running = 0;
-const waiting = [];
+/** @type {(() => void)[]} */
+const queue = [];
 
+/** @param {() => Promise<void>} work */
 async function inTurn(work) {
-  if (running >= AT_A_TIME) await new Promise((go) => { waiting.push(go); });
+  if (running >= CONCURRENT) {
+    await new Promise((start) => {
+      queue.push(() => start(null));
+    });
+  }
   running += 1;
   try {
     await work();
   } finally {
     running -= 1;
-    waiting.shift()?.();
+    queue.shift()?.();
   }
 }
 
-/** Keeps an <img> at a stream's latest picture. */
+/** Keeps an <img> at the latest picture of a stream. Dispatches `shown` on it for each new picture. */
 export class Thumbnail {
+  #image;
+  #name;
+  #intervalMs = 0;
+  #width = 0;
+  /** @type {string | null} */
   #tag = null;
-  #timer = null;
+  #timer = 0;
   #isLoading = false;
-  #ended = false;
+  #isStopped = true;
   #failedAt = -Infinity;
 
+  /**
+   * @param {HTMLImageElement} image
+   * @param {string} name
+   */
   constructor(image, name) {
-    this.image = image;
-    this.name = name;
+    this.#image = image;
+    this.#name = name;
   }
 
-  /** Begins; `everyMs` and `width` (pixels) can be other ones the next time. */
-  start(everyMs, width) {
-    this.#ended = false;
-    this.everyMs = everyMs;
-    this.width = width;
-    if (this.#timer === null && !this.#isLoading) this.#load();
+  /**
+   * Starts, or changes the interval and the width in pixels from the next picture on.
+   *
+   * @param {number} intervalMs
+   * @param {number} width
+   */
+  start(intervalMs, width) {
+    this.#isStopped = false;
+    this.#intervalMs = intervalMs;
+    this.#width = width;
+    if (!this.#timer && !this.#isLoading) this.#load();
   }
 
   stop() {
-    this.#ended = true;
+    this.#isStopped = true;
     clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#timer = 0;
   }
 
   async #load() {
-    this.#timer = null;
-    if (this.#ended || document.hidden || performance.now() - this.#failedAt < AFTER_FAILURE_MS) return this.#again();
+    this.#timer = 0;
+    const hasJustFailed = performance.now() - this.#failedAt < AFTER_FAILURE_MS;
+    if (this.#isStopped || document.hidden || hasJustFailed) return this.#loadLater();
     this.#isLoading = true;
     await inTurn(async () => {
-      if (this.#ended) return;
+      if (this.#isStopped) return;
       try {
         await this.#fetch();
       } catch {
@@ -62,25 +84,26 @@ export class Thumbnail {
       }
     });
     this.#isLoading = false;
-    this.#again();
+    this.#loadLater();
   }
 
   async #fetch() {
+    /** @type {Record<string, string>} */
     const headers = this.#tag ? { 'If-None-Match': this.#tag } : {};
-    const response = await request(`snapshot/${encoded(this.name)}.jpg?w=${this.width}`, { headers });
+    const response = await request(`snapshot/${encoded(this.#name)}.jpg?w=${this.#width}`, { headers });
     if (response.status === 304) return;
     if (!response.ok) throw new Error(response.statusText);
     const tag = response.headers.get('ETag');
     const url = URL.createObjectURL(await response.blob());
-    const old = this.image.src;
-    this.image.src = url;
-    await this.image.decode();
-    if (old.startsWith('blob:')) URL.revokeObjectURL(old);
+    const previous = this.#image.src;
+    this.#image.src = url;
+    await this.#image.decode();
+    if (previous.startsWith('blob:')) URL.revokeObjectURL(previous);
     this.#tag = tag;
-    this.image.dispatchEvent(new Event('shown'));
+    this.#image.dispatchEvent(new Event('shown'));
   }
 
-  #again() {
-    if (!this.#ended) this.#timer = setTimeout(() => this.#load(), this.everyMs);
+  #loadLater() {
+    if (!this.#isStopped) this.#timer = setTimeout(() => this.#load(), this.#intervalMs);
   }
 }

@@ -1,131 +1,146 @@
-// The viewer: who it is for, and which of its three parts is shown: the wall, one stream, recordings.
+// @ts-check
+// The viewer: shows one of its three parts, the wall, one stream, or the recordings.
 
 import * as api from '../lib/api.js';
-import { fill, h } from '../lib/dom.js';
-import { t, words } from '../lib/i18n.js';
+import { byId, fill, h } from '../lib/dom.js';
+import { errorText, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { askToSignIn, startShell } from '../lib/shell.js';
 import { Recordings } from './recordings.js';
 import { Stage } from './stage.js';
 import { Wall } from './wall.js';
 
-/** Besides what events tell: pictures of uploads and numbers of readers have none. */
-const LIST_EVERY_MS = 30_000;
+/** The list is also loaded at this interval: events do not report the pictures of uploads. */
+const LIST_INTERVAL_MS = 30_000;
 
-/** Events come in bursts. */
+/** Events arrive in bursts: the page is redrawn once for all of this time. */
 const COLLECT_MS = 400;
 
-const main = document.getElementById('main');
-let info = null;
-let parts = null;
+/** @type {Api.Wall | null} */
+let data = null;
+/** @type {(() => void) | null} */
 let unlisten = null;
-let timer;
-let repainting = null;
-let shareProblem = null;
+let timer = 0;
+let redraw = 0;
 
-const isShown = (item) => item && parts;
+const code = new URLSearchParams(location.hash.slice(1)).get('share');
+// The code must not stay in the address bar, in the history, or in a bookmark.
+if (code) history.replaceState(null, '', location.pathname);
+let { problem: shareProblem } = await startShell({ page: 'viewer', sections: ['viewer'], share: code });
 
-/** The address behind #: '', 'watch/NAME', 'recordings', 'recordings/PATH'. */
+const wall = new Wall();
+const stage = new Stage();
+const recordings = new Recordings();
+const tabLinks = [tab('', 'grid', t('viewer.live')), tab('recordings', 'film', t('viewer.recordings'))];
+const tabs = h('nav', { class: 'tabs', hidden: true, 'aria-label': t('viewer.parts') }, tabLinks);
+
+/** @type {(kind: string, shape: Icon, text: string) => HTMLElement} */
+function tab(kind, shape, text) {
+  return h('a', { href: kind ? `#/${kind}` : '#/', dataset: { kind } }, icon(shape, 18), text);
+}
+
+/** The address behind #: empty, 'watch/NAME', 'recordings', 'recordings/PATH'. */
 function route() {
   const [kind, ...rest] = location.hash.replace(/^#\/?/, '').split('/');
-  const name = rest.map(decodeURIComponent).join('/');
-  return { kind, name };
+  return { kind, name: rest.map(decodeURIComponent).join('/') };
 }
 
 function show() {
-  const { wall, stage, recordings, tabs } = parts;
   let { kind, name } = route();
-  // A share of one stream opens straight into it.
-  if (kind === '' && api.isGuest() && info?.items.length === 1) [kind, name] = ['watch', info.items[0].name];
-  const item = info?.items.find((known) => known.name === name);
-  const watches = kind === 'watch' && isShown(item);
-  wall.hidden = watches || kind === 'recordings';
-  tabs.hidden = watches || (kind === 'recordings' && name !== '') || !info?.mediamtx;
-  for (const link of tabs.children) {
-    if (link.dataset.kind === (kind === 'recordings' ? 'recordings' : '')) link.setAttribute('aria-current', 'page');
+  const only = api.isGuest() && data?.items.length === 1 ? data.items[0] : null;
+  // A share link of one stream opens that stream.
+  if (kind === '' && only) [kind, name] = ['watch', only.name];
+  const isRecordings = kind === 'recordings';
+  const item = kind === 'watch' ? data?.items.find((known) => known.name === name) : undefined;
+  wall.hidden = isRecordings || item !== undefined;
+  tabs.hidden = item !== undefined || (isRecordings && name !== '') || !data?.mediamtx;
+  for (const link of tabLinks) {
+    if (link.dataset.kind === (isRecordings ? 'recordings' : '')) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
-  stage.back.hidden = api.isGuest() && info?.items.length === 1;
-  document.title = `${watches || (kind === 'recordings' && name) ? name : t('common.viewer')} · mtx-sidecar`;
-  if (watches) stage.open(item, info);
+  stage.back.hidden = only !== null;
+  document.title = `${item || (isRecordings && name) ? name : t('common.viewer')} · mtx-sidecar`;
+  if (item && data) stage.open(item, data);
   else stage.close();
-  if (kind === 'recordings' && info) recordings.open(name || null, info);
+  if (isRecordings && data) recordings.open(name || null, data);
   else recordings.close();
 }
 
 async function list() {
   clearTimeout(timer);
-  timer = setTimeout(list, LIST_EVERY_MS);
+  timer = setTimeout(list, LIST_INTERVAL_MS);
   if (document.hidden) return;
-  const { wall } = parts;
   try {
-    info = await api.call('api/v1/wall');
-    wall.update(info);
-    if (!info.items.length) wall.say(t('viewer.nothing_title'), api.may('api') ? t('viewer.nothing_admin') : t('viewer.nothing'), api.may('api') && h('a', { class: 'button primary', href: api.address('./') }, t('viewer.first_steps')));
-    unlisten ??= api.listen(['path.available', 'path.unavailable', 'stream.state'], heard);
+    data = await api.call('api/v1/wall');
+    wall.update(data);
+    if (!data.items.length) sayEmpty();
+    unlisten ??= api.listen(['path.available', 'path.unavailable', 'stream.state'], changed, { onGap: listSoon });
   } catch (error) {
-    if (error.status === 401) {
-      info = null;
-      wall.clear();
-      return askFirst(error);
-    }
-    wall.say(t('viewer.away_title'), words(error), h('button', { type: 'button', onclick: list }, icon('refresh'), t('viewer.try_again')));
+    if (api.needsSignIn(error)) return askFirst();
+    const again = h('button', { type: 'button', onclick: list }, icon('refresh'), t('viewer.try_again'));
+    wall.say(t('viewer.away_title'), errorText(error), again);
   }
   show();
 }
 
-/** A stream's state is all in the event: looking at thumbnails changes it often, and costs no question. */
-function heard({ type, path, data }) {
-  const item = type === 'stream.state' && info?.items.find(({ name, stream }) => stream && name === path);
-  if (!item || data.state === 'removed') return soon();
-  Object.assign(item.stream, { state: data.state, reason: data.reason });
-  if (['live', 'lingering'].includes(data.state)) item.stream.picture = true;
-  repainting ??= setTimeout(() => {
-    repainting = null;
-    if (!info) return;
-    parts.wall.update(info);
+function sayEmpty() {
+  if (!api.may('api')) return wall.say(t('viewer.nothing_title'), t('viewer.nothing'));
+  const start = h('a', { class: 'button primary', href: api.address('./') }, t('viewer.first_steps'));
+  wall.say(t('viewer.nothing_title'), t('viewer.nothing_admin'), start);
+}
+
+/**
+ * Takes an event over. The event of a stream contains its whole state, so that frequent changes need no request.
+ *
+ * @param {Api.Event} event
+ */
+function changed({ type, path, data: change }) {
+  const { state, reason } = /** @type {{ state?: string, reason?: string }} */ (change);
+  const stream = data?.items.find(({ name }) => name === path)?.stream;
+  if (type !== 'stream.state' || !stream || !state || state === 'removed') return listSoon();
+  Object.assign(stream, { state, reason });
+  if (state === 'live' || state === 'lingering') stream.picture = true;
+  if (redraw) return;
+  redraw = setTimeout(() => {
+    redraw = 0;
+    if (!data) return;
+    wall.update(data);
     show();
   }, COLLECT_MS);
 }
 
-function soon() {
+function listSoon() {
   clearTimeout(timer);
   timer = setTimeout(list, COLLECT_MS);
 }
 
-function askFirst(error) {
-  clearTimeout(timer);
+/** Ends the event stream; the next list starts it again for the present user. */
+function stopListening() {
   unlisten?.();
   unlisten = null;
-  const { wall } = parts;
-  show();
-  if (shareProblem) {
-    return wall.say(t('viewer.share_ended_title'), t('viewer.share_ended'), h('button', { type: 'button', class: 'primary', onclick: () => askToSignIn() }, t('common.sign_in')));
-  }
-  wall.say(t('viewer.sign_in_title'), t('viewer.sign_in_text'), h('button', { type: 'button', class: 'primary', onclick: () => askToSignIn() }, t('common.sign_in')));
-  if (error.status === 401) askToSignIn();
 }
 
-const code = new URLSearchParams(location.hash.slice(1)).get('share');
-// Not left in the address bar, the history, or a bookmark of somebody who looks over a shoulder.
-if (code) history.replaceState(null, '', location.pathname);
-// Asked for together with the words and the sign-in: what is known early is painted early.
-shareProblem = (await startShell({ page: 'viewer', sections: ['viewer'], share: code })).problem;
+/** Shows that the list needs a sign-in. */
+function askFirst() {
+  data = null;
+  wall.clear();
+  clearTimeout(timer);
+  stopListening();
+  show();
+  const signIn = h('button', { type: 'button', class: 'primary', onclick: () => askToSignIn() }, t('common.sign_in'));
+  if (shareProblem) return wall.say(t('viewer.share_ended_title'), t('viewer.share_ended'), signIn);
+  wall.say(t('viewer.sign_in_title'), t('viewer.sign_in_text'), signIn);
+  askToSignIn();
+}
 
-const tab = (kind, shape, text) => h('a', { href: kind ? `#/${kind}` : '#/', dataset: { kind } }, icon(shape, 18), text);
-parts = {
-  wall: new Wall(), stage: new Stage(), recordings: new Recordings(),
-  tabs: h('nav', { class: 'tabs', hidden: true, 'aria-label': t('viewer.parts') }, tab('', 'grid', t('viewer.live')), tab('recordings', 'film', t('viewer.recordings'))),
-};
-fill(main, h('h1', { class: 'visually-hidden' }, t('common.viewer')), parts.tabs, parts.wall.element, parts.stage.element, parts.recordings.element);
+const heading = h('h1', { class: 'visually-hidden' }, t('common.viewer'));
+fill(byId('main'), heading, tabs, wall.element, stage.element, recordings.element);
 if (api.isGuest()) document.body.classList.add('is-guest');
 
 addEventListener('hashchange', show);
 api.session.addEventListener('change', () => {
   shareProblem = null;
-  // Listened to as somebody else now.
-  unlisten?.();
-  unlisten = null;
+  stopListening();
   list();
 });
 document.addEventListener('visibilitychange', () => document.hidden || list());

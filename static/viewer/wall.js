@@ -1,161 +1,262 @@
-// The wall: all that somebody may watch, in a layout and an order that this browser remembers.
+// @ts-check
+// The wall: everything that the user can watch, in a layout and an order that this browser remembers.
 
-import { fill, h, keyed, remember, remembered } from '../lib/dom.js';
+import { fill, h, keyed, store, stored } from '../lib/dom.js';
 import { t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { arrangeable } from './arrange.js';
+import { isAvailable } from './playback.js';
 import { Tile } from './tile.js';
-import { isAvailable } from './ways.js';
 
 const LAYOUTS = ['auto', '1', '4', '9', '16'];
 
-/** From so many on there is a field to search in. */
+/** From this number of items on there is a search field. */
 const SEARCH_FROM = 9;
 
+/** @typedef {{ layout: string, order: string[] }} Arrangement */
+
 export class Wall {
-  #info = null;
+  /** @type {Api.Wall | null} */
+  #wall = null;
   #page = 0;
-  #sorted = [];
-  #kept = { layout: 'auto', order: [], ...remembered('wall', {}) };
+  /** @type {string[]} */
+  #names = [];
+  #kept = { layout: 'auto', order: [], ...stored('wall', /** @type {Partial<Arrangement>} */ ({})) };
+  /** @type {WeakMap<Element, Tile>} */
+  #tiles = new WeakMap();
 
   constructor() {
     if (!LAYOUTS.includes(this.#kept.layout)) this.#kept.layout = 'auto';
     this.count = h('span', { class: 'dim', role: 'status' });
-    this.search = h('input', { type: 'search', class: 'search', placeholder: t('viewer.search'), 'aria-label': t('viewer.search'), hidden: true, oninput: () => { this.#page = 0; this.#show(); } });
-    this.layouts = h('div', { class: 'segmented', role: 'group', 'aria-label': t('viewer.layout') }, LAYOUTS.map((layout) =>
-      h('button', { type: 'button', dataset: { layout }, 'aria-label': layout === 'auto' ? null : t('viewer.layout_n', { n: layout }), onclick: () => this.#choose(layout) },
-        layout === 'auto' ? t('viewer.layout_auto') : layout)));
-    this.arrange = h('button', { type: 'button', class: 'icon-button', 'aria-pressed': 'false', 'aria-label': t('viewer.arrange'), title: t('viewer.arrange'), onclick: () => this.#arrange() }, icon('move'));
-    this.full = h('button', { type: 'button', class: 'icon-button', 'aria-label': t('viewer.fullscreen'), title: t('viewer.fullscreen'), onclick: () => this.element.requestFullscreen?.() }, icon('fullscreen'));
+    this.search = h('input', {
+      type: 'search',
+      class: 'search',
+      placeholder: t('viewer.search'),
+      'aria-label': t('viewer.search'),
+      hidden: true,
+      oninput: () => {
+        this.#page = 0;
+        this.#draw();
+      },
+    });
+    this.layouts = this.#layoutButtons();
+    this.arrange = iconButton('move', t('viewer.arrange'), () => this.#toggleArranging());
+    this.arrange.setAttribute('aria-pressed', 'false');
     this.hint = h('p', { id: 'arrange-hint', class: 'hint', hidden: true }, t('viewer.arrange_hint'));
-    this.told = h('p', { class: 'visually-hidden', role: 'status' });
+    this.announcement = h('p', { class: 'visually-hidden', role: 'status' });
     this.grid = h('div', { id: 'wall', class: 'wall' });
     this.pager = h('nav', { class: 'pager', 'aria-label': t('viewer.pages'), hidden: true });
     this.empty = h('div', { class: 'empty', hidden: true });
-    this.bar = h('div', { class: 'wall-bar', hidden: true }, this.count, this.search, h('div', { class: 'row' }, this.layouts, this.arrange, this.full));
-    this.element = h('section', { class: 'wall-page', 'aria-label': t('viewer.live') },
+    const full = iconButton('fullscreen', t('viewer.fullscreen'), () => this.element.requestFullscreen?.());
+    const tools = h('div', { class: 'row' }, this.layouts, this.arrange, full);
+    this.bar = h('div', { class: 'wall-bar', hidden: true }, this.count, this.search, tools);
+    this.element = h(
+      'section',
+      { class: 'wall-page', 'aria-label': t('viewer.live') },
       this.bar,
-      this.hint, this.told, this.grid, this.empty, this.pager);
-    this.observer = new IntersectionObserver((entries) => {
-      for (const { target, isIntersecting } of entries) {
-        target.tile.isInside = isIntersecting;
-        target.tile.seen(isIntersecting && !document.hidden);
-      }
-    }, { rootMargin: '60px' });
-    // A tab in the background is seen by nobody, wherever its tiles are.
-    document.addEventListener('visibilitychange', () => {
-      for (const { tile } of this.grid.children) tile.seen(tile.isInside && !document.hidden && !this.element.hidden);
-    });
+      this.hint,
+      this.announcement,
+      this.grid,
+      this.empty,
+      this.pager,
+    );
+    this.observer = this.#observeTiles();
     arrangeable(this.grid, {
-      moved: (names) => this.#moved(names),
-      tell: (name, position, count) => { this.told.textContent = t('viewer.moved', { name, position, count }); },
+      onMoved: (names) => this.#moved(names),
+      announce: (name, position, count) => {
+        this.announcement.textContent = t('viewer.moved', { name, position, count });
+      },
     });
-    this.#mark();
+    this.#markLayout();
   }
 
-  /** What there is to watch; `null` while it is not known. */
-  update(info) {
-    this.#info = info;
-    this.#show();
+  #layoutButtons() {
+    const buttons = LAYOUTS.map((layout) => {
+      const isAuto = layout === 'auto';
+      const label = isAuto ? null : t('viewer.layout_n', { n: layout });
+      return h(
+        'button',
+        { type: 'button', dataset: { layout }, 'aria-label': label, onclick: () => this.#chooseLayout(layout) },
+        isAuto ? t('viewer.layout_auto') : layout,
+      );
+    });
+    return h('div', { class: 'segmented', role: 'group', 'aria-label': t('viewer.layout') }, buttons);
   }
 
-  /** Hidden: nothing is played, nothing asked for. */
-  set hidden(hidden) {
+  /** Tells each tile whether it is visible. */
+  #observeTiles() {
+    document.addEventListener('visibilitychange', () => {
+      for (const tile of this.#shownTiles()) {
+        tile.setVisible(tile.isInside && !document.hidden && !this.element.hidden);
+      }
+    });
+    /** @type {IntersectionObserverCallback} */
+    const observed = (entries) => {
+      for (const { target, isIntersecting } of entries) {
+        const tile = this.#tiles.get(target);
+        if (!tile) continue;
+        tile.isInside = isIntersecting;
+        tile.setVisible(isIntersecting && !document.hidden);
+      }
+    };
+    return new IntersectionObserver(observed, { rootMargin: '60px' });
+  }
+
+  #shownTiles() {
+    return [...this.grid.children].flatMap((element) => this.#tiles.get(element) ?? []);
+  }
+
+  /**
+   * Shows the items of an answer.
+   *
+   * @param {Api.Wall} wall
+   */
+  update(wall) {
+    this.#wall = wall;
+    this.#draw();
+  }
+
+  /** Hides or shows the wall. Hidden tiles play and request nothing. */
+  set hidden(/** @type {boolean} */ hidden) {
     if (hidden && document.fullscreenElement === this.element) document.exitFullscreen();
     this.element.hidden = hidden;
-    if (hidden) for (const { tile } of this.grid.children) tile.seen(false);
+    if (hidden) for (const tile of this.#shownTiles()) tile.setVisible(false);
   }
 
-  /** Puts words where tiles would be. */
+  /**
+   * Shows a text in place of tiles.
+   *
+   * @param {string} title
+   * @param {string} text
+   * @param {...Dom.Child} actions
+   */
   say(title, text, ...actions) {
     fill(this.empty, icon('camera'), h('h2', {}, title), h('p', {}, text), h('div', { class: 'row' }, actions));
     this.empty.hidden = false;
   }
 
   clear() {
-    this.#info = null;
-    keyed(this.grid, [], this.#tiles());
+    this.#wall = null;
+    this.#drawTiles([], null);
     this.bar.hidden = true;
     this.pager.hidden = true;
   }
 
-  #tiles() {
-    return {
-      key: (item) => item.name,
-      make: (item) => {
-        const { element } = new Tile(item.name);
-        this.observer.observe(element);
-        return element;
+  /**
+   * @param {Api.WallItem[]} items
+   * @param {Api.Wall | null} wall
+   */
+  #drawTiles(items, wall) {
+    keyed(this.grid, items, {
+      key: ({ name }) => name,
+      make: ({ name }) => {
+        const tile = new Tile(name);
+        this.#tiles.set(tile.element, tile);
+        this.observer.observe(tile.element);
+        return tile.element;
       },
-      update: (element, item) => element.tile.update(item, this.#info, this.#kept.layout),
+      update: (element, item) => wall && this.#tiles.get(element)?.update(item, wall, this.#kept.layout),
       remove: (element) => {
         this.observer.unobserve(element);
-        element.tile.remove();
+        this.#tiles.get(element)?.remove();
       },
-    };
+    });
   }
 
-  #show() {
-    if (!this.#info) return;
-    const { items } = this.#info;
-    const place = new Map(this.#kept.order.map((name, i) => [name, i]));
-    const at = (item) => place.get(item.name) ?? Infinity;
-    // Those in no order of somebody's stay in the server's, by name, those with nothing to see last.
-    const isDark = (item) => !isAvailable(item);
-    const sorted = items.toSorted((a, b) => at(a) - at(b) || isDark(a) - isDark(b) || 0);
-    this.#sorted = sorted.map((item) => item.name);
-    const wanted = this.search.value.trim().toLowerCase();
-    const found = wanted ? sorted.filter((item) => item.name.toLowerCase().includes(wanted)) : sorted;
+  #draw() {
+    const wall = this.#wall;
+    if (!wall) return;
+    const { items } = wall;
+    const sorted = this.#sorted(items);
+    this.#names = sorted.map(({ name }) => name);
+    const query = this.search.value.trim().toLowerCase();
+    const found = query ? sorted.filter(({ name }) => name.toLowerCase().includes(query)) : sorted;
     const size = this.#kept.layout === 'auto' ? Infinity : Number(this.#kept.layout);
     const pages = size === Infinity ? 1 : Math.max(1, Math.ceil(found.length / size));
     this.#page = Math.min(this.#page, pages - 1);
     const shown = size === Infinity ? found : found.slice(this.#page * size, (this.#page + 1) * size);
     this.grid.dataset.layout = this.#kept.layout;
-    keyed(this.grid, shown, this.#tiles());
+    this.#drawTiles(shown, wall);
     this.bar.hidden = items.length === 0;
     this.count.textContent = items.length === 1 ? t('viewer.count_one') : t('viewer.count', { count: items.length });
     this.search.hidden = items.length < SEARCH_FROM;
     this.empty.hidden = items.length > 0;
-    this.#showPager(pages);
+    this.#drawPager(pages);
   }
 
-  #showPager(pages) {
+  /**
+   * Items in the user's order, then the others in the server's order: by name, available ones first.
+   *
+   * @param {Api.WallItem[]} items
+   */
+  #sorted(items) {
+    const places = new Map(this.#kept.order.map((name, i) => [name, i]));
+    const placeOf = (/** @type {Api.WallItem} */ { name }) => places.get(name) ?? places.size;
+    return items.toSorted((a, b) => placeOf(a) - placeOf(b) || Number(isAvailable(b)) - Number(isAvailable(a)));
+  }
+
+  /** @param {number} pages */
+  #drawPager(pages) {
     this.pager.hidden = pages < 2;
     if (pages < 2) return;
-    const go = (by, shape, label) => h('button', { type: 'button', 'aria-label': label, disabled: this.#page + by < 0 || this.#page + by >= pages, onclick: () => {
-      this.#page += by;
-      this.#show();
-    } }, icon(shape));
-    fill(this.pager, go(-1, 'back', t('viewer.page_before')), h('span', { class: 'number' }, t('viewer.page', { page: this.#page + 1, pages })), go(1, 'arrow', t('viewer.page_next')));
+    /** @type {(step: number, shape: Icon, label: string) => HTMLElement} */
+    const turn = (step, shape, label) => {
+      const page = this.#page + step;
+      const onclick = () => {
+        this.#page = page;
+        this.#draw();
+      };
+      const disabled = page < 0 || page >= pages;
+      return h('button', { type: 'button', 'aria-label': label, disabled, onclick }, icon(shape));
+    };
+    fill(
+      this.pager,
+      turn(-1, 'back', t('viewer.page_before')),
+      h('span', { class: 'number' }, t('viewer.page', { page: this.#page + 1, pages })),
+      turn(1, 'arrow', t('viewer.page_next')),
+    );
   }
 
-  #choose(layout) {
+  /** @param {string} layout */
+  #chooseLayout(layout) {
     this.#page = 0;
     this.#keep({ layout });
-    this.#mark();
-    this.#show();
+    this.#markLayout();
+    this.#draw();
   }
 
-  #mark() {
-    for (const button of this.layouts.children) button.setAttribute('aria-pressed', String(button.dataset.layout === this.#kept.layout));
+  #markLayout() {
+    for (const button of this.layouts.querySelectorAll('button')) {
+      button.setAttribute('aria-pressed', String(button.dataset.layout === this.#kept.layout));
+    }
   }
 
-  #arrange() {
+  #toggleArranging() {
     const isOn = this.grid.classList.toggle('is-arranging');
     this.arrange.setAttribute('aria-pressed', String(isOn));
     this.hint.hidden = !isOn;
   }
 
-  /** Those on this page have changed places among themselves; the others stay where they are. */
+  /**
+   * Stores the new order of the tiles on this page; all other tiles keep their places.
+   *
+   * @param {string[]} names
+   */
   #moved(names) {
     const moved = new Set(names);
     const next = names.values();
-    this.#keep({ order: this.#sorted.map((name) => (moved.has(name) ? next.next().value : name)) });
-    this.#show();
+    this.#keep({ order: this.#names.map((name) => (moved.has(name) ? (next.next().value ?? name) : name)) });
+    this.#draw();
   }
 
+  /** @param {Partial<Arrangement>} change */
   #keep(change) {
-    Object.assign(this.#kept, change);
-    remember('wall', this.#kept);
+    this.#kept = { ...this.#kept, ...change };
+    store('wall', this.#kept);
   }
+}
+
+/** @type {(shape: Icon, label: string, onclick: () => void) => HTMLElement} */
+function iconButton(shape, label, onclick) {
+  return h('button', { type: 'button', class: 'icon-button', 'aria-label': label, title: label, onclick }, icon(shape));
 }

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     accessibility,
     browser::Browser,
-    mediamtx::MediaMtx,
-    support::{TestApp, close_to, eventually, flat_picture},
+    support::{TestApp, close_to, eventually, flat_picture, mediamtx::MediaMtx},
 };
 
 pub const SECTIONS: [&str; 13] = [
@@ -206,7 +205,7 @@ async fn a_picture_that_is_sent_is_seen_at_once_and_its_lines_carry_a_token_and_
     let token = line.split("Bearer ").nth(1).and_then(|rest| rest.split('\'').next()).expect("a token").to_owned();
     assert!(!line.contains(app.password.as_deref().expect("made")));
     let bearer = format!("Authorization: Bearer {token}");
-    let far = crate::identity::FAR;
+    let far = crate::support::FAR;
     let picture = flat_picture(64, 64, [1, 2, 3]);
     for (name, status) in [("my/upload", 200), ("other", 403)] {
         let path = format!("/api/v1/streams/{name}/frame");

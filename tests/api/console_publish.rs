@@ -5,8 +5,11 @@ use serde_json::json;
 use crate::{
     browser::Browser,
     console::enter,
-    mediamtx::{MediaMtx, first_frame_timeout},
-    support::{Program, TestApp, close_to, eventually, flat_picture, middle_colour},
+    support::{
+        Program, TestApp, close_to, eventually, flat_picture,
+        mediamtx::{MediaMtx, first_frame},
+        middle_colour,
+    },
 };
 
 async fn start() -> Option<(TestApp, MediaMtx)> {
@@ -126,7 +129,7 @@ async fn files_and_the_screen_are_published() {
     }
     // The clip is a second long, and all of this took longer.
     let seen = app.folder().join("seen.png");
-    assert!(first_frame_timeout(&format!("rtsp://127.0.0.1:{}/studio", mediamtx.rtsp), &seen, &[]).await.success());
+    assert!(first_frame(&format!("rtsp://127.0.0.1:{}/studio", mediamtx.rtsp), &seen, &[]).await.success());
     let found = middle_colour(&seen).await;
     assert!(close_to(found, colour), "{found:?}");
     let listed = app.admin("POST", "/mediamtx-get-path", "").await.json();

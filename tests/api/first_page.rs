@@ -51,7 +51,7 @@ async fn an_administrator_makes_a_test_card_and_has_mediamtx_looked_over() {
     yaml.send_keys("authMethod: [").await.expect("types");
     browser.click("section[aria-labelledby=mediamtx-title] button.primary").await;
     browser.says("section[aria-labelledby=mediamtx-title] .bad", "is not YAML").await;
-    let from_afar = app.request("POST", "/api/v1/mediamtx/check", &[crate::identity::FAR], b"a: b").await;
+    let from_afar = app.request("POST", "/api/v1/mediamtx/check", &[crate::support::FAR], b"a: b").await;
     assert_eq!(from_afar.status, 401);
     browser.close().await;
 }

@@ -2,31 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{MjpegReader, Program, Response, TestApp, basic, eventually, picture};
-
-/// A request that does not count as one of this machine's: it came through a proxy that nobody vouched for.
-pub const FAR: &str = "Via: 1.1 somewhere";
-
-impl TestApp {
-    pub async fn far(&self, method: &str, path: &str, header: &str, body: &str) -> Response {
-        self.request(method, path, &[FAR, header], body.as_bytes()).await
-    }
-
-    pub async fn made(&self, path: &str, body: Value) -> Value {
-        let response = self.admin("POST", path, &body.to_string()).await;
-        assert_eq!(response.status, 201, "{response:?}");
-        response.json()
-    }
-
-    pub async fn user(&self, name: &str, body: Value) {
-        let response = self.admin("PUT", &format!("/api/v1/users/{name}"), &body.to_string()).await;
-        assert!(matches!(response.status, 200 | 201), "{response:?}");
-    }
-}
-
-pub fn bearer(token: &str) -> String {
-    format!("Authorization: Bearer {token}")
-}
+use crate::support::{FAR, MjpegReader, Program, TestApp, basic, bearer, eventually, picture};
 
 #[tokio::test]
 async fn administrators_manage_users_and_others_do_not() {

@@ -1,10 +1,10 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 
 use crate::support::{TestApp, eventually};
 
-const CARD: &str = "streams: {card: {kind: test-card, width: 64, height: 36, fps: 20}}";
+const CARD: &str = "streams: {card: {kind: test-card, width: 64, height: 36, fps: 20}, other: {kind: test-card, width: 64, height: 36, fps: 20}}";
 
 async fn state(app: &TestApp) -> String {
     app.stats("card").await["state"].as_str().expect("a state").to_owned()
@@ -22,30 +22,32 @@ async fn a_producer_runs_from_the_first_watcher_to_the_last() {
     drop(two);
     eventually("the stream comes to rest", async || state(&app).await == "idle").await;
     let frames = app.stats("card").await["frames"].as_u64();
-    // A few ticks of its clock later nothing has been added.
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    // While another test card of the same rate makes eight pictures, this one makes none.
+    let mut other = app.watch("/stream/other.mjpeg").await;
+    let made = async || app.stats("other").await["frames"].as_u64() >= Some(8);
+    while !made().await {
+        other.part().await;
+    }
     assert_eq!(app.stats("card").await["frames"].as_u64(), frames);
 }
 
-/// actix-web#1313: without `h1_allow_half_closed(false)` the body of a silent stream is kept until
-/// something is written to it, here for the hour that the interval lasts.
+/// actix-web#1313: without `h1_allow_half_closed(false)` the body of a stream stays until something is written to it. Here
+/// that is an hour: neither a repeated picture nor the stall timeout can explain that the watcher is gone.
 #[tokio::test]
-async fn a_silent_client_that_closes_is_noticed_although_nothing_is_written() {
-    let app = TestApp::with("output: {interval: 1h}");
+async fn a_client_that_closes_is_noticed_although_nothing_is_written() {
+    let app = TestApp::with("output: {interval: 1h, stall_timeout: 1h}");
     app.put("/api/v1/streams/still/frame", &crate::support::picture(1)).await;
     let mut reader = app.watch("/stream/still.mjpeg").await;
     reader.until(&crate::support::picture(1)).await;
     assert_eq!(app.stats("still").await["watchers"], 1);
-    let began = Instant::now();
     drop(reader);
     eventually("the watcher is gone", async || app.stats("still").await["watchers"] == 0).await;
-    assert!(began.elapsed() < Duration::from_secs(2));
 }
 
 /// A reset in the middle of a picture that does not fit the socket's buffers.
 #[tokio::test]
-async fn a_client_that_vanishes_while_it_is_written_to_is_noticed() {
-    let app = TestApp::spawn();
+async fn a_client_that_resets_its_connection_while_it_is_written_to_is_noticed() {
+    let app = TestApp::with("output: {stall_timeout: 1h}");
     let large = [crate::support::picture(1), vec![0; 12 << 20]].concat();
     assert_eq!(app.put("/api/v1/streams/big/frame", &large).await.status, 200);
     let mut socket = app.send("GET", "/stream/big.mjpeg", &[], b"").await;
@@ -58,13 +60,13 @@ async fn a_client_that_vanishes_while_it_is_written_to_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_nothing_is_given_up() {
+async fn a_client_that_reads_nothing_is_disconnected() {
     let app = TestApp::with("output: {stall_timeout: 1s}");
     let large = [crate::support::picture(1), vec![0; 12 << 20]].concat();
     app.put("/api/v1/streams/big/frame", &large).await;
     let _socket = app.send("GET", "/stream/big.mjpeg", &[], b"").await;
     eventually("it is watched", async || app.stats("big").await["watchers"] == 1).await;
-    eventually("it is given up", async || app.stats("big").await["watchers"] == 0).await;
+    eventually("it is disconnected", async || app.stats("big").await["watchers"] == 0).await;
 }
 
 #[tokio::test]

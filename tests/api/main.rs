@@ -1,5 +1,7 @@
 //! The program over sockets: the real application on port 0, real peers wherever there are any.
 
+#[path = "../documents/mod.rs"]
+mod documents;
 mod support;
 
 mod accessibility;
@@ -12,6 +14,7 @@ mod console;
 mod console_paths;
 mod console_publish;
 mod discovery;
+mod docs;
 mod errors;
 mod events;
 mod examples;

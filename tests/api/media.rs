@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    identity::{FAR, bearer},
-    mediamtx::{MediaMtx, first_frame_timeout},
-    support::{Program, TestApp, close_to, eventually, flat_picture, middle_colour, sized_picture},
+use crate::support::{
+    FAR, Program, TestApp, bearer, close_to, eventually, flat_picture,
+    mediamtx::{MediaMtx, first_frame},
+    middle_colour, sized_picture,
 };
 
 pub fn encoded(name: &str) -> String {
@@ -142,7 +142,7 @@ async fn files_with_hostile_names_become_channels_of_the_real_mediamtx() {
         })
         .await;
         let url = format!("rtsp://127.0.0.1:{}/channel/{i}", ports[0]);
-        assert!(first_frame_timeout(&url, &seen, &[]).await.success(), "{}", files[i]);
+        assert!(first_frame(&url, &seen, &[]).await.success(), "{}", files[i]);
         let found = middle_colour(&seen).await;
         assert!(close_to(found, colour), "{}: {found:?} for {colour:?}", files[i]);
     }

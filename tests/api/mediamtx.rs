@@ -1,136 +1,16 @@
 //! The real MediaMTX, wherever it is installed, with the shipped mediamtx.yml and with the example that uses ffmpeg.
 
-use std::{io::Write, time::Duration};
-
 use fantoccini::Locator;
 
 use crate::{
     browser::Browser,
     support::{
-        PATIENCE, Program, TestApp, close_to, eventually, flat_picture, free_port, middle_colour, rtsp_client::Client,
+        PATIENCE, Program, TestApp, close_to, eventually, flat_picture, free_port,
+        mediamtx::{MediaMtx, first_frame},
+        middle_colour,
+        rtsp_client::Client,
     },
 };
-
-/// A MediaMTX of our own, on ports of its own.
-pub struct MediaMtx {
-    _process: Program,
-    pub rtsp: u16,
-    pub hls: u16,
-    pub webrtc: u16,
-    pub api: u16,
-}
-
-impl MediaMtx {
-    /// With the shipped configuration.
-    pub async fn start(app: &TestApp) -> Option<Self> {
-        MediaMtx::start_with(app, mtx_sidecar::settings::MEDIAMTX_YML, &[]).await
-    }
-
-    /// None, and a line that says so past the test harness's capture, where there is no MediaMTX.
-    pub async fn start_with(app: &TestApp, config_text: &str, ports: &[u16]) -> Option<Self> {
-        let binary = std::env::var("MEDIAMTX_BIN").unwrap_or_else(|_| "mediamtx".into());
-        if std::process::Command::new(&binary).arg("--version").output().is_err() {
-            let test = std::thread::current().name().unwrap_or_default().to_owned();
-            let line = format!("SKIPPED {test}: there is no mediamtx on PATH or in MEDIAMTX_BIN\n");
-            let _ = std::io::stderr().write_all(line.as_bytes());
-            return None;
-        }
-        // The file word for word, with our ports in it; MediaMTX's own ports by its environment.
-        let config = app.folder().join("mediamtx.yml");
-        let text = config_text.replace("127.0.0.1:9995", &app.addr.to_string());
-        let text = text.replace("127.0.0.1:9554", &app.rtsp.to_string());
-        std::fs::write(&config, text).expect("writes");
-        let [rtsp, hls, webrtc, ice, api, playback] =
-            std::array::from_fn(|i| ports.get(i).copied().unwrap_or_else(free_port));
-        let mut command = tokio::process::Command::new(&binary);
-        command
-            .arg(&config)
-            .current_dir(app.folder())
-            .env("MTX_RTSPADDRESS", format!("127.0.0.1:{rtsp}"))
-            .env("MTX_RTSPTRANSPORTS", "tcp")
-            .env("MTX_RTMP", "no")
-            .env("MTX_SRT", "no")
-            .env("MTX_HLSADDRESS", format!("127.0.0.1:{hls}"))
-            .env("MTX_WEBRTCADDRESS", format!("127.0.0.1:{webrtc}"))
-            .env("MTX_WEBRTCLOCALUDPADDRESS", format!("127.0.0.1:{ice}"))
-            .env("MTX_APIADDRESS", format!("127.0.0.1:{api}"))
-            .env("MTX_PLAYBACKADDRESS", format!("127.0.0.1:{playback}"))
-            .env("MTX_PATHDEFAULTS_RUNONDEMANDCLOSEAFTER", "1s")
-            .env("MTX_PATHDEFAULTS_SOURCEONDEMANDCLOSEAFTER", "1s")
-            .stdin(std::process::Stdio::null())
-            .kill_on_drop(true);
-        if std::env::var_os("TEST_LOG").is_none() {
-            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-        }
-        let process = Program(command.spawn().expect("it was there a moment ago"));
-        for port in [rtsp, hls, webrtc, api] {
-            eventually("MediaMTX opens its ports", async || {
-                tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
-            })
-            .await;
-        }
-        Some(MediaMtx { _process: process, rtsp, hls, webrtc, api })
-    }
-}
-
-impl MediaMtx {
-    /// Free ports: of RTSP, HLS, WebRTC, ICE, the control API and playback.
-    pub fn ports() -> [u16; 6] {
-        std::array::from_fn(|_| free_port())
-    }
-
-    /// Whether somebody publishes to the path.
-    pub async fn is_available(&self, app: &TestApp, path: &str) -> bool {
-        self.path(app, path).await["available"] == true
-    }
-
-    /// How many read the path.
-    pub async fn readers(&self, app: &TestApp, path: &str) -> usize {
-        self.path(app, path).await["readers"].as_array().map_or(0, Vec::len)
-    }
-
-    async fn path(&self, app: &TestApp, path: &str) -> serde_json::Value {
-        let login = format!("admin:{}", app.password.as_deref().expect("a first start"));
-        let mut command = tokio::process::Command::new("curl");
-        let url = format!("http://127.0.0.1:{}/v3/paths/get/{path}", self.api);
-        let output = command.args(["-sS", "-u", &login, &url]).output().await.expect("curl runs");
-        serde_json::from_slice(&output.stdout).unwrap_or_default()
-    }
-
-    /// Asks the control API.
-    async fn api(&self, method: &str, path: &str) -> serde_json::Value {
-        let url = format!("http://127.0.0.1:{}{path}", self.api);
-        let body = Program::output("curl", &["-sS", "--fail", "-X", method, &url]).await;
-        serde_json::from_slice(&body).unwrap_or_default()
-    }
-}
-
-impl Drop for MediaMtx {
-    /// Asked, not killed: MediaMTX then ends the ffmpegs it has started.
-    fn drop(&mut self) {
-        if let Some(pid) = self._process.0.id() {
-            let _ = std::process::Command::new("kill").args(["-INT", &pid.to_string()]).status();
-        }
-    }
-}
-
-pub async fn first_frame_timeout(url: &str, to: &std::path::Path, headers: &[&str]) -> std::process::ExitStatus {
-    let mut command = tokio::process::Command::new("ffmpeg");
-    command.args(["-v", "error", "-y", "-analyzeduration", "500000", "-fpsprobesize", "0"]);
-    if url.starts_with("rtsp") {
-        command.args(["-rtsp_transport", "tcp"]);
-    }
-    command
-        .args(headers)
-        .args(["-i", url, "-frames:v", "1"])
-        .arg(to)
-        .stdin(std::process::Stdio::null())
-        .kill_on_drop(true);
-    if std::env::var_os("TEST_LOG").is_none() {
-        command.stderr(std::process::Stdio::null());
-    }
-    tokio::time::timeout(2 * PATIENCE, command.status()).await.expect("in time").expect("ffmpeg runs")
-}
 
 #[tokio::test]
 async fn rtsp_and_hls_readers_get_the_uploaded_picture_on_demand() {
@@ -158,7 +38,7 @@ async fn rtsp_and_hls_readers_get_the_picture(app: &TestApp, mediamtx: &MediaMtx
         format!("rtsp://127.0.0.1:{}/pictures/imagefile", mediamtx.rtsp),
         format!("http://127.0.0.1:{}/imagefile/index.m3u8", mediamtx.hls),
     ] {
-        assert!(first_frame_timeout(&url, &file, &[]).await.success(), "{url}");
+        assert!(first_frame(&url, &file, &[]).await.success(), "{url}");
         let seen = middle_colour(&file).await;
         assert!(close_to(seen, colour), "{url}: {seen:?} for {colour:?}");
     }
@@ -199,12 +79,12 @@ async fn fifty_readers_cost_one_and_can_be_kicked() {
     }
     let stats = app.stats("card").await;
     assert_eq!((&stats["watchers"], &stats["video"][0]["readers"]), (&1.into(), &1.into()), "{stats}");
-    let sessions = mediamtx.api("GET", "/v3/rtspsessions/list").await;
+    let sessions = mediamtx.call("GET", "/v3/rtspsessions/list").await;
     let items = sessions["items"].as_array().expect("a list").clone();
     let reading: Vec<_> = items.iter().filter(|session| session["state"] == "read").collect();
     assert_eq!(reading.len(), 50, "{sessions}");
     let id = reading[0]["id"].as_str().expect("an id");
-    mediamtx.api("POST", &format!("/v3/rtspsessions/kick/{id}")).await;
+    mediamtx.call("POST", &format!("/v3/rtspsessions/kick/{id}")).await;
     // What MediaMTX had sent before is still read; behind it one connection ends, and the others go on.
     let remain = |mut reader: Client| async move {
         for _ in 0..40 {
@@ -231,12 +111,12 @@ async fn restarts_of_either_side_are_survived() {
     let (url, colour) = (format!("rtsp://127.0.0.1:{}/imagefile", mediamtx.rtsp), [210, 120, 30]);
     let file = app.folder().join("seen.png");
     app.put("/mjpeg-upload?name=imagefile", &flat_picture(320, 180, colour)).await;
-    assert!(first_frame_timeout(&url, &file, &[]).await.success());
+    assert!(first_frame(&url, &file, &[]).await.success());
 
     let folder = app.stop();
     let app = TestApp::in_folder(folder, &settings(http, rtsp));
     std::fs::remove_file(&file).expect("there");
-    eventually("the picture is there again", async || first_frame_timeout(&url, &file, &[]).await.success()).await;
+    eventually("the picture is there again", async || first_frame(&url, &file, &[]).await.success()).await;
     assert!(close_to(middle_colour(&file).await, colour));
 
     let ports = [mediamtx.rtsp, mediamtx.hls, mediamtx.webrtc];
@@ -249,7 +129,7 @@ async fn restarts_of_either_side_are_survived() {
     let again = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await;
     assert!(again.is_some());
     std::fs::remove_file(&file).expect("there");
-    assert!(first_frame_timeout(&url, &file, &[]).await.success());
+    assert!(first_frame(&url, &file, &[]).await.success());
     assert!(close_to(middle_colour(&file).await, colour));
 }
 
@@ -265,9 +145,9 @@ async fn a_wrong_password_is_refused_through_mediamtx() {
     assert_eq!(app.put("/mjpeg-upload?name=door", &flat_picture(320, 240, colour)).await.status, 200);
     let file = app.folder().join("seen.png");
     let url = |user: &str| format!("rtsp://{user}127.0.0.1:{}/pictures/door", mediamtx.rtsp);
-    assert!(!first_frame_timeout(&url("alice:wrong@"), &file, &[]).await.success());
-    assert!(!first_frame_timeout(&url(""), &file, &[]).await.success());
-    assert!(first_frame_timeout(&url("alice:right@"), &file, &[]).await.success());
+    assert!(!first_frame(&url("alice:wrong@"), &file, &[]).await.success());
+    assert!(!first_frame(&url(""), &file, &[]).await.success());
+    assert!(first_frame(&url("alice:right@"), &file, &[]).await.success());
     let seen = middle_colour(&file).await;
     assert!(close_to(seen, colour), "{seen:?} for {colour:?}");
 }
@@ -284,12 +164,8 @@ async fn a_browser_sees_the_picture_by_webrtc() {
     browser.client.wait().at_most(PATIENCE).for_element(Locator::Css("video")).await.expect("a player");
     for colour in colours {
         app.put("/mjpeg-upload?name=imagefile", &flat_picture(640, 360, colour)).await;
-        eventually("the picture is shown", async || {
-            let seen = middle_colour(&browser.screenshot().await).await;
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            close_to(seen, colour)
-        })
-        .await;
+        eventually("the picture is shown", async || close_to(middle_colour(&browser.screenshot().await).await, colour))
+            .await;
     }
     browser.close().await;
 }

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::{
-    identity::{FAR, bearer},
-    mediamtx::{MediaMtx, first_frame_timeout},
-    support::{Program, TestApp, basic, eventually, flat_picture, rtsp_client::Client},
+use crate::support::{
+    FAR, Program, TestApp, basic, bearer, eventually, flat_picture,
+    mediamtx::{MediaMtx, first_frame},
+    rtsp_client::Client,
 };
 
 /// No rule for this machine: MediaMTX's clients in these tests come from it, and have to show something.
@@ -31,7 +31,7 @@ async fn with_source(app: &TestApp, text: &str) -> String {
 
 async fn reads(mediamtx: &MediaMtx, credentials: &str, query: &str, app: &TestApp) -> bool {
     let url = format!("rtsp://{credentials}127.0.0.1:{}/pictures/door{query}", mediamtx.rtsp);
-    first_frame_timeout(&url, &app.folder().join("seen.png"), &[]).await.success()
+    first_frame(&url, &app.folder().join("seen.png"), &[]).await.success()
 }
 
 /// The status of an HLS playlist. (ffmpeg cuts the password of a URL after some 120 characters, so that it can show a token

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    mediamtx::{MediaMtx, first_frame_timeout},
-    support::{TestApp, eventually, flat_picture},
+use crate::support::{
+    TestApp, eventually, flat_picture,
+    mediamtx::{MediaMtx, first_frame},
 };
 
 async fn put(app: &TestApp, name: &str, body: Value) -> Value {
@@ -40,7 +40,7 @@ async fn paths_are_there_after_a_restart_and_after_a_reload() {
     assert!(told["error"].as_str().is_some_and(|e| e.contains("sourc")), "{told}");
     let reads = async || {
         let url = format!("rtsp://127.0.0.1:{}/kept/door", ports[0]);
-        first_frame_timeout(&url, &app.folder().join("seen.png"), &[]).await.success()
+        first_frame(&url, &app.folder().join("seen.png"), &[]).await.success()
     };
     assert!(reads().await);
 

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    mediamtx::MediaMtx,
     rtsp_camera::figure,
-    support::{Program, TestApp, basic, eventually, flat_picture},
+    support::{Program, TestApp, basic, eventually, flat_picture, mediamtx::MediaMtx},
 };
 
 /// Anything may be published; one path is pulled from us, as in the shipped configuration.

@@ -2,11 +2,7 @@
 
 use serde_json::json;
 
-use crate::{
-    identity::FAR,
-    mediamtx::MediaMtx,
-    support::{Program, TestApp, eventually, flat_picture},
-};
+use crate::support::{FAR, Program, TestApp, eventually, flat_picture, mediamtx::MediaMtx};
 
 #[tokio::test]
 async fn what_is_recorded_can_be_found_played_and_deleted() {

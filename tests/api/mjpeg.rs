@@ -120,8 +120,9 @@ async fn a_stream_that_is_removed_ends_its_responses() {
 }
 
 #[tokio::test]
-async fn shutdown_ends_endless_responses_at_once_and_cleanly() {
-    let app = TestApp::spawn();
+async fn shutdown_ends_endless_responses_at_once_and_between_two_pictures() {
+    // Waiting for a watcher to leave would take an hour.
+    let app = TestApp::with("http: {shutdown_timeout: 1h}\noutput: {stall_timeout: 1h}");
     app.put("/api/v1/streams/cam/frame", &picture(1)).await;
     let mut readers = vec![];
     for _ in 0..5 {
@@ -129,14 +130,12 @@ async fn shutdown_ends_endless_responses_at_once_and_cleanly() {
         reader.until(&picture(1)).await;
         readers.push(reader);
     }
-    let began = std::time::Instant::now();
     app.ask_to_end();
     for mut reader in readers {
         while reader.maybe_part().await.is_some() {}
         assert!(reader.raw().ends_with("--boundarydonotcross\r\n"), "ended between two pictures");
     }
     app.stop();
-    assert!(began.elapsed() < std::time::Duration::from_secs(2), "nobody was waited for in vain");
 }
 
 #[tokio::test]

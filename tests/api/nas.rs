@@ -17,7 +17,7 @@ use wiremock::{
 
 use crate::{
     media::encoded,
-    support::{Program, TestApp, close_to, flat_picture, middle_colour},
+    support::{Program, TestApp, close_to, flat_picture, middle_colour, script::Script},
     tls::certificate,
 };
 
@@ -128,10 +128,9 @@ fn file(name: &str, size: u64, as_text: bool) -> Value {
     }
 }
 
-async fn app(server: &MockServer) -> TestApp {
+async fn app(url: &str) -> TestApp {
     TestApp::with(&format!(
-        "media: {{roots: [], nas: [{{name: photos, url: '{}', user: viewer, pass: 'pässwörd&=', folder: '/Multimedia/My Photos/'}}]}}",
-        server.uri()
+        "media: {{roots: [], nas: [{{name: photos, url: '{url}', user: viewer, pass: 'pässwörd&=', folder: '/Multimedia/My Photos/'}}]}}"
     ))
 }
 
@@ -144,7 +143,7 @@ async fn a_folder_is_looked_through_and_made_a_channel() {
     let picture = flat_picture(640, 360, COLOUR);
     let qnap = Qnap(Arc::new(State { entries, picture: picture.clone(), ..State::default() }));
     let server = qnap.clone().serve().await;
-    let app = app(&server).await;
+    let app = app(&server.uri()).await;
     let roots = app.get("/api/v1/media").await.json();
     assert_eq!(roots["roots"][0]["kind"], "nas");
     assert_eq!((&roots["roots"][0]["available"], &roots["roots"][0]["writable"]), (&json!(true), &json!(false)));
@@ -195,8 +194,51 @@ async fn a_folder_is_looked_through_and_made_a_channel() {
     }
 }
 
+/// The session id is used until the NAS reports status 3, and then replaced by one sign-in.
 #[tokio::test]
-async fn what_a_nas_refuses_is_said_in_words() {
+async fn a_session_that_has_expired_is_replaced_by_one_sign_in() {
+    const UTIL: &str = "/cgi-bin/filemanager/utilRequest.cgi";
+    let login = "POST /cgi-bin/authLogin.cgi HTTP/1.1\nuser=viewer&pwd=*&serviceKey=1";
+    let signed_in = |sid: &str| {
+        format!(
+            "HTTP/1.1 200 OK\nContent-Type: text/xml\n\n<QDocRoot version=\"1.0\">\
+             <authPassed><![CDATA[1]]></authPassed><authSid><![CDATA[{sid}]]></authSid></QDocRoot>"
+        )
+    };
+    let download = |sid: &str| {
+        let target = "func=get_viewer&source_path=%2FMultimedia%2FMy+Photos&source_file=door.jpg";
+        format!("GET {UTIL}/door.jpg?{target}&sid={sid} HTTP/1.1")
+    };
+    let json = |body: Value| format!("HTTP/1.1 200 OK\nContent-Type: application/json\n\n{body}");
+    let (jpeg, picture) = ("HTTP/1.1 200 OK\nContent-Type: image/jpeg", flat_picture(64, 48, COLOUR));
+    let nas = Script::bind()
+        .await
+        .expect(login)
+        .answer(&signed_in("first"))
+        .expect(&format!("GET {UTIL}?func=get_list&*path=%2FMultimedia%2FMy+Photos&*&sid=first HTTP/1.1"))
+        .answer(&json(json!({"total": 1, "datas": [file("door.jpg", 700, false)]})))
+        .expect(&download("first"))
+        .answer_with(jpeg, picture.clone())
+        .expect(&download("first"))
+        .answer(&json(json!({"status": 3})))
+        .expect(login)
+        .answer(&signed_in("second"))
+        .expect(&download("second"))
+        .answer_with(jpeg, picture.clone());
+    let app = app(&format!("http://{}", nas.addr())).await;
+    let content = format!("/api/v1/media/content/{}", URL_SAFE_NO_PAD.encode("photos\0door.jpg"));
+    let client = async {
+        let listed = app.get("/api/v1/media?root=photos").await.json();
+        assert_eq!(listed["entries"][0]["name"], "door.jpg", "{listed}");
+        for _ in 0..2 {
+            assert_eq!(app.get(&content).await.body, picture);
+        }
+    };
+    tokio::join!(client, nas.play());
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_nas_is_reported_in_words() {
     for (refuses, status, code, says) in [
         (
             Some("<authPassed><![CDATA[0]]></authPassed><need_2sv><![CDATA[1]]></need_2sv>"),
@@ -219,7 +261,7 @@ async fn what_a_nas_refuses_is_said_in_words() {
     ] {
         let qnap = Qnap(Arc::new(State { refuses, status, ..State::default() }));
         let server = qnap.clone().serve().await;
-        let app = app(&server).await;
+        let app = app(&server.uri()).await;
         let refused = app.get("/api/v1/media?root=photos").await;
         assert!(refused.status == code && refused.detail().contains(says), "{says}: {refused:?}");
         let roots = app.get("/api/v1/media").await.json();
@@ -237,7 +279,7 @@ async fn ten_thousand_files_are_asked_for_in_parts() {
         .collect();
     let qnap = Qnap(Arc::new(State { entries, ..State::default() }));
     let server = qnap.clone().serve().await;
-    let app = app(&server).await;
+    let app = app(&server.uri()).await;
     let lists = || qnap.0.lists.swap(0, Ordering::SeqCst);
     let page = app.get("/api/v1/media?root=photos&start=9990&limit=100").await.json();
     assert_eq!(

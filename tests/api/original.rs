@@ -6,10 +6,7 @@ use wiremock::{
     matchers::{method, path},
 };
 
-use crate::{
-    identity::FAR,
-    support::{TestApp, basic, flat_picture},
-};
+use crate::support::{FAR, TestApp, basic, flat_picture};
 
 /// Whether the answer is as written; `<…>` are forms.
 fn fits(answer: &Value, written: &Value) -> bool {

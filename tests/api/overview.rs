@@ -1,13 +1,8 @@
 //! What the console asks for: how everything is, who is connected, what is set.
 
-use std::io::Write as _;
-
 use serde_json::{Value, json};
 
-use crate::{
-    mediamtx::MediaMtx,
-    support::{Program, TestApp, eventually, flat_picture, picture},
-};
+use crate::support::{Program, TestApp, eventually, flat_picture, mediamtx::MediaMtx, picture};
 
 async fn admin(app: &TestApp, path: &str) -> Value {
     let answer = app.admin("GET", path, "").await;
@@ -114,10 +109,7 @@ async fn mediamtx_s_sessions_and_configuration_are_seen_through_its_api() {
     let ports = MediaMtx::ports();
     let app = TestApp::with(&format!("mediamtx: {{api: 'http://127.0.0.1:{}'}}", ports[4]));
     let text = mtx_sidecar::settings::MEDIAMTX_YML;
-    let Some(mediamtx) = MediaMtx::start_with(&app, text, &ports).await else {
-        let _ = std::io::stderr().write_all(b"(sessions at MediaMTX were not looked at)\n");
-        return;
-    };
+    let Some(mediamtx) = MediaMtx::start_with(&app, text, &ports).await else { return };
     app.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 99, 200])).await;
     let url = format!("rtsp://127.0.0.1:{}/pictures/door", mediamtx.rtsp);
     let _reader = Program::start("ffmpeg", &["-v", "error", "-rtsp_transport", "tcp", "-i", &url, "-f", "null", "-"]);

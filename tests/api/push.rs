@@ -33,7 +33,7 @@ async fn files_are_pushed_in_order() {
     let (ok, said) = run(sidecar(&["push", "show", "/nonexistent/*.jpg", "--url", &url]));
     assert!(!ok && said.contains("matches no file"), "{said}");
     let (ok, said) = run(sidecar(&["push", "a b", &pattern, "--url", &url]));
-    assert!(!ok && said.contains("may hold letters"), "{said}");
+    assert!(!ok && said.contains("can contain letters"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
-//! RTSP spoken by hand: what is answered, and what a hostile or clumsy client costs.
+//! The RTSP server: sessions request by request, and hostile clients.
 
-use std::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
@@ -28,21 +28,37 @@ async fn a_session_from_beginning_to_end() {
     let session = setup.header("Session").expect("a session").to_owned();
     let (id, timeout) = session.split_once(';').expect("a timeout");
     assert_eq!(timeout, "timeout=12");
+    let ssrc = setup.header("Transport").and_then(|t| t.split_once(";ssrc=")).expect("a source").1;
+    let ssrc = u32::from_str_radix(ssrc, 16).expect("hexadecimal (RFC 2326, section 12.39)");
+    let before = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     let play = client.ask("PLAY", "/", &[&format!("Session: {id}"), "Range: npt=0-"]).await;
     let info = play.header("RTP-Info").expect("where it begins").to_owned();
 
-    // The first picture: parameter sets, the slice in fragments, the marker at its end, then a report.
+    // The first picture: parameter sets, the slice in fragments, the marker at its end; then a sender report about it.
     let first = client.frame().await;
     assert_eq!((first.channel, first.data[12] & 0x1F), (4, 7));
     assert!(info.ends_with(&format!("rtptime={}", first.time())), "{info}");
     assert!(info.contains(&format!("seq={}", u16::from_be_bytes([first.data[2], first.data[3]]))), "{info}");
-    assert_eq!(client.frame().await.data[12] & 0x1F, 8);
-    while !client.frame().await.marker() {}
-    let report = client.frame().await;
-    assert_eq!((report.channel, report.data[1]), (5, 200));
-    assert_eq!(report.time() >> 24 & 0xFF, report.time() >> 24, "whole");
+    let mut packets = vec![first.data.len(), client.frame().await.data.len()];
+    loop {
+        let packet = client.frame().await;
+        assert_eq!((packet.channel, packet.time(), packet.ssrc()), (4, first.time(), ssrc));
+        packets.push(packet.data.len());
+        if packet.marker() {
+            break;
+        }
+    }
+    let frame = client.frame().await;
+    let after = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    assert_eq!(frame.channel, 5);
+    let report = frame.sender_report();
+    assert_eq!((report.ssrc, report.time), (ssrc, first.time()), "of this stream, at the time of this picture");
+    assert!((before..=after).contains(&report.since_1970), "{before:?}, {report:?}, {after:?}");
+    let octets: usize = packets.iter().map(|length| length - 12).sum();
+    assert_eq!((report.packets as usize, report.octets as usize), (packets.len(), octets));
 
-    // Repeated, with parameter sets each time, and time goes on evenly.
+    // The picture is repeated, with parameter sets each time, and its time increases. By how much is tested on a paused
+    // clock, in src/output/h264/tests.rs.
     let mut last = first.time();
     for _ in 0..5 {
         let frame = loop {
@@ -51,8 +67,8 @@ async fn a_session_from_beginning_to_end() {
                 break frame;
             }
         };
-        let step = frame.time().wrapping_sub(last);
-        assert!((90 * 150..90 * 400).contains(&step), "{step} ticks");
+        let step = frame.time().wrapping_sub(last).cast_signed();
+        assert!(step > 0, "{step} ticks");
         last = frame.time();
     }
     let session = format!("Session: {id}");
@@ -163,7 +179,7 @@ async fn what_is_not_rtsp_is_told_so_and_closed() {
         client.send(garbage).await;
         let answer = client.answer().await;
         assert_eq!(answer.status, status, "{:?}", &garbage[..garbage.len().min(60)]);
-        assert!(client.closed().await);
+        client.closed().await;
     }
     assert_eq!(app.stats("door").await["watchers"], 0);
     // Any bytes at all.
@@ -299,7 +315,7 @@ async fn a_new_picture_comes_at_once_and_a_camera_s_failure_does_not_turn_time_b
     }
     // Removed: the reader is told by the end of the connection, and can begin anew.
     assert_eq!(app.admin("DELETE", "/api/v1/streams/later", "").await.status, 204);
-    assert!(client.closed().await);
+    client.closed().await;
 }
 
 #[tokio::test]
@@ -322,15 +338,14 @@ async fn a_camera_is_started_by_a_reader_and_left_with_it() {
 }
 
 #[tokio::test]
-async fn shutdown_ends_readers_in_time() {
-    let app = TestApp::spawn();
+async fn shutdown_ends_readers_at_once() {
+    // Waiting for a reader to leave would take an hour.
+    let app = TestApp::with("http: {shutdown_timeout: 1h}\noutput: {stall_timeout: 1h}");
     app.put("/mjpeg-upload?name=door", &sized_picture(64, 48, 1)).await;
     let mut client = Client::connect(&app, "door").await;
     client.play().await;
     client.picture().await;
-    let began = std::time::Instant::now();
     app.ask_to_end();
-    assert!(client.closed().await);
-    drop(app);
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    client.closed().await;
+    app.stop();
 }

@@ -1,14 +1,72 @@
 //! RTSP cameras, of which another sidecar plays the part: it serves H.264 by RTSP, and asks for passwords.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use mtx_sidecar::{
+    h264::{Effort, Encoder},
+    picture::{Canvas, Yuv420},
+    rtsp::rtp::Packetizer,
+};
 use serde_json::json;
 
-use crate::support::{TestApp, basic, close_to, eventually, flat_picture, free_port, middle_colour};
+use crate::support::{TestApp, basic, close_to, eventually, flat_picture, free_port, middle_colour, script::Script};
 
 /// One that has these streams and gives them to `viewer` with the password `right` only.
 const GUARDED: &str = "auth: {users: [{user: viewer, pass: right, permissions: [{action: read}]}, {user: any, ips: ['127.0.0.1'], permissions: [{action: publish}]}]}";
 
 fn camera(source: &TestApp, path: &str, more: &str) -> TestApp {
     TestApp::with(&format!("streams: {{cam: {{kind: rtsp, url: 'rtsp://{}/{path}'{more}}}}}", source.rtsp))
+}
+
+/// One keyframe, as SDP's format parameters and as RTP packets on channel 0.
+fn keyframe(colour: [u8; 3]) -> (String, Vec<u8>) {
+    let jpeg = flat_picture(64, 48, colour);
+    let canvas = Canvas::for_picture(64, 48);
+    let picture = Yuv420::from_jpeg(&jpeg, canvas).expect("a JPEG");
+    let mut encoder = Encoder::new(canvas, Effort::Still).expect("an encoder");
+    let unit = encoder.encode(&picture, true).expect("a keyframe");
+    let [sps, pps] = [&unit.sps, &unit.pps].map(|set| STANDARD.encode(set));
+    let mut packets = vec![];
+    Packetizer::new(0, 42, 1, 0).packetize(unit.nals(false), 0, &mut packets);
+    (format!("packetization-mode=1;sprop-parameter-sets={sps},{pps}"), packets.concat())
+}
+
+/// The camera asks for a password, is described, set up and played, sends a keyframe, and is torn down after the last
+/// watcher has left.
+#[tokio::test]
+async fn a_camera_is_described_set_up_played_and_torn_down() {
+    let colour = [200, 60, 30];
+    let (format, packets) = keyframe(colour);
+    let sdp = format!(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=camera\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\na=control:*\r\n\
+         m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 {format}\r\na=control:track1\r\n"
+    );
+    let camera = Script::bind()
+        .await
+        .expect("DESCRIBE rtsp://{addr}/live RTSP/1.0\nAccept: application/sdp")
+        .answer("RTSP/1.0 401 Unauthorized\nCSeq: {CSeq}\nWWW-Authenticate: Digest realm=\"cam\", nonce=\"n1\"")
+        .expect("DESCRIBE rtsp://{addr}/live RTSP/1.0\nAuthorization: Digest username=\"viewer\"*nonce=\"n1\"*")
+        .answer_with(
+            "RTSP/1.0 200 OK\nCSeq: {CSeq}\nContent-Base: rtsp://{addr}/live/\nContent-Type: application/sdp",
+            sdp,
+        )
+        .expect("SETUP rtsp://{addr}/live/track1 RTSP/1.0\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1*")
+        .answer(
+            "RTSP/1.0 200 OK\nCSeq: {CSeq}\nSession: 7;timeout=60\n\
+             Transport: RTP/AVP/TCP;unicast;interleaved=0-1;ssrc=0000002A",
+        )
+        .expect("PLAY rtsp://{addr}/live/ RTSP/1.0\nSession: 7")
+        .answer("RTSP/1.0 200 OK\nCSeq: {CSeq}\nSession: 7\nRTP-Info: url=rtsp://{addr}/live/track1;seq=1;rtptime=0")
+        .send(packets)
+        .expect("TEARDOWN rtsp://{addr}/live/ RTSP/1.0\nSession: 7")
+        .answer("RTSP/1.0 200 OK\nCSeq: {CSeq}")
+        .closed();
+    let url = format!("rtsp://{}/live", camera.addr());
+    let app = TestApp::with(&format!("streams: {{cam: {{kind: rtsp, url: '{url}', user: viewer, pass: right}}}}"));
+    let (snapshot, ()) = tokio::join!(app.get("/snapshot/cam.jpg"), camera.play());
+    assert_eq!(snapshot.status, 200, "{snapshot:?}");
+    let file = app.folder().join("seen.jpg");
+    std::fs::write(&file, &snapshot.body).expect("writes");
+    assert!(close_to(middle_colour(&file).await, colour));
 }
 
 /// A figure of `/metrics`.
@@ -148,17 +206,10 @@ async fn a_camera_that_was_away_is_watched_again_when_it_returns() {
 
 #[tokio::test]
 async fn a_camera_that_falls_silent_counts_as_gone() {
-    // Accepts, and says nothing.
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("bound");
-    let held = tokio::spawn(async move {
-        let mut held = vec![];
-        while let Ok((socket, _)) = listener.accept().await {
-            held.push(socket);
-        }
-    });
-    let app = TestApp::with(&format!("streams: {{cam: {{kind: rtsp, url: 'rtsp://{address}/s'}}}}"));
-    let answer = app.get("/snapshot/cam.jpg").await;
+    // It takes the connection and never answers.
+    let camera = Script::bind().await.expect("DESCRIBE rtsp://{addr}/s RTSP/1.0").closed();
+    let app = TestApp::with(&format!("streams: {{cam: {{kind: rtsp, url: 'rtsp://{}/s'}}}}", camera.addr()));
+    let (answer, ()) = tokio::join!(app.get("/snapshot/cam.jpg"), camera.play());
     assert_eq!((answer.status, answer.problem().as_str()), (504, "no_picture"));
     // One that plays, but has stopped filming: a still every eight seconds.
     let source = TestApp::with("h264: {interval: 8s}");
@@ -172,7 +223,6 @@ async fn a_camera_that_falls_silent_counts_as_gone() {
         app.stats("cam").await["reason"].as_str().is_some_and(|reason| reason.contains("has sent no video for 1s"))
     })
     .await;
-    held.abort();
 }
 
 #[tokio::test]

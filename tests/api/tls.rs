@@ -1,8 +1,10 @@
 //! HTTPS with files that are replaced while we run, asked by curl.
 
-use std::path::Path;
+use std::{path::Path, process::Stdio};
 
-use crate::support::{Program, TestApp, eventually, picture};
+use tokio::{io::AsyncReadExt, time::timeout};
+
+use crate::support::{PATIENCE, Program, TestApp, eventually, picture};
 
 /// A self-signed certificate for localhost with that name in it.
 pub async fn certificate(folder: &Path, name: &str) {
@@ -50,10 +52,16 @@ async fn https_serves_the_same_and_takes_a_new_certificate_over() {
         command.output().await.expect("curl is there").stdout
     };
     assert_eq!(curl(&[&format!("{url}/snapshot/door.jpg")]).await, picture(1));
-    // An endless response, whose connection is taken over: three parts and then curl has enough.
-    let parts = curl(&["-m", "2", &format!("{url}/stream/door.mjpeg?interval=200")]).await;
-    let found = parts.windows(4).filter(|w| *w == [0xFF, 0xD8, 0xFF, 0xE0]).count();
-    assert!(found >= 3, "{found} pictures in {} bytes", parts.len());
+    // An endless response, whose connection is taken over: read until there are three pictures.
+    let mut endless = tokio::process::Command::new("curl");
+    endless.args(["-sN", "--cacert", &authority, &format!("{url}/stream/door.mjpeg?interval=200")]);
+    let mut endless = Program(endless.stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("curl starts"));
+    let (mut out, mut parts) = (endless.0.stdout.take().expect("a pipe"), vec![]);
+    while parts.windows(4).filter(|w| *w == [0xFF, 0xD8, 0xFF, 0xE0]).count() < 3 {
+        let read = timeout(PATIENCE, out.read_buf(&mut parts)).await.expect("in time").expect("reads");
+        assert!(read > 0, "it has ended after {} bytes", parts.len());
+    }
+    drop(endless);
     let body = r#"{"user":"nobody","password":"x"}"#;
     let refused = curl(&["-d", body, &format!("{url}/api/v1/login")]).await;
     assert!(String::from_utf8_lossy(&refused).contains("unauthenticated"), "{refused:?}");

@@ -4,8 +4,7 @@ use serde_json::json;
 
 use crate::{
     browser::Browser,
-    identity::FAR,
-    support::{TestApp, eventually, flat_picture},
+    support::{FAR, TestApp, eventually, flat_picture},
 };
 
 /// What the first paint of the wall may cost, compressed. Thumbnails come on top: they are pictures.

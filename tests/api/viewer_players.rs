@@ -4,8 +4,7 @@ use serde_json::json;
 
 use crate::{
     browser::Browser,
-    mediamtx::MediaMtx,
-    support::{TestApp, close_to, eventually, flat_picture, free_port, middle_colour},
+    support::{TestApp, close_to, eventually, flat_picture, free_port, mediamtx::MediaMtx, middle_colour},
 };
 
 const COLOUR: [u8; 3] = [200, 60, 40];

@@ -2,10 +2,7 @@
 
 use serde_json::json;
 
-use crate::{
-    identity::FAR,
-    support::{TestApp, basic, eventually, large_picture, picture},
-};
+use crate::support::{FAR, TestApp, basic, eventually, large_picture, picture};
 
 #[tokio::test]
 async fn pictures_come_as_binary_messages_and_a_slow_link_skips() {
@@ -126,7 +123,7 @@ async fn credentials_are_shown_as_everywhere_or_as_a_protocol() {
     let mut client = app.ws("/ws/door", &[FAR, &header]).await.expect("permitted");
     client.picture().await;
     app.admin("DELETE", &format!("/api/v1/tokens/{}", made["id"].as_str().expect("an id")), "").await;
-    assert_eq!(client.close_code().await, (1008, "not permitted any more".into()));
+    assert_eq!(client.close_code().await, (1008, "permission lost".into()));
 }
 
 #[tokio::test]

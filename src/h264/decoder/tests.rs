@@ -21,7 +21,7 @@ fn difference(a: &Planes<'_>, b: &Yuv420) -> f64 {
 }
 
 #[test]
-fn what_our_encoder_makes_is_decoded_picture_by_picture() {
+fn the_encoder_s_output_is_decoded_picture_by_picture() {
     let mut encoder = Encoder::new(Canvas::new(96, 64).expect("a size"), Effort::Video).expect("starts");
     let units: Vec<_> = (0..6).map(|n| encoder.encode(&picture(n), n % 4 == 0).expect("encodes")).collect();
     let mut decoder = Decoder::new().expect("starts");
@@ -33,7 +33,7 @@ fn what_our_encoder_makes_is_decoded_picture_by_picture() {
         let difference = difference(&planes, &picture(n as u32));
         assert!(difference < 6.0, "{difference} in picture {n}");
     }
-    // A keyframe by itself, and what follows it.
+    // A keyframe alone, and then the unit after it.
     let single = decoder.decode_single(&byte_stream(&units[4])).expect("whole").expect("a picture");
     assert!(difference(&single.planes(), &picture(4)) < 6.0);
     let next = decoder.decode(&byte_stream(&units[5])).expect("whole").expect("a picture");
@@ -41,7 +41,7 @@ fn what_our_encoder_makes_is_decoded_picture_by_picture() {
 }
 
 #[test]
-fn what_builds_on_something_missing_gives_no_picture_and_the_next_keyframe_does() {
+fn a_unit_whose_reference_is_missing_gives_no_picture_and_the_next_keyframe_does() {
     let mut encoder = Encoder::new(Canvas::new(96, 64).expect("a size"), Effort::Video).expect("starts");
     let units: Vec<_> = (0..3).map(|n| encoder.encode(&picture(n), n == 2).expect("encodes")).collect();
     let mut decoder = Decoder::new().expect("starts");
@@ -53,9 +53,9 @@ fn what_builds_on_something_missing_gives_no_picture_and_the_next_keyframe_does(
     assert!(matches!(decoder.decode(&byte_stream(&units[2])), Ok(Some(_))));
 }
 
-/// Parameter sets of x264, as `ffmpeg -f lavfi -i testsrc -c:v libx264 …` makes them.
+/// Parameter sets of x264, from `ffmpeg -f lavfi -i testsrc -c:v libx264 …`.
 #[test]
-fn parameter_sets_say_what_a_stream_is() {
+fn parameter_sets_tell_colour_reordering_and_unsupported_features() {
     let sps = |hex: &str| {
         let bytes = (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).expect("hex"));
         Sps::read(&bytes.collect::<Vec<_>>()).expect("read")
@@ -78,7 +78,7 @@ fn parameter_sets_say_what_a_stream_is() {
             Sps { colour: Colour { matrix: Matrix::Bt709, full_range: false }, reorders: false, obstacle: None },
         ),
         (
-            "said to be of full range",
+            "full range declared",
             "6764000bacb40a0cfcf80b70202014000003000400000300603c50aa80",
             Sps { colour: Colour { matrix: Matrix::Bt709, full_range: true }, reorders: false, obstacle: None },
         ),

@@ -8,7 +8,7 @@ fn yuv(width: u32, height: u32, number: u32) -> Yuv420 {
     Yuv420::from_jpeg(&testing::photo_numbered(width, height, number), canvas).expect("decodes")
 }
 
-/// Noise, which is harder to encode than anything a camera sees.
+/// Noise, which is harder to encode than any camera picture.
 fn noise(width: u32, height: u32) -> Yuv420 {
     let mut state = 1_u32;
     let samples = std::iter::repeat_with(|| {
@@ -42,7 +42,7 @@ fn psnr(a: &[u8], b: &[u8]) -> f64 {
 }
 
 #[test]
-fn stills_keep_forty_decibels_with_either_idr_pic_id() {
+fn stills_have_forty_decibels_with_either_idr_pic_id() {
     for picture in [yuv(640, 360, 1), yuv(322, 242, 2), noise(320, 240)] {
         let unit =
             Encoder::new(picture.canvas(), Effort::Still).expect("made").encode(&picture, true).expect("encodes");
@@ -58,7 +58,7 @@ fn stills_keep_forty_decibels_with_either_idr_pic_id() {
 }
 
 #[test]
-fn the_two_forms_of_an_idr_picture_differ_in_their_number_only() {
+fn the_two_forms_of_an_idr_picture_differ_only_in_their_number() {
     let picture = yuv(320, 240, 3);
     let unit = Encoder::new(picture.canvas(), Effort::Still).expect("made").encode(&picture, true).expect("encodes");
     let Slice::Idr(both) = &unit.slice else { panic!("the first picture is an IDR picture") };
@@ -90,7 +90,7 @@ fn every_encoder_of_a_canvas_makes_the_same_parameter_sets() {
     for other in [&delta, &again, &still] {
         assert_eq!((&other.sps, &other.pps), (&first.sps, &first.pps));
     }
-    // What a reader gets that joins at any keyframe, and one that stays: a still after video, and back.
+    // A reader can join at any keyframe, and a still can follow video and precede it.
     let mut decoder = Decoder::new().expect("a decoder");
     for (unit, alternate, picture) in [
         (&first, false, &pictures[0]),
@@ -104,7 +104,7 @@ fn every_encoder_of_a_canvas_makes_the_same_parameter_sets() {
 }
 
 #[test]
-fn the_level_is_the_lowest_that_holds_the_canvas() {
+fn the_level_is_the_lowest_that_allows_the_canvas() {
     for (width, height, level) in [
         (320, 240, 30),
         (640, 480, 30),

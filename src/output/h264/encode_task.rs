@@ -1,13 +1,17 @@
-//! [`EncodeTask`]: the task that encodes one stream for all who read the same of it.
+//! [`EncodeTask`]: the task that encodes one stream for all of its readers.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::{
-    Want,
+    group::{CodedPicture, Shared},
     motion::Motion,
-    shared::{Encodings, Shared, Unit},
+    settings::H264Settings,
+    want::Want,
 };
 use crate::{
     error::Result,
@@ -19,44 +23,70 @@ use crate::{
 /// The canvas of a stream that has no picture yet.
 const UNKNOWN: (u32, u32) = (1280, 720);
 
-/// A moving stream has a keyframe so often; whoever joins is given everything since the last one.
-const KEYFRAME_EVERY: Duration = Duration::from_secs(1);
+/// Pause between keyframes of a moving stream. A new reader gets everything since the last one.
+const KEYFRAME_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Bounds of what whoever joins is given at once.
-const MAX_GROUP_UNITS: usize = 60;
+/// Bounds of the group that a new reader gets at once.
+const MAX_GROUP_PICTURES: usize = 60;
 const MAX_GROUP_BYTES: usize = 8 << 20;
 
-/// A moving stream without a new picture for so long is a still.
+/// A moving stream without a new picture for this long becomes a still.
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
-/// How often a "waiting" picture is drawn anew if its reason has changed.
+/// Pause between looks at whether the reason in a "waiting" picture has changed.
 const PLACEHOLDER_REFRESH: Duration = Duration::from_secs(1);
 
-/// Encodes while somebody reads.
+/// Counters of all encodings together since the program started.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Pictures encoded as stills.
+    pub stills: AtomicU64,
+    /// Pictures encoded as keyframes of moving streams.
+    pub keys: AtomicU64,
+    /// Pictures encoded as differences to the one before.
+    pub deltas: AtomicU64,
+    /// Pictures that were the same as the one before.
+    pub identical: AtomicU64,
+    /// Pictures that could not be decoded or encoded.
+    pub failed: AtomicU64,
+    /// Time spent on decoding and encoding, in microseconds.
+    pub micros: AtomicU64,
+}
+
+/// What all encodings share.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) settings: H264Settings,
+    /// How long a stream with a pushed producer waits for its first picture before it shows "waiting".
+    pub(super) placeholder_after: Duration,
+    pub(super) counters: Counters,
+}
+
+/// Encodes the pictures of one stream.
 pub(super) struct EncodeTask {
-    all: Encodings,
+    context: Arc<Context>,
     shared: Arc<Shared>,
     watch: Watch,
     want: Want,
-    /// The picture shown.
+    /// The picture that readers see.
     current: Option<SharedFrame>,
-    /// There while the stream moves.
+    /// Exists while the stream moves.
     encoder: Option<Encoder>,
     motion: Motion,
     keyframe_at: Option<Instant>,
     group_bytes: usize,
     seq: u64,
-    /// Not before this may the next picture be encoded.
+    /// The next picture is encoded at this time or later.
     rest_until: Instant,
-    /// When something was shown last.
+    /// When a picture was published last.
     shown_at: Instant,
     failing: bool,
 }
 
 impl EncodeTask {
-    pub(super) fn new(all: Encodings, shared: Arc<Shared>, watch: Watch, want: Want) -> Self {
+    pub(super) fn new(context: Arc<Context>, shared: Arc<Shared>, watch: Watch, want: Want) -> Self {
         EncodeTask {
-            all,
+            context,
             shared,
             watch,
             want,
@@ -93,11 +123,11 @@ impl EncodeTask {
                 frame = self.watch.next() => {
                     let frame = frame?;
                     sleep_until(self.rest_until).await;
-                    // Whatever came in the meantime is newer, and what was left out costs nothing.
+                    // A newer picture can have arrived meanwhile. Skipping the older ones costs nothing.
                     let frame = self.watch.latest().unwrap_or(frame);
                     self.arrived(frame).await;
                 }
-                // Counted from what was shown: pictures that are all the same may keep coming.
+                // Measured from the last published picture, because identical pictures can keep arriving.
                 () = sleep_until(self.shown_at + SETTLED_AFTER), if moving => self.settle().await,
                 () = sleep(PLACEHOLDER_REFRESH), if waiting => {
                     let drawn = self.watch.placeholder();
@@ -109,11 +139,11 @@ impl EncodeTask {
         }
     }
 
-    /// The first picture, or a "waiting" one if there is none in time.
+    /// The first picture, or a "waiting" picture if none arrives in time.
     async fn first(&mut self) -> Result<SharedFrame, Ended> {
         let patience = match self.watch.stream().producer().mode() {
-            Mode::Pushed => self.all.0.placeholder_after,
-            _ => *self.all.0.settings.first_frame_timeout,
+            Mode::Pushed => self.context.placeholder_after,
+            _ => *self.context.settings.first_frame_timeout,
         };
         let mut failures = self.watch.failures();
         tokio::select! {
@@ -129,7 +159,7 @@ impl EncodeTask {
             return;
         }
         if self.current.as_ref().is_some_and(|shown| shown.digest() == frame.digest()) {
-            self.all.0.counters.identical.fetch_add(1, Ordering::Relaxed);
+            self.context.counters.identical.fetch_add(1, Ordering::Relaxed);
             self.current = Some(frame);
             return;
         }
@@ -141,7 +171,7 @@ impl EncodeTask {
         self.show(frame, moving).await;
     }
 
-    /// A stream that moved and stands: its last picture once more, as well as it can be shown.
+    /// The stream has stopped moving: encodes its last picture once more, at the quality of a still.
     async fn settle(&mut self) {
         self.encoder = None;
         if let Some(frame) = self.current.clone() {
@@ -152,11 +182,11 @@ impl EncodeTask {
     async fn show(&mut self, frame: SharedFrame, moving: bool) {
         let canvas = *self.shared.canvas.get_or_init(|| {
             let (width, height) = if frame.placeholder { UNKNOWN } else { (frame.width, frame.height) };
-            self.want.canvas(&self.all.0.settings, width, height)
+            self.want.canvas(&self.context.settings, width, height)
         });
         let now = Instant::now();
-        let full = self.shared.shown.borrow().units.len() >= MAX_GROUP_UNITS || self.group_bytes >= MAX_GROUP_BYTES;
-        let due = self.keyframe_at.is_none_or(|at| now.duration_since(at) >= KEYFRAME_EVERY);
+        let full = self.shared.gop.borrow().pictures.len() >= MAX_GROUP_PICTURES || self.group_bytes >= MAX_GROUP_BYTES;
+        let due = self.keyframe_at.is_none_or(|at| now.duration_since(at) >= KEYFRAME_INTERVAL);
         let idr = !moving || full || due || self.encoder.is_none();
         let (encoder, jpeg) = (self.encoder.take(), frame.jpeg());
         let encoded = in_pool(move || {
@@ -165,12 +195,12 @@ impl EncodeTask {
                 Some(encoder) => encoder,
                 None => Encoder::new(canvas, if moving { Effort::Video } else { Effort::Still })?,
             };
-            let access = encoder.encode(&Yuv420::from_jpeg(&jpeg, canvas)?, idr)?;
-            Ok((access, moving.then_some(encoder), began.elapsed()))
+            let access_unit = encoder.encode(&Yuv420::from_jpeg(&jpeg, canvas)?, idr)?;
+            Ok((access_unit, moving.then_some(encoder), began.elapsed()))
         })
         .await;
-        let settings = &self.all.0.settings;
-        let counters = &self.all.0.counters;
+        let settings = &self.context.settings;
+        let counters = &self.context.counters;
         let at = if frame.placeholder || self.current.as_ref().is_some_and(|c| c.seq == frame.seq) {
             now
         } else {
@@ -178,7 +208,7 @@ impl EncodeTask {
         };
         let placeholder = frame.placeholder;
         self.current = Some(frame);
-        let (access, encoder, spent) = match encoded {
+        let (access_unit, encoder, spent) = match encoded {
             Ok(done) => done,
             Err(e) => {
                 counters.failed.fetch_add(1, Ordering::Relaxed);
@@ -189,7 +219,7 @@ impl EncodeTask {
             }
         };
         self.failing = false;
-        let kind = match (moving, access.is_idr()) {
+        let kind = match (moving, access_unit.is_idr()) {
             (false, _) => &counters.stills,
             (true, true) => &counters.keys,
             (true, false) => &counters.deltas,
@@ -197,24 +227,24 @@ impl EncodeTask {
         kind.fetch_add(1, Ordering::Relaxed);
         counters.micros.fetch_add(spent.as_micros() as u64, Ordering::Relaxed);
         self.encoder = encoder;
-        // Encoding takes its share of a core and no more; and no more pictures than were asked for.
+        // Keeps encoding within `cpu_percent` of a core, and within the rate that the request asked for.
         let share = spent * 100 / settings.cpu_percent.max(1);
-        self.rest_until = now + share.max(self.want.every.unwrap_or_default());
-        if access.is_idr() {
+        self.rest_until = now + share.max(self.want.interval.unwrap_or_default());
+        if access_unit.is_idr() {
             self.keyframe_at = Some(now);
             self.group_bytes = 0;
         }
-        self.group_bytes += access.size();
+        self.group_bytes += access_unit.size();
         self.seq += 1;
         self.shown_at = now;
-        let unit = Arc::new(Unit { access, at, placeholder, seq: self.seq });
-        self.shared.shown.send_modify(|shown| {
-            if unit.access.is_idr() {
-                shown.group += 1;
-                shown.units.clear();
+        let picture = Arc::new(CodedPicture { access_unit, at, placeholder, seq: self.seq });
+        self.shared.gop.send_modify(|gop| {
+            if picture.access_unit.is_idr() {
+                gop.number += 1;
+                gop.pictures.clear();
             }
-            shown.units.push(unit);
-            shown.encoded += 1;
+            gop.pictures.push(picture);
+            gop.encoded += 1;
         });
     }
 }

@@ -1,16 +1,16 @@
-//! Telling a stream that moves from one that shows a new picture now and then.
+//! [`Motion`]: whether a stream moves, or shows a new picture only now and then.
 
 use std::collections::VecDeque;
 
 use tokio::time::{Duration, Instant};
 
-/// So many pictures within [`WITHIN`] are movement: more than 2 a second.
+/// A stream moves when this many different pictures arrive within [`WITHIN`]: more than two a second.
 const PICTURES: usize = 4;
 
 /// See [`PICTURES`].
 const WITHIN: Duration = Duration::from_millis(1500);
 
-/// When the latest pictures arrived that differed from the one before.
+/// Arrival times of the latest pictures that differ from their predecessor.
 #[derive(Debug, Default)]
 pub(super) struct Motion(VecDeque<Instant>);
 

@@ -1,6 +1,7 @@
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
+use tokio::time::{Duration, Instant};
 
 use super::*;
 use crate::{
@@ -8,8 +9,10 @@ use crate::{
     h264::AccessUnit,
     picture::{Picture, testing},
     stream::{
-        Mode, Origin, Producer, ProducerFuture, Registry, Run, Stream, StreamLimits, StreamName, StreamSettings, Watch,
+        Ended, Mode, Origin, Producer, ProducerFuture, Registry, Run, Stream, StreamLimits, StreamName, StreamSettings,
+        Watch,
     },
+    units::HumanDuration,
 };
 
 /// A producer that does nothing: pictures are pushed.
@@ -79,13 +82,13 @@ impl Bench {
     }
 }
 
-fn slice(access: &AccessUnit, alternate: bool) -> Bytes {
-    access.nals(alternate).last().expect("a slice").clone()
+fn slice(access_unit: &AccessUnit, alternate: bool) -> Bytes {
+    access_unit.nals(alternate).last().expect("a slice").clone()
 }
 
-/// Reads until so much time has passed, without waiting for a picture that does not come.
-async fn read_for(pacer: &mut Pacer, span: Duration) -> Vec<Sample> {
-    let end = Instant::now() + span;
+/// Reads for the given time.
+async fn read_for(pacer: &mut Pacer, time: Duration) -> Vec<Sample> {
+    let end = Instant::now() + time;
     let mut out = vec![];
     while let Ok(sample) = tokio::time::timeout_at(end, pacer.next()).await {
         out.push(sample.expect("goes on"));
@@ -97,7 +100,7 @@ fn assert_in_order(samples: &[Sample]) {
     for pair in samples.windows(2) {
         assert!(pair[0].at < pair[1].at, "time goes forward");
     }
-    let idrs: Vec<_> = samples.iter().filter(|s| s.unit.access.is_idr()).collect();
+    let idrs: Vec<_> = samples.iter().filter(|s| s.picture.access_unit.is_idr()).collect();
     for pair in idrs.windows(2) {
         let [a, b] = [pair[0], pair[1]].map(|s| s.alternate);
         assert_ne!(a, b, "two IDR pictures in a row have different numbers");
@@ -108,7 +111,7 @@ fn assert_in_order(samples: &[Sample]) {
 async fn a_still_is_encoded_once_and_repeated_faster_at_first() {
     let bench = Bench::new(Mode::Pushed);
     bench.push(1);
-    // However old the picture is, its video begins now.
+    // The video begins now, however old the picture is.
     tokio::time::sleep(Duration::from_secs(3600)).await;
     let mut pacer = bench.pacer();
     let samples = read_for(&mut pacer, Duration::from_millis(6900)).await;
@@ -120,12 +123,12 @@ async fn a_still_is_encoded_once_and_repeated_faster_at_first() {
     assert!(times.windows(2).skip(11).all(|w| (w[1] - w[0]).abs_diff(1000) <= 20), "{times:?}");
     assert!(samples[1..].iter().all(|s| s.repeated) && !samples[0].repeated);
     assert_in_order(&samples);
-    assert_ne!(slice(&samples[0].unit.access, false), slice(&samples[0].unit.access, true));
+    assert_ne!(slice(&samples[0].picture.access_unit, false), slice(&samples[0].picture.access_unit, true));
     assert_eq!(bench.counted(), [1, 0, 0, 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_picture_is_given_at_once_and_the_same_one_costs_nothing() {
+async fn a_new_picture_is_sent_at_once_and_an_identical_one_is_not_encoded() {
     let bench = Bench::new(Mode::Pushed);
     bench.push(1);
     let mut pacer = bench.pacer();
@@ -141,7 +144,7 @@ async fn a_new_picture_is_given_at_once_and_the_same_one_costs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_moves_is_video_and_becomes_a_still_when_it_stops() {
+async fn a_moving_stream_is_video_and_becomes_a_still_when_it_stops() {
     let bench = Bench::new(Mode::Pushed);
     let mut pacer = bench.pacer();
     let mut samples = vec![];
@@ -155,17 +158,17 @@ async fn what_moves_is_video_and_becomes_a_still_when_it_stops() {
     assert_eq!(stills + keys + deltas, 45);
     assert_eq!(bench.stats()[0].mode, "video");
     samples.extend(read_for(&mut pacer, Duration::from_millis(3500)).await);
-    assert_eq!(bench.counted()[0], 4, "the last picture once more, as a still");
+    assert_eq!(bench.counted()[0], 4, "the last picture is encoded once more, as a still");
     assert_eq!(bench.stats()[0].mode, "still");
     assert!(samples.last().is_some_and(|s| s.repeated), "and that is repeated");
     assert_in_order(&samples);
-    let sizes: std::collections::HashSet<_> = samples.iter().map(|s| s.unit.access.sps.clone()).collect();
+    let sizes: std::collections::HashSet<_> = samples.iter().map(|s| s.picture.access_unit.sps.clone()).collect();
     assert_eq!(sizes.len(), 1, "parameter sets stay the same");
 }
 
-/// A camera that sends the same picture over and over: silence would end MediaMTX's session.
+/// A camera that sends the same picture again and again. MediaMTX ends a session that is silent.
 #[tokio::test(start_paused = true)]
-async fn pictures_that_are_all_the_same_are_a_still() {
+async fn identical_pictures_are_a_still() {
     let bench = Bench::new(Mode::Pushed);
     let mut pacer = bench.pacer();
     (0..8).for_each(|number| bench.push(number));
@@ -183,7 +186,7 @@ async fn pictures_that_are_all_the_same_are_a_still() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_joins_a_moving_stream_begins_with_its_last_keyframe() {
+async fn a_reader_who_joins_a_moving_stream_begins_with_its_last_keyframe() {
     let bench = Bench::new(Mode::Pushed);
     let mut first = bench.pacer();
     for number in 0..25 {
@@ -192,8 +195,8 @@ async fn who_joins_a_moving_stream_begins_with_its_last_keyframe() {
     }
     let mut second = bench.pacer();
     let samples = read_for(&mut second, Duration::from_millis(5)).await;
-    assert!(samples[0].unit.access.is_idr());
-    assert!(samples.len() > 1 && samples[1..].iter().all(|s| !s.unit.access.is_idr()));
+    assert!(samples[0].picture.access_unit.is_idr());
+    assert!(samples.len() > 1 && samples[1..].iter().all(|s| !s.picture.access_unit.is_idr()));
     let stats = bench.stats();
     assert_eq!((stats.len(), stats[0].readers), (1, 2), "one encoding for both");
     assert_in_order(&samples);
@@ -210,7 +213,7 @@ async fn a_slow_reader_goes_on_with_the_latest_keyframe() {
         read_for(&mut quick, Duration::from_millis(66)).await;
     }
     let sample = slow.next().await.expect("goes on");
-    assert!(sample.unit.access.is_idr(), "nothing is given that builds on what was not");
+    assert!(sample.picture.access_unit.is_idr(), "the reader gets no picture whose reference it missed");
     assert!(slow.dropped() > 20, "{}", slow.dropped());
     assert_eq!(quick.dropped(), 0);
 }
@@ -222,13 +225,13 @@ async fn waiting_is_shown_until_the_first_picture_on_the_same_canvas() {
         let began = Instant::now();
         let mut pacer = bench.pacer();
         let first = pacer.next().await.expect("goes on");
-        assert!(first.unit.placeholder);
+        assert!(first.picture.placeholder);
         assert!(began.elapsed().as_millis().abs_diff(after) < 100, "{:?}", began.elapsed());
         let mut samples = vec![first];
         samples.extend(read_for(&mut pacer, Duration::from_millis(2500)).await);
         bench.push_sized(640, 480, 1);
         samples.extend(read_for(&mut pacer, Duration::from_millis(2500)).await);
-        assert!(!samples.last().expect("some").unit.placeholder);
+        assert!(!samples.last().expect("some").picture.placeholder);
         assert_in_order(&samples);
         let stats = &bench.stats()[0];
         assert_eq!((stats.width, stats.height), (1280, 720));
@@ -236,7 +239,7 @@ async fn waiting_is_shown_until_the_first_picture_on_the_same_canvas() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_canvas_is_the_first_picture_s_unless_somebody_says_otherwise() {
+async fn the_canvas_has_the_size_of_the_first_picture_unless_the_request_sets_one() {
     let bench = Bench::new(Mode::Pushed);
     bench.push_sized(321, 241, 1);
     let want = |w, h| Want::parse(w, h, None).expect("valid");
@@ -248,7 +251,7 @@ async fn the_canvas_is_the_first_picture_s_unless_somebody_says_otherwise() {
     ] {
         let mut pacer = bench.pacer_of(want);
         pacer.next().await.expect("a picture");
-        // Another size does not change it.
+        // A picture of another size does not change the canvas.
         bench.push_sized(100, 300, 2);
         read_for(&mut pacer, Duration::from_millis(300)).await;
         let stats = &bench.stats()[0];
@@ -279,7 +282,7 @@ async fn an_encoding_ends_with_its_last_reader_and_with_its_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_that_was_asked_for_is_the_cadence_and_the_limit() {
+async fn a_requested_rate_is_the_repeat_interval_and_the_limit() {
     let bench = Bench::new(Mode::Pushed);
     let want = Want::parse(None, None, Some("2")).expect("valid");
     let mut pacer = bench.pacer_of(want);
@@ -311,7 +314,7 @@ fn parameters_are_checked_and_named() {
 }
 
 #[test]
-fn settings_say_what_is_wrong() {
+fn invalid_settings_are_named() {
     for (text, right) in [("auto", true), ("1280x720", true), ("1281x720", false), ("big", false), ("", false)] {
         assert_eq!(text.parse::<CanvasSetting>().is_ok(), right, "{text:?}");
     }

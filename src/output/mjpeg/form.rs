@@ -1,4 +1,4 @@
-//! How parts look, where somebody wants them otherwise than [`Frame::part`] has them.
+//! [`Form`]: parts in other forms than [`Frame::part`], for clients of ustreamer.
 
 use std::{
     collections::VecDeque,
@@ -12,34 +12,38 @@ use tokio::time::{Duration, Instant};
 use crate::{
     error::{Error, Result},
     picture::{Frame, PREAMBLE},
+    query,
 };
 
-/// How parts look; ustreamer's words and meaning (its src/ustreamer/http/server.c).
+/// The form of the parts. The flags have the names and the meaning that they have in ustreamer (its
+/// src/ustreamer/http/server.c).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Form {
-    /// `advance_headers`: the head of the next part is sent along with each picture, as browsers need it; parts then do not
-    /// tell their length, and nothing else.
+    /// `advance_headers`: each picture is followed by the head of the next part, as browsers need it. Parts then
+    /// have no length and no other headers.
     pub advance_heads: bool,
-    /// `extra_headers`: parts tell size, times and losses as `X-UStreamer-…`.
+    /// `extra_headers`: parts have size, times and dropped frames in headers `X-UStreamer-…`.
     pub extra_headers: bool,
-    /// `dual_final_frames`: a picture after which nothing follows is sent once more at once, for Safari.
+    /// `dual_final_frames`: a picture that no other follows at once is repeated at once, for Safari.
     pub dual_final_frames: bool,
-    /// `zero_data`: parts without pictures, to measure the rest.
+    /// `zero_data`: parts have no picture, to measure everything else.
     pub zero_data: bool,
 }
 
 impl Form {
-    /// Reads the flags of a query; those it does not have stay as they are.
+    /// Sets the flags that the query has; others keep their value.
     pub fn set_flags(&mut self, query: &str) -> Result<()> {
-        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            let (name, flag) = match name {
+        for (name, value) in query::pairs(query) {
+            let (name, flag) = match &*name {
                 "advance_headers" => ("advance_headers", &mut self.advance_heads),
                 "extra_headers" => ("extra_headers", &mut self.extra_headers),
                 "dual_final_frames" => ("dual_final_frames", &mut self.dual_final_frames),
                 "zero_data" => ("zero_data", &mut self.zero_data),
                 _ => continue,
             };
-            *flag = match value {
+            *flag = match &*value {
+                // A flag without a value stays as it is, as in ustreamer.
+                "" => continue,
                 "1" | "true" => true,
                 "0" | "false" => false,
                 other => return Err(Error::parameter(name, format!("must be 0 or 1, not {other:?}"))),
@@ -50,8 +54,9 @@ impl Form {
 }
 
 impl Form {
-    /// A part in this form. `dropped` is what its watcher has lost, `fps` what it gets a second. Times are seconds since 1970,
-    /// where ustreamer has those since the machine's start: differences are what people look at.
+    /// A part in this form. `dropped` are the frames that the client missed, `fps` the frames that it gets a
+    /// second. Times are seconds since 1970; in ustreamer they are seconds since the machine started, but clients
+    /// use only differences.
     pub(super) fn part(self, frame: &Frame, dropped: u64, fps: usize) -> Bytes {
         let jpeg = if self.zero_data { Bytes::new() } else { frame.jpeg() };
         let mut part = BytesMut::with_capacity(jpeg.len() + 1024);
@@ -88,7 +93,7 @@ fn fields(frame: &Frame, dropped: u64, fps: usize) -> Vec<(&'static str, String)
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let age = frame.received_at.elapsed();
     let seconds = |time: Duration| format!("{:.6}", time.as_secs_f64());
-    let came = now.saturating_sub(age);
+    let arrived = now.saturating_sub(age);
     let mut fields = vec![
         ("Online", (!frame.placeholder).to_string()),
         ("Dropped", dropped.to_string()),
@@ -96,7 +101,7 @@ fn fields(frame: &Frame, dropped: u64, fps: usize) -> Vec<(&'static str, String)
         ("Height", frame.height.to_string()),
         ("Client-FPS", fps.to_string()),
     ];
-    // Between the camera's shutter and our having the picture nothing is known.
+    // The arrivedra does not tell when it exposed and encoded the picture, so all of these are the time of arrival.
     for name in [
         "Grab-Begin-Time",
         "Grab-End-Time",
@@ -106,19 +111,19 @@ fn fields(frame: &Frame, dropped: u64, fps: usize) -> Vec<(&'static str, String)
         "Expose-Cmp-Time",
         "Expose-End-Time",
     ] {
-        fields.push((name, seconds(came)));
+        fields.push((name, seconds(arrived)));
     }
     fields.push(("Send-Time", seconds(now)));
     fields.push(("Latency", seconds(age)));
     fields
 }
 
-/// When the parts of the last second were sent.
+/// Times at which the parts of the last second were sent.
 #[derive(Default)]
 pub(super) struct Sent(VecDeque<Instant>);
 
 impl Sent {
-    /// Counts one, and says how many there were in the last second.
+    /// Counts one part and returns the number of parts in the last second.
     pub(super) fn a_second(&mut self, now: Instant) -> usize {
         self.0.push_back(now);
         while self.0.front().is_some_and(|at| now.duration_since(*at) > Duration::from_secs(1)) {

@@ -48,7 +48,7 @@ fn options(for_decoder: bool) -> Options {
     }
 }
 
-/// What comes, and how many milliseconds after the beginning.
+/// The parts, each with the milliseconds since the start.
 async fn timeline(pacer: &mut Pacer, parts: usize) -> Vec<(u128, Bytes)> {
     let began = Instant::now();
     let mut out = vec![];
@@ -60,7 +60,7 @@ async fn timeline(pacer: &mut Pacer, parts: usize) -> Vec<(u128, Bytes)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_browser_gets_the_picture_twice_and_then_at_the_interval() {
+async fn a_browser_gets_the_first_picture_twice_and_then_at_the_interval() {
     let (_registry, stream) = stream();
     let frame = stream.push(&picture(1)).expect("room").expect("open");
     let mut pacer = Pacer::new(stream.watch().expect("open"), options(false));
@@ -80,7 +80,7 @@ async fn a_decoder_is_warmed_up_for_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_picture_goes_out_at_once() {
+async fn a_new_picture_is_sent_at_once() {
     let (_registry, stream) = stream();
     stream.push(&picture(1)).expect("room");
     let mut pacer = Pacer::new(stream.watch().expect("open"), options(false));
@@ -96,7 +96,7 @@ async fn a_new_picture_goes_out_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_head_of_the_next_part_goes_ahead_where_it_is_wanted() {
+async fn the_head_of_the_next_part_is_sent_early_on_request() {
     let (_registry, stream) = stream();
     let frame = stream.push(&picture(1)).expect("room").expect("open");
     let options = Options { form: Form { advance_heads: true, ..Form::default() }, ..options(false) };
@@ -109,7 +109,7 @@ async fn the_head_of_the_next_part_goes_ahead_where_it_is_wanted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_picture_there_is_a_waiting_one_and_then_the_first() {
+async fn without_a_picture_a_waiting_one_is_sent_and_then_the_first() {
     let (_registry, stream) = stream();
     let mut pacer = Pacer::new(stream.watch().expect("open"), options(false));
     let parts = timeline(&mut pacer, 4).await;
@@ -120,18 +120,18 @@ async fn without_a_picture_there_is_a_waiting_one_and_then_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn copies_of_huge_pictures_are_spared() {
+async fn huge_pictures_are_sent_without_copies() {
     let (_registry, stream) = stream();
     let jpeg = Bytes::from([testing::photo(16, 16), vec![0; MAX_COPIED_BYTES]].concat());
     let huge = Picture { jpeg, width: 16, height: 16, captured_at: SystemTime::now() };
     stream.push(&huge).expect("room");
     let mut pacer = Pacer::new(stream.watch().expect("open"), options(true));
     let times: Vec<_> = timeline(&mut pacer, 3).await.into_iter().map(|(at, _)| at).collect();
-    assert_eq!(times, [0, 0, 500], "once, and not again before it is due");
+    assert_eq!(times, [0, 0, 500], "sent once, and again when it is due");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_nothing_is_given_up_and_holds_one_frame() {
+async fn a_client_that_takes_nothing_is_disconnected_and_holds_one_frame() {
     let (registry, stream) = stream();
     let (ours, theirs) = tokio::io::duplex(64);
     let watch = stream.watch().expect("open");
@@ -141,14 +141,14 @@ async fn a_peer_that_takes_nothing_is_given_up_and_holds_one_frame() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let held = registry.memory().used();
-    assert!(held <= 2 * picture(0).jpeg.len() + 400, "{held} bytes are held for a peer that takes nothing");
+    assert!(held <= 2 * picture(0).jpeg.len() + 400, "{held} bytes are held for a client that takes nothing");
     let report = serving.await.expect("ends");
     assert_eq!(report.left, DisconnectReason::Stalled);
     drop(theirs);
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_end_is_told_apart() {
+async fn the_report_names_the_reason_of_the_end() {
     let end = |how: &'static str| async move {
         let (registry, stream) = stream();
         stream.push(&picture(1)).expect("room");

@@ -1,39 +1,38 @@
-//! [`Conversions`]: pictures being transformed and those that were, shared by all who want the same of the same picture.
+//! [`Conversions`]: transforms pictures and keeps the results, so that equal requests share one conversion.
 
 use std::{
-    collections::HashMap,
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::{
-    sync::{OnceCell, Semaphore},
-    time::Instant,
-};
+use tokio::{sync::OnceCell, time::Instant};
 
 use super::{Key, VariantSettings};
 use crate::{
+    blocking::Pool,
     error::{Code, Error, Result},
     picture::{
-        PictureLimits, SharedFrame, in_pool,
+        PictureLimits, SharedFrame,
         transform::{Applied, How, Transform, apply},
     },
 };
 
-/// Most pictures kept, whatever their size: 50 thumbnails of each of 80 dashboards.
-const MAX_KEPT: usize = 4096;
+/// Most pictures in the cache, whatever their size: 50 thumbnails on each of 80 dashboards.
+const MAX_KEPT: NonZeroUsize = NonZeroUsize::new(4096).expect("4096 is not zero");
 
-/// What was done since the start.
+/// Counters since the program started.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Pictures decoded and encoded.
     pub encoded: AtomicU64,
     /// Pictures whose blocks were moved without loss.
     pub lossless: AtomicU64,
-    /// Times that a picture made for somebody else was given.
+    /// Requests that got a picture made for another request.
     pub shared: AtomicU64,
     /// Pictures that could not be transformed.
     pub failed: AtomicU64,
@@ -41,34 +40,32 @@ pub struct Counters {
     pub micros: AtomicU64,
 }
 
-/// Makes transformed pictures in a bounded pool, and keeps the latest of each.
+/// Transforms pictures in a bounded pool and keeps the latest result for each stream and transform.
 pub struct Conversions {
     quality: u8,
     limits: PictureLimits,
-    /// Threads at work.
-    pool: Arc<Semaphore>,
-    kept: Mutex<Kept>,
-    most_bytes: usize,
+    pool: Pool,
+    cache: Mutex<Cache>,
     counters: Counters,
 }
 
-/// An error can be told to many.
+/// An error that can be returned to several requests.
 type Outcome = Result<Arc<Applied>, (Code, String)>;
 
-#[derive(Default)]
-struct Kept {
-    entries: HashMap<Key, Entry>,
+/// Results by stream and transform, bounded by their number and by their bytes.
+struct Cache {
+    entries: LruCache<Key, Entry>,
+    /// Bytes of all results together.
     bytes: usize,
-    /// Counts uses, so that the longest unused can be found.
-    clock: u64,
+    max_bytes: usize,
 }
 
 struct Entry {
     seq: u64,
     digest: u64,
+    /// Empty while the conversion runs.
     outcome: Arc<OnceCell<Outcome>>,
     bytes: usize,
-    used: u64,
 }
 
 impl Conversions {
@@ -76,48 +73,42 @@ impl Conversions {
         Conversions {
             quality: settings.quality,
             limits,
-            pool: Arc::new(Semaphore::new(settings.threads())),
-            kept: Mutex::default(),
-            most_bytes: settings.cache.bytes(),
+            pool: Pool::new("transforming a picture", settings.threads()),
+            cache: Mutex::new(Cache { entries: LruCache::new(MAX_KEPT), bytes: 0, max_bytes: settings.cache.bytes() }),
             counters: Counters::default(),
         }
     }
 
-    /// What was done since the start.
+    /// Counters since the program started.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// Bytes of pictures that are kept.
+    /// Bytes of the pictures in the cache.
     pub fn bytes(&self) -> usize {
         self.lock().bytes
     }
 
-    /// What was made of this very picture, if it was.
+    /// The result for this picture, if it is in the cache or the transform does not change the picture.
     pub(super) fn kept(&self, key: &Key, frame: &SharedFrame) -> Option<Result<Arc<Applied>>> {
         if key.1.leaves(frame.width, frame.height) {
             let (jpeg, width, height) = (frame.jpeg(), frame.width, frame.height);
             return Some(Ok(Arc::new(Applied { jpeg, width, height, how: How::Unchanged })));
         }
-        // Before the lock is taken: the first time, all of the picture is gone through.
+        // Before the lock is taken, because the first call hashes the whole picture.
         frame.digest();
-        let mut kept = self.lock();
-        kept.clock += 1;
-        let clock = kept.clock;
-        let entry = kept.entries.get_mut(key).filter(|entry| entry.is_of(frame))?;
-        let outcome = entry.outcome.get()?.clone();
-        entry.used = clock;
-        drop(kept);
+        let outcome = self.lock().find(key, frame)?.get()?.clone();
         self.counters.shared.fetch_add(1, Ordering::Relaxed);
-        Some(told(outcome))
+        Some(to_result(outcome))
     }
 
-    /// The same; made if it was not, once for all who ask while it is being made.
+    /// As [`Conversions::kept`], but transforms the picture if its result is not in the cache. Requests that arrive during
+    /// the conversion wait for it and share its result.
     pub(super) async fn make(&self, key: Key, frame: &SharedFrame) -> Result<Arc<Applied>> {
         if let Some(kept) = self.kept(&key, frame) {
             return kept;
         }
-        let cell = self.lock().cell(&key, frame);
+        let cell = self.lock().find_or_insert(&key, frame);
         let mut made = false;
         let outcome = cell.get_or_init(|| {
             made = true;
@@ -126,19 +117,17 @@ impl Conversions {
         let outcome = outcome.await.clone();
         if made {
             let bytes = outcome.as_ref().map_or(0, |applied| applied.jpeg.len());
-            self.lock().keep(&key, frame, bytes, self.most_bytes);
+            self.lock().set_bytes(&key, frame, bytes);
         } else {
             self.counters.shared.fetch_add(1, Ordering::Relaxed);
         }
-        told(outcome)
+        to_result(outcome)
     }
 
     async fn convert(&self, frame: &SharedFrame, transform: Transform) -> Outcome {
-        let turn = self.pool.clone().acquire_owned().await.expect("the pool is never closed");
         let (jpeg, size) = (frame.jpeg(), (frame.width, frame.height));
         let (quality, limits) = (self.quality, self.limits);
-        let converted = in_pool(move || {
-            let _turn = turn;
+        let converted = self.pool.run(move || {
             let began = Instant::now();
             let applied = apply(&jpeg, size, &transform, quality, &limits);
             Ok((applied, began.elapsed()))
@@ -157,57 +146,52 @@ impl Conversions {
         applied.map(Arc::new).map_err(|e| (e.code(), e.to_string()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock()
+    fn lock(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock()
     }
 }
 
-impl Kept {
-    /// The place of what is made of this picture; what was made of an earlier one is forgotten.
-    fn cell(&mut self, key: &Key, frame: &SharedFrame) -> Arc<OnceCell<Outcome>> {
-        self.clock += 1;
-        if let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.is_of(frame)) {
-            entry.used = self.clock;
-            return entry.outcome.clone();
-        }
-        self.forget(key);
-        if self.entries.len() >= MAX_KEPT {
-            self.evict_lru();
+impl Cache {
+    /// The cell for the result of this very picture.
+    fn find(&mut self, key: &Key, frame: &SharedFrame) -> Option<Arc<OnceCell<Outcome>>> {
+        self.entries.get(key).filter(|entry| entry.is_of(frame)).map(|entry| entry.outcome.clone())
+    }
+
+    /// As [`Cache::find`]; a result of an earlier picture is replaced by an empty cell.
+    fn find_or_insert(&mut self, key: &Key, frame: &SharedFrame) -> Arc<OnceCell<Outcome>> {
+        if let Some(present) = self.find(key, frame) {
+            return present;
         }
         let outcome = Arc::<OnceCell<Outcome>>::default();
-        let entry =
-            Entry { seq: frame.seq, digest: frame.digest(), outcome: outcome.clone(), bytes: 0, used: self.clock };
-        self.entries.insert(key.clone(), entry);
+        let entry = Entry { seq: frame.seq, digest: frame.digest(), outcome: outcome.clone(), bytes: 0 };
+        // The entry that leaves has the same key, or was unused for the longest time.
+        if let Some((_, gone)) = self.entries.push(key.clone(), entry) {
+            self.bytes -= gone.bytes;
+        }
         outcome
     }
 
-    /// Counts what was made, and forgets the longest unused beyond the limit.
-    fn keep(&mut self, key: &Key, frame: &SharedFrame, bytes: usize, most: usize) {
-        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.is_of(frame)) else { return };
+    /// Notes the size of a new result. Evicts the results that were unused for the longest time until the rest fits.
+    fn set_bytes(&mut self, key: &Key, frame: &SharedFrame, bytes: usize) {
+        let Some(entry) = self.entries.peek_mut(key).filter(|entry| entry.is_of(frame)) else { return };
         self.bytes = self.bytes - entry.bytes + bytes;
         entry.bytes = bytes;
-        while self.bytes > most && self.evict_lru() {}
-    }
-
-    fn evict_lru(&mut self) -> bool {
-        let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| key.clone());
-        oldest.is_some_and(|key| self.forget(&key))
-    }
-
-    fn forget(&mut self, key: &Key) -> bool {
-        let entry = self.entries.remove(key);
-        self.bytes -= entry.as_ref().map_or(0, |entry| entry.bytes);
-        entry.is_some()
+        while self.bytes > self.max_bytes
+            && let Some((_, gone)) = self.entries.pop_lru()
+        {
+            self.bytes -= gone.bytes;
+        }
     }
 }
 
 impl Entry {
-    /// A stream that was removed may have a successor of the same name, which counts from one again.
+    /// The digest is compared too, because a removed stream can have a successor of the same name, whose numbers begin
+    /// at 1 again.
     fn is_of(&self, frame: &SharedFrame) -> bool {
         self.seq == frame.seq && self.digest == frame.digest()
     }
 }
 
-fn told(outcome: Outcome) -> Result<Arc<Applied>> {
+fn to_result(outcome: Outcome) -> Result<Arc<Applied>> {
     outcome.map_err(|(code, message)| Error::new(code, message))
 }

@@ -1,8 +1,8 @@
-//! Streams in another size, quality, orientation or rate: made once for all who want the same.
+//! Variants: streams in another size, quality, orientation or rate. Equal requests share one variant.
 //!
-//! A variant is a stream of its own, in no list, whose producer watches the one it is made of. It ends a moment after its last
-//! watcher has left. What was made of a picture is kept until there is a newer one, so that snapshots, MJPEG and WebSocket share
-//! it ([`Conversions`]). How much of it there may be, in all and for one caller, is in `quota`.
+//! A variant is a stream that no list shows. Its producer follows the stream that it is made of (its parent), and it ends a
+//! moment after its last watcher has left. [`Conversions`] keeps the result for each picture until a newer picture arrives, so
+//! that snapshots, MJPEG and WebSocket share it. `quota` limits the number of variants, in all and for each caller.
 
 mod conversions;
 mod producer;
@@ -34,19 +34,19 @@ use crate::{
     units::Size,
 };
 
-/// How much may be transformed.
+/// Settings and limits for variants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VariantSettings {
     /// Most variants of all streams together.
     pub max: usize,
-    /// Most that one user, token, share or address may have at a time.
+    /// Most variants at a time for one user, token, share or address.
     pub max_per_caller: usize,
-    /// Threads that decode and encode at a time; 0 for all cores but one.
+    /// Conversions at a time, each on its own thread; 0 for one less than there are cores.
     pub threads: usize,
-    /// Quality of pictures that have to be encoded, 1 to 100, unless the request says otherwise.
+    /// Quality of encoded pictures, 1 to 100, unless the request sets one.
     pub quality: u8,
-    /// Memory for pictures that snapshots were made of.
+    /// Memory for kept results.
     pub cache: Size,
 }
 
@@ -57,7 +57,7 @@ impl Default for VariantSettings {
 }
 
 impl VariantSettings {
-    /// Says what is wrong with the settings, by key.
+    /// Invalid settings: the key and the rule that it breaks.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = vec![];
         if !(1..=100).contains(&self.quality) {
@@ -77,10 +77,10 @@ impl VariantSettings {
     }
 }
 
-/// What one variant does at the moment.
+/// One variant at one moment.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct VariantStats {
-    /// What is asked for, in its canonical form.
+    /// The transform, as a query in canonical form.
     #[schema(example = "w=320&quality=70")]
     pub query: String,
     /// Watchers at the moment.
@@ -91,14 +91,14 @@ pub struct VariantStats {
     pub fps: f64,
     /// Pictures that slow watchers skipped.
     pub dropped: u64,
-    /// Size in bytes of the last one.
+    /// Size of the last picture in bytes.
     pub last_bytes: usize,
 }
 
-/// A stream and what is wanted of it.
+/// A stream and its transform.
 type Key = (StreamName, Transform);
 
-/// All variants that somebody watches. Cheap to clone.
+/// All variants that have a watcher. Cheap to clone.
 #[derive(Clone)]
 pub struct Variants(Arc<Inner>);
 
@@ -116,27 +116,27 @@ struct Live {
 
 /// A watch of a stream or of a variant.
 pub struct Watching {
-    /// What is watched.
+    /// The watch of the stream or variant.
     pub watch: Watch,
-    /// To be held while it is watched.
+    /// Set for a variant; held as long as `watch`.
     pub held: Option<Held>,
 }
 
-/// Keeps what a variant is made of running, and counts the variant to its caller.
+/// Keeps the parent of a variant running, and counts the variant against its caller's quota.
 pub struct Held {
     parent: Watch,
-    _lease: QuotaGuard,
+    _quota: QuotaGuard,
 }
 
 impl Watching {
-    /// The stream itself, of which a variant may be watched.
+    /// The watch of the stream itself, also when a variant is watched.
     pub fn parent(&self) -> &Watch {
         self.held.as_ref().map_or(&self.watch, |held| &held.parent)
     }
 }
 
 impl Variants {
-    /// None is watched yet.
+    /// Starts with no variant.
     pub fn new(settings: VariantSettings, limits: PictureLimits, registry: Registry) -> Self {
         Variants(Arc::new(Inner {
             registry,
@@ -146,27 +146,27 @@ impl Variants {
         }))
     }
 
-    /// What was done since the start, and what is kept.
+    /// The conversions: their counters and their cache.
     pub fn conversions(&self) -> &Conversions {
         &self.0.conversions
     }
 
-    /// Requests that were refused because there was too much already.
+    /// Requests that a limit refused.
     pub fn refused(&self) -> u64 {
         self.0.quota.refused()
     }
 
-    /// How many there are.
+    /// Number of variants.
     pub fn len(&self) -> usize {
         self.lock().values().filter(|live| live.variant.strong_count() > 0).count()
     }
 
-    /// Whether there is none.
+    /// Whether there is no variant.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All of them, by stream.
+    /// All variants, by stream.
     pub fn stats(&self) -> HashMap<StreamName, Vec<VariantStats>> {
         let live: Vec<_> = {
             let live = self.lock();
@@ -184,11 +184,11 @@ impl Variants {
                 last_bytes: stats.picture.map_or(0, |picture| picture.bytes),
             });
         }
-        all.values_mut().for_each(|of_one| of_one.sort_by(|a, b| a.query.cmp(&b.query)));
+        all.values_mut().for_each(|variants| variants.sort_by(|a, b| a.query.cmp(&b.query)));
         all
     }
 
-    /// Watches a variant, which is made if there is none. `caller` is whose share it counts to.
+    /// Watches a variant, and makes it if it does not exist. It counts against the quota of `caller`.
     pub fn join(&self, parent: Watch, transform: Transform, caller: &str) -> Result<Watching> {
         if transform.is_none() {
             return Ok(Watching { watch: parent, held: None });
@@ -197,21 +197,21 @@ impl Variants {
         let key = (stream.name().clone(), transform);
         let guard = self.0.quota.guard(caller, &key)?;
         let watch = self.watch(&stream, key)?;
-        Ok(Watching { watch, held: Some(Held { parent, _lease: guard }) })
+        Ok(Watching { watch, held: Some(Held { parent, _quota: guard }) })
     }
 
     fn watch(&self, parent: &Arc<Stream>, key: Key) -> Result<Watch> {
-        // Declared before the guard, so that it is dropped after it.
+        // Declared before the lock guard, so that it is dropped after it.
         let present;
         let mut live = self.lock();
-        // A stream that was removed may have a successor of the same name.
-        let of_same = live.get(&key).filter(|live| live.parent.as_ptr() == Arc::as_ptr(parent));
-        present = of_same.and_then(|live| live.variant.upgrade());
+        // A removed stream can have a successor of the same name.
+        let of_parent = live.get(&key).filter(|live| live.parent.as_ptr() == Arc::as_ptr(parent));
+        present = of_parent.and_then(|live| live.variant.upgrade());
         if let Some(Ok(watch)) = present.as_ref().map(|stream| stream.watch()) {
             return Ok(watch);
         }
         live.retain(|_, live| live.variant.strong_count() > 0);
-        let permit = self.0.quota.permit()?;
+        let permit = self.0.quota.variant()?;
         let producer = Variant::new(parent.clone(), key.1, self.0.conversions.clone(), permit);
         let variant = self.0.registry.derive(&key.0, Arc::new(producer));
         let watch = variant.watch().map_err(ended)?;
@@ -219,7 +219,8 @@ impl Variants {
         Ok(watch)
     }
 
-    /// One picture, transformed: kept from before, or made now, once for all who ask for the same at the same time.
+    /// One transformed picture: from the cache, or converted now. Equal requests at the same time share one
+    /// conversion.
     pub async fn still(
         &self,
         stream: &StreamName,
@@ -231,8 +232,8 @@ impl Variants {
         if let Some(kept) = self.0.conversions.kept(&key, frame) {
             return kept;
         }
-        let _turn = self.0.quota.turn()?;
-        let _lease = self.0.quota.guard(caller, &key)?;
+        let _permit = self.0.quota.snapshot()?;
+        let _guard = self.0.quota.guard(caller, &key)?;
         self.0.conversions.make(key, frame).await
     }
 

@@ -1,10 +1,13 @@
-//! The producer of a variant: watches a stream and gives its pictures transformed.
+//! The producer of a variant: follows the parent stream and publishes its pictures, transformed.
 
 use std::sync::Arc;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, sleep_until},
+};
 
-use super::{conversions::Conversions, quota::Permit};
+use super::conversions::Conversions;
 use crate::{
     error::Result,
     picture::{Picture, SharedFrame, transform::Transform},
@@ -15,7 +18,7 @@ pub(super) struct Variant {
     parent: Arc<Stream>,
     transform: Transform,
     conversions: Arc<Conversions>,
-    _place: Permit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Variant {
@@ -23,9 +26,9 @@ impl Variant {
         parent: Arc<Stream>,
         transform: Transform,
         conversions: Arc<Conversions>,
-        permit: Permit,
+        permit: OwnedSemaphorePermit,
     ) -> Self {
-        Variant { parent, transform, conversions, _place: permit }
+        Variant { parent, transform, conversions, _permit: permit }
     }
 }
 
@@ -34,7 +37,7 @@ impl Producer for Variant {
         "variant"
     }
 
-    /// Whether what it is made of gives pictures in time is that one's matter; this one waits, and says why.
+    /// Start timeouts belong to the parent. A variant only waits, and passes the parent's reason on.
     fn mode(&self) -> Mode {
         Mode::Pushed
     }
@@ -55,7 +58,7 @@ async fn follow(parent: &Arc<Stream>, transform: Transform, conversions: &Conver
     let mut watch = parent.follow();
     let mut states = watch.states();
     let mut due = Instant::now();
-    // Where the picture of an earlier run is still held, it is the present one until there is a newer.
+    // A picture held from an earlier run stays the present one until the parent has a newer picture.
     let mut held = run.sink.latest().map(|frame| frame.received_at);
     loop {
         let frame = tokio::select! {
@@ -77,22 +80,22 @@ async fn follow(parent: &Arc<Stream>, transform: Transform, conversions: &Conver
             run.sink.still_current();
             continue;
         }
-        give(&frame, transform, conversions, run).await;
+        publish(&frame, transform, conversions, run).await;
         if let Some(pause) = transform.pause() {
             let now = Instant::now();
             due = if now < due + pause { due + pause } else { now + pause };
             tokio::select! {
                 () = sleep_until(due) => watch.pass_over(),
-                // The wait for the next frame tells it.
+                // `watch.next()` then returns the end of the stream.
                 () = watch.ended() => {}
             }
         }
     }
 }
 
-/// Publishes what is made of a frame. While it is made, newer frames come and all but the last of them are lost, as for every
-/// slow watcher.
-async fn give(frame: &SharedFrame, transform: Transform, conversions: &Conversions, run: &Run) {
+/// Transforms a frame and publishes the result. Of the frames that arrive meanwhile only the newest is kept, as for
+/// every slow watcher.
+async fn publish(frame: &SharedFrame, transform: Transform, conversions: &Conversions, run: &Run) {
     let key = (run.name.clone(), transform.still());
     match conversions.make(key, frame).await {
         Ok(made) => {

@@ -1,45 +1,37 @@
-//! Who has how many variants, and whether there may be another one.
+//! [`Quota`]: limits on variants, in all and for each caller.
 
 use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Key;
 use crate::error::{Code, Error, Result};
 
-/// The book; cheap to clone.
+/// The limits `variants.max` and `variants.max_per_caller`, and their use. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Quota(Arc<Inner>);
 
 struct Inner {
     max: usize,
     max_per_caller: usize,
-    /// Variants that there are, those included that are about to end.
-    permits: Arc<AtomicUsize>,
-    /// Snapshots being made, or waiting for it.
-    turns: Arc<AtomicUsize>,
-    /// What each caller watches or waits for, and how often.
+    /// One for each variant, until its stream is dropped.
+    variants: Arc<Semaphore>,
+    /// One for each snapshot that is converted or waits for that.
+    snapshots: Arc<Semaphore>,
+    /// For each caller: the variants that it watches or waits for, and how many times each.
     callers: Mutex<HashMap<String, HashMap<Key, usize>>>,
     refused: AtomicU64,
 }
 
-/// One of a bounded number, given back on drop.
-#[derive(Debug)]
-pub(super) struct Permit(Arc<AtomicUsize>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A caller's share, given back on drop. The same variant counts once, however often it is watched.
+/// Counts one use of a variant by a caller until it is dropped. A variant that a caller watches several times counts once
+/// against the limit.
 pub(super) struct QuotaGuard {
     quota: Quota,
     caller: String,
@@ -48,53 +40,51 @@ pub(super) struct QuotaGuard {
 
 impl Quota {
     pub(super) fn new(max: usize, max_per_caller: usize) -> Self {
+        let permits = || Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
         Quota(Arc::new(Inner {
             max,
             max_per_caller,
-            permits: Arc::default(),
-            turns: Arc::default(),
+            variants: permits(),
+            snapshots: permits(),
             callers: Mutex::default(),
             refused: AtomicU64::new(0),
         }))
     }
 
+    /// Requests that were refused.
     pub(super) fn refused(&self) -> u64 {
         self.0.refused.load(Ordering::Relaxed)
     }
 
-    /// Room for another variant.
-    pub(super) fn permit(&self) -> Result<Permit> {
-        self.take(&self.0.permits, "transformed streams")
+    /// A permit for one more variant.
+    pub(super) fn variant(&self) -> Result<OwnedSemaphorePermit> {
+        self.take(&self.0.variants, "transformed streams")
     }
 
-    /// Room for another snapshot that has to be made.
-    pub(super) fn turn(&self) -> Result<Permit> {
-        self.take(&self.0.turns, "snapshots being transformed")
+    /// A permit for one more snapshot that has to be converted.
+    pub(super) fn snapshot(&self) -> Result<OwnedSemaphorePermit> {
+        self.take(&self.0.snapshots, "snapshots being transformed")
     }
 
-    fn take(&self, taken: &Arc<AtomicUsize>, of: &str) -> Result<Permit> {
-        let max = self.0.max;
-        let one_more = |n| (n < max).then_some(n + 1);
-        match taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
-            Ok(_) => Ok(Permit(taken.clone())),
-            Err(_) => Err(self.refuse(format!("there are {max} {of} already (variants.max)"))),
-        }
+    fn take(&self, permits: &Arc<Semaphore>, of: &str) -> Result<OwnedSemaphorePermit> {
+        let full = |_| self.refuse(format!("there are {} {of} already (variants.max)", self.0.max));
+        permits.clone().try_acquire_owned().map_err(full)
     }
 
-    /// The caller's share.
+    /// Counts one use of a variant by the caller.
     pub(super) fn guard(&self, caller: &str, key: &Key) -> Result<QuotaGuard> {
         let mut callers = self.0.callers.lock();
-        let theirs = callers.entry(caller.to_owned()).or_default();
+        let used = callers.entry(caller.to_owned()).or_default();
         let max = self.0.max_per_caller;
-        if theirs.len() >= max && !theirs.contains_key(key) {
-            if theirs.is_empty() {
+        if used.len() >= max && !used.contains_key(key) {
+            if used.is_empty() {
                 callers.remove(caller);
             }
             return Err(
-                self.refuse(format!("{max} transformed streams for one caller are too many (variants.max_per_caller)"))
+                self.refuse(format!("{max} transformed streams is the limit for one caller (variants.max_per_caller)"))
             );
         }
-        *theirs.entry(key.clone()).or_default() += 1;
+        *used.entry(key.clone()).or_default() += 1;
         Ok(QuotaGuard { quota: self.clone(), caller: caller.to_owned(), key: key.clone() })
     }
 
@@ -107,14 +97,14 @@ impl Quota {
 impl Drop for QuotaGuard {
     fn drop(&mut self) {
         let mut callers = self.quota.0.callers.lock();
-        let Some(theirs) = callers.get_mut(&self.caller) else { return };
-        if let Some(count) = theirs.get_mut(&self.key) {
+        let Some(used) = callers.get_mut(&self.caller) else { return };
+        if let Some(count) = used.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
-                theirs.remove(&self.key);
+                used.remove(&self.key);
             }
         }
-        if theirs.is_empty() {
+        if used.is_empty() {
             callers.remove(&self.caller);
         }
     }
@@ -126,7 +116,7 @@ mod tests {
     use crate::{picture::transform::Transform, stream::StreamName};
 
     #[test]
-    fn the_same_counts_once_and_everything_is_given_back() {
+    fn a_variant_counts_once_for_a_caller_and_every_permit_is_returned() {
         let quota = Quota::new(2, 2);
         let key = |query: &str| {
             (StreamName::parse("cam").expect("a name"), Transform::from_query(query).expect("a transform"))
@@ -135,18 +125,18 @@ mod tests {
         let (first, again) = (guard("a", "w=10").expect("room"), guard("a", "w=10").expect("the same"));
         let second = guard("a", "w=20").expect("room");
         assert_eq!(guard("a", "w=30").err().map(|e| e.code()), Some(Code::TooManyTranscodes));
-        let of_other = guard("b", "w=30").expect("another caller");
+        let other_caller = guard("b", "w=30").expect("another caller");
         drop(first);
-        assert!(guard("a", "w=30").is_err(), "one of both still watches");
+        assert!(guard("a", "w=30").is_err(), "one of the two guards is still held");
         drop(again);
         drop(guard("a", "w=30").expect("room again"));
-        drop((second, of_other));
+        drop((second, other_caller));
         assert!(quota.0.callers.lock().is_empty());
 
-        let permits = (quota.permit().expect("room"), quota.permit().expect("room"));
-        assert!(quota.permit().is_err() && quota.turn().is_ok());
+        let permits = (quota.variant().expect("room"), quota.variant().expect("room"));
+        assert!(quota.variant().is_err() && quota.snapshot().is_ok());
         drop(permits);
-        assert!(quota.permit().is_ok());
+        assert!(quota.variant().is_ok());
         assert_eq!(quota.refused(), 3);
         assert!(Quota::new(1, 0).guard("a", &key("w=10")).is_err());
     }

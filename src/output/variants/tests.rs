@@ -10,7 +10,7 @@ use crate::{
     stream::{Mode, Origin, Producer, ProducerFuture, Run, State, StreamLimits, StreamSettings},
 };
 
-/// Gives nothing by itself, or fails at once.
+/// A producer without pictures: it waits, or fails at once.
 struct Idle {
     fails: bool,
 }
@@ -62,11 +62,11 @@ impl Bench {
     }
 
     fn join(&self, query: &str, caller: &str) -> Result<Watching> {
-        self.variants.join(self.stream.watch().expect("goes on"), transform(query), caller)
+        self.variants.join(self.stream.watch().expect("continues"), transform(query), caller)
     }
 
     async fn still(&self, frame: &SharedFrame, query: &str) -> Result<Arc<Applied>> {
-        self.variants.still(&name(), frame, &transform(query), "somebody").await
+        self.variants.still(&name(), frame, &transform(query), "a caller").await
     }
 
     fn encoded(&self) -> u64 {
@@ -87,11 +87,11 @@ fn transform(query: &str) -> Transform {
 }
 
 async fn next(watching: &mut Watching) -> SharedFrame {
-    timeout(Duration::from_secs(20), watching.watch.next()).await.expect("in time").expect("goes on")
+    timeout(Duration::from_secs(20), watching.watch.next()).await.expect("in time").expect("continues")
 }
 
 #[tokio::test]
-async fn eight_sizes_for_eight_watchers_each_cost_eight_encodes_a_picture() {
+async fn eight_sizes_with_eight_watchers_each_take_eight_encodings_a_picture() {
     let bench = Bench::new(VariantSettings::default());
     let queries: Vec<_> = (1..=8).map(|n| format!("w={}", 16 * n + 8)).collect();
     let mut watchers = vec![];
@@ -109,7 +109,7 @@ async fn eight_sizes_for_eight_watchers_each_cost_eight_encodes_a_picture() {
             assert_eq!((frame.captured_at, frame.received_at), (original.captured_at, original.received_at));
         }
         assert_eq!(bench.encoded(), 8 * u64::from(number));
-        // Snapshots of the same cost nothing more.
+        // Snapshots of the same variants take no more encodings.
         for query in &queries {
             bench.still(&original, query).await.expect("kept");
         }
@@ -121,7 +121,7 @@ async fn eight_sizes_for_eight_watchers_each_cost_eight_encodes_a_picture() {
 }
 
 #[tokio::test]
-async fn snapshots_asked_for_at_once_are_made_once() {
+async fn equal_snapshots_at_the_same_time_take_one_conversion() {
     let bench = Bench::new(VariantSettings::default());
     let frame = bench.push(1);
     let all = futures_util::future::join_all((0..50).map(|_| bench.still(&frame, "w=40&gray=1"))).await;
@@ -131,8 +131,12 @@ async fn snapshots_asked_for_at_once_are_made_once() {
     let newer = bench.push(2);
     let second = bench.still(&newer, "w=40&gray=1").await.expect("made");
     assert!(!Arc::ptr_eq(first, &second) && second.jpeg != first.jpeg);
-    assert_eq!(bench.variants.conversions().bytes(), second.jpeg.len(), "what is not current is not kept");
-    // As it is, and only slower: nothing to make.
+    assert_eq!(
+        bench.variants.conversions().bytes(),
+        second.jpeg.len(),
+        "the result for an earlier picture is not kept"
+    );
+    // These transforms do not change the picture.
     for query in ["w=160", "w=3000&h=3000", "fps=2", "rotate=360"] {
         assert_eq!(bench.still(&newer, query).await.expect("the same").jpeg, newer.jpeg(), "{query}");
     }
@@ -140,7 +144,7 @@ async fn snapshots_asked_for_at_once_are_made_once() {
 }
 
 #[tokio::test]
-async fn what_is_kept_is_bounded_and_the_longest_unused_goes_first() {
+async fn the_cache_is_bounded_by_bytes_and_evicts_the_least_recently_used() {
     let size = {
         let bench = Bench::new(VariantSettings::default());
         bench.still(&bench.push(1), "w=40&quality=50").await.expect("made").jpeg.len()
@@ -153,13 +157,13 @@ async fn what_is_kept_is_bounded_and_the_longest_unused_goes_first() {
     }
     assert_eq!(bench.encoded(), 3);
     bench.still(&frame, "w=40&quality=50").await.expect("kept");
-    assert_eq!(bench.encoded(), 3, "used last, kept");
+    assert_eq!(bench.encoded(), 3, "used recently, kept");
     bench.still(&frame, "w=41&quality=50").await.expect("made again");
-    assert_eq!(bench.encoded(), 4, "unused for longest, made again");
+    assert_eq!(bench.encoded(), 4, "least recently used, made again");
 }
 
 #[tokio::test]
-async fn there_is_a_limit_for_all_and_one_for_each() {
+async fn variants_are_limited_in_all_and_for_each_caller() {
     let bench = Bench::new(VariantSettings { max: 3, max_per_caller: 2, ..VariantSettings::default() });
     let a: Vec<_> = ["w=10", "w=20"].iter().map(|query| bench.join(query, "a").expect("room")).collect();
     let refusal = |joined: Result<Watching>| joined.err().map(|e| (e.code(), e.to_string())).expect("refused");
@@ -168,8 +172,8 @@ async fn there_is_a_limit_for_all_and_one_for_each() {
     let b = (bench.join("w=10", "b").expect("shared"), bench.join("w=30", "b").expect("room"));
     let (code, text) = refusal(bench.join("w=40", "c"));
     assert_eq!((code, text.contains("variants.max)")), (Code::TooManyTranscodes, true), "{text}");
-    bench.join("w=20", "c").expect("what others watch is always to be had");
-    bench.join("rotate=360", "c").expect("that is no variant");
+    bench.join("w=20", "c").expect("a variant that others watch is always available");
+    bench.join("rotate=360", "c").expect("a transform that changes nothing is no variant");
     assert_eq!(bench.variants.refused(), 2);
     drop((a, b));
     tokio::task::yield_now().await;
@@ -186,7 +190,7 @@ async fn a_variant_ends_with_its_last_watcher_and_its_stream() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut again = bench.join("w=40", "a").expect("room");
     next(&mut again).await;
-    assert_eq!((bench.variants.len(), bench.encoded()), (1, 1), "somebody returned in time");
+    assert_eq!((bench.variants.len(), bench.encoded()), (1, 1), "the watcher returned in time");
     drop(again);
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(bench.variants.len(), 0);
@@ -195,12 +199,12 @@ async fn a_variant_ends_with_its_last_watcher_and_its_stream() {
     let mut watching = bench.join("w=40&fps=0.01", "a").expect("room");
     next(&mut watching).await;
     bench.registry.remove(&name(), "it was removed");
-    let ended = timeout(Duration::from_secs(3), watching.watch.next()).await.expect("told, not waited for");
+    let ended = timeout(Duration::from_secs(3), watching.watch.next()).await.expect("the end is passed on at once");
     assert!(ended.is_err(), "{ended:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_is_kept_to_and_the_last_picture_always_comes() {
+async fn a_requested_rate_is_kept_and_the_last_picture_always_arrives() {
     let bench = Bench::new(VariantSettings::default());
     bench.push(0);
     let mut watching = bench.join("fps=4", "a").expect("room");
@@ -224,22 +228,22 @@ async fn a_rate_is_kept_to_and_the_last_picture_always_comes() {
     let ((), came) = tokio::join!(pushing, watch);
     assert!((5..=6).contains(&came.len()), "{came:?}");
     assert!(came.windows(2).all(|pair| pair[1] - pair[0] >= 245), "{came:?}");
-    assert_eq!(bench.stream.stats().dropped, 0, "what is left out on purpose is not lost");
+    assert_eq!(bench.stream.stats().dropped, 0, "frames skipped on purpose do not count as dropped");
 }
 
 #[tokio::test(start_paused = true)]
-async fn why_there_is_no_picture_is_passed_on() {
+async fn the_reason_for_a_missing_picture_is_passed_on() {
     let bench = Bench::with(VariantSettings::default(), Idle { fails: true });
     let watching = bench.join("w=40", "a").expect("room");
     let mut states = watching.watch.states();
     let told = async { while !states.next().await.1.contains("the lens cap is on") {} };
     timeout(Duration::from_secs(5), told).await.expect("told");
-    assert!(!matches!(watching.watch.stream().state().0, State::Failing { .. }), "it waits for what it is made of");
+    assert!(!matches!(watching.watch.stream().state().0, State::Failing { .. }), "a variant waits for its parent");
     assert!(watching.watch.placeholder().placeholder);
 }
 
 #[tokio::test]
-async fn a_picture_that_cannot_be_decoded_is_told_and_the_next_one_comes() {
+async fn a_broken_picture_is_an_error_and_the_next_picture_arrives() {
     let bench = Bench::new(VariantSettings::default());
     let mut watching = bench.join("w=40", "a").expect("room");
     let whole = testing::photo(160, 120);
@@ -252,7 +256,11 @@ async fn a_picture_that_cannot_be_decoded_is_told_and_the_next_one_comes() {
     let frame = bench.stream.push(&broken).expect("room").expect("not closed");
     assert_eq!(bench.still(&frame, "w=40").await.expect_err("broken").code(), Code::BrokenPicture);
     let _ = bench.still(&frame, "w=40").await;
-    assert_eq!(bench.variants.conversions().counters().failed.load(Ordering::Relaxed), 1, "not tried for everybody");
+    assert_eq!(
+        bench.variants.conversions().counters().failed.load(Ordering::Relaxed),
+        1,
+        "the second request shares the failure"
+    );
     bench.push(1);
     assert_eq!(next(&mut watching).await.width, 40);
 }

@@ -1,8 +1,8 @@
-//! Pictures by WebSocket: each a binary message that is a JPEG, with small JSON notices between them.
+//! Pictures by WebSocket: each picture is a binary message with a JPEG, and there are small JSON notices between them.
 //!
-//! A client that says which picture it has shown (`{"ack":7}`, counted from 1 on each connection) is never sent more than a window
-//! of pictures ahead of that; what comes meanwhile is left out and not queued in a network that is slow. One that says nothing is
-//! sent as much as its connection takes.
+//! A client can acknowledge the pictures that it has shown (`{"ack":7}`, counted from 1 on each connection). It then gets at
+//! most a window of pictures beyond the last acknowledged one; other pictures are skipped instead of queued in a slow
+//! network. A client that acknowledges nothing gets as much as its connection takes.
 
 #[cfg(test)]
 mod tests;
@@ -24,62 +24,62 @@ use crate::{
     stream::{States, Watch},
 };
 
-/// Most that a watcher may say at once, in bytes: an acknowledgement, or the offer of a browser's player that can do more (a
-/// WebRTC offer of go2rtc's page).
+/// Longest message of a client in bytes: an acknowledgement, or the WebRTC offer of go2rtc's player.
 const MAX_MESSAGE: usize = 64 << 10;
 
-/// Pictures on the way to a client that acknowledges them: one being shown, one coming.
+/// Pictures on the way to a client that acknowledges them: one on its screen, one in the network.
 pub const WINDOW: u64 = 2;
 
-/// The largest window that can be asked for.
+/// The largest window that a request can ask for.
 pub const MAX_WINDOW: u64 = 64;
 
-/// How often a client is told at most how much it has lost.
-const TELL_DROPPED_EVERY: Duration = Duration::from_secs(1);
+/// Shortest pause between notices of dropped frames.
+const DROPPED_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What one watcher wants.
+/// The options of one client.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Which language is spoken around the pictures.
+    /// The protocol of the text messages.
     pub dialect: Dialect,
-    /// Pictures sent ahead of the last one acknowledged; none until something is acknowledged.
+    /// Most pictures beyond the last acknowledged one; none for no limit before the first acknowledgement.
     pub window: Option<u64>,
-    /// Whether each picture is announced by a notice with its number, time and size.
+    /// Whether a notice with number, time and size precedes each picture.
     pub meta: bool,
-    /// How long to wait for a first picture before "waiting" is shown.
+    /// How long to wait for a first picture before the "waiting" picture is sent.
     pub placeholder_after: Duration,
-    /// How long the peer may take nothing, or be silent although it was pinged.
-    pub patience: Duration,
+    /// How long the client can take no bytes, or not answer pings, before it is disconnected.
+    pub stall_timeout: Duration,
 }
 
-/// What is said around the pictures.
+/// The protocol of the text messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// Notices of ours, and pictures at once.
-    Ours,
-    /// go2rtc's `/api/ws`: pictures after `{"type":"mjpeg"}`, which is answered in kind, and nothing else.
+    /// Notices of this server; pictures are sent at once.
+    Own,
+    /// go2rtc's `/api/ws`: pictures are sent after `{"type":"mjpeg"}`, which gets the same message as its answer.
+    /// No notices.
     Go2rtc,
 }
 
-/// Why the server ends a connection: the code and the reason that the peer is told.
+/// The code and the reason with which the server ends a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Ending {
     /// The close code.
     pub code: CloseCode,
-    /// In words.
+    /// The reason in words.
     pub reason: &'static str,
 }
 
 impl Ending {
     /// The server shuts down.
     pub const SHUTDOWN: Ending = Ending { code: CloseCode::Away, reason: "the server is shutting down" };
-    /// The watcher may not watch any more.
-    pub const NOT_PERMITTED: Ending = Ending { code: CloseCode::Policy, reason: "not permitted any more" };
+    /// The client has lost its permission.
+    pub const NOT_PERMITTED: Ending = Ending { code: CloseCode::Policy, reason: "permission lost" };
 }
 
-/// What a client may say.
+/// A text message of a client.
 #[derive(Deserialize)]
-struct Said {
+struct ClientMessage {
     #[serde(default)]
     ack: Option<u64>,
     #[serde(default)]
@@ -90,7 +90,7 @@ struct Watcher<T> {
     socket: Socket<T>,
     watch: Watch,
     options: Options,
-    /// Set while pictures are sent.
+    /// Whether pictures are sent.
     started: bool,
     sent: u64,
     acked: u64,
@@ -99,8 +99,8 @@ struct Watcher<T> {
     report: Report,
 }
 
-/// Serves one watcher until it leaves, stalls, the stream ends or `stop` is cancelled, when `ending` says why. `states` are
-/// those of the stream whose pictures are watched, even where a variant is.
+/// Serves one client until it disconnects or stalls, the stream ends, or `stop` is cancelled; `ending` then gives
+/// the reason. `states` are those of the stream itself, also when a variant of it is watched.
 pub async fn serve<T>(
     io: T,
     watch: Watch,
@@ -113,8 +113,8 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let mut watcher = Watcher {
-        socket: Socket::new(io, MAX_MESSAGE, options.patience),
-        started: options.dialect == Dialect::Ours,
+        socket: Socket::new(io, MAX_MESSAGE, options.stall_timeout),
+        started: options.dialect == Dialect::Own,
         watch,
         sent: 0,
         acked: 0,
@@ -129,7 +129,7 @@ where
         let has_nothing = watcher.sent == 0 && watcher.watch.latest().is_none();
         let step = tokio::select! {
             incoming = watcher.socket.receive() => match incoming {
-                Ok(incoming) => watcher.hear(incoming).await,
+                Ok(incoming) => watcher.handle(incoming).await,
                 Err(fault) => {
                     if let Some((code, reason)) = fault.close() {
                         watcher.socket.close(code, reason).await;
@@ -148,7 +148,7 @@ where
                 let waiting = watcher.watch.placeholder();
                 watcher.show(&waiting).await
             }
-            (state, reason) = states.next(), if watcher.options.dialect == Dialect::Ours => {
+            (state, reason) = states.next(), if watcher.options.dialect == Dialect::Own => {
                 watcher.tell(&json!({"type": "state", "state": state.as_str(), "reason": reason})).await
             }
             () = sleep_until(ping_due) => watcher.socket.keep_alive().await,
@@ -188,8 +188,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watcher<T> {
 
     async fn tell_dropped(&mut self) -> Result<(), DisconnectReason> {
         let dropped = self.watch.dropped();
-        let recently = self.dropped_told_at.is_some_and(|at| at.elapsed() < TELL_DROPPED_EVERY);
-        if self.options.dialect != Dialect::Ours || dropped == self.told_dropped || recently {
+        let recently = self.dropped_told_at.is_some_and(|at| at.elapsed() < DROPPED_INTERVAL);
+        if self.options.dialect != Dialect::Own || dropped == self.told_dropped || recently {
             return Ok(());
         }
         (self.told_dropped, self.dropped_told_at) = (dropped, Some(Instant::now()));
@@ -202,37 +202,37 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watcher<T> {
         self.socket.text(&text).await
     }
 
-    async fn hear(&mut self, incoming: Incoming) -> Result<(), DisconnectReason> {
+    async fn handle(&mut self, incoming: Incoming) -> Result<(), DisconnectReason> {
         match incoming {
-            Incoming::Text(text) => self.obey(&text).await,
+            Incoming::Text(text) => self.handle_text(&text).await,
             Incoming::Ping(data) => self.socket.pong(&data).await,
             Incoming::Pong => Ok(()),
             Incoming::Close => {
-                self.socket.agree().await;
+                self.socket.answer_close().await;
                 Err(DisconnectReason::Closed)
             }
             Incoming::Binary(_) => {
-                self.socket.close(CloseCode::Unsupported, "pictures are taken with ?push=1 only").await;
+                self.socket.close(CloseCode::Unsupported, "pictures are accepted with ?push=1 only").await;
                 Err(DisconnectReason::Closed)
             }
         }
     }
 
-    /// What is not understood is passed over: players of other servers say more than we know.
-    async fn obey(&mut self, text: &str) -> Result<(), DisconnectReason> {
-        let said = serde_json::from_str(text).unwrap_or(Said { ack: None, r#type: None });
-        if let Some(ack) = said.ack {
+    /// Handles a text message. Ignores unknown messages, because players of other servers send more kinds.
+    async fn handle_text(&mut self, text: &str) -> Result<(), DisconnectReason> {
+        let message = serde_json::from_str(text).unwrap_or(ClientMessage { ack: None, r#type: None });
+        if let Some(ack) = message.ack {
             self.options.window.get_or_insert(WINDOW);
             self.acked = self.acked.max(ack.min(self.sent));
         }
-        match (self.options.dialect, said.r#type.as_deref()) {
-            (Dialect::Ours, _) | (Dialect::Go2rtc, None) => Ok(()),
+        match (self.options.dialect, message.r#type.as_deref()) {
+            (Dialect::Own, _) | (Dialect::Go2rtc, None) => Ok(()),
             (Dialect::Go2rtc, Some("mjpeg")) => {
                 self.started = true;
                 self.tell(&json!({"type": "mjpeg"})).await
             }
             (Dialect::Go2rtc, Some(other)) => {
-                let value = format!("{other}: only mjpeg can be had here");
+                let value = format!("{other}: only mjpeg is available here");
                 self.tell(&json!({"type": "error", "value": value})).await
             }
         }

@@ -34,7 +34,7 @@ impl Producer for Pushed {
     }
 }
 
-/// The other end, and what is served to it.
+/// The client, and the server that serves it.
 struct Peer {
     io: DuplexStream,
     codec: Codec,
@@ -92,7 +92,7 @@ impl Peer {
         }
     }
 
-    /// The next notice; pictures in between are passed over.
+    /// The next notice. Skips pictures.
     async fn notice(&mut self) -> serde_json::Value {
         loop {
             if let Some(Frame::Text(text)) = self.next().await {
@@ -109,7 +109,7 @@ impl Peer {
         }
     }
 
-    /// Whether no picture comes for so long.
+    /// Whether no picture arrives in this time.
     async fn has_quiet(&mut self, millis: u64) -> bool {
         timeout(Duration::from_millis(millis), self.picture()).await.is_err()
     }
@@ -126,16 +126,16 @@ impl Peer {
 
 fn options() -> Options {
     Options {
-        dialect: Dialect::Ours,
+        dialect: Dialect::Own,
         window: None,
         meta: false,
         placeholder_after: Duration::from_millis(700),
-        patience: Duration::from_secs(30),
+        stall_timeout: Duration::from_secs(30),
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn pictures_come_whole_with_states_and_times() {
+async fn pictures_arrive_complete_with_states_and_times() {
     let mut peer = Peer::connect(Options { meta: true, ..options() }, 1 << 20);
     assert_eq!(peer.notice().await["state"], "starting");
     peer.push(1);
@@ -148,13 +148,13 @@ async fn pictures_come_whole_with_states_and_times() {
     assert_eq!((&notices[1]["type"], &notices[1]["state"]), (&"state".into(), &"live".into()));
     for number in 2..5 {
         peer.push(number);
-        // The first one may be behind the second of the notices.
+        // The first picture can arrive after the second notice.
         while peer.picture().await != testing::photo_numbered(48, 32, number) {}
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_acknowledges_is_never_sent_more_than_the_window() {
+async fn a_client_that_acknowledges_gets_at_most_the_window() {
     let mut peer = Peer::connect(options(), 1 << 20);
     peer.push(1);
     peer.picture().await;
@@ -165,12 +165,12 @@ async fn whoever_acknowledges_is_never_sent_more_than_the_window() {
     }
     assert_eq!(peer.picture().await, testing::photo_numbered(48, 32, 2));
     assert_eq!(peer.picture().await, testing::photo_numbered(48, 32, 3));
-    assert!(peer.has_quiet(500).await, "two are on their way");
+    assert!(peer.has_quiet(500).await, "two pictures are on the way");
     peer.tell(r#"{"ack":2}"#).await;
     assert_eq!(peer.picture().await, testing::photo_numbered(48, 32, 20), "the newest, not the next");
     let dropped = peer.notice().await;
     assert_eq!((&dropped["type"], &dropped["frames"]), (&"dropped".into(), &16.into()));
-    // An acknowledgement of what was never sent counts as one of what was; nonsense as nothing.
+    // An acknowledgement beyond the last picture counts as one of the last picture. Invalid messages are ignored.
     for text in [r#"{"ack":999}"#, r#"{"ack":-1}"#, "[]", "}", r#"{"ack":"x"}"#] {
         peer.tell(text).await;
     }
@@ -184,7 +184,7 @@ async fn whoever_acknowledges_is_never_sent_more_than_the_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_acknowledges_nothing_is_held_back_by_the_connection_alone() {
+async fn a_client_that_acknowledges_nothing_is_limited_by_its_connection_only() {
     let mut peer = Peer::connect(options(), 4096);
     for number in 1..=50 {
         peer.push(number);
@@ -201,8 +201,8 @@ async fn whoever_acknowledges_nothing_is_held_back_by_the_connection_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_vanished_is_found_and_a_silent_one_that_is_there_stays() {
-    let mut there = Peer::connect(Options { patience: Duration::from_secs(9), ..options() }, 1 << 20);
+async fn a_client_that_vanished_is_detected_and_one_that_answers_pings_stays() {
+    let mut there = Peer::connect(Options { stall_timeout: Duration::from_secs(9), ..options() }, 1 << 20);
     let mut pings = 0;
     while pings < 8 {
         if let Some(Frame::Ping(data)) = there.next().await {
@@ -216,17 +216,17 @@ async fn a_peer_that_vanished_is_found_and_a_silent_one_that_is_there_stays() {
     assert_eq!(report.left, DisconnectReason::Stalled);
     assert!(began.elapsed() <= Duration::from_secs(13), "{:?}", began.elapsed());
 
-    // One that takes nothing any more.
-    let full = Peer::connect(Options { patience: Duration::from_secs(9), ..options() }, 64);
+    // A client that takes no more bytes.
+    let full = Peer::connect(Options { stall_timeout: Duration::from_secs(9), ..options() }, 64);
     full.push(1);
     assert_eq!(full.serving.await.expect("no panic").left, DisconnectReason::Stalled);
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_end_has_its_code_and_reason() {
+async fn every_end_has_a_code_and_a_reason() {
     let mut told = Peer::connect(options(), 1 << 20);
     told.stop.cancel();
-    assert_eq!(told.close_code().await, (1008, "not permitted any more".into()));
+    assert_eq!(told.close_code().await, (1008, "permission lost".into()));
     told.say(Message::Close(None)).await;
     assert_eq!(told.serving.await.expect("no panic").left, DisconnectReason::ToldToEnd);
 
@@ -244,7 +244,7 @@ async fn every_end_has_its_code_and_reason() {
     assert_eq!(wrong.close_code().await.0, 1003);
 
     for (data, code) in [
-        // 16 MB are announced; far fewer have to come before it is refused.
+        // The head announces 16 MB. The frame is refused after far fewer bytes.
         ([&[0x82, 0xFF, 0, 0, 0, 0, 1, 0, 0, 0, 1, 2, 3, 4][..], &[0; 70_000]].concat(), 1009),
         // A reserved bit, an unknown operation, no mask, a continuation of nothing, and a long ping.
         (vec![0xC1, 0x80, 0, 0, 0, 0], 1002),
@@ -263,20 +263,20 @@ async fn every_end_has_its_code_and_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_picture_there_is_a_waiting_one_and_then_the_first() {
+async fn without_a_picture_a_waiting_one_is_sent_and_then_the_first() {
     let mut peer = Peer::connect(options(), 1 << 20);
     let waiting = peer.picture().await;
     assert_ne!(waiting, testing::photo_numbered(48, 32, 1));
-    assert!(peer.has_quiet(20_000).await, "it is not repeated");
+    assert!(peer.has_quiet(20_000).await, "the waiting picture is not repeated");
     peer.push(1);
     assert_eq!(peer.picture().await, testing::photo_numbered(48, 32, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn go2rtc_s_players_get_what_they_ask_for() {
+async fn go2rtc_s_players_get_mjpeg_and_an_error_for_other_types() {
     let mut peer = Peer::connect(Options { dialect: Dialect::Go2rtc, ..options() }, 1 << 20);
     peer.push(1);
-    assert!(peer.has_quiet(2000).await, "nothing before it is asked for");
+    assert!(peer.has_quiet(2000).await, "no picture before the request");
     peer.tell(r#"{"type":"webrtc/offer","value":"v=0"}"#).await;
     let refused = peer.notice().await;
     assert_eq!(refused["type"], "error");
@@ -287,7 +287,7 @@ async fn go2rtc_s_players_get_what_they_ask_for() {
 }
 
 #[tokio::test]
-async fn messages_in_pieces_are_put_together_within_the_limit() {
+async fn messages_in_several_frames_are_assembled_within_the_limit() {
     let receive = async |data: &[u8]| {
         let (mut ours, theirs) = duplex(1 << 16);
         let mut socket = Socket::new(theirs, 8, Duration::from_secs(30));
@@ -303,7 +303,7 @@ async fn messages_in_pieces_are_put_together_within_the_limit() {
         }
     };
     let begin = |opcode: u8, text: &[u8]| [&[opcode, 0x80 | text.len() as u8, 0, 0, 0, 0], text].concat();
-    // A ping may come in the middle.
+    // A ping can arrive between the frames.
     let whole = [begin(0x01, b"abc"), begin(0x89, b"?"), begin(0x00, b"de"), begin(0x80, b"f")].concat();
     assert_eq!(receive(&whole).await, (vec![Incoming::Text("abcdef".into())], Fault::Gone));
     let binary = [begin(0x02, b"1234"), begin(0x80, b"5678"), begin(0x82, b"9")].concat();

@@ -1,7 +1,7 @@
-//! One WebSocket connection (RFC 6455): messages in, messages out, and whether the peer is still there.
+//! One WebSocket connection (RFC 6455): reads messages, writes messages, and detects a peer that vanished.
 //!
-//! Reading and checking frames is actix-http's codec. Writing is ours, because a picture has to go from the frame to the socket
-//! without a copy; the head in front of it is a server's, which masks nothing (section 5.1).
+//! actix-http's codec reads and checks frames. Frames are written here, because the bytes of a picture must go to the socket
+//! without a copy, behind the head of a frame; a server does not mask (section 5.1).
 
 use std::io::IoSlice;
 
@@ -15,42 +15,42 @@ use tokio_util::codec::Decoder;
 
 use crate::output::DisconnectReason;
 
-/// The longest head of a client's frame: two bytes, eight of length, four of mask (section 5.2).
+/// The longest head of a client's frame: two bytes, eight bytes of length, four bytes of mask (section 5.2).
 const LONGEST_HEAD: usize = 14;
 
-/// How long a peer may take to answer that it closes, too.
+/// How long a peer can take to answer a close frame.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// What a peer sent.
+/// A message of the peer.
 #[derive(Debug, PartialEq)]
 pub enum Incoming {
     /// A text message.
     Text(String),
     /// A binary message.
     Binary(Bytes),
-    /// A ping, to be answered with the same bytes.
+    /// A ping, which needs a pong with the same bytes.
     Ping(Bytes),
-    /// It is there.
+    /// A pong.
     Pong,
-    /// It closes.
+    /// A close frame.
     Close,
 }
 
-/// Why a connection does not go on.
+/// Why reading from a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The connection is closed or broken.
     Gone,
-    /// It does not keep to the protocol.
+    /// The peer violates the protocol.
     Protocol,
-    /// A message is larger than it may be.
+    /// A message is too large.
     TooBig,
-    /// Text that is not UTF-8.
+    /// A text message is not UTF-8.
     NotText,
 }
 
 impl Fault {
-    /// The close code (section 7.4.1) and a reason; none when nobody is there to hear it.
+    /// The close code (section 7.4.1) and a reason; none when the connection is closed already.
     pub fn close(self) -> Option<(CloseCode, &'static str)> {
         match self {
             Fault::Gone => None,
@@ -66,18 +66,18 @@ pub struct Socket<T> {
     io: T,
     codec: Codec,
     read: BytesMut,
-    /// The frames of a message that is not complete yet, and whether it is text.
+    /// Whether the incomplete message is text, and its frames.
     begun: Option<(bool, BytesMut)>,
     max_message: usize,
-    patience: Duration,
-    heard: Instant,
+    stall_timeout: Duration,
+    received_at: Instant,
     next_ping: Instant,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
-    /// `max_message` bytes is the most that the peer may send at once; `patience` is how long it may take nothing, or be silent
-    /// although it was pinged.
-    pub fn new(io: T, max_message: usize, patience: Duration) -> Self {
+    /// `max_message` is the length of the longest message of the peer in bytes. `stall_timeout` is how long the
+    /// peer can take no bytes, or send none although it gets pings.
+    pub fn new(io: T, max_message: usize, stall_timeout: Duration) -> Self {
         let now = Instant::now();
         Socket {
             io,
@@ -85,13 +85,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             read: BytesMut::new(),
             begun: None,
             max_message,
-            patience,
-            heard: now,
-            next_ping: now + patience / 3,
+            stall_timeout,
+            received_at: now,
+            next_ping: now + stall_timeout / 3,
         }
     }
 
-    /// What comes next. Cancel-safe.
+    /// The next message. Cancel-safe.
     pub async fn receive(&mut self) -> Result<Incoming, Fault> {
         loop {
             match self.codec.decode(&mut self.read) {
@@ -105,18 +105,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
                 Err(ProtocolError::Overflow) => return Err(Fault::TooBig),
                 Err(_) => return Err(Fault::Protocol),
             }
-            // The codec waits for all of a frame, however long it says it is, before it looks at the limit.
+            // The codec checks the limit only after it has the whole frame, whatever length the head announces.
             if self.read.len() > self.max_message + LONGEST_HEAD {
                 return Err(Fault::TooBig);
             }
             match self.io.read_buf(&mut self.read).await {
-                Ok(1..) => self.heard = Instant::now(),
+                Ok(1..) => self.received_at = Instant::now(),
                 _ => return Err(Fault::Gone),
             }
         }
     }
 
-    /// Puts messages together that come in several frames.
+    /// Assembles messages that arrive in several frames.
     fn take(&mut self, frame: Frame) -> Result<Option<Incoming>, Fault> {
         Ok(Some(match frame {
             Frame::Text(text) => Incoming::Text(utf8(&text)?),
@@ -172,35 +172,36 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         self.next_ping
     }
 
-    /// Sends a ping; an error when nothing was heard of the peer for too long.
+    /// Sends a ping. Fails when the peer sent nothing for too long.
     pub async fn keep_alive(&mut self) -> Result<(), DisconnectReason> {
-        if self.heard.elapsed() >= self.patience {
+        if self.received_at.elapsed() >= self.stall_timeout {
             return Err(DisconnectReason::Stalled);
         }
-        self.next_ping = Instant::now() + self.patience / 3;
+        self.next_ping = Instant::now() + self.stall_timeout / 3;
         self.send(0x9, b"").await
     }
 
-    /// Ends the connection with a code and a reason (ASCII), and gives the peer a moment to agree.
+    /// Closes the connection with a code and a reason (ASCII), and waits a moment for the peer's answer.
     pub async fn close(&mut self, code: CloseCode, reason: &'static str) {
         let mut body = u16::from(code).to_be_bytes().to_vec();
-        // A control frame holds 125 bytes (section 5.5).
+        // A control frame has at most 125 bytes (section 5.5).
         body.extend_from_slice(&reason.as_bytes()[..reason.len().min(123)]);
         if self.send(0x8, &body).await.is_ok() {
-            let agreed = async { while !matches!(self.receive().await, Ok(Incoming::Close) | Err(_)) {} };
-            let _ = timeout(CLOSING, agreed).await;
+            let answered = async { while !matches!(self.receive().await, Ok(Incoming::Close) | Err(_)) {} };
+            let _ = timeout(CLOSING, answered).await;
         }
-        // Bounded, because a peer that takes nothing would not take the end either.
+        // Bounded, because a peer that takes no bytes does not take the end either.
         let _ = timeout(CLOSING, self.io.shutdown()).await;
     }
 
-    /// Agrees to the peer's closing.
-    pub async fn agree(&mut self) {
+    /// Answers the peer's close frame.
+    pub async fn answer_close(&mut self) {
         let _ = self.send(0x8, &u16::from(CloseCode::Normal).to_be_bytes()).await;
         let _ = timeout(CLOSING, self.io.shutdown()).await;
     }
 
-    /// Sends a whole message in one frame, or loses the connection: what was begun cannot be taken back.
+    /// Sends a message in one frame. A failure ends the connection, because a frame that was begun cannot be
+    /// withdrawn.
     async fn send(&mut self, opcode: u8, payload: &[u8]) -> Result<(), DisconnectReason> {
         let (head, head_length) = head(opcode, payload.len());
         let mut sent = 0;
@@ -210,14 +211,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             let rest =
                 [IoSlice::new(&head[from..head_length]), IoSlice::new(&payload[sent.saturating_sub(head_length)..])];
             let rest = if from == head_length { &rest[1..] } else { &rest[..] };
-            match timeout(self.patience, self.io.write_vectored(rest)).await {
+            match timeout(self.stall_timeout, self.io.write_vectored(rest)).await {
                 Ok(Ok(n)) if n > 0 => sent += n,
                 Ok(_) => return Err(DisconnectReason::Closed),
                 Err(_) => return Err(DisconnectReason::Stalled),
             }
         }
-        // TLS holds the end of a record back otherwise.
-        match timeout(self.patience, self.io.flush()).await {
+        // TLS holds back the end of a record until a flush.
+        match timeout(self.stall_timeout, self.io.flush()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(DisconnectReason::Closed),
             Err(_) => Err(DisconnectReason::Stalled),
@@ -225,7 +226,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     }
 }
 
-/// The head of a server's frame that is a whole message (section 5.2), and its length.
+/// The head of a server's frame with a complete message (section 5.2), and its length.
 fn head(opcode: u8, payload: usize) -> ([u8; 10], usize) {
     let mut head = [0; 10];
     head[0] = 0x80 | opcode;

@@ -21,7 +21,7 @@ fn png(image: &RgbaImage) -> Vec<u8> {
 }
 
 #[test]
-fn a_jpeg_passes_byte_for_byte() {
+fn a_jpeg_keeps_its_bytes() {
     let data = testing::photo(64, 48);
     let picture = take(data.clone()).expect("a JPEG");
     assert_eq!(picture.jpeg, data);
@@ -29,7 +29,7 @@ fn a_jpeg_passes_byte_for_byte() {
 }
 
 #[test]
-fn other_formats_become_jpeg_with_white_behind_them() {
+fn other_formats_become_jpeg_on_white() {
     let mut image = RgbaImage::from_pixel(40, 30, image::Rgba([200, 30, 30, 255]));
     image.put_pixel(0, 0, image::Rgba([0, 0, 0, 0]));
     for x in 0..16 {
@@ -55,7 +55,7 @@ fn other_formats_become_jpeg_with_white_behind_them() {
     }
 }
 
-/// 64 × 48 has whole coding blocks and is turned without loss; 50 × 30 has not.
+/// 64 × 48 consists of whole coding blocks and is turned without loss; 50 × 30 does not.
 #[test]
 fn exif_orientation_turns_the_picture() {
     for (width, height) in [(64u32, 48u32), (50, 30)] {
@@ -86,14 +86,14 @@ fn exif_orientation_turns_the_picture() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn the_error_names_the_fault_of_an_upload() {
     let png = png(&RgbaImage::new(8, 8));
     let mut huge = testing::photo(16, 16);
     let sof = huge.windows(2).position(|w| w == [0xFF, 0xC0]).expect("baseline");
     huge[sof + 5..sof + 9].copy_from_slice(&[0xFF; 4]);
     let cases: [(&str, Vec<u8>, Code, &str); 9] = [
         ("nothing", vec![], Code::EmptyBody, "empty"),
-        ("text", b"hello".to_vec(), Code::NotAPicture, "something else"),
+        ("text", b"hello".to_vec(), Code::NotAPicture, "unknown format"),
         ("svg", b"<svg/>".to_vec(), Code::NotAPicture, "markup"),
         ("heic", b"\0\0\0\x18ftypheic".to_vec(), Code::NotAPicture, "HEIC"),
         ("cut jpeg", testing::photo(64, 48)[..500].to_vec(), Code::BrokenPicture, "cut off"),
@@ -109,9 +109,9 @@ fn what_is_wrong_is_named() {
     }
 }
 
-/// A picture of one colour packs a thousand to one: what counts is what it unfolds to.
+/// A picture of one colour is compressed a thousand to one. The limit is on the decoded size.
 #[test]
-fn a_decompression_bomb_is_refused_before_it_unfolds() {
+fn a_decompression_bomb_is_refused_before_it_is_decoded() {
     let bomb = png(&RgbaImage::new(3000, 3000));
     assert!(bomb.len() < 200_000, "{} bytes", bomb.len());
     let limits = PictureLimits { frame_pixels: 1_000_000, ..limits() };
@@ -121,7 +121,7 @@ fn a_decompression_bomb_is_refused_before_it_unfolds() {
 }
 
 #[test]
-fn verify_notices_lost_and_doubled_pieces() {
+fn verify_detects_lost_and_duplicated_data() {
     let data = testing::photo(320, 240);
     verify(&data).expect("whole");
     let piece = 384; // one 512-character datagram of base64
@@ -132,7 +132,7 @@ fn verify_notices_lost_and_doubled_pieces() {
         let at = scan + n * piece;
         let lost = [&data[..at], &data[at + piece..]].concat();
         assert!(verify(&lost).is_err(), "piece {n} lost");
-        let doubled = [&data[..at + piece], &data[at..]].concat();
-        assert!(verify(&doubled).is_err(), "piece {n} doubled");
+        let duplicated = [&data[..at + piece], &data[at..]].concat();
+        assert!(verify(&duplicated).is_err(), "piece {n} duplicated");
     }
 }

@@ -12,7 +12,7 @@ fn size_coding_and_tables_are_read() {
 }
 
 #[test]
-fn every_truncation_is_noticed() {
+fn every_truncation_is_detected() {
     let data = testing::photo(64, 48);
     for end in 2..data.len() - 1 {
         assert_eq!(inspect(&data[..end]), Err(Fault::Truncated), "cut at {end} of {}", data.len());
@@ -43,12 +43,12 @@ fn orientation_is_read_in_both_byte_orders_and_can_be_set_upright() {
     let mut little = b"Exif\0\0II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0".to_vec();
     assert_eq!(exif_orientation(&little), Some((6, 24, true)));
     little.truncate(20);
-    assert_eq!(exif_orientation(&little), None, "a directory that ends early is no directory");
+    assert_eq!(exif_orientation(&little), None, "a truncated directory is ignored");
 }
 
-/// A UVC camera's MJPEG payload has no DHT; the standard tables make it a JPEG again.
+/// The MJPEG payload of a UVC camera has no DHT. The standard tables make it a JPEG again.
 #[test]
-fn missing_huffman_tables_are_put_in() {
+fn missing_huffman_tables_are_inserted() {
     let data = testing::photo(64, 48);
     let mut bare = data.clone();
     for segment in segments(&data).into_iter().rev().filter(|s| data[s.start + 1] == 0xC4) {
@@ -63,7 +63,7 @@ fn missing_huffman_tables_are_put_in() {
 }
 
 #[test]
-fn the_end_is_found_whatever_the_pieces() {
+fn the_end_is_found_at_every_split_of_the_data() {
     let exif = testing::with_exif_orientation(&testing::photo(64, 48), 6);
     let mut with_thumbnail = exif.clone();
     with_thumbnail[24..26].copy_from_slice(&[0xFF, 0xD9]);
@@ -83,7 +83,7 @@ fn the_end_is_found_whatever_the_pieces() {
 }
 
 #[test]
-fn a_picture_that_was_cut_off_is_noticed_at_the_next_one() {
+fn a_picture_that_was_cut_off_is_detected_at_the_next_picture() {
     let data = testing::photo(64, 48);
     let scan = inspect(&data).expect("whole").scan_at;
     let cut = [&data[..scan + 100], &data[..]].concat();

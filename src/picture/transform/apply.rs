@@ -1,4 +1,5 @@
-//! Carrying a [`Transform`] out: without loss where only blocks have to be moved, else through pixels.
+//! Applies a [`Transform`] to a picture: without loss if coded blocks only have to be moved, otherwise through
+//! pixels.
 
 use bytes::Bytes;
 use fast_image_resize::{
@@ -31,23 +32,23 @@ pub struct Applied {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// What it took.
+    /// How the result was made.
     pub how: How,
 }
 
-/// What a transform took.
+/// How a result was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum How {
-    /// Nothing: the picture is as it was asked for, byte for byte.
+    /// The original bytes: the transform does not change the picture.
     Unchanged,
-    /// Coded blocks were moved, without loss.
+    /// By moving coded blocks, without loss.
     Lossless,
-    /// It was decoded and encoded.
+    /// By decoding and encoding.
     Encoded,
 }
 
-/// Carries it out. `quality` (1 to 100) is for pictures that have to be encoded and of which none was asked for. The frame
-/// rate is not looked at. Takes milliseconds: call it on a blocking thread.
+/// Applies a transform. `quality` (1 to 100) is for pictures that must be encoded when the request sets no quality.
+/// The frame rate has no effect here. Takes milliseconds: call it on a blocking thread.
 pub fn apply(
     jpeg: &Bytes,
     (width, height): (u32, u32),
@@ -75,7 +76,8 @@ pub fn apply(
     Ok(Applied { jpeg, width: geometry.outer.0, height: geometry.outer.1, how: How::Encoded })
 }
 
-/// Turns and mirrors by moving coded blocks; none where that is not exact, because blocks at an edge are not whole.
+/// Turns and mirrors by moving coded blocks. None if the blocks at an edge are incomplete, because moving is not
+/// exact then.
 fn move_blocks(data: &Bytes, transform: &Transform) -> Option<Bytes> {
     let header = jpeg::inspect(data).ok()?;
     let mut lossless = Lossless::op(operation(transform.turn));
@@ -85,7 +87,7 @@ fn move_blocks(data: &Bytes, transform: &Transform) -> Option<Bytes> {
     Transformer::new().ok()?.transform_to_vec(&lossless, data).ok().map(Bytes::from)
 }
 
-/// Turned clockwise, then mirrored left to right.
+/// The operation that turns clockwise and then mirrors left to right.
 fn operation(turn: Turn) -> TransformOp {
     match (turn.quarters, turn.mirrored) {
         (0, false) => TransformOp::None,
@@ -99,7 +101,7 @@ fn operation(turn: Turn) -> TransformOp {
     }
 }
 
-/// The same in the words of the `image` crate.
+/// The same operation as an `Orientation` of the `image` crate.
 fn orientation(turn: Turn) -> Orientation {
     match operation(turn) {
         TransformOp::Rot90 => Orientation::Rotate90,
@@ -122,8 +124,8 @@ struct Decoded {
 }
 
 impl Decoded {
-    /// Decodes no more than is shown: libjpeg-turbo leaves out three quarters of the work, or more, for a half, a quarter or
-    /// an eighth of the size.
+    /// Decodes at the smallest sufficient size: at a half, a quarter or an eighth of it libjpeg-turbo skips three
+    /// quarters of the work or more.
     fn decode(jpeg: &[u8], geometry: &Geometry, gray: bool) -> Result<Self> {
         let decode = || {
             let mut decoder = Decompressor::new()?;
@@ -154,7 +156,7 @@ impl Decoded {
         if self.gray { PixelType::U8 } else { PixelType::U8x3 }
     }
 
-    /// Cuts, scales, and puts bars around.
+    /// Crops, scales, and adds bars.
     fn fit(self, geometry: &Geometry) -> Result<Self> {
         let (width, height) = geometry.inner;
         let whole = geometry.shown == (1.0, 1.0);
@@ -167,7 +169,7 @@ impl Decoded {
         let mut to = Pixels::new(width, height, kind);
         let (w, h) = (f64::from(self.width), f64::from(self.height));
         let (cut_w, cut_h) = (w * geometry.shown.0, h * geometry.shown.1);
-        // Catmull-Rom is sharp without halos, for less and for more alike.
+        // Catmull-Rom is sharp without halos, for reduction and enlargement.
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(
             (w - cut_w) / 2.0,
             (h - cut_h) / 2.0,
@@ -202,7 +204,7 @@ impl Decoded {
     }
 
     fn into_image(self) -> DynamicImage {
-        const WHY: &str = "the buffer was made for that size";
+        const WHY: &str = "the buffer has that size";
         match self.gray {
             true => GrayImage::from_raw(self.width, self.height, self.samples).expect(WHY).into(),
             false => RgbImage::from_raw(self.width, self.height, self.samples).expect(WHY).into(),
@@ -210,8 +212,8 @@ impl Decoded {
     }
 }
 
-/// The smallest size at which all pixels are there that are shown. Only those for which libjpeg-turbo has vector code:
-/// thirds and sixths cost more than the whole.
+/// The smallest scale that gives all shown pixels. Only scales for which libjpeg-turbo has vector code: thirds and
+/// sixths cost more than the full size.
 fn scaling(header: &DecompressHeader, geometry: &Geometry) -> ScalingFactor {
     if header.is_lossless {
         return ScalingFactor::ONE;

@@ -1,62 +1,63 @@
-//! [`Transform`]: another size, quality, orientation or rate of a picture, as somebody asks for it in a query.
+//! [`Transform`]: another size, quality, orientation or rate of pictures, as a request asks for it in its query.
 //!
-//! Parsing and canonical form are here and pure; carrying it out is in [`apply`].
+//! This file parses queries and writes their canonical form. [`apply`] transforms pictures.
 
 mod apply;
 
 use std::fmt;
 
-use percent_encoding::percent_decode_str;
-
 pub use self::apply::{Applied, How, apply};
 use super::PictureLimits;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    query,
+};
 
-/// Longest side that can be asked for, in pixels: that of a 4K video, upright or not.
+/// Longest side that a request can ask for, in pixels: that of 4K video, in landscape or portrait.
 pub const MAX_SIDE: u32 = 4096;
 
-/// Shortest side that can be asked for, in pixels.
+/// Shortest side that a request can ask for, in pixels.
 pub const MIN_SIDE: u32 = 8;
 
-/// Least and most pictures a second that can be asked for, in thousandths.
+/// Pictures a second that a request can ask for, in thousandths.
 const FPS_MILLIS: std::ops::RangeInclusive<u32> = 10..=60_000;
 
-/// How a picture fills the size that is asked for. The first three are CSS's words (`object-fit`), and `inside` is that of
-/// sharp and of image proxies, in the same sense.
+/// How a picture fills the requested size. `contain`, `cover` and `fill` are the words of CSS (`object-fit`);
+/// `inside` is the word of sharp and of image proxies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Fit {
-    /// Within the size, never larger than it is, and with no bars: the result may be smaller than what was asked for.
+    /// Fits within the size, without bars and never enlarged, so that the result can be smaller than requested.
     #[default]
     Inside,
-    /// Exactly the size; all of the picture is there, with black bars.
+    /// Exactly the size; shows the whole picture, with black bars.
     Contain,
-    /// Exactly the size; the middle of the picture fills it.
+    /// Exactly the size, filled with the middle of the picture.
     Cover,
     /// Exactly the size, distorted.
     Fill,
 }
 
-/// The eight ways to lay a picture: turned clockwise by quarters, then mirrored left to right.
+/// One of the eight orientations: turned clockwise by quarter turns, then mirrored left to right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Turn {
     /// Quarter turns clockwise, 0 to 3.
     pub quarters: u8,
-    /// Whether left and right are exchanged after that.
+    /// Whether left and right are then swapped.
     pub mirrored: bool,
 }
 
 impl Turn {
-    /// As it was.
+    /// No change.
     pub const NONE: Turn = Turn { quarters: 0, mirrored: false };
 
-    /// Whether width and height change places.
+    /// Whether width and height are swapped.
     pub fn swaps_sides(self) -> bool {
         self.quarters % 2 == 1
     }
 }
 
-/// What shall become of a picture. Two requests for the same are equal, however they are written: `rotate=360` is none,
-/// `rotate=180&flip=both` neither, `w=320` and `width=320` are one.
+/// A transform of pictures. Requests with the same meaning give equal values, however they are written:
+/// `rotate=360` and `rotate=180&flip=both` change nothing, and `w=320` equals `width=320`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Transform {
     width: Option<u32>,
@@ -69,7 +70,7 @@ pub struct Transform {
 }
 
 impl Transform {
-    /// Nothing is changed.
+    /// Changes nothing.
     pub const NONE: Transform = Transform {
         width: None,
         height: None,
@@ -80,21 +81,18 @@ impl Transform {
         gray: false,
     };
 
-    /// Reads `w`, `h`, `fit`, `quality`, `fps`, `rotate`, `flip` and `gray` of a query; `width` and `height` are the same as
-    /// `w` and `h`. What else is in the query is somebody else's. Errors name the parameter and its rule.
+    /// Reads `w`, `h`, `fit`, `quality`, `fps`, `rotate`, `flip` and `gray` from a query; `width` and `height` are
+    /// other names of `w` and `h`. Ignores all other parameters. Errors name the parameter and its rule.
     pub fn from_query(query: &str) -> Result<Self> {
         let mut asked = Transform::NONE;
         let (mut quarters, mut flip, mut fit) = (0, None, None);
         let mut seen: Vec<&'static str> = vec![];
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let Some(field) = field(name) else { continue };
+        for (name, value) in query::pairs(query) {
+            let Some(field) = field(&name) else { continue };
             if seen.contains(&field) {
-                return Err(Error::parameter(field, "is there twice"));
+                return Err(Error::parameter(field, "must not occur twice"));
             }
             seen.push(field);
-            let value = value.replace('+', " ");
-            let value = percent_decode_str(&value).decode_utf8_lossy();
             match field {
                 "w" => asked.width = Some(side(field, &value)?),
                 "h" => asked.height = Some(side(field, &value)?),
@@ -111,42 +109,42 @@ impl Transform {
         if asked.fit != Fit::Inside && !exact {
             return Err(Error::parameter("fit", format!("{} needs both w and h", asked.fit)));
         }
-        // Mirrored top to bottom is mirrored left to right and turned by half.
+        // A flip top to bottom is a flip left to right and half a turn.
         let (mirrored, upside_down) = flip.unwrap_or_default();
         asked.turn =
             Turn { quarters: (quarters + if upside_down { 2 } else { 0 }) % 4, mirrored: mirrored != upside_down };
         Ok(asked)
     }
 
-    /// The same for one picture, of which there is no rate.
+    /// The same transform without a rate, for a single picture.
     pub fn still(mut self) -> Self {
         self.fps_millis = None;
         self
     }
 
-    /// Whether pictures stay as they are, whatever their rate.
+    /// Whether pictures are not changed, apart from their rate.
     pub fn keeps_pictures(&self) -> bool {
         self.still() == Transform::NONE
     }
 
-    /// Whether nothing was asked for.
+    /// Whether nothing changes, not even the rate.
     pub fn is_none(&self) -> bool {
         *self == Transform::NONE
     }
 
-    /// The least time between two pictures.
+    /// The shortest time between two pictures.
     pub fn pause(&self) -> Option<std::time::Duration> {
         self.fps_millis.map(|millis| std::time::Duration::from_secs_f64(1000.0 / f64::from(millis)))
     }
 
-    /// Whether a picture of this size stays byte for byte what it is.
+    /// Whether a picture of this size keeps its bytes.
     pub fn leaves(&self, width: u32, height: u32) -> bool {
         let whole = self.geometry(width, height, &PictureLimits { frame_pixels: u64::MAX, ..PictureLimits::default() });
         let changes = self.quality.is_some() || self.gray || self.turn != Turn::NONE;
         !changes && whole.is_ok_and(|geometry| geometry == Geometry::whole(width, height))
     }
 
-    /// The size that a picture gets, and where it then stands; turned already.
+    /// Size and position of the result, after turning.
     fn geometry(&self, width: u32, height: u32, limits: &PictureLimits) -> Result<Geometry> {
         let (from_w, from_h) = if self.turn.swaps_sides() { (height, width) } else { (width, height) };
         let (w, h) = (f64::from(from_w), f64::from(from_h));
@@ -175,14 +173,14 @@ impl Transform {
     }
 }
 
-/// Where a picture goes; after turning.
+/// Size and position of a result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Geometry {
     /// Width and height of the result.
     outer: (u32, u32),
-    /// Width and height of the picture in it, in the middle; less than `outer` where there are bars.
+    /// Width and height of the picture in the middle of it; less than `outer` if there are bars.
     inner: (u32, u32),
-    /// The share of the picture's width and height, around its middle, that is shown.
+    /// The shown part of the picture's width and height, measured from its middle, from 0 to 1.
     shown: (f64, f64),
 }
 
@@ -191,7 +189,7 @@ impl Geometry {
         Geometry { outer: (width, height), inner: (width, height), shown: (1.0, 1.0) }
     }
 
-    /// The same before turning.
+    /// The same geometry before turning.
     fn unturned(self, turn: Turn) -> Self {
         fn swap<T>((a, b): (T, T)) -> (T, T) {
             (b, a)
@@ -203,7 +201,7 @@ impl Geometry {
     }
 }
 
-/// The canonical query; empty for none.
+/// The canonical query; empty for no change.
 impl fmt::Display for Transform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = vec![];
@@ -298,7 +296,7 @@ fn rotation(value: &str) -> Result<u8> {
     Ok((degrees.rem_euclid(360) / 90) as u8)
 }
 
-/// Whether left and right, and top and bottom, are exchanged.
+/// Whether to swap left and right, and top and bottom.
 fn mirror(value: &str) -> Result<(bool, bool)> {
     Ok(match value {
         "" | "none" => (false, false),

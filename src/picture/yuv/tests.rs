@@ -3,7 +3,7 @@ use turbojpeg::Compressor;
 use super::*;
 use crate::picture::testing;
 
-/// Smooth colours, so that subsampling and scaling lose nothing worth naming.
+/// Smooth colours, so that subsampling and scaling lose very little.
 fn gradient(width: usize, height: usize) -> Vec<u8> {
     let mut rgb = Vec::with_capacity(3 * width * height);
     for y in 0..height {
@@ -22,7 +22,7 @@ fn jpeg(pixels: &[u8], width: usize, height: usize, format: PixelFormat, subsamp
     compressor.compress_to_vec(image).expect("compresses")
 }
 
-/// BT.601 limited range, by the definition.
+/// BT.601 limited range, by definition.
 fn reference(rgb: [u8; 3]) -> [f64; 3] {
     let [r, g, b] = rgb.map(|c| f64::from(c) / 255.0);
     let y = 0.299 * r + 0.587 * g + 0.114 * b;
@@ -42,7 +42,7 @@ fn assert_shows(picture: &Yuv420, at: (usize, usize), rgb: [u8; 3], tolerance: f
 }
 
 #[test]
-fn every_kind_of_jpeg_has_its_colours() {
+fn every_kind_of_jpeg_keeps_its_colours() {
     let (w, h) = (160, 96);
     let rgb = gradient(w, h);
     let cmyk: Vec<u8> = rgb.chunks_exact(3).flat_map(|p| [p[0], p[1], p[2], 255]).collect();
@@ -84,9 +84,9 @@ fn a_picture_of_another_shape_is_fitted_and_not_distorted() {
     let canvas = Canvas::new(320, 180).expect("a canvas");
     let black = [0, 0, 0];
     for (w, h, inside, outside) in [
-        // Black left and right.
+        // Bars on the left and right.
         (480, 480, vec![(72, 2), (160, 90), (247, 177)], vec![(60, 90), (259, 90)]),
-        // Black above and below; larger than the canvas by more than the decoder scales.
+        // Bars above and below; larger than the canvas by more than the decoder can scale.
         (4000, 1000, vec![(2, 54), (317, 125)], vec![(160, 40), (160, 139)]),
         // Smaller than the canvas.
         (16, 9, vec![(2, 2), (317, 177)], vec![]),
@@ -121,7 +121,7 @@ fn odd_sides_lose_a_row_and_a_column_and_nothing_is_blurred() {
 }
 
 #[test]
-fn canvases_are_even_and_within_what_can_be_encoded() {
+fn canvases_are_even_and_within_the_encoder_s_limits() {
     for ((w, h), expected) in [
         ((1920, 1080), (1920, 1080)),
         ((1601, 1201), (1600, 1200)),
@@ -140,7 +140,7 @@ fn canvases_are_even_and_within_what_can_be_encoded() {
 }
 
 #[test]
-fn what_is_not_a_jpeg_is_an_error() {
+fn data_that_is_not_a_jpeg_is_an_error() {
     let canvas = Canvas::new(64, 64).expect("a canvas");
     assert!(Yuv420::from_jpeg(b"GIF89a", canvas).is_err());
     assert!(Yuv420::from_jpeg(&testing::photo(64, 64)[..200], canvas).is_err());

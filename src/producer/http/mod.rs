@@ -116,7 +116,7 @@ fn refuse(field: &'static str, rule: impl std::fmt::Display) -> Error {
 
 pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
     let as_definition = |e: Error| match e.field() {
-        Some(field) => Error::new(Code::InvalidDefinition, e.to_string()).in_field(field),
+        Some(field) => Error::new(Code::InvalidDefinition, e.to_string()).in_field(field.to_owned()),
         None => e,
     };
     let mut target = Target::new(&settings.url, &settings.user, &settings.pass, &settings.fingerprint);

@@ -5,36 +5,17 @@ use std::{future::Future, pin::Pin, time::SystemTime};
 
 use bytes::Bytes;
 
-use super::{Plan, backlog::AccessUnit, ffmpeg::Ffmpeg};
+use super::{
+    Plan,
+    backlog::AccessUnit,
+    decode::{Outcome, Task},
+    ffmpeg::Ffmpeg,
+};
 use crate::{
     error::Result,
     h264::{Decoded, Decoder, Failure},
     picture::{JpegWriter, Picture, PictureLimits, in_pool},
 };
-
-/// What is to be done with a unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
-    /// To be decoded, because others build on it.
-    Decode,
-    /// To be shown as well.
-    Show,
-    /// A keyframe to be shown; whether anything follows is not known.
-    ShowSingle,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    /// A picture.
-    Picture(Picture),
-    /// None, as is usual where it was not to be shown, or pictures are reordered.
-    Nothing,
-    /// None, because the unit or what it builds on is damaged.
-    Damaged,
-    /// This engine is not made for such a stream; the words say what it is.
-    Unsupported(&'static str),
-}
 
 /// Decodes one unit at a time.
 pub(super) enum Engine {
@@ -52,10 +33,10 @@ impl Engine {
     }
 
     /// Begins with a unit; only when it is free.
-    pub(super) fn start(&mut self, unit: AccessUnit, to_do: Use) -> Result<()> {
+    pub(super) fn start(&mut self, unit: AccessUnit, task: Task) -> Result<()> {
         match self {
-            Engine::OpenH264(ours) => ours.start(unit, to_do),
-            Engine::Ffmpeg(ffmpeg) => return ffmpeg.start(unit, to_do),
+            Engine::OpenH264(ours) => ours.start(unit, task),
+            Engine::Ffmpeg(ffmpeg) => return ffmpeg.start(unit, task),
         }
         Ok(())
     }
@@ -91,10 +72,10 @@ impl OpenH264 {
         Ok(OpenH264 { worker: Some(worker), job: None })
     }
 
-    fn start(&mut self, unit: AccessUnit, to_do: Use) {
+    fn start(&mut self, unit: AccessUnit, task: Task) {
         let Some(mut worker) = self.worker.take() else { return };
         self.job = Some(Box::pin(in_pool(move || {
-            let outcome = worker.work(&unit, to_do)?;
+            let outcome = worker.work(&unit, task)?;
             Ok((worker, outcome))
         })));
     }
@@ -110,13 +91,13 @@ impl OpenH264 {
 }
 
 impl Worker {
-    fn work(&mut self, unit: &AccessUnit, to_do: Use) -> Result<Outcome> {
-        let decoded = match to_do {
-            Use::ShowSingle => self.decoder.decode_single(&unit.data),
-            Use::Decode | Use::Show => self.decoder.decode(&unit.data),
+    fn work(&mut self, unit: &AccessUnit, task: Task) -> Result<Outcome> {
+        let decoded = match task {
+            Task::ShowSingle => self.decoder.decode_single(&unit.data),
+            Task::Decode | Task::Show => self.decoder.decode(&unit.data),
         };
         match decoded {
-            Ok(Some(decoded)) if to_do != Use::Decode => {
+            Ok(Some(decoded)) if task != Task::Decode => {
                 encode(&mut self.writer, &decoded, unit.received, &self.limits).map(Outcome::Picture)
             }
             Ok(_) => Ok(Outcome::Nothing),

@@ -18,7 +18,7 @@ use super::{
     Plan,
     backlog::AccessUnit,
     camera::Codec,
-    engine::{Outcome, Use},
+    decode::{Outcome, Task},
 };
 use crate::{
     error::{Code, Error, Result},
@@ -65,8 +65,8 @@ impl Ffmpeg {
         self.single.is_none() && self.running.as_ref().is_none_or(|running| running.stdin.is_some())
     }
 
-    pub(super) fn start(&mut self, unit: AccessUnit, to_do: Use) -> Result<()> {
-        if to_do == Use::ShowSingle {
+    pub(super) fn start(&mut self, unit: AccessUnit, task: Task) -> Result<()> {
+        if task == Task::ShowSingle {
             self.running = None;
             self.last_key = Some(unit.clone());
             let recipe = self.recipe.clone();

@@ -12,6 +12,7 @@ mod address;
 mod backlog;
 mod camera;
 mod counters;
+mod decode;
 mod engine;
 mod ffmpeg;
 mod play;

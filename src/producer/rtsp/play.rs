@@ -8,7 +8,8 @@ use super::{
     Plan, UnitKind,
     backlog::{AccessUnit, Backlog},
     camera::{Camera, Codec},
-    engine::{Engine, OpenH264, Outcome, Use},
+    decode::{Outcome, Task},
+    engine::{Engine, OpenH264},
     ffmpeg::Ffmpeg,
 };
 use crate::{
@@ -97,7 +98,7 @@ struct Work<'a> {
     plan: &'a Arc<Plan>,
     sink: &'a FrameSink,
     backlog: Backlog,
-    at_work: Option<(AccessUnit, Use)>,
+    at_work: Option<(AccessUnit, Task)>,
     /// Keyframes in a row that could not be decoded.
     damaged: u32,
 }
@@ -120,15 +121,15 @@ impl Work<'_> {
             self.plan.common.counters().units(UnitKind::Skipped, 1 + self.backlog.take_skipped());
             return Ok(());
         }
-        let to_do = match demand {
-            Demand::Single => Use::ShowSingle,
-            Demand::Continuous if pace.is_due_behind(self.backlog.len()) => Use::Show,
-            Demand::Continuous => Use::Decode,
+        let task = match demand {
+            Demand::Single => Task::ShowSingle,
+            Demand::Continuous if pace.is_due_behind(self.backlog.len()) => Task::Show,
+            Demand::Continuous => Task::Decode,
         };
         let kind = if unit.is_key { UnitKind::Keyframe } else { UnitKind::Delta };
         self.plan.common.counters().units(kind, 1);
-        self.at_work = Some((unit.clone(), to_do));
-        engine.start(unit, to_do)
+        self.at_work = Some((unit.clone(), task));
+        engine.start(unit, task)
     }
 
     fn finish(&mut self, outcome: Outcome, engine: &mut Engine) -> Result<()> {
@@ -159,8 +160,8 @@ impl Work<'_> {
             return Err(Error::new(Code::Unavailable, words));
         }
         let mut ffmpeg = Ffmpeg::new(Codec::H264, why, self.plan);
-        if let Some((unit, to_do)) = self.at_work.take() {
-            ffmpeg.start(unit, to_do)?;
+        if let Some((unit, task)) = self.at_work.take() {
+            ffmpeg.start(unit, task)?;
         }
         *engine = Engine::Ffmpeg(Box::new(ffmpeg));
         Ok(())

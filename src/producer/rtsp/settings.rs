@@ -176,7 +176,7 @@ mod tests {
             (r#"{"path":"a","transport":"udp"}"#, "transport"),
         ] {
             let settings: Settings = serde_json::from_str(text).expect("reads");
-            assert_eq!(settings.check().err().and_then(|e| e.field()), Some(field), "{text}");
+            assert_eq!(settings.check().err().as_ref().and_then(Error::field), Some(field), "{text}");
         }
         let wrong = RtspCameraSettings { stale_after: HumanDuration::millis(1), ..Default::default() };
         assert_eq!(wrong.problems().first().map(|p| p.0), Some("stale_after"));

@@ -88,7 +88,7 @@ fn problems_are_told_in_these_words() {
             "auth:\n  users:\n  - user: a\n    pass: 'sha256:x'",
             "auth.users[0]: pass: sha256: must be followed by the base64 of a SHA-256 digest (44 characters)",
         ),
-        ("streams:\n  a b: {kind: upload}", "streams.a b: name: may hold letters, digits and _ - . / only, not ' '"),
+        ("streams:\n  a b: {kind: upload}", "streams.a b: name: can contain letters, digits and _ - . / only, not ' '"),
         (
             "streams:\n  cam: {kind: webcam}",
             "streams.cam.kind: \"webcam\" is none of upload, udp-camera, rtsp, file, http, nas, test-card",
@@ -103,7 +103,7 @@ fn problems_are_told_in_these_words() {
         ),
         (
             "streams:\n  cam: {kind: file, path: x, evry: 5s}",
-            "streams.cam: unknown field `evry`, expected one of `path`, `interval`, `every`, `order`",
+            "streams.cam: unknown field `evry`, expected one of `path`, `every`, `interval`, `order`",
         ),
         ("log:\n  level: loud,=", "log.level: \"loud,=\" is none of error, warn, info, debug, trace"),
         ("udp:\n  advertise: here", "udp.advertise: \"here\" is not an address; write 192.168.1.2 or 192.168.1.2:1234"),

@@ -33,8 +33,8 @@ fn step(mode: Mode, state: State, event: Event) -> (State, Effects) {
     (machine.state, effects)
 }
 
-/// Every state × every event of a pulled stream. A dash in a transition table is a place where
-/// a bug hides, so "nothing happens" is written out, too.
+/// Every state × every event of a pulled stream. "Nothing happens" is written out too, because an empty cell in a
+/// transition table hides bugs.
 #[test]
 #[rustfmt::skip]
 fn every_state_answers_every_event() {
@@ -50,8 +50,8 @@ fn every_state_answers_every_event() {
         [ start(),                            same(Idle),                     same(Idle),           same(Idle),         same(Idle),                                             same(Idle),                              same(Idle),    same(Idle),                                             same(Idle) ],
         [ same(Starting),                     (ls, vec![Arm(Timer::Linger)]), (Live, vec![Disarm]), failed(),           (fw, vec![Halt(Stop::NoPictureInTime), Arm(Timer::Retry)]), same(Starting),                      same(Starting), (Starting, vec![Halt(Stop::Redefined), Start, Arm(Timer::Start)]), (Idle, vec![Disarm, Halt(Stop::Closed)]) ],
         [ same(Live),                         (ll, vec![Arm(Timer::Linger)]), same(Live),           failed(),           same(Live),                                             same(Live),                              same(Live),    (Starting, vec![Halt(Stop::Redefined), Start, Arm(Timer::Start)]), (Idle, vec![Disarm, Halt(Stop::Closed)]) ],
-        [ (Starting, vec![Arm(Timer::Start)]), same(ls),                      (ll, vec![]),         (Idle, vec![Disarm]), same(ls),                                             (Idle, vec![Halt(Stop::NobodyWatches)]), same(ls),      (Idle, vec![Disarm, Halt(Stop::Redefined)]),            (Idle, vec![Disarm, Halt(Stop::Closed)]) ],
-        [ (Live, vec![Disarm]),               same(ll),                       same(ll),             (Idle, vec![Disarm]), same(ll),                                             (Idle, vec![Halt(Stop::NobodyWatches)]), same(ll),      (Idle, vec![Disarm, Halt(Stop::Redefined)]),            (Idle, vec![Disarm, Halt(Stop::Closed)]) ],
+        [ (Starting, vec![Arm(Timer::Start)]), same(ls),                      (ll, vec![]),         (Idle, vec![Disarm]), same(ls),                                             (Idle, vec![Halt(Stop::NoWatchers)]), same(ls),      (Idle, vec![Disarm, Halt(Stop::Redefined)]),            (Idle, vec![Disarm, Halt(Stop::Closed)]) ],
+        [ (Live, vec![Disarm]),               same(ll),                       same(ll),             (Idle, vec![Disarm]), same(ll),                                             (Idle, vec![Halt(Stop::NoWatchers)]), same(ll),      (Idle, vec![Disarm, Halt(Stop::Redefined)]),            (Idle, vec![Disarm, Halt(Stop::Closed)]) ],
         [ (fw, vec![]),                       same(fu),                       same(fu),             same(fu),           same(fu),                                               same(fu),                                (Idle, vec![]), (Idle, vec![Disarm]),                                  (Idle, vec![Disarm]) ],
         [ same(fw),                           (fu, vec![]),                   same(fw),             same(fw),           same(fw),                                               same(fw),                                start(),       start(),                                                (Idle, vec![Disarm]) ],
     ];
@@ -76,7 +76,7 @@ fn a_pushed_stream_waits_for_its_peer_without_a_timeout() {
 }
 
 #[test]
-fn failures_are_counted_until_a_picture_comes() {
+fn failures_are_counted_until_a_picture_arrives() {
     let mut machine = Lifecycle::new(Pulled);
     machine.on(Watched);
     for n in 1..=3 {
@@ -88,8 +88,8 @@ fn failures_are_counted_until_a_picture_comes() {
     assert_eq!((machine.state(), machine.failures()), (Live, 0));
 }
 
-/// Whatever happens, a producer is never started twice or stopped while it does not run, and
-/// an unwatched stream comes to rest.
+/// In every sequence of events, a producer is never started twice or stopped while it does not run, and an
+/// unwatched stream comes to rest.
 #[test]
 fn starts_and_stops_alternate_on_every_walk() {
     use proptest::prelude::*;
@@ -101,7 +101,7 @@ fn starts_and_stops_alternate_on_every_walk() {
             let mut armed = None;
             for event in walk.into_iter().map(|i| EVENTS[i]) {
                 match event {
-                    // Only what can happen: a producer that runs can end, a timer that runs can fire.
+                    // Only possible events: a running producer can end, and a running timer can fire.
                     Ended if !running => continue,
                     Fired(timer) if armed != Some(timer) => continue,
                     _ => {}
@@ -127,7 +127,7 @@ fn starts_and_stops_alternate_on_every_walk() {
                     }
                 }
                 match machine.state() {
-                    Idle => prop_assert!(!running && armed.is_none(), "idle means that nothing is left"),
+                    Idle => prop_assert!(!running && armed.is_none(), "an idle stream has no producer and no timer"),
                     Starting | Live | Lingering { .. } => prop_assert!(running),
                     Failing { .. } => prop_assert!(!running && armed == Some(Timer::Retry)),
                 }

@@ -1,10 +1,10 @@
-//! What a producer hears of those who watch, and streams that are there for as long as somebody does.
+//! The demand that a producer sees, and streams that exist only while they have a watcher.
 
 use tokio::sync::watch;
 
 use super::*;
 
-/// A producer that tells of its runs' demand.
+/// A producer that passes the demand of each run to the test.
 struct Listening(mpsc::UnboundedSender<watch::Receiver<Demand>>);
 
 impl Producer for Listening {
@@ -28,28 +28,28 @@ fn listening(registry: &Registry, origin: Origin) -> (Arc<Stream>, mpsc::Unbound
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_producer_knows_whether_every_picture_is_wanted() {
+async fn a_producer_sees_whether_its_watchers_need_every_picture() {
     let registry = registry();
     let (stream, mut told) = listening(&registry, Origin::File);
-    let mut summary = stream.watch_for(Demand::Single).expect("open");
+    let mut single = stream.watch_for(Demand::Single).expect("open");
     let demand = told.recv().await.expect("it runs");
     assert_eq!(*demand.borrow(), Demand::Single);
     let watch = stream.watch().expect("open");
     assert_eq!(*demand.borrow(), Demand::Continuous);
     drop(watch);
     assert_eq!(*demand.borrow(), Demand::Single);
-    summary.set_demand(Demand::Continuous);
-    summary.set_demand(Demand::Continuous);
+    single.set_demand(Demand::Continuous);
+    single.set_demand(Demand::Continuous);
     assert_eq!(*demand.borrow(), Demand::Continuous);
-    drop(summary);
-    assert_eq!(*demand.borrow(), Demand::Single, "lingering is cheap");
+    drop(single);
+    assert_eq!(*demand.borrow(), Demand::Single, "no watcher is left to need every picture");
     advance(Duration::from_secs(11)).await;
     let _later = stream.watch().expect("open");
     assert_eq!(*told.recv().await.expect("it runs again").borrow(), Demand::Continuous);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_mediamtx_s_path_is_gone_when_nobody_watches_it() {
+async fn a_stream_of_mediamtx_s_path_is_removed_with_its_last_watcher() {
     let registry = registry();
     let (stream, _told) = listening(&registry, Origin::MediaMtx);
     advance(Duration::from_millis(900)).await;
@@ -65,7 +65,7 @@ async fn a_stream_of_mediamtx_s_path_is_gone_when_nobody_watches_it() {
         advance(Duration::from_millis(250)).await;
     }
     assert!(registry.is_empty() && registry.get("cam").is_none() && stream.watch().is_err());
-    // One that nobody took a watch of; and one that was defined meanwhile, which stays.
+    // A stream without any watch is removed; a stream that was defined meanwhile stays.
     let (_unwatched, _told) = listening(&registry, Origin::MediaMtx);
     for _ in 0..8 {
         advance(Duration::from_millis(250)).await;

@@ -8,10 +8,7 @@ use super::{
     fake::{Auth, Bait, Behaviour, Camera, LOGIN, card_id},
     of, search,
 };
-use crate::{
-    identity::{FAR, bearer},
-    support::{TestApp, basic, eventually},
-};
+use crate::support::{FAR, TestApp, basic, bearer, eventually, skip};
 
 #[tokio::test]
 async fn cameras_of_four_makers_are_found_and_described() {
@@ -166,8 +163,7 @@ async fn a_camera_on_the_group_is_found_by_multicast() {
     let behaviour = Behaviour::of("hikvision");
     let mut camera = Camera::start(behaviour.clone()).await;
     if let Err(e) = camera.join_group(&behaviour) {
-        eprintln!("skipped: no multicast on loopback here ({e})");
-        return;
+        return skip::skip(&format!("this machine has no multicast on loopback: {e}"));
     }
     let events = search(&app, "interface=127.0.0.1").await;
     let card = detail(&events, &card_id(&camera));

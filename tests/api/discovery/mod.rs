@@ -1,6 +1,7 @@
 //! Cameras on the network: found by UDP, asked by HTTP, and told as they are.
 
 mod asked;
+mod conversation;
 mod fake;
 mod found;
 mod hostile;

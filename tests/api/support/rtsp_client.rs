@@ -1,4 +1,6 @@
-//! RTSP spoken by hand.
+//! An RTSP client that sends each request as its test has written it.
+
+use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -7,7 +9,7 @@ use tokio::{
 
 use super::{PATIENCE, TestApp};
 
-/// A client that says exactly what it is told to.
+/// One connection.
 pub struct Client {
     pub socket: TcpStream,
     buffer: Vec<u8>,
@@ -32,7 +34,7 @@ impl Answer {
     }
 }
 
-/// An interleaved frame.
+/// An interleaved frame: a packet of RTP or RTCP (RFC 2326, section 10.12).
 #[derive(Debug)]
 pub struct Frame {
     pub channel: u8,
@@ -44,9 +46,44 @@ impl Frame {
         self.data[1] & 0x80 != 0
     }
 
+    /// The RTP time of an RTP packet.
     pub fn time(&self) -> u32 {
-        u32::from_be_bytes(self.data[4..8].try_into().expect("four bytes"))
+        self.word(4)
     }
+
+    /// The synchronisation source of an RTP packet.
+    pub fn ssrc(&self) -> u32 {
+        self.word(8)
+    }
+
+    /// The fields of an RTCP sender report (RFC 3550, section 6.4.1).
+    pub fn sender_report(&self) -> SenderReport {
+        assert_eq!((self.data[0], self.data[1]), (0x80, 200), "a sender report without report blocks");
+        /// Seconds from 1900, where NTP begins, to 1970.
+        const NTP_OFFSET: u64 = 2_208_988_800;
+        let fraction = (u64::from(self.word(12)) * 1_000_000_000) >> 32;
+        SenderReport {
+            ssrc: self.word(4),
+            since_1970: Duration::new(u64::from(self.word(8)) - NTP_OFFSET, fraction as u32),
+            time: self.word(16),
+            packets: self.word(20),
+            octets: self.word(24),
+        }
+    }
+
+    fn word(&self, at: usize) -> u32 {
+        u32::from_be_bytes(self.data[at..at + 4].try_into().expect("four bytes"))
+    }
+}
+
+#[derive(Debug)]
+pub struct SenderReport {
+    pub ssrc: u32,
+    /// The wall-clock time at which the RTP time `time` is sampled.
+    pub since_1970: Duration,
+    pub time: u32,
+    pub packets: u32,
+    pub octets: u32,
 }
 
 enum Message {
@@ -79,7 +116,7 @@ impl Client {
         answer
     }
 
-    /// The usual beginning, up to the answer to PLAY.
+    /// DESCRIBE, SETUP and PLAY, up to the answer to the last one.
     pub async fn play(&mut self) {
         assert_eq!(self.ask("DESCRIBE", "", &[]).await.status, 200);
         let transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1";
@@ -90,7 +127,7 @@ impl Client {
         assert_eq!(self.ask("PLAY", "/", &[&session]).await.status, 200);
     }
 
-    /// The next answer; frames before it are passed over.
+    /// The next answer; frames before it are skipped.
     pub async fn answer(&mut self) -> Answer {
         loop {
             if let Message::Answer(answer) = self.message().await.expect("goes on") {
@@ -112,12 +149,12 @@ impl Client {
         }
     }
 
-    /// RTP packets up to the end of the next picture: its time, and the kinds of NAL in it.
+    /// Reads RTP packets up to the end of the next picture: its time, and the types of the NAL units in it.
     pub async fn picture(&mut self) -> (u32, Vec<u8>) {
         self.try_picture().await.expect("goes on")
     }
 
-    /// The same; none when the server has closed.
+    /// The same; none when the server has closed the connection.
     pub async fn try_picture(&mut self) -> Option<(u32, Vec<u8>)> {
         let mut kinds = vec![];
         loop {
@@ -137,10 +174,14 @@ impl Client {
         }
     }
 
-    /// Reads until the server closes; tells whether it did.
-    pub async fn closed(&mut self) -> bool {
+    /// Reads to the end of the next picture on that channel.
+    pub async fn picture_on(&mut self, channel: u8) {
+        while !Some(self.frame().await).is_some_and(|f| f.channel == channel && f.marker()) {}
+    }
+
+    /// Reads until the server closes the connection.
+    pub async fn closed(&mut self) {
         while self.message().await.is_some() {}
-        true
     }
 
     async fn message(&mut self) -> Option<Message> {
@@ -170,11 +211,4 @@ fn parse(data: &[u8]) -> Option<(Message, usize)> {
     let length = answer.header("Content-Length").map_or(0, |v| v.parse().expect("a length"));
     answer.body = String::from_utf8_lossy(data.get(end..end + length)?).into_owned();
     Some((Message::Answer(answer), end + length))
-}
-
-impl Client {
-    /// Waits for the end of a picture on that channel.
-    pub async fn picture_on(&mut self, channel: u8) {
-        while !Some(self.frame().await).is_some_and(|f| f.channel == channel && f.marker()) {}
-    }
 }

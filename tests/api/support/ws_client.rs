@@ -1,4 +1,4 @@
-//! A WebSocket client: the handshake by hand, frames by actix-http's codec.
+//! A WebSocket client: the handshake is written here, frames are actix-http's codec.
 
 use actix_http::ws::{Codec, Frame, Message};
 use bytes::{Bytes, BytesMut};
@@ -18,7 +18,7 @@ pub struct WsClient {
     read: BytesMut,
 }
 
-/// What a client sends; the key and its answer are RFC 6455's own (section 1.3).
+/// The client's handshake; the key and its answer are the example of RFC 6455, section 1.3.
 const HANDSHAKE: [&str; 4] = [
     "Connection: Upgrade",
     "Upgrade: websocket",
@@ -26,10 +26,10 @@ const HANDSHAKE: [&str; 4] = [
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 ];
 
-impl TestApp {
+impl WsClient {
     /// Connects; an answer that is no WebSocket is returned as it is.
-    pub async fn ws(&self, path: &str, headers: &[&str]) -> Result<WsClient, Response> {
-        let mut socket = self.send("GET", path, &[&HANDSHAKE, headers].concat(), b"").await;
+    pub async fn connect(app: &TestApp, path: &str, headers: &[&str]) -> Result<Self, Response> {
+        let mut socket = app.send("GET", path, &[&HANDSHAKE, headers].concat(), b"").await;
         let mut read = BytesMut::new();
         let end = loop {
             let n = timeout(PATIENCE, socket.read_buf(&mut read)).await.expect("in time").expect("reads");
@@ -54,9 +54,7 @@ impl TestApp {
         assert!(head.to_ascii_lowercase().contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
         Ok(WsClient { head, socket, codec: Codec::new().client_mode().max_size(32 << 20), read })
     }
-}
 
-impl WsClient {
     pub async fn say(&mut self, message: Message) {
         let mut data = BytesMut::new();
         self.codec.encode(message, &mut data).expect("encodes");
@@ -81,7 +79,7 @@ impl WsClient {
         }
     }
 
-    /// The next notice; pictures in between are passed over.
+    /// The next notice; pictures before it are skipped.
     pub async fn notice(&mut self) -> serde_json::Value {
         loop {
             if let Frame::Text(text) = self.next().await {
@@ -90,7 +88,7 @@ impl WsClient {
         }
     }
 
-    /// The next picture; notices in between are passed over.
+    /// The next picture; notices before it are skipped.
     pub async fn picture(&mut self) -> Bytes {
         loop {
             if let Frame::Binary(data) = self.next().await {
@@ -99,7 +97,7 @@ impl WsClient {
         }
     }
 
-    /// The code and reason with which the server closes.
+    /// The code and the reason with which the server closes.
     pub async fn close_code(&mut self) -> (u16, String) {
         loop {
             if let Frame::Close(reason) = self.next().await {

@@ -1,0 +1,27 @@
+//! The task and the result of decoding one access unit, for both engines.
+
+use crate::picture::Picture;
+
+/// What an engine does with an access unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// Decode it, because later units depend on it.
+    Decode,
+    /// Decode it and make a picture of it.
+    Show,
+    /// Make a picture of this keyframe alone. It is not known whether a unit that depends on it follows.
+    ShowSingle,
+}
+
+/// The result of decoding one access unit.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// A picture.
+    Picture(Picture),
+    /// No picture: the task did not ask for one, or the decoder reorders pictures.
+    Nothing,
+    /// No picture: the unit, or a unit that it depends on, is damaged.
+    Damaged,
+    /// This engine cannot decode such a stream; the text says what the stream is.
+    Unsupported(&'static str),
+}

@@ -1,0 +1,208 @@
+//! How a route is declared: once, at its handler.
+//!
+//! `#[utoipa::path(…)]` above a handler has the pattern of its address, its methods and its documentation. [`routes!`] lists
+//! handlers; the server's resources and the OpenAPI document follow from that list.
+//!
+//! Patterns are those of actix-web: `{name}` is one segment, `{name:.+}` can contain slashes, `{kind:jpg|jpeg}` is one of two
+//! words. OpenAPI has only `{name}`.
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource, ResponseError,
+    guard::{GuardContext, fn_guard},
+    http::{
+        Method,
+        header::{self, HeaderValue},
+    },
+    web,
+};
+use utoipa::openapi::{Components, HttpMethod, OpenApi, Paths, path::Operation};
+
+use super::Problem;
+use crate::error::{Code, Error};
+
+/// Whether a resource answers this request. If not, the next one that matches its address does.
+type Guard = fn(&GuardContext<'_>) -> bool;
+
+/// A handler in the list of routes.
+pub(super) struct Route {
+    /// Module and name, such as `watch::mjpeg`.
+    handler: &'static str,
+    /// What its attribute says.
+    declaration: fn() -> OpenApi,
+    add: fn(Resource, Method) -> Resource,
+    pattern: Option<&'static str>,
+    guard: Option<Guard>,
+}
+
+impl Route {
+    pub(super) const fn new(
+        handler: &'static str,
+        declaration: fn() -> OpenApi,
+        add: fn(Resource, Method) -> Resource,
+    ) -> Self {
+        Route { handler, declaration, add, pattern: None, guard: None }
+    }
+
+    /// Another address at which the handler answers, too.
+    pub(super) const fn at(self, pattern: &'static str) -> Self {
+        Route { pattern: Some(pattern), ..self }
+    }
+
+    /// Only for requests of which this is true.
+    pub(super) const fn when(self, guard: Guard) -> Self {
+        Route { guard: Some(guard), ..self }
+    }
+}
+
+/// A list of routes: `module::handler`, with `at "/another/{address}"` for a second address and `when module::guard` for a
+/// condition. The first one that matches an address answers, so the specific ones stand before the general ones. Handlers of
+/// the same address, for several methods, stand together.
+macro_rules! routes {
+    ($($($handler:ident)::+ $(at $pattern:literal)? $(when $($guard:ident)::+)?),+ $(,)?) => {
+        &[$({
+            #[derive(utoipa::OpenApi)]
+            #[openapi(paths($($handler)::+))]
+            struct Declared;
+            $crate::web::routes::Route::new(
+                stringify!($($handler)::+),
+                <Declared as utoipa::OpenApi>::openapi,
+                |resource, method| resource.route(actix_web::web::method(method).to($($handler)::+)),
+            )
+            $(.at($pattern))?
+            $(.when($($guard)::+))?
+        }),+]
+    };
+}
+pub(super) use routes;
+
+/// One handler for one method of an address.
+struct Answer {
+    method: Method,
+    add: fn(Resource, Method) -> Resource,
+    operation: Operation,
+}
+
+/// An address of the server, with the handlers of all its methods.
+pub struct Address {
+    pattern: String,
+    guard: Option<Guard>,
+    answers: Vec<Answer>,
+    components: Components,
+}
+
+impl Address {
+    /// All addresses of the routes, in their order.
+    pub(super) fn all(routes: &[Route]) -> Vec<Address> {
+        let mut all: Vec<Address> = vec![];
+        for route in routes {
+            let (pattern, answers, components) = declared(route);
+            match all.last_mut() {
+                Some(last) if last.pattern == pattern && last.guard.is_some() == route.guard.is_some() => {
+                    last.answers.extend(answers);
+                    last.components.schemas.extend(components.schemas);
+                }
+                _ => all.push(Address { pattern, guard: route.guard, answers, components }),
+            }
+        }
+        all
+    }
+
+    /// The address as actix-web has it, such as `/stream/{name:.+}.mjpeg`.
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    /// The address as OpenAPI has it, such as `/stream/{name}.mjpeg`.
+    pub fn path(&self) -> String {
+        plain(&self.pattern)
+    }
+
+    /// The methods that have a handler.
+    pub fn methods(&self) -> impl Iterator<Item = &Method> {
+        self.answers.iter().map(|answer| &answer.method)
+    }
+
+    /// The resource that answers. Other methods get 405 with the list of those that are supported.
+    pub(super) fn resource(&self) -> Resource {
+        let mut resource = web::resource(self.pattern.as_str());
+        if let Some(guard) = self.guard {
+            resource = resource.guard(fn_guard(guard));
+        }
+        for answer in &self.answers {
+            resource = (answer.add)(resource, answer.method.clone());
+        }
+        let allowed = self.methods().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        resource.default_service(web::to(move |request: HttpRequest| {
+            let refusal = method_not_allowed(&request, &allowed);
+            async move { refusal }
+        }))
+    }
+
+    /// Adds the documentation of the address.
+    pub(super) fn document(&self, paths: &mut Paths, components: &mut Components) {
+        components.schemas.extend(self.components.schemas.clone());
+        for answer in &self.answers {
+            let method = match answer.method {
+                Method::GET => HttpMethod::Get,
+                Method::HEAD => HttpMethod::Head,
+                Method::PUT => HttpMethod::Put,
+                Method::POST => HttpMethod::Post,
+                Method::PATCH => HttpMethod::Patch,
+                _ => HttpMethod::Delete,
+            };
+            paths.add_path_operation(self.path(), vec![method], answer.operation.clone());
+        }
+    }
+}
+
+/// What a handler's attribute says: the pattern, and an answer for each method.
+fn declared(route: &Route) -> (String, Vec<Answer>, Components) {
+    let OpenApi { paths, components, .. } = (route.declaration)();
+    let (mut pattern, mut answers) = (String::new(), vec![]);
+    let id = route.handler.replace(' ', "").replace("::", "_");
+    for (path, item) in paths.paths {
+        let methods = [
+            (Method::GET, item.get),
+            (Method::HEAD, item.head),
+            (Method::PUT, item.put),
+            (Method::POST, item.post),
+            (Method::PATCH, item.patch),
+            (Method::DELETE, item.delete),
+        ];
+        for (method, operation) in methods {
+            let Some(mut operation) = operation else { continue };
+            // Unique in the document (OpenAPI 3.1, section 4.8.10): the first method of the first address has the plain name.
+            operation.operation_id = match (route.pattern, answers.is_empty()) {
+                (Some(_), _) => None,
+                (None, true) => Some(id.clone()),
+                (None, false) => Some(format!("{id}_{}", method.as_str().to_ascii_lowercase())),
+            };
+            answers.push(Answer { method, add: route.add, operation });
+        }
+        pattern = path;
+    }
+    let pattern = route.pattern.map_or(pattern, str::to_owned);
+    (pattern, answers, components.unwrap_or_default())
+}
+
+/// A pattern without the rules of its variables.
+fn plain(pattern: &str) -> String {
+    let mut parts = pattern.split('{');
+    let mut path = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (variable, rest) = part.split_once('}').unwrap_or((part, ""));
+        let name = variable.split(':').next().unwrap_or_default();
+        path.push_str(&format!("{{{name}}}{rest}"));
+    }
+    path
+}
+
+/// 405, with the methods that are supported (RFC 9110, section 15.5.6).
+pub(super) fn method_not_allowed(request: &HttpRequest, allowed: &str) -> HttpResponse {
+    let message = format!("{} does not support {}", request.path(), request.method());
+    let mut response = Problem::from(Error::new(Code::MethodNotAllowed, message)).error_response();
+    if let Ok(allowed) = HeaderValue::from_str(allowed) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
+}

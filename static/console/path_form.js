@@ -1,0 +1,157 @@
+// @ts-check
+// The form of a path.
+
+import * as api from '../lib/api.js';
+import { fill, h } from '../lib/dom.js';
+import { field, isChecked, valueOf } from '../lib/form.js';
+import { t } from '../lib/i18n.js';
+import { toast } from '../lib/toast.js';
+import { formDialog, nameField } from './parts.js';
+import { parseJson } from './schema.js';
+
+const KINDS = ['camera', 'stream', 'raw'];
+const TRANSPORTS = ['tcp', 'udp', 'automatic', 'multicast'];
+
+/** @typedef {Extract<Api.Path, { kind: 'camera' }>} CameraPath */
+/** @typedef {Extract<Api.Path, { kind: 'stream' }>} StreamPath */
+/** @typedef {Extract<Api.Path, { kind: 'raw' }>} RawPath */
+
+/** @param {string} name */
+export const pathAddress = (name) => /** @type {const} */ (`api/v1/paths/${api.encoded(name)}`);
+
+/** @type {(values: string[]) => [string, string][]} */
+const choices = (values) => values.map((value) => [value, value]);
+
+/**
+ * Opens the form of a path; null for a new one. Gives whether it was saved.
+ *
+ * @param {Api.Path | null} path
+ */
+export async function editPath(path) {
+  const isNew = path === null;
+  const { streams } = await api.call('api/v1/streams').catch(() => ({ streams: [] }));
+  const names = streams.map(({ name }) => name);
+  const kind = field({
+    label: t('console.kind'),
+    name: 'kind',
+    value: path?.kind ?? KINDS[0],
+    options: KINDS.map((word) => [word, t(`console.path_kind_${word}`)]),
+  });
+  const select = /** @type {HTMLSelectElement} */ (kind.querySelector('select'));
+  const fields = h('div', { class: 'stack' });
+  const draw = () => fill(fields, kindFields(select.value, path, names));
+  select.addEventListener('change', draw);
+  draw();
+  const name = nameField({
+    label: t('console.name'),
+    name: 'name',
+    required: true,
+    placeholder: 'yard',
+    autofocus: true,
+  });
+  const enabled = field({
+    label: t('console.enabled'),
+    name: 'enabled',
+    type: 'checkbox',
+    checked: path?.enabled ?? true,
+    hint: t('console.enabled_about'),
+  });
+  return formDialog({
+    title: isNew ? t('console.path_new') : t('console.edit_of', { name: path.name }),
+    action: isNew ? t('console.make') : t('console.save'),
+    body: [
+      isNew && name,
+      kind,
+      fields,
+      field({ label: t('console.record'), name: 'record', type: 'checkbox', checked: path?.record ?? false }),
+      enabled,
+      field({ label: t('console.note'), name: 'note', value: path?.note ?? '', maxLength: 1000 }),
+    ],
+    send: async (form) => {
+      const target = isNew ? valueOf(form, 'name') : path.name;
+      await api.send('PUT', pathAddress(target), {
+        ...definition(form),
+        record: isChecked(form, 'record'),
+        enabled: isChecked(form, 'enabled'),
+        note: valueOf(form, 'note'),
+        ...(path?.labels && { labels: path.labels }),
+      });
+      toast(isNew ? t('console.made', { name: target }) : t('console.saved', { name: target }));
+      return true;
+    },
+  });
+}
+
+/**
+ * The fields of a kind, with the values of the path if it is of this kind.
+ *
+ * @param {string} kind
+ * @param {Api.Path | null} path
+ * @param {string[]} streams
+ * @returns {Dom.Child}
+ */
+function kindFields(kind, path, streams) {
+  const about = h('p', { class: 'hint' }, t(`console.path_kind_${kind}_about`));
+  if (kind === 'stream') return [about, streamField(path?.kind === kind ? path : null, streams)];
+  if (kind === 'camera') return [about, cameraFields(path?.kind === kind ? path : null)];
+  return [about, rawField(path?.kind === 'raw' ? path : null)];
+}
+
+/**
+ * @param {StreamPath | null} path
+ * @param {string[]} streams
+ */
+function streamField(path, streams) {
+  // A path can name a stream that is not there at the moment.
+  const names = [...new Set([path?.stream ?? streams[0], ...streams])].filter(Boolean);
+  const options = choices(names);
+  return field({ label: t('console.stream'), name: 'stream', value: names[0], required: true, options });
+}
+
+/** @param {CameraPath | null} path */
+function cameraFields(path) {
+  const url = nameField({
+    label: t('console.field_url'),
+    name: 'url',
+    value: path?.url ?? '',
+    required: true,
+    placeholder: 'rtsp://user:password@192.168.1.30/live',
+    hint: t('console.path_url_about'),
+  });
+  const transport = field({
+    label: t('console.field_transport'),
+    name: 'transport',
+    value: path?.transport ?? 'tcp',
+    options: choices(TRANSPORTS),
+  });
+  const checked = path?.on_demand ?? true;
+  return [url, transport, field({ label: t('console.on_demand'), name: 'on_demand', type: 'checkbox', checked })];
+}
+
+/** @param {RawPath | null} path */
+function rawField(path) {
+  return field({
+    label: t('console.fields'),
+    name: 'fields',
+    rows: 6,
+    required: true,
+    value: JSON.stringify(path?.fields ?? { source: 'publisher' }, null, 2),
+    hint: t('console.fields_about'),
+  });
+}
+
+/**
+ * @param {HTMLFormElement} form
+ * @returns {Api.Schemas['Kind']}
+ */
+function definition(form) {
+  const kind = valueOf(form, 'kind');
+  if (kind === 'stream') return { kind, stream: valueOf(form, 'stream') };
+  if (kind === 'raw') return { kind, fields: parseJson(valueOf(form, 'fields'), 'fields') };
+  return {
+    kind: 'camera',
+    url: valueOf(form, 'url'),
+    transport: valueOf(form, 'transport'),
+    on_demand: isChecked(form, 'on_demand'),
+  };
+}

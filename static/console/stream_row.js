@@ -1,0 +1,207 @@
+// @ts-check
+// A stream in the list: its picture, state, figures and actions.
+
+import * as api from '../lib/api.js';
+import { confirmed } from '../lib/dialog.js';
+import { dropTarget, h } from '../lib/dom.js';
+import { ago, bytes, errorText, number, t } from '../lib/i18n.js';
+import { openLinkDialog } from '../lib/links.js';
+import { attempt, toast } from '../lib/toast.js';
+import { Thumbnail } from '../viewer/thumbnails.js';
+import { iconButton } from './parts.js';
+import { kindName } from './schema.js';
+import { openSnippets } from './snippets.js';
+import { editStream } from './stream_form.js';
+
+/**
+ * The intervals at which pictures are requested. Without watchers each request starts the camera. An upload is
+ * requested when it changes.
+ */
+const THUMBNAIL_MS = { live: 5000, other: 30_000, upload: 3_600_000 };
+
+const THUMBNAIL_WIDTH = 320;
+
+/** Smaller rates are not worth showing. */
+const SMALLEST_FPS = 0.05;
+
+/**
+ * Uploads a picture; gives a text about it, or null after it has shown the error.
+ *
+ * @param {File} file
+ * @param {string} stream
+ */
+export async function upload(file, stream) {
+  try {
+    const path = /** @type {const} */ (`api/v1/streams/${api.encoded(stream)}/frame`);
+    const { stream: name, width, height } = await api.call(path, { method: 'PUT', body: file });
+    return t('console.uploaded', { name, width, height });
+  } catch (error) {
+    toast(errorText(error), 'bad');
+    return null;
+  }
+}
+
+export class StreamRow {
+  #stream;
+  #changed;
+  #addresses;
+  #isVisible = false;
+  /** @type {number | null} */
+  #seq = null;
+
+  /**
+   * @param {Api.Stream} stream
+   * @param {{ changed: () => void, addresses: () => Api.Addresses | null }} options
+   */
+  constructor(stream, { changed, addresses }) {
+    const { name } = stream;
+    this.#stream = stream;
+    this.#changed = changed;
+    this.#addresses = addresses;
+    this.image = h('img', { alt: t('console.latest_of', { name }), width: 160, height: 90, decoding: 'async' });
+    this.image.addEventListener('shown', () => this.element.classList.add('has-picture'));
+    this.thumbnail = new Thumbnail(this.image, name);
+    this.state = h('span', { class: 'badge' });
+    this.reason = h('p', { class: 'hint reason' });
+    this.facts = h('p', { class: 'hint number facts-line' });
+    this.file = h('input', {
+      type: 'file',
+      accept: 'image/*',
+      class: 'visually-hidden',
+      tabIndex: -1,
+      'aria-label': t('console.upload_for', { name }),
+      onchange: () => this.#upload(),
+    });
+    this.send = iconButton('upload', t('console.upload_for', { name }), () => this.file.click());
+    this.edit = iconButton('edit', t('console.edit_of', { name }), () => this.#edit());
+    this.remove = iconButton('trash', t('console.delete_of', { name }), () => this.#delete());
+    this.element = h(
+      'div',
+      { class: 'stream', role: 'listitem', dataset: { name } },
+      this.#picture(),
+      this.#texts(),
+      this.#actions(),
+    );
+    dropTarget(this.element, (file) => this.#send(file));
+  }
+
+  #picture() {
+    const { name } = this.#stream;
+    const href = `${api.address('viewer/')}#/watch/${api.encoded(name)}`;
+    return h('a', { class: 'stream-picture', href, 'aria-label': t('console.watch', { name }) }, this.image);
+  }
+
+  #texts() {
+    const { name } = this.#stream;
+    const title = h('h2', { class: 'truncate', title: name }, name);
+    const line = h('div', { class: 'stream-title' }, title, this.state);
+    return h('div', { class: 'stream-words' }, line, this.facts, this.reason);
+  }
+
+  #actions() {
+    const { name } = this.#stream;
+    const openLink = () => openLinkDialog({ name, isStream: true, prefix: this.#addresses()?.pictures_path });
+    const link = iconButton('link', t('console.link_of', { name }), openLink);
+    const openCode = () => openSnippets(this.#stream, this.#addresses());
+    const snippets = iconButton('copy', t('console.snippets_of', { name }), openCode);
+    return h('div', { class: 'stream-actions' }, this.file, this.send, link, snippets, this.edit, this.remove);
+  }
+
+  /**
+   * Takes new data over.
+   *
+   * @param {Api.Stream} stream
+   */
+  update(stream) {
+    this.#stream = stream;
+    const { state, reason, kind } = stream;
+    this.state.className = `badge ${state}`;
+    setText(this.state, t(`console.state_${state}`));
+    setText(this.reason, reason);
+    setText(this.facts, factsOf(stream));
+    this.send.hidden = kind !== 'upload';
+    this.edit.hidden = this.remove.hidden = stream.origin === 'file';
+    const seq = stream.picture?.seq ?? null;
+    const isNew = seq !== this.#seq;
+    this.#seq = seq;
+    // An uploaded picture is shown at once; the picture of a camera is requested at intervals.
+    if (this.#isVisible && isNew && kind === 'upload') this.#restartThumbnail();
+  }
+
+  /**
+   * Says whether the row is visible.
+   *
+   * @param {boolean} isVisible
+   */
+  setVisible(isVisible) {
+    this.#isVisible = isVisible;
+    if (isVisible) this.#restartThumbnail();
+    else this.thumbnail.stop();
+  }
+
+  #restartThumbnail() {
+    this.thumbnail.stop();
+    const { kind, state, picture, frames, watchers } = this.#stream;
+    const isUpload = kind === 'upload';
+    if (isUpload && !picture && frames === 0 && state === 'starting') return;
+    const isLive = state === 'live' && watchers > 0;
+    this.thumbnail.start(THUMBNAIL_MS[isUpload ? 'upload' : isLive ? 'live' : 'other'], THUMBNAIL_WIDTH);
+  }
+
+  end() {
+    this.thumbnail.stop();
+    if (this.image.src.startsWith('blob:')) URL.revokeObjectURL(this.image.src);
+  }
+
+  async #upload() {
+    const file = this.file.files?.[0];
+    if (file) await this.#send(file);
+    this.file.value = '';
+  }
+
+  /** @param {File} file */
+  async #send(file) {
+    const text = await upload(file, this.#stream.name);
+    if (!text) return;
+    toast(text);
+    this.#changed();
+  }
+
+  async #edit() {
+    if (await editStream(this.#stream.name)) this.#changed();
+  }
+
+  async #delete() {
+    const { name } = this.#stream;
+    const title = t('console.delete_of', { name });
+    if (!(await confirmed({ title, text: t('console.stream_delete_about'), action: t('console.delete') }))) return;
+    const path = /** @type {const} */ (`api/v1/streams/${api.encoded(name)}`);
+    await attempt(() => api.call(path, { method: 'DELETE' }), t('console.deleted', { name }));
+    this.#changed();
+  }
+}
+
+/**
+ * Sets a text only if it differs, so that a selection stays.
+ *
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** @param {Api.Stream} stream */
+function factsOf({ kind, picture, fps, watchers, dropped, origin }) {
+  const facts = [
+    kindName(kind),
+    picture && `${picture.width} × ${picture.height}`,
+    picture && bytes(picture.bytes),
+    picture && ago(picture.age_seconds),
+    fps >= SMALLEST_FPS && t('console.per_second', { n: number(fps, 1) }),
+    watchers > 0 && t('console.watchers_n', { n: number(watchers) }),
+    dropped > 0 && t('console.dropped_n', { n: number(dropped) }),
+    origin === 'file' && t('console.defined_in_file'),
+  ];
+  return facts.filter(Boolean).join(' · ');
+}
