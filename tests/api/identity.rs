@@ -36,7 +36,7 @@ async fn administrators_manage_users_and_others_do_not() {
     let names: Vec<_> = listed["users"].as_array().expect("users").iter().map(|u| u["name"].as_str()).collect();
     assert_eq!(names, [Some("admin"), Some("alice")]);
     for (method, path, body, status, says) in [
-        ("PUT", "/api/v1/users/any", r#"{"pass":"long enough"}"#, 422, "everybody"),
+        ("PUT", "/api/v1/users/any", r#"{"pass":"long enough"}"#, 422, "every client"),
         ("PUT", "/api/v1/users/bob", r#"{"pass":"short"}"#, 422, "at least 8"),
         ("PUT", "/api/v1/users/bob", r#"{"pasword":"long enough"}"#, 422, "pasword"),
         ("PUT", "/api/v1/users/bob", r#"{"pass":"long enough","role":"king"}"#, 422, "king"),
@@ -137,7 +137,7 @@ async fn the_audit_tells_who_and_why_and_nothing_secret() {
     for (i, decision, who, path, protocol) in [
         (0, "allowed", "user alice", "door", "webrtc"),
         (1, "not_permitted", "user alice", "gate", "http"),
-        (2, "wrong_credentials", "anybody", "door", "http"),
+        (2, "wrong_credentials", "anonymous", "door", "http"),
     ] {
         let entry = (told(i, "decision"), told(i, "who"), told(i, "path"), told(i, "protocol"));
         assert_eq!(entry, (decision.into(), who.into(), path.into(), protocol.into()));
@@ -179,8 +179,8 @@ async fn the_command_line_manages_users_of_a_running_sidecar() {
     for (args, password, ok, says) in [
         (&["add", "carol"][..], "correct horse", false, "--role or --allow"),
         (&["add", "carol", "--role", "user"], "short", false, "at least 8"),
-        (&["add", "any", "--role", "user"], "correct horse", false, "everybody"),
-        (&["add", "carol", "--allow", "read:door"], "correct horse", true, "was made"),
+        (&["add", "any", "--role", "user"], "correct horse", false, "every client"),
+        (&["add", "carol", "--allow", "read:door"], "correct horse", true, "is made"),
         (&["add", "carol", "--role", "user"], "correct horse", false, "already"),
         (&["list"], "", true, "carol\tenabled\tread:door"),
         (&["remove", "nobody"], "", false, "no user nobody"),

@@ -52,4 +52,5 @@ mod upload;
 mod variants;
 mod viewer;
 mod viewer_players;
+mod webhooks;
 mod websocket;
