@@ -136,7 +136,8 @@ impl Session {
             return Some(answer);
         }
         let session = request.header(&headers::SESSION)?.as_str().split(';').next().unwrap_or_default().trim();
-        (session != self.id).then(|| text(StatusCode::SessionNotFound, "Session: this is not the session of this connection"))
+        (session != self.id)
+            .then(|| text(StatusCode::SessionNotFound, "Session: this is not the session of this connection"))
     }
 
     async fn dispatch(&mut self, request: &Request<Vec<u8>>) -> Answer {
@@ -202,10 +203,7 @@ impl Session {
         let Some(url) = request.request_uri() else { return text(StatusCode::BadRequest, "a track's URL is needed") };
         let transport = request.header(&headers::TRANSPORT).map(|value| value.as_str()).unwrap_or_default();
         let Some(channel) = interleaved(transport) else {
-            return text(
-                StatusCode::UnsupportedTransport,
-                "Transport: must be RTP/AVP/TCP;unicast;interleaved=0-1",
-            );
+            return text(StatusCode::UnsupportedTransport, "Transport: must be RTP/AVP/TCP;unicast;interleaved=0-1");
         };
         if url.path().rsplit('/').next().is_some_and(|last| last.starts_with("trackID=") && last != sdp::TRACK) {
             return text(StatusCode::NotFound, "there is one track, trackID=0");

@@ -117,7 +117,7 @@ async fn an_inquiry_says_what_is_wrong_with_it() {
     }
     for (body, status, says) in [
         (json!({}), 400, "missing field `address`"),
-        (json!({"address": "x", "pass": "y"}), 400, "unknown field `pass`"),
+        (json!({"address": "x", "pasword": "y"}), 400, "unknown field `pasword`"),
         (json!({"address": "ftp://127.0.0.1/"}), 400, "address: must be"),
         (json!({"address": "http://admin:secret@127.0.0.1/"}), 400, "address: must be"),
         (json!({"address": "8.8.8.8"}), 400, "not in discovery.networks"),
