@@ -6,6 +6,7 @@
 mod changes;
 mod kinds;
 mod observer;
+mod rate_limiter;
 pub mod webhooks;
 
 use std::{
@@ -24,6 +25,7 @@ use utoipa::ToSchema;
 pub use self::{
     kinds::{Audience, Kind},
     observer::Observer,
+    rate_limiter::RateLimiter,
     webhooks::{DeadLetter, EventSettings, Webhook, Webhooks},
 };
 

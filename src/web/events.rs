@@ -197,5 +197,5 @@ pub(super) async fn hook(
 /// Events that could not be posted to a webhook.
 #[utoipa::path(get, path = "/api/v1/events/dead-letters", tag = "events", responses((status = 200, body = DeadLetters), (status = 403, body = ProblemDocument)))]
 pub(super) async fn dead(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(DeadLetters { dead: state.webhooks.dead() }))
+    Ok(HttpResponse::Ok().json(DeadLetters { dead: state.webhooks.dead_letters() }))
 }
