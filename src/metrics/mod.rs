@@ -25,7 +25,7 @@ use prometheus_client::{
 use tokio::time::Duration;
 
 use crate::{
-    output::{Report, h264::Encodings, variants::Variants},
+    output::{Report, h264::Encodings, http::OutputKind, variants::Variants},
     policy::{Action, Decision},
     producer::{ProducerContext, rtsp::Counters as CameraCounters, udp_camera::Hub},
     stream::{Origin, Registry, Stats},
@@ -52,7 +52,13 @@ struct DecisionLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WatchedLabels {
+    output: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct LeftLabels {
+    output: &'static str,
     reason: &'static str,
 }
 
@@ -65,7 +71,7 @@ struct Inner {
     requests: Family<RequestLabels, Counter>,
     durations: Histogram,
     decisions: Family<DecisionLabels, Counter>,
-    watched_bytes: Counter,
+    watched_bytes: Family<WatchedLabels, Counter>,
     left: Family<LeftLabels, Counter>,
     rtsp: RtspCounters,
 }
@@ -77,7 +83,7 @@ impl Metrics {
         let requests = Family::<RequestLabels, Counter>::default();
         let durations = Histogram::new(exponential_buckets(0.0001, 4.0, 9));
         let decisions = Family::<DecisionLabels, Counter>::default();
-        let watched_bytes = Counter::default();
+        let watched_bytes = Family::<WatchedLabels, Counter>::default();
         let left = Family::<LeftLabels, Counter>::default();
         prometheus.register("http_requests", "Requests by route pattern and status", requests.clone());
         prometheus.register(
@@ -90,8 +96,8 @@ impl Metrics {
             "Decisions of the policy, for MediaMTX and for routes of this server",
             decisions.clone(),
         );
-        prometheus.register("watched_bytes", "Bytes sent to watchers that have left", watched_bytes.clone());
-        prometheus.register("watchers_left", "Watchers that have left, by reason", left.clone());
+        prometheus.register("watched_bytes", "Bytes sent to watchers that have left, by output", watched_bytes.clone());
+        prometheus.register("watchers_left", "Watchers that have left, by output and reason", left.clone());
         let rtsp = RtspCounters::default();
         rtsp.register(&mut prometheus);
         prometheus.register_collector(Box::new(StreamFigures { streams, cameras: context.udp.clone() }));
@@ -123,9 +129,10 @@ impl Metrics {
     }
 
     /// A watcher that has left.
-    pub fn count_watched(&self, report: &Report) {
-        self.0.watched_bytes.inc_by(report.bytes);
-        self.0.left.get_or_create(&LeftLabels { reason: report.left.reason() }).inc();
+    pub fn count_watched(&self, output: &OutputKind, report: &Report) {
+        let output = output.word;
+        self.0.watched_bytes.get_or_create(&WatchedLabels { output }).inc_by(report.bytes);
+        self.0.left.get_or_create(&LeftLabels { output, reason: report.left.reason() }).inc();
     }
 
     /// All metrics in OpenMetrics text format.

@@ -11,8 +11,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::form::Form;
 use self::form::Sent;
+pub use self::{
+    form::Form,
+    request::{OUTPUT, interval_in, opened},
+};
 use super::{DisconnectReason, Report};
 use crate::{
     error::{Error, Result},
@@ -21,6 +24,7 @@ use crate::{
 };
 
 mod form;
+mod request;
 
 /// How long a decoder gets pictures more often than its interval. ffmpeg forwards the pictures that it gets, and
 /// MediaMTX keeps no keyframe, so a reader that joins MediaMTX in the first seconds would otherwise wait for the

@@ -109,6 +109,13 @@ pub struct Settings {
     pub order: Order,
 }
 
+impl Settings {
+    /// Shows this path, with all other settings at their defaults.
+    pub fn new(path: String) -> Self {
+        Settings { path, interval: default_interval(), order: Order::default() }
+    }
+}
+
 fn default_interval() -> HumanDuration {
     HumanDuration::secs(5)
 }

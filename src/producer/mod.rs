@@ -108,6 +108,16 @@ impl Definition {
         Definition::Upload(upload::Settings {})
     }
 
+    /// A picture file, or a folder of them.
+    pub fn file(path: String) -> Self {
+        Definition::File(file::Settings::new(path))
+    }
+
+    /// A picture, or a folder of them, on a NAS. `nas` is its name in `media.nas`.
+    pub fn nas(nas: String, path: String) -> Self {
+        Definition::Nas(nas::Settings::new(nas, path))
+    }
+
     /// The definition for the `type` parameter of the original recipe: `file` or `udp`.
     pub fn of_recipe(word: &str) -> Result<Self> {
         match word {

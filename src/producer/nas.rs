@@ -43,6 +43,13 @@ pub struct Settings {
     pub interval: HumanDuration,
 }
 
+impl Settings {
+    /// Shows this path, with all other settings at their defaults.
+    pub fn new(nas: String, path: String) -> Self {
+        Settings { nas, path, interval: default_interval() }
+    }
+}
+
 fn default_interval() -> HumanDuration {
     HumanDuration::secs(5)
 }

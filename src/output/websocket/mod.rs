@@ -18,10 +18,18 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::wire::{Incoming, Socket};
-use super::{DisconnectReason, Report};
+use super::{DisconnectReason, Report, http::OutputKind};
 use crate::{
     picture::SharedFrame,
     stream::{States, Watch},
+};
+
+/// `/ws/{name}`.
+pub const KIND: OutputKind = OutputKind {
+    word: "websocket",
+    path: "/ws/{name}",
+    content_type: "image/jpeg",
+    about: "Pictures by WebSocket, each a binary message. JSON notices between them tell states and losses; the client sends `{\"ack\":N}` after it has shown picture N.",
 };
 
 /// Longest message of a client in bytes: an acknowledgement, or the WebRTC offer of go2rtc's player.
