@@ -96,7 +96,7 @@ async fn administrators_come_in_and_others_are_told_why_not() {
     assert_eq!(browser.run("return document.getElementById('sections').hidden").await, false);
     assert_eq!(count(&browser, "#sections a[data-section=users][aria-current=page]").await, 1);
 
-    // Whoever has a link is no administrator either.
+    // A visitor with a link is not an administrator.
     let share = app.admin("POST", "/api/v1/shares", &json!({"path": "door", "expires": "1h"}).to_string()).await.json();
     let visitor = Browser::start().await;
     visitor.client.goto(share["url"].as_str().expect("a link")).await.expect("loads");
@@ -215,7 +215,7 @@ async fn a_picture_that_is_sent_is_seen_at_once_and_its_lines_carry_a_token_and_
 }
 
 #[tokio::test]
-async fn whoever_watches_is_listed_and_disconnected() {
+async fn a_watcher_is_listed_and_disconnected() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 99, 200])).await;
     let mut reader = app.watch("/stream/door.mjpeg").await;

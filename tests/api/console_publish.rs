@@ -62,7 +62,7 @@ async fn a_still_image_is_published_seen_and_replaced() {
     browser.click("#sections [data-section=publish]").await;
     browser.keep_screenshot("console-publishing-desktop").await;
     browser.click(".publication button.danger").await;
-    eventually("nobody publishes", async || {
+    eventually("the path has no publisher", async || {
         let path = app.admin("GET", "/api/v1/paths/studio", "").await.json();
         path["actual"]["available"] != true
     })

@@ -1,4 +1,4 @@
-//! The first page, in a browser: what somebody does first.
+//! The first page, in a browser: sign-in, a first stream, and the check of MediaMTX's configuration.
 
 use serde_json::json;
 
@@ -34,7 +34,7 @@ async fn an_administrator_makes_a_test_card_and_has_mediamtx_looked_over() {
     let app = TestApp::spawn();
     let browser = Browser::start().await;
     browser.client.goto(&format!("http://{}/", app.addr)).await.expect("loads");
-    // Not before somebody has signed in, and then at once.
+    // Making a stream needs a sign-in; it goes on after that.
     browser.click("#make-test-card").await;
     browser.sign_in("admin", app.password.as_deref().expect("made on the first start")).await;
     browser.find("a[href*='#/watch/demo/test-card']").await;

@@ -97,7 +97,7 @@ async fn what_webrtc_cannot_do_is_done_by_hls_and_then_by_mjpeg_and_the_page_say
 }
 
 #[tokio::test]
-async fn a_path_on_which_nobody_publishes_says_so_and_begins_when_somebody_does() {
+async fn a_path_without_a_publisher_says_so_and_plays_when_one_connects() {
     let Some((app, mediamtx)) =
         start(|ports| format!("webrtc_url: 'http://127.0.0.1:{}', hls_url: 'http://127.0.0.1:{}'", ports[2], ports[1]))
             .await
