@@ -270,8 +270,8 @@ mod tests {
             ("-0001-01-01", "Z"),
             ("éééééééééé", "é"),
         ] {
-            let error = Day::parse(day, offset).err().map(|e| (e.code(), e.field()));
-            assert_eq!(error, Some((Code::InvalidParameter, Some("day"))), "{day} {offset}");
+            let error = Day::parse(day, offset).err().map(|e| (e.code(), e.field().map(str::to_owned)));
+            assert_eq!(error, Some((Code::InvalidParameter, Some("day".to_owned()))), "{day} {offset}");
         }
     }
 }

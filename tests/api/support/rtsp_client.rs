@@ -61,7 +61,7 @@ impl Frame {
         assert_eq!((self.data[0], self.data[1]), (0x80, 200), "a sender report without report blocks");
         /// Seconds from 1900, where NTP begins, to 1970.
         const NTP_OFFSET: u64 = 2_208_988_800;
-        let fraction = u64::from(self.word(12)) * 1_000_000_000 >> 32;
+        let fraction = (u64::from(self.word(12)) * 1_000_000_000) >> 32;
         SenderReport {
             ssrc: self.word(4),
             since_1970: Duration::new(u64::from(self.word(8)) - NTP_OFFSET, fraction as u32),
