@@ -16,6 +16,7 @@ use crate::{
     error::{Error, Result},
     events::{Bus, Observer, Webhooks},
     fetch::Fetch,
+    hosts::Hosts,
     identity::Identity,
     library::Library,
     mediamtx,
@@ -66,10 +67,11 @@ impl App {
         let generated_password = add_generated_admin(&mut settings, &store).await?;
         let policy = Policy::new(&settings.auth).map_err(|e| Error::new(crate::error::Code::Internal, e))?;
         let (identity, revoked) = Identity::open(settings.auth.clone(), store.clone(), policy.clone()).await?;
-        let mediamtx = mediamtx::Client::start(&settings.mediamtx, {
+        let hosts = Hosts::new(&settings.fetch.ca_file)?;
+        let mediamtx = mediamtx::Client::start(&settings.mediamtx, &hosts, {
             let identity = identity.clone();
             move || identity.internal_token().ok().map(|token| format!("Bearer {token}"))
-        });
+        })?;
         let registry = Registry::new(settings.stream_defaults.clone(), settings.limits.streams());
         let uploads = upload::Store::open(&settings.data_dir.join("frames"))
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
@@ -99,7 +101,7 @@ impl App {
             _ => None,
         };
         let (events, webhooks) = (Bus::default(), Webhooks::default());
-        webhooks.start(&settings.events, &events);
+        webhooks.start(&settings.events, &events, &hosts)?;
         let rtsp_addr = rtsp.as_ref().map_or(settings.rtsp.listen, rtsp::Server::addr);
         let (advertise_rtsp, advertise_http) =
             (settings.mediamtx.advertise_rtsp(rtsp_addr), settings.mediamtx.advertise_http(addr));
@@ -267,7 +269,7 @@ async fn run_background(state: web::Data<State>, revoked: mpsc::Receiver<Vec<Pri
     tokio::join!(
         state.access.run(&state.events, &state.mediamtx, revoked),
         state.identity.run(),
-        state.paths.keep(),
+        state.paths.run(),
         observer.run(),
         state.catalog.registry().sweep_forever(|name| uploads.forget(name)),
         certificates,

@@ -21,12 +21,16 @@ pub mod catalog;
 pub mod error;
 pub mod query;
 pub mod secret;
+pub mod trust;
 pub mod units;
+pub mod yaml;
 
+pub mod channels;
 pub mod discovery;
 pub mod events;
 pub mod fetch;
 pub mod h264;
+pub mod hosts;
 pub mod identity;
 pub mod library;
 pub mod mediamtx;
@@ -50,7 +54,6 @@ pub mod server;
 pub mod shutdown;
 pub mod telemetry;
 
-pub mod mediamtx_yml;
 pub mod settings;
 
 pub mod state;

@@ -1,36 +1,36 @@
-//! Text that must never be printed.
+//! Passwords and keys, which are never printed.
 
 use std::{cell::Cell, fmt};
 
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What stands for a secret that is not shown.
+/// Shown in place of a secret.
 pub const HIDDEN: &str = "***";
 
 thread_local! {
     static STORING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The value as JSON with its secrets in clear: for the database, which only this program's user can read, and nothing else.
+/// The value as JSON with its secrets unhidden. Only for the database, which only the user of this program can read.
 pub fn to_stored_json<T: Serialize>(value: &T) -> serde_json::Result<serde_json::Value> {
-    struct Shut;
-    impl Drop for Shut {
+    struct Hide;
+    impl Drop for Hide {
         fn drop(&mut self) {
             STORING.set(false);
         }
     }
     STORING.set(true);
-    let _shut = Shut;
+    let _hide = Hide;
     serde_json::to_value(value)
 }
 
-/// Takes user and password out of a URL: the rest, the user, the password. A password may hold an unescaped `@`, as
-/// people paste them; the last one before the path ends it.
+/// Splits a URL into the URL without credentials, the user, and the password. A password can have an unescaped `@`: the last `@` before the
+/// path ends it.
 pub fn split_login(url: &str) -> Option<(String, String, String)> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);
-    // Behind the colon of a host is a number; anything else is a password with a slash or the like in it.
+    // A host has a number after its colon. Other text is a password with a slash, `?` or `#`, at which the authority seems to end.
     let is_cut = || {
         !authority.starts_with('[') && authority.split_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_err())
     };
@@ -50,12 +50,12 @@ impl Secret {
         Secret(text.into())
     }
 
-    /// The text itself. Every call is a place to look when a secret has leaked.
+    /// The text. Each call of this method is a place at which a secret can leak.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether nothing was set.
+    /// Whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -85,7 +85,7 @@ impl Serialize for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        // `pass:` with nothing behind it is YAML's null; mediamtx.yml writes it for "no password".
+        // `pass:` without a value is null in YAML. It means "no password" in mediamtx.yml.
         Option::<String>::deserialize(from).map(|text| Secret(text.unwrap_or_default()))
     }
 }
@@ -99,13 +99,13 @@ mod tests {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret:?} {secret}"), "*** ***");
         assert_eq!(serde_json::to_string(&secret).expect("serialises"), "\"***\"");
-        assert_eq!(to_stored_json(&secret).expect("serialises"), "hunter2", "but it can be kept");
+        assert_eq!(to_stored_json(&secret).expect("serialises"), "hunter2", "for the database");
         assert_eq!(serde_json::to_string(&secret).expect("serialises"), "\"***\"");
         assert_eq!(secret.expose(), "hunter2");
     }
 
     #[test]
-    fn a_password_may_hold_anything() {
+    fn a_password_can_have_any_character() {
         for (text, expected) in [
             ("rtsp://u:a/b@h/s", ("rtsp://h/s", "u", "a/b")),
             ("rtsp://u:a#b@h/s", ("rtsp://h/s", "u", "a#b")),

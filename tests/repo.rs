@@ -6,7 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mtx_sidecar::{error::Code, producer::Definition, settings};
+use mtx_sidecar::{
+    error::Code,
+    events::{Audience, Kind as EventKind},
+    producer::Definition,
+    settings, yaml,
+};
 use regex::Regex;
 
 fn root() -> &'static Path {
@@ -69,6 +74,22 @@ fn every_error_code_is_described() {
     }
 }
 
+/// The table of docs/mediamtx.md: one or more words in a row, and who hears of them.
+#[test]
+fn every_event_is_described() {
+    let text = read("docs/mediamtx.md");
+    let rows = text.split("| type | when |").nth(1).expect("a table of events").lines().skip(2);
+    let rows = rows.map_while(|row| row.strip_prefix("| ")?.split_once(" | "));
+    let mut described = BTreeMap::new();
+    for (words, when) in rows {
+        let for_administrators = when.contains("for administrators");
+        described.extend(words.split(" · ").map(|word| (word.trim_matches('`').to_owned(), for_administrators)));
+    }
+    let published =
+        EventKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), kind.audience() == Audience::Administrators));
+    assert_eq!(described, published.collect());
+}
+
 #[test]
 fn every_kind_is_in_the_readme_and_in_the_shipped_settings() {
     let (readme, shipped) = (read("README.md"), settings::SIDECAR_YML);
@@ -93,22 +114,23 @@ fn the_examples_in_the_shipped_settings_can_be_used() {
 
 #[test]
 fn shipped_files_can_be_read_and_name_what_is_there() {
-    let compose = settings::parse_yaml(&read("docker-compose.yml")).expect("YAML");
-    let services = compose["services"].clone().into_table().expect("services");
+    let compose = yaml::parse(&read("docker-compose.yml")).expect("YAML");
+    let services = compose["services"].as_object().expect("services");
     assert_eq!(services.len(), 2);
     for (name, service) in services {
-        let service = service.into_table().expect("a service");
         for key in ["restart", "volumes", "network_mode"] {
-            assert!(service.contains_key(key), "service {name} has no {key}");
+            assert!(service.get(key).is_some(), "service {name} has no {key}");
         }
-        for volume in service["volumes"].clone().into_array().expect("a list") {
-            let volume = volume.into_string().expect("text");
+        for volume in service["volumes"].as_array().expect("a list") {
+            let volume = volume.as_str().expect("text");
             if let Some(path) = volume.strip_prefix("./").and_then(|v| v.split(':').next()).filter(|p| *p != "media") {
                 assert!(root().join(path).exists(), "docker-compose.yml mounts {path}");
             }
         }
     }
-    assert!(compose["services"].to_string().contains("mtx-sidecar, health"), "the sidecar has a healthcheck");
+    let healthcheck = serde_json::json!(["CMD", "mtx-sidecar", "health"]);
+    let has_check = services.values().any(|service| service["healthcheck"]["test"] == healthcheck);
+    assert!(has_check, "the sidecar has a healthcheck");
     let dockerfile = read("Dockerfile");
     for line in dockerfile.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from")) {
         let words: Vec<_> = line.split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! `mtx-sidecar discover`: cameras on the network of this machine, whether the sidecar runs or not.
+//! `mtx-sidecar discover`: searches for cameras on the network of this machine, with or without a running sidecar.
 
 use std::{io::IsTerminal, path::Path};
 
@@ -6,23 +6,24 @@ use super::{Outcome, load, password, runtime};
 use crate::{
     discovery::{DiscoveredDevice, Discovery, Event, Login, Profile, Query},
     secret::Secret,
+    web::offers::event_json,
 };
 
-/// Where the password may be, for programs.
+/// The environment variable of the password, for programs.
 const PASSWORD: &str = "SIDECAR_CAMERA_PASSWORD";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// An interface to search on, by name or address; all without. May be repeated.
+    /// Interface to search on, by name or address; by default all. Can be repeated.
     #[arg(long = "interface", value_name = "NAME")]
     interfaces: Vec<String>,
-    /// A device to ask directly, behind a router for example; nobody else is asked then. May be repeated.
+    /// Device to ask directly, behind a router for example; no other devices are asked then. Can be repeated.
     #[arg(long = "address", value_name = "IP[:PORT]")]
     addresses: Vec<String>,
-    /// A user of the devices that --address names. The password is asked for, or in SIDECAR_CAMERA_PASSWORD.
+    /// User of the devices of --address. The password comes from SIDECAR_CAMERA_PASSWORD or from a prompt.
     #[arg(long, value_name = "NAME", requires = "addresses")]
     user: Option<String>,
-    /// An address that may be asked although a device has named it as its own. May be repeated.
+    /// Address that can be asked although another device has named it as its own. Can be repeated.
     #[arg(long, value_name = "IP")]
     consent: Vec<String>,
     /// Print each device as one line of JSON.
@@ -38,18 +39,15 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> Outcome {
     }
     let discovery = Discovery::new(&settings.discovery, &settings.fetch).map_err(|e| e.chain())?;
     runtime()?.block_on(async {
-        let mut told = discovery.search(query).map_err(|e| e.to_string())?.begin();
-        while let Some(event) = told.recv().await {
-            match event {
-                Event::Found(card) => eprintln!("{} answers", card.address),
-                // What is printed ends up in files; the password does not.
-                Event::Detail(mut card) => {
-                    card.make_offers(None, "");
-                    if args.json { println!("{}", Event::Detail(card).json()) } else { print(&card) }
-                }
-                Event::Problem(report_problem) => match report_problem.address {
-                    Some(address) => eprintln!("{address}: {}", report_problem.message),
-                    None => eprintln!("{}", report_problem.message),
+        let mut events = discovery.search(query).map_err(|e| e.to_string())?.begin();
+        while let Some(event) = events.recv().await {
+            match &event {
+                Event::Found(device) => eprintln!("{} answers", device.address),
+                Event::Detail(_) if args.json => println!("{}", event_json(&event)),
+                Event::Detail(device) => print(device),
+                Event::Problem(problem) => match problem.address {
+                    Some(address) => eprintln!("{address}: {}", problem.message),
+                    None => eprintln!("{}", problem.message),
                 },
                 Event::Done(summary) => {
                     let (found, others) = (summary.found, summary.others);
@@ -58,7 +56,7 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> Outcome {
                 }
             }
         }
-        Err("the search has ended early".into())
+        Err("the search ended early".into())
     })
 }
 
@@ -74,31 +72,31 @@ fn read_password(user: &str) -> Result<String, String> {
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-fn print(card: &DiscoveredDevice) {
-    let made: Vec<_> = [&card.manufacturer, &card.model].into_iter().flatten().map(String::as_str).collect();
-    let name = card.name.as_deref().or(card.hardware.as_deref()).unwrap_or("a camera");
-    match made.as_slice() {
-        [] => println!("{}  {name}", card.address),
-        made => println!("{}  {name} ({})", card.address, made.join(" ")),
+fn print(device: &DiscoveredDevice) {
+    let product: Vec<_> = [&device.manufacturer, &device.model].into_iter().flatten().map(String::as_str).collect();
+    let name = device.name.as_deref().or(device.hardware.as_deref()).unwrap_or("a camera");
+    match product.as_slice() {
+        [] => println!("{}  {name}", device.address),
+        product => println!("{}  {name} ({})", device.address, product.join(" ")),
     }
-    for (what, text) in [("ONVIF", &card.device_service), ("page", &card.page)] {
-        if let Some(text) = text {
-            println!("    {what:<7} {text}");
+    for (label, url) in [("ONVIF", &device.device_service), ("page", &device.page)] {
+        if let Some(url) = url {
+            println!("    {label:<7} {url}");
         }
     }
-    for profile in &card.profiles {
+    for profile in &device.profiles {
         print_profile(profile);
     }
-    for host in &card.elsewhere {
+    for host in &device.elsewhere {
         println!("    ! it names {host}, which was not asked (--consent)");
     }
-    for problem in &card.problems {
+    for problem in &device.problems {
         println!("    ! {problem}");
     }
 }
 
 fn print_profile(profile: &Profile) {
-    println!("    {}  {}", profile.in_words(), profile.stream_uri.as_deref().unwrap_or("(no RTSP)"));
+    println!("    {}  {}", profile.summary(), profile.stream_uri.as_deref().unwrap_or("(no RTSP)"));
     if let Some(uri) = &profile.snapshot_uri {
         println!("    still   {uri}");
     }

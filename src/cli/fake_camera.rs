@@ -1,9 +1,8 @@
-//! `mtx-sidecar fake-camera`: the ESP32's side of the UDP protocol. Demonstration, test peer, and, for
-//! whoever writes firmware, documentation.
+//! `mtx-sidecar fake-camera`: the camera's side of the UDP protocol of the ESP32 sketches. A demonstration, a peer for tests, and
+//! documentation for authors of firmware.
 //!
-//! The camera waits for a datagram with `{"ipaddress":"…","port":…}` and answers to that address: with
-//! the base64 of one JPEG in datagrams of 512 characters and a line feed in a last one, or with the raw
-//! JPEG in datagrams of 1400 bytes.
+//! The camera waits for a datagram with `{"ipaddress":"…","port":…}` and sends one JPEG to that address: as base64 in datagrams of 512
+//! characters, followed by a datagram with a line feed, or raw in datagrams of 1400 bytes.
 
 use std::{
     io,
@@ -21,19 +20,19 @@ use crate::picture::draw;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where requests come in.
+    /// Address and port for requests.
     #[arg(long, default_value = "0.0.0.0:1234")]
     listen: SocketAddr,
     /// Send raw JPEG instead of base64 text.
     #[arg(long)]
     raw: bool,
-    /// Lose so many of a hundred datagrams, to see what that does.
+    /// Datagrams that are lost on purpose, in percent.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     loss: u8,
-    /// Width and height of the drawn test card.
+    /// Width and height of the test card.
     #[arg(long, default_value = "640x480", value_parser = parse_size)]
     size: (u32, u32),
-    /// Pictures to send in turn, instead of a drawn test card.
+    /// Pictures to send in turn; by default a test card.
     pictures: Vec<PathBuf>,
 }
 
@@ -43,16 +42,16 @@ fn parse_size(text: &str) -> Result<(u32, u32), String> {
     sides.ok_or_else(|| "write WIDTHxHEIGHT, each from 16 to 4096".into())
 }
 
-/// How a fake camera behaves.
+/// The behaviour of a fake camera.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
     /// Raw JPEG instead of base64 text.
     pub raw: bool,
-    /// Of a hundred datagrams, so many are lost.
+    /// Datagrams that are lost on purpose, in percent.
     pub loss: u8,
-    /// Size of the drawn card.
+    /// Width and height of the test card.
     pub size: (u32, u32),
-    /// JPEGs to send in turn; empty: a drawn card.
+    /// JPEGs to send in turn; empty: a test card.
     pub pictures: Vec<Vec<u8>>,
 }
 
@@ -62,7 +61,7 @@ impl Default for Behaviour {
     }
 }
 
-/// A camera that was bound and can run.
+/// A camera with an open socket.
 pub struct FakeCamera {
     socket: UdpSocket,
     addr: SocketAddr,
@@ -77,30 +76,30 @@ struct Request {
 }
 
 impl FakeCamera {
-    /// Binds; port 0 is a free one.
+    /// Opens the socket. Port 0 is any free port.
     pub async fn bind(behaviour: &Behaviour, listen: SocketAddr) -> io::Result<Self> {
         let socket = UdpSocket::bind(listen).await?;
         Ok(FakeCamera { addr: socket.local_addr()?, socket, behaviour: behaviour.clone(), sent: 0 })
     }
 
-    /// Where requests come in.
+    /// The address and port for requests.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Answers requests for ever.
+    /// Answers requests without end.
     pub async fn run(mut self) {
         let mut buffer = [0; 512];
         loop {
             let Ok((length, from)) = self.socket.recv_from(&mut buffer).await else { continue };
             let Ok(request) = serde_json::from_slice::<Request>(&buffer[..length]) else {
-                tracing::warn!("not a request, from {from}");
+                tracing::warn!("a datagram from {from} is not a request");
                 continue;
             };
             let to = SocketAddr::new(request.ipaddress, request.port);
             match self.send(to).await {
-                Ok(bytes) => tracing::info!("asked by {from}: sent picture {} ({bytes} bytes) to {to}", self.sent),
-                Err(e) => tracing::warn!("asked by {from}: cannot send to {to}: {e}"),
+                Ok(bytes) => tracing::info!("request from {from}: sent picture {} ({bytes} bytes) to {to}", self.sent),
+                Err(e) => tracing::warn!("request from {from}: cannot send to {to}: {e}"),
             }
         }
     }
@@ -129,7 +128,7 @@ impl FakeCamera {
             if getrandom::u32().unwrap_or(0) % 100 >= u32::from(self.behaviour.loss) {
                 self.socket.send_to(datagram, to).await?;
             }
-            // An ESP32 sends some 2 MB/s; faster than the receiver drains its socket, datagrams are lost.
+            // About the 2 MB/s of an ESP32. A much faster sender overflows the receiver's socket.
             if i % 32 == 31 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }

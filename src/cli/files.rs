@@ -11,21 +11,21 @@ use crate::settings::{MEDIAMTX_YML, SIDECAR_YML};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where to write them.
+    /// Folder for the files.
     #[arg(default_value = ".")]
     folder: PathBuf,
-    /// Overwrite what is there.
+    /// Overwrite existing files.
     #[arg(long)]
     force: bool,
 }
 
 pub(super) fn init(args: &Args) -> Outcome {
-    std::fs::create_dir_all(&args.folder).map_err(|e| format!("{} cannot be made: {e}", args.folder.display()))?;
+    std::fs::create_dir_all(&args.folder).map_err(|e| format!("{} cannot be created: {e}", args.folder.display()))?;
     let files = [("sidecar.yml", SIDECAR_YML), ("mediamtx.yml", MEDIAMTX_YML)];
     if !args.force
         && let Some((there, _)) = files.iter().find(|(name, _)| args.folder.join(name).exists())
     {
-        return Err(format!("{} is there already (--force overwrites)", args.folder.join(there).display()));
+        return Err(format!("{} exists already (--force overwrites it)", args.folder.join(there).display()));
     }
     for (name, text) in files {
         let path = args.folder.join(name);

@@ -1,6 +1,6 @@
 //! The command line.
 
-#![allow(clippy::print_stdout, reason = "commands answer on standard output; logs go to standard error")]
+#![allow(clippy::print_stdout, reason = "commands write results to standard output, logs to standard error")]
 
 mod check;
 mod discover;
@@ -17,13 +17,17 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::settings::{self, Loaded};
+use crate::{
+    hosts::{self, Hosts},
+    settings::{self, Loaded},
+};
 
-/// Pictures in and out of MediaMTX: stills, MJPEG, snapshots, and the answer to its auth question.
+/// Pictures in and out of MediaMTX: stills, MJPEG, snapshots, and answers to its auth requests.
 #[derive(Debug, Parser)]
 #[command(name = "mtx-sidecar", version, about, max_term_width = 100)]
 struct Cli {
@@ -35,44 +39,44 @@ struct Cli {
 
 #[derive(Debug, Args)]
 struct Common {
-    /// The settings; without it ./sidecar.yml if there is one, else the defaults.
+    /// File with the settings; by default ./sidecar.yml if it exists, otherwise no file.
     #[arg(short, long, global = true, value_name = "FILE", env = "SIDECAR_CONFIG")]
     config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run (this is what happens without a command).
+    /// Run the sidecar (also without any command).
     Serve(serve::Args),
-    /// Say what is wrong with sidecar.yml, and with a mediamtx.yml that should go with it.
+    /// List the errors of sidecar.yml, and of a mediamtx.yml that is used with it.
     Check(check::Args),
-    /// Write a commented sidecar.yml and mediamtx.yml.
+    /// Write a sidecar.yml and a mediamtx.yml with comments.
     Init(files::Args),
-    /// Tell a running sidecar what a hook of MediaMTX was started for; for runOnAvailable and the others.
+    /// Post the variables of a MediaMTX hook (runOnAvailable and others) to a running sidecar.
     Hook(hook::Args),
     /// Find cameras on the network.
     Discover(discover::Args),
-    /// Make, change and remove users, whether the sidecar runs or not.
+    /// Make, change and remove users of the database, with or without a running sidecar.
     #[command(subcommand)]
     User(user::Command),
     /// Hash a password for `pass:` in sidecar.yml or mediamtx.yml.
     HashPassword,
-    /// Send pictures to a stream: files, a folder, or what a program writes.
+    /// Upload pictures to a stream: files, new files of a folder, or the output of a program.
     Push(push::Args),
-    /// Be a camera that answers by UDP, as the ESP32 sketch does.
+    /// Run a camera that answers by UDP, as the ESP32 sketch does.
     FakeCamera(fake_camera::Args),
-    /// Ask a running sidecar whether it is well; for container health checks.
+    /// Check that a running sidecar is ready; for container health checks.
     Health(HealthArgs),
 }
 
 #[derive(Debug, Args)]
 struct HealthArgs {
-    /// Where it listens.
+    /// Address of its HTTP server.
     #[arg(default_value = "127.0.0.1:9995")]
     address: SocketAddr,
 }
 
-/// Parses the arguments and does what they say.
+/// Parses the arguments and runs the command.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
@@ -97,10 +101,10 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// What a command says when it fails.
+/// The result of a command; the error is a message for the user.
 type Outcome = Result<(), String>;
 
-/// The file that was named, or else `sidecar.yml` here if it is there.
+/// The named file, or `sidecar.yml` in the working directory if it exists.
 fn config_file(named: Option<&Path>) -> Option<PathBuf> {
     let here = Path::new("sidecar.yml");
     named.map(Path::to_owned).or_else(|| here.is_file().then(|| here.to_owned()))
@@ -110,26 +114,42 @@ fn config_file(named: Option<&Path>) -> Option<PathBuf> {
 fn load(named: Option<&Path>) -> Result<Loaded, String> {
     let file = config_file(named);
     let environment: HashMap<String, String> = std::env::vars().collect();
-    settings::load(file.as_deref(), &environment).map_err(|problems| {
+    settings::load(file.as_deref(), &environment).map_err(|errors| {
         let place = file.as_deref().map_or("the environment".into(), |f| f.display().to_string());
-        let lines: Vec<_> = problems.to_string().lines().map(|line| format!("  {line}")).collect();
-        format!("{place} is not right:\n{}", lines.join("\n"))
+        let lines: Vec<_> = errors.to_string().lines().map(|line| format!("  {line}")).collect();
+        format!("{place} has errors:\n{}", lines.join("\n"))
     })
 }
 
-/// A runtime for commands that do one thing at a time.
+/// A runtime for commands, on this thread.
 fn runtime() -> Result<tokio::runtime::Runtime, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|e| format!("the runtime cannot be started: {e}"))
 }
 
+/// The certificate authorities of a command that makes HTTPS requests.
+#[derive(Debug, Args)]
+struct Authorities {
+    /// PEM file of certificate authorities that are trusted for an https URL, besides the well-known ones.
+    #[arg(long, value_name = "FILE", env = "SIDECAR__FETCH__CA_FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+impl Authorities {
+    fn hosts(&self) -> Result<Hosts, String> {
+        Hosts::new(self.ca_file.as_deref().unwrap_or(Path::new(""))).map_err(|e| e.chain())
+    }
+}
+
 fn health(address: SocketAddr) -> Outcome {
-    let ask = async {
-        let client = awc::Client::builder().timeout(std::time::Duration::from_secs(3)).finish();
-        client.get(format!("http://{address}/readyz")).send().await.map_err(|e| e.to_string())
-    };
-    let response = actix_web::rt::System::new().block_on(ask)?;
-    if response.status().is_success() { Ok(()) } else { Err(format!("{address} answers {}", response.status())) }
+    let hosts = Authorities { ca_file: None }.hosts()?;
+    hosts.run(Duration::from_secs(3), async |client| {
+        let response = client.get(format!("http://{address}/readyz")).send().await.map_err(|e| hosts::explain(&e))?;
+        match response.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(format!("{address} answers {status}")),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `mtx-sidecar hash-password`, and reading passwords without showing them.
+//! `mtx-sidecar hash-password`, and the input of passwords.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -11,12 +11,12 @@ pub(super) fn hash() -> Outcome {
     Ok(())
 }
 
-/// A new password: typed twice at a terminal, or the first line of standard input.
+/// Reads a new password: twice from a terminal, or the first line of standard input.
 pub(super) fn read_new() -> Result<String, String> {
     let password = if io::stdin().is_terminal() {
         let password = prompt("Password: ")?;
-        if prompt("Once more: ")? != password {
-            return Err("the two are not the same".into());
+        if prompt("Repeat: ")? != password {
+            return Err("the two passwords differ".into());
         }
         password
     } else {
@@ -27,7 +27,7 @@ pub(super) fn read_new() -> Result<String, String> {
     if password.is_empty() { Err("the password must not be empty".into()) } else { Ok(password) }
 }
 
-/// Asks at the terminal, without echo.
+/// Reads a password from the terminal, without echo.
 pub(super) fn prompt(question: &str) -> Result<String, String> {
     rpassword::prompt_password(question).map_err(|e| format!("the password cannot be read: {e}"))
 }

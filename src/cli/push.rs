@@ -1,7 +1,7 @@
-//! `mtx-sidecar push`: sends pictures to a stream.
+//! `mtx-sidecar push`: uploads pictures to a stream.
 //!
-//! One keep-alive connection and one PUT for each picture: each gets its answer, so that a wrong name or
-//! password is told in words, and a slow link makes us skip pictures instead of queueing them.
+//! One PUT for each picture, over one connection. Each picture has a response, so that the command can show the reason of a refusal,
+//! and can skip pictures instead of queueing them when the link is slow.
 
 use std::{
     collections::HashSet,
@@ -18,49 +18,49 @@ use tokio::{
     time::{Duration, Instant, MissedTickBehavior, interval, sleep},
 };
 
-use super::{Outcome, password::prompt};
-use crate::{
-    multipart::Splitter,
-    secret::Secret,
-    stream::StreamName,
-    units::{HumanDuration, Size},
-};
+use super::{Authorities, Outcome, password::prompt};
+use crate::{backoff::Backoff, hosts, multipart::Splitter, secret::Secret, stream::StreamName, units::Size};
 
-/// Longest pause between attempts to reach the sidecar.
-const RETRY_MAX: Duration = Duration::from_secs(10);
+/// Pauses between attempts to reach the sidecar.
+const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
 
-/// How often a watched folder is looked over.
+/// Timeout of an upload.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Interval at which a watched folder is read.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The stream's name.
+    /// Name of the stream.
     name: String,
-    /// Pictures, patterns such as 'shots/*.jpg', one folder (with --watch), or - for JPEGs on standard input
-    /// (back to back, or multipart as `ffmpeg -f mpjpeg` writes it).
+    /// Picture files, patterns such as 'shots/*.jpg', one folder (with --watch), or - for JPEGs from standard input
+    /// (one after the other, or multipart as from `ffmpeg -f mpjpeg`).
     #[arg(required = true)]
-    what: Vec<String>,
-    /// Where the sidecar is.
+    sources: Vec<String>,
+    /// Base URL of the sidecar, http:// or https://.
     #[arg(long, default_value = "http://127.0.0.1:9995", env = "SIDECAR_URL")]
     url: String,
-    /// The user name; the password comes from SIDECAR_PASSWORD, from --password-file, or is asked for.
+    /// User name. The password comes from --password-file, from SIDECAR_PASSWORD, or from a prompt.
     #[arg(long)]
     user: Option<String>,
-    /// A file with the password.
+    /// File with the password.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// Pictures a second, for files.
+    /// Pictures a second, of files.
     #[arg(long, default_value_t = 1.0, value_parser = fps)]
     fps: f64,
-    /// Begin again after the last picture, for ever.
+    /// Start again after the last picture, without end.
     #[arg(long = "loop")]
     repeat: bool,
-    /// Send each picture that appears in the folder.
+    /// Upload each new picture of a folder.
     #[arg(long)]
     watch: bool,
-    /// Largest picture read from standard input.
+    /// Largest picture from standard input.
     #[arg(long, default_value = "16M")]
     max_size: Size,
+    #[command(flatten)]
+    authorities: Authorities,
 }
 
 fn fps(text: &str) -> Result<f64, String> {
@@ -70,11 +70,8 @@ fn fps(text: &str) -> Result<f64, String> {
 pub(super) fn run(args: Args) -> Outcome {
     let name = StreamName::parse(&args.name).map_err(|e| e.to_string())?;
     let password = password(&args)?;
-    if args.url.starts_with("https:") {
-        return Err("https is not spoken here; push to the sidecar's own port".into());
-    }
-    actix_web::rt::System::new().block_on(async move {
-        let sender = Sender::new(&args, &name, password);
+    args.authorities.hosts()?.run(TIMEOUT, async |client| {
+        let sender = Sender::new(client, &args, &name, password);
         tokio::select! {
             done = push(&args, sender) => done,
             () = crate::shutdown::signalled() => Ok(()),
@@ -97,26 +94,29 @@ fn password(args: &Args) -> Result<Secret, String> {
 }
 
 async fn push(args: &Args, mut sender: Sender) -> Outcome {
-    let done = match args.what.as_slice() {
+    let done = match args.sources.as_slice() {
         [dash] if dash == "-" => from_stdin(args, &mut sender).await,
         [folder] if args.watch => from_folder(Path::new(folder), &mut sender).await,
         _ if args.watch => Err("--watch takes one folder".into()),
-        what => from_files(what, args, &mut sender).await,
+        patterns => from_files(patterns, args, &mut sender).await,
     };
     sender.report();
     done
 }
 
-async fn from_files(what: &[String], args: &Args, sender: &mut Sender) -> Outcome {
+async fn from_files(patterns: &[String], args: &Args, sender: &mut Sender) -> Outcome {
     let mut files = vec![];
-    for pattern in what {
+    for pattern in patterns {
         if Path::new(pattern).is_file() {
             files.push(pattern.into());
             continue;
         }
         let paths = glob::glob(pattern).map_err(|e| format!("{pattern}: {e}"))?;
         let before = files.len();
-        files.extend(paths.flatten().filter(|p| p.is_file()));
+        for path in paths {
+            let path = path.map_err(|e| format!("{pattern}: {e}"))?;
+            files.extend(path.is_file().then_some(path));
+        }
         if files.len() == before {
             return Err(format!("{pattern} matches no file"));
         }
@@ -136,82 +136,91 @@ async fn from_files(what: &[String], args: &Args, sender: &mut Sender) -> Outcom
     }
 }
 
-/// Sends what appears or changes; a file that still grows is left until it has stopped.
+/// A version of a file: its path, its size, and the time of its last change.
+type FileVersion = (PathBuf, u64, Option<SystemTime>);
+
+/// Uploads new and changed files. A file is uploaded when two readings of the folder show the same version.
 async fn from_folder(folder: &Path, sender: &mut Sender) -> Outcome {
     if !folder.is_dir() {
         return Err(format!("{} is not a folder", folder.display()));
     }
     sender.expect(None);
-    type Seen = (PathBuf, u64, Option<SystemTime>);
-    let look = || -> Result<Vec<Seen>, String> {
-        let entries = std::fs::read_dir(folder).map_err(|e| format!("{} cannot be read: {e}", folder.display()))?;
-        let mut files: Vec<Seen> = entries
-            .flatten()
-            .filter_map(|entry| {
-                let metadata = entry.metadata().ok().filter(std::fs::Metadata::is_file)?;
-                let hidden = entry.file_name().to_string_lossy().starts_with('.');
-                (!hidden && metadata.len() > 0).then(|| (entry.path(), metadata.len(), metadata.modified().ok()))
-            })
-            .collect();
-        files.sort_by(|a, b| (a.2, &a.0).cmp(&(b.2, &b.0)));
-        Ok(files)
-    };
-    let mut done: HashSet<Seen> = look()?.into_iter().collect();
-    let mut growing: HashSet<Seen> = HashSet::new();
+    let mut done: HashSet<FileVersion> = versions(folder)?.into_iter().collect();
+    let mut growing: HashSet<FileVersion> = HashSet::new();
     loop {
         sleep(LOOK_EVERY).await;
-        let files = look()?;
-        let mut still = HashSet::new();
+        let files = versions(folder)?;
+        let mut new = HashSet::new();
         for file in &files {
             if done.contains(file) {
                 continue;
             }
             if !growing.contains(file) {
-                still.insert(file.clone());
+                new.insert(file.clone());
                 continue;
             }
-            if let Ok(data) = std::fs::read(&file.0)
-                && let Err(e) = sender.send(data.into()).await
-            {
+            let uploaded = match std::fs::read(&file.0) {
+                Ok(data) => sender.send(data.into()).await,
+                Err(e) => Err(e.to_string()),
+            };
+            if let Err(e) = uploaded {
                 sender.say(&format!("{}: {e}", file.0.display()));
             }
             done.insert(file.clone());
         }
-        growing = still;
-        // Only what is there: the set would grow with every file that comes and goes.
-        let there: HashSet<_> = files.into_iter().collect();
-        done.retain(|file| there.contains(file));
+        growing = new;
+        // Removed files leave the set, which would otherwise grow without end.
+        let present: HashSet<_> = files.into_iter().collect();
+        done.retain(|file| present.contains(file));
     }
 }
 
-/// Reads as fast as the program writes and sends as fast as the link takes: the latest picture wins.
+/// The files of a folder, oldest first, without hidden and empty ones.
+fn versions(folder: &Path) -> Result<Vec<FileVersion>, String> {
+    let unreadable = |e| format!("{} cannot be read: {e}", folder.display());
+    let mut files = vec![];
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        // A file can be removed in the meantime.
+        let Ok(metadata) = entry.metadata() else { continue };
+        let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if metadata.is_file() && !is_hidden && metadata.len() > 0 {
+            files.push((entry.path(), metadata.len(), metadata.modified().ok()));
+        }
+    }
+    files.sort_by(|a, b| (a.2, &a.0).cmp(&(b.2, &b.0)));
+    Ok(files)
+}
+
+/// Reads as fast as the program writes, and uploads as fast as the link allows: only the latest picture is uploaded.
 async fn from_stdin(args: &Args, sender: &mut Sender) -> Outcome {
     sender.expect(None);
     let (send, mut latest) = watch::channel::<(u64, Bytes)>((0, Bytes::new()));
-    let (tell, mut told) = mpsc::channel::<String>(8);
+    let (complain, mut complaints) = mpsc::channel::<String>(8);
     let max = args.max_size.bytes();
-    std::thread::spawn(move || read_stdin(max, &send, &tell));
-    let mut seen = 0;
+    let reader = std::thread::Builder::new().spawn(move || read_stdin(max, &send, &complain));
+    reader.map_err(|e| format!("the thread that reads standard input cannot be started: {e}"))?;
+    let mut last = 0;
     while latest.changed().await.is_ok() {
         let (number, data) = latest.borrow_and_update().clone();
-        sender.skipped += number - seen - 1;
-        seen = number;
+        sender.skipped += number - last - 1;
+        last = number;
         sender.send(data).await?;
-        while let Ok(complaint) = told.try_recv() {
+        while let Ok(complaint) = complaints.try_recv() {
             sender.say(&complaint);
         }
     }
-    if seen == 0 { Err("no picture came on standard input".into()) } else { Ok(()) }
+    if last == 0 { Err("standard input had no picture".into()) } else { Ok(()) }
 }
 
-fn read_stdin(max: usize, send: &watch::Sender<(u64, Bytes)>, tell: &mpsc::Sender<String>) {
+fn read_stdin(max: usize, send: &watch::Sender<(u64, Bytes)>, complain: &mpsc::Sender<String>) {
     let mut stdin = std::io::stdin().lock();
     let mut buffer = vec![0; 1 << 16];
     let mut splitter: Option<Splitter> = None;
     let mut number = 0;
     while let Ok(length @ 1..) = stdin.read(&mut buffer) {
         let data = &buffer[..length];
-        // `ffmpeg -f mpjpeg` begins with its boundary line; anything else is JPEGs one behind the other.
+        // `ffmpeg -f mpjpeg` starts with a boundary line. Other programs write one JPEG after the other.
         let splitter = splitter.get_or_insert_with(|| {
             let line = data.split(|b| *b == b'\n').find(|line| line.starts_with(b"--")).map(<[u8]>::trim_ascii);
             let boundary = line.map(|line| String::from_utf8_lossy(&line[2..]).into_owned());
@@ -224,18 +233,22 @@ fn read_stdin(max: usize, send: &watch::Sender<(u64, Bytes)>, tell: &mpsc::Sende
                 Ok(None) => break,
                 Ok(Some(part)) => {
                     number += 1;
+                    // Without a receiver, the command is ending.
                     let _ = send.send((number, part.data));
                 }
-                Err(fault) => drop(tell.try_send(fault.to_string())),
+                // A full channel has enough complaints.
+                Err(fault) => drop(complain.try_send(fault.to_string())),
             }
         }
     }
 }
 
-/// Sends pictures and shows how it goes.
+/// Uploads pictures, and shows the progress.
 struct Sender {
     client: awc::Client,
     url: String,
+    user: Option<String>,
+    password: Secret,
     bar: Option<ProgressBar>,
     began: Instant,
     last_line: Instant,
@@ -245,14 +258,12 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(args: &Args, name: &StreamName, password: Secret) -> Self {
-        let mut client = awc::Client::builder().timeout(Duration::from_secs(20)).disable_redirects();
-        if let Some(user) = &args.user {
-            client = client.basic_auth(user, Some(password.expose()));
-        }
+    fn new(client: awc::Client, args: &Args, name: &StreamName, password: Secret) -> Self {
         let now = Instant::now();
         Sender {
-            client: client.finish(),
+            client,
+            user: args.user.clone(),
+            password,
             url: format!("{}/api/v1/streams/{name}/frame", args.url.trim_end_matches('/')),
             bar: std::io::stderr().is_terminal().then(ProgressBar::no_length),
             began: now,
@@ -275,12 +286,15 @@ impl Sender {
         }
     }
 
-    /// Sends one picture; waits and tries again as long as the sidecar is away. A picture that it does not
-    /// take is an error, with its reason.
+    /// Uploads one picture. Retries while the sidecar does not answer. The error has the reason for which the sidecar refuses a picture.
     async fn send(&mut self, data: Bytes) -> Outcome {
-        let mut pause = Duration::from_millis(500);
+        let mut retry = RETRY;
         loop {
-            let request = self.client.put(&self.url).content_type("application/octet-stream");
+            let mut request = self.client.put(&self.url).content_type("application/octet-stream");
+            if let Some(user) = &self.user {
+                request = request.basic_auth(user, self.password.expose());
+            }
+            let pause = retry.next_pause();
             match request.send_body(data.clone()).await {
                 Ok(mut response) => {
                     let status = response.status();
@@ -295,12 +309,21 @@ impl Sender {
                     if !busy {
                         return Err(why);
                     }
-                    self.say(&format!("{why}; trying again in {}", HumanDuration(pause)));
+                    self.say(&format!("{why}; next attempt in {:.1} s", pause.as_secs_f64()));
                 }
-                Err(e) => self.say(&format!("{} is away ({e}); trying again in {}", self.url, HumanDuration(pause))),
+                Err(e) => {
+                    let why = hosts::explain(&e);
+                    if hosts::is_untrusted(&e) {
+                        return Err(format!("{}: {why}", self.url));
+                    }
+                    self.say(&format!(
+                        "{} does not answer ({why}); next attempt in {:.1} s",
+                        self.url,
+                        pause.as_secs_f64()
+                    ));
+                }
             }
             sleep(pause).await;
-            pause = (pause * 2).min(RETRY_MAX);
         }
     }
 

@@ -14,12 +14,12 @@ use crate::{
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
-    /// Also show a test card, and a camera that this program plays itself, so that there is something to see.
+    /// Add two streams to look at: a test card, and a camera that this program simulates.
     #[arg(long)]
     demo: bool,
 }
 
-/// The demonstration's streams.
+/// The streams of --demo.
 const TEST_CARD: &str = "demo/test-card";
 const CAMERA: &str = "demo/camera";
 
@@ -36,7 +36,7 @@ async fn serve(loaded: Loaded, args: &Args) -> Outcome {
     if args.demo {
         let camera =
             fake_camera::FakeCamera::bind(&fake_camera::Behaviour::default(), ([127, 0, 0, 1], 0).into()).await;
-        let camera = camera.map_err(|e| format!("the demonstration camera cannot be started: {e}"))?;
+        let camera = camera.map_err(|e| format!("the simulated camera cannot be started: {e}"))?;
         add_demo(&mut settings, camera.addr());
         tokio::spawn(camera.run());
     }
@@ -49,21 +49,17 @@ async fn serve(loaded: Loaded, args: &Args) -> Outcome {
         file.map_or("the built-in defaults".into(), |f| f.display().to_string()),
         settings.data_dir.display(),
     );
-    tracing::info!(
-        "{} streams; cameras are heard on udp {}",
-        app.state().catalog.registry().len(),
-        settings.udp.listen
-    );
+    tracing::info!("{} streams; UDP cameras send to {}", app.state().catalog.registry().len(), settings.udp.listen);
     welcome(addr, app.generated_password(), app.is_first_start() || args.demo);
 
     let shutdown = app.state().shutdown.clone();
     tokio::spawn(async move {
         signalled().await;
-        tracing::info!("asked to end: finishing what is in progress (once more to end at once)");
+        tracing::info!("shutting down after the requests in progress; a second signal ends the program at once");
         shutdown.ask();
     });
     app.run_until_stopped().await.map_err(|e| e.to_string())?;
-    tracing::info!("ended");
+    tracing::info!("the program has ended");
     Ok(())
 }
 
@@ -80,17 +76,17 @@ fn add_demo(settings: &mut Settings, camera: SocketAddr) {
     add(CAMERA, Definition::UdpCamera(camera));
 }
 
-/// What a newcomer needs to know, on standard output; the password is told nowhere else and never again.
+/// The first information for a new user, on standard output. The password is not shown anywhere else, and not again.
 fn welcome(addr: SocketAddr, password: Option<&str>, long: bool) {
     let host = if addr.ip().is_unspecified() { format!("localhost:{}", addr.port()) } else { addr.to_string() };
     if let Some(password) = password {
         println!();
-        println!("  Nobody was configured as administrator, so one was made:");
+        println!("  No administrator was configured. A new one was made:");
         println!();
         println!("      user      admin");
         println!("      password  {password}");
         println!();
-        println!("  This is shown once. Programs on this machine may watch and upload without it.");
+        println!("  The password is shown only now. Programs on this machine can watch and upload without it.");
     }
     if long {
         println!();

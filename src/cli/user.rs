@@ -1,4 +1,4 @@
-//! `mtx-sidecar user`: the database's users, on the database itself. A sidecar that runs notices within a second.
+//! `mtx-sidecar user`: changes the users of the database. A running sidecar applies the changes within a second.
 
 use std::path::Path;
 
@@ -15,15 +15,15 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make a user; the password is asked for, or read from standard input.
+    /// Make a user. The password comes from a prompt, or from standard input.
     Add(Add),
     /// List the users of the database.
     List,
-    /// Change a user's password; it is asked for, or read from standard input.
+    /// Change the password of a user. It comes from a prompt, or from standard input.
     SetPassword(Name),
-    /// Let a user count for nothing for now.
+    /// Disable a user.
     Disable(Name),
-    /// Let a user count again.
+    /// Enable a disabled user.
     Enable(Name),
     /// Remove a user.
     Remove(Name),
@@ -39,13 +39,13 @@ pub(super) struct Name {
 pub(super) struct Add {
     /// The name.
     name: String,
-    /// admin (everything) or user (watch everything).
+    /// admin (all permissions) or user (watch all streams).
     #[arg(long)]
     role: Option<Role>,
-    /// Something that is allowed: ACTION, ACTION:PATH or ACTION:~REGEXP, such as publish:front/door. May be repeated.
+    /// Permission: ACTION, ACTION:PATH or ACTION:~REGEXP, such as publish:front/door. Can be repeated.
     #[arg(long = "allow", value_name = "ACTION[:PATH]", value_parser = permission)]
     permissions: Vec<Permission>,
-    /// An address or network from which the user may come; everywhere without. May be repeated.
+    /// Address or network from which the user can sign in; by default all. Can be repeated.
     #[arg(long = "from", value_name = "NETWORK")]
     ips: Vec<Network>,
 }
@@ -60,7 +60,7 @@ pub(super) fn run(config: Option<&Path>, command: Command) -> Outcome {
     let settings = load(config)?.settings;
     let cannot = |e: crate::error::Error| e.chain();
     std::fs::create_dir_all(&settings.data_dir)
-        .map_err(|e| format!("the data folder {} cannot be made: {e}", settings.data_dir.display()))?;
+        .map_err(|e| format!("the data folder {} cannot be created: {e}", settings.data_dir.display()))?;
     let store = Store::open(&settings.data_dir.join("sidecar.db")).map_err(cannot)?;
     let file = Policy::new(&settings.auth)?;
     let write = |name: &str, change: UserChange| {
@@ -69,7 +69,7 @@ pub(super) fn run(config: Option<&Path>, command: Command) -> Outcome {
         }
         write_user(&store, name, &change).map_err(cannot)
     };
-    let is_there = |name: &str| match store.user(name).map_err(cannot)? {
+    let require = |name: &str| match store.user(name).map_err(cannot)? {
         Some(_) => Ok(()),
         None => Err(format!("there is no user {name} in the database")),
     };
@@ -77,40 +77,40 @@ pub(super) fn run(config: Option<&Path>, command: Command) -> Outcome {
         Command::List => list(&store),
         Command::Add(Add { name, role, permissions, ips }) => {
             if store.user(&name).map_err(cannot)?.is_some() {
-                return Err(format!("there is a user {name} already"));
+                return Err(format!("user {name} exists already"));
             }
             if role.is_none() && permissions.is_empty() {
-                return Err("--role or --allow is needed: the user could do nothing".into());
+                return Err("--role or --allow is required: without them the user has no permissions".into());
             }
             let password = Some(Secret::new(password::read_new()?));
             let (permissions, ips) = (Some(permissions), Some(ips));
             write(&name, UserChange { pass: password, role, permissions, ips, disabled: None })?;
-            println!("user {name} is made");
+            println!("user {name} was made");
             Ok(())
         }
         Command::SetPassword(Name { name }) => {
-            is_there(&name)?;
+            require(&name)?;
             let password = Some(Secret::new(password::read_new()?));
             write(&name, UserChange { pass: password, ..UserChange::default() })?;
-            println!("the password of {name} is changed");
+            println!("the password of {name} was changed");
             Ok(())
         }
         Command::Disable(Name { name }) => {
-            is_there(&name)?;
+            require(&name)?;
             write(&name, UserChange { disabled: Some(true), ..UserChange::default() })?;
-            println!("user {name} is disabled");
+            println!("user {name} was disabled");
             Ok(())
         }
         Command::Enable(Name { name }) => {
-            is_there(&name)?;
+            require(&name)?;
             write(&name, UserChange { disabled: Some(false), ..UserChange::default() })?;
-            println!("user {name} is enabled");
+            println!("user {name} was enabled");
             Ok(())
         }
         Command::Remove(Name { name }) => {
-            is_there(&name)?;
+            require(&name)?;
             store.delete_user(&name).map_err(cannot)?;
-            println!("user {name} is removed");
+            println!("user {name} was removed");
             Ok(())
         }
     }

@@ -1,4 +1,4 @@
-//! What ONVIF's services are asked, and what they answer. Pure.
+//! The operations of ONVIF's device and media services, and their answers. Pure.
 
 use std::time::SystemTime;
 
@@ -10,16 +10,16 @@ use super::{
     xml::{Element, escape, shorten},
 };
 
-/// Services.
+/// Namespaces of the services.
 pub(super) const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
 const MEDIA: &str = "http://www.onvif.org/ver10/media/wsdl";
-/// The one that knows H.265.
+/// Media2, which has H.265.
 const MEDIA2: &str = "http://www.onvif.org/ver20/media/wsdl";
 
-/// Most profiles of a device that are looked at: an NVR of 16 channels has 32.
+/// Most profiles of a device: an NVR of 16 channels has 32.
 pub(super) const MAX_PROFILES: usize = 32;
 
-/// Longest address, in characters.
+/// Longest URL, in bytes.
 const MAX_URI: usize = 2000;
 
 /// A generation of the media service.
@@ -37,7 +37,7 @@ impl Media {
         }
     }
 
-    /// All profiles, with what their encoders are set to.
+    /// All profiles, with the settings of their encoders.
     pub(super) fn get_profiles(self) -> Operation {
         let operation = Operation::new(self.namespace(), "GetProfiles");
         match self {
@@ -46,7 +46,7 @@ impl Media {
         }
     }
 
-    /// Where a profile can be watched by RTSP. `token` is as it stands in the profile.
+    /// The RTSP URL of a profile. `token` is the unescaped token of the profile.
     pub(super) fn get_stream_uri(self, token: &str) -> Operation {
         let operation = Operation::new(self.namespace(), "GetStreamUri");
         let token = escape(token);
@@ -58,13 +58,13 @@ impl Media {
         })
     }
 
-    /// Where a picture of it can be had by HTTP.
+    /// The HTTP URL of a snapshot of a profile.
     pub(super) fn get_snapshot_uri(self, token: &str) -> Operation {
         let token = escape(token);
         Operation::new(self.namespace(), "GetSnapshotUri").with(format!("<x:ProfileToken>{token}</x:ProfileToken>"))
     }
 
-    /// The profiles of the answer.
+    /// The profiles of an answer.
     pub(super) fn profiles(self, answer: &Element) -> Vec<Profile> {
         let read = |found: &Element| {
             let encoder = match self {
@@ -87,25 +87,25 @@ impl Media {
     }
 }
 
-/// A number that a device has written; Media2's rates have a fraction.
+/// A number in an answer. Rates in Media2 have a fraction.
 fn number(text: &str) -> Option<f32> {
     text.trim().parse::<f32>().ok().filter(|n| (0.0..100_000.0).contains(n))
 }
 
 fn codec(text: &str) -> String {
-    // Media2 has the names of RFC 4855's registry, where H.265 and JPEG are as here, too.
+    // Media2 has the names of media subtypes (RFC 4855): H265 and JPEG, as in Media1.
     match shorten(text).to_ascii_uppercase().as_str() {
         "HEVC" => "H265".into(),
         other => other.to_owned(),
     }
 }
 
-/// The time on the device's clock, in seconds ahead of ours.
+/// The seconds by which the device's clock is ahead of `now`.
 pub(super) fn clock_offset(answer: &Element, now: SystemTime) -> Option<i64> {
     let utc = answer.find("UTCDateTime")?;
     let part = |path: [&str; 2]| utc.at(&path)?.text.trim().parse::<u32>().ok();
     let date = (part(["Date", "Year"])?, part(["Date", "Month"])?, part(["Date", "Day"])?);
-    // Midnight as 24:00, and leap seconds, are no times for the library.
+    // The library refuses midnight as 24:00, and leap seconds.
     let time = (part(["Time", "Hour"])? % 24, part(["Time", "Minute"])?, part(["Time", "Second"])?.min(59));
     let text = format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", date.0, date.1, date.2, time.0, time.1, time.2);
     let there = humantime::parse_rfc3339(&text).ok()?;
@@ -116,7 +116,7 @@ pub(super) fn clock_offset(answer: &Element, now: SystemTime) -> Option<i64> {
     Some(offset)
 }
 
-/// Who made the device, and what it is.
+/// Manufacturer, model, firmware and serial number of a device.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Information {
     pub manufacturer: Option<String>,
@@ -135,21 +135,21 @@ pub(super) fn information(answer: &Element) -> Information {
     }
 }
 
-/// Where the media services are.
+/// The URLs of the media services, Media1 first.
 pub(super) fn media_services(answer: &Element) -> Vec<(Media, Url)> {
     let mut found = vec![];
     for (media, namespace) in [(Media::One, MEDIA), (Media::Two, MEDIA2)] {
         let is_it =
             |service: &&Element| service.child("Namespace").is_some_and(|n| n.text.trim_end_matches('/') == namespace);
         let at = answer.all("Service").find(is_it).and_then(|service| service.child("XAddr"));
-        // GetCapabilities names the first generation, by its element.
+        // GetCapabilities has Media1 as an element.
         let at = at.or_else(|| answer.find("Media").filter(|_| media == Media::One).and_then(|m| m.child("XAddr")));
         found.extend(at.and_then(|at| uri(&at.text, &["http", "https"])).map(|url| (media, url)));
     }
     found
 }
 
-/// The address in an answer to GetStreamUri or GetSnapshotUri of either generation.
+/// The URL in an answer to GetStreamUri or GetSnapshotUri of Media1 or Media2.
 pub(super) fn uri_of(answer: &Element, schemes: &[&str]) -> Option<Url> {
     uri(answer.text_of("Uri")?, schemes)
 }
@@ -158,7 +158,7 @@ fn uri(text: &str, schemes: &[&str]) -> Option<Url> {
     if text.len() > MAX_URI {
         return None;
     }
-    // Escaped twice by some.
+    // Some devices escape the URL twice.
     let url = Url::parse(&text.replace("&amp;", "&")).ok()?;
     (schemes.contains(&url.scheme()) && url.has_host()).then_some(url)
 }
@@ -197,14 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn profiles_of_both_generations_are_read() {
+    fn profiles_of_media1_and_media2_are_read() {
         let one = element(
             "<R><t:Profiles token='a&amp;b' fixed='true'><t:Name>Main</t:Name><t:VideoEncoderConfiguration token='e'><t:Encoding>H264</t:Encoding>\
              <t:Resolution><t:Width>1920</t:Width><t:Height>1080</t:Height></t:Resolution><t:RateControl><t:FrameRateLimit>25</t:FrameRateLimit>\
              </t:RateControl></t:VideoEncoderConfiguration></t:Profiles><Profiles token='audio'/><Profiles/></R>",
         );
         let profiles = Media::One.profiles(&one);
-        assert_eq!(profiles.len(), 2, "one without a token is of no use");
+        assert_eq!(profiles.len(), 2, "a profile without a token is left out");
         let main = &profiles[0];
         assert_eq!(
             (main.token.as_str(), main.name.as_deref(), main.codec.as_deref()),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn services_are_found_in_either_answer() {
+    fn services_are_found_in_answers_to_both_operations() {
         let services = element(
             "<R><Service><Namespace>http://www.onvif.org/ver20/media/wsdl</Namespace><XAddr>http://h/2</XAddr></Service>\
              <Service><Namespace>http://www.onvif.org/ver10/media/wsdl/</Namespace><XAddr>http://h/1</XAddr></Service></R>",
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_escaped_twice_are_read_and_odd_ones_left_out() {
+    fn urls_that_are_escaped_twice_are_read_and_other_schemes_are_left_out() {
         let uri = |text: &str| {
             uri_of(&element(&format!("<R><MediaUri><Uri>{text}</Uri></MediaUri></R>")), &["rtsp", "rtsps"])
         };

@@ -1,4 +1,4 @@
-//! HTTP to a device: to the address that answered and those that the caller has consented to, and to nothing else.
+//! HTTP to a device: only to the address that has answered, and to the addresses of `consent`.
 
 use std::net::IpAddr;
 
@@ -19,35 +19,35 @@ use crate::{
     units::{Network, any_contains},
 };
 
-/// How long a device may take for the head of one answer, and for the rest of it. Small ones need a second for a digest.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout of the head of an answer, and of its body. Small devices need a second to verify a digest.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A device, as it may be reached.
+/// The HTTP side of a device.
 #[derive(Clone, Debug)]
-pub(super) struct Device<'a> {
+pub(super) struct Peer<'a> {
     /// Makes connections; follows no redirect to another host.
     pub fetch: &'a Fetch,
-    /// Where devices may be.
+    /// The networks in which devices are asked.
     pub networks: &'a [Network],
-    /// Where this one is.
+    /// The address of the device.
     pub at: IpAddr,
-    /// Other addresses at which its services may be asked.
+    /// Other addresses at which its services can be asked.
     pub consent: &'a [IpAddr],
-    /// Its certificate's SHA-256, if it is its own; empty for none.
+    /// The SHA-256 of its self-signed certificate; empty for a certificate of a known authority.
     pub fingerprint: &'a str,
 }
 
-/// What a device has said.
+/// An answer of a device.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub status: u16,
     pub body: Bytes,
-    /// How it would have us say who we are, if it wants a digest.
+    /// The challenge of HTTP Digest, if the device sends one.
     pub challenge: Option<DigestClient>,
 }
 
-impl Device<'_> {
-    /// Asks a service. `security` goes into the envelope, `digest` into the header of the request.
+impl Peer<'_> {
+    /// Calls an operation of a service. `security` becomes a part of the envelope, `digest` a header of the request.
     pub(super) async fn post(
         &self,
         url: &Url,
@@ -57,44 +57,49 @@ impl Device<'_> {
     ) -> Result<Reply, String> {
         let target = self.target(url)?;
         let body = operation.envelope(security);
-        let mut request = Request::post("application/soap+xml", body, PATIENCE);
+        let mut request = Request::post("application/soap+xml", body, TIMEOUT);
         let kind = format!("application/soap+xml; charset=utf-8; action=\"{}\"", operation.action());
-        request.headers.insert(CONTENT_TYPE, kind.parse().map_err(|_| "its action is no header".to_owned())?);
+        request
+            .headers
+            .insert(CONTENT_TYPE, kind.parse().map_err(|_| "its action does not fit into a header".to_owned())?);
         if let Some((client, login)) = digest {
             let path = &target.url[url::Position::BeforePath..];
-            let said = client.respond(&PasswordParams {
+            let answer = client.respond(&PasswordParams {
                 username: &login.username,
                 password: login.password.expose(),
                 uri: path,
                 method: "POST",
                 body: Some(&request.body),
             })?;
-            let mut said: HeaderValue =
-                said.parse().map_err(|_| "the user name cannot stand in a header".to_owned())?;
-            said.set_sensitive(true);
-            request.headers.insert(AUTHORIZATION, said);
+            let mut answer: HeaderValue =
+                answer.parse().map_err(|_| "the user name does not fit into a header".to_owned())?;
+            answer.set_sensitive(true);
+            request.headers.insert(AUTHORIZATION, answer);
         }
         let response = self.fetch.send(&target, request).await.map_err(|e| e.to_string())?;
         let (status, challenge) = (response.status.as_u16(), challenge(&response));
-        let body = response.bytes(xml::MAX_BYTES, PATIENCE).await.map_err(|e| e.to_string())?;
+        let body = response.bytes(xml::MAX_BYTES, TIMEOUT).await.map_err(|e| e.to_string())?;
         Ok(Reply { status, body, challenge })
     }
 
     /// Gets a document.
     pub(super) async fn get(&self, url: &Url) -> Result<Bytes, String> {
         let target = self.target(url)?;
-        let response = self.fetch.send(&target, Request::get(PATIENCE)).await.map_err(|e| e.to_string())?;
+        let response = self.fetch.send(&target, Request::get(TIMEOUT)).await.map_err(|e| e.to_string())?;
         if !response.status.is_success() {
             return Err(format!("HTTP status {}", response.status.as_u16()));
         }
-        response.bytes(xml::MAX_BYTES, PATIENCE).await.map_err(|e| e.to_string())
+        response.bytes(xml::MAX_BYTES, TIMEOUT).await.map_err(|e| e.to_string())
     }
 
-    /// The one place that decides what is connected to.
+    /// Checks the address of a URL. All requests pass here.
     fn target(&self, url: &Url) -> Result<Target, String> {
-        let ip = ip_of(url).ok_or_else(|| format!("{} is no address", url.host_str().unwrap_or_default()))?;
+        let ip = ip_of(url).ok_or_else(|| format!("{} is not an IP address", url.host_str().unwrap_or_default()))?;
         if ip != self.at && !self.consent.contains(&ip) {
-            return Err(format!("{} is not what answered, and is not asked without consent", host_text(ip)));
+            return Err(format!(
+                "{} is not the address that answered, and is not asked without consent",
+                host_text(ip)
+            ));
         }
         if !any_contains(self.networks, ip) {
             return Err(format!("{} is not in discovery.networks", host_text(ip)));
@@ -104,8 +109,8 @@ impl Device<'_> {
     }
 }
 
-/// The digest that is asked for. Basic, which would show the password to whoever pretends to be a camera, is not ONVIF's
-/// (Core, 5.9.1) and never answered.
+/// The challenge of HTTP Digest. Basic is never answered: it would show the password to any host that pretends to be a camera, and ONVIF
+/// does not have it (Core, 5.9.1).
 fn challenge(response: &Response) -> Option<DigestClient> {
     let values = response.headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(ChallengeParser::new).filter_map(Result::ok).find_map(|challenge| (&challenge).try_into().ok())

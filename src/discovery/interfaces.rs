@@ -1,4 +1,4 @@
-//! The network interfaces on which devices are searched for.
+//! The network interfaces of a search.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -6,7 +6,7 @@ use getifaddrs::{Address, Interface, InterfaceFlags, getifaddrs};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Most interfaces that are searched on; hosts of many containers have hundreds.
+/// Most interfaces of a search. A host of many containers has hundreds.
 const MAX: usize = 16;
 
 /// An interface with one of its addresses.
@@ -19,7 +19,7 @@ pub struct NetworkInterface {
     pub address: Ipv4Addr,
 }
 
-/// An interface of this machine, with what decides whether it is taken.
+/// An interface of this machine, with its properties.
 #[derive(Clone, Debug, PartialEq)]
 struct Candidate {
     interface: NetworkInterface,
@@ -27,8 +27,8 @@ struct Candidate {
     can_multicast: bool,
 }
 
-/// The interfaces that are named, by name or address; without names all that are up and take multicast, save loopback.
-/// What is named and not there is in the second list, in words.
+/// The interfaces with these names or addresses. Without names: all interfaces that are up and take multicast, without loopback. The second
+/// list has the problems, such as a name without an interface.
 pub(super) fn chosen(names: &[String]) -> std::io::Result<(Vec<NetworkInterface>, Vec<String>)> {
     let candidates: Vec<_> = getifaddrs()?.filter_map(|found| candidate(&found)).collect();
     Ok(choose(&candidates, names))
@@ -57,12 +57,11 @@ fn choose(candidates: &[Candidate], names: &[String]) -> (Vec<NetworkInterface>,
         for name in names.iter().filter(|name| !candidates.iter().any(|c| is_named(c, name))) {
             problems.push(format!("there is no interface {name} that is up and has an IPv4 address"));
         }
-        // Named ones are believed: loopback takes multicast without saying so.
+        // Without a check for multicast: loopback takes multicast, but does not have the flag.
         candidates.iter().filter(|c| names.iter().any(|name| is_named(c, name))).map(|c| c.interface.clone()).collect()
     };
     if taken.len() > MAX {
-        problems
-            .push(format!("there are {} interfaces, and the first {MAX} are searched on; name others", taken.len()));
+        problems.push(format!("there are {} interfaces, and only the first {MAX} are used; name others", taken.len()));
         taken.truncate(MAX);
     }
     (taken, problems)
@@ -73,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_names_all_but_loopback_are_taken() {
+    fn without_names_all_interfaces_but_loopback_are_used() {
         let candidate = |name: &str, last, is_loopback, can_multicast| Candidate {
             interface: NetworkInterface { name: name.into(), address: Ipv4Addr::new(192, 0, 2, last) },
             is_loopback,

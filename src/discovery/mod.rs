@@ -1,18 +1,17 @@
-//! Cameras on the network: who is there, and what can be made of them.
+//! Cameras on the network: a search for them, and their ONVIF profiles.
 //!
 //! ```text
-//! interfaces ──▶ search ──▶ probe (WS-Discovery) | ssdp ──▶ run ──▶ report (cards)
+//! interfaces ──▶ search ──▶ probe (WS-Discovery) | ssdp ──▶ run ──▶ report (devices)
 //!                 (UDP)                                      │
 //!                                                            └──▶ onvif ──▶ http (fetch), soap, device
 //! ```
 //!
-//! Everything that comes in is a stranger's: `xml` refuses what no device needs, sizes, times and numbers are bounded, and
-//! `http` connects to the address that has answered and to no other one, unless the caller has named it.
+//! No answer is trusted: `xml` refuses documents that no device needs, sizes, times and numbers are bounded, and `http` connects only to
+//! the address that has answered and to addresses that the caller has named.
 
 mod device;
 mod http;
 mod interfaces;
-mod offers;
 mod onvif;
 mod probe;
 #[cfg(any(test, fuzzing))]
@@ -37,43 +36,43 @@ use tokio::{
 };
 use url::{Host, Url};
 
-use self::{http::Device, onvif::Conversation, probe::ip_of};
+use self::{http::Peer, onvif::Conversation, probe::ip_of};
 pub use self::{
     interfaces::NetworkInterface,
-    offers::{Offer, Suggestion},
-    report::{DiscoveredDevice, Event, FoundBy, Profile, Summary, Trouble},
+    report::{DiscoveredDevice, Event, FoundBy, Profile, SearchProblem, Summary},
     soap::Login,
 };
 use crate::{
     error::{Code, Error, Result},
-    fetch::{Fetch, FetchSettings, Fingerprint},
+    fetch::{Fetch, FetchSettings},
+    trust::Fingerprint,
     units::{HumanDuration, Network, any_contains, private_networks},
 };
 
 /// Single devices that are asked at a time.
-const INQUIRIES: usize = 4;
+const MAX_INQUIRIES: usize = 4;
 
 /// Most addresses and interfaces of one search.
 pub const MAX_NAMED: usize = 64;
 
-/// Events that wait for who listens.
-const WAITING: usize = 32;
+/// Events that wait for the receiver.
+const QUEUE: usize = 32;
 
-/// How long a search may take, with a listener who takes what it is told.
-const MOST: Duration = Duration::from_secs(180);
+/// Longest time of a search, also if the receiver takes its events slowly.
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// How long finding the address of a name may take.
-const FOR_A_NAME: Duration = Duration::from_secs(5);
+/// Timeout of the look-up of a host name.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How cameras are found.
+/// Settings of the search for cameras.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiscoverySettings {
-    /// The interfaces that are searched on, by name or address; none for all.
+    /// The interfaces to search on, by name or address. Empty: all interfaces that are up and take multicast, without loopback.
     pub interfaces: Vec<String>,
     /// The networks in which devices are asked.
     pub networks: Vec<Network>,
-    /// How long answers are waited for.
+    /// Time for which a search waits for answers.
     pub wait: HumanDuration,
 }
 
@@ -84,38 +83,38 @@ impl Default for DiscoverySettings {
 }
 
 impl DiscoverySettings {
-    /// Says what is wrong with the settings, by key.
+    /// The errors of the settings: key and rule.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = vec![];
         if !(Duration::from_millis(100)..=Duration::from_secs(30)).contains(&*self.wait) {
             found.push(("wait", "must be from 100ms to 30s".into()));
         }
         if self.interfaces.len() > MAX_NAMED {
-            found.push(("interfaces", format!("may be {MAX_NAMED}")));
+            found.push(("interfaces", format!("must not have more than {MAX_NAMED} entries")));
         }
         found
     }
 }
 
-/// What is searched for, and where.
+/// The targets of a search.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
-    /// Interfaces, by name or address; none for those of the settings.
+    /// Interfaces, by name or address. Empty: those of the settings.
     pub interfaces: Vec<String>,
-    /// Devices that are asked directly; port 0 for the usual ones. Without interfaces, only these are asked.
+    /// Devices that are asked directly; port 0 stands for the usual ports. Without interfaces, only these devices are asked.
     pub addresses: Vec<SocketAddr>,
-    /// Addresses that may be asked although somebody else has named them.
+    /// Addresses that can be asked although another device has named them as its own.
     pub consent: Vec<IpAddr>,
-    /// Who we are, to the devices of `addresses`.
+    /// The credentials for the devices of `addresses`.
     pub login: Option<Login>,
 }
 
 impl Query {
-    /// Reads lists of texts; the error names the field.
+    /// Reads lists of text. The error names the field.
     pub fn parse(interfaces: &[String], addresses: &[String], consent: &[String]) -> Result<Self> {
         for (field, list) in [("interface", interfaces), ("address", addresses), ("consent", consent)] {
             if list.len() > MAX_NAMED {
-                return Err(Error::parameter(field, format!("may be given {MAX_NAMED} times")));
+                return Err(Error::parameter(field, format!("must not have more than {MAX_NAMED} values")));
             }
         }
         let addresses = addresses.iter().map(|text| {
@@ -132,29 +131,29 @@ impl Query {
     }
 }
 
-/// Reads addresses that are consented to.
+/// Reads the addresses of `consent`.
 pub fn parse_consent(texts: &[String]) -> Result<Vec<IpAddr>> {
     let ip = |text: &String| {
-        let rule = || format!("{text:?} is not an IP address; name each one that may be asked");
+        let rule = || format!("{text:?} is not an IP address; write each address that can be asked");
         text.parse::<IpAddr>().map(|ip| ip.to_canonical()).map_err(|_| Error::parameter("consent", rule()))
     };
     texts.iter().map(ip).collect()
 }
 
-/// One device that is to be asked.
+/// A question to one device.
 #[derive(Clone, Debug)]
 pub struct Inquiry {
-    /// An address or name, with or without port, or the URL of the device service.
+    /// An address or host name, with or without port, or the URL of the device service.
     pub address: String,
-    /// Who we are.
+    /// The credentials.
     pub login: Option<Login>,
-    /// Addresses that may be asked although the device has named them.
+    /// Addresses that can be asked although the device has named them as its own.
     pub consent: Vec<IpAddr>,
-    /// The SHA-256 of the device's certificate, for HTTPS; empty for one that an authority has signed.
+    /// The SHA-256 of a self-signed certificate, for HTTPS; empty for a certificate of a known authority.
     pub fingerprint: String,
 }
 
-/// Finds cameras. Cheap to clone.
+/// Searches for cameras. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Discovery(Arc<Inner>);
 
@@ -167,12 +166,12 @@ struct Inner {
 }
 
 impl Inner {
-    fn device<'a>(&'a self, at: IpAddr, consent: &'a [IpAddr]) -> Device<'a> {
-        Device { fetch: &self.fetch, networks: &self.settings.networks, at, consent, fingerprint: "" }
+    fn peer<'a>(&'a self, at: IpAddr, consent: &'a [IpAddr]) -> Peer<'a> {
+        Peer { fetch: &self.fetch, networks: &self.settings.networks, at, consent, fingerprint: "" }
     }
 }
 
-/// A search that may begin.
+/// A search that is ready to start.
 #[derive(Debug)]
 pub struct Search {
     inner: Arc<Inner>,
@@ -181,72 +180,68 @@ pub struct Search {
 }
 
 impl Search {
-    /// Begins; the events come from the receiver, and its end ends the search.
+    /// Starts the search. Dropping the receiver of its events ends it.
     pub fn begin(self) -> mpsc::Receiver<Event> {
-        let (tell, told) = mpsc::channel(WAITING);
+        let (sender, events) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             let Search { inner, query, slot } = self;
             tokio::select! {
-                () = run::run(inner, query, tell.clone()) => {}
-                // Who listens and takes nothing must not keep others from searching.
-                () = sleep(MOST) => tracing::debug!("a search took too long, and was given up"),
-                () = tell.closed() => tracing::debug!("nobody waits for the search any more"),
+                () = run::run(inner, query, sender.clone()) => {}
+                // A receiver that takes no events must not block all other searches.
+                () = sleep(SEARCH_TIMEOUT) => tracing::debug!("a search took too long and was ended"),
+                () = sender.closed() => tracing::debug!("the client of a search has disconnected"),
             }
             drop(slot);
         });
-        told
+        events
     }
 }
 
 impl Discovery {
-    /// `fetch` is how other hosts are reached; redirects to other hosts are followed by no device.
+    /// Connects with the settings of `fetch`, but follows no redirect to another host.
     pub fn new(settings: &DiscoverySettings, fetch: &FetchSettings) -> Result<Self> {
         let fetch = Fetch::new(&FetchSettings { redirect_networks: vec![], ..fetch.clone() })?;
-        let (searches, inquiries) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(INQUIRIES)));
+        let (searches, inquiries) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(MAX_INQUIRIES)));
         Ok(Discovery(Arc::new(Inner { settings: settings.clone(), fetch, searches, inquiries })))
     }
 
-    /// A search, if none is going on: two would hear each other's answers late, and devices answer slowly.
+    /// Prepares a search. Fails while another one runs: each would receive answers to the other.
     pub fn search(&self, query: Query) -> Result<Search> {
         for address in &query.addresses {
             self.check(address.ip())?;
         }
         let slot = self.0.searches.clone().try_acquire_owned();
-        let slot = slot.map_err(|_| Error::new(Code::Unavailable, "somebody is searching for cameras just now"))?;
+        let slot = slot.map_err(|_| Error::new(Code::Unavailable, "another search for cameras is running"))?;
         Ok(Search { inner: self.0.clone(), query, slot })
     }
 
-    /// Asks one device for everything. The error is that there is none of ONVIF's, or the field to blame.
+    /// Asks one device for all details. Fails if no ONVIF device answers; the error of a wrong parameter names the field.
     pub async fn inquire(&self, inquiry: Inquiry) -> Result<DiscoveredDevice> {
-        let _slot = self
-            .0
-            .inquiries
-            .try_acquire()
-            .map_err(|_| Error::new(Code::Unavailable, format!("{INQUIRIES} devices are being asked just now")))?;
+        let busy = |_| Error::new(Code::Unavailable, format!("{MAX_INQUIRIES} devices are being asked already"));
+        let _slot = self.0.inquiries.try_acquire().map_err(busy)?;
         if !inquiry.fingerprint.is_empty() {
             Fingerprint::parse(&inquiry.fingerprint)?;
         }
         let service = self.locate(&inquiry).await?;
         let ip = ip_of(&service).ok_or_else(|| Error::parameter("address", "has no host"))?;
-        let mut card = DiscoveredDevice::new(service.to_string(), ip, FoundBy::Address);
-        card.device_service = Some(service.to_string());
-        let device = Device { fingerprint: &inquiry.fingerprint, ..self.0.device(ip, &inquiry.consent) };
-        let mut conversation = Conversation::new(&device, inquiry.login.as_ref());
-        match timeout(run::FOR_ONE, conversation.fill(&mut card, &service)).await {
+        let mut device = DiscoveredDevice::new(service.to_string(), ip, FoundBy::Address);
+        device.device_service = Some(service.to_string());
+        let peer = Peer { fingerprint: &inquiry.fingerprint, ..self.0.peer(ip, &inquiry.consent) };
+        let mut conversation = Conversation::new(&peer, inquiry.login.as_ref());
+        match timeout(run::DEVICE_TIMEOUT, conversation.fill(&mut device, &service)).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => return Err(Error::new(Code::Upstream, format!("{}: {why}", inquiry.address))),
-            Err(_) => card.note(format!("it did not tell everything in {:?}", run::FOR_ONE)),
+            Err(_) => device.note(run::incomplete()),
         }
-        card.make_offers(inquiry.login.as_ref(), &inquiry.fingerprint);
-        Ok(card)
+        Ok(device)
     }
 
-    /// The device service, with an address as its host.
+    /// The URL of the device service, with an IP address as its host.
     async fn locate(&self, inquiry: &Inquiry) -> Result<Url> {
         let text = inquiry.address.trim();
         let is_url = text.contains("://");
-        let wrong = || Error::parameter("address", "must be an address, a name, or the URL of a device service");
-        // A bare IPv6 address has colons that look like a port's.
+        let wrong = || Error::parameter("address", "must be an address, a host name, or the URL of a device service");
+        // The colons of a bare IPv6 address would be read as the start of a port.
         let text = if text.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{text}]") } else { text.to_owned() };
         let url = Url::parse(&if is_url { text } else { format!("http://{text}") }).map_err(|_| wrong())?;
         if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
@@ -260,17 +255,17 @@ impl Discovery {
         self.check(ip)?;
         if is_url {
             let mut url = url;
-            let _ = url.set_host(Some(&probe::host_text(ip)));
+            url.set_host(Some(&probe::host_text(ip))).map_err(|_| wrong())?;
             return Ok(url);
         }
         let at = SocketAddr::new(ip, url.port().unwrap_or(0));
         let away = |why| Error::new(Code::Upstream, format!("{}: {why}", inquiry.address.trim()));
-        run::knock(&self.0, at, &inquiry.consent).await.map_err(away)
+        run::find_service(&self.0, at, &inquiry.consent).await.map_err(away)
     }
 
     async fn resolve(&self, name: &str) -> Result<IpAddr> {
         let away = |why: String| Error::new(Code::Upstream, format!("{name}: its address is not found ({why})"));
-        let found = timeout(FOR_A_NAME, lookup_host((name, 0))).await.map_err(|_| away("no answer".into()))?;
+        let found = timeout(LOOKUP_TIMEOUT, lookup_host((name, 0))).await.map_err(|_| away("no answer".into()))?;
         let mut found = found.map_err(|e| away(e.to_string()))?;
         found.next().map(|at| at.ip().to_canonical()).ok_or_else(|| away("none".into()))
     }
@@ -288,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_and_lists_say_what_is_wrong_with_them() {
+    fn settings_and_lists_are_checked() {
         assert_eq!(DiscoverySettings::default().problems(), []);
         for wait in [HumanDuration::millis(99), HumanDuration::secs(31)] {
             let settings = DiscoverySettings { wait, ..DiscoverySettings::default() };
@@ -296,7 +291,7 @@ mod tests {
         }
         let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let query =
-            Query::parse(&[], &texts(&["192.168.1.20", "10.0.0.1:8000"]), &texts(&["::ffff:10.0.0.9"])).expect("right");
+            Query::parse(&[], &texts(&["192.168.1.20", "10.0.0.1:8000"]), &texts(&["::ffff:10.0.0.9"])).expect("valid");
         assert_eq!(query.addresses, ["192.168.1.20:0".parse().expect("one"), "10.0.0.1:8000".parse().expect("one")]);
         assert_eq!(query.consent, ["10.0.0.9".parse::<IpAddr>().expect("one")]);
         for (addresses, consent, field) in

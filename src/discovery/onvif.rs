@@ -1,4 +1,4 @@
-//! The conversation with one ONVIF device: what time it has, who made it, and what it can be watched as.
+//! The conversation with one ONVIF device: its clock, its manufacturer, its media profiles.
 
 use std::{future::Future, time::SystemTime};
 
@@ -7,54 +7,54 @@ use url::Url;
 
 use super::{
     device::{self, DEVICE, Media},
-    http::Device,
+    http::Peer,
     probe::reach,
     report::{DiscoveredDevice, Profile},
     soap::{self, Login, Operation, Refusal},
     xml::Element,
 };
 
-/// A clock that is wrong by less than this is told as right: asking takes time, too.
+/// Smaller clock offsets are not reported: the request itself takes time.
 const WRONG_CLOCK_SECONDS: i64 = 5;
 
-/// How the device is told who we are.
+/// The way in which requests are authenticated.
 #[derive(Debug)]
 enum Proof {
-    /// By a token in the envelope, as ONVIF has it.
+    /// A UsernameToken in the envelope, as in ONVIF Core.
     Token,
-    /// By HTTP Digest, which newer devices want instead.
+    /// HTTP Digest, which newer devices require.
     Digest(Box<DigestClient>),
 }
 
 /// A conversation.
 #[derive(Debug)]
 pub(super) struct Conversation<'a> {
-    device: &'a Device<'a>,
+    peer: &'a Peer<'a>,
     login: Option<&'a Login>,
     proof: Proof,
-    /// Seconds by which the device's clock is ahead of ours.
+    /// Seconds by which the device's clock is ahead of the sidecar's.
     offset: i64,
-    /// Whether the password was right, as far as we know.
+    /// Whether the device has accepted the credentials.
     is_proven: bool,
-    /// Whether it was wrong.
+    /// Whether the device has refused the credentials.
     is_refused: bool,
 }
 
-/// Why there was no answer.
+/// The reason for which a request has no result.
 #[derive(Debug)]
 enum Failure {
-    /// The device is not there, or is not what it should be.
+    /// The device does not answer, or does not answer HTTP.
     Away(String),
-    /// It refuses.
+    /// The device refuses the request.
     Refused(Refusal),
 }
 
 impl<'a> Conversation<'a> {
-    pub(super) fn new(device: &'a Device<'a>, login: Option<&'a Login>) -> Self {
-        Conversation { device, login, proof: Proof::Token, offset: 0, is_proven: false, is_refused: false }
+    pub(super) fn new(peer: &'a Peer<'a>, login: Option<&'a Login>) -> Self {
+        Conversation { peer, login, proof: Proof::Token, offset: 0, is_proven: false, is_refused: false }
     }
 
-    /// Asks for the time, which every device tells everybody; the error says why this is none of ONVIF's.
+    /// Asks for the time, which needs no credentials (Core, access class PRE_AUTH). The error says why this is not an ONVIF device.
     pub(super) async fn begin(&mut self, service: &Url) -> Result<Option<i64>, String> {
         let operation = Operation::new(DEVICE, "GetSystemDateAndTime");
         match self.exchange(service, &operation, false).await {
@@ -63,41 +63,43 @@ impl<'a> Conversation<'a> {
                 self.offset = offset.unwrap_or(0);
                 Ok(offset)
             }
-            // Some tell it only to those they know. Our time has to do.
+            // Some devices require credentials for the time. Then the sidecar's clock is used.
             Err(Failure::Refused(Refusal::NotAuthorized | Refusal::Fault(_))) => Ok(None),
-            Err(Failure::Refused(Refusal::Unreadable(why))) => Err(format!("it does not answer as ONVIF does: {why}")),
+            Err(Failure::Refused(Refusal::Unreadable(why))) => {
+                Err(format!("its answer is not that of an ONVIF device: {why}"))
+            }
             Err(Failure::Away(why)) => Err(why),
         }
     }
 
-    /// Fills the card with all that the device tells. What has been learnt stays if this is given up in between.
-    pub(super) async fn fill(&mut self, card: &mut DiscoveredDevice, service: &Url) -> Result<(), String> {
-        card.clock_offset_seconds = self.begin(service).await?;
-        if let Some(offset) = card.clock_offset_seconds.filter(|offset| offset.abs() > WRONG_CLOCK_SECONDS) {
-            card.note(format!("its clock is {} by {} s", if offset > 0 { "fast" } else { "slow" }, offset.abs()));
+    /// Adds all details that the device gives. If the caller stops waiting, the details until then stay.
+    pub(super) async fn fill(&mut self, found: &mut DiscoveredDevice, service: &Url) -> Result<(), String> {
+        found.clock_offset_seconds = self.begin(service).await?;
+        if let Some(offset) = found.clock_offset_seconds.filter(|offset| offset.abs() > WRONG_CLOCK_SECONDS) {
+            found.note(format!("its clock is {} by {} s", if offset > 0 { "fast" } else { "slow" }, offset.abs()));
         }
-        let mut services = self.services(card, service).await;
+        let mut services = self.services(found, service).await;
         match self.ask(service, &Operation::new(DEVICE, "GetDeviceInformation")).await {
             Ok(answer) => {
-                let told = device::information(&answer);
-                card.manufacturer = told.manufacturer.or(card.manufacturer.take());
-                card.model = told.model.or(card.model.take());
-                card.firmware = told.firmware;
-                card.serial = told.serial.or(card.serial.take());
+                let information = device::information(&answer);
+                found.manufacturer = information.manufacturer.or(found.manufacturer.take());
+                found.model = information.model.or(found.model.take());
+                found.firmware = information.firmware;
+                found.serial = information.serial.or(found.serial.take());
             }
-            Err(failure) => self.note(card, "GetDeviceInformation", failure),
+            Err(failure) => self.note(found, "GetDeviceInformation", failure),
         }
-        // Small devices have all of their services at one address, and no list.
+        // Small devices have all of their services at one URL, and no list of services.
         if services.is_empty() {
             services.push((Media::One, service.clone()));
         }
         for (media, url) in services {
-            let Some(profiles) = self.profiles(card, media, &url).await else { continue };
-            // The first generation shows what is encoded as H.265 as nothing; the second knows better.
+            let Some(profiles) = self.profiles(found, media, &url).await else { continue };
+            // Media1 has no codec for a profile in H.265; Media2 has.
             let knows_codecs = profiles.iter().any(|profile| profile.codec.is_some());
-            if knows_codecs || card.profiles.is_empty() {
-                card.profiles = profiles;
-                self.addresses(card, media, &url).await;
+            if knows_codecs || found.profiles.is_empty() {
+                found.profiles = profiles;
+                self.addresses(found, media, &url).await;
             }
             if knows_codecs {
                 break;
@@ -106,92 +108,93 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    /// The media services, older generation first, at hosts that may be asked.
-    async fn services(&mut self, card: &mut DiscoveredDevice, service: &Url) -> Vec<(Media, Url)> {
+    /// The media services, Media1 first, at hosts that can be asked.
+    async fn services(&mut self, found: &mut DiscoveredDevice, service: &Url) -> Vec<(Media, Url)> {
         let get_services =
             Operation::new(DEVICE, "GetServices").with("<x:IncludeCapability>false</x:IncludeCapability>");
         let get_capabilities = Operation::new(DEVICE, "GetCapabilities").with("<x:Category>All</x:Category>");
         for operation in [get_services, get_capabilities] {
-            // Devices tell this everybody (Core, access class PRE_AUTH); those that do not are asked as somebody.
+            // Needs no credentials (Core, access class PRE_AUTH); some devices require them all the same.
             let mut answer = self.exchange(service, &operation, false).await;
             if matches!(answer, Err(Failure::Refused(Refusal::NotAuthorized))) && self.login.is_some() {
                 answer = self.ask(service, &operation).await;
             }
-            let found = answer.map(|answer| device::media_services(&answer)).unwrap_or_default();
-            if !found.is_empty() {
-                return found.into_iter().map(|(media, url)| (media, self.reach(card, &url))).collect();
+            // A device without this operation is asked by the next one.
+            let services = answer.map(|answer| device::media_services(&answer)).unwrap_or_default();
+            if !services.is_empty() {
+                return services.into_iter().map(|(media, url)| (media, self.reach(found, &url))).collect();
             }
         }
         vec![]
     }
 
-    async fn profiles(&mut self, card: &mut DiscoveredDevice, media: Media, url: &Url) -> Option<Vec<Profile>> {
+    async fn profiles(&mut self, found: &mut DiscoveredDevice, media: Media, url: &Url) -> Option<Vec<Profile>> {
         match self.ask(url, &media.get_profiles()).await {
             Ok(answer) => Some(media.profiles(&answer)),
             Err(failure) => {
-                self.note(card, "GetProfiles", failure);
+                self.note(found, "GetProfiles", failure);
                 None
             }
         }
     }
 
-    async fn addresses(&mut self, card: &mut DiscoveredDevice, media: Media, url: &Url) {
-        for i in 0..card.profiles.len() {
-            let token = card.profiles[i].token.clone();
+    async fn addresses(&mut self, found: &mut DiscoveredDevice, media: Media, url: &Url) {
+        for i in 0..found.profiles.len() {
+            let token = found.profiles[i].token.clone();
             match self.ask(url, &media.get_stream_uri(&token)).await {
                 Ok(answer) => {
-                    let found = device::uri_of(&answer, &["rtsp", "rtsps"]);
-                    card.profiles[i].stream_uri = found.map(|found| self.reach(card, &found).into());
+                    let uri = device::uri_of(&answer, &["rtsp", "rtsps"]);
+                    found.profiles[i].stream_uri = uri.map(|uri| self.reach(found, &uri).into());
                 }
-                Err(failure) => self.note(card, "GetStreamUri", failure),
+                Err(failure) => self.note(found, "GetStreamUri", failure),
             }
-            // Of the media service, not of the imaging service.
+            // From the media service: the imaging service has settings of the sensor, and no snapshots.
             match self.ask(url, &media.get_snapshot_uri(&token)).await {
                 Ok(answer) => {
-                    let found = device::uri_of(&answer, &["http", "https"]);
-                    card.profiles[i].snapshot_uri = found.map(|found| self.reach(card, &found).into());
+                    let uri = device::uri_of(&answer, &["http", "https"]);
+                    found.profiles[i].snapshot_uri = uri.map(|uri| self.reach(found, &uri).into());
                 }
-                // Many have none.
+                // Many devices have no snapshots.
                 Err(Failure::Refused(Refusal::Fault(_) | Refusal::Unreadable(_))) => {}
-                Err(failure) => self.note(card, "GetSnapshotUri", failure),
+                Err(failure) => self.note(found, "GetSnapshotUri", failure),
             }
         }
     }
 
-    fn reach(&self, card: &mut DiscoveredDevice, url: &Url) -> Url {
-        let reached = reach(url, self.device.at, self.device.consent);
-        card.note_elsewhere(reached.instead_of);
+    fn reach(&self, found: &mut DiscoveredDevice, url: &Url) -> Url {
+        let reached = reach(url, self.peer.at, self.peer.consent);
+        found.note_elsewhere(reached.instead_of);
         reached.url
     }
 
-    fn note(&self, card: &mut DiscoveredDevice, what: &str, failure: Failure) {
+    fn note(&self, found: &mut DiscoveredDevice, operation: &str, failure: Failure) {
         match failure {
             Failure::Refused(Refusal::NotAuthorized) => {
-                card.needs_credentials = true;
-                card.note(match self.login {
-                    None => "it tells more to somebody with a user name and password",
+                found.needs_credentials = true;
+                found.note(match self.login {
+                    None => "it gives more details to a client with user name and password",
                     Some(_) => {
-                        "it does not accept the user name and password; many cameras keep users of ONVIF apart from those of their page"
+                        "it does not accept the user name and password; many cameras have other users for ONVIF than for their web page"
                     }
                 });
             }
             Failure::Refused(Refusal::Fault(text) | Refusal::Unreadable(text)) | Failure::Away(text) => {
-                card.note(format!("{what}: {text}"));
+                found.note(format!("{operation}: {text}"));
             }
         }
     }
 
-    /// Asks as who we are: by token, and by HTTP Digest if that is not accepted and the device wants one.
+    /// Asks with credentials: with a token first, and with HTTP Digest if the device refuses the token and sends a challenge.
     fn ask(&mut self, url: &Url, operation: &Operation) -> impl Future<Output = Result<Element, Failure>> {
         self.exchange(url, operation, true)
     }
 
-    async fn exchange(&mut self, url: &Url, operation: &Operation, as_somebody: bool) -> Result<Element, Failure> {
-        let Some(login) = self.login.filter(|_| as_somebody) else {
-            let reply = self.device.post(url, operation, None, None).await.map_err(Failure::Away)?;
+    async fn exchange(&mut self, url: &Url, operation: &Operation, with_login: bool) -> Result<Element, Failure> {
+        let Some(login) = self.login.filter(|_| with_login) else {
+            let reply = self.peer.post(url, operation, None, None).await.map_err(Failure::Away)?;
             return soap::read(reply.status, &reply.body, operation.name).map_err(Failure::Refused);
         };
-        // Cameras lock accounts after a few wrong passwords: what was refused once is not shown again.
+        // Cameras lock accounts after a few wrong passwords, so refused credentials are not sent again.
         if self.is_refused {
             return Err(Failure::Refused(Refusal::NotAuthorized));
         }
@@ -204,7 +207,7 @@ impl<'a> Conversation<'a> {
                 Proof::Token => None,
                 Proof::Digest(client) => Some((&mut **client, login)),
             };
-            let reply = self.device.post(url, operation, token.as_deref(), digest).await.map_err(Failure::Away)?;
+            let reply = self.peer.post(url, operation, token.as_deref(), digest).await.map_err(Failure::Away)?;
             let answer = soap::read(reply.status, &reply.body, operation.name);
             if !matches!(answer, Err(Refusal::NotAuthorized)) {
                 self.is_proven = true;
@@ -212,9 +215,9 @@ impl<'a> Conversation<'a> {
             }
             let next = match (&self.proof, reply.challenge) {
                 (Proof::Token, Some(challenge)) => Some(challenge),
-                // It may want a digest and say so only to who shows nothing.
+                // Some devices send the challenge only in answer to a request without a token.
                 (Proof::Token, None) => self.challenge(url, operation).await,
-                // Its nonce has become old, which some do not say.
+                // The nonce has expired; some devices do not mark it as stale.
                 (Proof::Digest(old), Some(new)) if new.nonce() != old.nonce() && (self.is_proven || new.stale()) => {
                     Some(new)
                 }
@@ -225,14 +228,14 @@ impl<'a> Conversation<'a> {
                 None => break,
             }
         }
-        // One who was believed before lacks a permission.
+        // After accepted credentials, the refusal is about a permission.
         self.is_refused = !self.is_proven;
         Err(Failure::Refused(Refusal::NotAuthorized))
     }
 
-    /// What the device says to nobody in particular: some ask for a digest only then.
+    /// The challenge that the device sends in answer to a request without credentials.
     async fn challenge(&self, url: &Url, operation: &Operation) -> Option<DigestClient> {
-        self.device.post(url, operation, None, None).await.ok()?.challenge
+        self.peer.post(url, operation, None, None).await.ok()?.challenge
     }
 
     fn token(&self, login: &Login) -> Result<String, String> {

@@ -1,4 +1,4 @@
-//! WS-Discovery 1.0 (April 2005, the version that ONVIF names), as messages: what is asked, and what is answered. Pure.
+//! Messages of WS-Discovery 1.0 (April 2005, the version that ONVIF names): probes and their answers. Pure.
 
 use std::{
     fmt,
@@ -10,24 +10,24 @@ use url::Url;
 
 use super::xml::{self, Element, shorten};
 
-/// Where devices listen.
+/// The multicast group of devices.
 pub(super) const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 250);
 
-/// On which port.
+/// Their port.
 pub(super) const PORT: u16 = 3702;
 
-/// Most devices of one answer: a discovery proxy may tell of many.
+/// Most devices of one answer. A discovery proxy answers for many.
 const MAX_MATCHES: usize = 64;
 
-/// Most addresses of one device that are looked at.
+/// Most addresses of one device.
 const MAX_XADDRS: usize = 16;
 
-/// What a probe asks for. Some devices answer one form, some the other.
+/// The type that a probe asks for. Some devices answer only one of the forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Video transmitters, as ONVIF's core specification has it (7.3.2.1).
+    /// Video transmitters (ONVIF Core, 7.3.2.1).
     Typed,
-    /// Everything: printers and computers answer, too.
+    /// All devices. Printers and computers answer, too.
     Any,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for Uuid {
     }
 }
 
-/// A probe, as it is sent.
+/// A probe.
 pub(super) fn message(form: Form, id: Uuid) -> String {
     let types = match form {
         Form::Typed => "<d:Types>dn:NetworkVideoTransmitter</d:Types>",
@@ -66,28 +66,28 @@ pub(super) fn message(form: Form, id: Uuid) -> String {
 /// A device that has answered.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Match {
-    /// What names the device for ever; a UUID in lower case, if it is one.
+    /// The permanent identity of the device; a UUID in lower case on most devices.
     pub id: String,
-    /// Whether it says that it is one of ONVIF's.
+    /// Whether it announces ONVIF.
     pub is_onvif: bool,
-    /// What it calls itself.
+    /// Its name.
     pub name: Option<String>,
-    /// The model, as a scope says.
+    /// Its model, from a scope.
     pub hardware: Option<String>,
-    /// Where it hangs, as a scope says.
+    /// Its place, from a scope.
     pub location: Option<String>,
-    /// ONVIF's profiles (`Streaming`, `S`, `T`).
+    /// The ONVIF profiles to which it conforms (`Streaming`, `S`, `T`).
     pub conformance: Vec<String>,
-    /// Where its device service is: in the order of the answer, hosts as the device has them.
+    /// The URLs of its device service, in the order of the answer, with the hosts that the device has written.
     pub xaddrs: Vec<Url>,
 }
 
-/// Reads an answer; the error says why it does not count. `ids` are those of our probes.
+/// Reads an answer. The error says why it is not used. `ids` are the ids of the probes.
 pub(super) fn read(datagram: &[u8], ids: &[Uuid]) -> Result<Vec<Match>, String> {
     let envelope = xml::parse(datagram)?;
     let relates = envelope.at(&["Header", "RelatesTo"]).map_or("", |to| to.text.as_str());
     if !ids.iter().any(|id| bare(relates) == id.to_string()) {
-        return Err(format!("it answers {:?}, which is nothing that we asked", shorten(relates)));
+        return Err(format!("it answers {:?}, which is not a probe of this search", shorten(relates)));
     }
     let Some(matches) = envelope.at(&["Body", "ProbeMatches"]) else {
         return Err("it has no ProbeMatches".into());
@@ -105,26 +105,26 @@ fn one(found: &Element) -> Option<Match> {
     let says_onvif = |text: &str| text.to_ascii_lowercase().contains("onvif");
     let xaddrs = xaddrs.into_iter().take(MAX_XADDRS).filter_map(service).collect::<Vec<_>>();
     let conformance = scopes.split_whitespace().filter_map(|scope| scoped(scope, "profile")).take(10).collect();
-    let first = |what| scopes.split_whitespace().find_map(|scope| scoped(scope, what));
+    let first = |key| scopes.split_whitespace().find_map(|scope| scoped(scope, key));
     Some(Match {
         is_onvif: is_video || says_onvif(scopes) || says_onvif(types) || xaddrs.iter().any(|a| says_onvif(a.path())),
         name: first("name"),
         hardware: first("hardware"),
         location: first("location"),
         conformance,
-        // A device without a name of its own is what it is at.
+        // A device without an identity is identified by its URL.
         id: if id.is_empty() { xaddrs.first()?.to_string() } else { id },
         xaddrs,
     })
 }
 
-/// The part of `onvif://www.onvif.org/WHAT/…` behind it, decoded.
-fn scoped(scope: &str, what: &str) -> Option<String> {
+/// The decoded value of the scope `onvif://www.onvif.org/KEY/VALUE`, if it has this key.
+fn scoped(scope: &str, wanted: &str) -> Option<String> {
     let rest =
         scope.get(.."onvif://".len()).filter(|s| s.eq_ignore_ascii_case("onvif://")).map(|s| &scope[s.len()..])?;
     let (_, path) = rest.split_once('/')?;
     let (key, value) = path.split_once('/')?;
-    if !key.eq_ignore_ascii_case(what) {
+    if !key.eq_ignore_ascii_case(wanted) {
         return None;
     }
     let value = percent_decode_str(value).decode_utf8_lossy();
@@ -132,33 +132,33 @@ fn scoped(scope: &str, what: &str) -> Option<String> {
     (!value.is_empty()).then_some(value)
 }
 
-/// An address of a device service, if it is one.
+/// The URL of a device service, if the text is one.
 fn service(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
 }
 
-/// `urn:uuid:` and `uuid:` are left out, as some devices do.
+/// An id without `urn:uuid:` and `uuid:`, which some devices leave out.
 fn bare(id: &str) -> String {
     let id = id.trim().to_ascii_lowercase();
     let id = id.strip_prefix("urn:").unwrap_or(&id);
     id.strip_prefix("uuid:").unwrap_or(id).to_owned()
 }
 
-/// A device's address as it is reached.
+/// A URL of a device, with a host that can be asked.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Reached {
-    /// With a host that may be asked.
+    /// The URL.
     pub url: Url,
-    /// The host that the device named, if that one is not asked.
+    /// The host that the device has written, if it was replaced.
     pub instead_of: Option<String>,
 }
 
-/// The address with the host that answered, unless it is one of those that the caller has consented to. Devices name
-/// 0.0.0.0, addresses from before a move, and those behind a NAT; and a stranger might name anything.
+/// Replaces the host of a URL by the address that answered, unless the host is that address or one of `consent`. Devices write 0.0.0.0, an
+/// address from before they were moved, or one behind a NAT. A hostile device can write any host.
 pub(super) fn reach(url: &Url, answering: IpAddr, consent: &[IpAddr]) -> Reached {
     let mut url = url.clone();
-    // Neither fails for an address with a host.
+    // Both work for each URL with a host.
     let _ = (url.set_username(""), url.set_password(None));
     let named = ip_of(&url);
     if named.is_some_and(|ip| ip == answering || consent.contains(&ip)) {
@@ -170,13 +170,13 @@ pub(super) fn reach(url: &Url, answering: IpAddr, consent: &[IpAddr]) -> Reached
     Reached { url, instead_of: claimed }
 }
 
-/// The address that stands in a URL; none if it is a name.
+/// The IP address in a URL; none if the host is a name.
 pub(super) fn ip_of(url: &Url) -> Option<IpAddr> {
-    // Of schemes that the library does not know, such as rtsp, the host is text.
+    // The library keeps the host of schemes that it does not know, such as rtsp, as text.
     url.host_str()?.trim_matches(['[', ']']).parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
-/// The address as it stands in a URL.
+/// The address as a host in a URL.
 pub(super) fn host_text(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(ip) => ip.to_string(),
@@ -184,8 +184,8 @@ pub(super) fn host_text(ip: IpAddr) -> String {
     }
 }
 
-/// The address of a device's service to ask: one at the answering host if there is one, else the first, plain HTTP before
-/// HTTPS, whose certificates nobody has signed.
+/// The best URL of a device service: first one at the answering address, then plain HTTP, because devices have self-signed certificates for
+/// HTTPS.
 pub(super) fn choose(xaddrs: &[Url], answering: IpAddr, consent: &[IpAddr]) -> Option<Reached> {
     let reached = xaddrs.iter().map(|url| reach(url, answering, consent));
     reached.min_by_key(|r| (r.instead_of.is_some(), r.url.scheme() != "http"))
@@ -210,14 +210,14 @@ mod tests {
         <x:XAddrs>http://0.0.0.0/onvif/device_service ftp://x/ https://192.168.1.9/onvif</x:XAddrs></x:ProbeMatch>";
 
     #[test]
-    fn an_answer_to_us_is_read() {
-        let (ours, other) = (Uuid::random().expect("random"), Uuid::random().expect("random"));
+    fn an_answer_to_a_probe_is_read() {
+        let (sent, other) = (Uuid::random().expect("random"), Uuid::random().expect("random"));
         for relates in [
-            format!("urn:uuid:{ours}"),
-            format!("uuid:{ours}"),
-            format!(" URN:UUID:{} ", ours.to_string().to_uppercase()),
+            format!("urn:uuid:{sent}"),
+            format!("uuid:{sent}"),
+            format!(" URN:UUID:{} ", sent.to_string().to_uppercase()),
         ] {
-            let found = read(answer(&relates, CAMERA).as_bytes(), &[other, ours]).expect("ours");
+            let found = read(answer(&relates, CAMERA).as_bytes(), &[other, sent]).expect("an answer");
             let camera = &found[0];
             assert_eq!(
                 (camera.id.as_str(), camera.is_onvif, camera.name.as_deref()),
@@ -234,26 +234,26 @@ mod tests {
             );
         }
         for relates in [String::new(), format!("urn:uuid:{other}"), "urn:uuid:".into()] {
-            let fault = read(answer(&relates, CAMERA).as_bytes(), &[ours]).expect_err("not ours");
-            assert!(fault.contains("nothing that we asked"), "{fault}");
+            let fault = read(answer(&relates, CAMERA).as_bytes(), &[sent]).expect_err("another probe");
+            assert!(fault.contains("not a probe of this search"), "{fault}");
         }
     }
 
     #[test]
-    fn printers_are_told_apart() {
+    fn printers_are_not_cameras() {
         let id = Uuid::random().expect("random");
         let printer = "<ProbeMatch><EndpointReference><Address>urn:uuid:p</Address></EndpointReference><Types>wsdp:Device \
             wprt:PrintDeviceType</Types><XAddrs>http://192.168.1.7:3911/</XAddrs></ProbeMatch>";
-        let found =
-            read(answer(&id.to_string(), &format!("{printer}{CAMERA}<ProbeMatch/>")).as_bytes(), &[id]).expect("ours");
+        let found = read(answer(&id.to_string(), &format!("{printer}{CAMERA}<ProbeMatch/>")).as_bytes(), &[id])
+            .expect("an answer");
         assert_eq!(found.iter().map(|m| m.is_onvif).collect::<Vec<_>>(), [false, true]);
         let many = CAMERA.repeat(200);
-        assert_eq!(read(answer(&id.to_string(), &many).as_bytes(), &[id]).expect("ours").len(), MAX_MATCHES);
+        assert_eq!(read(answer(&id.to_string(), &many).as_bytes(), &[id]).expect("an answer").len(), MAX_MATCHES);
     }
 
     #[test]
     #[rustfmt::skip]
-    fn the_host_is_the_one_that_answered_or_one_with_consent() {
+    fn the_host_is_the_address_that_answered_or_one_with_consent() {
         let answering: IpAddr = "192.168.1.20".parse().expect("an address");
         let consent: &[IpAddr] = &["10.0.0.9".parse().expect("an address")];
         for (url, consent, expected, instead_of) in [
@@ -285,7 +285,7 @@ mod tests {
         for (form, types) in [(Form::Typed, Some("dn:NetworkVideoTransmitter")), (Form::Any, None)] {
             let probe = xml::parse(message(form, id).as_bytes()).expect("well-formed");
             assert_eq!(probe.text_of("MessageID"), Some(format!("urn:uuid:{id}").as_str()));
-            assert_eq!(probe.at(&["Body", "Probe"]).expect("there").text_of("Types"), types);
+            assert_eq!(probe.at(&["Body", "Probe"]).expect("a probe").text_of("Types"), types);
         }
     }
 

@@ -1,151 +1,152 @@
-//! What is told of a search and of the devices it finds.
+//! The events of a search, and the devices in them.
 
 use std::net::IpAddr;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{interfaces::NetworkInterface, offers::Offer};
+use super::interfaces::NetworkInterface;
 
-/// Most other hosts that are listed.
+/// Most other hosts that are listed for a device.
 const MAX_ELSEWHERE: usize = 8;
 
-/// A device that was found.
+/// Most problems that are listed for a device.
+const MAX_PROBLEMS: usize = 16;
+
+/// A discovered device.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct DiscoveredDevice {
-    /// What names the device: the UUID that it answers with, or where it is.
+    /// Its identity: the UUID with which it answers, or its address.
     pub id: String,
-    /// Where it is.
+    /// Its IP address.
     #[schema(value_type = String)]
     pub address: IpAddr,
-    /// How it was found.
+    /// The way in which it was found.
     pub found_by: FoundBy,
-    /// What its owner calls it.
+    /// The name that its owner has given it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The hardware, as it announces it.
+    /// The hardware that it announces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hardware: Option<String>,
-    /// Where it hangs, as it announces it.
+    /// The place that it announces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
-    /// Who made it.
+    /// Its manufacturer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manufacturer: Option<String>,
     /// Its model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Its firmware's version.
+    /// The version of its firmware.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firmware: Option<String>,
     /// Its serial number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
-    /// ONVIF's profiles that it conforms to, such as `S` or `T`.
+    /// The ONVIF profiles to which it conforms, such as `S` or `T`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conformance: Vec<String>,
-    /// Its ONVIF device service.
+    /// The URL of its ONVIF device service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_service: Option<String>,
-    /// Its own page.
+    /// The URL of its web page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<String>,
-    /// How many seconds its clock is ahead of ours.
+    /// The seconds by which its clock is ahead of the sidecar's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_offset_seconds: Option<i64>,
-    /// Whether it tells more to somebody with a user name and password, or with another one.
+    /// Whether it gives more details to a client with (other) credentials.
     pub needs_credentials: bool,
-    /// Hosts that it named and that were not asked; consent lets them be asked.
+    /// Hosts that it named and that were not asked. `consent` permits to ask them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub elsewhere: Vec<String>,
-    /// What it can be watched as.
+    /// Its media profiles: the forms in which it sends video.
     pub profiles: Vec<Profile>,
-    /// What can be made of it here.
-    pub offers: Vec<Offer>,
-    /// What did not work.
+    /// Requests that failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
 }
 
-/// How a device was found.
+/// The way in which a device was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FoundBy {
-    /// It answered a probe.
+    /// It answered a WS-Discovery probe.
     WsDiscovery,
-    /// It answered a search.
+    /// It answered an SSDP search.
     Ssdp,
-    /// It was named, and answered to ONVIF where devices usually do.
+    /// The caller named its address, and it answered ONVIF at a usual port.
     Address,
 }
 
-/// One of the ways in which a device sends video.
+/// A media profile: one of the forms in which a device sends video.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Profile {
-    /// The device's word for it.
+    /// The device's identifier of the profile.
     pub token: String,
-    /// A name for people.
+    /// Its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// `H264`, `H265`, `JPEG`, `MPEG4`…
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codec: Option<String>,
-    /// Pixels.
+    /// Width in pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
-    /// Pixels.
+    /// Height in pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
     /// Most pictures a second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fps: Option<f32>,
-    /// Where it is watched by RTSP; without user and password.
+    /// The RTSP URL of its video, without user and password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_uri: Option<String>,
-    /// Where a picture can be had by HTTP; without user and password.
+    /// The HTTP URL of a snapshot, without user and password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_uri: Option<String>,
 }
 
-/// Something that did not work, of the search or of one device.
+/// A failure of the search, or of one device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Trouble {
-    /// The device, if it is one.
+pub struct SearchProblem {
+    /// The device, if the failure concerns one.
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
-    /// What.
+    /// The failure.
     pub message: String,
 }
 
 /// The end of a search.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Summary {
-    /// Cameras that were told of.
+    /// The number of cameras.
     pub found: usize,
-    /// Others that answered: printers, computers, lamps.
+    /// The number of other devices that answered: printers, computers, lamps.
     pub others: usize,
-    /// Where was searched.
+    /// The interfaces of the search.
     pub interfaces: Vec<NetworkInterface>,
-    /// How long it took.
+    /// Its duration.
     pub seconds: f32,
 }
 
-/// What a search tells as it goes on.
+/// An event of a search.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A device has answered; as much as it announces by itself.
+    /// A device has answered; with the details that it announces.
     Found(Box<DiscoveredDevice>),
-    /// The same device, asked.
+    /// The same device, with the details that it gave on request.
     Detail(Box<DiscoveredDevice>),
-    /// Something did not work.
-    Problem(Trouble),
-    /// That was all.
+    /// A failure.
+    Problem(SearchProblem),
+    /// The end.
     Done(Summary),
 }
 
 impl Event {
-    /// The word on the wire.
+    /// The name of the event in the API.
     pub fn as_str(&self) -> &'static str {
         match self {
             Event::Found(_) => "found",
@@ -154,21 +155,11 @@ impl Event {
             Event::Done(_) => "done",
         }
     }
-
-    /// As JSON.
-    pub fn json(&self) -> String {
-        match self {
-            Event::Found(card) | Event::Detail(card) => serde_json::to_string(card),
-            Event::Problem(report_problem) => serde_json::to_string(report_problem),
-            Event::Done(summary) => serde_json::to_string(summary),
-        }
-        .unwrap_or_default()
-    }
 }
 
 impl DiscoveredDevice {
-    /// A device of which nothing more is known.
-    pub(super) fn new(id: String, address: IpAddr, found_by: FoundBy) -> Self {
+    /// A device without details.
+    pub(crate) fn new(id: String, address: IpAddr, found_by: FoundBy) -> Self {
         DiscoveredDevice {
             id,
             address,
@@ -187,22 +178,21 @@ impl DiscoveredDevice {
             needs_credentials: false,
             elsewhere: vec![],
             profiles: vec![],
-            offers: vec![],
             problems: vec![],
         }
     }
 
-    /// Notes a host that was named and not asked.
+    /// Adds a host that the device named and that was not asked.
     pub(super) fn note_elsewhere(&mut self, host: Option<String>) {
         if let Some(host) = host.filter(|host| !self.elsewhere.contains(host) && self.elsewhere.len() < MAX_ELSEWHERE) {
             self.elsewhere.push(host);
         }
     }
 
-    /// Notes a problem, once.
+    /// Adds a problem, once.
     pub(super) fn note(&mut self, problem: impl Into<String>) {
         let problem = problem.into();
-        if !self.problems.contains(&problem) && self.problems.len() < 16 {
+        if !self.problems.contains(&problem) && self.problems.len() < MAX_PROBLEMS {
             self.problems.push(problem);
         }
     }
@@ -210,7 +200,7 @@ impl DiscoveredDevice {
 
 impl Profile {
     /// Codec, size and rate, such as `H264 1920x1080 25 fps`.
-    pub fn in_words(&self) -> String {
+    pub fn summary(&self) -> String {
         let mut parts = vec![self.codec.clone().unwrap_or_else(|| "video".into())];
         if let (Some(width), Some(height)) = (self.width, self.height) {
             parts.push(format!("{width}x{height}"));

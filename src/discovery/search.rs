@@ -1,4 +1,4 @@
-//! Asking by UDP, and hearing who answers.
+//! Probes by UDP, and the answers to them.
 
 use std::{
     io,
@@ -18,33 +18,33 @@ use super::{
     ssdp,
 };
 
-/// Routers that a multicast packet may pass: UPnP wants 2 (UPnP Device Architecture 1.1, section 1.3.2).
+/// Hops of a multicast packet: 2, as UPnP requires (UPnP Device Architecture 1.1, section 1.3.2).
 const TTL: u32 = 2;
 
-/// Room in the kernel for a building's cameras answering within the same milliseconds.
+/// Receive buffer, in bytes: all cameras of a building answer within the same milliseconds.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
-/// Largest datagram there is.
+/// Largest datagram of UDP.
 const MAX_DATAGRAM: usize = 65_536;
 
-/// When which probes are sent: the typed one, then the one that some cameras answer instead, then both again, because
-/// datagrams get lost. A device knows a repeated one by its id, and answers once.
+/// The times at which probes are sent: the typed one, then the untyped one, which some cameras answer instead, then both again, because
+/// datagrams can be lost. A device recognises a repeated probe by its id, and answers once. The flag: with an SSDP search.
 const ROUNDS: [(Duration, &[Form], bool); 3] = [
     (Duration::ZERO, &[Form::Typed], true),
     (Duration::from_millis(250), &[Form::Any], false),
     (Duration::from_millis(1000), &[Form::Typed, Form::Any], true),
 ];
 
-/// What came in.
+/// A datagram that was received.
 #[derive(Clone, Debug)]
-pub(super) struct Heard {
-    /// From where.
+pub(super) struct Datagram {
+    /// Its sender.
     pub from: SocketAddr,
-    /// What.
-    pub datagram: Vec<u8>,
+    /// Its content.
+    pub data: Vec<u8>,
 }
 
-/// The ids of our probes.
+/// The ids of the probes of one search.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ids {
     typed: Uuid,
@@ -68,18 +68,18 @@ impl Ids {
     }
 }
 
-/// A socket, and whom it asks.
+/// A socket, and the addresses to which it sends probes.
 #[derive(Debug)]
 pub(super) struct Prober {
     socket: UdpSocket,
     discovery: Vec<SocketAddr>,
     ssdp: Vec<SocketAddr>,
-    /// Whether only those count that were asked.
+    /// Whether only answers from these addresses are used.
     is_unicast: bool,
 }
 
 impl Prober {
-    /// Asks everybody on the interface's network.
+    /// Asks all devices on the network of an interface.
     pub(super) fn multicast(interface: &NetworkInterface) -> io::Result<Self> {
         let socket = open(interface.address)?;
         socket.set_multicast_if_v4(&interface.address)?;
@@ -93,7 +93,7 @@ impl Prober {
         })
     }
 
-    /// Asks these, each at its port, or at the usual ones if that is 0.
+    /// Asks these addresses, each at its port, or at the usual ports if that is 0.
     pub(super) fn unicast(addresses: &[SocketAddr]) -> io::Result<Self> {
         let at = |usual| move |a: &SocketAddr| SocketAddr::new(a.ip(), if a.port() == 0 { usual } else { a.port() });
         let addresses: Vec<_> = addresses.iter().filter(|a| a.is_ipv4()).collect();
@@ -105,16 +105,16 @@ impl Prober {
         })
     }
 
-    /// Asks, and tells what it hears until then. The error is the last one of sending, if nothing could be sent at all.
-    pub(super) async fn run(self, ids: Ids, wait: Duration, tell: mpsc::Sender<Heard>) -> io::Result<()> {
-        let begun = Instant::now();
-        let end = begun + wait;
+    /// Sends the probes, and forwards the answers until `wait` is over. Fails with the last error if no probe could be sent.
+    pub(super) async fn run(self, ids: Ids, wait: Duration, sender: mpsc::Sender<Datagram>) -> io::Result<()> {
+        let start = Instant::now();
+        let end = start + wait;
         let mut rounds = ROUNDS.iter().peekable();
         let mut buffer = vec![0; MAX_DATAGRAM];
         let (mut sent, mut failure) = (0, None);
         loop {
-            if let Some((at, forms, with_ssdp)) = rounds.next_if(|(at, ..)| begun + *at <= Instant::now()) {
-                tracing::trace!(?at, "asking");
+            if let Some((at, forms, with_ssdp)) = rounds.next_if(|(at, ..)| start + *at <= Instant::now()) {
+                tracing::trace!(?at, "sending probes");
                 for outcome in self.ask(ids, forms, *with_ssdp, wait).await {
                     match outcome {
                         Ok(_) => sent += 1,
@@ -123,16 +123,16 @@ impl Prober {
                 }
                 continue;
             }
-            let next = rounds.peek().map_or(end, |(at, ..)| (begun + *at).min(end));
+            let next = rounds.peek().map_or(end, |(at, ..)| (start + *at).min(end));
             match timeout_at(next, self.socket.recv_from(&mut buffer)).await {
                 Ok(Ok((length, from))) if self.was_asked(from) => {
-                    let heard = Heard { from, datagram: buffer[..length].to_vec() };
-                    if tell.send(heard).await.is_err() {
+                    let datagram = Datagram { from, data: buffer[..length].to_vec() };
+                    if sender.send(datagram).await.is_err() {
                         return Ok(());
                     }
                 }
                 Ok(Ok(_)) => {}
-                // Such as an ICMP message about somebody who is not there. Not at once again, should it go on.
+                // For example an ICMP message that an address is unreachable. The pause avoids a busy loop if the error stays.
                 Ok(Err(_)) => sleep_until((Instant::now() + Duration::from_millis(10)).min(next)).await,
                 Err(_) if next >= end => break,
                 Err(_) => {}
@@ -151,7 +151,7 @@ impl Prober {
                 outcomes.push(self.socket.send_to(probe::message(*form, ids.of(*form)).as_bytes(), to).await);
             }
         }
-        // Devices wait at random for up to so many seconds; the second search has to be answered in time, too.
+        // Devices answer after a random time of up to MX seconds. The answers to the second search must come in time, too.
         let mx = wait.as_secs().saturating_sub(2).clamp(1, 5);
         for to in self.ssdp.iter().filter(|_| with_ssdp) {
             for target in ssdp::TARGETS {
@@ -169,7 +169,7 @@ impl Prober {
 
 fn open(address: Ipv4Addr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    // The system may give less; then some answers of a burst are lost, and come to the second probe.
+    // The system can give less. Then some answers of a burst are lost, and the devices answer the second probe.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     socket.bind(&SocketAddr::from((address, 0)).into())?;
     socket.set_nonblocking(true)?;

@@ -1,4 +1,4 @@
-//! SOAP 1.2 as ONVIF uses it: envelopes, who we are in them, and faults. Pure.
+//! SOAP 1.2 as ONVIF uses it: envelopes, credentials, faults. Pure.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,10 +8,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::xml::{self, Element, shorten};
 use crate::secret::Secret;
 
-/// Longest fault text that is told.
+/// Longest fault text, in characters.
 const MAX_FAULT: usize = 160;
 
-/// Who we are, to a device.
+/// The credentials for a device.
 #[derive(Clone, Debug)]
 pub struct Login {
     /// The name.
@@ -20,14 +20,14 @@ pub struct Login {
     pub password: Secret,
 }
 
-/// What is asked of a service.
+/// An operation of a service.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Operation {
     /// Its namespace.
     pub namespace: &'static str,
     /// Its name.
     pub name: &'static str,
-    /// What is in it; the prefixes are `x` for its namespace and `tt` for ONVIF's schema.
+    /// Its arguments as XML. The prefix `x` is its namespace, `tt` is ONVIF's schema.
     pub arguments: String,
 }
 
@@ -40,12 +40,12 @@ impl Operation {
         Operation { arguments: arguments.into(), ..self }
     }
 
-    /// The `action` of its content type (RFC 3902); some cameras look at nothing else.
+    /// The `action` of its content type (RFC 3902). Some cameras read only this.
     pub(super) fn action(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    /// The whole message.
+    /// The message.
     pub(super) fn envelope(&self, security: Option<&str>) -> String {
         let header = security.map(|security| format!("<s:Header>{security}</s:Header>")).unwrap_or_default();
         let Operation { namespace, name, arguments } = self;
@@ -55,13 +55,13 @@ impl Operation {
     }
 }
 
-/// A UsernameToken with a digest (OASIS Web Services Security UsernameToken Profile 1.0): `nonce` must be new each time, and
-/// `created` be the time on the device's clock.
+/// A UsernameToken with a digest (OASIS Web Services Security UsernameToken Profile 1.0). `nonce` must be new for each request, and
+/// `created` must be the time on the device's clock.
 pub(super) fn security(login: &Login, nonce: [u8; 16], created: &str) -> String {
     let mut sum = nonce.to_vec();
     sum.extend_from_slice(created.as_bytes());
     sum.extend_from_slice(login.password.expose().as_bytes());
-    // The profile knows no other sum.
+    // The profile has no other hash.
     let password = STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &sum));
     let (user, nonce) = (xml::escape(&login.username), STANDARD.encode(nonce));
     format!(
@@ -69,28 +69,28 @@ pub(super) fn security(login: &Login, nonce: [u8; 16], created: &str) -> String 
     )
 }
 
-/// The time on a clock that is so many seconds ahead of ours, as the token wants it.
+/// The time on a clock that is `offset` seconds ahead of `now`, in the form of the token.
 pub(super) fn created(now: SystemTime, offset: i64) -> String {
     let by = Duration::from_secs(offset.unsigned_abs());
     let there = if offset < 0 { now.checked_sub(by) } else { now.checked_add(by) };
-    // From the year 10000 on there is no text.
+    // The library cannot write times from the year 10000 on.
     let most = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
     let there = there.filter(|t| (SystemTime::UNIX_EPOCH..=most).contains(t)).unwrap_or(now);
     humantime::format_rfc3339_millis(there).to_string()
 }
 
-/// Why a device did not do what it was asked.
+/// The reason for which a device refuses a request.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Refusal {
-    /// It wants to know who we are, or does not believe it.
+    /// Credentials are missing or wrong.
     NotAuthorized,
-    /// Something else, in its words.
+    /// Another reason, in the device's words.
     Fault(String),
-    /// What it sent is no answer.
+    /// Its answer is not SOAP.
     Unreadable(String),
 }
 
-/// Reads the answer to `name`: the element in the body.
+/// Reads the answer to the operation `name`: the element in the body.
 pub(super) fn read(status: u16, body: &[u8], name: &str) -> Result<Element, Refusal> {
     let unreadable = |why: String| match status {
         401 => Refusal::NotAuthorized,
@@ -99,7 +99,7 @@ pub(super) fn read(status: u16, body: &[u8], name: &str) -> Result<Element, Refu
     };
     let mut envelope = xml::parse(body).map_err(unreadable)?;
     let Some(body) = envelope.children.iter_mut().find(|child| child.name == "Body") else {
-        return Err(unreadable("it is no SOAP envelope".into()));
+        return Err(unreadable("it is not a SOAP envelope".into()));
     };
     if let Some(fault) = body.child("Fault") {
         return Err(if status == 401 { Refusal::NotAuthorized } else { refusal(fault) });
@@ -112,10 +112,10 @@ pub(super) fn read(status: u16, body: &[u8], name: &str) -> Result<Element, Refu
     }
 }
 
-/// A fault of SOAP 1.2 or 1.1: what it says, and whether it is about who we are (ONVIF Core, table of faults: `ter:NotAuthorized`;
+/// A fault of SOAP 1.2 or 1.1: its text, and whether it is about credentials (ONVIF Core, table of faults: `ter:NotAuthorized`;
 /// WS-Security, section 12: `wsse:FailedAuthentication`…).
 fn refusal(fault: &Element) -> Refusal {
-    const ABOUT_US: [&str; 6] = [
+    const ABOUT_CREDENTIALS: [&str; 6] = [
         "NotAuthorized",
         "FailedAuthentication",
         "InvalidSecurity",
@@ -128,11 +128,11 @@ fn refusal(fault: &Element) -> Refusal {
     let local = |code: &str| code.rsplit(':').next().unwrap_or_default().to_owned();
     let text = fault.text_of("Text").or(fault.text_of("faultstring")).unwrap_or_default();
     let says = text.to_ascii_lowercase();
-    let is_about_us = codes.iter().any(|code| ABOUT_US.contains(&local(code).as_str()))
+    let is_about_credentials = codes.iter().any(|code| ABOUT_CREDENTIALS.contains(&local(code).as_str()))
         || says.contains("not authorized")
         || says.contains("unauthorized")
         || says.contains("authority failure");
-    if is_about_us {
+    if is_about_credentials {
         return Refusal::NotAuthorized;
     }
     let code = codes.last().map(|code| local(code)).unwrap_or_default();
@@ -157,7 +157,7 @@ mod tests {
 
     /// The example of the ONVIF Application Programmer's Guide 1.0, section 6.1.1.3.
     #[test]
-    fn the_digest_is_that_of_onvif_s_own_example() {
+    fn the_digest_is_that_of_onvif_s_example() {
         let login = Login { username: "user<1>".into(), password: Secret::new("userpassword") };
         let nonce = STANDARD.decode("LKqI6G/AikKCQrN0zqZFlg==").expect("base64").try_into().expect("16 bytes");
         let text = security(&login, nonce, "2010-09-16T07:50:45Z");
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_is_that_of_the_device() {
+    fn the_time_is_that_of_the_device_s_clock() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         assert_eq!(created(now, 0), "2023-11-14T22:13:20.000Z");
         assert_eq!(created(now, -3600), "2023-11-14T21:13:20.000Z");
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     #[rustfmt::skip]
-    fn faults_are_told_apart() {
+    fn faults_about_credentials_are_distinguished() {
         let fault = |inner: &str| format!("<E><Body><Fault>{inner}</Fault></Body></E>");
         let code = |sub: &str| fault(&format!("<Code><Value>env:Sender</Value><Subcode><Value>ter:{sub}</Value></Subcode></Code><Reason><Text>why</Text></Reason>"));
         for (status, body, expected) in [
@@ -197,7 +197,7 @@ mod tests {
             (500, fault("<Code><Value>s:Receiver</Value></Code>"), Refusal::Fault("Receiver".into())),
             (404, "not here".into(), Refusal::Unreadable("HTTP status 404".into())),
             (200, "<E><Body><OtherResponse/></Body></E>".into(), Refusal::Unreadable("it has no XResponse".into())),
-            (200, "<E/>".into(), Refusal::Unreadable("it is no SOAP envelope".into())),
+            (200, "<E/>".into(), Refusal::Unreadable("it is not a SOAP envelope".into())),
         ] {
             assert_eq!(read(status, body.as_bytes(), "X").expect_err(&body), expected, "{status} {body}");
         }

@@ -1,17 +1,17 @@
-//! SSDP (UPnP Device Architecture 1.1, section 1.3) and the descriptions of devices, as messages. Pure.
+//! Messages of SSDP (UPnP Device Architecture 1.1, section 1.3), and descriptions of UPnP devices. Pure.
 
 use url::Url;
 
 use super::xml::{self, shorten};
 
-/// Where devices listen; the group is that of WS-Discovery.
+/// The port of devices; the multicast group is that of WS-Discovery.
 pub(super) const PORT: u16 = 1900;
 
-/// What is searched for. Cameras are Basic devices (Axis), devices of their own kinds, or root devices like everything.
+/// The targets of a search. Cameras are Basic devices (Axis), security cameras, or, like all devices, root devices.
 pub(super) const TARGETS: [&str; 3] =
     ["urn:schemas-upnp-org:device:Basic:1", "urn:schemas-upnp-org:device:DigitalSecurityCamera:1", "upnp:rootdevice"];
 
-/// What names a camera in the descriptions of makers. Basic devices are lamps and printers, too.
+/// Words of cameras in the descriptions of manufacturers. Basic devices are also lamps and printers.
 const WORDS: [&str; 22] = [
     "camera",
     "ipcam",
@@ -37,7 +37,7 @@ const WORDS: [&str; 22] = [
     "tapo",
 ];
 
-/// A search, as it is sent. `mx` is the longest time in seconds over which devices spread their answers.
+/// A search message. `mx` is the longest time, in seconds, after which devices answer.
 pub(super) fn message(target: &str, host: &str, mx: u64) -> String {
     format!("M-SEARCH * HTTP/1.1\r\nHOST: {host}\r\nMAN: \"ssdp:discover\"\r\nMX: {mx}\r\nST: {target}\r\n\r\n")
 }
@@ -47,15 +47,15 @@ pub(super) fn message(target: &str, host: &str, mx: u64) -> String {
 pub(super) struct Answer {
     /// The UUID of its USN, in lower case; the whole USN if it has none.
     pub id: String,
-    /// Where its description is.
+    /// The URL of its description.
     pub location: Option<Url>,
-    /// What it says about its software.
+    /// The software that it announces.
     pub server: String,
-    /// Whether that, or what it says to be, names a camera.
+    /// Whether its software or its type has a word of cameras.
     pub looks_like_camera: bool,
 }
 
-/// Reads an answer; none if it is something else.
+/// Reads an answer; none if the datagram is something else.
 pub(super) fn read(datagram: &[u8]) -> Option<Answer> {
     let text = String::from_utf8_lossy(datagram);
     let mut lines = text.split('\n').map(|line| line.trim_end_matches('\r'));
@@ -87,20 +87,20 @@ pub(super) fn read(datagram: &[u8]) -> Option<Answer> {
     Some(Answer { id: shorten(id), location, server: shorten(server), looks_like_camera })
 }
 
-/// What a device's description says (UPnP Device Architecture, section 2.3).
+/// The description of a device (UPnP Device Architecture, section 2.3).
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct Description {
-    /// What its owner calls it.
+    /// The name that its owner has given it.
     pub name: Option<String>,
-    /// Who made it.
+    /// Its manufacturer.
     pub manufacturer: Option<String>,
     /// Its model.
     pub model: Option<String>,
     /// Its serial number.
     pub serial: Option<String>,
-    /// Its page, perhaps relative to the description.
+    /// The URL of its web page, which can be relative to the description.
     pub page: Option<String>,
-    /// Whether any of this names a camera.
+    /// Whether any of its fields has a word of cameras.
     pub looks_like_camera: bool,
 }
 
@@ -109,9 +109,9 @@ pub(super) fn describe(document: &[u8]) -> Result<Description, String> {
     let root = xml::parse(document)?;
     let device = root.child("device").ok_or("it has no device")?;
     let text = |name: &str| device.child(name).map(|found| shorten(&found.text)).filter(|text| !text.is_empty());
-    let said = ["deviceType", "friendlyName", "manufacturer", "modelDescription", "modelName", "modelURL"];
+    let fields = ["deviceType", "friendlyName", "manufacturer", "modelDescription", "modelName", "modelURL"];
     Ok(Description {
-        looks_like_camera: said.into_iter().filter_map(text).any(|text| names_a_camera(&text)),
+        looks_like_camera: fields.into_iter().filter_map(text).any(|text| names_a_camera(&text)),
         name: text("friendlyName"),
         manufacturer: text("manufacturer"),
         model: text("modelName"),
@@ -132,12 +132,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read_however_it_is_spelt() {
+    fn an_answer_is_read_in_each_spelling_of_its_headers() {
         let text = "HTTP/1.1 200 OK\r\nCache-Control: max-age=1800\r\nLocation:http://192.168.1.20:49152/rootdesc1.xml\r\n\
             SERVER: Linux/3.0, UPnP/1.0, Network Camera/1.2\r\nst: upnp:rootdevice\r\nUSN: uuid:Upnp-1_0-AB::upnp:rootdevice\r\n\r\n";
         let answer = read(text.as_bytes()).expect("an answer");
         assert_eq!((answer.id.as_str(), answer.looks_like_camera), ("upnp-1_0-ab", true));
-        assert_eq!(answer.location.expect("there").as_str(), "http://192.168.1.20:49152/rootdesc1.xml");
+        assert_eq!(answer.location.expect("a location").as_str(), "http://192.168.1.20:49152/rootdesc1.xml");
         let lean = read(b"HTTP/1.0 200 OK\nusn: uuid:x\nLOCATION: file:///etc/passwd\n\n").expect("an answer");
         assert_eq!((lean.location, lean.looks_like_camera, lean.id.as_str()), (None, false, "x"));
         for text in [
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_is_what_upnp_wants() {
+    fn a_search_has_the_headers_of_upnp() {
         let text = message(TARGETS[0], "239.255.255.250:1900", 2);
         assert!(text.starts_with(
             "M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: \"ssdp:discover\"\r\nMX: 2\r\nST: urn:"
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_is_read_and_lamps_are_told_apart() {
+    fn a_description_is_read_and_a_lamp_is_not_a_camera() {
         let text = r#"<root xmlns="urn:schemas-upnp-org:device-1-0"><device><deviceType>urn:schemas-upnp-org:device:Basic:1</deviceType>
             <friendlyName>AXIS M1065-L</friendlyName><manufacturer>AXIS</manufacturer><modelName>M1065-L</modelName>
             <serialNumber>ACCC8E</serialNumber><presentationURL>/</presentationURL></device></root>"#;

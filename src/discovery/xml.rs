@@ -1,26 +1,26 @@
-//! XML of strangers: a small tree of local names and texts, or an error. Pure.
+//! XML of unknown devices: a small tree of local names and texts, or an error. Pure.
 //!
-//! Devices spell prefixes and namespaces as they please, so only local names count. What a device has no reason to send is
-//! refused: a DOCTYPE, entities of its own, great depth, great size.
+//! Devices differ in prefixes and namespaces, so only local names are compared. Documents that no device needs to send are refused: those
+//! with a DOCTYPE, with entities of their own, with great depth or great size.
 
 use quick_xml::{
     Reader, XmlVersion,
     events::{BytesStart, Event},
 };
 
-/// Longest document, in bytes. An NVR's profiles of 32 channels have some 200 KB.
+/// Longest document, in bytes. The profiles of an NVR with 32 channels have about 200 KB.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 
-/// Deepest nesting. ONVIF's answers have some 10 levels.
+/// Deepest nesting. ONVIF's answers have about 10 levels.
 pub(super) const MAX_DEPTH: usize = 40;
 
 /// Most elements of a document.
 pub(super) const MAX_ELEMENTS: usize = 20_000;
 
-/// Most attributes of an element: the envelopes of some cameras declare some 60 namespaces.
+/// Most attributes of an element: the envelopes of some cameras declare about 60 namespaces.
 const MAX_ATTRIBUTES: usize = 256;
 
-/// Longest text of a stranger that is shown, in characters.
+/// Longest text of a device that is shown, in characters.
 pub(super) const MAX_TEXT: usize = 200;
 
 /// An element.
@@ -32,55 +32,54 @@ pub(super) struct Element {
     pub attributes: Vec<(String, String)>,
     /// Its own text, trimmed.
     pub text: String,
-    /// What is in it.
+    /// Its child elements.
     pub children: Vec<Element>,
 }
 
 impl Element {
-    /// The first child of that name.
+    /// The first child of this name.
     pub(super) fn child(&self, name: &str) -> Option<&Element> {
         self.children.iter().find(|child| child.name == name)
     }
 
-    /// All children of that name.
+    /// All children of this name.
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Element> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
-    /// The element to which the names lead, one level each.
+    /// The element at this path of names, one for each level.
     pub(super) fn at(&self, path: &[&str]) -> Option<&Element> {
         path.iter().try_fold(self, |element, name| element.child(name))
     }
 
-    /// The first element of that name, however deep.
+    /// The first element of this name, at any depth.
     pub(super) fn find(&self, name: &str) -> Option<&Element> {
         self.children.iter().find_map(|child| if child.name == name { Some(child) } else { child.find(name) })
     }
 
-    /// The text of the first element of that name, however deep, unless it is empty.
+    /// The text of the first element of this name, at any depth, unless it is empty.
     pub(super) fn text_of(&self, name: &str) -> Option<&str> {
         self.find(name).map(|found| found.text.as_str()).filter(|text| !text.is_empty())
     }
 
-    /// The attribute of that local name.
+    /// The attribute of this local name.
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// Reads a document. The error says what is wrong with it, in words for people.
+/// Reads a document. The error has the reason in one sentence.
 ///
-/// What is not UTF-8 is taken with replacement characters: cameras declare UTF-8 and send names in what their
-/// web page was set to.
+/// Bytes that are not UTF-8 become replacement characters: cameras declare UTF-8, and send names in the encoding of their web page.
 pub(super) fn parse(data: &[u8]) -> Result<Element, String> {
     if data.len() > MAX_BYTES {
         return Err(format!("the XML has more than {MAX_BYTES} bytes"));
     }
     let text = String::from_utf8_lossy(data);
-    // Some send their buffer with what C ends texts with.
+    // Some devices send the NUL that ends a C string.
     let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
     let mut reader = Reader::from_str(text);
-    // `&` unescaped in the query of a stream's address.
+    // Some devices do not escape `&` in the query of a URL.
     reader.config_mut().allow_dangling_amp = true;
     let mut open = vec![Element::default()];
     let mut elements = 0;
@@ -100,7 +99,7 @@ pub(super) fn parse(data: &[u8]) -> Result<Element, String> {
                 last(&mut open).children.push(empty);
             }
             Event::End(_) => {
-                // The reader has compared the names.
+                // The reader has compared the names of start and end.
                 let done = open.pop().unwrap_or_default();
                 last(&mut open).children.push(trimmed(done));
             }
@@ -109,13 +108,12 @@ pub(super) fn parse(data: &[u8]) -> Result<Element, String> {
             Event::GeneralRef(reference) => {
                 let character = match reference.resolve_char_ref().map_err(malformed)? {
                     Some(character) => character,
-                    None => {
-                        predefined(&reference).ok_or_else(|| "the XML uses entities, which are not taken".to_owned())?
-                    }
+                    None => predefined(&reference)
+                        .ok_or_else(|| "the XML uses entities, which are not accepted".to_owned())?,
                 };
                 last(&mut open).text.push(character);
             }
-            Event::DocType(_) => return Err("the XML has a DOCTYPE, which is not taken".into()),
+            Event::DocType(_) => return Err("the XML has a DOCTYPE, which is not accepted".into()),
             Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
             Event::Eof => break,
         }
@@ -123,16 +121,16 @@ pub(super) fn parse(data: &[u8]) -> Result<Element, String> {
     match open.as_mut_slice() {
         [document] if document.children.len() == 1 => Ok(document.children.remove(0)),
         [_] => Err("the XML has no single outermost element".into()),
-        _ => Err("the XML ends in the middle".into()),
+        _ => Err("the XML ends in the middle of an element".into()),
     }
 }
 
-/// What a stranger says, short enough and without what moves a terminal's cursor.
+/// A text of a device, at most [`MAX_TEXT`] characters, without control characters, which could move the cursor of a terminal.
 pub(super) fn shorten(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
 }
 
-/// `&`, `<`, `>` and quotes of the text escaped, for documents that we write.
+/// The text with `&`, `<`, `>` and quotes escaped, for documents that are sent.
 pub(super) fn escape(text: &str) -> String {
     quick_xml::escape::escape(text).into_owned()
 }
@@ -154,7 +152,7 @@ fn count(elements: &mut usize) -> Result<(), String> {
 
 fn element(start: &BytesStart<'_>) -> Result<Element, String> {
     let mut attributes = vec![];
-    // Without the check for doubled ones, which takes quadratic time.
+    // Without the check for duplicates, which takes quadratic time.
     for attribute in start.attributes().with_checks(false).take(MAX_ATTRIBUTES) {
         let attribute = attribute.map_err(malformed)?;
         let key: &str = attribute.key.as_ref();
@@ -168,7 +166,7 @@ fn element(start: &BytesStart<'_>) -> Result<Element, String> {
     Ok(Element { name: local(name).to_owned(), attributes, ..Element::default() })
 }
 
-/// What the reader says has names of the document in it.
+/// The reader's error, without control characters: it contains names of the document.
 fn malformed(e: impl std::fmt::Display) -> String {
     shorten(&format!("the XML is not well-formed: {e}"))
 }
@@ -202,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_local_names_count() {
+    fn only_local_names_are_compared() {
         let text = r#"<?xml version="1.0"?><!-- x --><S:Envelope xmlns:S="urn:s" xmlns="urn:d">
             <Body S:id="7"><a:b>1 &lt; 2 &#38; 3</a:b><b><![CDATA[ <raw> ]]></b><empty/></Body></S:Envelope>"#;
         let envelope = parse(text.as_bytes()).expect("well-formed");
@@ -214,13 +212,13 @@ mod tests {
     }
 
     #[test]
-    fn addresses_with_a_bare_ampersand_are_read() {
+    fn urls_with_an_unescaped_ampersand_are_read() {
         let uri = parse(b"<Uri>rtsp://10.0.0.9/live?ch=1&sub=0&amp;t=1</Uri>").expect("read");
         assert_eq!(uri.text, "rtsp://10.0.0.9/live?ch=1&sub=0&t=1");
     }
 
     #[test]
-    fn what_no_device_needs_is_refused() {
+    fn documents_that_no_device_needs_are_refused() {
         let deep = format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000));
         let wide = format!("<a>{}</a>", "<b/>".repeat(MAX_ELEMENTS + 1));
         let large = format!("<a>{}</a>", "x".repeat(MAX_BYTES));
@@ -248,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_write_is_read_as_it_was() {
+    fn escaped_text_is_read_back() {
         let text = r#"a<b>&"c'"#;
         assert_eq!(parse(format!("<t>{}</t>", escape(text)).as_bytes()).expect("read").text, text);
     }

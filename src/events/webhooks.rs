@@ -17,7 +17,13 @@ use tokio::{
 use utoipa::ToSchema;
 
 use super::{Bus, EncodedEvent, Event, Kind};
-use crate::{backoff::Backoff, secret::Secret, units::HumanDuration};
+use crate::{
+    backoff::Backoff,
+    error::Result,
+    hosts::{self, Hosts},
+    secret::Secret,
+    units::HumanDuration,
+};
 
 /// Most events that wait for one webhook; beyond it, the oldest of the path with the most become dead letters.
 const MAX_WAITING: usize = 5000;
@@ -43,7 +49,7 @@ pub struct EventSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
-    /// `http://` and where.
+    /// The URL to which events are posted, `http://` or `https://`.
     pub url: String,
     /// The key of the signature in `X-Mtx-Signature`; empty: no signature.
     #[serde(default)]
@@ -73,11 +79,12 @@ impl EventSettings {
         let mut found = vec![];
         for (i, hook) in self.webhooks.iter().enumerate() {
             let uri = hook.url.parse::<actix_web::http::Uri>().ok();
-            let fits = uri.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+            let fits =
+                uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
             if !fits || hook.url.contains('@') {
                 found.push((
                     format!("webhooks[{i}].url"),
-                    format!("must be like http://127.0.0.1:8080/events, not {:?}", hook.url),
+                    format!("must be an http or https URL without user and password, not {:?}", hook.url),
                 ));
             }
             if !(1..=20).contains(&hook.tries) {
@@ -112,16 +119,13 @@ pub struct DeadLetter {
 pub struct Webhooks(Arc<Mutex<VecDeque<DeadLetter>>>);
 
 impl Webhooks {
-    /// Starts the thread that posts, if there is anything to post to; it ends with the program.
-    pub fn start(&self, settings: &EventSettings, bus: &Bus) {
+    /// Starts a thread for each webhook; it ends with the program.
+    pub fn start(&self, settings: &EventSettings, bus: &Bus, hosts: &Hosts) -> Result<()> {
         for hook in settings.webhooks.clone() {
             let (bus, dead) = (bus.clone(), self.clone());
-            let thread = std::thread::Builder::new().name("webhook".into());
-            let started = thread.spawn(move || actix_web::rt::System::new().block_on(post_forever(hook, bus, dead)));
-            if let Err(e) = started {
-                tracing::error!("events cannot be posted, the thread for it cannot be started: {e}");
-            }
+            hosts.spawn("webhook", *hook.timeout, move |client| post_forever(client, hook, bus, dead))?;
         }
+        Ok(())
     }
 
     /// Events that could not be delivered, newest first.
@@ -197,8 +201,7 @@ impl Queues {
     }
 }
 
-async fn post_forever(hook: Webhook, bus: Bus, dead: Webhooks) {
-    let client = awc::Client::builder().timeout(*hook.timeout).disable_redirects().finish();
+async fn post_forever(client: awc::Client, hook: Webhook, bus: Bus, dead: Webhooks) {
     let (hook, mut listening, mut last) = (Arc::new(hook), bus.listen(), bus.latest());
     let mut queues = Queues::default();
     let local = tokio::task::LocalSet::new();
@@ -255,7 +258,7 @@ async fn post(client: &awc::Client, hook: &Webhook, event: &EncodedEvent, dead: 
                 return dead.dead_letter(hook, event, format!("answered {}", response.status()), tries);
             }
             Ok(response) => format!("answered {}", response.status()),
-            Err(e) => e.to_string(),
+            Err(e) => hosts::explain(&e),
         };
         if tries >= hook.tries {
             return dead.dead_letter(hook, event, error, tries);
@@ -285,7 +288,7 @@ mod tests {
         let bus = Bus::default();
         let begin = bus.latest();
         for n in 0..MAX_WAITING as u32 + 10 {
-            bus.tell(Kind::PathAvailable, if n % 10 == 0 { "rare" } else { "often" }, json!({ "n": n }));
+            bus.tell(Kind::PathAvailable, if n % 10 == 0 { "rare" } else { "often" }, json!({ "source": n }));
         }
         let mut queues = Queues::default();
         let mut dropped = 0;

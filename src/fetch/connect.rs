@@ -1,4 +1,4 @@
-//! A connection to a host whose address was looked at first.
+//! A connection to a host whose address was checked first.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -14,13 +14,19 @@ use tokio::{
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 use url::Url;
 
-use super::{Inner, Target, trust};
-use crate::error::{Code, Error, Result};
+use super::{Inner, Target};
+use crate::{
+    error::{Code, Error, Result},
+    trust::{self, Check},
+};
 
-/// Longest line of a status or header, and all of them together (hyper's buffer). Cameras send hundreds of bytes.
+/// Most bytes of the status line and the headers together (hyper's buffer). Cameras send hundreds of bytes.
 const MAX_HEAD: usize = 64 << 10;
 
-/// A connection that takes one request after the other.
+/// Most addresses of one host name to which a connection is tried.
+const MAX_ADDRESSES: usize = 4;
+
+/// A connection that serves one request after the other.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) send: SendRequest<Full<Bytes>>,
@@ -29,44 +35,45 @@ pub(super) struct Connection {
     pub(super) origin: String,
 }
 
-/// Scheme, host and port of an address.
+/// Scheme, host and port of a URL.
 pub(super) fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-fn away(message: impl Into<String>) -> Error {
+fn failure(message: impl Into<String>) -> Error {
     Error::new(Code::Upstream, message)
 }
 
 pub(super) async fn connect(inner: &Inner, url: &Url, target: &Target) -> Result<Connection> {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let port = url.port_or_known_default().unwrap_or(80);
-    let patience = *inner.settings.connect_timeout;
-    let found = timeout(patience, lookup_host((host, port))).await;
-    let found = found.map_err(|_| away(format!("{host}: its address is not found in time")))?;
-    let found: Vec<_> = found.map_err(|e| away(format!("{host}: its address is not found ({e})")))?.collect();
-    // The very address that was looked at is connected to: a name that resolves differently the next time gains nothing.
+    let limit = *inner.settings.connect_timeout;
+    let found = timeout(limit, lookup_host((host, port))).await;
+    let found = found.map_err(|_| failure(format!("{host}: its address is not found in time")))?;
+    let found: Vec<_> = found.map_err(|e| failure(format!("{host}: its address is not found ({e})")))?.collect();
+    // The connection goes to exactly the checked address: a second look-up of the name could give another one.
     let permitted: Vec<_> = found.iter().copied().filter(|at| inner.permits(at.ip())).collect();
     if permitted.is_empty() {
-        let which = found.first().map_or_else(|| "none".to_owned(), |at| at.ip().to_string());
-        return Err(away(format!("{host} has the address {which}, which is not in fetch.networks")));
+        let Some(first) = found.first() else { return Err(failure(format!("{host} has no address"))) };
+        return Err(failure(format!("{host} has the address {}, which is not in fetch.networks", first.ip())));
     }
-    let mut failure = String::new();
-    for at in permitted.into_iter().take(4) {
-        match timeout(patience, TcpStream::connect(at)).await {
+    let mut reason = String::new();
+    for at in permitted.into_iter().take(MAX_ADDRESSES) {
+        match timeout(limit, TcpStream::connect(at)).await {
             Ok(Ok(socket)) => {
+                // Without the option the connection is slower, and works.
                 let _ = socket.set_nodelay(true);
-                let shaken = timeout(patience, shake_hands(inner, socket, url, host, target, at)).await;
-                return shaken.map_err(|_| away(format!("{host}:{port} does not finish its handshake")))?;
+                let done = timeout(limit, handshake(inner, socket, url, host, target, at)).await;
+                return done.map_err(|_| failure(format!("{host}:{port} does not finish its handshake")))?;
             }
-            Ok(Err(e)) => failure = e.to_string(),
-            Err(_) => failure = "it does not answer".into(),
+            Ok(Err(e)) => reason = e.to_string(),
+            Err(_) => reason = "it does not answer".into(),
         }
     }
-    Err(away(format!("{host}:{port} cannot be reached: {failure}")))
+    Err(failure(format!("{host}:{port} cannot be reached: {reason}")))
 }
 
-async fn shake_hands(
+async fn handshake(
     inner: &Inner,
     socket: TcpStream,
     url: &Url,
@@ -75,24 +82,26 @@ async fn shake_hands(
     peer: SocketAddr,
 ) -> Result<Connection> {
     let send = if url.scheme() == "https" {
-        let config = trust::config(&inner.roots, target.fingerprint.as_ref())?;
-        let name = ServerName::try_from(host.to_owned()).map_err(|e| away(format!("{host}: {e}")))?;
+        let check = target.fingerprint.map_or(Check::AuthorityOrFingerprint, Check::Fingerprint);
+        let config = trust::client_config(&inner.roots, check)?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|e| failure(format!("{host}: {e}")))?;
         let socket = TlsConnector::from(Arc::new(config)).connect(name, socket).await;
-        begin(socket.map_err(|e| away(format!("{host}: {}", trust::explain(&e))))?).await?
+        let explained = |e| trust::tls_failure(&e).unwrap_or_else(|| format!("the TLS handshake failed: {e}"));
+        start_http(socket.map_err(|e| failure(format!("{host}: {}", explained(e))))?).await?
     } else {
-        begin(socket).await?
+        start_http(socket).await?
     };
     Ok(Connection { send, peer, origin: origin(url) })
 }
 
-async fn begin(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<SendRequest<Full<Bytes>>> {
+async fn start_http(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<SendRequest<Full<Bytes>>> {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_HEAD).allow_spaces_after_header_name_in_responses(true);
-    // Firmware writes odd lines; one of them is no reason to see nothing.
+    // Firmware writes malformed header lines; the rest of the response is usable.
     builder.ignore_invalid_headers_in_responses(true).allow_obsolete_multiline_headers_in_responses(true);
-    let (send, connection) = builder.handshake(TokioIo::new(io)).await.map_err(|e| away(e.to_string()))?;
+    let (send, connection) = builder.handshake(TokioIo::new(io)).await.map_err(|e| failure(e.to_string()))?;
     tokio::spawn(async move {
-        // Its errors reach whoever waits for the response or its body.
+        // The task that reads the response or its body gets the error.
         let _ = connection.await;
     });
     Ok(send)

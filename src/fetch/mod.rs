@@ -1,11 +1,10 @@
-//! HTTP to other hosts: cameras, NAS, devices that were found.
+//! HTTP to hosts that definitions and devices name: cameras, NAS, discovered devices.
 //!
-//! An address is resolved, looked at, and that very address is connected to. A redirect leads to another host only as far as
-//! `fetch.redirect_networks` permit, and takes no credentials along. Heads, bodies and times are bounded; passwords answer a
-//! challenge (Digest before Basic) and are never part of an address.
+//! A host name is resolved, its address is checked, and the connection goes to exactly that address. A redirect to another host is
+//! followed only into `fetch.redirect_networks`, and without credentials. Heads, bodies and times are bounded. A password is
+//! sent only in answer to a challenge (Digest before Basic), and never as a part of a URL.
 
 mod connect;
-mod trust;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -27,27 +26,27 @@ use tokio_rustls::rustls::RootCertStore;
 use url::Url;
 
 use self::connect::{Connection, connect, origin};
-pub use self::trust::Fingerprint;
 use crate::{
     error::{Code, Error, Result},
     secret::Secret,
+    trust::{self, Fingerprint},
     units::{HumanDuration, Network, any_contains, private_networks},
 };
 
 /// Most redirects that are followed.
 const MAX_REDIRECTS: usize = 5;
 
-/// How we reach other hosts.
+/// Settings of connections to cameras, NAS and other devices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FetchSettings {
-    /// Where the hosts may be that streams and media folders name.
+    /// Networks of the hosts that streams and media folders can name.
     pub networks: Vec<Network>,
-    /// Where a redirect may lead besides the host that it comes from.
+    /// Networks into which a redirect to another host is followed.
     pub redirect_networks: Vec<Network>,
-    /// How long finding an address, connecting and the TLS handshake may take, each.
+    /// Timeout of the address look-up, of the connection and of the TLS handshake, each.
     pub connect_timeout: HumanDuration,
-    /// A PEM file of authorities that are believed besides the well-known ones; empty for none.
+    /// PEM file of certificate authorities that are trusted besides the well-known ones; empty: none. `hosts` uses it, too.
     pub ca_file: PathBuf,
 }
 
@@ -62,7 +61,7 @@ impl Default for FetchSettings {
     }
 }
 
-/// Reaches other hosts. Cheap to clone.
+/// Makes requests to other hosts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Fetch(Arc<Inner>);
 
@@ -78,7 +77,7 @@ impl Inner {
     }
 }
 
-/// Where to go, as whom, and whose certificate is believed.
+/// A URL, the credentials for it, and the certificate to expect.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// `http` or `https`, without user and password.
@@ -89,8 +88,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads an address; a user and password in it are taken out of it, unless others are given. The error names `url`,
-    /// `user` or `fingerprint`.
+    /// Reads a URL. A user and password in the URL are used if `username` is empty, and are removed from the URL in any case.
+    /// `fingerprint` is empty for a certificate that an authority has signed. The error names `url`, `user` or `fingerprint`.
     pub fn new(url: &str, username: &str, password: &Secret, fingerprint: &str) -> Result<Self> {
         let mut parsed = Url::parse(url).map_err(|e| Error::parameter("url", e))?;
         if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none_or(str::is_empty) {
@@ -105,22 +104,22 @@ impl Target {
         if user.contains(':') {
             return Err(Error::parameter("user", "must not contain a colon (RFC 7617, section 2)"));
         }
-        // Neither fails for an address with a host.
+        // Both work for each URL with a host.
         let _ = (parsed.set_username(""), parsed.set_password(None));
         parsed.set_fragment(None);
         let fingerprint = (!fingerprint.is_empty()).then(|| Fingerprint::parse(fingerprint)).transpose()?;
         if fingerprint.is_some() && parsed.scheme() == "http" {
-            return Err(Error::parameter("fingerprint", "is of no use without https"));
+            return Err(Error::parameter("fingerprint", "needs an https URL"));
         }
         Ok(Target { url: parsed, username: user, password: pass, fingerprint })
     }
 
-    /// The same host, user and trust with another path and query.
+    /// The same credentials and certificate for another URL of the same host.
     pub fn at(&self, url: Url) -> Self {
         Target { url, ..self.clone() }
     }
 
-    /// Whether the password would be sent so that everybody on the way can read it.
+    /// Whether the password goes over the network unencrypted.
     pub fn is_plain(&self) -> bool {
         self.url.scheme() == "http" && !self.username.is_empty()
     }
@@ -131,21 +130,21 @@ impl Target {
 pub struct Request {
     /// `GET`, `POST`…
     pub method: Method,
-    /// Further headers.
+    /// Headers besides `Host`, `User-Agent` and `Authorization`.
     pub headers: HeaderMap,
-    /// The body, sent whole.
+    /// The whole body.
     pub body: Bytes,
-    /// How long the head of the response may take.
+    /// Timeout up to the head of the response.
     pub timeout: Duration,
 }
 
 impl Request {
-    /// A `GET` whose head has to come within so long.
+    /// A `GET` with a timeout up to the head of the response.
     pub fn get(timeout: Duration) -> Self {
         Request { method: Method::GET, headers: HeaderMap::new(), body: Bytes::new(), timeout }
     }
 
-    /// A `POST` of a body of that type.
+    /// A `POST` of a body with its media type.
     pub fn post(content_type: &'static str, body: impl Into<Bytes>, timeout: Duration) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(hyper::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -153,35 +152,35 @@ impl Request {
     }
 }
 
-/// What came back: the head, and a body that is still to be read.
+/// The head of a response, and its body, which is read afterwards.
 #[derive(Debug)]
 pub struct Response {
     /// The status.
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// Who answered.
+    /// The address that answered.
     pub peer: SocketAddr,
-    /// Where it was found in the end, after redirects.
+    /// The URL after redirects.
     pub url: Url,
     body: Incoming,
 }
 
 impl Response {
-    /// A header's text.
+    /// The value of a header, if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The next portion of the body, none at its end; fails when none comes for so long. Cancel-safe.
-    pub async fn chunk(&mut self, patience: Duration) -> Result<Option<Bytes>> {
+    /// The next part of the body; none at its end. Fails if no part comes within `limit`. Cancel-safe.
+    pub async fn chunk(&mut self, limit: Duration) -> Result<Option<Bytes>> {
         loop {
-            let next = timeout(patience, self.body.frame()).await;
-            let next = next.map_err(|_| upstream(&self.url, format_args!("is silent for {patience:?}")))?;
+            let next = timeout(limit, self.body.frame()).await;
+            let next = next.map_err(|_| upstream(&self.url, format_args!("is silent for {limit:?}")))?;
             match next {
                 None => return Ok(None),
-                Some(Err(e)) => return Err(upstream(&self.url, format_args!("broke off: {e}"))),
-                // Trailers are of no use to us.
+                Some(Err(e)) => return Err(upstream(&self.url, format_args!("breaks off: {e}"))),
+                // Not data: trailers, which nothing here needs.
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => return Ok(Some(data)),
                     Err(_) => continue,
@@ -190,11 +189,11 @@ impl Response {
         }
     }
 
-    /// The whole body, of at most so many bytes, within so long.
-    pub async fn bytes(mut self, most: usize, patience: Duration) -> Result<Bytes> {
+    /// The whole body, of at most `most` bytes, within `limit`.
+    pub async fn bytes(mut self, most: usize, limit: Duration) -> Result<Bytes> {
         let whole = async {
             let mut data = BytesMut::new();
-            while let Some(chunk) = self.chunk(patience).await? {
+            while let Some(chunk) = self.chunk(limit).await? {
                 if data.len() + chunk.len() > most {
                     return Err(upstream(&self.url, format_args!("sends more than {most} bytes")));
                 }
@@ -202,42 +201,42 @@ impl Response {
             }
             Ok(data.freeze())
         };
-        match timeout(patience, whole).await {
+        match timeout(limit, whole).await {
             Ok(done) => done,
-            Err(_) => Err(Error::new(Code::Upstream, format!("the answer is not complete within {patience:?}"))),
+            Err(_) => Err(Error::new(Code::Upstream, format!("the answer is not complete within {limit:?}"))),
         }
     }
 }
 
-fn upstream(url: &Url, what: impl std::fmt::Display) -> Error {
-    Error::new(Code::Upstream, format!("{} {what}", url.host_str().unwrap_or_default()))
+fn upstream(url: &Url, failure: impl std::fmt::Display) -> Error {
+    Error::new(Code::Upstream, format!("{} {failure}", url.host_str().unwrap_or_default()))
 }
 
 impl Fetch {
-    /// Reads the file of authorities, if there is one.
+    /// Reads `fetch.ca_file`, if it is set.
     pub fn new(settings: &FetchSettings) -> Result<Self> {
         let roots = trust::roots(&settings.ca_file)?;
         Ok(Fetch(Arc::new(Inner { settings: settings.clone(), roots })))
     }
 
-    /// For one request after the other to the same host, over one connection while that lasts.
+    /// Makes requests to one host, one after the other, over one connection while it lasts.
     pub fn session(&self, target: Target) -> Session {
         Session { fetch: self.clone(), target, connection: None, login: None }
     }
 
-    /// One request.
+    /// Makes one request.
     pub async fn send(&self, target: &Target, request: Request) -> Result<Response> {
         self.session(target.clone()).send(request).await
     }
 }
 
-/// One request after the other to one host.
+/// Requests to one host, one after the other.
 #[derive(Debug)]
 pub struct Session {
     fetch: Fetch,
     target: Target,
     connection: Option<Connection>,
-    /// How the host asked for the password, so that it does not have to ask again.
+    /// The last challenge of the host, so that the next request answers it at once.
     login: Option<PasswordClient>,
 }
 
@@ -247,13 +246,13 @@ impl Session {
         &self.target
     }
 
-    /// The target's own address.
+    /// Makes a request to the URL of the target.
     pub async fn send(&mut self, request: Request) -> Result<Response> {
         let url = self.target.url.clone();
         self.send_to(url, request).await
     }
 
-    /// An address of the same host. Redirects of a `GET` are followed.
+    /// Makes a request to a URL of the same host. Follows redirects of a `GET`.
     pub async fn send_to(&mut self, url: Url, request: Request) -> Result<Response> {
         let mut at = url;
         for _ in 0..=MAX_REDIRECTS {
@@ -261,8 +260,9 @@ impl Session {
             let moved = matches!(response.status.as_u16(), 301 | 302 | 303 | 307 | 308);
             match response.header(LOCATION.as_str()).filter(|_| moved && request.method == Method::GET) {
                 None => return Ok(response),
-                Some(place) => {
-                    let next = at.join(place).map_err(|e| upstream(&at, format_args!("redirects to nowhere: {e}")))?;
+                Some(location) => {
+                    let wrong = |e| upstream(&at, format_args!("redirects to something that is not a URL: {e}"));
+                    let next = at.join(location).map_err(wrong)?;
                     self.check_redirect(&at, &next)?;
                     self.connection = None;
                     at = next;
@@ -274,11 +274,11 @@ impl Session {
 
     fn check_redirect(&self, from: &Url, to: &Url) -> Result<()> {
         let refuse = |why: &str| {
-            let whither = to.host_str().unwrap_or_default();
-            Err(upstream(from, format_args!("redirects to {whither}, {why}")))
+            let host = to.host_str().unwrap_or_default();
+            Err(upstream(from, format_args!("redirects to {host}, {why}")))
         };
         if !matches!(to.scheme(), "http" | "https") || (from.scheme() == "https" && to.scheme() == "http") {
-            return refuse("which is not http or https, or less safe than before");
+            return refuse("which is not http or https, or is http after https");
         }
         if to.host() == from.host() {
             return Ok(());
@@ -286,13 +286,13 @@ impl Session {
         let permitted = match to.host() {
             Some(url::Host::Ipv4(ip)) => any_contains(&self.fetch.0.settings.redirect_networks, ip.into()),
             Some(url::Host::Ipv6(ip)) => any_contains(&self.fetch.0.settings.redirect_networks, ip.into()),
-            // What a name means is seen only when it is connected to, and then it is too late to tell it apart.
+            // The address of a name is known only after the look-up, in `connect`, which checks `fetch.networks`.
             _ => false,
         };
         if permitted { Ok(()) } else { refuse("which is not in fetch.redirect_networks") }
     }
 
-    /// Request and response, with the password if the host asks for it.
+    /// One request and its response; a second request answers the host's challenge.
     async fn exchange(&mut self, url: &Url, request: &Request) -> Result<Response> {
         let is_own_host = url.host() == self.target.url.host();
         let may_log_in = is_own_host && !self.target.username.is_empty();
@@ -303,7 +303,7 @@ impl Session {
         let challenges = response.headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         let builder = challenges.fold(PasswordClient::builder(), |builder, challenge| builder.challenges(challenge));
         match builder.build() {
-            // The same answer to the same question would be refused again, except that its nonce is old.
+            // Answered once: a second challenge to the answer means that the password is wrong.
             Ok(login) => self.login = Some(login),
             Err(_) => return Ok(response),
         }
@@ -313,7 +313,7 @@ impl Session {
     }
 
     async fn once(&mut self, url: &Url, request: &Request, may_log_in: bool) -> Result<Response> {
-        // Not for what must not happen twice: whether it did is unknown when a kept connection breaks.
+        // Only GET: when a kept connection breaks, it is unknown whether the host has already acted on the request.
         let may_repeat = request.method == Method::GET;
         let fits = |kept: &Connection| may_repeat && kept.origin == origin(url) && !kept.send.is_closed();
         let reused = self.connection.take().filter(fits);
@@ -322,8 +322,8 @@ impl Session {
                 Ok(response) => return Ok(response),
                 Err(e) => e,
             };
-            // A kept connection may have been closed just then; whatever is wrong will be wrong again.
-            tracing::trace!("a kept connection is of no use: {peer_closed}");
+            // The host may have closed the kept connection at this moment. Any other failure repeats on a new one.
+            tracing::trace!("a kept connection fails: {peer_closed}");
         }
         let connection = connect(&self.fetch.0, url, &self.target).await?;
         self.over(connection, url, request, may_log_in).await
@@ -340,7 +340,7 @@ impl Session {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
         };
-        let bad = |e: &dyn std::fmt::Display| upstream(url, format_args!("cannot be asked that: {e}"));
+        let bad = |e: &dyn std::fmt::Display| upstream(url, format_args!("cannot be sent this request: {e}"));
         let mut message = hyper::Request::new(Full::new(request.body.clone()));
         *message.method_mut() = request.method.clone();
         *message.uri_mut() = path.parse().map_err(|e| bad(&e))?;
@@ -353,24 +353,25 @@ impl Session {
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("mtx-sidecar/", env!("CARGO_PKG_VERSION"))));
         headers.extend(request.headers.clone());
         if let Some(login) = self.login.as_mut().filter(|_| may_log_in) {
-            let said = login.respond(&PasswordParams {
+            let answer = login.respond(&PasswordParams {
                 username: &self.target.username,
                 password: self.target.password.expose(),
                 uri: &path,
                 method: request.method.as_str(),
                 body: Some(&request.body),
             });
-            let mut said: HeaderValue = said.map_err(|e| bad(&e))?.parse().map_err(|e| bad(&e))?;
-            said.set_sensitive(true);
-            headers.insert(AUTHORIZATION, said);
+            let mut answer: HeaderValue = answer.map_err(|e| bad(&e))?.parse().map_err(|e| bad(&e))?;
+            answer.set_sensitive(true);
+            headers.insert(AUTHORIZATION, answer);
         }
         let ready = async {
             connection.send.ready().await?;
             connection.send.send_request(message).await
         };
         let response = timeout(request.timeout, ready).await;
-        let response = response.map_err(|_| upstream(url, format_args!("gives no answer in {:?}", request.timeout)))?;
-        let response = response.map_err(|e| upstream(url, format_args!("gives no answer: {}", chain(&e))))?;
+        let response =
+            response.map_err(|_| upstream(url, format_args!("does not answer within {:?}", request.timeout)))?;
+        let response = response.map_err(|e| upstream(url, format_args!("does not answer: {}", chain(&e))))?;
         let peer = connection.peer;
         self.connection = Some(connection);
         let (head, body) = response.into_parts();
@@ -378,7 +379,7 @@ impl Session {
     }
 }
 
-/// An error of hyper with what is below it, which is where it says what happened.
+/// An error of hyper with its source, which has the actual reason.
 fn chain(e: &hyper::Error) -> String {
     match std::error::Error::source(e) {
         Some(cause) => format!("{e}: {cause}"),

@@ -1,5 +1,5 @@
-//! A folder of this machine. It is opened by capability, and neither `..` nor a symbolic link leads out of it (`openat2` with
-//! `RESOLVE_BENEATH`). Everything here blocks for the time of the disk.
+//! A media folder on this machine. Neither `..` nor a symbolic link leads out of it: cap-std resolves paths with `openat2` and
+//! `RESOLVE_BENEATH`. All functions wait for the disk.
 
 use std::{
     io::{self, Read},
@@ -9,7 +9,7 @@ use std::{
 
 use cap_std::{ambient_authority, fs::Dir};
 
-use super::{Entry, FileKind, Listing, MAX_ENTRIES, Place};
+use super::{Entry, FileKind, Listing, Location, MAX_ENTRIES};
 use crate::{
     error::{Code, Error, Result},
     producer::file::natural,
@@ -21,15 +21,15 @@ pub(super) struct Local {
     folder: PathBuf,
 }
 
-fn failed(place: &Place, e: io::Error) -> Error {
-    let what = format!("{}/{}", place.root, place.path);
+fn failed(location: &Location, e: io::Error) -> Error {
+    let file = format!("{}/{}", location.root, location.path);
     match e.kind() {
-        io::ErrorKind::NotFound => Error::new(Code::UnknownFile, format!("there is no {what}")),
+        io::ErrorKind::NotFound => Error::new(Code::UnknownFile, format!("there is no {file}")),
         io::ErrorKind::PermissionDenied => {
-            Error::new(Code::Forbidden, format!("{what} may not be opened by this program"))
+            Error::new(Code::Forbidden, format!("the system does not let the sidecar open {file}"))
         }
-        io::ErrorKind::AlreadyExists => Error::new(Code::FileExists, format!("there is a {what} already")),
-        _ => Error::new(Code::UnknownFile, format!("{what} cannot be opened: {e}")),
+        io::ErrorKind::AlreadyExists => Error::new(Code::FileExists, format!("{file} exists already")),
+        _ => Error::new(Code::UnknownFile, format!("{file} cannot be opened: {e}")),
     }
 }
 
@@ -38,47 +38,54 @@ impl Local {
         Local { folder: folder.to_owned() }
     }
 
-    /// Whether it can be opened.
+    /// Fails if the folder cannot be opened.
     pub(super) fn check(&self) -> Result<()> {
         let opened = Dir::open_ambient_dir(&self.folder, ambient_authority());
-        opened.map(drop).map_err(|e| Error::new(Code::UnknownFile, format!("it cannot be opened: {e}")))
+        opened.map(drop).map_err(|e| Error::new(Code::UnknownFile, format!("the folder cannot be opened: {e}")))
     }
 
-    pub(super) fn absolute(&self, place: &Place) -> Result<String> {
-        let path = std::path::absolute(&self.folder).ok().map(|root| root.join(&place.path));
+    pub(super) fn absolute(&self, location: &Location) -> Result<String> {
+        let path = std::path::absolute(&self.folder).ok().map(|root| root.join(&location.path));
         path.as_deref()
             .and_then(Path::to_str)
             .map(str::to_owned)
-            .ok_or_else(|| failed(place, io::ErrorKind::NotFound.into()))
+            .ok_or_else(|| failed(location, io::ErrorKind::NotFound.into()))
     }
 
-    fn open_root(&self, place: &Place) -> Result<Dir> {
-        Dir::open_ambient_dir(&self.folder, ambient_authority()).map_err(|e| failed(place, e))
+    fn open_root(&self, location: &Location) -> Result<Dir> {
+        Dir::open_ambient_dir(&self.folder, ambient_authority()).map_err(|e| failed(location, e))
     }
 
-    /// What a file or folder is.
-    pub(super) fn kind(&self, place: &Place) -> Result<FileKind> {
-        let dir = self.open_root(place)?;
-        let path = if place.path.is_empty() { "." } else { &place.path };
-        let metadata = dir.metadata(path).map_err(|e| failed(place, e))?;
-        Ok(if metadata.is_dir() { FileKind::Folder } else { FileKind::of(&place.path) })
+    /// The kind of a file or folder.
+    pub(super) fn kind(&self, location: &Location) -> Result<FileKind> {
+        let dir = self.open_root(location)?;
+        let path = if location.path.is_empty() { "." } else { &location.path };
+        let metadata = dir.metadata(path).map_err(|e| failed(location, e))?;
+        Ok(if metadata.is_dir() { FileKind::Folder } else { FileKind::of(&location.path) })
     }
 
-    /// A part of a folder's content; blocks for the time of reading it.
-    pub(super) fn list(&self, place: &Place, kinds: Option<FileKind>, start: usize, limit: usize) -> Result<Listing> {
-        let dir = self.open_root(place)?;
-        let path = if place.path.is_empty() { "." } else { &place.path };
+    /// A part of the entries of a folder, sorted.
+    pub(super) fn list(
+        &self,
+        location: &Location,
+        kinds: Option<FileKind>,
+        start: usize,
+        limit: usize,
+    ) -> Result<Listing> {
+        let dir = self.open_root(location)?;
+        let path = if location.path.is_empty() { "." } else { &location.path };
         let mut entries = vec![];
-        for entry in dir.read_dir(path).map_err(|e| failed(place, e))?.take(MAX_ENTRIES).flatten() {
+        for entry in dir.read_dir(path).map_err(|e| failed(location, e))?.take(MAX_ENTRIES) {
+            let entry = entry.map_err(|e| failed(location, e))?;
             let Ok(name) = entry.file_name().into_string() else { continue };
             if name.starts_with('.') {
                 continue;
             }
-            // Through links, as far as they stay inside.
-            let at = Path::new(&place.path).join(&name);
+            // Of the target of a symbolic link. A link that leads out of the folder, or to nothing, is left out.
+            let at = Path::new(&location.path).join(&name);
             let Ok(metadata) = dir.metadata(&at) else { continue };
             let kind = if metadata.is_dir() { FileKind::Folder } else { FileKind::of(&name) };
-            if kinds.is_some_and(|wanted| kind != wanted && kind != FileKind::Folder) {
+            if kinds.is_some_and(|listed| kind != listed && kind != FileKind::Folder) {
                 continue;
             }
             let modified = metadata.modified().ok().map(|at| at.into_std());
@@ -96,88 +103,88 @@ impl Local {
         });
         let total = entries.len();
         let entries = entries.into_iter().skip(start).take(limit).collect();
-        Ok(Listing { root: place.root.clone(), path: place.path.clone(), writable: true, total, entries })
+        Ok(Listing { root: location.root.clone(), path: location.path.clone(), writable: true, total, entries })
     }
 
-    /// A file, opened inside of its root, for reading or serving.
-    pub(super) fn open(&self, place: &Place) -> Result<std::fs::File> {
-        let dir = self.open_root(place)?;
-        let file = dir.open(&place.path).map_err(|e| failed(place, e))?;
+    /// Opens a file.
+    pub(super) fn open(&self, location: &Location) -> Result<std::fs::File> {
+        let dir = self.open_root(location)?;
+        let file = dir.open(&location.path).map_err(|e| failed(location, e))?;
         if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            return Err(Error::new(Code::UnknownFile, format!("{}/{} is not a file", place.root, place.path)));
+            return Err(Error::new(Code::UnknownFile, format!("{}/{} is not a file", location.root, location.path)));
         }
         Ok(file.into_std())
     }
 
-    /// The content of a file of at most so many bytes.
-    pub(super) fn read(&self, place: &Place, most: u64) -> Result<Vec<u8>> {
+    /// The content of a file of at most `most` bytes.
+    pub(super) fn read(&self, location: &Location, most: u64) -> Result<Vec<u8>> {
         let mut data = vec![];
-        let file = self.open(place)?;
-        file.take(most + 1).read_to_end(&mut data).map_err(|e| failed(place, e))?;
+        let file = self.open(location)?;
+        file.take(most + 1).read_to_end(&mut data).map_err(|e| failed(location, e))?;
         if data.len() as u64 > most {
             return Err(Error::new(
                 Code::FrameTooLarge,
-                format!("{}/{} is larger than limits.frame_size", place.root, place.path),
+                format!("{}/{} is larger than limits.frame_size", location.root, location.path),
             ));
         }
         Ok(data)
     }
 
-    /// A new file, under a name of its own until it is complete (see [`Upload::finish`]). One that is there is not replaced.
-    pub(super) fn create(&self, place: &Place) -> Result<Upload> {
-        let dir = self.open_root(place)?;
-        let at = PathBuf::from(&place.path);
+    /// Starts a new file, which has a temporary name until it is complete (see [`Upload::finish`]). An existing file is not replaced.
+    pub(super) fn create(&self, location: &Location) -> Result<Upload> {
+        let dir = self.open_root(location)?;
+        let at = PathBuf::from(&location.path);
         let name = at.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.is_empty() || name.starts_with('.') {
-            return Err(Error::parameter("path", "must end with the file's name, which does not begin with a dot"));
+            return Err(Error::parameter("path", "must end with a file name that does not begin with a dot"));
         }
         if dir.symlink_metadata(&at).is_ok() {
-            return Err(failed(place, io::ErrorKind::AlreadyExists.into()));
+            return Err(failed(location, io::ErrorKind::AlreadyExists.into()));
         }
         let folder = at.parent().unwrap_or(Path::new("")).to_owned();
         let suffix = getrandom::u64().map_err(|e| Error::internal("the system gives no random numbers", e))?;
         let temporary = folder.join(format!(".{suffix:016x}.part"));
-        let file = dir.create(&temporary).map_err(|e| failed(place, e))?.into_std();
-        Ok(Upload { dir, temporary, at, place: place.clone(), file, is_done: false })
+        let file = dir.create(&temporary).map_err(|e| failed(location, e))?.into_std();
+        Ok(Upload { dir, temporary, at, location: location.clone(), file, is_done: false })
     }
 
-    /// Deletes a file; a folder only when it is empty.
-    pub(super) fn delete(&self, place: &Place) -> Result<()> {
-        let dir = self.open_root(place)?;
-        if place.path.is_empty() {
-            return Err(Error::parameter("path", "is needed"));
+    /// Deletes a file, or an empty folder.
+    pub(super) fn delete(&self, location: &Location) -> Result<()> {
+        let dir = self.open_root(location)?;
+        if location.path.is_empty() {
+            return Err(Error::parameter("path", "is required"));
         }
-        let is_folder = dir.symlink_metadata(&place.path).map_err(|e| failed(place, e))?.is_dir();
-        let done = if is_folder { dir.remove_dir(&place.path) } else { dir.remove_file(&place.path) };
+        let is_folder = dir.symlink_metadata(&location.path).map_err(|e| failed(location, e))?.is_dir();
+        let done = if is_folder { dir.remove_dir(&location.path) } else { dir.remove_file(&location.path) };
         done.map_err(|e| match e.kind() {
-            io::ErrorKind::DirectoryNotEmpty => Error::new(Code::FileExists, format!("{} is not empty", place.path)),
-            _ => failed(place, e),
+            io::ErrorKind::DirectoryNotEmpty => Error::new(Code::FileExists, format!("{} is not empty", location.path)),
+            _ => failed(location, e),
         })
     }
 }
 
-/// A file that is being written.
+/// A file that is being uploaded. Dropped before [`Upload::finish`], it is removed.
 #[derive(Debug)]
 pub struct Upload {
     dir: Dir,
     temporary: PathBuf,
     at: PathBuf,
-    place: Place,
+    location: Location,
     file: std::fs::File,
     is_done: bool,
 }
 
 impl Upload {
-    /// Writes more of it.
+    /// Appends data.
     pub fn write(&mut self, data: &[u8]) -> Result<()> {
         io::Write::write_all(&mut self.file, data).map_err(|e| Error::internal("the file cannot be written", e))
     }
 
-    /// Gives it its name, if that is still free.
+    /// Gives the file its name. Fails if the name has been taken in the meantime.
     pub fn finish(mut self) -> Result<()> {
         self.file.sync_all().map_err(|e| Error::internal("the file cannot be written", e))?;
-        // A link, because that fails where there is something already, and a rename would replace it.
-        self.dir.hard_link(&self.temporary, &self.dir, &self.at).map_err(|e| failed(&self.place, e))?;
+        // Not a rename, which would replace an existing file.
+        self.dir.hard_link(&self.temporary, &self.dir, &self.at).map_err(|e| failed(&self.location, e))?;
         self.is_done = true;
         Ok(())
     }
@@ -185,6 +192,8 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        let _ = self.dir.remove_file(&self.temporary);
+        if let Err(e) = self.dir.remove_file(&self.temporary) {
+            tracing::warn!(file = %self.temporary.display(), "the temporary file of an upload cannot be removed: {e}");
+        }
     }
 }

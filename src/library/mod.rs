@@ -1,8 +1,7 @@
-//! Files as something to look through, and to make channels of: folders of this machine, and of NAS.
+//! Files of the media folders, on this machine and on NAS: lists, contents, uploads.
 //!
-//! Nothing outside of `media.roots` and of the folders in `media.nas` is ever opened.
+//! No file outside of `media.roots` and of the folders in `media.nas` is opened.
 
-mod channel;
 mod local;
 mod probe;
 
@@ -15,12 +14,10 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use self::local::Local;
 pub use self::{
-    channel::{As, Channel, Clip, NewChannel, Parts, channel, playlist},
     local::Upload,
     probe::{Facts, probe},
 };
@@ -31,16 +28,16 @@ use crate::{
     producer::file::MediaSettings,
 };
 
-/// Most entries of a folder that are read: more than a person looks through.
+/// Most entries of a folder that are read: more than a person browses.
 const MAX_ENTRIES: usize = 50_000;
 
 /// Most videos of a playlist.
 const MAX_CLIPS: usize = 200;
 
-/// Entries that a NAS is asked for at once when only some kinds are wanted.
+/// Entries of a NAS that are read at a time when only some kinds are listed.
 const STEP: usize = 1000;
 
-/// The folders. Cheap to clone.
+/// The media folders. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Library(Arc<Vec<Root>>);
 
@@ -53,39 +50,39 @@ struct Root {
 #[derive(Debug)]
 enum Files {
     Local(Local),
-    /// With its name in the settings.
+    /// With the name in `media.nas`.
     Nas(String, Nas),
 }
 
 /// A media folder.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RootInfo {
-    /// Its name here: the last part of its path, or that in `media.nas`.
+    /// Its name: the last part of its path, or the name in `media.nas`.
     pub name: String,
     /// `local` or `nas`.
     pub kind: &'static str,
     /// Whether it can be opened.
     pub available: bool,
-    /// Whether files can be put there and deleted.
+    /// Whether files can be uploaded to it and deleted from it.
     pub writable: bool,
-    /// Why it cannot be opened, or what is not as it should be.
+    /// The reason for which it cannot be opened, or a warning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
-/// What a file is, as far as its name tells.
+/// The kind of a file, by the ending of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FileKind {
     /// A folder.
     Folder,
-    /// Something that becomes a stream of ours.
+    /// A picture, which can become a stream.
     Picture,
-    /// Something that becomes a channel by ffmpeg.
+    /// A video, which ffmpeg can play as a channel.
     Video,
-    /// The same without pictures.
+    /// A sound file, which ffmpeg can play as a channel.
     Audio,
-    /// Anything else.
+    /// Any other file.
     Other,
 }
 
@@ -106,56 +103,67 @@ impl FileKind {
 pub struct Entry {
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// Its kind.
     pub kind: FileKind,
-    /// Bytes; 0 for a folder.
+    /// Its size in bytes; 0 for a folder.
     pub size: u64,
-    /// When it was changed last (RFC 3339).
+    /// The time of its last change (RFC 3339).
     pub modified: Option<String>,
 }
 
-/// A part of a folder's content.
+/// A part of the entries of a folder.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Listing {
     /// The root's name.
     pub root: String,
-    /// The folder below it; empty for the root itself.
+    /// The path of the folder below the root; empty for the root itself.
     pub path: String,
-    /// Whether files can be put here and deleted.
+    /// Whether files can be uploaded to it and deleted from it.
     pub writable: bool,
-    /// How many entries there are in all.
+    /// The number of all entries.
     pub total: usize,
-    /// Folders first, then files, by name with digits by their value.
+    /// Folders first, then files, by name, numbers in names by value (`2.jpg` before `10.jpg`).
     pub entries: Vec<Entry>,
 }
 
-/// Where something is: a root, and a path below it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Place {
-    /// The root's name; the first one if it is left out.
-    #[serde(default)]
+/// The location of a file or folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The name of the media folder; empty for the first one.
     pub root: String,
     /// The path below it.
-    #[serde(default)]
     pub path: String,
 }
 
-impl Place {
-    /// The place as a word of letters, digits, `-` and `_`: what stands in commands and addresses whatever the file's name.
+/// The place where a file is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoredAt {
+    /// On this machine, at this absolute path.
+    File(String),
+    /// On a NAS.
+    Nas {
+        /// The name in `media.nas`.
+        nas: String,
+        /// The path below the folder of the NAS.
+        path: String,
+    },
+}
+
+impl Location {
+    /// The location as a word of letters, digits, `-` and `_`, which is safe in commands and URLs.
     pub fn id(&self) -> String {
         URL_SAFE_NO_PAD.encode(format!("{}\0{}", self.root, self.path))
     }
 
-    /// Reads [`Place::id`].
+    /// Reads [`Location::id`].
     pub fn from_id(id: &str) -> Result<Self> {
         let text = URL_SAFE_NO_PAD.decode(id).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let place = text.as_deref().and_then(|text| text.split_once('\0'));
-        let (root, path) = place.ok_or_else(|| Error::parameter("id", "is none of a file"))?;
-        Ok(Place { root: root.into(), path: path.into() })
+        let parts = text.as_deref().and_then(|text| text.split_once('\0'));
+        let (root, path) = parts.ok_or_else(|| Error::parameter("id", "is not the id of a file"))?;
+        Ok(Location { root: root.into(), path: path.into() })
     }
 
-    /// The name for which one needs `read`, as if it were a path of MediaMTX.
+    /// The path name for which a caller needs the permission `read`.
     pub fn permission(&self) -> String {
         format!("media/{}/{}", self.root, self.path)
     }
@@ -166,7 +174,7 @@ impl Place {
 pub enum Content {
     /// It is on this machine.
     File(File),
-    /// It comes from a NAS: what was asked for of it, with its headers.
+    /// It is on a NAS: the response of the NAS.
     Remote(Box<Response>),
 }
 
@@ -174,13 +182,13 @@ fn unknown_root(name: &str) -> Error {
     Error::new(Code::UnknownFile, format!("there is no media folder {name:?}"))
 }
 
-/// Runs what reads the disk away from the async threads.
+/// Runs work that waits for the disk on a thread for such work.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     crate::blocking::files().run(work).await
 }
 
 impl Library {
-    /// The folders of the settings. Two of the same name are told apart by a number.
+    /// The folders of the settings. The second folder of a name gets a number behind its name.
     pub fn new(settings: &MediaSettings, nas: &AllNas) -> Self {
         let mut roots: Vec<Root> = vec![];
         let folders = settings.roots.iter().map(|folder| {
@@ -198,7 +206,7 @@ impl Library {
         Library(Arc::new(roots))
     }
 
-    /// All roots. Each NAS is asked, at the same time.
+    /// All media folders. Connects to all NAS at the same time.
     pub async fn roots(&self) -> Vec<RootInfo> {
         let info = async |root: &Root| {
             let (kind, problem) = match &root.files {
@@ -224,128 +232,145 @@ impl Library {
         self.0.iter().find(|root| root.name == name).ok_or_else(|| unknown_root(name))
     }
 
-    fn local(&self, place: &Place) -> Result<Local> {
-        match &self.root(&place.root)?.files {
+    fn local(&self, location: &Location) -> Result<Local> {
+        match &self.root(&location.root)?.files {
             Files::Local(local) => Ok(local.clone()),
             Files::Nas(..) => {
-                let message = format!("{} is on a NAS, where nothing is changed from here", place.root);
+                let message = format!("{} is on a NAS, whose files cannot be changed here", location.root);
                 Err(Error::new(Code::Forbidden, message))
             }
         }
     }
 
-    /// The place with its root named, and its path checked.
-    pub fn place(&self, place: &Place) -> Result<Place> {
-        let root = match place.root.as_str() {
+    /// Checks the path of a location, and fills in the name of the first media folder if the location has none.
+    pub fn locate(&self, location: &Location) -> Result<Location> {
+        let root = match location.root.as_str() {
             "" => self.0.first().ok_or_else(|| unknown_root(""))?,
             name => self.root(name)?,
         };
-        let path = Path::new(&place.path);
+        let path = Path::new(&location.path);
         let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-        if !plain || place.path.contains('\0') {
-            return Err(Error::parameter("path", "must be below the media folder, without . and .."));
+        if !plain || location.path.contains('\0') {
+            return Err(Error::parameter("path", "must be below the media folder, without the segments . and .."));
         }
-        Ok(Place { root: root.name.clone(), path: place.path.trim_matches('/').to_owned() })
+        Ok(Location { root: root.name.clone(), path: location.path.trim_matches('/').to_owned() })
     }
 
-    /// The definition of a stream that shows the picture, or the folder of them; its producer checks the path again.
-    pub fn definition(&self, place: &Place) -> Result<Value> {
-        Ok(match &self.root(&place.root)?.files {
-            Files::Local(local) => json!({"kind": "file", "path": local.absolute(place)?}),
-            Files::Nas(key, _) => json!({"kind": "nas", "nas": key, "path": place.path}),
+    /// The place where a file or folder is stored.
+    pub fn stored_at(&self, location: &Location) -> Result<StoredAt> {
+        Ok(match &self.root(&location.root)?.files {
+            Files::Local(local) => StoredAt::File(local.absolute(location)?),
+            Files::Nas(name, _) => StoredAt::Nas { nas: name.clone(), path: location.path.clone() },
         })
     }
 
-    /// The videos of a folder, as many as a playlist may have.
-    pub async fn videos(&self, place: &Place) -> Result<Vec<Place>> {
-        let listing = self.list(place, Some(FileKind::Video), 0, MAX_ENTRIES).await?;
+    /// The videos of a folder, up to the limit of a playlist.
+    pub async fn videos(&self, location: &Location) -> Result<Vec<Location>> {
+        let listing = self.list(location, Some(FileKind::Video), 0, MAX_ENTRIES).await?;
         let videos = listing.entries.into_iter().filter(|entry| entry.kind == FileKind::Video).take(MAX_CLIPS);
-        let below = |name: &str| match place.path.as_str() {
+        let below = |name: &str| match location.path.as_str() {
             "" => name.to_owned(),
             folder => format!("{folder}/{name}"),
         };
-        Ok(videos.map(|entry| Place { root: place.root.clone(), path: below(&entry.name) }).collect())
+        Ok(videos.map(|entry| Location { root: location.root.clone(), path: below(&entry.name) }).collect())
     }
 
-    /// What a file or folder is.
-    pub async fn kind(&self, place: &Place) -> Result<FileKind> {
-        match &self.root(&place.root)?.files {
+    /// The kind of a file or folder.
+    pub async fn kind(&self, location: &Location) -> Result<FileKind> {
+        match &self.root(&location.root)?.files {
             Files::Local(local) => {
-                let (local, place) = (local.clone(), place.clone());
-                blocking(move || local.kind(&place)).await
+                let (local, location) = (local.clone(), location.clone());
+                blocking(move || local.kind(&location)).await
             }
-            // What has the ending of a file is one; a folder of such a name would be refused when it is opened.
-            Files::Nas(..) => Ok(match FileKind::of(&place.path) {
+            // By the name alone: a folder that is named like a file is refused when it is opened.
+            Files::Nas(..) => Ok(match FileKind::of(&location.path) {
                 FileKind::Other => FileKind::Folder,
                 kind => kind,
             }),
         }
     }
 
-    /// A part of a folder's content: of this machine's sorted, folders first, then files, by name with digits by their
-    /// value; of a NAS's in its own order.
-    pub async fn list(&self, place: &Place, kinds: Option<FileKind>, start: usize, limit: usize) -> Result<Listing> {
-        match &self.root(&place.root)?.files {
+    /// A part of the entries of a folder. Entries on this machine are sorted: folders first, then files, by name, numbers in names by value.
+    /// Entries on a NAS have the order of the NAS.
+    pub async fn list(
+        &self,
+        location: &Location,
+        kinds: Option<FileKind>,
+        start: usize,
+        limit: usize,
+    ) -> Result<Listing> {
+        match &self.root(&location.root)?.files {
             Files::Local(local) => {
-                let (local, place) = (local.clone(), place.clone());
-                blocking(move || local.list(&place, kinds, start, limit)).await
+                let (local, location) = (local.clone(), location.clone());
+                blocking(move || local.list(&location, kinds, start, limit)).await
             }
-            Files::Nas(_, nas) => list_nas(nas, place, kinds, start, limit).await,
+            Files::Nas(_, nas) => list_nas(nas, location, kinds, start, limit).await,
         }
     }
 
-    /// The content of a file; of a NAS's only the part that a `Range` header asks for, and only of pictures, videos and
-    /// sound.
-    pub async fn open(&self, place: &Place, range: Option<&str>) -> Result<Content> {
-        match &self.root(&place.root)?.files {
+    /// The content of a file. `range` is the value of a `Range` header, which only a NAS uses. A NAS gives only pictures, videos and sound
+    /// files.
+    pub async fn open(&self, location: &Location, range: Option<&str>) -> Result<Content> {
+        match &self.root(&location.root)?.files {
             Files::Local(local) => {
-                let (local, place) = (local.clone(), place.clone());
-                blocking(move || local.open(&place)).await.map(Content::File)
+                let (local, location) = (local.clone(), location.clone());
+                blocking(move || local.open(&location)).await.map(Content::File)
             }
-            Files::Nas(_, nas) if FileKind::of(&place.path) != FileKind::Other => {
-                Ok(Content::Remote(Box::new(nas.open(&place.path, range).await?)))
+            Files::Nas(_, nas) if FileKind::of(&location.path) != FileKind::Other => {
+                Ok(Content::Remote(Box::new(nas.open(&location.path, range).await?)))
             }
             Files::Nas(..) => {
-                let message = "only pictures, videos and sound are read from a NAS";
+                let message = "only pictures, videos and sound files are read from a NAS";
                 Err(Error::new(Code::UnknownFile, message))
             }
         }
     }
 
-    /// The content of a file of at most so many bytes.
-    pub async fn read(&self, place: &Place, most: u64) -> Result<bytes::Bytes> {
-        match &self.root(&place.root)?.files {
+    /// The content of a file of at most `most` bytes.
+    pub async fn read(&self, location: &Location, most: u64) -> Result<bytes::Bytes> {
+        match &self.root(&location.root)?.files {
             Files::Local(local) => {
-                let (local, place) = (local.clone(), place.clone());
-                blocking(move || local.read(&place, most)).await.map(Into::into)
+                let (local, location) = (local.clone(), location.clone());
+                blocking(move || local.read(&location, most)).await.map(Into::into)
             }
-            Files::Nas(_, nas) => nas.open(&place.path, None).await?.bytes(most as usize, READ_TIMEOUT).await,
+            Files::Nas(_, nas) => nas.open(&location.path, None).await?.bytes(most as usize, READ_TIMEOUT).await,
         }
     }
 
-    /// A small picture that a NAS has made already, if it has.
-    pub async fn ready_thumbnail(&self, place: &Place) -> Option<bytes::Bytes> {
-        match &self.root(&place.root).ok()?.files {
-            Files::Nas(_, nas) => nas.thumbnail(&place.path).await.ok().filter(|data| data.starts_with(&[0xFF, 0xD8])),
+    /// The thumbnail that a NAS has made of a picture, if any.
+    pub async fn ready_thumbnail(&self, location: &Location) -> Option<bytes::Bytes> {
+        match &self.root(&location.root).ok()?.files {
+            Files::Nas(_, nas) => {
+                // Without it the picture itself is read, whose error the caller gets.
+                let data = nas.thumbnail(&location.path).await;
+                let data = data.inspect_err(|e| tracing::debug!(path = location.path, "no thumbnail: {}", e.chain()));
+                data.ok().filter(|data| data.starts_with(&[0xFF, 0xD8]))
+            }
             Files::Local(_) => None,
         }
     }
 
-    /// A new file, under a name of its own until it is complete (see [`Upload::finish`]). One that is there is not replaced.
-    pub fn create(&self, place: &Place) -> Result<Upload> {
-        self.local(place)?.create(place)
+    /// Starts a new file, which has a temporary name until it is complete (see [`Upload::finish`]). An existing file is not replaced.
+    pub fn create(&self, location: &Location) -> Result<Upload> {
+        self.local(location)?.create(location)
     }
 
-    /// Deletes a file; a folder only when it is empty.
-    pub fn delete(&self, place: &Place) -> Result<()> {
-        self.local(place)?.delete(place)
+    /// Deletes a file, or an empty folder.
+    pub fn delete(&self, location: &Location) -> Result<()> {
+        self.local(location)?.delete(location)
     }
 }
 
-/// How long a file of a NAS may take that is read whole.
+/// Timeout for a whole file of a NAS.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-async fn list_nas(nas: &Nas, place: &Place, kinds: Option<FileKind>, start: usize, limit: usize) -> Result<Listing> {
+async fn list_nas(
+    nas: &Nas,
+    location: &Location,
+    kinds: Option<FileKind>,
+    start: usize,
+    limit: usize,
+) -> Result<Listing> {
     let entry = |item: Item| {
         let modified = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(item.modified));
         let modified = modified.filter(|_| item.modified > 0 && item.modified < 1 << 36);
@@ -357,23 +382,23 @@ async fn list_nas(nas: &Nas, place: &Place, kinds: Option<FileKind>, start: usiz
         }
     };
     let listing = |total, entries| Listing {
-        root: place.root.clone(),
-        path: place.path.clone(),
+        root: location.root.clone(),
+        path: location.path.clone(),
         writable: false,
         total,
         entries,
     };
     if kinds.is_none() {
-        let page = nas.list(&place.path, start, limit.min(MAX_ENTRIES)).await?;
+        let page = nas.list(&location.path, start, limit.min(MAX_ENTRIES)).await?;
         return Ok(listing(page.total, page.items.into_iter().map(entry).collect()));
     }
-    // Part by part, so that only what is wanted is ever held.
+    // In parts, so that only the listed entries are held.
     let (mut at, mut total, mut entries) = (0, 0, vec![]);
     loop {
-        let page = nas.list(&place.path, at, STEP).await?;
+        let page = nas.list(&location.path, at, STEP).await?;
         at += page.spans;
-        let wanted = |entry: &Entry| entry.kind == FileKind::Folder || Some(entry.kind) == kinds;
-        for entry in page.items.into_iter().map(entry).filter(wanted) {
+        let is_listed = |entry: &Entry| entry.kind == FileKind::Folder || Some(entry.kind) == kinds;
+        for entry in page.items.into_iter().map(entry).filter(is_listed) {
             if (start..start.saturating_add(limit)).contains(&total) {
                 entries.push(entry);
             }

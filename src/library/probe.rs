@@ -1,4 +1,4 @@
-//! What is in a video, asked of ffprobe where there is one.
+//! The codecs and size of a video, found by ffprobe if it is installed.
 
 use std::{os::fd::OwnedFd, process::Stdio};
 
@@ -10,42 +10,42 @@ use tokio::{
 };
 use utoipa::ToSchema;
 
-use super::{Content, Library, Place};
+use super::{Content, Library, Location};
 use crate::error::{Code, Error, Result};
 
-/// How long ffprobe may take.
+/// Timeout of ffprobe.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is in a video.
+/// The codecs, size and length of a video.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Facts {
-    /// Seconds.
+    /// Length in seconds.
     pub duration: Option<f64>,
-    /// Such as `h264`; none if there is no picture.
+    /// Video codec, such as `h264`; none without video.
     pub video: Option<String>,
-    /// Such as `aac`; none if there is no sound.
+    /// Audio codec, such as `aac`; none without sound.
     pub audio: Option<String>,
     /// Width in pixels.
     pub width: Option<u64>,
     /// Height in pixels.
     pub height: Option<u64>,
-    /// Whether browsers play it by WebRTC as it is: H.264 4:2:0 of 8 bits without B-frames, and Opus or no sound.
+    /// Whether browsers play it by WebRTC as it is: H.264 4:2:0 with 8 bits and without B-frames, and Opus or no sound.
     pub fits_webrtc: bool,
 }
 
 impl Facts {
-    /// Codec, width and height of what is to be seen, if that is known.
+    /// Codec, width and height of the video, if all are known.
     pub fn picture(&self) -> Option<(&str, u64, u64)> {
         Some((self.video.as_deref()?, self.width.filter(|n| *n > 0)?, self.height.filter(|n| *n > 0)?))
     }
 }
 
-/// So much of a file on a NAS is given to ffprobe, which cannot go back and forth in it.
+/// Most bytes of a file on a NAS that ffprobe gets. It reads them as a stream, without seeking.
 const MOST_OF_STREAM: usize = 16 << 20;
 
-/// Asks ffprobe. The file is its standard input: its name stands in no command line.
-pub async fn probe(library: &Library, place: &Place) -> Result<Facts> {
-    let content = library.open(place, None).await?;
+/// Runs ffprobe. The file is its standard input, so that no command line has its name.
+pub async fn probe(library: &Library, location: &Location) -> Result<Facts> {
+    let content = library.open(location, None).await?;
     let mut command = tokio::process::Command::new("ffprobe");
     let (input, remote) = match content {
         Content::File(file) => (Stdio::from(OwnedFd::from(file)), None),
@@ -58,30 +58,39 @@ pub async fn probe(library: &Library, place: &Place) -> Result<Facts> {
         .stderr(Stdio::null())
         .kill_on_drop(true);
     let missing = |e: std::io::Error| {
-        Error::new(Code::Unavailable, format!("ffprobe cannot be run: {e}; it is a part of ffmpeg"))
+        Error::new(Code::Unavailable, format!("ffprobe cannot be run: {e}; install ffmpeg, which it is a part of"))
     };
     let mut child = command.spawn().map_err(missing)?;
     let input = child.stdin.take();
     let feeding = async move {
-        let (Some(mut to), Some(mut from)) = (input, remote) else { return };
+        let (Some(mut to), Some(mut from)) = (input, remote) else { return Ok(()) };
         let mut given = 0;
-        while let (true, Ok(Some(data))) = (given < MOST_OF_STREAM, from.chunk(TIMEOUT).await) {
+        while given < MOST_OF_STREAM {
+            let data = match from.chunk(TIMEOUT).await {
+                Ok(Some(data)) => data,
+                Ok(None) => return Ok(()),
+                Err(e) => return Err(e),
+            };
             given += data.len();
-            // It closes its input when it knows enough.
+            // ffprobe closes its input when it knows enough.
             if to.write_all(&data).await.is_err() {
-                return;
+                break;
             }
         }
+        Ok(())
     };
-    let both = async { tokio::join!(feeding, child.wait_with_output()).1 };
-    let output = timeout(TIMEOUT, both).await;
-    let output = output.map_err(|_| Error::new(Code::Unavailable, "ffprobe takes too long"))?.map_err(missing)?;
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    Ok(facts(&told))
+    let both = async { tokio::join!(feeding, child.wait_with_output()) };
+    let done = timeout(TIMEOUT, both).await;
+    let (fed, output) = done.map_err(|_| Error::new(Code::Unavailable, "ffprobe does not end in time"))?;
+    fed?;
+    // ffprobe writes `{}` for a file that it does not know.
+    let report: Value = serde_json::from_slice(&output.map_err(missing)?.stdout)
+        .map_err(|e| Error::new(Code::Unavailable, format!("the output of ffprobe is not understood: {e}")))?;
+    Ok(facts(&report))
 }
 
-fn facts(told: &Value) -> Facts {
-    let streams = || told["streams"].as_array().into_iter().flatten();
+fn facts(report: &Value) -> Facts {
+    let streams = || report["streams"].as_array().into_iter().flatten();
     let of = |kind: &str| {
         streams().find(|stream| stream["codec_type"] == kind && stream["disposition"]["attached_pic"] != 1)
     };
@@ -96,7 +105,7 @@ fn facts(told: &Value) -> Facts {
             && baseline
     });
     Facts {
-        duration: told["format"]["duration"].as_str().and_then(|text| text.parse().ok()),
+        duration: report["format"]["duration"].as_str().and_then(|text| text.parse().ok()),
         fits_webrtc: plain && audio.is_none_or(|audio| audio["codec_name"] == "opus"),
         video: codec(video),
         audio: codec(audio),
@@ -112,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fits_webrtc_is_passed_on_as_it_is() {
+    fn videos_that_browsers_play_by_webrtc_are_recognised() {
         let video = |codec: &str, b: u64, pixels: &str, profile: &str| json!({"codec_type": "video", "codec_name": codec, "has_b_frames": b, "pix_fmt": pixels, "profile": profile, "width": 640, "height": 360});
         let audio = |codec: &str| json!({"codec_type": "audio", "codec_name": codec});
         for (streams, fits) in [

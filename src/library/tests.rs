@@ -24,12 +24,12 @@ fn library() -> (tempfile::TempDir, Library) {
     (folder, library)
 }
 
-fn at(path: &str) -> Place {
-    Place { root: "media".into(), path: path.into() }
+fn at(path: &str) -> Location {
+    Location { root: "media".into(), path: path.into() }
 }
 
 #[tokio::test]
-async fn folders_are_listed_by_parts_and_kinds() {
+async fn folders_are_listed_in_parts_and_by_kind() {
     let (_folder, library) = library();
     let roots = library.roots().await;
     let names: Vec<_> = roots.iter().map(|root| (root.name.as_str(), root.available)).collect();
@@ -38,7 +38,7 @@ async fn folders_are_listed_by_parts_and_kinds() {
         let listing = library.list(&at(""), kinds, start, limit).await.expect("lists");
         (listing.total, listing.entries.into_iter().map(|entry| entry.name).collect::<Vec<_>>())
     };
-    // Links that lead out are not there.
+    // Without the links that lead out of the folder.
     assert_eq!(
         list(None, 0, 100).await,
         (5, ["holiday", "9.jpg", "10.jpg", "clip.mp4", "in.jpg"].map(String::from).to_vec())
@@ -48,35 +48,35 @@ async fn folders_are_listed_by_parts_and_kinds() {
 }
 
 #[tokio::test]
-async fn nothing_outside_is_opened_written_or_deleted() {
+async fn no_file_outside_of_a_media_folder_is_opened_written_or_deleted() {
     let (folder, library) = library();
     for path in ["../secret", "holiday/../../secret", "/etc/passwd", "..", "./9.jpg/..", "a\0b"] {
-        assert!(library.place(&at(path)).is_err(), "{path:?}");
+        assert!(library.locate(&at(path)).is_err(), "{path:?}");
     }
     for path in ["out", "etc/passwd", "etc", "holiday", "none", ""] {
         assert!(library.open(&at(path), None).await.is_err(), "{path}");
     }
     assert!(library.create(&at("etc/new")).is_err() && library.delete(&at("etc/passwd")).is_err());
-    assert!(library.place(&Place { root: "elsewhere".into(), path: String::new() }).is_err());
+    assert!(library.locate(&Location { root: "elsewhere".into(), path: String::new() }).is_err());
     let mut text = String::new();
     let Content::File(mut file) = library.open(&at("in.jpg"), None).await.expect("opens") else { panic!("a file") };
     file.read_to_string(&mut text).expect("reads");
     assert_eq!(text, "nine");
-    assert_eq!(std::fs::read_to_string(folder.path().join("secret")).expect("there"), "secret");
+    assert_eq!(std::fs::read_to_string(folder.path().join("secret")).expect("exists"), "secret");
 }
 
 #[tokio::test]
-async fn files_are_complete_or_not_there() {
+async fn an_upload_is_visible_only_when_it_is_complete() {
     let (folder, library) = library();
-    let mut upload = library.create(&at("holiday/new.jpg")).expect("begins");
+    let mut upload = library.create(&at("holiday/new.jpg")).expect("starts");
     upload.write(b"half").expect("writes");
-    assert!(library.open(&at("holiday/new.jpg"), None).await.is_err(), "not yet");
+    assert!(library.open(&at("holiday/new.jpg"), None).await.is_err(), "not complete");
     drop(upload);
     let left = std::fs::read_dir(folder.path().join("media/holiday")).expect("reads").count();
-    assert_eq!(left, 0, "what was given up is gone");
-    let mut upload = library.create(&at("holiday/new.jpg")).expect("begins");
+    assert_eq!(left, 0, "an aborted upload leaves no file");
+    let mut upload = library.create(&at("holiday/new.jpg")).expect("starts");
     upload.write(b"whole").expect("writes");
-    upload.finish().expect("is there");
+    upload.finish().expect("finishes");
     assert_eq!(library.read(&at("holiday/new.jpg"), 10).await.expect("reads"), "whole");
     assert!(library.read(&at("holiday/new.jpg"), 4).await.is_err(), "too large");
     assert_eq!(library.create(&at("holiday/new.jpg")).map(drop).expect_err("taken").code(), Code::FileExists);

@@ -1,13 +1,15 @@
-//! Spares a server that is away, and those who wait for it.
+//! Stops requests to a server that does not answer, so that callers get their error at once.
 
 use tokio::time::{Duration, Instant};
 
-/// After so many failures in a row MediaMTX counts as away, for longer each time.
-const FAILURES: u32 = 4;
-const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+use crate::backoff::Backoff;
 
-/// A circuit breaker: open means that nothing is asked.
+/// Failures in a row before the first pause. Each further failure doubles the pause.
+const FAILURES: u32 = 4;
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(250), LONGEST_PAUSE).with_spread(0.0);
+
+/// A circuit breaker: while it is open, no request is made.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     failures: u32,
@@ -19,7 +21,7 @@ impl Breaker {
         self.open_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// How an attempt ended.
+    /// Counts an attempt: whether the server answered.
     pub(super) fn note(&mut self, reached: bool) {
         if reached {
             *self = Breaker::default();
@@ -27,8 +29,7 @@ impl Breaker {
         }
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES {
-            let pause = SHORTEST_PAUSE * 2_u32.saturating_pow((self.failures - FAILURES).min(8));
-            self.open_until = Some(Instant::now() + pause.min(LONGEST_PAUSE));
+            self.open_until = Some(Instant::now() + PAUSES.pause_after(self.failures - FAILURES + 1));
         }
     }
 }
@@ -40,7 +41,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_is_away_for_a_minute_is_asked_now_and_then_and_is_back_at_once() {
+    async fn a_server_that_does_not_answer_is_tried_at_least_every_two_seconds() {
         let mut breaker = Breaker::default();
         let (mut asked, mut longest, mut last) = (0, Duration::ZERO, Instant::now());
         for _ in 0..600 {
@@ -59,7 +60,7 @@ mod tests {
         breaker.note(true);
         for _ in 1..FAILURES {
             breaker.note(false);
-            assert!(!breaker.is_open(), "one failure of a server that is there is not an absence");
+            assert!(!breaker.is_open(), "fewer failures do not open the breaker");
         }
     }
 }

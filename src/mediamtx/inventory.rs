@@ -1,21 +1,21 @@
-//! What MediaMTX is set to, and who is connected to it.
+//! MediaMTX's configuration, and its sessions.
 
 use serde_json::{Map, Value};
 
-use super::{Client, SessionKind};
+use super::{Client, Fields, SessionKind};
 use crate::error::Result;
 
-/// Somebody connected to MediaMTX.
+/// A session at MediaMTX.
 #[derive(Clone, Debug)]
 pub struct Connected {
-    /// The protocol, by which it can be ended.
+    /// The kind, which is needed to end it.
     pub kind: SessionKind,
-    /// As MediaMTX describes it.
+    /// The fields of the API.
     pub fields: Value,
 }
 
 impl Client {
-    /// Sessions of all protocols. Servers that are switched off have none.
+    /// The sessions of all protocols. A server that is switched off has none.
     pub async fn sessions(&self) -> Result<Vec<Connected>> {
         let mut all = vec![];
         for kind in SessionKind::ALL {
@@ -24,18 +24,19 @@ impl Client {
         Ok(all)
     }
 
-    /// Its configuration, in the shape of mediamtx.yml and with what is at its default left out of paths. Users are not
-    /// in it: they count only where MediaMTX does not ask us, and their passwords are none of our business.
+    /// MediaMTX's configuration in the shape of mediamtx.yml. Settings of paths that have their default are left out. So are the users:
+    /// they have no effect when MediaMTX asks the sidecar, and their passwords are secret.
     pub async fn configuration(&self) -> Result<Map<String, Value>> {
-        let mut tree = self.object("/v3/config/global/get").await?;
+        let mut tree: Fields = self.object("/v3/config/global/get").await?;
         tree.remove("authInternalUsers");
         let defaults = self.path_defaults().await?;
-        let paths = self.configured_paths().await?.into_iter().filter_map(|mut path| {
-            let Some(Value::String(name)) = path.remove("name") else { return None };
-            path.retain(|key, value| defaults.get(key) != Some(value));
-            Some((name, Value::Object(path)))
-        });
-        tree.insert("paths".into(), Value::Object(paths.collect()));
+        let mut paths = Fields::new();
+        for mut fields in self.configured_paths().await? {
+            let Some(Value::String(name)) = fields.remove("name") else { continue };
+            fields.retain(|key, value| defaults.get(key) != Some(value));
+            paths.insert(name, Value::Object(fields));
+        }
+        tree.insert("paths".into(), Value::Object(paths));
         tree.insert("pathDefaults".into(), Value::Object(defaults));
         Ok(tree)
     }

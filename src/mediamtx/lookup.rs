@@ -1,22 +1,22 @@
-//! What MediaMTX has under a name: whether it can be read, and where it comes from.
+//! The path behind a name at MediaMTX: whether a client can read it, and its source.
 
 use regex::Regex;
 use serde_json::Value;
 
 use super::Fields;
 
-/// A path that can be read: somebody publishes to it, or would as soon as it is asked for.
+/// A path that a client can read: it has a publisher or source now, or starts one on demand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readable {
-    /// Its `source`, with what a regular expression has captured put in.
+    /// Its `source`, with the groups of its regular expression filled in.
     pub source: String,
-    /// Its `runOnDemand`, in the same way.
+    /// Its `runOnDemand`, with the same groups filled in.
     pub command: String,
 }
 
-/// The path of that name, if it can be read: `live` is what MediaMTX has at the moment, `configured` what its
-/// configuration has. A path is found as MediaMTX finds it (internal/conf/path.go, FindPathConf): by its own name, else by the regular
-/// expressions in the order of their names, `all_others` last.
+/// The path of a name, if a client can read it. `live` is its state at MediaMTX, `configured` are the configured paths. MediaMTX
+/// (internal/conf/path.go, FindPathConf) first compares the name itself, then the regular expressions in the order of their
+/// names, and `all_others` last.
 pub fn readable(name: &str, live: Option<&Value>, configured: &[Fields]) -> Option<Readable> {
     let key = |fields: &Fields| fields.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut candidates: Vec<_> = configured.iter().collect();
@@ -41,19 +41,19 @@ pub fn readable(name: &str, live: Option<&Value>, configured: &[Fields]) -> Opti
     (is_ready || is_on_demand).then_some(Readable { source, command })
 }
 
-/// What the key of a path captures of a name, if it is that of the name. The whole match first.
+/// The groups that the key of a path captures in a name, the whole match first; none if the key does not match.
 fn captures(key: &str, name: &str) -> Option<Vec<String>> {
     let pattern = match key.strip_prefix('~') {
         Some(pattern) => pattern,
         None if matches!(key, "all_others" | "all") => "",
         None => return (key == name).then(Vec::new),
     };
-    // Of somebody's choice who may configure MediaMTX; the library's own limit on size bounds it.
+    // Only a person who can configure MediaMTX can choose the pattern. The size limit of the regex crate applies.
     let found = Regex::new(pattern).ok()?.captures(name)?;
     Some(found.iter().map(|group| group.map_or("", |group| group.as_str()).to_owned()).collect())
 }
 
-/// Puts in what MediaMTX puts in: `$G1` and so on, and the path's name. The reader's query is none of ours.
+/// Replaces the variables that MediaMTX replaces: `$G1` and so on, and the path name. The reader's query is unknown here, and empty.
 fn fill_in(text: &str, name: &str, captured: &[String]) -> String {
     let mut text = text.replace("$MTX_PATH", name).replace("$MTX_QUERY", "");
     for (i, group) in captured.iter().enumerate().skip(1).rev() {
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_can_be_read_when_it_is_ready_or_on_demand() {
+    fn a_path_can_be_read_if_it_is_ready_or_starts_on_demand() {
         let ready = json!({"available": true, "confName": "x"});
         let idle = json!({"available": false, "ready": false, "online": true});
         for (name, live, expected) in [

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use serde_json::json;
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
@@ -5,24 +7,28 @@ use wiremock::{
 };
 
 use super::*;
-use crate::policy::Principal;
+use crate::{hosts::Hosts, policy::Principal, secret::Secret};
+
+fn start(settings: &MediaMtxSettings) -> Client {
+    let hosts = Hosts::new(Path::new("")).expect("TLS");
+    Client::start(settings, &hosts, || Some("Bearer of-the-sidecar".into())).expect("a thread")
+}
 
 fn client(server: &MockServer) -> Client {
-    let settings = MediaMtxSettings { api: server.uri(), ..MediaMtxSettings::default() };
-    Client::start(&settings, || Some("Bearer of-ours".into()))
+    start(&MediaMtxSettings { api: server.uri(), ..MediaMtxSettings::default() })
 }
 
 #[tokio::test]
-async fn lists_are_read_to_their_last_page_with_our_token() {
+async fn lists_are_read_to_their_last_page_with_the_sidecar_s_token() {
     let server = MockServer::start().await;
     for page in 0..3 {
-        // Fields of the future, and deprecated twins, as MediaMTX has them.
+        // With deprecated fields, which MediaMTX has, and fields of a later version.
         let items = [json!({"name": format!("cam{page}"), "available": true, "ready": true, "future": {"x": 1}})];
         let answer = json!({"itemCount": 3, "pageCount": 3, "items": items});
         Mock::given(method("GET"))
             .and(path("/v3/paths/list"))
             .and(query_param("page", page.to_string()))
-            .and(header("authorization", "Bearer of-ours"))
+            .and(header("authorization", "Bearer of-the-sidecar"))
             .respond_with(ResponseTemplate::new(200).set_body_json(answer))
             .expect(1)
             .mount(&server)
@@ -34,11 +40,11 @@ async fn lists_are_read_to_their_last_page_with_our_token() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_is_said() {
+async fn errors_name_their_reason() {
     let server = MockServer::start().await;
     for (status, body, says) in [
         (401, json!({"status": "error", "error": "authentication error"}), "401 Unauthorized authentication error"),
-        (500, json!("what?"), "500"),
+        (500, json!("text"), "500"),
         (200, json!({"no": "items"}), "not understood"),
     ] {
         server.reset().await;
@@ -47,15 +53,16 @@ async fn what_goes_wrong_is_said() {
         assert!(error.to_string().contains(says), "{error}");
     }
     server.reset().await;
-    // The list of a server that is switched off.
+    // 404: the server of the list is switched off.
     assert!(client(&server).paths().await.expect("an empty list").is_empty());
     let gone = MediaMtxSettings { api: "http://127.0.0.1:1".into(), ..MediaMtxSettings::default() };
-    let error = Client::start(&gone, || None).paths().await.expect_err("nobody there");
+    let error = start(&gone).paths().await.expect_err("no server");
     assert!(error.to_string().contains("mediamtx.api"), "{error}");
+    assert!(error.chain().contains("refused"), "{}", error.chain());
 }
 
 #[tokio::test]
-async fn a_user_of_its_own_is_shown_instead_of_our_token() {
+async fn a_configured_user_takes_the_place_of_the_token() {
     let server = MockServer::start().await;
     Mock::given(header("authorization", "Basic cm9vdDpwYXNz"))
         .respond_with(ResponseTemplate::new(200).set_body_json(json!({"itemCount": 0, "pageCount": 0, "items": []})))
@@ -68,18 +75,18 @@ async fn a_user_of_its_own_is_shown_instead_of_our_token() {
         pass: Secret::new("pass"),
         ..MediaMtxSettings::default()
     };
-    assert!(Client::start(&settings, || None).paths().await.expect("a list").is_empty());
+    assert!(start(&settings).paths().await.expect("a list").is_empty());
 }
 
 #[tokio::test]
-async fn sessions_of_those_who_lost_something_are_ended_and_others_are_not() {
+async fn sessions_of_a_revoked_principal_are_ended_and_others_are_not() {
     let server = MockServer::start().await;
     let kick = |kind: &str, id: &str| Mock::given(method("POST")).and(path(format!("/v3/{kind}/kick/{id}")));
     let done = || ResponseTemplate::new(200).set_body_json(json!({"status": "ok"}));
     kick("webrtcsessions", "aa-11").respond_with(done()).expect(1).mount(&server).await;
     kick("rtspssessions", "bb-22").respond_with(done()).expect(1).mount(&server).await;
     kick("srtconns", "cc-33").respond_with(done()).expect(0).mount(&server).await;
-    // Found by name: admitted before we were started.
+    // Found by the user name: allowed before the sidecar was started.
     let listed = json!({"itemCount": 2, "pageCount": 1, "items": [{"id": "dd-44", "user": "alice"}, {"id": "ee-55", "user": "bob"}]});
     Mock::given(path("/v3/hlssessions/list"))
         .respond_with(ResponseTemplate::new(200).set_body_json(listed))
@@ -97,13 +104,29 @@ async fn sessions_of_those_who_lost_something_are_ended_and_others_are_not() {
     assert_eq!(session_index.kick(&client(&server), &alice()).await.expect("kicked"), 3);
 }
 
-#[test]
-fn addresses_of_the_control_api_are_checked() {
-    let problems = |api: &str| MediaMtxSettings { api: api.into(), ..MediaMtxSettings::default() }.problems().len();
-    for fine in ["http://127.0.0.1:9997", "http://mediamtx:9997/"] {
-        assert_eq!(problems(fine), 0, "{fine}");
+/// An entry that is not understood is an error: a list without it would look complete.
+#[tokio::test]
+async fn an_entry_that_is_not_understood_is_an_error() {
+    let server = MockServer::start().await;
+    let list = |items: serde_json::Value| json!({"itemCount": 1, "pageCount": 1, "items": items});
+    for (name, items) in [
+        ("recordings", json!([{"name": "door", "segments": []}, {"segments": "none"}])),
+        ("config/paths", json!([{"name": "door"}, "yard"])),
+        ("hlssessions", json!([{"user": "alice"}])),
+    ] {
+        Mock::given(path(format!("/v3/{name}/list")))
+            .respond_with(ResponseTemplate::new(200).set_body_json(list(items)))
+            .mount(&server)
+            .await;
     }
-    for wrong in ["", "127.0.0.1:9997", "ftp://x", "http://", "http://root:pass@x:9997", "http://x:9997/v3"] {
-        assert_eq!(problems(wrong), 1, "{wrong}");
+    let client = client(&server);
+    let hls = SessionKind::named("hls").expect("a protocol");
+    let errors = [
+        client.recordings().await.map(|all| all.len()),
+        client.configured_paths().await.map(|all| all.len()),
+        client.sessions_of(hls, "alice").await.map(|all| all.len()),
+    ];
+    for error in errors {
+        assert!(error.expect_err("not understood").to_string().contains("not understood"));
     }
 }

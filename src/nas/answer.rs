@@ -1,27 +1,28 @@
-//! What QNAP's File Station answers (File Station Web API v4.1 and v5): XML at login, JSON else, numbers as text in older firmware.
+//! Answers of QNAP's File Station (File Station Web API v4.1 and v5): XML to a sign-in, JSON to all other requests. Older firmware has numbers as
+//! text.
 
 use quick_xml::{Reader, events::Event};
 use serde::{Deserialize, Deserializer};
 
 use super::Item;
 
-/// Most elements of a login's answer that are looked at; there are some sixty.
+/// Most XML events of an answer to a sign-in. QNAP sends about sixty elements.
 const MAX_EVENTS: usize = 2000;
 
-/// How a login ended.
+/// The result of a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Login {
-    /// With a session id.
+    /// A session id.
     In(String),
-    /// User or password is wrong, or the address is locked out.
+    /// User or password is wrong, or the NAS blocks this machine.
     Refused,
-    /// A second step is asked for (`need_2sv`), which a program cannot do.
+    /// The user has 2-step verification (`need_2sv`), which a program cannot pass.
     SecondStep,
-    /// This is no such answer.
+    /// The answer is not that of a QNAP.
     Unknown,
 }
 
-/// Reads what `authLogin.cgi` says. Its status is 200 in any case.
+/// Reads the answer of `authLogin.cgi`. Its HTTP status is always 200.
 pub(super) fn login(xml: &[u8]) -> Login {
     let (mut reader, mut name) = (Reader::from_reader(xml), String::new());
     let (mut passed, mut sid, mut second, mut known) = (false, None, false, false);
@@ -58,7 +59,7 @@ pub(super) fn login(xml: &[u8]) -> Login {
     }
 }
 
-/// A list, or the number of an error in its place.
+/// A list, or the status of an error in its place.
 #[derive(Debug, Deserialize)]
 pub(super) struct List {
     #[serde(default, deserialize_with = "number")]
@@ -80,11 +81,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Nothing for what is no entry of a folder: `.`, `..`, and names that could not be asked for again.
+    /// The entry; none for `.` and `..`, and for names that a request cannot contain.
     pub(super) fn into_item(self) -> Option<Item> {
         let is_folder = self.isfolder == Some(1);
-        let is_one = !matches!(self.filename.as_str(), "" | "." | "..") && !self.filename.contains(['/', '\0']);
-        is_one.then_some(Item {
+        let is_entry = !matches!(self.filename.as_str(), "" | "." | "..") && !self.filename.contains(['/', '\0']);
+        is_entry.then_some(Item {
             is_folder,
             size: self.filesize.filter(|_| !is_folder).unwrap_or_default(),
             modified: self.epochmt.unwrap_or_default(),
@@ -93,7 +94,7 @@ impl Entry {
     }
 }
 
-/// A number, or one as text; nothing for anything else, because firmware is what it is.
+/// A number, or a number as text; none for other values, which some firmware sends.
 fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -111,25 +112,25 @@ fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     })
 }
 
-/// What a status other than 1 means.
+/// The meaning of a status other than 1.
 pub(super) fn meaning(status: u64) -> &'static str {
     match status {
-        2 => "it exists already",
-        3 => "the session has ended, or the user may not sign in",
-        4 => "the user may not do that",
+        2 => "the file exists already",
+        3 => "the session has ended, or the user cannot sign in",
+        4 => "the user does not have this permission",
         5 => "there is no such file or folder",
         7 => "the file cannot be opened",
         8 => "File Station is switched off",
         9 => "the quota is used up",
-        10 | 11 => "the user may not read or write there",
+        10 | 11 => "the user cannot read or write this folder",
         12 => "the name is not permitted",
-        15 => "it is in use",
+        15 => "the file is in use",
         19 => "its database is busy",
         20 => "a parameter is wrong",
-        25 => "the folder is not there",
+        25 => "the folder does not exist",
         27 => "the folder is encrypted and locked",
         29 => "the medium is not supported",
-        _ => "it failed",
+        _ => "the request failed",
     }
 }
 
@@ -138,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn logins_end_in_four_ways() {
+    fn a_sign_in_has_four_results() {
         let document = |inner: &str| {
             format!(
                 "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<QDocRoot version=\"1.0\"><doQuick><![CDATA[]]></doQuick>{inner}</QDocRoot>"
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_come_as_text_too() {
+    fn numbers_can_be_text() {
         let old = r#"{"total":3,"acl":7,"datas":[{"filename":".","isfolder":1},
             {"filename":"a.jpg","isfolder":0,"filesize":"137595818","filetype":3,"mt":"2011/05/06 14:35:20\n","epochmt":1336632210},
             {"filename":"sub","isfolder":"1","filesize":"4096","epochmt":"1336632210"}]}"#;

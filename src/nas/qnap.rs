@@ -16,19 +16,19 @@ use crate::{
     secret::Secret,
 };
 
-/// How long it may take to answer; a sleeping disk needs some ten seconds.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of an answer. A disk in standby needs about ten seconds.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Most bytes of a list's part of [`STEP`] entries, of which each has some 400, and of the login's answer.
+/// Most bytes of a list of [`STEP`] entries, each of which has about 400 bytes, and of the answer to a sign-in.
 const MAX_LIST: usize = 4 << 20;
 
-/// Most entries that are asked for at once.
+/// Most entries of one request.
 const STEP: usize = 1000;
 
-/// Most bytes of a small picture.
+/// Most bytes of a thumbnail.
 const MAX_THUMBNAIL: usize = 2 << 20;
 
-/// Everything that is not a list or a picture is at most this long.
+/// Most bytes of an error.
 const MAX_ERROR: usize = 64 << 10;
 
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) struct Qnap {
     username: String,
     password: Secret,
     folder: String,
-    /// The session id, shared until the NAS says that it has ended. Locked while somebody signs in, so that one does.
+    /// The session id, until the NAS reports its end. Locked during a sign-in, so that only one request signs in.
     sid: Mutex<Option<String>>,
 }
 
@@ -62,51 +62,53 @@ impl Qnap {
         self.target.url.scheme() == "http"
     }
 
-    fn failed(&self, what: impl std::fmt::Display) -> Error {
+    fn failed(&self, reason: impl std::fmt::Display) -> Error {
         let host = self.target.url.host_str().unwrap_or_default();
-        Error::new(Code::Upstream, format!("the NAS {host}: {what}"))
+        Error::new(Code::Upstream, format!("the NAS {host}: {reason}"))
     }
 
     fn refused(&self, status: u64) -> Error {
         match status {
-            5 | 25 => Error::new(Code::UnknownFile, format!("the NAS says: {}", answer::meaning(status))),
+            5 | 25 => Error::new(Code::UnknownFile, format!("the NAS answers: {}", answer::meaning(status))),
             _ => self.failed(format_args!("{} (status {status})", answer::meaning(status))),
         }
     }
 
-    /// A session id, signing in if there is none, or if there is none but the one that has ended.
+    /// A session id. Signs in if there is none, or only `ended`.
     async fn sid(&self, ended: Option<&str>) -> Result<String> {
         let mut held = self.sid.lock().await;
         if let Some(sid) = held.as_ref().filter(|sid| Some(sid.as_str()) != ended) {
             return Ok(sid.clone());
         }
         *held = None;
-        // By POST: addresses get into the NAS's log. The password is encoded, not encrypted.
+        // By POST, because the NAS logs URLs. The password is encoded, not encrypted.
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("user", &self.username)
             .append_pair("pwd", &STANDARD.encode(self.password.expose()))
             .append_pair("serviceKey", "1")
             .finish();
-        let request = Request::post("application/x-www-form-urlencoded", form, PATIENCE);
+        let request = Request::post("application/x-www-form-urlencoded", form, TIMEOUT);
         let mut url = self.target.url.clone();
         url.set_path("/cgi-bin/authLogin.cgi");
         let response = self.fetch.send(&self.target.at(url), request).await?;
-        let sid = match answer::login(&response.bytes(MAX_LIST, PATIENCE).await?) {
+        let sid = match answer::login(&response.bytes(MAX_LIST, TIMEOUT).await?) {
             Login::In(sid) => sid,
             Login::Refused => {
                 return Err(self.failed(format_args!(
-                    "user or password is wrong, or it does not take sign-ins from here for a while (user {})",
+                    "user or password is wrong, or the NAS blocks sign-ins of this machine for a time (user {})",
                     self.username
                 )));
             }
             Login::SecondStep => {
                 return Err(self.failed(format_args!(
-                    "it wants a second step of user {}, which a program cannot do; name a user without 2-step verification",
+                    "user {} has 2-step verification, which a program cannot pass; configure a user without it",
                     self.username
                 )));
             }
             Login::Unknown => {
-                return Err(self.failed("it does not answer as a QNAP; is the port that of its web pages?"));
+                return Err(
+                    self.failed("its answer is not that of a QNAP; check that the port is that of its web interface")
+                );
             }
         };
         *held = Some(sid.clone());
@@ -126,7 +128,7 @@ impl Qnap {
     }
 
     async fn ask(&self, file: &str, sid: &str, parameters: &[(&str, &str)], range: Option<&str>) -> Result<Response> {
-        let mut request = Request::get(PATIENCE);
+        let mut request = Request::get(TIMEOUT);
         if let Some(range) = range.and_then(|range| HeaderValue::from_str(range).ok()) {
             request.headers.insert(RANGE, range);
         }
@@ -134,11 +136,11 @@ impl Qnap {
         match response.status.as_u16() {
             200..=299 | 416 => Ok(response),
             404 => Err(self.refused(5)),
-            status => Err(self.failed(format_args!("it answers with status {status}"))),
+            status => Err(self.failed(format_args!("it answers with HTTP status {status}"))),
         }
     }
 
-    /// Folder and name of a path below the settings' folder.
+    /// Splits a path below the folder of the settings into folder and name.
     fn split<'a>(&self, path: &'a str) -> (String, &'a str) {
         match path.rsplit_once('/') {
             Some((folder, name)) => (format!("{}/{folder}", self.folder), name),
@@ -155,12 +157,12 @@ impl Qnap {
         while page.spans < limit {
             let (from, step) = ((start + page.spans).to_string(), (limit - page.spans).min(STEP).to_string());
             let list = self.part(&folder, &from, &step).await?;
-            let datas = list.datas.unwrap_or_default();
-            let came = datas.len();
-            page.total = list.total.map_or(start + page.spans + came, |total| total as usize);
-            page.spans += came;
-            page.items.extend(datas.into_iter().filter_map(Entry::into_item));
-            if came == 0 || start + page.spans >= page.total {
+            let entries = list.datas.unwrap_or_default();
+            let count = entries.len();
+            page.total = list.total.map_or(start + page.spans + count, |total| total as usize);
+            page.spans += count;
+            page.items.extend(entries.into_iter().filter_map(Entry::into_item));
+            if count == 0 || start + page.spans >= page.total {
                 break;
             }
         }
@@ -182,7 +184,7 @@ impl Qnap {
         let mut sid = self.sid(None).await?;
         for is_last in [false, true] {
             let response = self.ask("", &sid, &parameters, None).await?;
-            let body = response.bytes(MAX_LIST, PATIENCE).await?;
+            let body = response.bytes(MAX_LIST, TIMEOUT).await?;
             let list: List =
                 serde_json::from_slice(&body).map_err(|e| self.failed(format_args!("its list cannot be read: {e}")))?;
             match list.status {
@@ -203,21 +205,21 @@ impl Qnap {
     pub(super) async fn thumbnail(&self, path: &str) -> Result<Bytes> {
         let (folder, name) = self.split(path);
         let parameters = [("func", "get_thumb"), ("path", &*folder), ("name", name), ("size", "320")];
-        let bytes = self.content("", &parameters, None).await?.bytes(MAX_THUMBNAIL, PATIENCE).await?;
-        if bytes.is_empty() { Err(self.failed("it has no small picture of that")) } else { Ok(bytes) }
+        let bytes = self.content("", &parameters, None).await?.bytes(MAX_THUMBNAIL, TIMEOUT).await?;
+        if bytes.is_empty() { Err(self.failed("it has no thumbnail of this file")) } else { Ok(bytes) }
     }
 
-    /// Content of a file, or the error that comes as JSON with status 200 in its place.
+    /// The content of a file. The NAS sends an error as JSON with status 200 in place of the content.
     async fn content(&self, file: &str, parameters: &[(&str, &str)], range: Option<&str>) -> Result<Response> {
         let mut sid = self.sid(None).await?;
         for is_last in [false, true] {
             let response = self.ask(file, &sid, parameters, range).await?;
             let is_text = |kind: &str| kind.starts_with("application/json") || kind.starts_with("text/");
-            // Files of ours are pictures, videos and sound; what comes as text is what went wrong.
+            // Only pictures, videos and sound files are requested, so text is an error.
             if !response.header("content-type").is_some_and(is_text) {
                 return Ok(response);
             }
-            let body = response.bytes(MAX_ERROR, PATIENCE).await?;
+            let body = response.bytes(MAX_ERROR, TIMEOUT).await?;
             let status = serde_json::from_slice::<List>(&body).ok().and_then(|list| list.status);
             match status {
                 Some(3) if !is_last => sid = self.sid(Some(&sid)).await?,

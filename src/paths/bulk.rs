@@ -1,4 +1,4 @@
-//! Many paths at once: replacing all, and taking over what MediaMTX has.
+//! Many paths at once: replacing all, and importing those of MediaMTX.
 
 use std::collections::BTreeMap;
 
@@ -12,32 +12,32 @@ use crate::{
     mediamtx::Fields,
 };
 
-/// What a replacement of all paths changes.
+/// The changes of a replacement of all paths.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Difference {
-    /// Names of new ones.
+    /// Names of new paths.
     pub added: Vec<String>,
-    /// Names of those that are different.
+    /// Names of paths whose definitions differ.
     pub changed: Vec<String>,
-    /// Names of those that are not there any more.
+    /// Names of paths that are removed.
     pub removed: Vec<String>,
-    /// How many stay as they are.
+    /// The number of unchanged paths.
     pub unchanged: usize,
 }
 
-/// What was taken over from MediaMTX.
+/// The result of an import from MediaMTX.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct Imported {
-    /// Names.
+    /// Names of the imported paths.
     pub imported: Vec<String>,
-    /// Those that were not, and why.
+    /// Paths that were not imported, with the reason.
     pub skipped: BTreeMap<String, String>,
 }
 
 impl Paths {
-    /// Wants these paths and no others; with `dry_run` only says what that would change. All of it or nothing.
+    /// Replaces all definitions, or none if one of them is not valid. With `dry_run` nothing is changed.
     pub async fn replace_all(&self, mut all: BTreeMap<String, Wanted>, dry_run: bool) -> Result<Difference> {
-        let _turn = self.0.writing.lock().await;
+        let _changing = self.0.writing.lock().await;
         let before = self.wanted();
         let mut difference = Difference::default();
         for (name, wanted) in &mut all {
@@ -60,12 +60,12 @@ impl Paths {
         Ok(difference)
     }
 
-    /// Takes over the paths that MediaMTX has and that are not kept here, so that they survive. What its API hides, and
-    /// paths for everything else, are left where they are.
+    /// Defines the paths that MediaMTX has and that are not defined here, so that they survive a restart of MediaMTX. Paths with settings that
+    /// the API hides, and `all_others`, are skipped.
     pub async fn import(&self) -> Result<Imported> {
-        let _turn = self.0.writing.lock().await;
+        let _changing = self.0.writing.lock().await;
         let defaults = self.0.mediamtx.path_defaults().await?;
-        let (mut result, mut keep) = (Imported::default(), BTreeMap::new());
+        let (mut result, mut new) = (Imported::default(), BTreeMap::new());
         let known = self.wanted();
         for path in self.0.mediamtx.configured_paths().await? {
             let Some(name) = path.get("name").and_then(Value::as_str).map(str::to_owned) else { continue };
@@ -77,25 +77,25 @@ impl Paths {
                 .filter(|(key, value)| key != "name" && defaults.get(key) != Some(value) && !value.is_null())
                 .collect();
             if let Some((key, _)) = fields.iter().find(|(_, value)| *value == "<redacted>") {
-                result.skipped.insert(name, format!("{key} is not shown by MediaMTX"));
+                result.skipped.insert(name, format!("MediaMTX does not show {key}"));
                 continue;
             }
             let wanted = Wanted {
                 kind: Kind::Raw { fields },
                 enabled: true,
                 record: false,
-                note: "taken over from MediaMTX".into(),
+                note: "imported from MediaMTX".into(),
                 labels: BTreeMap::new(),
             };
             match wanted.check(&name) {
                 Ok(()) => {
                     result.imported.push(name.clone());
-                    keep.insert(name, wanted);
+                    new.insert(name, wanted);
                 }
                 Err(e) => drop(result.skipped.insert(name, e.to_string())),
             }
         }
-        self.change(keep, vec![]).await?;
+        self.change(new, vec![]).await?;
         Ok(result)
     }
 }

@@ -1,4 +1,4 @@
-//! What an administrator wants a path of MediaMTX to be.
+//! The definition of a path of MediaMTX.
 
 use std::collections::BTreeMap;
 
@@ -16,25 +16,25 @@ use crate::{
 const MAX_NAME: usize = 250;
 const MAX_TEXT: usize = 4096;
 
-/// What stands for something secret that is not shown.
+/// Shown in place of a password.
 const HIDDEN: &str = "***";
 
-/// A path as it is wanted.
+/// The definition of a path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Wanted {
-    /// What it is.
+    /// Its kind.
     #[serde(flatten)]
     pub kind: Kind,
-    /// Whether MediaMTX shall have it.
+    /// Whether MediaMTX gets the path.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Whether MediaMTX records it.
+    /// Whether MediaMTX records the path.
     #[serde(default)]
     pub record: bool,
-    /// For people.
+    /// Free text.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
-    /// For programs.
+    /// Keys and values for other programs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 }
@@ -43,24 +43,24 @@ pub struct Wanted {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Kind {
-    /// A stream of ours, pulled by RTSP.
+    /// A stream of the sidecar, which MediaMTX pulls by RTSP.
     Stream {
-        /// Its name here.
+        /// The name of the stream.
         #[schema(value_type = String)]
         stream: StreamName,
     },
     /// A camera or another server that MediaMTX pulls from.
     Camera {
-        /// `rtsp://`, `rtsps://`, `rtmp://`, `http://…m3u8`, `srt://`, `whep://` and what else MediaMTX knows.
+        /// Its URL: `rtsp://`, `rtsps://`, `rtmp://`, `http://…m3u8`, `srt://`, `whep://` or another scheme of MediaMTX.
         url: String,
-        /// Whether it is pulled only while somebody watches.
+        /// Whether MediaMTX pulls only while it has readers.
         #[serde(default = "yes")]
         on_demand: bool,
-        /// For RTSP: `tcp`, `udp` or `automatic`.
+        /// The transport of RTSP: `tcp`, `udp`, `multicast` or `automatic`.
         #[serde(default = "tcp")]
         transport: String,
     },
-    /// Any settings of MediaMTX, by its own names.
+    /// Any settings, by MediaMTX's names.
     Raw {
         /// The settings.
         #[schema(value_type = Object)]
@@ -80,8 +80,8 @@ fn wrong(field: &'static str, rule: impl std::fmt::Display) -> Error {
     Error::new(Code::InvalidPath, format!("{field}: {rule}")).in_field(field)
 }
 
-/// Whether MediaMTX takes it for a path's name (internal/conf/path.go). Stricter in one thing: a name may not begin with
-/// `-`, because names become arguments of commands.
+/// Checks a path name by MediaMTX's rules (internal/conf/path.go). One rule is added: a name must not begin with `-`, because names become
+/// arguments of commands.
 pub fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.len() > MAX_NAME {
         return Err(wrong("name", format!("must have 1 to {MAX_NAME} characters")));
@@ -89,28 +89,31 @@ pub fn check_name(name: &str) -> Result<()> {
     if let Some(expression) = name.strip_prefix('~') {
         return match regex::Regex::new(expression) {
             Ok(_) => Ok(()),
-            Err(_) => Err(wrong("name", "~ must be followed by a regular expression")),
+            Err(_) => Err(wrong("name", "must have a valid regular expression after ~")),
         };
     }
     let fits = |c: char| c.is_ascii_alphanumeric() || "_-/.".contains(c);
     let segments = || name.split('/');
     if !name.chars().all(fits) || segments().any(|s| matches!(s, "" | "." | "..")) || name.starts_with('-') {
-        return Err(wrong("name", "may hold letters, digits and _ - . /, no empty segment, no . or .., no - in front"));
+        return Err(wrong(
+            "name",
+            "must have only letters, digits and _ - . /, no empty segment, no segment . or .., and no - at the start",
+        ));
     }
     if matches!(name, "all" | "all_others") {
-        return Err(wrong("name", "all_others is everything else, and belongs into mediamtx.yml"));
+        return Err(wrong("name", "must not be all_others; define the settings of all other paths in mediamtx.yml"));
     }
     Ok(())
 }
 
 impl Wanted {
-    /// Says what is wrong with it; the error names the field.
+    /// Checks the definition. The error names the field.
     pub fn check(&self, name: &str) -> Result<()> {
         check_name(name)?;
         let is_regexp = name.starts_with('~');
         match &self.kind {
             Kind::Stream { .. } if is_regexp => {
-                return Err(wrong("stream", "is one; a path with a regular expression is of kind raw"));
+                return Err(wrong("stream", "is one stream; a path with a regular expression needs the kind raw"));
             }
             Kind::Stream { .. } => {}
             Kind::Camera { url, on_demand, transport } => {
@@ -124,7 +127,7 @@ impl Wanted {
             }
             Kind::Raw { fields } => {
                 if fields.contains_key("name") {
-                    return Err(wrong("fields", "name stands in the address"));
+                    return Err(wrong("fields", "must not have name, which is a part of the URL"));
                 }
                 for (key, value) in fields {
                     check_field(key, value)?;
@@ -132,15 +135,18 @@ impl Wanted {
             }
         }
         if self.note.chars().count() > 1000 {
-            return Err(wrong("note", "may have 1000 characters"));
+            return Err(wrong("note", "must not have more than 1000 characters"));
         }
         if self.labels.len() > 50 || self.labels.iter().any(|(k, v)| k.len() > 100 || v.len() > 400) {
-            return Err(wrong("labels", "may be 50, with keys of 100 and values of 400 characters"));
+            return Err(wrong(
+                "labels",
+                "must not be more than 50, with keys of up to 100 and values of up to 400 characters",
+            ));
         }
         Ok(())
     }
 
-    /// The settings at MediaMTX. `advertise_rtsp` is the beginning of our RTSP addresses.
+    /// The settings at MediaMTX. `advertise_rtsp` is the base URL of the sidecar's streams.
     pub fn fields(&self, advertise_rtsp: &str) -> Fields {
         let value = match &self.kind {
             Kind::Stream { stream } => {
@@ -162,7 +168,7 @@ impl Wanted {
         fields
     }
 
-    /// The same for showing: passwords are hidden.
+    /// A copy for clients, with passwords as `***`.
     pub fn hidden(&self) -> Self {
         let mut shown = self.clone();
         match &mut shown.kind {
@@ -180,7 +186,7 @@ impl Wanted {
         shown
     }
 
-    /// Puts what was hidden back, where the rest of the text is the same as before.
+    /// Restores the passwords of `before` in texts that are otherwise unchanged.
     pub fn unhide(&mut self, before: &Wanted) {
         let shown = before.hidden();
         match (&mut self.kind, &before.kind, &shown.kind) {
@@ -201,7 +207,7 @@ impl Wanted {
     }
 }
 
-/// The password in a URL is replaced, wherever the URL stands in the text.
+/// Replaces the passwords of all URLs in a text.
 fn hide(text: &str) -> String {
     let userinfo = regex::Regex::new(r"(://[^/@:\s]*):([^/@\s]+)@").expect("a literal expression");
     userinfo.replace_all(text, format!("$1:{HIDDEN}@")).into_owned()
@@ -227,16 +233,16 @@ fn check_source(url: &str) -> Result<()> {
     ];
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     if !scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
-        return Err(wrong("url", "must be an address that MediaMTX can pull from, such as rtsp://192.168.1.20/stream"));
+        return Err(wrong("url", "must be a URL from which MediaMTX can pull, such as rtsp://192.168.1.20/stream"));
     }
     if url.len() > MAX_TEXT || url.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(wrong("url", format!("may have {MAX_TEXT} characters, and no space")));
+        return Err(wrong("url", format!("must not have more than {MAX_TEXT} characters, and no space")));
     }
     if url.contains(&format!(":{HIDDEN}@")) {
-        return Err(wrong("url", format!("{HIDDEN} stands for a password that is not shown; write it out")));
+        return Err(wrong("url", format!("{HIDDEN} stands for a hidden password; write the password")));
     }
     if scheme.is_some_and(|scheme| scheme.starts_with("http")) && url.contains("mjp") {
-        return Err(wrong("url", "MediaMTX reads HLS by http and no MJPEG; make it a stream of this program instead"));
+        return Err(wrong("url", "MediaMTX reads HLS by http, but not MJPEG; define a stream of kind http instead"));
     }
     Ok(())
 }
@@ -245,10 +251,10 @@ fn check_field(key: &str, value: &Value) -> Result<()> {
     let rule = |rule: &str| Err(Error::new(Code::InvalidPath, format!("fields.{key}: {rule}")).in_field("fields"));
     let Some(text) = value.as_str() else { return Ok(()) };
     if text.len() > MAX_TEXT {
-        return rule("is too long");
+        return rule(&format!("must not have more than {MAX_TEXT} characters"));
     }
     if text == HIDDEN || text.contains(&format!(":{HIDDEN}@")) || text == "<redacted>" {
-        return rule("stands for something that is not shown; write it out");
+        return rule("stands for a hidden value; write the value");
     }
     match COMMANDS.contains(&key).then(|| command_fault(text)).flatten() {
         Some(fault) => rule(fault),

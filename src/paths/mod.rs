@@ -1,8 +1,8 @@
-//! Paths that MediaMTX shall have, kept here because it forgets what it is told by API: at each restart, and whenever its
-//! file is read again.
+//! The paths that an administrator defines for MediaMTX. They are stored here, because MediaMTX loses paths of the API at each restart, and
+//! at each reload of its file.
 //!
-//! [`Paths::keep`] compares what is wanted with what MediaMTX has, every few seconds and after each change, and does
-//! what is missing. What did not come from us is never touched.
+//! [`Paths::run`] compares the definitions with MediaMTX's configuration, every few seconds and after each change, and corrects
+//! MediaMTX. Paths that the sidecar has not made are never changed.
 
 mod bulk;
 mod definition;
@@ -31,10 +31,10 @@ use crate::{
     store::Store,
 };
 
-/// The limit on paths that are kept.
+/// Most paths.
 pub const MAX_PATHS: usize = 10_000;
 
-/// The paths that are wanted. Cheap to clone.
+/// The defined paths. Cheap to clone.
 #[derive(Clone)]
 pub struct Paths(Arc<Inner>);
 
@@ -42,33 +42,33 @@ struct Inner {
     store: Store,
     mediamtx: Client,
     events: Bus,
-    /// What the addresses begin with at which MediaMTX pulls our streams.
+    /// Base URL at which MediaMTX pulls the sidecar's streams.
     advertise_rtsp: String,
     wanted: Mutex<BTreeMap<String, Wanted>>,
     progress: Mutex<HashMap<String, Progress>>,
-    seen: Mutex<Seen>,
+    host: Mutex<LastAnswer>,
     changed: Notify,
-    /// One change at a time.
+    /// Held during a change, so that there is only one at a time.
     writing: tokio::sync::Mutex<()>,
 }
 
-/// MediaMTX, as it was found last.
+/// The last answer of MediaMTX.
 #[derive(Default)]
-struct Seen {
+struct LastAnswer {
     info: Option<Info>,
     error: Option<String>,
 }
 
-/// How far a path has come.
+/// The progress of a path.
 #[derive(Clone, Debug)]
 struct Progress {
     condition: Condition,
     error: Option<String>,
     differs: Vec<String>,
-    /// Not before this is it tried again.
+    /// The earliest time of the next attempt.
     next_try: Instant,
     refusals: u32,
-    /// How often in a row it was set right and was not right afterwards.
+    /// Corrections in a row after which the path differed again.
     corrections: u32,
 }
 
@@ -85,67 +85,67 @@ impl Default for Progress {
     }
 }
 
-/// Where a path stands.
+/// The state of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Condition {
-    /// MediaMTX has it as it is wanted.
+    /// MediaMTX has the path as defined.
     Applied,
-    /// It is being seen to.
+    /// MediaMTX does not have the path yet.
     Pending,
-    /// MediaMTX has a path of that name which is not from us, in its file for instance, and is different.
+    /// MediaMTX has another path of this name, from its file for example, with other settings.
     Conflict,
-    /// MediaMTX does not accept it.
+    /// MediaMTX refuses the definition.
     Refused,
-    /// It is not wanted at the moment.
+    /// The definition is disabled.
     Disabled,
 }
 
-/// A path: what is wanted, and what is.
+/// A path: its definition, and its state at MediaMTX.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PathStatus {
     /// Its name.
     pub name: String,
-    /// What is wanted; passwords are not shown.
+    /// The definition. Passwords are `***`.
     #[serde(flatten)]
     pub wanted: Wanted,
-    /// Where it stands.
+    /// Its state.
     pub state: Condition,
-    /// Why, if it is not as wanted.
+    /// The reason for which MediaMTX does not have it as defined.
     pub error: Option<String>,
-    /// Settings that are not as wanted.
+    /// The settings that differ at MediaMTX.
     pub differs: Vec<String>,
-    /// What MediaMTX says about it at the moment: whether it is available, its tracks and its readers.
+    /// Its present state at MediaMTX: availability, tracks, readers.
     #[schema(value_type = Option<Object>)]
     pub actual: Option<Value>,
 }
 
-/// MediaMTX, as it was found last.
+/// MediaMTX, as of the last attempt to reach it.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct HostStatus {
     /// Whether its control API answers.
     pub reachable: bool,
-    /// Such as `v1.20.1`.
+    /// Its version, such as `v1.20.1`.
     pub version: Option<String>,
-    /// When it was started.
+    /// The time of its start.
     pub started: Option<String>,
-    /// Why not.
+    /// The reason for which it does not answer.
     pub error: Option<String>,
 }
 
 fn unknown(name: &str) -> Error {
-    Error::new(Code::UnknownPath, format!("there is no path {name} among those that are kept here"))
+    Error::new(Code::UnknownPath, format!("no path {name} is defined here"))
 }
 
 impl Paths {
-    /// Reads what is kept. `advertise_rtsp` is the beginning of our RTSP addresses, such as `rtsp://127.0.0.1:9554`.
+    /// Reads the stored definitions. `advertise_rtsp` is the base URL of the sidecar's streams, such as `rtsp://127.0.0.1:9554`.
     pub fn open(store: Store, mediamtx: Client, events: Bus, advertise_rtsp: String) -> Result<Self> {
         let mut wanted = BTreeMap::new();
         for (name, text) in store.paths()? {
             match serde_json::from_str(&text) {
                 Ok(definition) => drop(wanted.insert(name, definition)),
-                // Kept in the database for whoever repairs it.
-                Err(e) => tracing::error!(path = name, "the path in the database is not understood: {e}"),
+                // The row stays in the database, so that it can be repaired.
+                Err(e) => tracing::error!(path = name, "the stored definition of the path is damaged: {e}"),
             }
         }
         Ok(Paths(Arc::new(Inner {
@@ -155,7 +155,7 @@ impl Paths {
             advertise_rtsp,
             wanted: Mutex::new(wanted),
             progress: Mutex::default(),
-            seen: Mutex::default(),
+            host: Mutex::default(),
             changed: Notify::new(),
             writing: tokio::sync::Mutex::default(),
         })))
@@ -165,26 +165,29 @@ impl Paths {
         self.0.wanted.lock().clone()
     }
 
-    /// MediaMTX, as it was found last.
+    /// MediaMTX, as of the last attempt to reach it.
     pub fn host(&self) -> HostStatus {
-        let seen = self.0.seen.lock();
+        let last = self.0.host.lock();
         HostStatus {
-            reachable: seen.info.is_some() && seen.error.is_none(),
-            version: seen.info.as_ref().map(|info| info.version.clone()),
-            started: seen.info.as_ref().map(|info| info.started.clone()),
-            error: seen.error.clone(),
+            reachable: last.info.is_some() && last.error.is_none(),
+            version: last.info.as_ref().map(|info| info.version.clone()),
+            started: last.info.as_ref().map(|info| info.started.clone()),
+            error: last.error.clone(),
         }
     }
 
-    /// All paths, by name, with what MediaMTX says about them.
+    /// All paths, by name. Without an answer of MediaMTX their state there is left out; [`Paths::host`] has the reason.
     pub async fn list(&self) -> Vec<PathStatus> {
-        let actual = self.0.mediamtx.paths().await.unwrap_or_default();
+        let actual = self.0.mediamtx.paths().await.unwrap_or_else(|e| {
+            tracing::debug!("paths are listed without their state: {}", e.chain());
+            vec![]
+        });
         let actual: HashMap<_, _> =
             actual.into_iter().filter_map(|path| Some((path["name"].as_str()?.to_owned(), path))).collect();
         self.wanted().into_iter().map(|(name, wanted)| self.status(name, &wanted, &actual)).collect()
     }
 
-    /// How they stand, without asking MediaMTX.
+    /// The states of all paths, without a request to MediaMTX.
     pub fn conditions(&self) -> Vec<Condition> {
         let progress = self.0.progress.lock();
         let condition = |(name, wanted): (String, Wanted)| match wanted.enabled {
@@ -194,10 +197,13 @@ impl Paths {
         self.wanted().into_iter().map(condition).collect()
     }
 
-    /// One of them.
+    /// One path. Without an answer of MediaMTX its state there is left out.
     pub async fn get(&self, name: &str) -> Result<PathStatus> {
         let wanted = self.wanted().remove(name).ok_or_else(|| unknown(name))?;
-        let actual = self.0.mediamtx.path(name).await.ok().flatten();
+        let actual = self.0.mediamtx.path(name).await.unwrap_or_else(|e| {
+            tracing::debug!(path = name, "the path is shown without its state: {}", e.chain());
+            None
+        });
         Ok(self.status(name.to_owned(), &wanted, &actual.map(|path| (name.to_owned(), path)).into_iter().collect()))
     }
 
@@ -214,9 +220,9 @@ impl Paths {
         }
     }
 
-    /// Wants a path from now on; says whether it is new.
+    /// Defines a path. Returns whether it is new.
     pub async fn put(&self, name: &str, mut wanted: Wanted) -> Result<bool> {
-        let _turn = self.0.writing.lock().await;
+        let _changing = self.0.writing.lock().await;
         let before = self.wanted().remove(name);
         if let Some(before) = &before {
             wanted.unhide(before);
@@ -226,7 +232,7 @@ impl Paths {
         Ok(before.is_none())
     }
 
-    /// Changes some members of a path's definition (JSON merge patch, RFC 7396).
+    /// Changes members of a definition (JSON merge patch, RFC 7396).
     pub async fn patch(&self, name: &str, changes: serde_json::Map<String, Value>) -> Result<()> {
         let before = self.wanted().remove(name).ok_or_else(|| unknown(name))?;
         let mut merged = serde_json::to_value(&before).map_err(|e| Error::internal("the path cannot be written", e))?;
@@ -235,35 +241,35 @@ impl Paths {
         self.put(name, wanted).await.map(drop)
     }
 
-    /// Wants a path no more.
+    /// Removes a path, here and at MediaMTX.
     pub async fn remove(&self, name: &str) -> Result<()> {
-        let _turn = self.0.writing.lock().await;
+        let _changing = self.0.writing.lock().await;
         if !self.wanted().contains_key(name) {
             return Err(unknown(name));
         }
         self.change(BTreeMap::new(), vec![name.to_owned()]).await
     }
 
-    /// Keeps and forgets, in the database and here, and has it seen to.
-    async fn change(&self, keep: BTreeMap<String, Wanted>, forget: Vec<String>) -> Result<()> {
-        let new = keep.keys().filter(|name| !self.0.wanted.lock().contains_key(*name)).count();
-        if self.wanted().len() + new > MAX_PATHS + forget.len() {
-            return Err(Error::new(Code::TooManyPaths, format!("{MAX_PATHS} paths are kept at most")));
+    /// Stores and removes definitions, and wakes [`Paths::run`].
+    async fn change(&self, new: BTreeMap<String, Wanted>, gone: Vec<String>) -> Result<()> {
+        let added = new.keys().filter(|name| !self.0.wanted.lock().contains_key(*name)).count();
+        if self.wanted().len() + added > MAX_PATHS + gone.len() {
+            return Err(Error::new(Code::TooManyPaths, format!("there can be {MAX_PATHS} paths")));
         }
-        let rows = keep.iter().map(|(name, wanted)| {
+        let rows = new.iter().map(|(name, wanted)| {
             let text = serde_json::to_string(wanted).map_err(|e| Error::internal("the path cannot be written", e))?;
             Ok((name.clone(), text))
         });
-        let (rows, gone) = (rows.collect::<Result<Vec<_>>>()?, forget.clone());
-        self.0.store.run(move |store| store.change_paths(&rows, &gone)).await?;
+        let (rows, removed) = (rows.collect::<Result<Vec<_>>>()?, gone.clone());
+        self.0.store.run(move |store| store.change_paths(&rows, &removed)).await?;
         {
             let mut wanted = self.0.wanted.lock();
             let mut progress = self.0.progress.lock();
-            for name in keep.keys().chain(&forget) {
+            for name in new.keys().chain(&gone) {
                 progress.remove(name);
                 wanted.remove(name);
             }
-            wanted.extend(keep);
+            wanted.extend(new);
         }
         self.0.changed.notify_one();
         Ok(())

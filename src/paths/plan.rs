@@ -1,4 +1,4 @@
-//! What has to be done so that MediaMTX has what is wanted. Pure.
+//! The changes after which MediaMTX has the defined paths. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,32 +6,32 @@ use serde_json::Value;
 
 use crate::mediamtx::Fields;
 
-/// One thing to be done.
+/// One change at MediaMTX.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// The path is not there.
+    /// Adds the path.
     Add(Fields),
-    /// These settings differ.
+    /// Sets these settings, which differ.
     Patch(Fields),
-    /// Settings of ours are not wanted any more: all anew, with the others at their defaults.
+    /// Replaces all settings: some that the sidecar has set must return to their defaults.
     Replace(Fields),
-    /// It is not wanted any more.
+    /// Removes the path.
     Delete,
 }
 
-/// What is to be said about a path that is wanted.
+/// The comparison of one path.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Finding {
-    /// As wanted.
+    /// MediaMTX has the path as defined.
     Same,
-    /// Something has to be done.
+    /// MediaMTX needs this change.
     Differs(Step),
-    /// It is there, and not from us: mediamtx.yml has it, or somebody else has made it. Lists what is not as wanted.
+    /// MediaMTX has another path of this name, from mediamtx.yml or from another API client. Lists the settings that differ.
     Conflict(Vec<String>),
 }
 
-/// Compares. `wanted` are the settings of paths that are enabled, `actual` what MediaMTX has, and `ours` what of it was
-/// set by us. Paths that are neither wanted nor ours are not looked at.
+/// Compares the definitions with MediaMTX. `wanted` has the settings of enabled definitions, `actual` the paths of MediaMTX, and `ours` the
+/// settings that the sidecar has set. Paths that are in neither `wanted` nor `ours` are left out.
 pub fn plan(
     wanted: &BTreeMap<String, Fields>,
     actual: &HashMap<String, Fields>,
@@ -63,13 +63,13 @@ pub fn plan(
     findings
 }
 
-/// The wanted settings that are different.
+/// The wanted settings that differ at MediaMTX.
 fn differing(wanted: &Fields, actual: &Fields) -> Fields {
     let differs = |(key, value): &(&String, &Value)| actual.get(*key).is_none_or(|actual| !is_same(value, actual));
     wanted.iter().filter(differs).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-/// Whether two values mean the same to MediaMTX, which writes durations and sizes its own way and hides passwords.
+/// Whether two values are equal for MediaMTX, which writes durations and sizes in its own form, and hides passwords.
 fn is_same(wanted: &Value, actual: &Value) -> bool {
     match (wanted, actual) {
         (Value::String(_), Value::String(hidden)) if hidden == "<redacted>" => true,
@@ -85,7 +85,7 @@ fn is_same(wanted: &Value, actual: &Value) -> bool {
     }
 }
 
-/// Nanoseconds of a duration as Go writes it, with days; an empty one is none at all.
+/// Nanoseconds of a duration in Go's form, with days. An empty text is zero.
 fn duration(text: &str) -> Option<u128> {
     let mut rest = text;
     let mut sum = 0.0;
@@ -142,12 +142,12 @@ mod tests {
         let with = |mut value: Value, key: &str, new: Value| { value[key] = new; value };
         for (wanted, actual, ours, expected) in [
             (pull.clone(), Value::Null, Value::Null, Finding::Differs(Step::Add(fields(pull.clone())))),
-            // Forgotten by a reload or a restart.
+            // Lost at a reload or a restart.
             (pull.clone(), Value::Null, pull.clone(), Finding::Differs(Step::Add(fields(pull.clone())))),
             (pull.clone(), with(pull.clone(), "record", json!(false)), pull.clone(), Finding::Same),
             (pull.clone(), other.clone(), pull.clone(), Finding::Differs(Step::Patch(fields(json!({"source": "rtsp://a"}))))),
             (pull.clone(), with(pull.clone(), "record", json!(true)), with(pull.clone(), "record", json!(true)), Finding::Differs(Step::Replace(fields(pull.clone())))),
-            // Of mediamtx.yml: told, not fought over; the same by chance is fine.
+            // From mediamtx.yml: reported, and not changed. Equal settings are no conflict.
             (pull.clone(), other.clone(), Value::Null, Finding::Conflict(vec!["source".into()])),
             (pull.clone(), pull.clone(), Value::Null, Finding::Same),
             (Value::Null, pull.clone(), pull.clone(), Finding::Differs(Step::Delete)),
@@ -156,13 +156,13 @@ mod tests {
             let found = plan(&map(&wanted).into_iter().collect(), &map(&actual).into_iter().collect(), &map(&ours).into_iter().collect());
             assert_eq!(found.get("x"), Some(&expected), "{wanted} {actual} {ours}");
         }
-        // Neither wanted nor ours.
+        // In neither list.
         let theirs = [("x".to_owned(), fields(pull))].into_iter().collect();
         assert!(plan(&BTreeMap::new(), &theirs, &HashMap::new()).is_empty());
     }
 
     #[test]
-    fn values_are_compared_as_mediamtx_means_them() {
+    fn values_are_equal_if_mediamtx_reads_them_as_equal() {
         for (a, b, same) in [
             (json!("10s"), json!("10s"), true),
             (json!("60s"), json!("1m0s"), true),

@@ -1,4 +1,4 @@
-//! Doing what the plan says, and noticing what has happened to MediaMTX in the meantime.
+//! Carries out the plan, and detects restarts and reloads of MediaMTX.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,31 +13,32 @@ use super::{
     plan::{Finding, Step, plan},
 };
 use crate::{
+    backoff::Backoff,
     error::{Code, Error, Result},
     events::Kind,
     mediamtx::{Client, Fields, Info},
     store::paths::AppliedRow,
 };
 
-/// How often MediaMTX is looked at: a reload of its file shows in nothing else.
+/// Interval of the comparison: a reload of MediaMTX's file shows only in its list of paths.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// How soon what was written is looked at: it is in effect a moment after it was answered.
+/// Interval after a change: MediaMTX answers a change before it is in effect.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
-/// Writes at a time. MediaMTX does one after the other, but asks us about each of them.
-const AT_A_TIME: usize = 4;
+/// Changes at a time. MediaMTX applies one after the other, but sends an auth request for each.
+const CONCURRENT: usize = 4;
 
-/// What was refused is tried again after this, and twice as long each time.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
+/// Pauses after a refusal.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const RETRY: Backoff = Backoff::new(Duration::from_secs(5), LONGEST_PAUSE);
 
-/// A path that is set right so often in a row and never stays so is somebody else's as well.
+/// Corrections in a row after which a path counts as changed by another program, and is left alone for [`LONGEST_PAUSE`].
 const MAX_CORRECTIONS: u32 = 3;
 
 impl Paths {
-    /// Keeps MediaMTX at what is wanted, until the program ends.
-    pub async fn keep(&self) {
+    /// Compares and corrects until the program ends.
+    pub async fn run(&self) {
         let mut was_away = false;
         loop {
             let pause = match self.pass().await {
@@ -48,10 +49,10 @@ impl Paths {
                     if done { LOOK_AGAIN } else { LOOK_EVERY }
                 }
                 Err(e) => {
-                    self.0.seen.lock().error = Some(e.to_string());
-                    // Where nobody wants a path, nobody needs to know.
+                    self.0.host.lock().error = Some(e.chain());
+                    // Without any definition, MediaMTX is not needed.
                     if !std::mem::replace(&mut was_away, true) && !self.wanted().is_empty() {
-                        tracing::warn!("paths cannot be seen to: {}", e.chain());
+                        tracing::warn!("paths cannot be compared with MediaMTX: {}", e.chain());
                     }
                     LOOK_EVERY
                 }
@@ -63,12 +64,12 @@ impl Paths {
         }
     }
 
-    /// Compares once, and does what is missing. Says whether something was done.
+    /// Compares and corrects once. Returns whether something was changed.
     pub async fn pass(&self) -> Result<bool> {
         let info = self.0.mediamtx.info().await?;
         {
-            let mut seen = self.0.seen.lock();
-            *seen = super::Seen { info: Some(info.clone()), error: None };
+            let mut last = self.0.host.lock();
+            *last = super::LastAnswer { info: Some(info.clone()), error: None };
         }
         let definitions = self.wanted();
         let rows = self.0.store.run(|store| store.applied_paths()).await?;
@@ -78,12 +79,11 @@ impl Paths {
         let actual = self.0.mediamtx.configured_paths().await?;
         let actual: HashMap<_, _> =
             actual.into_iter().filter_map(|path| Some((path.get("name")?.as_str()?.to_owned(), path))).collect();
-        // Another MediaMTX has nothing from us, and one that has read its file again has forgotten it.
+        // A MediaMTX that was started again, or has reloaded its file, has lost the paths of the API.
         let (ours, forgotten): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|row| row.started == info.started && actual.contains_key(&row.name));
         let forgotten: Vec<_> = forgotten.into_iter().map(|row| row.name).collect();
-        let ours: HashMap<_, Fields> =
-            ours.into_iter().filter_map(|row| Some((row.name, serde_json::from_str(&row.fields).ok()?))).collect();
+        let ours: HashMap<_, Fields> = ours.into_iter().map(applied).collect();
         let wanted = definitions.iter().filter(|(_, wanted)| wanted.enabled);
         let wanted = wanted.map(|(name, wanted)| (name.clone(), wanted.fields(&self.0.advertise_rtsp))).collect();
         let findings = plan(&wanted, &actual, &ours);
@@ -98,7 +98,7 @@ impl Paths {
         Ok(done)
     }
 
-    /// Notes where paths stand, and returns what is to be done now.
+    /// Stores the state of each path, and returns the changes that are due.
     fn note(&self, findings: std::collections::BTreeMap<String, Finding>) -> Vec<(String, Step)> {
         let mut progress = self.0.progress.lock();
         let mut steps = vec![];
@@ -108,7 +108,7 @@ impl Paths {
             match finding {
                 Finding::Same => *path = Progress { condition: Condition::Applied, ..Progress::default() },
                 Finding::Conflict(differs) => {
-                    let error = "MediaMTX has a path of that name from elsewhere (mediamtx.yml?), and it is different";
+                    let error = "MediaMTX has another path of this name (in mediamtx.yml?) with other settings";
                     *path = Progress {
                         condition: Condition::Conflict,
                         error: Some(error.into()),
@@ -122,7 +122,7 @@ impl Paths {
                     }
                     if path.corrections >= MAX_CORRECTIONS {
                         path.condition = Condition::Conflict;
-                        path.error = Some("somebody else changes it back each time".into());
+                        path.error = Some("another program changes the path back each time".into());
                         path.next_try = path.next_try.max(Instant::now() + LONGEST_PAUSE);
                         path.corrections = 0;
                     }
@@ -146,26 +146,32 @@ impl Paths {
         self.0.events.tell(Kind::PathDrift, name, data);
     }
 
-    /// Does it. Returns what MediaMTX has from us now, and what it has no more.
+    /// Makes the changes. Returns the paths that MediaMTX now has from the sidecar, and the names of removed ones.
     async fn carry_out(
         &self,
         steps: Vec<(String, Step)>,
         wanted: &std::collections::BTreeMap<String, Fields>,
         info: &Info,
     ) -> Result<(Vec<AppliedRow>, Vec<String>)> {
-        let turns = Arc::new(Semaphore::new(AT_A_TIME));
+        let permits = Arc::new(Semaphore::new(CONCURRENT));
         let mut writes = JoinSet::new();
         for (name, step) in steps {
-            let (turns, mediamtx) = (turns.clone(), self.0.mediamtx.clone());
+            let (permits, mediamtx) = (permits.clone(), self.0.mediamtx.clone());
             writes.spawn(async move {
-                let _turn = turns.acquire_owned().await;
+                let _permit = permits.acquire_owned().await;
                 let done = write(&mediamtx, &name, &step).await;
                 (name, step, done)
             });
         }
         let (mut has, mut has_not, mut away) = (vec![], vec![], None);
         while let Some(written) = writes.join_next().await {
-            let Ok((name, step, done)) = written else { continue };
+            let (name, step, done) = match written {
+                Ok(written) => written,
+                Err(e) => {
+                    tracing::error!("a change at MediaMTX was cut off: {e}");
+                    continue;
+                }
+            };
             let mut progress = self.0.progress.lock();
             match done {
                 Ok(()) if step == Step::Delete => {
@@ -181,7 +187,7 @@ impl Paths {
                     tracing::info!(
                         path = name,
                         "{} MediaMTX",
-                        if matches!(step, Step::Add(_)) { "added to" } else { "set right at" }
+                        if matches!(step, Step::Add(_)) { "added to" } else { "corrected at" }
                     );
                     let fields = wanted.get(&name).map(|fields| serde_json::Value::Object(fields.clone()).to_string());
                     has.push(AppliedRow { name, started: info.started.clone(), fields: fields.unwrap_or_default() });
@@ -196,11 +202,10 @@ impl Paths {
                     if before != Condition::Refused {
                         self.tell(&name, path);
                     }
-                    let pause = SHORTEST_PAUSE * 2_u32.saturating_pow(path.refusals.min(10));
-                    path.refusals += 1;
-                    path.next_try = Instant::now() + pause.min(LONGEST_PAUSE);
+                    path.refusals = path.refusals.saturating_add(1);
+                    path.next_try = Instant::now() + RETRY.pause_after(path.refusals);
                 }
-                // Nothing about this path; what was done until now is noted, and the rest is for the next time.
+                // The error is not about this path. The changes until now are stored; the next comparison makes the others.
                 Err(e) => away = Some(e),
             }
         }
@@ -211,8 +216,17 @@ impl Paths {
     }
 }
 
+/// The settings that the sidecar has set for a path. Without readable settings, the path still is one of the sidecar, and differs.
+fn applied(row: AppliedRow) -> (String, Fields) {
+    let fields = serde_json::from_str(&row.fields).unwrap_or_else(|e| {
+        tracing::error!(path = row.name, "the stored settings of the path at MediaMTX are damaged: {e}");
+        Fields::new()
+    });
+    (row.name, fields)
+}
+
 async fn write(mediamtx: &Client, name: &str, step: &Step) -> Result<()> {
-    let gone = || Error::new(Code::MediaMtxAway, "the path has gone in the same moment");
+    let gone = || Error::new(Code::MediaMtxAway, "the path was removed at the same time");
     match step {
         Step::Add(fields) => mediamtx.add_path(name, fields).await,
         Step::Patch(fields) => match mediamtx.patch_path(name, fields).await? {

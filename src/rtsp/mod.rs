@@ -16,7 +16,6 @@ pub(crate) use self::message::properties;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use serde::{Deserialize, Serialize};
 use tokio::{
     net::TcpListener,
     sync::Semaphore,
@@ -25,24 +24,6 @@ use tokio::{
 use tracing::Instrument;
 
 use crate::{server, state::State};
-
-/// Our RTSP server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RtspSettings {
-    /// Whether there is one.
-    pub enabled: bool,
-    /// Address and port.
-    pub listen: SocketAddr,
-    /// Most connections at a time.
-    pub max_connections: usize,
-}
-
-impl Default for RtspSettings {
-    fn default() -> Self {
-        RtspSettings { enabled: true, listen: ([127, 0, 0, 1], 9554).into(), max_connections: 4096 }
-    }
-}
 
 /// The bound server.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Telling people what is set, and by what; never a secret.
+//! A list of all settings with their values and sources, without secrets.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,32 +13,32 @@ use utoipa::ToSchema;
 
 use super::{Loaded, Origin, SIDECAR_YML, Settings};
 
-/// Where settings came from.
+/// The sources of settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
-    /// The file that was read, if there was one.
+    /// The file that was read, if any.
     pub file: Option<PathBuf>,
-    /// Keys that were set, by dotted path.
+    /// The source of each key that is set, by dotted path.
     pub origins: BTreeMap<String, Origin>,
 }
 
-/// One setting, for showing.
+/// One setting.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Described {
     /// The key with its path, such as `http.listen`.
     pub key: String,
-    /// What counts now. Secrets are `***`.
+    /// The value in use. Secrets are `***`.
     #[schema(value_type = Object)]
     pub value: Value,
-    /// What would count if nobody had said anything.
+    /// The default.
     #[schema(value_type = Object)]
     pub default: Value,
     /// `default`, `file` or `environment`.
     #[schema(value_type = String)]
     pub source: Origin,
-    /// The variable of the environment that sets it.
+    /// The environment variable that sets it.
     pub variable: String,
-    /// What it is, as sidecar.yml says it.
+    /// The comment of the key in sidecar.yml.
     pub about: String,
 }
 
@@ -50,16 +50,16 @@ impl From<Settings> for Loaded {
 
 /// All settings but the streams, in the order of sidecar.yml.
 pub fn describe(settings: &Settings, sources: &Sources) -> Vec<Described> {
-    let written = |settings: &Settings| {
+    let flat = |settings: &Settings| {
         let mut found = vec![];
         let tree = serde_json::to_value(settings).unwrap_or_default();
         flatten(&tree, "", &mut found);
         found
     };
-    let defaults: HashMap<_, _> = written(&Settings::default()).into_iter().collect();
+    let defaults: HashMap<_, _> = flat(&Settings::default()).into_iter().collect();
     let abouts = abouts(SIDECAR_YML);
     let order = |key: &str| abouts.iter().position(|(known, _)| known == key).unwrap_or(usize::MAX);
-    let mut all: Vec<_> = written(settings)
+    let mut all: Vec<_> = flat(settings)
         .into_iter()
         .filter(|(key, _)| key != "streams" && !key.starts_with("streams."))
         .map(|(key, mut value)| {
@@ -90,8 +90,8 @@ fn flatten(value: &Value, path: &str, found: &mut Vec<(String, Value)>) {
     }
 }
 
-/// Passwords in addresses, and parameters, which may be tokens. What is a [`Secret`](crate::secret::Secret) or a
-/// credential does not write itself out in the first place.
+/// Hides passwords in URLs, and the values of URL parameters, which can be tokens. A [`Secret`](crate::secret::Secret) or credential is
+/// hidden already when it is serialized.
 fn redact(value: &mut Value) {
     static USERINFO: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"(://[^/@:\s]*):([^/@\s]+)@").expect("a literal expression"));
@@ -108,7 +108,7 @@ fn redact(value: &mut Value) {
     }
 }
 
-/// The comment above each key of a file that is written as sidecar.yml is: two spaces a level, a comment in front of its key.
+/// The comment above each key, for a file in the form of sidecar.yml: two spaces a level, each comment above its key.
 fn abouts(yaml: &str) -> Vec<(String, String)> {
     let (mut path, mut comment, mut found) = (Vec::<&str>::new(), vec![], vec![]);
     for line in yaml.lines() {
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_is_described_and_no_secret_is() {
+    fn every_setting_has_a_description_and_no_secret_is_shown() {
         let file = "
 http: {listen: '127.0.0.1:1'}
 auth:
@@ -149,7 +149,7 @@ streams: {card: {kind: test-card}}
         let path = folder.path().join("sidecar.yml");
         std::fs::write(&path, file).expect("writes");
         let environment = [("SIDECAR__LOG__LEVEL".to_owned(), "debug".to_owned())].into();
-        let Loaded { settings, file, origins } = super::super::load(Some(&path), &environment).expect("right");
+        let Loaded { settings, file, origins } = super::super::load(Some(&path), &environment).expect("no errors");
         let described = describe(&settings, &Sources { file, origins });
         let text = serde_json::to_string(&described).expect("writes");
         assert!(!text.contains("hunter"), "{text}");
@@ -158,16 +158,16 @@ streams: {card: {kind: test-card}}
             "{text}"
         );
         for setting in &described {
-            assert!(!setting.about.is_empty(), "{} has no words", setting.key);
+            assert!(!setting.about.is_empty(), "{} has no description", setting.key);
         }
         let source = |key: &str| described.iter().find(|setting| setting.key == key).map(|setting| setting.source);
         assert_eq!(source("http.listen"), Some(Origin::File));
         assert_eq!(source("log.level"), Some(Origin::Environment));
         assert_eq!(source("log.format"), Some(Origin::Default));
         assert_eq!(source("auth.users"), Some(Origin::File));
-        assert_eq!(source("streams.card.kind"), None, "streams have a list of their own");
+        assert_eq!(source("streams.card.kind"), None, "streams have another list");
         assert_eq!(described[0].key, "data_dir");
-        let listen = described.iter().find(|setting| setting.key == "http.listen").expect("there");
+        let listen = described.iter().find(|setting| setting.key == "http.listen").expect("is described");
         assert_eq!((listen.variable.as_str(), &listen.default), ("SIDECAR__HTTP__LISTEN", &"0.0.0.0:9995".into()));
     }
 }

@@ -6,31 +6,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{HumanDuration, Network};
 
-/// Our HTTP server.
+/// The HTTP server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpSettings {
     /// Address and port.
     pub listen: SocketAddr,
-    /// The same by HTTPS.
+    /// The HTTPS server, beside the HTTP server.
     pub tls: TlsSettings,
-    /// Threads that serve; 0 for one for each core.
+    /// Threads that serve requests; 0: one for each core.
     pub workers: usize,
-    /// What a proxy puts in front of our addresses; empty for nothing.
+    /// Path prefix that a reverse proxy adds to all addresses; empty: none.
     pub base_path: String,
-    /// What links to us begin with; empty for what the request was made to.
+    /// Base URL of the links that the sidecar makes; empty: the address of the request.
     pub public_url: String,
-    /// Origins of other pages that may use the API.
+    /// Origins of other web pages that can use the API.
     pub cors_origins: Vec<String>,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Reverse proxies whose `X-Forwarded-For` names the client.
     pub trusted_proxies: Vec<Network>,
-    /// Names under which this machine is asked for by programs on itself, besides localhost.
+    /// Host names of this machine, besides localhost, for requests from this machine.
     pub hostnames: Vec<String>,
-    /// A folder to serve pages from instead of those inside the program.
+    /// Folder from which the pages are served instead of the copies inside the program; empty: none.
     pub static_dir: String,
-    /// How long an upload may be silent before it is given up.
+    /// An upload that sends no byte for this time is aborted.
     pub upload_timeout: HumanDuration,
-    /// How long shutdown waits for requests in progress.
+    /// Time that requests in progress have at shutdown.
     pub shutdown_timeout: HumanDuration,
 }
 
@@ -52,16 +52,16 @@ impl Default for HttpSettings {
     }
 }
 
-/// HTTPS.
+/// The HTTPS server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsSettings {
-    /// Address and port; none for no HTTPS.
+    /// Address and port; none: no HTTPS.
     #[serde(with = "optional_address")]
     pub listen: Option<SocketAddr>,
-    /// The certificate and those up to its root, as PEM.
+    /// PEM file with the certificate and its intermediate certificates.
     pub certificate: PathBuf,
-    /// Its private key, as PEM.
+    /// PEM file with the private key.
     pub key: PathBuf,
 }
 
@@ -87,7 +87,7 @@ mod optional_address {
 }
 
 impl HttpSettings {
-    /// Says what is wrong with the settings, by key.
+    /// The errors of the settings: key and rule.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = vec![];
         if !self.static_dir.is_empty() && !PathBuf::from(&self.static_dir).is_dir() {
@@ -100,7 +100,7 @@ impl HttpSettings {
         {
             found.push((
                 "base_path",
-                format!("must be like /cameras, with a slash in front and none behind, not {base:?}"),
+                format!("must be like /cameras, with a slash at the start and none at the end, not {base:?}"),
             ));
         }
         let is_origin = |text: &str| {
@@ -114,19 +114,19 @@ impl HttpSettings {
         if !self.public_url.is_empty() && (!is_origin(&origin) || self.public_url.ends_with('/')) {
             found.push((
                 "public_url",
-                format!("must be like https://cameras.example, without a slash at its end, not {:?}", self.public_url),
+                format!("must be like https://cameras.example, without a slash at the end, not {:?}", self.public_url),
             ));
         }
         let tls = &self.tls;
         if tls.listen.is_some() {
             for (key, file) in [("tls.certificate", &tls.certificate), ("tls.key", &tls.key)] {
                 if !file.is_file() {
-                    found.push((key, format!("{} is not a file; http.tls.listen needs one", file.display())));
+                    found.push((key, format!("{} is not a file; HTTPS needs one (http.tls.listen)", file.display())));
                 }
             }
         }
         if tls.listen.is_some_and(|listen| listen.port() != 0 && listen.port() == self.listen.port()) {
-            found.push(("tls.listen", "the port is that of http.listen".into()));
+            found.push(("tls.listen", "must have another port than http.listen".into()));
         }
         found
     }

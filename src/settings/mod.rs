@@ -1,12 +1,14 @@
-//! Everything that can be set, with its defaults in one visible place.
+//! All settings, with their defaults.
 //!
-//! `sidecar.yml` in the repository lists every key with its default and one comment; a test holds it
-//! equal to [`Settings::default`]. How files and environment are read is in [`load`].
+//! `sidecar.yml` in the repository lists every key with its default and a comment; a test compares it with [`Settings::default`]. [`load`]
+//! reads file and environment. Most sections are defined by the module that uses them.
 
 mod aliases;
 mod describe;
+mod file;
 mod http;
 mod load;
+mod rtsp;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -15,22 +17,22 @@ use serde::{Deserialize, Serialize};
 pub use self::aliases::AliasSettings;
 pub use self::describe::{Described, Sources, describe};
 pub use self::http::{HttpSettings, TlsSettings};
-pub use self::load::{Loaded, Origin, Problem, Problems, load, parse_yaml};
+pub use self::load::{Loaded, Origin, SettingError, SettingErrors, load};
+pub use self::rtsp::RtspSettings;
 use crate::{
     discovery::DiscoverySettings,
     events::EventSettings,
     fetch::FetchSettings,
-    mediamtx::MediaMtxSettings,
+    mediamtx::{MediaMtxSettings, config_check::Sidecar},
     output::{OutputSettings, h264::H264Settings, variants::VariantSettings},
     picture::PictureLimits,
     policy::{AuthSettings, Policy},
     producer::{Definition, file::MediaSettings, rtsp::RtspCameraSettings, udp_camera::UdpSettings},
-    rtsp::RtspSettings,
     stream::{MAX_NAME_BYTES, StreamLimits, StreamName, StreamSettings},
     units::Size,
 };
 
-/// The shipped `sidecar.yml`: every key, its default, one comment.
+/// The shipped `sidecar.yml`: every key with its default and a comment.
 pub const SIDECAR_YML: &str = include_str!("../../sidecar.yml");
 
 /// The shipped `mediamtx.yml`.
@@ -40,41 +42,41 @@ pub const MEDIAMTX_YML: &str = include_str!("../../mediamtx.yml");
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where state is kept: the database and the last uploaded pictures.
+    /// Folder for the database and the last uploaded pictures.
     pub data_dir: PathBuf,
-    /// What is logged, and how.
+    /// Logging.
     pub log: LogSettings,
-    /// Our HTTP server.
+    /// The HTTP server.
     pub http: HttpSettings,
-    /// Our RTSP server.
+    /// The RTSP server.
     pub rtsp: RtspSettings,
-    /// The MediaMTX beside us.
+    /// The MediaMTX beside the sidecar.
     pub mediamtx: MediaMtxSettings,
-    /// Bounds.
+    /// Limits.
     pub limits: Limits,
-    /// Who may do what.
+    /// Authentication and permissions.
     pub auth: AuthSettings,
-    /// Whom events are told to.
+    /// Receivers of events.
     pub events: EventSettings,
-    /// How streams live.
+    /// The life of a stream.
     pub stream_defaults: StreamSettings,
-    /// How pictures are sent.
+    /// Sending pictures.
     pub output: OutputSettings,
-    /// How much may be transformed.
+    /// Converted streams and pictures.
     pub variants: VariantSettings,
-    /// What is meant by addresses without a stream's name.
+    /// Addresses that other programs expect.
     pub aliases: AliasSettings,
-    /// How pictures become video.
+    /// H.264 made of pictures.
     pub h264: H264Settings,
     /// UDP cameras.
     pub udp: UdpSettings,
-    /// Finding cameras.
+    /// Search for cameras on the network.
     pub discovery: DiscoverySettings,
-    /// How cameras, NAS and devices are reached.
+    /// Connections to cameras, NAS and other devices.
     pub fetch: FetchSettings,
     /// RTSP cameras.
     pub rtsp_cameras: RtspCameraSettings,
-    /// Folders with pictures.
+    /// Media folders.
     pub media: MediaSettings,
     /// The streams, by name.
     pub streams: BTreeMap<StreamName, Definition>,
@@ -106,13 +108,13 @@ impl Default for Settings {
     }
 }
 
-/// What is logged, and how.
+/// Logging.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSettings {
     /// `error`, `warn`, `info`, `debug`, `trace`, or directives of tracing-subscriber's `EnvFilter`.
     pub level: String,
-    /// For people or for machines.
+    /// Format of the lines.
     pub format: LogFormat,
 }
 
@@ -122,17 +124,17 @@ impl Default for LogSettings {
     }
 }
 
-/// The form of log lines.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// Lines for people.
+    /// Plain text.
     Text,
     /// One JSON object a line.
     Json,
 }
 
-/// Bounds.
+/// Limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -140,7 +142,7 @@ pub struct Limits {
     pub frame_size: Size,
     /// Most pixels (width × height) of one picture.
     pub frame_pixels: u64,
-    /// Most memory for all held pictures together.
+    /// Most memory for the pictures of all streams together.
     pub frame_memory: Size,
     /// Most streams.
     pub streams: usize,
@@ -150,9 +152,9 @@ pub struct Limits {
     pub watchers: usize,
     /// Most endless uploads and WebSocket publishers together.
     pub publishers: usize,
-    /// Most bytes of a file that is put into a media folder.
+    /// Most bytes of a file that is uploaded into a media folder.
     pub media_size: Size,
-    /// Most paths of MediaMTX that are watched here without being defined here.
+    /// Most paths of MediaMTX that are watched here as pictures at a time, without a definition under `streams`.
     pub pulled_paths: usize,
 }
 
@@ -174,21 +176,34 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The bounds of one picture.
+    /// The limits of one picture.
     pub fn pictures(&self) -> PictureLimits {
         PictureLimits { frame_size: self.frame_size, frame_pixels: self.frame_pixels }
     }
 
-    /// The bounds of all streams.
+    /// The limits of all streams.
     pub fn streams(&self) -> StreamLimits {
         StreamLimits { streams: self.streams, name_length: self.name_length, frame_memory: self.frame_memory }
     }
 }
 
 impl Settings {
-    /// What cannot work although each value is of the right type.
-    fn validate(&self, problems: &mut Problems) {
-        let mut refuse = |key: &str, rule: String| problems.add(key, rule);
+    /// The settings that a mediamtx.yml must fit.
+    pub fn for_config_check(&self) -> Sidecar<'_> {
+        Sidecar {
+            http_port: self.http.listen.port(),
+            rtsp_enabled: self.rtsp.enabled,
+            rtsp_port: self.rtsp.listen.port(),
+            default_rtsp_port: RtspSettings::default().listen.port(),
+            udp_port: self.udp.listen.port(),
+            has_webhook_secret: !self.auth.webhook_secret.is_empty(),
+            streams: &self.streams,
+        }
+    }
+
+    /// Adds the errors of values that have the right type.
+    fn validate(&self, errors: &mut SettingErrors) {
+        let mut refuse = |key: &str, rule: String| errors.add(key, rule);
         if tracing_subscriber::EnvFilter::try_new(&self.log.level).is_err() {
             refuse("log.level", format!("{:?} is none of error, warn, info, debug, trace", self.log.level));
         }
@@ -204,41 +219,30 @@ impl Settings {
         if self.limits.streams == 0 {
             refuse("limits.streams", "must be at least 1".into());
         }
-        for (key, rule) in self.udp.problems() {
-            refuse(&format!("udp.{key}"), rule);
-        }
-        for (key, rule) in self.rtsp_cameras.problems() {
-            refuse(&format!("rtsp_cameras.{key}"), rule);
-        }
-        for (key, rule) in self.discovery.problems() {
-            refuse(&format!("discovery.{key}"), rule);
-        }
-        for (key, rule) in self.output.problems() {
-            refuse(&format!("output.{key}"), rule);
-        }
-        for (key, rule) in self.variants.problems() {
-            refuse(&format!("variants.{key}"), rule);
-        }
-        for (key, rule) in self.h264.problems() {
-            refuse(&format!("h264.{key}"), rule);
+        let sections = [
+            ("udp", self.udp.problems()),
+            ("rtsp_cameras", self.rtsp_cameras.problems()),
+            ("discovery", self.discovery.problems()),
+            ("output", self.output.problems()),
+            ("variants", self.variants.problems()),
+            ("h264", self.h264.problems()),
+            ("auth", self.auth.problems()),
+            ("http", self.http.problems()),
+            ("mediamtx", self.mediamtx.problems()),
+        ];
+        for (section, problems) in sections {
+            for (key, rule) in problems {
+                refuse(&format!("{section}.{key}"), rule);
+            }
         }
         if self.rtsp.enabled && self.rtsp.listen.port() != 0 && self.rtsp.listen.port() == self.http.listen.port() {
-            refuse("rtsp.listen", format!("port {} is that of http.listen", self.rtsp.listen.port()));
+            refuse("rtsp.listen", format!("must have another port than http.listen ({})", self.http.listen.port()));
         }
         if self.rtsp.max_connections == 0 {
-            refuse("rtsp.max_connections", "must be at least 1; rtsp.enabled: no switches RTSP off".into());
-        }
-        for (key, rule) in self.auth.problems() {
-            refuse(&format!("auth.{key}"), rule);
-        }
-        for (key, rule) in self.http.problems() {
-            refuse(&format!("http.{key}"), rule);
+            refuse("rtsp.max_connections", "must be at least 1; to switch RTSP off, set rtsp.enabled: no".into());
         }
         for (key, rule) in self.events.problems() {
             refuse(&format!("events.{key}"), rule);
-        }
-        for (key, rule) in self.mediamtx.problems() {
-            refuse(&format!("mediamtx.{key}"), rule);
         }
         if let Err(message) = Policy::new(&self.auth) {
             let (key, rule) = message.split_once(": ").unwrap_or(("auth.users", &message));

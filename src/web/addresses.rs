@@ -35,11 +35,13 @@ pub(super) fn of(request: &HttpRequest, state: &State) -> Addresses {
     let ours = origin::of(request, state);
     let host = host_of(&ours);
     let or_port = |url: &str, port: u16| if url.is_empty() { format!("http://{host}:{port}") } else { url.to_owned() };
-    let playback = settings.playback.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok());
     Addresses {
         webrtc: or_port(&settings.webrtc_url, 8889),
         hls: or_port(&settings.hls_url, 8888),
-        playback: or_port(&settings.playback_url, playback.unwrap_or(9996)),
+        playback: match settings.playback_url.as_str() {
+            "" => settings.playback_at(host),
+            url => url.to_owned(),
+        },
         path_prefix: settings.path_prefix.clone(),
     }
 }

@@ -8,11 +8,10 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
 
-use super::{
-    Problem, State, caller::CallerExtractor, problem::ProblemDocument, upload, watch, watch_params::TransformQuery,
-};
+use super::{Problem, State, caller::CallerExtractor, endless, problem::ProblemDocument, upload, watch};
 use crate::{
     error::{Code, Error, Result},
+    output::{http::TransformQuery, mjpeg},
     policy::{Action, Caller},
     query,
     stream::{State as Life, StreamName},
@@ -176,7 +175,7 @@ pub(super) async fn go2rtc_stream(
     CallerExtractor(caller): CallerExtractor,
     query: web::Query<SourceQuery>,
 ) -> Result<HttpResponse, Problem> {
-    watch::show(&request, &state, &caller, needed("src", query.src.as_deref())?, None).await
+    endless::watch(&request, &state, &caller, needed("src", query.src.as_deref())?, &mjpeg::OUTPUT).await
 }
 
 /// go2rtc's address for MJPEG in: pictures until the sender ends.
@@ -236,7 +235,7 @@ pub(super) async fn frigate_stream(
     CallerExtractor(caller): CallerExtractor,
     camera: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    watch::show(&request, &state, &caller, &camera, None).await
+    endless::watch(&request, &state, &caller, &camera, &mjpeg::OUTPUT).await
 }
 
 async fn act(
@@ -269,7 +268,7 @@ async fn part(
     what: &str,
 ) -> Result<HttpResponse, Problem> {
     match what {
-        "stream" => watch::show(request, state, caller, name, None).await,
+        "stream" => endless::watch(request, state, caller, name, &mjpeg::OUTPUT).await,
         "snapshot" => watch::take(request, state, caller, name, None).await,
         _ => describe(state, caller, name).await,
     }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     access::{Permit, Role},
     error::{Code, Error},
-    events::{DeadLetter, EncodedEvent, Kind},
+    events::{Audience, DeadLetter, EncodedEvent, Event, Kind},
     policy::{Action, Caller, Decision},
 };
 
@@ -52,7 +52,7 @@ pub struct DeadLetters {
 /// What happens, as server-sent events. A listener is told what it may read; administrators are told everything.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events", params(EventQuery),
-    responses((status = 200, content_type = "text/event-stream"), (status = 401, body = ProblemDocument))
+    responses((status = 200, content_type = "text/event-stream", body = Event, description = "Each with `id:`, `event:` (its `type`) and `data:` (this, as JSON)"), (status = 401, body = ProblemDocument))
 )]
 pub(super) async fn listen(
     request: HttpRequest,
@@ -96,8 +96,8 @@ pub(super) async fn listen(
 
 fn kinds(words: &str) -> Result<Vec<Kind>, Error> {
     let kind = |word: &str| {
-        serde_json::from_value(json!(word))
-            .map_err(|_| Error::parameter("types", format!("{word:?} is no kind of event")))
+        let kind = Kind::ALL.iter().find(|kind| kind.as_str() == word);
+        kind.copied().ok_or_else(|| Error::parameter("types", format!("{word:?} is no kind of event")))
     };
     words.split(',').map(kind).collect()
 }
@@ -154,7 +154,8 @@ impl Listener {
             return false;
         }
         self.is_admin
-            || kind.is_for_readers() && self.state.access.may(&self.caller, Action::Read, &told.event.path).await
+            || kind.audience() == Audience::Readers
+                && self.state.access.may(&self.caller, Action::Read, &told.event.path).await
     }
 }
 

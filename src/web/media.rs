@@ -1,9 +1,9 @@
-//! Files of the media folders: looking through them, putting some there, and making channels of them. Looking needs `read` on
-//! `media/FOLDER/PATH`, as if it were a path of MediaMTX; changing is for administrators.
+//! Files of the media folders: lists, contents, uploads and channels. Reading needs the permission `read` for `media/FOLDER/PATH`, as if it
+//! were a path of MediaMTX; changes need an administrator.
 
 use actix_files::NamedFile;
 use actix_web::{HttpRequest, HttpResponse, body::SizedStream, http::StatusCode, web};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Duration;
@@ -16,24 +16,23 @@ use super::{
     problem::ProblemDocument,
 };
 use crate::{
+    channels::{Channel, Channels, NewChannel},
     error::{Code, Error},
     fetch::Response,
-    library::{self, As, Channel, Clip, Content, Facts, FileKind, Listing, NewChannel, Place, RootInfo, blocking},
+    library::{self, Content, Facts, FileKind, Listing, Location, RootInfo, blocking},
     picture::Picture,
     policy::{Action, Caller},
-    producer::Definition,
-    stream::StreamName,
 };
 
 /// A file of a media folder.
 const FILE: &str = "/api/v1/media/file";
 
-/// Entries of a page at most, and usually.
+/// Most entries of a page, and the default.
 const MAX_PAGE: usize = 1000;
 const PAGE: usize = 200;
 
-/// How long a NAS may be silent within a file.
-const NAS_PATIENCE: Duration = Duration::from_secs(30);
+/// Longest pause of a NAS within a file.
+const NAS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longer side of a thumbnail, in pixels.
 const THUMBNAIL: u32 = 320;
@@ -45,44 +44,44 @@ pub struct RootList {
     roots: Vec<RootInfo>,
 }
 
-/// Which folder, and which part of it.
+/// A folder, and the part of its entries to list.
 #[derive(Deserialize, IntoParams)]
 pub struct ListQuery {
-    /// The media folder; all media folders are listed if both this and `path` are left out.
+    /// The media folder. Without `root` and `path`, the media folders themselves are listed.
     root: Option<String>,
-    /// The folder below it.
+    /// The path of the folder below the media folder.
     path: Option<String>,
-    /// `picture`, `video`, `audio`: only these, and folders.
+    /// `picture`, `video` or `audio`: lists only files of this kind, and folders.
     r#type: Option<String>,
-    /// So many are passed over.
+    /// The number of entries to skip.
     #[param(value_type = Option<usize>)]
     start: Option<String>,
-    /// So many at most, up to 1000; 200 if it is left out.
+    /// Most entries to list: 1 to 1000, by default 200.
     #[param(value_type = Option<usize>)]
     limit: Option<String>,
 }
 
-/// Which file.
+/// A file.
 #[derive(Deserialize, IntoParams)]
 pub struct FileQuery {
     /// The media folder; the first one if it is left out.
     root: Option<String>,
-    /// The file below it.
+    /// The path of the file below the media folder.
     path: String,
 }
 
 impl FileQuery {
-    fn place(&self, state: &State) -> Result<Place, Error> {
-        let place = Place { root: self.root.clone().unwrap_or_default(), path: self.path.clone() };
-        state.library.place(&place)
+    fn location(&self, state: &State) -> Result<Location, Error> {
+        let location = Location { root: self.root.clone().unwrap_or_default(), path: self.path.clone() };
+        state.library.locate(&location)
     }
 }
 
-async fn may_look(state: &State, caller: &Caller, place: &Place) -> Result<(), Error> {
-    state.access.authorize("http", caller, Action::Read, &place.permission()).await.map(drop)
+async fn authorize(state: &State, caller: &Caller, location: &Location) -> Result<(), Error> {
+    state.access.authorize("http", caller, Action::Read, &location.permission()).await.map(drop)
 }
 
-/// Lists media folders, or what is in one.
+/// Lists the media folders, or the entries of a folder.
 #[utoipa::path(
     get, path = "/api/v1/media", tag = "media", params(ListQuery),
     responses((status = 200, body = Listing), (status = 404, body = ProblemDocument))
@@ -96,9 +95,9 @@ pub(super) async fn list(
         state.access.authorize("http", &caller, Action::Read, "media/").await?;
         return Ok(HttpResponse::Ok().json(RootList { roots: state.library.roots().await }));
     }
-    let place = Place { root: query.root.clone().unwrap_or_default(), path: query.path.clone().unwrap_or_default() };
-    let place = state.library.place(&place)?;
-    may_look(&state, &caller, &place).await?;
+    let (root, path) = (query.root.clone().unwrap_or_default(), query.path.clone().unwrap_or_default());
+    let location = state.library.locate(&Location { root, path })?;
+    authorize(&state, &caller, &location).await?;
     let kind = query.r#type.as_deref().map(|word| {
         let kind: Option<FileKind> = serde_json::from_value(json!(word)).ok();
         kind.ok_or_else(|| Error::parameter("type", format!("must be picture, video, audio or folder, not {word:?}")))
@@ -106,25 +105,25 @@ pub(super) async fn list(
     let kind = kind.transpose()?;
     let start = number("start", query.start.as_deref(), 0, 0..=usize::MAX)?;
     let limit = number("limit", query.limit.as_deref(), PAGE, 1..=MAX_PAGE)?;
-    Ok(HttpResponse::Ok().json(state.library.list(&place, kind, start, limit).await?))
+    Ok(HttpResponse::Ok().json(state.library.list(&location, kind, start, limit).await?))
 }
 
-/// What is in a video: duration and codecs, as far as ffprobe is there.
+/// Length, codecs and size of a video, found by ffprobe.
 #[utoipa::path(
     get, path = "/api/v1/media/info", tag = "media", params(FileQuery),
-    responses((status = 200, body = Facts), (status = 503, description = "There is no ffprobe", body = ProblemDocument))
+    responses((status = 200, body = Facts), (status = 503, description = "ffprobe is not installed", body = ProblemDocument))
 )]
 pub(super) async fn info(
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
     query: web::Query<FileQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let place = query.place(&state)?;
-    may_look(&state, &caller, &place).await?;
-    Ok(HttpResponse::Ok().json(library::probe(&state.library, &place).await?))
+    let location = query.location(&state)?;
+    authorize(&state, &caller, &location).await?;
+    Ok(HttpResponse::Ok().json(library::probe(&state.library, &location).await?))
 }
 
-/// A small JPEG of a picture.
+/// A thumbnail of a picture, as JPEG.
 #[utoipa::path(
     get, path = "/api/v1/media/thumbnail", tag = "media", params(FileQuery),
     responses((status = 200, content_type = "image/jpeg"), (status = 415, body = ProblemDocument))
@@ -134,13 +133,13 @@ pub(super) async fn thumbnail(
     CallerExtractor(caller): CallerExtractor,
     query: web::Query<FileQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let place = query.place(&state)?;
-    may_look(&state, &caller, &place).await?;
-    let small = match state.library.ready_thumbnail(&place).await {
+    let location = query.location(&state)?;
+    authorize(&state, &caller, &location).await?;
+    let small = match state.library.ready_thumbnail(&location).await {
         Some(ready) => ready,
         None => {
             let limits = state.catalog.context().limits;
-            let data = state.library.read(&place, limits.frame_size.0).await?;
+            let data = state.library.read(&location, limits.frame_size.0).await?;
             Picture::from_upload(data, &limits).await?.thumbnail(THUMBNAIL).await?
         }
     };
@@ -150,9 +149,9 @@ pub(super) async fn thumbnail(
         .body(small))
 }
 
-/// The content of a file, by its id; with ranges, as ffmpeg and browsers want them.
+/// The content of a file, by its id. Serves ranges, which ffmpeg and browsers request.
 #[utoipa::path(
-    method(get, head), path = "/api/v1/media/content/{id}", tag = "media", params(("id" = String, Path, description = "As in a channel's command")),
+    method(get, head), path = "/api/v1/media/content/{id}", tag = "media", params(("id" = String, Path, description = "The id in a channel's command")),
     responses((status = 200), (status = 206), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn content(
@@ -161,20 +160,20 @@ pub(super) async fn content(
     CallerExtractor(caller): CallerExtractor,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let place = state.library.place(&Place::from_id(&id)?)?;
-    may_look(&state, &caller, &place).await?;
+    let location = state.library.locate(&Location::from_id(&id)?)?;
+    authorize(&state, &caller, &location).await?;
     let range = request.headers().get("range").and_then(|range| range.to_str().ok());
-    let file = match state.library.open(&place, range).await? {
+    let file = match state.library.open(&location, range).await? {
         Content::File(file) => file,
-        Content::Remote(response) => return Ok(passed_on(*response)),
+        Content::Remote(response) => return Ok(forwarded(*response)),
     };
-    let named = NamedFile::from_file(file, place.path.rsplit('/').next().unwrap_or("file"));
+    let named = NamedFile::from_file(file, location.path.rsplit('/').next().unwrap_or("file"));
     let named = named.map_err(|e| Error::internal("the file cannot be served", e))?;
     Ok(named.into_response(&request))
 }
 
-/// What a NAS answers, with the headers that have to do with the content.
-fn passed_on(response: Response) -> HttpResponse {
+/// The response of a NAS, with those of its headers that concern the content.
+fn forwarded(response: Response) -> HttpResponse {
     let status = StatusCode::from_u16(response.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut answer = HttpResponse::build(status);
     for name in ["content-type", "content-range", "accept-ranges", "last-modified"] {
@@ -184,7 +183,7 @@ fn passed_on(response: Response) -> HttpResponse {
     }
     let length = response.header("content-length").and_then(|length| length.parse::<u64>().ok());
     let body = futures_util::stream::try_unfold(response, async |mut response| {
-        Ok::<_, Error>(response.chunk(NAS_PATIENCE).await?.map(|data| (data, response)))
+        Ok::<_, Error>(response.chunk(NAS_TIMEOUT).await?.map(|data| (data, response)))
     });
     match length {
         Some(length) => answer.body(SizedStream::new(length, Box::pin(body))),
@@ -192,9 +191,9 @@ fn passed_on(response: Response) -> HttpResponse {
     }
 }
 
-/// The list of a folder's videos for ffmpeg's concat demuxer: by addresses, whatever their names.
+/// The videos of a folder as a list for ffmpeg's concat demuxer. The list has URLs, and no file name.
 #[utoipa::path(
-    get, path = "/api/v1/media/playlist/{id}", tag = "media", params(("id" = String, Path, description = "As in a channel's command")),
+    get, path = "/api/v1/media/playlist/{id}", tag = "media", params(("id" = String, Path, description = "The id in a channel's command")),
     responses((status = 200, content_type = "text/plain"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn playlist(
@@ -202,16 +201,16 @@ pub(super) async fn playlist(
     CallerExtractor(caller): CallerExtractor,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let place = state.library.place(&Place::from_id(&id)?)?;
-    may_look(&state, &caller, &place).await?;
+    let location = state.library.locate(&Location::from_id(&id)?)?;
+    authorize(&state, &caller, &location).await?;
     let mut list = String::from("ffconcat version 1.0\n");
-    for video in state.library.videos(&place).await? {
+    for video in state.library.videos(&location).await? {
         list.push_str(&format!("file '{}/api/v1/media/content/{}'\n", state.advertise_http, video.id()));
     }
     Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(list))
 }
 
-/// Puts a file into a media folder. One that is there is not replaced.
+/// Uploads a file into a media folder. An existing file is not replaced.
 #[utoipa::path(
     put, path = FILE, tag = "media", params(FileQuery),
     responses((status = 201), (status = 409, body = ProblemDocument), (status = 413, body = ProblemDocument))
@@ -222,15 +221,15 @@ pub(super) async fn upload(
     query: web::Query<FileQuery>,
     mut payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let place = query.place(&state)?;
-    let (library, most, patience) =
+    let location = query.location(&state)?;
+    let (library, most, limit) =
         (state.library.clone(), state.settings.limits.media_size.0, *state.settings.http.upload_timeout);
-    let mut upload = blocking(move || library.create(&place)).await?;
+    let mut upload = blocking(move || library.create(&location)).await?;
     let mut written = 0;
-    let broken = |why: String| Error::new(Code::InvalidBody, format!("the body broke off: {why}"));
+    let broken = |reason: String| Error::new(Code::InvalidBody, format!("the body breaks off: {reason}"));
     loop {
-        let next = tokio::time::timeout(patience, payload.try_next()).await;
-        let next = next.map_err(|_| broken("it was silent for too long (http.upload_timeout)".into()))?;
+        let next = tokio::time::timeout(limit, payload.try_next()).await;
+        let next = next.map_err(|_| broken("no data came in time (http.upload_timeout)".into()))?;
         let Some(chunk) = next.map_err(|e| broken(e.to_string()))? else { break };
         written += chunk.len() as u64;
         if written > most {
@@ -247,7 +246,7 @@ pub(super) async fn upload(
     Ok(HttpResponse::Created().finish())
 }
 
-/// Deletes a file of a media folder, or a folder that is empty.
+/// Deletes a file of a media folder, or an empty folder.
 #[utoipa::path(
     delete, path = FILE, tag = "media", params(FileQuery),
     responses((status = 204), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument))
@@ -257,78 +256,26 @@ pub(super) async fn delete(
     _: Admin,
     query: web::Query<FileQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let (library, place) = (state.library.clone(), query.place(&state)?);
-    blocking(move || library.delete(&place)).await?;
+    let (library, location) = (state.library.clone(), query.location(&state)?);
+    blocking(move || library.delete(&location)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Makes a channel of a file: a picture, or a folder of them, becomes a stream; a video plays round and round while it is watched.
+/// Makes a channel of a file: a picture, or a folder of pictures, becomes a stream; a video plays in a loop while a client reads the path.
 #[utoipa::path(
     post, path = "/api/v1/media/channel", tag = "media", request_body = NewChannel,
     responses((status = 201, body = Channel), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument))
 )]
 pub(super) async fn channel(state: web::Data<State>, _: Admin, body: Body<SMALL>) -> Result<HttpResponse, Problem> {
-    let wanted: NewChannel = read(&body, Code::InvalidBody)?;
-    let place = Place { root: wanted.root, path: wanted.path };
-    Ok(HttpResponse::Created().json(make(&state, &place, &wanted.name, wanted.of_folder).await?))
+    Ok(HttpResponse::Created().json(channels(&state).create(read(&body, Code::InvalidBody)?).await?))
 }
 
-async fn make(state: &State, place: &Place, name: &StreamName, of_folder: Option<As>) -> Result<Channel, Error> {
-    let place = state.library.place(place)?;
-    let kind = state.library.kind(&place).await?;
-    let parts = match kind {
-        FileKind::Folder if folder_as(state, &place, of_folder).await? == As::Playlist => {
-            let list = format!("{}/api/v1/media/playlist", state.advertise_http);
-            library::playlist(&place, name, &list, &clips(state, &place).await?)?
-        }
-        _ => {
-            let facts = match kind {
-                FileKind::Video | FileKind::Audio => library::probe(&state.library, &place).await.ok(),
-                _ => None,
-            };
-            let content = format!("{}/api/v1/media/content", state.advertise_http);
-            let definition = state.library.definition(&place)?;
-            library::channel(&place, kind, name, definition, &content, facts.as_ref())?
-        }
-    };
-    if let Some(definition) = parts.stream {
-        let definition: Definition =
-            serde_json::from_value(definition).map_err(|e| Error::new(Code::InvalidDefinition, e.to_string()))?;
-        state.catalog.define(name, &definition).await?;
-    }
-    state.paths.put(name, parts.path).await?;
-    Ok(parts.channel)
+fn channels(state: &State) -> Channels<'_> {
+    let State { library, catalog, paths, advertise_http, .. } = state;
+    Channels { library, catalog, paths, base_url: advertise_http }
 }
 
-/// What a folder becomes: what was asked for, or what it holds.
-async fn folder_as(state: &State, place: &Place, wanted: Option<As>) -> Result<As, Error> {
-    if let Some(wanted) = wanted {
-        return Ok(wanted);
-    }
-    let entries = state.library.list(place, None, 0, MAX_PAGE).await?.entries;
-    let holds = |kind| entries.iter().any(|entry| entry.kind == kind);
-    match (holds(FileKind::Picture), holds(FileKind::Video)) {
-        (true, true) => {
-            let rule = "as: the folder has pictures and videos; must be slideshow or playlist";
-            Err(Error::new(Code::InvalidPath, rule).in_field("as"))
-        }
-        (false, true) => Ok(As::Playlist),
-        _ => Ok(As::Slideshow),
-    }
-}
-
-/// What is in the videos of a folder; so many are looked into at the same time as there are cores on small machines.
-async fn clips(state: &State, place: &Place) -> Result<Vec<Clip>, Error> {
-    let videos = state.library.videos(place).await?;
-    let looked = futures_util::stream::iter(videos).map(async |video: Place| {
-        let facts = library::probe(&state.library, &video).await?;
-        let name = video.path.rsplit('/').next().unwrap_or_default().to_owned();
-        Ok::<_, Error>(Clip { name, facts })
-    });
-    looked.buffered(2).try_collect().await
-}
-
-/// What the original program posts.
+/// The body of the original program's requests.
 #[derive(Deserialize)]
 struct Original {
     path: String,
@@ -336,21 +283,21 @@ struct Original {
     fname: String,
 }
 
-/// The original program's list of files: those of the first media folder.
+/// The original program's list of files, which are those of the first media folder.
 #[utoipa::path(post, path = "/mediamtx-get-media", tag = "mediamtx", responses((status = 200), (status = 401, body = ProblemDocument)))]
 pub(super) async fn original_list(
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
-    let place = state.library.place(&Place { root: String::new(), path: String::new() })?;
-    may_look(&state, &caller, &place).await?;
-    let listing = state.library.list(&place, None, 0, usize::MAX).await?;
+    let location = state.library.locate(&Location { root: String::new(), path: String::new() })?;
+    authorize(&state, &caller, &location).await?;
+    let listing = state.library.list(&location, None, 0, usize::MAX).await?;
     let files = listing.entries.into_iter().filter(|entry| entry.kind != FileKind::Folder);
     let list: Vec<Value> = files.map(|entry| json!({"fname": entry.name, "fsize": entry.size})).collect();
     Ok(HttpResponse::Ok().json(json!({ "list": list })))
 }
 
-/// The original program's way to make a channel of a file.
+/// Makes a channel of a file, as the original program does.
 #[utoipa::path(post, path = "/mediamtx-add-media", tag = "mediamtx", responses((status = 200), (status = 403, body = ProblemDocument)))]
 pub(super) async fn original_add(
     state: web::Data<State>,
@@ -359,11 +306,11 @@ pub(super) async fn original_add(
 ) -> Result<HttpResponse, Problem> {
     let Original { path, fname } = read(&body, Code::InvalidBody)?;
     let name = state.catalog.name(&path)?;
-    make(&state, &Place { root: String::new(), path: fname }, &name, None).await?;
+    channels(&state).create(NewChannel { root: String::new(), path: fname, folder_as: None, name }).await?;
     Ok(HttpResponse::Ok().json(json!({})))
 }
 
-/// The original program's way to remove it.
+/// Removes a channel, as the original program does.
 #[utoipa::path(post, path = "/mediamtx-delete-media", tag = "mediamtx", responses((status = 200), (status = 404, body = ProblemDocument)))]
 pub(super) async fn original_delete(
     state: web::Data<State>,
@@ -372,9 +319,6 @@ pub(super) async fn original_delete(
 ) -> Result<HttpResponse, Problem> {
     let Original { path, .. } = read(&body, Code::InvalidBody)?;
     let name = state.catalog.name(&path)?;
-    state.paths.remove(&name).await?;
-    if state.catalog.registry().get(&name).is_some_and(|stream| ["file", "nas"].contains(&stream.kind())) {
-        state.catalog.remove(&name).await?;
-    }
+    channels(&state).remove(&name).await?;
     Ok(HttpResponse::Ok().json(json!({})))
 }

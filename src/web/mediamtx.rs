@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{
     error::{Code, Error},
-    mediamtx_yml::{self, Finding},
+    mediamtx::config_check::{self, Finding},
     policy::Action,
-    settings,
+    yaml,
 };
 
 /// The check of a mediamtx.yml: of one in the body, and of the running MediaMTX.
@@ -51,7 +51,7 @@ pub(super) async fn get(state: web::Data<State>, _: Admin) -> HttpResponse {
         Ok(info) => {
             MediaMtxState { reachable: true, version: Some(info.version), started: Some(info.started), problem: None }
         }
-        Err(e) => MediaMtxState { reachable: false, version: None, started: None, problem: Some(e.to_string()) },
+        Err(e) => MediaMtxState { reachable: false, version: None, started: None, problem: Some(e.chain()) },
     };
     HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(known)
 }
@@ -66,11 +66,11 @@ pub(super) async fn check(
     _: Admin,
     body: Body<CONFIGURATION>,
 ) -> Result<HttpResponse, Problem> {
-    let text =
-        std::str::from_utf8(&body).map_err(|e| Error::new(Code::InvalidBody, format!("the file is not UTF-8: {e}")))?;
-    let tree =
-        settings::parse_yaml(text).map_err(|e| Error::new(Code::InvalidBody, format!("the file is not YAML: {e}")))?;
-    Ok(HttpResponse::Ok().json(Checked { findings: mediamtx_yml::examine(&tree, &state.settings) }))
+    let wrong = |reason: String| Error::new(Code::InvalidBody, reason);
+    let text = std::str::from_utf8(&body).map_err(|e| wrong(format!("the file is not UTF-8: {e}")))?;
+    let config = yaml::parse(text).map_err(|e| wrong(format!("the file is not valid YAML: {e}")))?;
+    let findings = config_check::examine(&config, &state.settings.for_config_check());
+    Ok(HttpResponse::Ok().json(Checked { findings }))
 }
 
 /// MediaMTX's paths, in the shape of the original program.

@@ -1,10 +1,9 @@
-//! How everything is, at a glance; and what is wrong with MediaMTX's configuration.
+//! A summary for administrators, the list of settings, and the check of MediaMTX's configuration.
 
 use std::time::SystemTime;
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
@@ -14,81 +13,80 @@ use super::{
     problem::ProblemDocument,
 };
 use crate::{
-    error::{Code, Error},
-    mediamtx_yml::examine,
+    mediamtx::config_check::examine,
     paths::{Condition, HostStatus},
-    settings::{Described, describe, parse_yaml},
+    settings::{Described, describe},
     stream,
     throughput::ThroughputReport,
 };
 
-/// Everything at a glance.
+/// A summary of the sidecar and its MediaMTX.
 #[derive(Serialize, ToSchema)]
 pub struct Overview {
-    /// Of this program.
+    /// The version of the sidecar.
     version: &'static str,
-    /// When it was started (RFC 3339).
+    /// The start of the sidecar (RFC 3339).
     started: String,
-    /// How long ago that is.
+    /// Seconds since the start.
     uptime_seconds: u64,
-    /// The MediaMTX beside it.
+    /// The MediaMTX beside the sidecar.
     mediamtx: HostStatus,
-    /// Streams by what they do.
+    /// Streams by state.
     streams: StreamCounts,
     /// Paths at MediaMTX.
     paths: PathCounts,
-    /// MJPEG and RTSP readers here, and listeners to events.
+    /// Watchers of streams, by MJPEG, WebSocket and RTSP, and clients of events.
     watchers: usize,
-    /// Those and whoever sends pictures without end.
+    /// Watchers, and clients that upload without end.
     sessions: usize,
     /// Readers at MediaMTX.
     readers: u64,
-    /// Bytes of held pictures.
+    /// Memory for pictures, in bytes.
     picture_memory: u64,
-    /// Bytes that they may take (`limits.frame_memory`).
+    /// Its limit (`limits.frame_memory`), in bytes.
     picture_memory_limit: u64,
-    /// Lately, here and at MediaMTX.
+    /// Bytes per second of the last minutes, here and at MediaMTX.
     throughput: ThroughputReport,
 }
 
-/// Streams by what they do.
+/// Streams by state.
 #[derive(Default, Serialize, ToSchema)]
 pub struct StreamCounts {
-    /// All.
+    /// All streams.
     total: usize,
-    /// With pictures coming, or somebody who has just gone.
+    /// Streams that receive pictures.
     live: usize,
-    /// Waiting for a first picture.
+    /// Streams that wait for their first picture.
     starting: usize,
-    /// Without pictures, and tried again.
+    /// Streams that fail and are retried.
     failing: usize,
-    /// Watched by nobody.
+    /// Streams without watchers.
     idle: usize,
 }
 
 /// Paths at MediaMTX.
 #[derive(Default, Serialize, ToSchema)]
 pub struct PathCounts {
-    /// That MediaMTX has at the moment.
+    /// Paths that exist at MediaMTX.
     present: u64,
-    /// Of those, where somebody publishes.
+    /// Of these, paths with a publisher or source.
     available: u64,
-    /// That are kept here.
+    /// Paths that are defined here.
     kept: usize,
-    /// Of those, not as they are wanted.
+    /// Of these, paths that differ at MediaMTX.
     differing: usize,
 }
 
 /// All settings.
 #[derive(Serialize, ToSchema)]
 pub struct SettingList {
-    /// The file that was read, if there was one.
+    /// The file that was read, if any.
     file: Option<String>,
     /// In the order of sidecar.yml.
     settings: Vec<Described>,
 }
 
-/// Tells how everything is.
+/// A summary of the sidecar and its MediaMTX.
 #[utoipa::path(get, path = "/api/v1/overview", tag = "operations", responses((status = 200, body = Overview), (status = 403, body = ProblemDocument)))]
 pub(super) async fn overview(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     let mut streams = StreamCounts::default();
@@ -126,20 +124,17 @@ pub(super) async fn overview(state: web::Data<State>, _: Admin) -> Result<HttpRe
     }))
 }
 
-/// Looks over the configuration that MediaMTX has at the moment, asked of its control API.
+/// Checks the present configuration of MediaMTX, which the control API gives.
 #[utoipa::path(
     get, path = CHECK, tag = "operations",
-    responses((status = 200, body = Checked), (status = 502, description = "MediaMTX is away", body = ProblemDocument))
+    responses((status = 200, body = Checked), (status = 502, description = "MediaMTX does not answer", body = ProblemDocument))
 )]
 pub(super) async fn check_live(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     let configuration = state.mediamtx.configuration().await?;
-    // JSON is YAML.
-    let tree = parse_yaml(&Value::Object(configuration).to_string())
-        .map_err(|e| Error::new(Code::MediaMtxAway, format!("MediaMTX's answer is not understood: {e}")))?;
-    Ok(HttpResponse::Ok().json(Checked { findings: examine(&tree, &state.settings) }))
+    Ok(HttpResponse::Ok().json(Checked { findings: examine(&configuration, &state.settings.for_config_check()) }))
 }
 
-/// Lists all settings with where they came from. Secrets are not shown.
+/// Lists all settings with their sources. Secrets are not shown.
 #[utoipa::path(get, path = "/api/v1/settings", tag = "operations", responses((status = 200, body = SettingList), (status = 403, body = ProblemDocument)))]
 pub(super) async fn settings(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(SettingList {

@@ -1,4 +1,4 @@
-//! MediaMTX's paths that are kept here, for administrators.
+//! The paths that are defined for MediaMTX, for administrators.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const ALL: &str = "/api/v1/paths";
 /// A path. Its name can contain slashes.
 const ONE: &str = "/api/v1/paths/{name:.+}";
 
-/// All paths that are kept, and the MediaMTX that shall have them.
+/// All defined paths, and MediaMTX.
 #[derive(Serialize, ToSchema)]
 pub struct WantedPaths {
     /// MediaMTX.
@@ -41,18 +41,18 @@ pub struct AllPaths {
 /// How to replace.
 #[derive(Deserialize, IntoParams)]
 pub struct ReplaceQuery {
-    /// `1` only says what it would change.
+    /// `1`: returns the changes without making them.
     dry_run: Option<String>,
 }
 
-/// Lists the paths that are kept: wanted, actual, and what is different.
+/// Lists the defined paths, their state at MediaMTX, and the differences.
 #[utoipa::path(get, path = ALL, tag = "paths", responses((status = 200, body = WantedPaths), (status = 403, body = ProblemDocument)))]
 pub(super) async fn list(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     let paths = state.paths.list().await;
     Ok(HttpResponse::Ok().json(WantedPaths { mediamtx: state.paths.host(), paths }))
 }
 
-/// Replaces all of them at once; answers what that changes.
+/// Replaces all definitions. Returns the changes.
 #[utoipa::path(
     put, path = ALL, tag = "paths", params(ReplaceQuery), request_body = AllPaths,
     responses((status = 200, body = Difference), (status = 422, description = "Nothing was changed", body = ProblemDocument))
@@ -73,7 +73,7 @@ pub(super) async fn replace(
     Ok(HttpResponse::Ok().json(state.paths.replace_all(all.paths, dry_run).await?))
 }
 
-/// Takes over the paths that MediaMTX has and that are not kept here.
+/// Defines the paths that MediaMTX has and that are not defined here.
 #[utoipa::path(
     post, path = "/api/v1/paths/import", tag = "paths",
     responses((status = 200, body = Imported), (status = 502, body = ProblemDocument))
@@ -82,7 +82,7 @@ pub(super) async fn import(state: web::Data<State>, _: Admin) -> Result<HttpResp
     Ok(HttpResponse::Ok().json(state.paths.import().await?))
 }
 
-/// Tells about one path.
+/// A path: its definition, and its state at MediaMTX.
 #[utoipa::path(
     get, path = ONE, tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
     responses((status = 200, body = PathStatus), (status = 404, body = ProblemDocument))
@@ -91,7 +91,7 @@ pub(super) async fn get(state: web::Data<State>, _: Admin, name: web::Path<Strin
     Ok(HttpResponse::Ok().json(state.paths.get(&name).await?))
 }
 
-/// Keeps a path: MediaMTX has it within moments, and again after each of its restarts.
+/// Defines a path. MediaMTX gets it within seconds, and again after each of its restarts.
 #[utoipa::path(
     put, path = ONE, tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
     request_body = Wanted,
@@ -111,7 +111,7 @@ pub(super) async fn put(
     Ok(response.json(state.paths.get(&name).await?))
 }
 
-/// Changes some members of a path's definition (JSON merge patch, RFC 7396).
+/// Changes members of a path's definition (JSON merge patch, RFC 7396).
 #[utoipa::path(
     patch, path = ONE, tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
     request_body(content_type = "application/merge-patch+json", description = "Members of the definition; null restores the default"),
@@ -127,7 +127,7 @@ pub(super) async fn patch(
     Ok(HttpResponse::Ok().json(state.paths.get(&name).await?))
 }
 
-/// Forgets a path, here and at MediaMTX.
+/// Removes a path, here and at MediaMTX.
 #[utoipa::path(
     delete, path = ONE, tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
     responses((status = 204), (status = 404, body = ProblemDocument))

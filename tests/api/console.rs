@@ -80,13 +80,13 @@ async fn administrators_come_in_and_others_are_told_why_not() {
     app.user("alice", json!({"pass": "correct horse", "role": "user"})).await;
     let browser = Browser::start().await;
     open(&browser, &app, "#/users").await;
-    browser.says("main", "The console is for administrators. Sign in to go on.").await;
+    browser.says("main", "The console is for administrators. Sign in to continue.").await;
     assert_eq!(browser.run("return document.getElementById('sections').hidden").await, true);
     browser.click("main .empty button.primary").await;
     browser.sign_in("alice", "battery staple").await;
     browser.says("dialog .form-error", "Wrong user or password.").await;
     browser.sign_in("alice", "correct horse").await;
-    browser.says("main", "and alice is none").await;
+    browser.says("main", "and alice is not an administrator").await;
     assert_eq!(count(&browser, ".section").await, 0);
     assert_eq!(count(&browser, "header a[href*=console]").await, 0);
     browser.click("#account").await;
@@ -188,7 +188,7 @@ async fn a_picture_that_is_sent_is_seen_at_once_and_its_lines_carry_a_token_and_
         browser.find("#upload-file").await.send_keys(&file.to_string_lossy()).await.expect("chooses");
         eventually("it is seen", async || close_to(thumbnail(&browser, "my/upload").await, colour)).await;
     }
-    browser.says("#upload-told", "my/upload shows it: 320 × 180").await;
+    browser.says("#upload-told", "my/upload shows the picture: 320 × 180").await;
     browser.assert_quiet("streams").await;
     let file = app.folder().join("no.jpg");
     std::fs::write(&file, "not a picture").expect("writes");
@@ -240,10 +240,10 @@ async fn users_tokens_and_links_are_made_and_revoked() {
     enter(&browser, &app, "#/users").await;
     browser.click(".page-head button.primary").await;
     type_into(&browser, "dialog [name=name]", "carol").await;
-    type_into(&browser, "dialog [name=password]", "short").await;
+    type_into(&browser, "dialog [name=pass]", "short").await;
     browser.click("dialog form button.primary").await;
-    assert_eq!(count(&browser, "dialog [name=password][aria-invalid=true]").await, 1);
-    type_into(&browser, "dialog [name=password]", "correct horse").await;
+    assert_eq!(count(&browser, "dialog [name=pass][aria-invalid=true]").await, 1);
+    type_into(&browser, "dialog [name=pass]", "correct horse").await;
     browser.click("dialog fieldset button").await;
     choose(&browser, "dialog .permission-row select", "publish").await;
     type_into(&browser, "dialog .permission-row input", "~^hall/").await;

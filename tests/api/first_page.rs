@@ -20,7 +20,7 @@ async fn a_picture_that_is_chosen_becomes_a_stream() {
     name.clear().await.expect("clears");
     name.send_keys("My/Upload").await.expect("types");
     browser.find("#file").await.send_keys(&file.to_string_lossy()).await.expect("chooses");
-    browser.says("#result", "My/Upload shows it: 320 × 180").await;
+    browser.says("#result", "My/Upload shows the picture: 320 × 180").await;
     browser.says("#result", &format!("curl -o picture.jpg http://{}/snapshot/My/Upload.jpg", app.addr)).await;
     browser.assert_quiet("an upload").await;
     std::fs::write(&file, "not a picture").expect("writes");

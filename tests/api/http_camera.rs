@@ -100,7 +100,7 @@ async fn what_a_camera_refuses_is_said_in_words_and_tried_again() {
         ("404 Not Found", "404"),
         ("302 Found\r\nLocation: http://127.0.0.2/", "not in fetch.redirect_networks"),
         ("200 OK\r\nContent-Type: text/html", "answers with text/html"),
-        ("200 OK\r\nContent-Type: image/jpeg", "no whole picture"),
+        ("200 OK\r\nContent-Type: image/jpeg", "no complete picture"),
     ] {
         let bytes = answer(head);
         let camera = FakeCamera::of_bytes(move |_| Some(bytes.clone())).await;

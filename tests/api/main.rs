@@ -16,6 +16,7 @@ mod console_publish;
 mod discovery;
 mod docs;
 mod errors;
+mod errors_everywhere;
 mod events;
 mod examples;
 mod ffmpeg;

@@ -188,6 +188,12 @@ async fn a_folder_is_looked_through_and_made_a_channel() {
         assert_eq!((refused.status, refused.detail().contains("on a NAS")), (403, true), "{refused:?}");
     }
     assert_eq!(app.get("/api/v1/media?root=photos&path=..%2Fother").await.status, 400);
+    // The original program's addresses make and remove the same channel, with its stream.
+    for (at, status) in [("/mediamtx-add-media", 200), ("/mediamtx-delete-media", 404)] {
+        let body = json!({"path": "hall", "fname": "a & b.jpg"}).to_string();
+        assert_eq!(app.admin("POST", at, &body).await.status, 200, "{at}");
+        assert_eq!(app.get("/api/v1/streams/hall").await.status, status, "after {at}");
+    }
     for request in server.received_requests().await.expect("recorded") {
         let all = format!("{} {:?}", request.url, request.headers);
         assert!(!all.contains(&STANDARD.encode("pässwörd&=")) && !all.contains("sswörd"), "in a body only: {all}");
@@ -252,8 +258,8 @@ async fn a_refusal_of_the_nas_is_reported_in_words() {
             502,
             "user or password is wrong",
         ),
-        (Some("<ready/>"), None, 502, "does not answer as a QNAP"),
-        (None, Some(4), 502, "the user may not do that (status 4)"),
+        (Some("<ready/>"), None, 502, "its answer is not that of a QNAP"),
+        (None, Some(4), 502, "the user does not have this permission (status 4)"),
         (None, Some(5), 404, "no such file or folder"),
         (None, Some(8), 502, "File Station is switched off"),
         (None, Some(27), 502, "encrypted and locked"),
@@ -314,15 +320,15 @@ async fn a_certificate_of_its_own_is_believed_by_its_fingerprint_only() {
     let shown = Program::output("openssl", &["x509", "-noout", "-fingerprint", "-sha256", "-in", &file]).await;
     let shown = String::from_utf8_lossy(&shown).trim().rsplit('=').next().expect("a fingerprint").to_owned();
     // Past TLS, what is there is no NAS.
-    let other = "does not answer as a QNAP".to_owned();
+    let other = "its answer is not that of a QNAP".to_owned();
     let no_authority =
-        format!("no known authority has signed it); if it is the host's own, write down its fingerprint {shown}");
+        format!("no known authority has signed it); to trust a self-signed certificate, set its fingerprint {shown}");
     for (host, fingerprint, ca_file, says) in [
         ("localhost", "", "", &no_authority),
-        ("localhost", &*"AB".repeat(32), "", &format!("that of now has the fingerprint {shown}")),
+        ("localhost", &*"AB".repeat(32), "", &format!("but the fingerprint {shown}")),
         ("127.0.0.1", &shown, "", &other),
         ("localhost", "", &file, &other),
-        ("127.0.0.1", "", &file, &"it is for another name".to_owned()),
+        ("127.0.0.1", "", &file, &"it is for another host name".to_owned()),
     ] {
         let app = TestApp::with(&format!(
             "fetch: {{ca_file: '{ca_file}'}}\nmedia: {{nas: [{{name: photos, url: 'https://{host}:{port}', user: viewer, pass: x, folder: /x, fingerprint: '{fingerprint}'}}]}}"

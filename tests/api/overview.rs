@@ -44,7 +44,7 @@ async fn a_pasted_configuration_is_looked_over_and_kept_nowhere() {
     assert!(findings.iter().any(|finding| finding["key"] == "paths.x.runOnDemand"), "{found}");
     for body in ["{", "- a list"] {
         let answer = app.admin("POST", "/api/v1/mediamtx/check", body).await;
-        assert_eq!((answer.status, answer.problem().as_str()), (400, "invalid_parameter"), "{body:?}");
+        assert_eq!((answer.status, answer.problem().as_str()), (400, "invalid_body"), "{body:?}");
     }
 }
 

@@ -136,7 +136,7 @@ async fn a_wrong_password_is_told_and_not_tried_again_at_once() {
     let source = TestApp::with(GUARDED);
     source.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 9, 9])).await;
     for (login, says) in [
-        ("", "wants a user name and password"),
+        ("", "requires a user name and password"),
         (", user: viewer, pass: wrong", "refuses the user name and password"),
         (", user: nobody, pass: right", "refuses the user name and password"),
     ] {

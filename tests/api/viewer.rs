@@ -68,7 +68,7 @@ async fn without_mediamtx_a_stream_is_watched_by_mjpeg_and_let_go() {
     let browser = Browser::start().await;
     open(&browser, &app, "").await;
     browser.click(".tile[data-key='Yard/Card'] .tile-open").await;
-    browser.says(".stage-how", "Playing by MJPEG.").await;
+    browser.says(".stage-how", "Playing over MJPEG.").await;
     assert_eq!(browser.run("return location.hash").await, "#/watch/Yard/Card");
     browser.click(".do-stats").await;
     browser.says(".stage-stats", "320 × 180").await;

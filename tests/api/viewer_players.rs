@@ -45,7 +45,7 @@ async fn a_stream_is_watched_by_webrtc_and_its_session_ended() {
     };
     let browser = Browser::start().await;
     open(&browser, &app, "door").await;
-    browser.says(".stage-how", "Playing by WebRTC.").await;
+    browser.says(".stage-how", "Playing over WebRTC.").await;
     shows_the_picture(&browser).await;
     browser.click(".do-stats").await;
     browser.says(".stage-stats", "H264").await;
@@ -75,7 +75,7 @@ async fn what_webrtc_cannot_do_is_done_by_hls_and_then_by_mjpeg_and_the_page_say
     };
     let browser = Browser::start().await;
     open(&browser, &app, "door").await;
-    browser.says(".stage-how", "Playing by HLS, because: WebRTC: MediaMTX does not answer this browser").await;
+    browser.says(".stage-how", "Playing over HLS, because: WebRTC: MediaMTX does not answer this browser").await;
     shows_the_picture(&browser).await;
     browser.keep_screenshot("fallback-desktop").await;
     let other_ways = "return [...document.querySelectorAll('.stage-foot option')].map((o) => o.value)";
@@ -90,7 +90,7 @@ async fn what_webrtc_cannot_do_is_done_by_hls_and_then_by_mjpeg_and_the_page_say
     };
     let browser = Browser::start().await;
     open(&browser, &app, "door").await;
-    browser.says(".stage-how", "Playing by MJPEG, because: WebRTC: MediaMTX does not answer").await;
+    browser.says(".stage-how", "Playing over MJPEG, because: WebRTC: MediaMTX does not answer").await;
     browser.says(".stage-how", "HLS: MediaMTX does not answer").await;
     shows_the_picture(&browser).await;
     browser.close().await;
@@ -113,13 +113,13 @@ async fn a_path_on_which_nobody_publishes_says_so_and_begins_when_somebody_does(
     .await;
     let browser = Browser::start().await;
     open(&browser, &app, "stage").await;
-    browser.says(".stage-message", "Nobody is publishing").await;
+    browser.says(".stage-message", "There is no publisher").await;
     let target = format!("rtsp://127.0.0.1:{}/stage", mediamtx.rtsp);
     let args = ["-v", "error", "-re", "-f", "lavfi", "-i", "color=0xc83c28:size=320x180:rate=10", "-c:v", "libx264"];
     let more = ["-preset", "ultrafast", "-tune", "zerolatency", "-g", "10", "-pix_fmt", "yuv420p", "-f", "rtsp"];
     let last = ["-rtsp_transport", "tcp", &target];
     let _ffmpeg = crate::support::Program::start("ffmpeg", &[&args[..], &more, &last].concat());
-    browser.says(".stage-how", "Playing by WebRTC").await;
+    browser.says(".stage-how", "Playing over WebRTC").await;
     browser.close().await;
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{policy::Action, settings::SIDECAR_YML, units::HumanDuration};
+use crate::{policy::Action, settings::SIDECAR_YML, units::HumanDuration, yaml};
 
 fn env(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
@@ -11,16 +11,16 @@ fn read(text: &str) -> Result<Settings, String> {
 
 #[test]
 fn the_shipped_file_is_equal_to_the_defaults() {
-    let shipped = read(SIDECAR_YML).expect("no problems");
+    let shipped = read(SIDECAR_YML).expect("no errors");
     assert_eq!(shipped, Settings::default());
 }
 
 #[test]
 fn the_shipped_file_lists_every_key_with_a_comment() {
-    let tree = table(parse_yaml(SIDECAR_YML).expect("YAML"));
+    let tree = Json::Object(yaml::parse(SIDECAR_YML).expect("YAML"));
     let schema = serde_json::to_value(Settings::default()).expect("json");
-    fn visit(schema: &Json, tree: &Value, path: &str, missing: &mut Vec<String>) {
-        let (Some(keys), ValueKind::Table(table)) = (schema.as_object(), &tree.kind) else { return };
+    fn visit(schema: &Json, tree: &Json, path: &str, missing: &mut Vec<String>) {
+        let (Some(keys), Json::Object(table)) = (schema.as_object(), tree) else { return };
         for (key, below) in keys {
             match table.get(key) {
                 Some(inner) => visit(below, inner, &format!("{path}{key}."), missing),
@@ -52,15 +52,15 @@ fn the_shipped_file_lists_every_key_with_a_comment() {
     assert!(keys > 30, "only {keys} keys were recognised");
 }
 
-/// The exact words: they are the interface of the program that people meet first.
+/// The exact words: users meet this part of the program first.
 #[test]
-fn problems_are_told_in_these_words() {
+fn errors_have_these_words() {
     let mut wrong = vec![];
     for (text, expected) in [
         ("http:\n  lisen: 127.0.0.1:1", "http.lisen: is not a known key; did you mean listen?"),
         ("nonsense: 1", "nonsense: is not a known key"),
         ("http:\n  listen: 80", "http.listen: invalid socket address syntax"),
-        ("http: 80", "http: is a section; its keys go below it, indented"),
+        ("http: 80", "http: is a section; write its keys below it, indented"),
         ("http:\n  workers: many", "http.workers: must be a whole number, not \"many\""),
         (
             "limits:\n  frame_size: 8X",
@@ -71,7 +71,7 @@ fn problems_are_told_in_these_words() {
             "stream_defaults.linger: \"10\" is not a duration; write a number and a unit, such as 500ms, 10s, 1m30s or 1h",
         ),
         ("auth:\n  generate_admin: maybe", "auth.generate_admin: must be yes or no, not \"maybe\""),
-        ("auth:\n  users: all", "auth.users: is a list; each entry begins with a dash"),
+        ("auth:\n  users: all", "auth.users: is a list; begin each entry with a dash"),
         (
             "auth:\n  users:\n  - user: a\n    permisions: []",
             "auth.users[0]: unknown field `permisions`, expected one of `user`, `pass`, `ips`, `permissions`",
@@ -118,7 +118,7 @@ fn problems_are_told_in_these_words() {
 }
 
 #[test]
-fn all_problems_are_reported_together() {
+fn all_errors_are_reported_together() {
     let text = "
 htp: {}
 http:
@@ -128,8 +128,8 @@ limits: {frame_size: 1}
 auth: {users: [{user: a, x: 1}, {user: b, pass: 'argon2:x'}]}
 streams: {a: {kind: file}, b: {kind: test-card, width: wide}, 'c?': {kind: upload}}
 ";
-    let problems = parse(text, &HashMap::new()).expect_err("plenty").0;
-    let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
+    let errors = parse(text, &HashMap::new()).expect_err("many errors").0;
+    let keys: Vec<_> = errors.iter().map(|p| p.key.as_str()).collect();
     for key in [
         "htp",
         "http.listen",
@@ -154,13 +154,13 @@ fn the_environment_overrides_the_file() {
         ("SIDECAR__STREAM_DEFAULTS__LINGER", "90s"),
         ("SIDECAR__MEDIA__ROOTS", "/srv/a, /srv/b"),
         ("SIDECAR__AUTH__GENERATE_ADMIN", "no"),
-        ("SIDECAR__STREAMS__FRONTDOOR__EVERY", "9s"),
+        ("SIDECAR__STREAMS__FRONTDOOR__INTERVAL", "9s"),
         ("SIDECAR__STREAMS__CARD__KIND", "test-card"),
         ("SIDECAR__STREAMS__CARD__FPS", "2.5"),
-        ("MTX_PATHS_X_SOURCE", "not ours"),
-        ("SIDECARS", "not ours either"),
+        ("MTX_PATHS_X_SOURCE", "of MediaMTX"),
+        ("SIDECARS", "of another program"),
     ]);
-    let loaded = parse(text, &variables).expect("fine");
+    let loaded = parse(text, &variables).expect("no errors");
     let settings = loaded.settings;
     assert_eq!(settings.http.workers, 7);
     assert_eq!(settings.stream_defaults.linger, HumanDuration::secs(90));
@@ -168,7 +168,11 @@ fn the_environment_overrides_the_file() {
     assert!(!settings.auth.generate_admin);
     let name = |text: &str| StreamName::parse(text).expect("a name");
     let Definition::File(file) = &settings.streams[&name("FrontDoor")] else { panic!("a file") };
-    assert_eq!((file.path.as_str(), file.interval), ("a.jpg", HumanDuration::secs(9)), "case of names is found again");
+    assert_eq!(
+        (file.path.as_str(), file.interval),
+        ("a.jpg", HumanDuration::secs(9)),
+        "the name has the case of the file"
+    );
     let Definition::TestCard(card) = &settings.streams[&name("card")] else { panic!("a test card") };
     assert_eq!(card.fps, 2.5);
     assert_eq!(loaded.origins["http.workers"], Origin::Environment);
@@ -179,7 +183,7 @@ fn the_environment_overrides_the_file() {
 }
 
 #[test]
-fn yaml_habits_of_mediamtx_are_taken() {
+fn yaml_forms_that_mediamtx_accepts_are_accepted() {
     let settings = read(
         "
 auth:
@@ -194,25 +198,25 @@ auth:
 http:
 ",
     )
-    .expect("fine");
+    .expect("no errors");
     assert!(!settings.auth.generate_admin && settings.auth.users.len() == 1);
     assert!(settings.auth.users[0].pass.is_empty());
-    assert_eq!(settings.http, Settings::default().http, "an empty section is at its defaults");
+    assert_eq!(settings.http, Settings::default().http, "an empty section has its defaults");
 }
 
 #[test]
-fn secrets_come_from_files_too() {
+fn secrets_can_come_from_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("secret");
     std::fs::write(&path, "hunter2\n").expect("writes");
     let text = |extra: &str| {
         format!("auth:\n  users:\n  - user: a\n    pass_file: {}\n{extra}    permissions: []\n", path.display())
     };
-    let settings = read(&text("")).expect("fine");
+    let settings = read(&text("")).expect("no errors");
     assert_eq!(settings.auth.users[0].pass, Credential::plain("hunter2"));
     assert_eq!(
         read(&text("    pass: x\n")).expect_err("both"),
-        "auth.users[0].pass_file: pass is set as well; one of the two has to go"
+        "auth.users[0].pass_file: pass is set, too; remove one of the two"
     );
     let missing = read("auth:\n  users:\n  - user: a\n    pass_file: /nonexistent\n").expect_err("missing");
     assert!(missing.starts_with("auth.users[0].pass_file: /nonexistent cannot be read"), "{missing}");
@@ -222,7 +226,7 @@ fn secrets_come_from_files_too() {
 
 #[test]
 fn the_original_variables_keep_their_meaning() {
-    let may = |user: &User, action| user.permissions.iter().any(|p| p.action == action);
+    let can = |user: &User, action| user.permissions.iter().any(|p| p.action == action);
     let loaded = parse(
         "",
         &env(&[
@@ -232,10 +236,10 @@ fn the_original_variables_keep_their_meaning() {
             ("MEDIAMTX_USER_PASSWORD", "eoj"),
         ]),
     )
-    .expect("fine");
+    .expect("no errors");
     let [.., admin, user] = &loaded.settings.auth.users[..] else { panic!("two more users") };
-    assert!(may(admin, Action::Api) && may(admin, Action::Read));
-    assert!(!may(user, Action::Api) && may(user, Action::Publish) && may(user, Action::Metrics));
+    assert!(can(admin, Action::Api) && can(admin, Action::Read));
+    assert!(!can(user, Action::Api) && can(user, Action::Publish) && can(user, Action::Metrics));
     let error = parse("", &env(&[("MEDIAMTX_ADMIN_USER", "root")])).expect_err("no password").to_string();
-    assert_eq!(error, "MEDIAMTX_ADMIN_PASSWORD: is needed, because MEDIAMTX_ADMIN_USER is set");
+    assert_eq!(error, "MEDIAMTX_ADMIN_PASSWORD: is required when MEDIAMTX_ADMIN_USER is set");
 }

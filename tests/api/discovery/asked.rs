@@ -117,16 +117,16 @@ async fn an_inquiry_says_what_is_wrong_with_it() {
     }
     for (body, status, says) in [
         (json!({}), 400, "missing field `address`"),
-        (json!({"address": "x", "pass": "y"}), 400, "unknown field `pass`"),
+        (json!({"address": "x", "password": "y"}), 400, "unknown field `password`"),
         (json!({"address": "ftp://127.0.0.1/"}), 400, "address: must be"),
         (json!({"address": "http://admin:secret@127.0.0.1/"}), 400, "address: must be"),
         (json!({"address": "8.8.8.8"}), 400, "not in discovery.networks"),
-        (json!({"address": "127.0.0.1", "pass": "x"}), 400, "user: is needed"),
-        (json!({"address": "127.0.0.1", "user": "x".repeat(501)}), 400, "user: may have 500 bytes"),
+        (json!({"address": "127.0.0.1", "pass": "x"}), 400, "user: is required"),
+        (json!({"address": "127.0.0.1", "user": "x".repeat(501)}), 400, "user: must not have more than 500 bytes"),
         (json!({"address": "127.0.0.1", "consent": ["x"]}), 400, "consent: \"x\""),
         (json!({"address": "127.0.0.1", "fingerprint": "AB"}), 400, "fingerprint: must be"),
         (json!({"address": "127.0.0.1:1"}), 502, "no ONVIF device answers at port 1"),
-        (json!({"address": app.addr.to_string()}), 502, "does not answer as ONVIF does: HTTP status 40"),
+        (json!({"address": app.addr.to_string()}), 502, "not that of an ONVIF device: HTTP status 40"),
         (json!({"address": "nonesuch.invalid"}), 502, "its address is not found"),
     ] {
         let refused = post(&app, body.clone()).await;
@@ -173,6 +173,6 @@ async fn a_certificate_of_the_camera_s_own_is_believed_by_its_fingerprint() {
     assert!(card["profiles"][0]["stream_uri"].is_string(), "its media service is without TLS: {card}");
     body["fingerprint"] = json!("AB".repeat(32));
     let other = post(&app, body).await;
-    assert!(other.status == 502 && other.detail().contains("not the one that was written down"), "{other:?}");
+    assert!(other.status == 502 && other.detail().contains("does not have the configured fingerprint"), "{other:?}");
     serving.abort();
 }

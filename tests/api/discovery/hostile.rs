@@ -76,7 +76,7 @@ async fn who_never_answers_keeps_nobody_waiting_for_long() {
     let order: Vec<_> = of(&events, "detail").into_iter().map(|card| card["id"].clone()).collect();
     assert_eq!(order, [json!(card_id(&good)), json!(card_id(&silent))]);
     let card = detail(&events, &card_id(&silent));
-    assert!(card["problems"][0].as_str().is_some_and(|text| text.contains("no answer")), "{card}");
+    assert!(card["problems"][0].as_str().is_some_and(|text| text.contains("does not answer")), "{card}");
     assert_eq!(of(&events, "problem"), Vec::<&Value>::new());
 }
 

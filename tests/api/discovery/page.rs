@@ -22,8 +22,8 @@ async fn a_camera_becomes_a_stream_and_a_path_with_one_click_each() {
     press(&browser, ".by-address button").await;
     browser.says(".camera", "needs a password").await;
     press(&browser, ".camera > div:last-child button").await;
-    type_into(&browser, "dialog [name=username]", LOGIN.0).await;
-    type_into(&browser, "dialog [name=password]", LOGIN.1).await;
+    type_into(&browser, "dialog [name=user]", LOGIN.0).await;
+    type_into(&browser, "dialog [name=pass]", LOGIN.1).await;
     submit(&browser).await;
     browser.says(".camera", "2688 × 1520").await;
     browser.keep_screenshot("console-discovery-desktop").await;

@@ -1,6 +1,8 @@
-//! Whose certificate is believed: that of a known authority, or the very one whose fingerprint was written down.
+//! Which certificates of other hosts are trusted: those of a known authority, or the one with a given fingerprint.
+//!
+//! `fetch` and `hosts` use it, so that both trust the same authorities.
 
-use std::sync::Arc;
+use std::{fmt, io, path::Path, sync::Arc};
 
 use aws_lc_rs::digest;
 use tokio_rustls::rustls::{
@@ -20,7 +22,7 @@ use crate::error::{Code, Error, Result};
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Reads 64 hexadecimal digits, with or without colons.
+    /// Reads 64 hexadecimal digits, with or without colons. The error names the field `fingerprint`.
     pub fn parse(text: &str) -> Result<Self> {
         let digits: Vec<u8> = text.bytes().filter(|b| *b != b':' && *b != b' ').collect();
         let mut bytes = [0; 32];
@@ -40,8 +42,8 @@ impl Fingerprint {
     }
 }
 
-impl std::fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, byte) in self.0.iter().enumerate() {
             write!(f, "{}{byte:02X}", if i == 0 { "" } else { ":" })?;
         }
@@ -49,41 +51,55 @@ impl std::fmt::Display for Fingerprint {
     }
 }
 
-/// The authorities that are believed: Mozilla's, and those of `fetch.ca_file`.
-pub(super) fn roots(ca_file: &std::path::Path) -> Result<Arc<RootCertStore>> {
+/// How a certificate is checked, and thus what the error recommends for one that fails the check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// An authority must have signed it. The error recommends `fetch.ca_file`.
+    Authority,
+    /// The same, for a host that also has a setting for a fingerprint. The error recommends that setting.
+    AuthorityOrFingerprint,
+    /// It must have this fingerprint; neither its name nor its dates count.
+    Fingerprint(Fingerprint),
+}
+
+/// Mozilla's authorities, and those of the PEM file `ca_file`; an empty path is no file.
+pub fn roots(ca_file: &Path) -> Result<Arc<RootCertStore>> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if !ca_file.as_os_str().is_empty() {
-        let unreadable = |e: &dyn std::fmt::Display| {
-            Error::new(
-                Code::Internal,
-                format!("the file of authorities {} cannot be used (fetch.ca_file): {e}", ca_file.display()),
-            )
+        let file = ca_file.display();
+        let unreadable = |e: &dyn fmt::Display| {
+            Error::new(Code::Internal, format!("the file of authorities {file} cannot be used (fetch.ca_file): {e}"))
         };
+        let mut added = 0;
         for certificate in CertificateDer::pem_file_iter(ca_file).map_err(|e| unreadable(&e))? {
             let certificate = certificate.map_err(|e| unreadable(&e))?;
             roots.add(certificate).map_err(|e| unreadable(&e))?;
+            added += 1;
+        }
+        if added == 0 {
+            return Err(unreadable(&"it has no certificate"));
         }
     }
     Ok(Arc::new(roots))
 }
 
-/// The settings of one handshake.
-pub(super) fn config(roots: &Arc<RootCertStore>, pinned: Option<&Fingerprint>) -> Result<ClientConfig> {
+/// The TLS settings of a client.
+pub fn client_config(roots: &Arc<RootCertStore>, check: Check) -> Result<ClientConfig> {
     let provider = Arc::new(provider::default_provider());
-    let broken = |e: &dyn std::fmt::Display| Error::new(Code::Internal, format!("TLS cannot be set up: {e}"));
-    let usual = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone());
-    let usual = usual.build().map_err(|e| broken(&e))?;
-    let verifier = Verifier { pinned: pinned.copied(), usual, provider: provider.clone() };
+    let broken = |e: &dyn fmt::Display| Error::new(Code::Internal, format!("TLS cannot be set up: {e}"));
+    let authorities = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone());
+    let authorities = authorities.build().map_err(|e| broken(&e))?;
+    let verifier = Verifier { check, authorities, provider: provider.clone() };
     let config = ClientConfig::builder_with_provider(provider);
     let config = config.with_safe_default_protocol_versions().map_err(|e| broken(&e))?;
     Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
 
-/// Checks as usual, and says the fingerprint of what it does not believe; or compares with the one that was written down.
+/// Checks certificates, and explains each refusal.
 #[derive(Debug)]
 struct Verifier {
-    pinned: Option<Fingerprint>,
-    usual: Arc<WebPkiServerVerifier>,
+    check: Check,
+    authorities: Arc<WebPkiServerVerifier>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -97,18 +113,23 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
         let shown = Fingerprint::of(certificate);
-        match self.pinned {
-            Some(pinned) if pinned == shown => Ok(ServerCertVerified::assertion()),
-            Some(_) => Err(TlsError::General(format!(
-                "its certificate is not the one that was written down; that of now has the fingerprint {shown}"
-            ))),
-            None => self.usual.verify_server_cert(certificate, chain, name, ocsp, now).map_err(|e| {
-                TlsError::General(format!(
-                    "its certificate is not believed ({}); if it is the host's own, write down its fingerprint {shown}",
-                    reason(&e)
-                ))
-            }),
+        if let Check::Fingerprint(expected) = self.check {
+            if expected == shown {
+                return Ok(ServerCertVerified::assertion());
+            }
+            return Err(TlsError::General(format!(
+                "its certificate does not have the configured fingerprint, but the fingerprint {shown}"
+            )));
         }
+        self.authorities.verify_server_cert(certificate, chain, name, ocsp, now).map_err(|e| {
+            let advice = match self.check {
+                Check::Authority => {
+                    "add the authority that signed it to fetch.ca_file (of a command: --ca-file)".into()
+                }
+                _ => format!("to trust a self-signed certificate, set its fingerprint {shown}"),
+            };
+            TlsError::General(format!("its certificate is not trusted ({}); {advice}", reason(&e)))
+        })
     }
 
     fn verify_tls12_signature(
@@ -144,18 +165,17 @@ fn reason(e: &TlsError) -> &'static str {
         }
         TlsError::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => "it is for another name",
-        // Among them an authority's certificate used as a host's, which is what devices make for themselves.
-        TlsError::InvalidCertificate(CertificateError::Other(_)) => "it is of the host's own making",
-        _ => "it cannot be checked",
+        ) => "it is for another host name",
+        // Among them: the certificate of an authority, used by a host (RFC 5280, section 4.2.1.9), as devices make for themselves.
+        TlsError::InvalidCertificate(CertificateError::Other(_)) => "it is self-signed",
+        _ => "it cannot be verified",
     }
 }
 
-/// What went wrong in a handshake, in words.
-pub(super) fn explain(e: &std::io::Error) -> String {
-    match e.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
-        Some(TlsError::General(text)) => text.clone(),
-        Some(other) => format!("no TLS with it: {other}"),
-        None => format!("no TLS with it: {e}"),
+/// The reason for which a TLS handshake failed; none if the error is not one of TLS.
+pub fn tls_failure(e: &io::Error) -> Option<String> {
+    match e.get_ref()?.downcast_ref::<TlsError>()? {
+        TlsError::General(text) => Some(text.clone()),
+        other => Some(format!("the TLS handshake failed: {other}")),
     }
 }

@@ -1,54 +1,74 @@
 use super::*;
-use crate::settings::{MEDIAMTX_YML, parse_yaml};
+use crate::yaml;
+
+/// The defaults of the sidecar.
+fn sidecar(streams: &BTreeMap<StreamName, Definition>) -> Sidecar<'_> {
+    Sidecar {
+        http_port: 9995,
+        rtsp_enabled: true,
+        rtsp_port: 9554,
+        default_rtsp_port: 9554,
+        udp_port: 1234,
+        has_webhook_secret: false,
+        streams,
+    }
+}
+
+fn check(yaml: &str) -> Vec<Finding> {
+    let card = serde_json::from_str(r#"{"kind":"test-card"}"#).expect("a definition");
+    let streams = BTreeMap::from([(StreamName::parse("card").expect("a name"), card)]);
+    examine(&yaml::parse(yaml).expect("YAML"), &sidecar(&streams))
+}
 
 fn findings(yaml: &str) -> Vec<String> {
-    let mut settings = Settings::default();
-    let card = serde_json::from_str(r#"{"kind":"test-card"}"#).expect("a definition");
-    settings.streams.insert(StreamName::parse("card").expect("a name"), card);
-    examine(&parse_yaml(yaml).expect("YAML"), &settings).iter().map(Finding::to_string).collect()
+    check(yaml).iter().map(Finding::to_string).collect()
 }
 
 #[test]
-fn the_shipped_files_have_nothing_to_complain_about() {
-    assert_eq!(findings(MEDIAMTX_YML), [""; 0]);
-    assert_eq!(findings(include_str!("../../examples/mediamtx/ffmpeg.yml")), [""; 0]);
-    assert_eq!(findings(include_str!("../../mediamtx.jwt.yml")), [""; 0]);
+fn the_shipped_files_have_no_findings() {
+    assert_eq!(findings(include_str!("../../../mediamtx.yml")), [""; 0]);
+    assert_eq!(findings(include_str!("../../../examples/mediamtx/ffmpeg.yml")), [""; 0]);
+    assert_eq!(findings(include_str!("../../../mediamtx.jwt.yml")), [""; 0]);
 }
 
 #[test]
-fn mediamtx_s_own_default_is_told_to_ask_us() {
-    assert!(findings("paths: {}")[0].starts_with("error: authMethod: is internal, so MediaMTX never asks us"));
+fn the_default_auth_method_of_mediamtx_is_an_error() {
+    let first = &findings("paths: {}")[0];
+    assert!(first.starts_with("error: authMethod: is internal: MediaMTX does not ask the sidecar"), "{first}");
 }
 
 #[test]
-fn what_hurts_is_found_and_named() {
+fn each_fault_is_named_by_its_key() {
     let auth = "authMethod: http\nauthHTTPAddress: http://127.0.0.1:9995/mediamtx-auth\n";
     for (yaml, expected) in [
         ("authHTTPAddress: http://127.0.0.1:40080/mediamtx-auth", "error: authHTTPAddress: asks port 40080"),
         (
             "authHTTPAddress: http://127.0.0.1:9995/auth",
-            "error: authHTTPAddress: asks /auth; we answer at /mediamtx-auth",
+            "error: authHTTPAddress: asks /auth; the sidecar answers at /mediamtx-auth",
         ),
-        ("authHTTPAddress: http://localhost:9995/mediamtx-auth", "warning: authHTTPAddress: localhost may mean ::1"),
-        ("authHTTPAddress: 127.0.0.1:9995", "error: authHTTPAddress: \"127.0.0.1:9995\" is not an http address"),
-        ("authHTTPExclude: [{action: api}]", "error: authHTTPExclude: lets everybody"),
-        ("authInternalUsers: [{user: any}]", "warning: authInternalUsers: is not looked at"),
-        ("rtspAddress: :9995", "error: rtspAddress: tcp port 9995 is ours (http.listen in sidecar.yml)"),
-        ("rtpAddress: :1234", "error: rtpAddress: udp port 1234 is ours (udp.listen"),
+        ("authHTTPAddress: http://localhost:9995/mediamtx-auth", "warning: authHTTPAddress: localhost can be ::1"),
+        ("authHTTPAddress: 127.0.0.1:9995", "error: authHTTPAddress: \"127.0.0.1:9995\" is not an http URL"),
+        ("authHTTPExclude: [{action: api}]", "error: authHTTPExclude: lets each client"),
+        ("authInternalUsers: [{user: any}]", "warning: authInternalUsers: has no effect"),
+        ("rtspAddress: :9995", "error: rtspAddress: the sidecar uses tcp port 9995 (http.listen in sidecar.yml)"),
+        ("rtpAddress: :1234", "error: rtpAddress: the sidecar uses udp port 1234 (udp.listen"),
         ("metricsAddress: :9995", ""),
-        ("metrics: yes\nmetricsAddress: :9995", "error: metricsAddress: tcp port 9995"),
-        ("api: yes", "warning: apiAddress: :9997 is reachable from elsewhere"),
+        ("metrics: yes\nmetricsAddress: :9995", "error: metricsAddress: the sidecar uses tcp port 9995"),
+        ("api: yes", "warning: apiAddress: other machines can reach :9997"),
         ("api: no", "warning: api: is off"),
         ("api: yes\napiAddress: 127.0.0.1:9997", ""),
-        ("paths: {x: {runOnDemand: '  '}}", "error: paths.x.runOnDemand: is nothing but white space"),
-        ("pathDefaults: {runOnRead: \"echo 'x\"}", "error: pathDefaults.runOnRead: has a quotation mark without"),
+        ("paths: {x: {runOnDemand: '  '}}", "error: paths.x.runOnDemand: is white space only"),
+        ("pathDefaults: {runOnRead: \"echo 'x\"}", "error: pathDefaults.runOnRead: has an unpaired quotation mark"),
         ("paths: {x: {runOnDemand: cmd}}", "warning: paths.x.runOnDemandRestart: is off"),
         ("paths: {x: {runOnDemand: cmd, runOnDemandRestart: yes}}", ""),
         ("pathDefaults: {runOnDemandRestart: yes}\npaths: {x: {runOnDemand: cmd}}", ""),
         ("paths: {'~^x$': {runOnDemand: cmd}}", ""),
-        ("paths: {'~^x$': {source: 'rtsp://c/x'}}", "error: paths.~^x$.sourceOnDemand: has to be yes"),
-        ("paths: {x: {source: 'http://c/video.mjpg'}}", "error: paths.x.source: http sources are HLS playlists"),
-        ("rtspAddress: :9554", "error: rtspAddress: tcp port 9554 is ours (rtsp.listen"),
+        ("paths: {'~^x$': {source: 'rtsp://c/x'}}", "error: paths.~^x$.sourceOnDemand: must be yes"),
+        (
+            "paths: {x: {source: 'http://c/video.mjpg'}}",
+            "error: paths.x.source: MediaMTX reads an http source as an HLS playlist",
+        ),
+        ("rtspAddress: :9554", "error: rtspAddress: the sidecar uses tcp port 9554 (rtsp.listen"),
         ("paths: {'~^p/(.+)$': {source: 'rtsp://127.0.0.1:9554/$G1', rtspTransport: tcp, sourceOnDemand: yes}}", ""),
         ("paths: {x: {source: 'rtsp://127.0.0.1:8555/x'}}", ""),
         (
@@ -69,7 +89,7 @@ fn what_hurts_is_found_and_named() {
         ),
         (
             "paths: {x: {source: 'rtsp://localhost:9554/x', rtspTransport: tcp, sourceOnDemand: yes}}",
-            "warning: paths.x.source: localhost may mean ::1",
+            "warning: paths.x.source: localhost can be ::1",
         ),
         (
             "paths: {x: {source: 'rtsp://127.0.0.1:9554/card?type=udp', rtspTransport: tcp, sourceOnDemand: yes}}",
@@ -81,7 +101,7 @@ fn what_hurts_is_found_and_named() {
         ),
         (
             "paths: {'~x': {runOnDemand: 'ffmpeg -re -i http://127.0.0.1:9995/mjpeg-get?name=$MTX_PATH -f rtsp rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH'}}",
-            "warning: paths.~x.runOnDemand: gives every picture 40 ms",
+            "warning: paths.~x.runOnDemand: gives each picture a duration of 40 ms",
         ),
         (
             "paths: {'~x': {runOnDemand: 'ffmpeg -use_wallclock_as_timestamps 1 -i http://127.0.0.1:80/stream/$MTX_PATH.mjpeg x'}}",
@@ -118,18 +138,21 @@ fn what_hurts_is_found_and_named() {
 }
 
 #[test]
-fn deciding_from_our_tokens_is_looked_over() {
+fn settings_for_tokens_are_checked() {
     let jwks = "authJWTJWKS: http://127.0.0.1:9995/.well-known/jwks.json\n";
     for (yaml, expected) in [
         (jwks, ""),
-        ("", "error: authJWTJWKS: is not where our keys are"),
+        ("", "error: authJWTJWKS: is not the URL of the sidecar's keys"),
         ("authJWTJWKS: http://127.0.0.1:9996/.well-known/jwks.json", "error: authJWTJWKS: asks port 9996"),
         (
             &format!("{jwks}authJWTClaimKey: permissions"),
-            "error: authJWTClaimKey: our tokens have mediamtx_permissions",
+            "error: authJWTClaimKey: the sidecar's tokens have their permissions in mediamtx_permissions",
         ),
-        (&format!("{jwks}authJWTIssuer: somebody"), "error: authJWTIssuer: our tokens have mtx-sidecar"),
-        (&format!("{jwks}authJWTAudience: somebody"), "error: authJWTAudience: our tokens have none"),
+        (
+            &format!("{jwks}authJWTIssuer: another"),
+            "error: authJWTIssuer: the issuer of the sidecar's tokens is mtx-sidecar",
+        ),
+        (&format!("{jwks}authJWTAudience: another"), "error: authJWTAudience: the sidecar's tokens have no audience"),
     ] {
         let found = findings(&format!("authMethod: jwt\napi: yes\napiAddress: 127.0.0.1:9997\n{yaml}"));
         assert_eq!(found.len(), usize::from(!expected.is_empty()), "{yaml}: {found:?}");
@@ -139,34 +162,28 @@ fn deciding_from_our_tokens_is_looked_over() {
 
 #[test]
 fn a_missing_secret_is_found() {
-    let settings = |secret: &str| {
-        let mut settings = Settings::default();
-        settings.auth.webhook_secret = crate::secret::Secret::new(secret);
-        settings
-    };
-    let found = |address: &str, secret: &str| {
+    let streams = BTreeMap::new();
+    let found = |address: &str, has_webhook_secret| {
         let yaml = format!("authMethod: http\nauthHTTPAddress: {address}\napi: yes\napiAddress: 127.0.0.1:9997");
-        examine(&parse_yaml(&yaml).expect("YAML"), &settings(secret)).len()
+        let sidecar = Sidecar { has_webhook_secret, ..sidecar(&streams) };
+        examine(&yaml::parse(&yaml).expect("YAML"), &sidecar).len()
     };
     let address = "http://127.0.0.1:9995/mediamtx-auth";
-    assert_eq!(found(address, ""), 0);
-    assert_eq!(found(address, "s3cret"), 1);
-    assert_eq!(found(&format!("{address}?secret=s3cret"), "s3cret"), 0);
-    assert_eq!(found("http://mediamtx:s3cret@127.0.0.1:9995/mediamtx-auth", "s3cret"), 0);
+    assert_eq!(found(address, false), 0);
+    assert_eq!(found(address, true), 1);
+    assert_eq!(found(&format!("{address}?secret=s3cret"), true), 0);
+    assert_eq!(found("http://mediamtx:s3cret@127.0.0.1:9995/mediamtx-auth", true), 0);
 }
 
 #[test]
-fn what_is_to_be_written_is_there_to_be_copied() {
-    let settings = Settings::default();
-    let fixes = |yaml: &str| -> Vec<_> {
-        examine(&parse_yaml(yaml).expect("YAML"), &settings).into_iter().filter_map(|finding| finding.fix).collect()
-    };
+fn the_lines_of_all_fixes_together_mend_all_faults() {
+    let fixes = |yaml: &str| -> Vec<_> { check(yaml).into_iter().filter_map(|finding| finding.fix).collect() };
     let source = "source: 'rtsp://127.0.0.1:9554/x', rtspTransport: udp";
     let mut text = format!("paths: {{'a.b': {{{source}}}}}\n");
     let found = fixes(&text);
     assert_eq!(found.len(), 4, "{found:?}");
     assert!(found.contains(&"paths:\n  \"a.b\":\n    rtspTransport: tcp".to_owned()), "{found:?}");
-    // Written down, and looked over again, nothing is left.
+    // A file with all of these lines has no findings.
     text = "authMethod: http\nauthHTTPAddress: http://127.0.0.1:9995/mediamtx-auth\napi: yes\napiAddress: 127.0.0.1:9997\n\
             paths: {'a.b': {source: 'rtsp://127.0.0.1:9554/x', rtspTransport: tcp, sourceOnDemand: yes}}"
         .into();
@@ -174,5 +191,5 @@ fn what_is_to_be_written_is_there_to_be_copied() {
         let value = line.trim().trim_end_matches(':').trim_matches('"');
         text.contains(value) || value == "paths"
     }));
-    assert_eq!(examine(&parse_yaml(&text).expect("YAML"), &settings), []);
+    assert_eq!(check(&text), []);
 }

@@ -1,9 +1,11 @@
-//! URLs as they stand in a `mediamtx.yml`.
+//! URLs as they occur in a `mediamtx.yml`: with MediaMTX's variables (`$MTX_PATH`), which the `url` crate does not accept everywhere.
 
-/// The parts of a URL that tell whether it is ours.
+use crate::query;
+
+/// The parts of a URL that tell whether it leads to the sidecar.
 pub(super) struct Url {
     pub(super) scheme: String,
-    pub(super) has_userinfo: bool,
+    pub(super) has_password: bool,
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) path: String,
@@ -11,7 +13,7 @@ pub(super) struct Url {
 }
 
 impl Url {
-    /// As much of a URL as can be read in a command line with MediaMTX's variables in it.
+    /// Reads an http, https or rtsp URL; none for other text.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
         let (authority, path_and_query) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -29,7 +31,7 @@ impl Url {
         };
         Some(Url {
             scheme: scheme.to_owned(),
-            has_userinfo: userinfo.is_some_and(|u| u.contains(':')),
+            has_password: userinfo.is_some_and(|userinfo| userinfo.contains(':')),
             host: host.to_owned(),
             port,
             path: path.to_owned(),
@@ -37,10 +39,9 @@ impl Url {
         })
     }
 
-    /// A parameter of the query, not decoded.
-    pub(super) fn parameter(&self, wanted: &str) -> Option<&str> {
-        let pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.filter(|(name, _)| *name == wanted).map(|(_, value)| value).next()
+    /// The value of a query parameter.
+    pub(super) fn parameter(&self, name: &str) -> Option<String> {
+        query::first(&self.query, name).map(|value| value.into_owned())
     }
 
     pub(super) fn is_this_machine(&self) -> bool {

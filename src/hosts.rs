@@ -1,0 +1,73 @@
+//! HTTP to hosts that an administrator names: MediaMTX, webhooks, another sidecar. `fetch` is for the hosts that stream definitions
+//! and devices name, because it checks addresses (docs/decisions/0010-two-http-clients.md).
+//!
+//! A client of awc cannot leave the thread that made it, and needs an actix runtime there. [`Hosts`] can be sent between
+//! threads, and gives work a thread, a runtime and a client.
+
+use std::{path::Path, sync::Arc, thread};
+
+use awc::{
+    Connector,
+    error::{ConnectError, SendRequestError},
+};
+use tokio::time::Duration;
+use tokio_rustls::rustls::ClientConfig;
+
+use crate::{
+    error::{Error, Result},
+    trust::{self, Check},
+};
+
+/// Makes HTTP clients. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Hosts(Arc<ClientConfig>);
+
+impl Hosts {
+    /// Trusts the well-known authorities, and those of the PEM file `ca_file`; an empty path is no file.
+    pub fn new(ca_file: &Path) -> Result<Self> {
+        let mut tls = trust::client_config(&trust::roots(ca_file)?, Check::Authority)?;
+        // Without HTTP/2: awc speaks it with h2 0.3, which gets no more repairs (RUSTSEC-2026-0258).
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Hosts(Arc::new(tls)))
+    }
+
+    /// A client for this thread. It follows no redirect; `timeout` bounds the time up to the head of a response.
+    fn client(&self, timeout: Duration) -> awc::Client {
+        let connector = Connector::new().rustls_0_23(self.0.clone());
+        awc::Client::builder().connector(connector).timeout(timeout).disable_redirects().finish()
+    }
+
+    /// Runs work on a new thread with a client of its own, until the work ends.
+    pub fn spawn<W: Future<Output = ()>>(
+        &self,
+        name: &str,
+        timeout: Duration,
+        work: impl FnOnce(awc::Client) -> W + Send + 'static,
+    ) -> Result<()> {
+        let hosts = self.clone();
+        let started = thread::Builder::new().name(name.to_owned()).spawn(move || hosts.run(timeout, work));
+        started.map(drop).map_err(|e| Error::internal(format!("the thread {name} cannot be started"), e))
+    }
+
+    /// Runs work on this thread, which must have no runtime yet.
+    pub fn run<W: Future>(&self, timeout: Duration, work: impl FnOnce(awc::Client) -> W) -> W::Output {
+        actix_web::rt::System::new().block_on(async { work(self.client(timeout)).await })
+    }
+}
+
+/// The error of a request. For a failed TLS handshake it has the reason, such as a certificate that is not trusted.
+pub fn explain(e: &SendRequestError) -> String {
+    tls_failure(e).unwrap_or_else(|| e.to_string())
+}
+
+/// Whether the TLS handshake failed, so that a second attempt has the same result.
+pub fn is_untrusted(e: &SendRequestError) -> bool {
+    tls_failure(e).is_some()
+}
+
+fn tls_failure(e: &SendRequestError) -> Option<String> {
+    match e {
+        SendRequestError::Connect(ConnectError::Io(io)) => trust::tls_failure(io),
+        _ => None,
+    }
+}
