@@ -1,7 +1,7 @@
 //! Sign-ins: a short-lived access token for requests, and a refresh token to get the next one.
 //!
-//! A refresh token is valid once and is replaced by its use (RFC 9700, section 4.14.2). If one is used a second time, it
-//! was stolen before or after the first use, and the whole sign-in ends.
+//! A refresh token is valid once and is replaced by its use (RFC 9700, section 4.14.2). If one is used a second time,
+//! it was stolen before or after the first use, and the whole sign-in ends.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! Decides whether a caller is permitted to do something. The rules have the shape of MediaMTX's `authInternalUsers`;
 //! every route of this program asks here, and MediaMTX does through its HTTP authentication.
 //!
-//! Reads an immutable [`Snapshot`], which is replaced as a whole, and does no I/O. Only argon2 passwords take time: they
-//! are verified on threads of their own. Knows no HTTP beyond MediaMTX's question ([`webhook`]), and not where users,
-//! tokens and shares are stored: that is `identity`.
+//! Reads an immutable [`Snapshot`], which is replaced as a whole, and does no I/O. Only argon2 passwords take time:
+//! they are verified on threads of their own. Knows no HTTP beyond MediaMTX's question ([`webhook`]), and not where
+//! users, tokens and shares are stored: that is `identity`.
 
 mod credentials;
 mod decide;

@@ -63,7 +63,8 @@ impl Decision {
 pub struct Verdict {
     /// The decision.
     pub decision: Decision,
-    /// The authenticated principal; [`Principal::Anonymous`] if there is none, or if a rule for `any` allowed the action.
+    /// The authenticated principal; [`Principal::Anonymous`] if there is none, or if a rule for `any` allowed the
+    /// action.
     pub who: Principal,
     /// Why, in words, for log, audit and caller. Never contains a credential.
     pub reason: &'static str,
@@ -81,8 +82,8 @@ impl Verdict {
         Decision::Allowed.of(who)
     }
 
-    /// The error for a caller who was not allowed. Leave `path` empty for requests about a list, so that the error names
-    /// no path of it.
+    /// The error for a caller who was not allowed. Leave `path` empty for requests about a list, so that the error
+    /// names no path of it.
     pub fn refusal(&self, action: Action, path: &str) -> Error {
         let what = match action.has_path() && !path.is_empty() {
             true => format!("{} {path}", action.as_str()),

@@ -132,8 +132,8 @@ impl Store {
     }
 }
 
-/// Makes the file readable for its owner only: it holds password hashes and signing keys. SQLite gives the files beside it
-/// the same mode.
+/// Makes the file readable for its owner only: it holds password hashes and signing keys. SQLite gives the files
+/// beside it the same mode.
 fn restrict(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     if let Err(e) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)) {
