@@ -188,6 +188,9 @@ async fn a_folder_is_looked_through_and_made_a_channel() {
         assert_eq!((refused.status, refused.detail().contains("on a NAS")), (403, true), "{refused:?}");
     }
     assert_eq!(app.get("/api/v1/media?root=photos&path=..%2Fother").await.status, 400);
+    // The original program's request removes the path and the stream of a channel.
+    assert_eq!(app.admin("POST", "/mediamtx-delete-media", r#"{"path":"wall"}"#).await.status, 200);
+    assert_eq!(app.get("/snapshot/wall.jpg").await.status, 404);
     for request in server.received_requests().await.expect("recorded") {
         let all = format!("{} {:?}", request.url, request.headers);
         assert!(!all.contains(&STANDARD.encode("pässwörd&=")) && !all.contains("sswörd"), "in a body only: {all}");
