@@ -1,43 +1,43 @@
-//! Reading `multipart/x-mixed-replace` (and plain back-to-back JPEGs) as cameras really send it.
+//! Reads `multipart/x-mixed-replace` and consecutive JPEGs as real cameras send them.
 //!
-//! [`Splitter`] is fed bytes in any portions and gives parts. It takes what the field sends
-//! (boundaries declared with their dashes, bare line feeds, missing or impossible lengths, garbage in
-//! front) and holds at most one part in memory.
+//! [`Splitter`] takes bytes in portions of any length and returns parts. It accepts the deviations of real cameras
+//! (boundaries declared with their dashes, bare line feeds, missing or impossible lengths, garbage before the first part)
+//! and holds at most one part in memory.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::picture::jpeg::EndFinder;
 
-/// Most bytes of one part's headers; ESP32 cameras send under 200.
+/// Most bytes of the headers of a part. ESP32 cameras send fewer than 200.
 const MAX_HEADERS: usize = 8 << 10;
 
-/// So much without a boundary, and with a JPEG in it, means that the boundary was declared wrong.
-const PATIENCE: usize = 64 << 10;
+/// If this many bytes contain a JPEG and no boundary, the declared boundary is wrong.
+const MAX_WITHOUT_BOUNDARY: usize = 64 << 10;
 
-/// One part: a picture, or whatever else the peer put there.
+/// One part: a picture, or other content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// The content, without the line end before the boundary.
     pub data: Bytes,
-    /// The part's own `Content-Type`, as sent.
+    /// The `Content-Type` of the part, as sent.
     pub content_type: Option<String>,
-    /// The part's `X-Timestamp` in seconds since the epoch, where it is a plausible number.
+    /// The `X-Timestamp` of the part in microseconds since 1970, if it is plausible.
     pub timestamp_micros: Option<u64>,
 }
 
 impl Part {
-    /// Whether the content begins as a JPEG does.
+    /// Whether the content begins as a JPEG.
     pub fn is_jpeg(&self) -> bool {
         self.data.starts_with(&[0xFF, 0xD8])
     }
 }
 
-/// What is wrong with the stream. Reading may go on after each of them with the next part.
+/// A fault in the stream. Reading can continue with the next part after each fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The part is larger than allowed; it was skipped.
+    /// The part is larger than permitted and was skipped.
     TooLarge,
-    /// The picture broke off; what came of it was skipped.
+    /// The picture is incomplete and was skipped.
     Damaged,
     /// The headers of a part do not end.
     EndlessHeaders,
@@ -47,15 +47,15 @@ impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Fault::TooLarge => "a part is larger than the limit",
-            Fault::Damaged => "a picture broke off before its end",
+            Fault::Damaged => "a picture is incomplete",
             Fault::EndlessHeaders => "the headers of a part do not end",
         })
     }
 }
 
 #[derive(Debug)]
-enum State {
-    /// Looking for a boundary line (or, without a boundary, for the start of a JPEG).
+enum Phase {
+    /// Searches for a boundary line or, without a boundary, for the start of a JPEG.
     Seek,
     Headers,
     Body {
@@ -69,41 +69,40 @@ enum State {
 /// Splits a byte stream into parts.
 #[derive(Debug)]
 pub struct Splitter {
-    /// The boundary without leading dashes; none for back-to-back JPEGs.
+    /// The boundary without leading dashes; none for consecutive JPEGs.
     boundary: Option<Vec<u8>>,
     max_part: usize,
     buffer: BytesMut,
-    state: State,
+    phase: Phase,
     skipped: usize,
 }
 
 impl Splitter {
-    /// For a body with this `Content-Type`. Without one, or with one that is not multipart, JPEGs are
-    /// expected one behind the other with anything in between.
+    /// A splitter for a body with this `Content-Type`. Without one, or with another type than multipart, the body
+    /// is read as consecutive JPEGs with arbitrary data between them.
     pub fn new(content_type: Option<&str>, max_part: usize) -> Self {
         Splitter {
             boundary: content_type.and_then(boundary_of),
             max_part,
             buffer: BytesMut::new(),
-            state: State::Seek,
+            phase: Phase::Seek,
             skipped: 0,
         }
     }
 
-    /// Adds bytes. At most one part and what the caller adds at once are held, provided that
-    /// [`Splitter::next_part`] is called until it gives none after each time.
+    /// Adds bytes. If the caller then calls [`Splitter::next_part`] until it returns none, the splitter holds at
+    /// most one part and the bytes of one call.
     pub fn feed(&mut self, data: &[u8]) {
         self.buffer.extend_from_slice(data);
     }
 
-    /// The next part that is complete, or none when more bytes are needed.
+    /// The next complete part, or none when more bytes are needed.
     pub fn next_part(&mut self) -> Result<Option<Part>, Fault> {
         loop {
-            let progressed = match self.state {
-                State::Seek if self.boundary.is_some() => self.seek_boundary(),
-                State::Seek => self.seek_picture(),
-                State::Headers => self.read_headers()?,
-                State::Body { .. } => match self.read_body()? {
+            let progressed = match self.phase {
+                Phase::Seek => self.seek(),
+                Phase::Headers => self.read_headers()?,
+                Phase::Body { .. } => match self.read_body()? {
                     Some(part) => return Ok(Some(part)),
                     None => false,
                 },
@@ -114,32 +113,32 @@ impl Splitter {
         }
     }
 
-    /// What the end of the stream completes: a part without a length whose sender closed.
+    /// The part that the end of the stream completes: one without a length, whose sender closed.
     pub fn finish(&mut self) -> Option<Part> {
-        let State::Body { length: None, content_type, .. } = &self.state else { return None };
+        let Phase::Body { length: None, content_type, .. } = &self.phase else { return None };
         let content_type = content_type.clone();
         let data = self.buffer.split().freeze();
-        self.state = State::Seek;
+        self.phase = Phase::Seek;
         (!data.is_empty()).then_some(Part { data, content_type, timestamp_micros: None })
     }
 
-    fn seek_boundary(&mut self) -> bool {
-        let boundary = self.boundary.as_deref().expect("called with a boundary only");
+    fn seek(&mut self) -> bool {
+        let Some(boundary) = self.boundary.as_deref() else { return self.seek_picture() };
         if let Some(line) = boundary_line(&self.buffer, boundary) {
             self.buffer.advance(line.end);
             self.skipped = 0;
-            self.state = State::Headers;
+            self.phase = Phase::Headers;
             return true;
         }
-        if self.skipped + self.buffer.len() > PATIENCE
+        if self.skipped + self.buffer.len() > MAX_WITHOUT_BOUNDARY
             && let Some(start) = find(&self.buffer, &[0xFF, 0xD8, 0xFF])
         {
             self.boundary = None;
             self.buffer.advance(start);
             return true;
         }
-        // Keep what may be the beginning of a boundary line, or of a picture.
-        let keep = PATIENCE + boundary.len();
+        // Keeps bytes that can be the beginning of a boundary line or of a picture.
+        let keep = MAX_WITHOUT_BOUNDARY + boundary.len();
         if self.buffer.len() > 2 * keep {
             let surplus = self.buffer.len() - keep;
             self.skipped += surplus;
@@ -152,7 +151,7 @@ impl Splitter {
         match find(&self.buffer, &[0xFF, 0xD8, 0xFF]) {
             Some(start) => {
                 self.buffer.advance(start);
-                self.state = State::body(None);
+                self.phase = Phase::body(None);
                 true
             }
             None => {
@@ -171,7 +170,7 @@ impl Splitter {
         loop {
             let Some(end) = memchr::memchr(b'\n', &self.buffer[at..]).map(|n| at + n) else {
                 if self.buffer.len() > MAX_HEADERS {
-                    self.state = State::Seek;
+                    self.phase = Phase::Seek;
                     self.buffer.clear();
                     return Err(Fault::EndlessHeaders);
                 }
@@ -183,14 +182,14 @@ impl Splitter {
                 break;
             }
             if at > MAX_HEADERS {
-                self.state = State::Seek;
+                self.phase = Phase::Seek;
                 self.buffer.advance(at);
                 return Err(Fault::EndlessHeaders);
             }
             let Some((name, value)) = line.split_once(':') else { continue };
             let value = value.trim();
             match name.trim().to_ascii_lowercase().as_str() {
-                // "-1" has been seen (AlexxIT/WebRTC#880): then the picture itself tells its end.
+                // Some cameras send "-1" (AlexxIT/WebRTC#880). The end is then found in the picture.
                 "content-length" => length = value.parse::<usize>().ok().filter(|n| *n > 0),
                 "content-type" => content_type = Some(value.to_owned()),
                 "x-timestamp" => timestamp_micros = micros(value),
@@ -199,24 +198,24 @@ impl Splitter {
         }
         self.buffer.advance(at);
         if length.is_some_and(|n| n > self.max_part) {
-            self.state = State::Seek;
+            self.phase = Phase::Seek;
             return Err(Fault::TooLarge);
         }
-        self.state = State::Body { length, content_type, timestamp_micros, finder: EndFinder::default() };
+        self.phase = Phase::Body { length, content_type, timestamp_micros, finder: EndFinder::default() };
         Ok(true)
     }
 
     fn read_body(&mut self) -> Result<Option<Part>, Fault> {
-        let State::Body { length, content_type, timestamp_micros, finder } = &mut self.state else {
-            unreachable!("called in this state only");
+        let Phase::Body { length, content_type, timestamp_micros, finder } = &mut self.phase else {
+            return Ok(None);
         };
         let end = if let Some(wanted) = *length {
             if self.buffer.len() < wanted {
                 return Ok(None);
             }
             let content = &self.buffer[..wanted];
-            // A camera that counts wrong is found out by a picture without an end; given out at once
-            // otherwise, because waiting for the next boundary would cost a frame of latency.
+            // A picture without an end shows that the length is wrong. Otherwise the part is returned at once,
+            // because waiting for the next boundary would add a frame of latency.
             let tail = &content[wanted.saturating_sub(64)..];
             if content.starts_with(&[0xFF, 0xD8]) && find(tail, &[0xFF, 0xD9]).is_none() {
                 *length = None;
@@ -229,14 +228,14 @@ impl Splitter {
             match finder.find(&self.buffer) {
                 Ok(end) => end,
                 Err(at) => {
-                    // The boundary of the next part may stand inside of what was taken for the picture.
+                    // The boundary of the next part can be inside the data that was read as the picture.
                     self.buffer.advance(if self.boundary.is_some() { 2 } else { at.max(2) });
-                    self.state = State::Seek;
+                    self.phase = Phase::Seek;
                     return Err(Fault::Damaged);
                 }
             }
         } else {
-            // Not a picture (an error text, say): the next boundary ends it.
+            // Not a picture but, for example, an error text: the next boundary ends it.
             let boundary = self.boundary.as_deref().unwrap_or(b"\xFF\xD8\xFF");
             boundary_line(&self.buffer, boundary).map(|line| line.start)
         };
@@ -247,27 +246,27 @@ impl Splitter {
                     content_type: content_type.take(),
                     timestamp_micros: *timestamp_micros,
                 };
-                self.state = State::Seek;
+                self.phase = Phase::Seek;
                 Ok(Some(part))
             }
             None if self.buffer.len() <= self.max_part => Ok(None),
             _ => {
                 self.buffer.clear();
-                self.state = State::Seek;
+                self.phase = Phase::Seek;
                 Err(Fault::TooLarge)
             }
         }
     }
 }
 
-impl State {
+impl Phase {
     fn body(length: Option<usize>) -> Self {
-        State::Body { length, content_type: None, timestamp_micros: None, finder: EndFinder::default() }
+        Phase::Body { length, content_type: None, timestamp_micros: None, finder: EndFinder::default() }
     }
 }
 
-/// The boundary of a multipart content type, without its leading dashes: peers disagree on whether
-/// they belong to it (pymjpeg declares `--boundarydonotcross` and sends the same).
+/// The boundary of a multipart content type, without leading dashes: some programs declare the boundary with its
+/// dashes (pymjpeg declares `--boundarydonotcross` and sends the same).
 fn boundary_of(content_type: &str) -> Option<Vec<u8>> {
     let (kind, parameters) = content_type.split_once(';')?;
     if !kind.trim().to_ascii_lowercase().starts_with("multipart/") {
@@ -282,7 +281,7 @@ fn boundary_of(content_type: &str) -> Option<Vec<u8>> {
     (!boundary.is_empty() && boundary.len() <= 200).then(|| boundary.as_bytes().to_vec())
 }
 
-/// Where the first whole boundary line stands: from its line end before to its line end behind.
+/// The range of the first complete boundary line, including the line ends before and after it.
 fn boundary_line(data: &[u8], boundary: &[u8]) -> Option<std::ops::Range<usize>> {
     let mut from = 0;
     while let Some(found) = find(&data[from..], boundary).map(|n| from + n) {

@@ -1,27 +1,25 @@
-//! Durations, sizes and networks as people write them in a configuration file.
+//! Durations, sizes and networks in the notation of configuration files.
 //!
-//! MediaMTX's habits are kept (`10s`, `1m30s`, `50M`, `yes`), so that a line can be moved between
-//! `mediamtx.yml` and `sidecar.yml`. Owns no defaults and knows no setting by name.
+//! The notation is that of MediaMTX (`10s`, `1m30s`, `50M`), so that a value can be copied between `mediamtx.yml` and
+//! `sidecar.yml`. This module has no defaults and knows no setting by name.
 
 use std::{fmt, net::IpAddr, ops::Deref, str::FromStr, time::Duration};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A span of time, written `500ms`, `10s`, `1m30s`, `1h` or `7d`.
-///
-/// A bare number is refused, as MediaMTX refuses it: whether `10` means seconds or milliseconds
-/// has been guessed wrong often enough.
+/// A duration, written `500ms`, `10s`, `1m30s`, `1h` or `7d`. A number without a unit is refused, as in MediaMTX,
+/// because `10` could mean seconds or milliseconds.
 #[derive(Default, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HumanDuration(pub Duration);
 
 impl HumanDuration {
-    /// A span of whole seconds.
+    /// A duration in seconds.
     pub const fn secs(secs: u64) -> Self {
         HumanDuration(Duration::from_secs(secs))
     }
 
-    /// A span of milliseconds.
+    /// A duration in milliseconds.
     pub const fn millis(millis: u64) -> Self {
         HumanDuration(Duration::from_millis(millis))
     }
@@ -55,17 +53,17 @@ impl fmt::Display for HumanDuration {
     }
 }
 
-/// A number of bytes, written `500K`, `16M` or `2G` (powers of 1024, as in mediamtx.yml) or plainly.
+/// A number of bytes, written `500K`, `16M` or `2G` (powers of 1024, as in mediamtx.yml), or without a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
 impl Size {
-    /// So many mebibytes.
+    /// A size in mebibytes.
     pub const fn mib(n: u64) -> Self {
         Size(n << 20)
     }
 
-    /// The size as an index type; saturates on 32-bit machines.
+    /// The size as `usize`; saturates on 32-bit machines.
     pub fn bytes(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
@@ -100,13 +98,13 @@ impl fmt::Display for Size {
     }
 }
 
-/// A network (`192.168.0.0/16`) or one address of it (`192.168.1.20`).
+/// A network (`192.168.0.0/16`) or a single address (`192.168.1.20`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(pub IpNet);
 
 impl Network {
-    /// Whether the address lies inside. An IPv4 address that arrived on a dual-stack socket
-    /// (`::ffff:192.0.2.1`) counts as the IPv4 address it is.
+    /// Whether the network contains the address. An IPv4 address from a dual-stack socket (`::ffff:192.0.2.1`)
+    /// counts as the IPv4 address.
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.0.contains(&ip.to_canonical())
     }
@@ -130,13 +128,12 @@ impl fmt::Display for Network {
     }
 }
 
-/// Whether one of the networks holds the address.
+/// Whether one of the networks contains the address.
 pub fn any_contains(networks: &[Network], ip: IpAddr) -> bool {
     networks.iter().any(|n| n.contains(ip))
 }
 
-/// The networks in which people keep cameras: loopback, private (RFC 1918, RFC 4193) and
-/// link-local ranges.
+/// The networks in which cameras usually are: loopback, private (RFC 1918, RFC 4193) and link-local ranges.
 pub fn private_networks() -> Vec<Network> {
     ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "::1", "fc00::/7", "fe80::/10"]
         .iter()
@@ -144,7 +141,7 @@ pub fn private_networks() -> Vec<Network> {
         .collect()
 }
 
-/// Text form in and out of serde; numbers are taken where a size may be one.
+/// Implements serde through the text form. Also reads numbers, which a size can be.
 macro_rules! as_text {
     ($type:ty, $expecting:literal) => {
         impl Serialize for $type {
@@ -190,13 +187,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_and_written_as_mediamtx_does() {
+    fn durations_are_read_and_written_as_in_mediamtx() {
         for (text, millis) in
             [("10s", 10_000), ("500ms", 500), ("1m30s", 90_000), ("2h", 7_200_000), ("7d", 604_800_000)]
         {
-            let span: HumanDuration = text.parse().expect(text);
-            assert_eq!(span.as_millis(), millis, "{text}");
-            assert_eq!(span.to_string().parse::<HumanDuration>(), Ok(span));
+            let duration: HumanDuration = text.parse().expect(text);
+            assert_eq!(duration.as_millis(), millis, "{text}");
+            assert_eq!(duration.to_string().parse::<HumanDuration>(), Ok(duration));
         }
         for wrong in ["", "10", "ten", "-1s", "1x", "s", "0"] {
             assert!(wrong.parse::<HumanDuration>().is_err(), "{wrong:?} should be refused");

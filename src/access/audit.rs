@@ -22,7 +22,7 @@ use tokio::{
 use utoipa::ToSchema;
 
 use crate::{
-    events::{Bus, Kind, webhooks::RateLimiter},
+    events::{Bus, Kind, RateLimiter},
     policy::{Caller, Decision, Principal, Verdict},
 };
 
@@ -45,7 +45,7 @@ pub struct Entry {
     #[serde(serialize_with = "rfc3339")]
     #[schema(value_type = String, example = "2026-01-31T12:00:00.000Z")]
     pub at: SystemTime,
-    /// `allowed`, `ask`, `wrong_credentials`, `throttled` or `not_permitted`.
+    /// `allowed`, `ask`, `wrong_credentials`, `throttled`, `not_verified` or `not_permitted`.
     #[serde(serialize_with = "word")]
     #[schema(value_type = String)]
     pub decision: Decision,
@@ -204,7 +204,7 @@ impl FailureEvents {
             return;
         }
         let about = format!("{} {:?}", entry.user, entry.ip);
-        if self.0.may_tell(&about, Self::INTERVAL) {
+        if self.0.allow(&about, Self::INTERVAL) {
             let Entry { user, ip, protocol, reason, .. } = entry;
             let data = serde_json::json!({"user": user, "ip": ip, "protocol": protocol, "reason": reason});
             events.tell(Kind::LoginFailed, &entry.path, data);

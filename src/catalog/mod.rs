@@ -63,7 +63,7 @@ impl Catalog {
         let inner = Arc::new(Inner { registry, context, store, file, relay });
         // Weak: the catalog owns the context.
         let weak = Arc::downgrade(&inner);
-        inner.context.rtsp.tell_own_streams(Box::new(move |path| {
+        inner.context.rtsp.set_own_stream(Box::new(move |path| {
             let catalog = weak.upgrade().map(Catalog);
             Box::pin(async move { catalog?.own_stream_at(&path).await })
         }));

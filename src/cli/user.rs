@@ -125,6 +125,9 @@ fn list(store: &Store) -> Outcome {
         for Permission { action, path } in &user.permissions {
             line.push_str(&format!("\t{}:{}", action.as_str(), path.as_deref().unwrap_or_default()));
         }
+        if let Some(reason) = &user.damaged {
+            line.push_str(&format!("\tdamaged: {reason}"));
+        }
         println!("{line}");
     }
     Ok(())

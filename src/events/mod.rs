@@ -1,10 +1,12 @@
-//! What happens: one kind of event, whoever noticed it, for pages (SSE), for webhooks, and for the log.
+//! Events, for pages (SSE), for webhooks, and for the log.
 //!
-//! MediaMTX tells nobody but commands, and its standard image has none; so its API is looked at, its questions are
-//! listened to, and who does use hooks may post them.
+//! MediaMTX reports events to commands only, and its standard image has no commands. So the sidecar polls MediaMTX's API, sees
+//! its questions, and takes what its hooks post.
 
 mod changes;
+mod kinds;
 mod observer;
+mod rate_limiter;
 pub mod webhooks;
 
 use std::{
@@ -15,109 +17,59 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
-pub use self::observer::Observer;
-pub use self::webhooks::{DeadLetter, EventSettings, Webhook, Webhooks};
+pub use self::{
+    kinds::{Audience, Kind},
+    observer::Observer,
+    rate_limiter::RateLimiter,
+    webhooks::{DeadLetter, EventSettings, Webhook, Webhooks},
+};
 
-/// Events that are kept for whoever comes back.
+/// The events that are kept for listeners that reconnect.
 const KEPT: usize = 2000;
 
-/// What kind of thing has happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-pub enum Kind {
-    /// Somebody publishes to a path, or its source is there.
-    #[serde(rename = "path.available")]
-    PathAvailable,
-    /// Nobody does any more.
-    #[serde(rename = "path.unavailable")]
-    PathUnavailable,
-    /// A reader has begun.
-    #[serde(rename = "reader.joined")]
-    ReaderJoined,
-    /// A reader has gone.
-    #[serde(rename = "reader.left")]
-    ReaderLeft,
-    /// A segment of a recording is complete: by hook with its file, by looking with its start.
-    #[serde(rename = "recording.segment")]
-    RecordingSegment,
-    /// A stream of ours is in another state.
-    #[serde(rename = "stream.state")]
-    StreamState,
-    /// A path that is kept here is not as it is wanted, or is again.
-    #[serde(rename = "path.drift")]
-    PathDrift,
-    /// Somebody showed a wrong password or token.
-    #[serde(rename = "login.failed")]
-    LoginFailed,
-    /// Something that a hook of MediaMTX has posted.
-    #[serde(rename = "hook")]
-    Hook,
-}
-
-impl Kind {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Kind::PathAvailable => "path.available",
-            Kind::PathUnavailable => "path.unavailable",
-            Kind::ReaderJoined => "reader.joined",
-            Kind::ReaderLeft => "reader.left",
-            Kind::RecordingSegment => "recording.segment",
-            Kind::StreamState => "stream.state",
-            Kind::PathDrift => "path.drift",
-            Kind::LoginFailed => "login.failed",
-            Kind::Hook => "hook",
-        }
-    }
-
-    /// Whether whoever may read the path may know. The others are for administrators.
-    pub fn is_for_readers(self) -> bool {
-        matches!(self, Kind::PathAvailable | Kind::PathUnavailable | Kind::RecordingSegment | Kind::StreamState)
-    }
-}
-
-/// Something that has happened.
+/// An event.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Event {
-    /// Greater than that of every event before, over restarts too.
+    /// Greater than the id of each earlier event, also after a restart.
     pub id: u64,
-    /// When, as RFC 3339 has it.
+    /// The time (RFC 3339).
     pub at: String,
-    /// What.
+    /// The kind.
     #[serde(rename = "type")]
     pub kind: Kind,
-    /// To which path, or stream of ours.
+    /// The path of MediaMTX, or the stream.
     pub path: String,
-    /// More about it.
+    /// The data of the kind (`x-enum-data` of `EventKind`).
     #[schema(value_type = Object)]
     pub data: Value,
 }
 
-/// An event, laid out once for all who listen.
+/// An event, encoded once for all listeners.
 #[derive(Debug)]
 pub struct EncodedEvent {
     /// The event.
     pub event: Event,
     /// As JSON.
     pub json: Bytes,
-    /// As an event of a stream (HTML, section 9.2.6).
+    /// As a server-sent event (HTML, section 9.2.6).
     pub sse: Bytes,
 }
 
-/// What is said to a listener who missed events.
+/// The events that a listener has missed.
 #[derive(Debug)]
 pub struct Replay {
     /// The events, oldest first.
     pub events: Vec<Arc<EncodedEvent>>,
-    /// Whether there were more that are not kept any more.
+    /// Whether there were more, which are no longer kept.
     pub has_gap: bool,
 }
 
-/// Where events come together. Cheap to clone.
+/// Distributes events. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Bus(Arc<Inner>);
 
@@ -129,7 +81,7 @@ struct Inner {
 
 impl Default for Bus {
     fn default() -> Self {
-        // Microseconds: no program tells so many events that a later start could begin below.
+        // Microseconds: no program publishes events so fast that a later start could begin below.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let first = u64::try_from(now.as_micros()).unwrap_or_default();
         Bus(Arc::new(Inner { kept: Mutex::default(), latest: watch::Sender::new(first) }))
@@ -137,20 +89,24 @@ impl Default for Bus {
 }
 
 impl Bus {
-    /// Tells everybody.
+    /// Publishes an event.
     pub fn tell(&self, kind: Kind, path: &str, data: Value) {
+        debug_assert!(is_documented(kind, &data), "{} has undocumented members (events::kinds): {data}", kind.as_str());
         let mut kept = self.0.kept.lock();
         let id = *self.0.latest.borrow() + 1;
         let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let event = Event { id, at, kind, path: path.to_owned(), data };
-        let json = serde_json::to_string(&event).unwrap_or_default();
+        let json = match serde_json::to_string(&event) {
+            Ok(json) => json,
+            Err(e) => return tracing::error!(path, "the event {} cannot be encoded: {e}", kind.as_str()),
+        };
         let sse = format!("id: {id}\nevent: {}\ndata: {json}\n\n", kind.as_str());
         tracing::debug!(target: "mtx_sidecar::events", path, "{}", kind.as_str());
         if kept.len() == KEPT {
             kept.pop_front();
         }
         kept.push_back(Arc::new(EncodedEvent { event, json: json.into(), sse: sse.into() }));
-        // With the lock held, so that whoever is woken finds it.
+        // With the lock held, so that a listener that is woken finds the event.
         self.0.latest.send_replace(id);
     }
 
@@ -159,12 +115,12 @@ impl Bus {
         *self.0.latest.borrow()
     }
 
-    /// Hears of every event from now on, one notice for however many.
+    /// Wakes up for events from now on; once for several.
     pub fn listen(&self) -> watch::Receiver<u64> {
         self.0.latest.subscribe()
     }
 
-    /// The events after that one. An id that was never given, as of a database that is gone, counts as the oldest.
+    /// The events after that one. An unknown id, such as one from before a lost database, counts as the oldest.
     pub fn since(&self, id: u64) -> Replay {
         let kept = self.0.kept.lock();
         let begins = kept.partition_point(|told| told.event.id <= id);
@@ -174,6 +130,12 @@ impl Bus {
         };
         Replay { events: kept.range(begins..).cloned().collect(), has_gap }
     }
+}
+
+/// Whether the description of the kind has all members of the data.
+fn is_documented(kind: Kind, data: &Value) -> bool {
+    let known = |member: &String| kind.members().iter().any(|(name, _)| name == member);
+    data.as_object().is_some_and(|data| data.keys().all(known))
 }
 
 #[cfg(test)]
@@ -188,7 +150,7 @@ mod tests {
         let mut listening = bus.listen();
         let mut last = bus.latest();
         for n in 0..10 {
-            bus.tell(Kind::PathAvailable, "cam", json!({ "n": n }));
+            bus.tell(Kind::PathAvailable, "cam", json!({ "source": n }));
         }
         listening.changed().await.expect("somebody tells");
         let heard = bus.since(last);

@@ -1,8 +1,9 @@
-//! Events posted to other programs: signed, repeated until they are taken, in order for each path.
+//! Posts events to other programs: signed, repeated until they are accepted, in order for each path.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::{
     task::JoinSet,
-    time::{Duration, Instant, sleep},
+    time::{Duration, sleep},
 };
 use utoipa::ToSchema;
 
@@ -24,42 +25,42 @@ use crate::{
     units::HumanDuration,
 };
 
-/// Events that wait for one webhook; beyond it the oldest are given up.
-const WAITING: usize = 5000;
+/// Most events that wait for one webhook; beyond it, the oldest of the path with the most become dead letters.
+const MAX_WAITING: usize = 5000;
 
-/// Paths whose events are posted to one webhook at a time.
-const AT_A_TIME: usize = 8;
+/// Most paths whose events are posted to one webhook at the same time.
+const MAX_CONCURRENT: usize = 8;
 
-/// Events that were given up and are remembered.
-const DEAD: usize = 200;
+/// Most dead letters that are kept; beyond it the oldest are dropped.
+const MAX_DEAD_LETTERS: usize = 200;
 
-/// The pause before an event is posted again, doubled each time.
+/// The pauses between attempts to post an event.
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
 
-/// Whom events are told to.
+/// Settings of events (`events` in sidecar.yml).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EventSettings {
-    /// Programs that events are posted to.
+    /// The programs that events are posted to.
     pub webhooks: Vec<Webhook>,
 }
 
-/// One program that events are posted to.
+/// A program that events are posted to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
     /// The URL to which events are posted, `http://` or `https://`.
     pub url: String,
-    /// Signs what is posted; empty for no signature.
+    /// The key of the signature in `X-Mtx-Signature`; empty: no signature.
     #[serde(default)]
     pub pass: Secret,
-    /// Kinds of events; all if it is empty.
+    /// The kinds of events to post; empty: all.
     #[serde(default)]
     pub events: Vec<Kind>,
-    /// How long an answer may take.
+    /// The longest time for an answer.
     #[serde(default = "timeout")]
     pub timeout: HumanDuration,
-    /// How often an event is tried before it is given up.
+    /// Attempts to post an event before it becomes a dead letter.
     #[serde(default = "tries")]
     pub tries: u32,
 }
@@ -73,7 +74,7 @@ fn tries() -> u32 {
 }
 
 impl EventSettings {
-    /// Says what is wrong with the settings, by key.
+    /// Settings that are not valid: the key, and the rule that it breaks.
     pub fn problems(&self) -> Vec<(String, String)> {
         let mut found = vec![];
         for (i, hook) in self.webhooks.iter().enumerate() {
@@ -100,20 +101,20 @@ impl EventSettings {
     }
 }
 
-/// An event that was given up.
+/// An event that could not be delivered.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DeadLetter {
-    /// Where it should have gone.
+    /// The URL of the webhook.
     pub url: String,
-    /// Why it did not.
+    /// Why the last attempt failed.
     pub error: String,
-    /// How often it was tried.
+    /// The number of attempts.
     pub tries: u32,
     /// The event.
     pub event: Event,
 }
 
-/// Posts events. Cheap to clone.
+/// Posts events, and keeps the latest dead letters. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Webhooks(Arc<Mutex<VecDeque<DeadLetter>>>);
 
@@ -127,24 +128,24 @@ impl Webhooks {
         Ok(())
     }
 
-    /// Events that were given up, newest first.
-    pub fn dead(&self) -> Vec<DeadLetter> {
+    /// Events that could not be delivered, newest first.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
         self.0.lock().iter().rev().cloned().collect()
     }
 
-    fn dead_letter(&self, hook: &Webhook, told: &EncodedEvent, error: String, tries: u32) {
-        tracing::warn!(url = hook.url, id = told.event.id, tries, "an event was given up: {error}");
-        let mut dead = self.0.lock();
-        if dead.len() == DEAD {
-            dead.pop_front();
+    fn dead_letter(&self, hook: &Webhook, event: &EncodedEvent, error: String, tries: u32) {
+        tracing::warn!(url = hook.url, id = event.event.id, tries, "an event could not be delivered: {error}");
+        let mut dead_letters = self.0.lock();
+        if dead_letters.len() == MAX_DEAD_LETTERS {
+            dead_letters.pop_front();
         }
-        dead.push_back(DeadLetter { url: hook.url.clone(), error, tries, event: told.event.clone() });
+        dead_letters.push_back(DeadLetter { url: hook.url.clone(), error, tries, event: event.event.clone() });
     }
 }
 
-/// The value of `X-Mtx-Signature`: the time stands in front, so that what was posted cannot be posted again later by
-/// somebody else.
-pub fn signature(secret: &str, timestamp: u64, body: &[u8]) -> String {
+/// The value of `X-Mtx-Signature`: `t=SECONDS,sha256=HEX`, where HEX is the HMAC-SHA256 of `SECONDS.BODY`. The time is
+/// signed too, so that a receiver can refuse a request that a third party recorded and posts again later.
+fn signature(secret: &str, timestamp: u64, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(format!("{timestamp}.").as_bytes());
     mac.update(body);
@@ -152,40 +153,51 @@ pub fn signature(secret: &str, timestamp: u64, body: &[u8]) -> String {
     format!("t={timestamp},sha256={digest}")
 }
 
-/// What waits, by path: the first of each may be on its way, and the others wait for it.
+fn seconds_since_epoch() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Events that wait, by path. At most one event of each path is being posted; the others wait for it.
 #[derive(Default)]
 struct Queues {
     waiting: HashMap<String, VecDeque<Arc<EncodedEvent>>>,
+    /// Paths of which an event is being posted.
     busy: HashSet<String>,
+    /// Events in `waiting`.
     count: usize,
 }
 
 impl Queues {
-    /// Takes an event; returns one that has to be given up for it.
-    fn push(&mut self, told: Arc<EncodedEvent>) -> Option<Arc<EncodedEvent>> {
-        let mut given_up = None;
-        if self.count >= WAITING {
-            // The longest queue is the one whose events are the least worth.
-            let longest = self.waiting.values_mut().max_by_key(|queue| queue.len());
-            given_up = longest.and_then(VecDeque::pop_front);
-            self.count -= usize::from(given_up.is_some());
+    /// Adds an event; returns the one that was dropped for it, if the queues were full.
+    fn push(&mut self, event: Arc<EncodedEvent>) -> Option<Arc<EncodedEvent>> {
+        let mut dropped = None;
+        if self.count >= MAX_WAITING {
+            // One path with many events does not displace the events of the others.
+            let longest = self.waiting.iter().max_by_key(|(_, queue)| queue.len()).map(|(path, _)| path.clone());
+            dropped = longest.and_then(|path| self.take(&path));
         }
         self.count += 1;
-        self.waiting.entry(told.event.path.clone()).or_default().push_back(told);
-        given_up
+        self.waiting.entry(event.event.path.clone()).or_default().push_back(event);
+        dropped
     }
 
-    /// The next event whose path has none on its way.
+    /// The next event of a path that is not busy; the path is busy then.
     fn pop(&mut self) -> Option<Arc<EncodedEvent>> {
         let path = self.waiting.keys().find(|path| !self.busy.contains(*path))?.clone();
-        let queue = self.waiting.get_mut(&path)?;
-        let told = queue.pop_front();
-        if queue.is_empty() {
-            self.waiting.remove(&path);
-        }
-        self.count -= usize::from(told.is_some());
+        let event = self.take(&path);
         self.busy.insert(path);
-        told
+        event
+    }
+
+    /// Removes the oldest event of a path. No queue in `waiting` is empty.
+    fn take(&mut self, path: &str) -> Option<Arc<EncodedEvent>> {
+        let queue = self.waiting.get_mut(path)?;
+        let event = queue.pop_front();
+        if queue.is_empty() {
+            self.waiting.remove(path);
+        }
+        self.count -= usize::from(event.is_some());
+        event
     }
 }
 
@@ -197,22 +209,28 @@ async fn post_forever(client: awc::Client, hook: Webhook, bus: Bus, dead: Webhoo
     local
         .run_until(async {
             loop {
-                let heard = bus.since(last);
-                for told in heard.events {
-                    last = told.event.id;
-                    if (hook.events.is_empty() || hook.events.contains(&told.event.kind))
-                        && let Some(given_up) = queues.push(told)
+                let replay = bus.since(last);
+                if replay.has_gap {
+                    tracing::warn!(
+                        url = hook.url,
+                        "events came faster than they could be queued; some were not posted"
+                    );
+                }
+                for event in replay.events {
+                    last = event.event.id;
+                    if (hook.events.is_empty() || hook.events.contains(&event.event.kind))
+                        && let Some(dropped) = queues.push(event)
                     {
-                        dead.dead_letter(&hook, &given_up, "too many events waited".into(), 0);
+                        dead.dead_letter(&hook, &dropped, "too many events were waiting".into(), 0);
                     }
                 }
-                while posting.len() < AT_A_TIME
-                    && let Some(told) = queues.pop()
+                while posting.len() < MAX_CONCURRENT
+                    && let Some(event) = queues.pop()
                 {
                     let (client, hook, dead) = (client.clone(), hook.clone(), dead.clone());
                     posting.spawn_local(async move {
-                        post(&client, &hook, &told, &dead).await;
-                        told.event.path.clone()
+                        post(&client, &hook, &event, &dead).await;
+                        event.event.path.clone()
                     });
                 }
                 tokio::select! {
@@ -224,52 +242,29 @@ async fn post_forever(client: awc::Client, hook: Webhook, bus: Bus, dead: Webhoo
         .await;
 }
 
-async fn post(client: &awc::Client, hook: &Webhook, told: &EncodedEvent, dead: &Webhooks) {
+async fn post(client: &awc::Client, hook: &Webhook, event: &EncodedEvent, dead: &Webhooks) {
     let mut backoff = RETRY;
     for tries in 1.. {
         let mut request = client.post(&hook.url).content_type("application/json");
-        request = request.insert_header(("X-Mtx-Event", told.event.kind.as_str()));
+        request = request.insert_header(("X-Mtx-Event", event.event.kind.as_str()));
         if !hook.pass.is_empty() {
-            let value = signature(hook.pass.expose(), crate::policy::now(), &told.json);
+            let value = signature(hook.pass.expose(), seconds_since_epoch(), &event.json);
             request = request.insert_header(("X-Mtx-Signature", value));
         }
-        let error = match request.send_body(told.json.clone()).await {
+        let error = match request.send_body(event.json.clone()).await {
             Ok(response) if response.status().is_success() => return,
-            // What it does not understand it will not understand later.
+            // Another attempt would be refused too, except after a timeout or a rate limit.
             Ok(response) if response.status().is_client_error() && !matches!(response.status().as_u16(), 408 | 429) => {
-                return dead.dead_letter(hook, told, format!("answered {}", response.status()), tries);
+                return dead.dead_letter(hook, event, format!("answered {}", response.status()), tries);
             }
             Ok(response) => format!("answered {}", response.status()),
             Err(e) => hosts::explain(&e),
         };
         if tries >= hook.tries {
-            return dead.dead_letter(hook, told, error, tries);
+            return dead.dead_letter(hook, event, error, tries);
         }
-        tracing::debug!(url = hook.url, id = told.event.id, tries, "an event was not taken: {error}");
+        tracing::debug!(url = hook.url, id = event.event.id, tries, "an event was not accepted: {error}");
         sleep(backoff.next_pause()).await;
-    }
-}
-
-/// When something was told last about whom: a flood is one event in so long.
-#[derive(Debug, Default)]
-pub struct RateLimiter(HashMap<String, Instant>);
-
-impl RateLimiter {
-    /// Whether it may be told again.
-    pub fn may_tell(&mut self, about: &str, pause: Duration) -> bool {
-        let now = Instant::now();
-        if self.0.len() > 1000 {
-            self.0.retain(|_, at| now.duration_since(*at) < pause);
-            if self.0.len() > 1000 {
-                return false;
-            }
-        }
-        let last = self.0.get(about);
-        let may = last.is_none_or(|at| now.duration_since(*at) >= pause);
-        if may {
-            self.0.insert(about.to_owned(), now);
-        }
-        may
     }
 }
 
@@ -282,33 +277,48 @@ mod tests {
     #[test]
     fn signatures_are_as_documented() {
         // printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac key
-        let expected = "t=1700000000,sha256=";
-        let found = signature("key", 1_700_000_000, br#"{"a":1}"#);
-        assert!(found.starts_with(expected) && found.len() == expected.len() + 64);
-        assert_ne!(found, signature("key", 1_700_000_001, br#"{"a":1}"#));
-        assert_ne!(found, signature("other", 1_700_000_000, br#"{"a":1}"#));
+        assert_eq!(
+            signature("key", 1_700_000_000, br#"{"a":1}"#),
+            "t=1700000000,sha256=a438e398bfafc57e4396bb7fc2304422f0f768e965d073ca313cb52e22e6ad03"
+        );
     }
 
     #[test]
     fn queues_keep_the_order_of_a_path_and_are_bounded() {
         let bus = Bus::default();
         let begin = bus.latest();
-        for n in 0..WAITING as u32 + 10 {
-            bus.tell(Kind::PathAvailable, if n % 10 == 0 { "rare" } else { "often" }, json!({ "n": n }));
+        for n in 0..MAX_WAITING as u32 + 10 {
+            bus.tell(Kind::PathAvailable, if n % 10 == 0 { "rare" } else { "often" }, json!({ "source": n }));
         }
         let mut queues = Queues::default();
-        let mut given_up = 0;
-        // More than the bus keeps, so each is pushed three times.
+        let mut dropped = 0;
+        // The bus keeps fewer events than the queues, so each is pushed three times.
         for _ in 0..3 {
-            for told in bus.since(begin).events {
-                given_up += usize::from(queues.push(told).is_some());
+            for event in bus.since(begin).events {
+                dropped += usize::from(queues.push(event).is_some());
             }
         }
-        assert_eq!((queues.count, given_up), (WAITING, 1000));
+        assert_eq!((queues.count, dropped), (MAX_WAITING, 1000));
         let (a, b) = (queues.pop().expect("one"), queues.pop().expect("another"));
         assert_ne!(a.event.path, b.event.path);
-        assert!(queues.pop().is_none(), "both paths have one on its way");
+        assert!(queues.pop().is_none(), "an event of each path is being posted");
         queues.busy.remove(&a.event.path);
         assert_eq!(queues.pop().expect("the next").event.path, a.event.path);
+    }
+
+    #[test]
+    fn a_path_whose_only_event_was_dropped_is_not_busy_for_ever() {
+        let event = |path: String| {
+            let event = Event { id: 1, at: String::new(), kind: Kind::Hook, path, data: json!({}) };
+            Arc::new(EncodedEvent { event, json: Default::default(), sse: Default::default() })
+        };
+        let mut queues = Queues::default();
+        for n in 0..MAX_WAITING {
+            assert!(queues.push(event(n.to_string())).is_none(), "{n}");
+        }
+        let dropped = queues.push(event("one more".into())).expect("the queues are full");
+        queues.push(event(dropped.event.path.clone()));
+        let posted = std::iter::from_fn(|| queues.pop()).count();
+        assert_eq!((posted, queues.count), (MAX_WAITING, 0));
     }
 }

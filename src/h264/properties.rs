@@ -1,4 +1,4 @@
-//! Properties of NAL units, parameter sets and slice headers.
+//! Properties that NAL units, parameter sets and slice headers must have for every input.
 
 use super::{
     bits::Reader,
@@ -20,7 +20,7 @@ pub(crate) fn hold(data: &[u8]) {
     alternates(data);
 }
 
-/// Escaping hides every start code, costs at most half, and is undone.
+/// Escaping hides every start code, adds at most half, and can be undone.
 fn escapes(payload: &[u8]) {
     let escaped = escape(payload);
     assert!(!escaped.windows(3).any(|bytes| bytes[0] == 0 && bytes[1] == 0 && bytes[2] < 3), "a start code shows");
@@ -28,7 +28,7 @@ fn escapes(payload: &[u8]) {
     assert_eq!(unescape(&escaped), payload);
 }
 
-/// The NALs of any bytes are NALs, and are found again behind start codes of either length.
+/// Splitting returns valid NALs, which are found again after start codes of either length.
 fn splits(stream: &[u8]) {
     let nals: Vec<_> = split(stream).collect();
     assert!(nals.iter().map(|nal| nal.len() + 3).sum::<usize>() <= stream.len() + 3, "bytes are in one NAL at most");
@@ -42,7 +42,7 @@ fn splits(stream: &[u8]) {
     }
 }
 
-/// The first bytes, which are all that is looked at, say the same as the whole slice.
+/// The first bytes give the same result as the whole slice.
 fn is_b_slice_by_its_beginning(nal: &[u8], payload: &[u8]) {
     let payload = unescape(payload);
     let mut bits = Reader::new(&payload);

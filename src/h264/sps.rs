@@ -47,15 +47,15 @@ impl Sps {
         } else {
             None
         };
-        let most = vui.and_then(|vui| vui.bitstream_restrictions.as_ref()).map(|r| r.max_num_reorder_frames);
-        let reorders = sps.pic_order_cnt != PicOrderCntType::TypeTwo && most.is_some_and(|most| most > 0);
+        let max = vui.and_then(|vui| vui.bitstream_restrictions.as_ref()).map(|r| r.max_num_reorder_frames);
+        let reorders = sps.pic_order_cnt != PicOrderCntType::TypeTwo && max.is_some_and(|max| max > 0);
         Some(Sps { colour, reorders, obstacle })
     }
 }
 
 /// Whether a slice (7.3.3) is bidirectionally predicted. Only streams that reorder pictures have such slices.
 pub(super) fn is_b_slice(nal: &[u8]) -> bool {
-    // first_mb_in_slice and slice_type have at most 2 x 31 bits; emulation prevention can add bytes.
+    // first_mb_in_slice and slice_type have at max 2 x 31 bits; emulation prevention can add bytes.
     let payload = nal::unescape(nal.get(1..nal.len().min(24)).unwrap_or_default());
     let mut bits = super::bits::Reader::new(&payload);
     let slice_type = bits.ue().and_then(|_| bits.ue());

@@ -1,8 +1,8 @@
-//! Signing keys (Ed25519, RFC 8037): which one signs, which ones verify, and when the next one takes over.
+//! Signing keys (Ed25519, RFC 8037): which key signs, which keys verify, and when the next one takes over.
 //!
-//! A key is published long before it signs and long after: MediaMTX fetches the key set at most once an hour and not for
-//! a `kid` it does not know (internal/auth/manager.go), so a token signed with a key that was made just now
-//! would be refused for that long.
+//! A key is published long before it signs, and long after: MediaMTX fetches the key set at most once an hour and does
+//! not fetch it for an unknown `kid` (internal/auth/manager.go), so it would refuse the tokens of a new key for up to
+//! an hour.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     store::{Store, identity::KeyRow},
 };
 
-/// The keys, in the order in which they sign; the last one not yet.
+/// The keys, in the order in which they sign; the last one does not sign yet.
 pub(super) struct KeySet {
     keys: Vec<Key>,
 }
@@ -44,13 +44,13 @@ impl Key {
 }
 
 impl KeySet {
-    /// Reads the keys, and makes the first two.
+    /// Reads the keys, and creates the first two.
     pub(super) fn open(rotation: Duration) -> impl FnOnce(&Store) -> Result<KeySet> {
         move |store| {
             let mut keys = store.keys()?;
             let mut from = now();
             while keys.len() < 2 {
-                let key = make(from)?;
+                let key = generate(from)?;
                 store.put_key(&key)?;
                 keys.push(key);
                 from += rotation.as_secs();
@@ -63,11 +63,11 @@ impl KeySet {
     fn current(&self) -> Result<&Key> {
         let now = now();
         let current = self.keys.iter().rev().find(|key| key.row.active_from <= now);
-        // A clock that was put back leaves none; the oldest is as good as any.
+        // After the clock was set back no key is active; the oldest one signs.
         current.or(self.keys.first()).ok_or_else(|| Error::new(crate::error::Code::Internal, "there is no signing key"))
     }
 
-    /// Signs; returns the token and the key's name.
+    /// Signs; returns the token and the key's `kid`.
     pub(super) fn sign(&self, claims: &Claims) -> Result<(String, String)> {
         let key = self.current()?;
         let mut header = Header::new(Algorithm::EdDSA);
@@ -81,10 +81,10 @@ impl KeySet {
     }
 }
 
-fn make(active_from: u64) -> Result<KeyRow> {
-    let made = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new());
-    let made = made.map_err(|e| Error::internal("a signing key cannot be made", e.to_string()))?;
-    Ok(KeyRow { kid: random_id()?, pkcs8: made.as_ref().to_vec(), active_from })
+fn generate(active_from: u64) -> Result<KeyRow> {
+    let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new());
+    let pkcs8 = pkcs8.map_err(|e| Error::internal("a signing key cannot be generated", e.to_string()))?;
+    Ok(KeyRow { kid: random_id()?, pkcs8: pkcs8.as_ref().to_vec(), active_from })
 }
 
 impl Identity {
@@ -94,18 +94,18 @@ impl Identity {
         JwkSet { keys: key_set.keys.iter().map(|key| key.public.clone()).collect() }
     }
 
-    /// Makes the key after the next once the next has begun to sign, and drops those whose tokens have all ended.
-    pub(super) async fn look_after_keys(&self) -> Result<()> {
+    /// Creates a key once the last one has begun to sign, and drops keys whose tokens have all expired.
+    pub(super) async fn rotate_due_keys(&self) -> Result<()> {
         let access = self.0.settings.access_lifetime.as_secs();
-        self.rearrange(move |store, rotation| {
+        self.change_keys(move |store, rotation| {
             let (keys, now) = (store.keys()?, now());
             if keys.iter().all(|key| key.active_from <= now) {
-                store.put_key(&make(now + rotation.as_secs())?)?;
+                store.put_key(&generate(now + rotation.as_secs())?)?;
             }
             let used: Vec<_> = store.tokens()?.into_iter().filter(|t| t.expires > now).map(|t| t.kid).collect();
             for pair in keys.windows(2) {
-                let over = pair[1].active_from + access <= now;
-                if over && !used.contains(&pair[0].kid) {
+                let is_superseded = pair[1].active_from + access <= now;
+                if is_superseded && !used.contains(&pair[0].kid) {
                     store.delete_key(&pair[0].kid)?;
                 }
             }
@@ -114,10 +114,10 @@ impl Identity {
         .await
     }
 
-    /// Lets the next key sign from now on, and makes another one to follow. `drop_old` drops all that have signed until
-    /// now, and with them every token there is.
+    /// Makes the next key sign from now on, and creates its successor. `drop_old` drops all keys that have signed until
+    /// now, which invalidates every token that exists.
     pub async fn rotate_keys(&self, drop_old: bool) -> Result<()> {
-        self.rearrange(move |store, rotation| {
+        self.change_keys(move |store, rotation| {
             let (keys, now) = (store.keys()?, now());
             for old in keys.iter().filter(|key| key.active_from <= now && drop_old) {
                 store.delete_key(&old.kid)?;
@@ -125,13 +125,13 @@ impl Identity {
             if let Some(next) = keys.iter().find(|key| key.active_from > now) {
                 store.put_key(&KeyRow { active_from: now, ..next.clone() })?;
             }
-            store.put_key(&make(now + rotation.as_secs())?)
+            store.put_key(&generate(now + rotation.as_secs())?)
         })
         .await?;
         self.reload().await
     }
 
-    async fn rearrange(&self, change: impl FnOnce(&Store, Duration) -> Result<()> + Send + 'static) -> Result<()> {
+    async fn change_keys(&self, change: impl FnOnce(&Store, Duration) -> Result<()> + Send + 'static) -> Result<()> {
         let rotation = *self.0.settings.key_rotation;
         let key_set = self
             .0

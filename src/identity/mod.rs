@@ -1,20 +1,17 @@
-//! Who there is: users, sign-ins, tokens and shares, kept in the database, and made known to the policy.
+//! Users, sign-ins, tokens, shares and signing keys: stored in the database, and loaded into the policy.
 //!
-//! Everything here changes rows and then calls [`Identity::reload`], which builds what the policy answers from and finds
-//! out who has lost something by the change. Another process may change the rows as well (`mtx-sidecar user`); that
-//! is noticed within a second.
+//! Every change writes rows and then calls [`Identity::reload`], which replaces the policy's snapshot and determines
+//! whose permissions were reduced. Another process can change the rows too (`mtx-sidecar user`); the change takes
+//! effect within a second.
 
+pub mod first_admin;
 mod keys;
 mod shares;
 mod sign_in;
 mod tokens;
 mod users;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
@@ -28,23 +25,23 @@ pub use self::{
 };
 use crate::{
     error::{Code, Error, Result},
-    policy::{AuthSettings, IdentityData, Policy, Principal, Rule, ShareRule, now},
-    store::{Store, identity::UserRow},
+    policy::{AuthSettings, IdentityData, Policy, Principal, now},
+    store::Store,
 };
 
-/// How often other processes' changes are looked for: a number in the database's memory.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the database is checked for changes by other processes: it compares one number in memory.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often what has ended is forgotten, and keys are looked after.
-const TIDY_EVERY: u64 = 3600;
+/// How often expired rows are deleted and signing keys are rotated, in seconds.
+const CLEANUP_INTERVAL: u64 = 3600;
 
-/// Under this key is kept what keys the stamps in tokens.
+/// The fact that holds the key of the stamps in tokens, see [`Snapshot::stamp`](crate::policy::Snapshot::stamp).
 const STAMP_KEY: &str = "token_stamp_key";
 
-/// Changes whose consequences wait to be drawn.
-const WAITING: usize = 64;
+/// Revocations that wait for their sessions to be ended; a further change waits for room.
+const PENDING_REVOCATIONS: usize = 64;
 
-/// Who there is. Cheap to clone.
+/// Users, sign-ins, tokens, shares and signing keys. Cheap to clone.
 #[derive(Clone)]
 pub struct Identity(Arc<Inner>);
 
@@ -55,28 +52,28 @@ struct Inner {
     key_set: Mutex<keys::KeySet>,
     stamp_key: [u8; 32],
     loaded: Mutex<Loaded>,
-    /// One change at a time, so that what is known is never older than what was.
+    /// One reload at a time, so that an older state of the database never replaces a newer one.
     reloading: tokio::sync::Mutex<()>,
     revoked: mpsc::Sender<Vec<Principal>>,
 }
 
-/// What was made known last.
+/// What the policy's snapshot was last built from.
 #[derive(Default)]
 struct Loaded {
-    users: HashMap<String, (UserRow, Option<Arc<Rule>>)>,
-    shares: HashMap<String, (Arc<ShareRule>, u64)>,
+    users: users::Compiled,
+    shares: shares::Compiled,
     revoked: HashSet<String>,
 }
 
 impl Identity {
-    /// Reads the database, makes the first signing keys if there are none, and makes all of it known to the policy. The
-    /// receiver is told who has lost something: their sessions are to be ended.
+    /// Reads the database into the policy, and creates the first signing keys if there are none. The receiver gets the
+    /// principals whose permissions were reduced: their sessions must be ended.
     pub async fn open(
         settings: AuthSettings,
         store: Store,
         policy: Policy,
     ) -> Result<(Self, mpsc::Receiver<Vec<Principal>>)> {
-        let (sender, revoked) = mpsc::channel(WAITING);
+        let (sender, revoked) = mpsc::channel(PENDING_REVOCATIONS);
         let key_set = store.run(keys::KeySet::open(*settings.key_rotation)).await?;
         let stamp_key = store.run(stamp_key).await?;
         let identity = Identity(Arc::new(Inner {
@@ -93,7 +90,7 @@ impl Identity {
         Ok((identity, revoked))
     }
 
-    /// Makes known what the database says now, and tells who has lost something by it.
+    /// Reads the database into the policy again, and sends the principals whose permissions were reduced.
     pub async fn reload(&self) -> Result<()> {
         let _turn = self.0.reloading.lock().await;
         let rows = |store: &Store| Ok((store.users()?, store.shares()?, store.revoked()?));
@@ -105,64 +102,65 @@ impl Identity {
             loaded.users = users::compile(users, &before.users);
             loaded.shares = shares::compile(shares, &before.shares, now());
             loaded.revoked = revoked.into_iter().collect();
+            for (user, reason) in users::newly_damaged(&before.users, &loaded.users) {
+                tracing::error!(user, "the user in the database is damaged and cannot sign in: {reason}");
+            }
+            for (share, reason) in loaded.shares.newly_damaged(&before.shares) {
+                tracing::error!(share, "the share in the database is damaged and opens nothing: {reason}");
+            }
             principals.extend(users::changed(&before.users, &loaded.users).map(|name| Principal::User(name.into())));
-            principals.extend(
-                before
-                    .shares
-                    .keys()
-                    .filter(|id| !loaded.shares.contains_key(*id))
-                    .map(|id| Principal::Share(id.as_str().into())),
-            );
-            principals
-                .extend(loaded.revoked.difference(&before.revoked).map(|id| Principal::Token(id.as_str().into())));
+            let ended_shares = before.shares.valid.keys().filter(|id| !loaded.shares.valid.contains_key(*id));
+            principals.extend(ended_shares.map(|id| Principal::Share(id.as_str().into())));
+            let revoked = loaded.revoked.difference(&before.revoked);
+            principals.extend(revoked.map(|id| Principal::Token(id.as_str().into())));
             self.0.policy.replace(IdentityData {
-                users: loaded.users.values().filter_map(|(_, rule)| rule.clone()).collect(),
-                shares: loaded.shares.values().map(|(rule, _)| rule.clone()).collect(),
+                users: loaded.users.values().filter_map(|(_, entry)| entry.rule().cloned()).collect(),
+                shares: loaded.shares.valid.values().map(|(rule, _)| rule.clone()).collect(),
                 revoked: loaded.revoked.clone(),
                 keys: self.0.key_set.lock().verifying(),
                 stamp_key: self.0.stamp_key,
             });
         }
         if !principals.is_empty() {
-            // Nobody listens at the end of the program, when there is nothing left to end.
+            // The receiver is gone only at shutdown, when all sessions end.
             let _ = self.0.revoked.send(principals).await;
         }
         Ok(())
     }
 
-    /// Notices what others have changed and what has ended by itself, until the program ends.
+    /// Reloads after changes by other processes and when something has expired, until the program ends.
     pub async fn run(&self) {
         let mut version = None;
-        let mut tidied = 0;
+        let mut cleaned = 0;
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             let done = async {
-                let seen = self.0.store.run(Store::version).await?;
-                let over = {
-                    let loaded = self.0.loaded.lock();
-                    loaded.shares.values().any(|(_, expires)| *expires <= now())
-                };
-                let mut is_due = over || version.replace(seen) != Some(seen);
-                if now() >= tidied + TIDY_EVERY {
-                    tidied = now();
-                    self.0.store.run(|store| store.forget_ended(now())).await?;
-                    self.look_after_keys().await?;
+                let current = self.0.store.run(Store::version).await?;
+                let has_expired = self.0.loaded.lock().shares.valid.values().any(|(_, expires)| *expires <= now());
+                let mut is_due = version.replace(current) != Some(current) || has_expired;
+                if now() >= cleaned + CLEANUP_INTERVAL {
+                    cleaned = now();
+                    self.0.store.run(|store| store.delete_expired(now())).await?;
+                    self.rotate_due_keys().await?;
                     is_due = true;
                 }
                 if is_due { self.reload().await } else { Ok(()) }
             };
             if let Err(e) = done.await {
-                tracing::error!("users and tokens cannot be looked after: {}", e.chain());
+                tracing::error!("users and tokens cannot be reloaded: {}", e.chain());
             }
         }
     }
 }
 
-/// The key of the stamps in tokens, made at the first start.
+/// The key of the stamps in tokens, created at the first start.
 fn stamp_key(store: &Store) -> Result<[u8; 32]> {
-    let kept = store.fact(STAMP_KEY)?.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
-    if let Some(key) = kept.and_then(|key| key.try_into().ok()) {
-        return Ok(key);
+    if let Some(text) = store.fact(STAMP_KEY)? {
+        let decoded = URL_SAFE_NO_PAD.decode(text).ok();
+        if let Some(key) = decoded.and_then(|key| key.try_into().ok()) {
+            return Ok(key);
+        }
+        tracing::error!("{STAMP_KEY} in the database is damaged and is replaced: all users must sign in again");
     }
     let key = random::<32>()?;
     store.put_fact(STAMP_KEY, &URL_SAFE_NO_PAD.encode(key))?;
@@ -171,23 +169,23 @@ fn stamp_key(store: &Store) -> Result<[u8; 32]> {
 
 fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|e| Error::internal("the system gives no random numbers", e))?;
+    getrandom::fill(&mut bytes).map_err(|e| Error::internal("the system provides no random numbers", e))?;
     Ok(bytes)
 }
 
-/// A name for a row: not secret, and not guessed by chance.
+/// An id for a row: 72 random bits, not secret.
 fn random_id() -> Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(random::<9>()?))
 }
 
-/// Something that nobody can guess: 192 bits.
+/// A secret of 192 random bits, as 32 characters of base64url.
 fn random_secret() -> Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(random::<24>()?))
 }
 
-/// From now until when; `expires` is a duration (`12h`, `30days`) or a time as RFC 3339 has it.
+/// Reads a time of expiry: a duration from now (`12h`, `30days`) or a time (RFC 3339).
 fn expiry(expires: &str) -> Result<u64> {
-    /// Further away is a mistake, or should be thought of again.
+    /// A later expiry is refused as a mistake.
     const LONGEST: u64 = 10 * 366 * 86_400;
     let rule =
         "must be a duration such as 12h or 30days, or a time such as 2027-01-31T12:00:00Z, in the next ten years";
@@ -203,20 +201,21 @@ fn expiry(expires: &str) -> Result<u64> {
     if at > now && at - now <= LONGEST { Ok(at) } else { Err(wrong()) }
 }
 
-/// A time in the form of the API.
-fn shown(at: u64) -> String {
+/// A time in the form of the API (RFC 3339).
+fn timestamp(at: u64) -> String {
     humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + Duration::from_secs(at)).to_string()
 }
 
-/// What people call something: one line, not endless.
+/// Checks a name or label for people: one line of 1 to 100 characters.
 fn check_label(field: &'static str, label: &str) -> Result<()> {
     let is_fine = (1..=100).contains(&label.chars().count()) && !label.chars().any(char::is_control);
-    let wrong = || Error::new(Code::InvalidIdentity, format!("{field}: must have 1 to 100 characters")).in_field(field);
+    let rule = "must have 1 to 100 characters, and no control characters";
+    let wrong = || Error::new(Code::InvalidIdentity, format!("{field}: {rule}")).in_field(field);
     if is_fine { Ok(()) } else { Err(wrong()) }
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| Error::internal("a row cannot be written", e))
+    serde_json::to_string(value).map_err(|e| Error::internal("a value cannot be written as JSON", e))
 }
 
 #[cfg(test)]

@@ -1,37 +1,39 @@
-//! Share links: who has one sees what it is for, and nothing else, without an account.
+//! Share links: a visitor with the link sees the shared paths, and nothing else, without an account.
 
 use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Grant, Identity, check_label, expiry, json, random_id, random_secret, shown, tokens::check_permissions};
+use super::{
+    Grant, Identity, check_label, expiry, json, random_id, random_secret, timestamp, tokens::check_permissions,
+};
 use crate::{
     error::{Code, Error, Result},
-    policy::{Action, Permission, ShareRule, code_digest, now},
+    policy::{Action, Permission, SHARE_PREFIX, ShareRule, code_digest, now},
     store::{Store, identity::ShareRow},
 };
 
-/// Most shares that count at a time.
+/// Most shares that have not expired.
 const MAX_SHARES: usize = 10_000;
 
-/// A share to be made.
+/// The share to create.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewShare {
     /// The stream or path, or `~` and a regular expression for several.
     pub path: String,
-    /// What may be done there: `read` and `playback`, or `publish`.
+    /// The permitted actions: `read`, `playback`, `publish`.
     #[serde(default = "read_only")]
     #[schema(value_type = Vec<String>, example = json!(["read"]))]
     pub actions: Vec<Action>,
-    /// When it ends: `12h`, `7days`, or a time.
+    /// When it expires: a duration (`12h`, `7days`) or a time (RFC 3339).
     #[schema(example = "7days")]
     pub expires: String,
-    /// What people call it.
+    /// A label for people; the path if it is left out.
     #[serde(default)]
     pub label: String,
-    /// How often the link may be opened; as often as one likes if it is left out.
+    /// How often the link can be opened; without a limit if it is left out.
     #[serde(default)]
     pub max_uses: Option<u32>,
 }
@@ -40,85 +42,123 @@ fn read_only() -> Vec<Action> {
     vec![Action::Read]
 }
 
-/// A share as it is listed; the link itself is shown once, when it is made.
+/// A share as the API lists it. The link itself is shown once, when the share is created.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Share {
-    /// Its id, by which it is revoked.
+    /// The id; `DELETE /api/v1/shares/{id}` revokes the share.
     pub id: String,
-    /// What people call it.
+    /// The label for people.
     pub label: String,
-    /// What it allows.
+    /// The permissions; empty if they cannot be read, see `damaged`.
     pub permissions: Vec<Permission>,
-    /// When it was made.
+    /// When it was created.
     pub created: String,
-    /// When it ends.
+    /// When it expires.
     pub expires: String,
-    /// Who made it.
+    /// The principal that created it.
     pub created_by: String,
-    /// How often the link may be opened.
+    /// How often the link can be opened; null without a limit.
     pub max_uses: Option<u64>,
     /// How often it was opened.
     pub uses: u64,
     /// Whether it was revoked.
     pub revoked: bool,
+    /// Why the share in the database cannot be used; left out if it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<String>,
 }
 
 impl From<ShareRow> for Share {
     fn from(row: ShareRow) -> Self {
+        let (permissions, damaged) = match permissions(&row) {
+            Ok(permissions) => (permissions, None),
+            Err(reason) => (vec![], Some(reason)),
+        };
         Share {
-            permissions: serde_json::from_str(&row.permissions).unwrap_or_default(),
-            created: shown(row.created),
-            expires: shown(row.expires),
+            permissions,
+            created: timestamp(row.created),
+            expires: timestamp(row.expires),
             revoked: row.revoked.is_some(),
             id: row.id,
             label: row.label,
             created_by: row.created_by,
             max_uses: row.max_uses,
             uses: row.uses,
+            damaged,
         }
     }
+}
+
+/// The permissions of a row; the error says why they cannot be read.
+fn permissions(row: &ShareRow) -> Result<Vec<Permission>, String> {
+    serde_json::from_str(&row.permissions).map_err(|e| format!("permissions: {e}"))
+}
+
+/// The permissions of a row, if they can be compiled.
+pub(super) fn usable_permissions(row: &ShareRow) -> Result<Vec<Permission>> {
+    let damaged = |reason: String| Error::internal(format!("the share {} in the database is damaged", row.id), reason);
+    compile_row(row).map_err(damaged)?;
+    permissions(row).map_err(damaged)
 }
 
 /// A share that was opened.
 #[derive(Debug)]
 pub struct Opened {
-    /// Which.
+    /// The share.
     pub share: Share,
-    /// What the visitor gets.
+    /// The visitor's tokens.
     pub grant: Grant,
 }
 
-/// Shares that count. A code of one that may only be opened so often is no password for players: each use has to be
-/// counted, which is opening it.
-pub(super) fn compile(
-    rows: Vec<ShareRow>,
-    before: &HashMap<String, (Arc<ShareRule>, u64)>,
-    now: u64,
-) -> HashMap<String, (Arc<ShareRule>, u64)> {
-    let counts = rows.into_iter().filter(|row| row.revoked.is_none() && row.expires > now);
-    let compiled = counts.filter_map(|row| {
-        let rule = match before.get(&row.id) {
-            Some((rule, _)) => rule.clone(),
-            None => {
-                let permissions: Vec<Permission> = serde_json::from_str(&row.permissions).ok()?;
-                let code = if row.max_uses.is_some() { code_digest(&row.id) } else { row.code };
-                ShareRule::compile(&row.id, code, &permissions, row.expires).ok()?
-            }
+/// The shares of the database, by id.
+#[derive(Default)]
+pub(super) struct Compiled {
+    /// Shares that are neither revoked nor expired, and their times of expiry.
+    pub(super) valid: HashMap<String, (Arc<ShareRule>, u64)>,
+    /// Shares that should be valid and cannot be compiled, and why.
+    pub(super) damaged: HashMap<String, String>,
+}
+
+impl Compiled {
+    /// Shares that are damaged and were not so before, and why.
+    pub(super) fn newly_damaged<'a>(&'a self, before: &'a Compiled) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let new = self.damaged.iter().filter(|(id, reason)| before.damaged.get(*id) != Some(*reason));
+        new.map(|(id, reason)| (id.as_str(), reason.as_str()))
+    }
+}
+
+/// Compiles the shares that are neither revoked nor expired.
+pub(super) fn compile(rows: Vec<ShareRow>, before: &Compiled, now: u64) -> Compiled {
+    let mut compiled = Compiled::default();
+    for row in rows.into_iter().filter(|row| row.revoked.is_none() && row.expires > now) {
+        let rule = match before.valid.get(&row.id) {
+            Some((rule, _)) => Ok(rule.clone()),
+            None => compile_row(&row),
         };
-        Some((row.id, (rule, row.expires)))
-    });
-    compiled.collect()
+        match rule {
+            Ok(rule) => drop(compiled.valid.insert(row.id, (rule, row.expires))),
+            Err(reason) => drop(compiled.damaged.insert(row.id, reason)),
+        }
+    }
+    compiled
+}
+
+fn compile_row(row: &ShareRow) -> Result<Arc<ShareRule>, String> {
+    // A share with a limit on its uses must be opened, which counts the use: players cannot send its code as a
+    // password. The digest of its id is a code that no client has.
+    let code = if row.max_uses.is_some() { code_digest(&row.id) } else { row.code };
+    ShareRule::compile(&row.id, code, &permissions(row)?, row.expires)
 }
 
 impl Identity {
-    /// Makes a share. Returns the code of its link, which is kept nowhere, and its description.
+    /// Creates a share. Returns the code of its link, which is not stored, and its description.
     pub async fn make_share(&self, wanted: NewShare, created_by: &str) -> Result<(String, Share)> {
         let wrong = |field, rule: &str| Error::new(Code::InvalidIdentity, format!("{field}: {rule}")).in_field(field);
         if wanted.path.is_empty() {
-            return Err(wrong("path", "is needed: a name, or ~ and a regular expression"));
+            return Err(wrong("path", "is required: a name, or ~ and a regular expression"));
         }
         if wanted.actions.is_empty() || !wanted.actions.iter().all(|action| action.has_path()) {
-            return Err(wrong("actions", "must be some of read, playback, publish"));
+            return Err(wrong("actions", "must be a list of read, playback and publish"));
         }
         if wanted.max_uses == Some(0) {
             return Err(wrong("max_uses", "must be at least 1"));
@@ -127,7 +167,7 @@ impl Identity {
         check_label("label", &label)?;
         let permissions: Vec<_> = wanted.actions.iter().map(|action| Permission::on(*action, &wanted.path)).collect();
         check_permissions(&permissions)?;
-        let code = format!("mtxs_{}", random_secret()?);
+        let code = format!("{SHARE_PREFIX}{}", random_secret()?);
         let row = ShareRow {
             id: random_id()?,
             code: code_digest(&code),
@@ -145,7 +185,10 @@ impl Identity {
             .store
             .run(move |store| {
                 if store.shares()?.len() >= MAX_SHARES {
-                    return Err(Error::new(Code::TooManyIdentities, format!("there are {MAX_SHARES} shares already")));
+                    return Err(Error::new(
+                        Code::TooManyIdentities,
+                        format!("the limit of {MAX_SHARES} shares is reached"),
+                    ));
                 }
                 store.add_share(&row)
             })
@@ -154,26 +197,36 @@ impl Identity {
         Ok((code, description))
     }
 
-    /// All shares that have not ended, newest first.
+    /// All shares that have not expired, newest first.
     pub async fn shares(&self) -> Result<Vec<Share>> {
-        Ok(self.0.store.run(Store::shares).await?.into_iter().map(Into::into).collect())
+        let mut shares: Vec<Share> = self.0.store.run(Store::shares).await?.into_iter().map(Into::into).collect();
+        let loaded = self.0.loaded.lock();
+        for share in &mut shares {
+            if let Some(reason) = loaded.shares.damaged.get(&share.id) {
+                share.damaged = Some(reason.clone());
+            }
+        }
+        Ok(shares)
     }
 
-    /// Lets a share, and all that was opened with it, count no more.
+    /// Revokes a share and every sign-in made with it.
     pub async fn revoke_share(&self, id: &str) -> Result<()> {
         let (key, until) = (id.to_owned(), now() + self.0.settings.access_lifetime.as_secs() + 1);
         if !self.0.store.run(move |store| store.revoke_share(&key, now(), until)).await? {
-            return Err(Error::new(Code::UnknownIdentity, format!("there is no share {id} that counts")));
+            return Err(Error::new(Code::UnknownIdentity, format!("there is no valid share {id}")));
         }
         self.reload().await
     }
 
-    /// Opens a share by the code of its link.
+    /// Opens a share by the code of its link, and counts the use.
     pub async fn open_share(&self, code: &str) -> Result<Opened> {
         let digest = code_digest(code);
         let row = self.0.store.run(move |store| store.open_share(&digest, now())).await?;
         let row = row.ok_or_else(|| {
-            Error::new(Code::Unauthenticated, "the share link has ended, was revoked, or was opened too often")
+            Error::new(
+                Code::Unauthenticated,
+                "the share link is unknown, has expired, was revoked, or was opened too often",
+            )
         })?;
         let grant = self.grant_share(&row).await?;
         Ok(Opened { share: row.into(), grant })

@@ -1,14 +1,14 @@
-//! Signing in: a short access token for requests, and a refresh token for getting the next one.
+//! Sign-ins: a short-lived access token for requests, and a refresh token to get the next one.
 //!
-//! A refresh token is used once and replaced (RFC 9700, section 4.14.2). One that comes a second time was stolen from somebody, or
-//! by somebody, and ends the whole sign-in.
+//! A refresh token is valid once and is replaced by its use (RFC 9700, section 4.14.2). If one is used a second time, it
+//! was stolen before or after the first use, and the whole sign-in ends.
 
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Identity, random_id, random_secret};
+use super::{Identity, random_id, random_secret, shares};
 use crate::{
     error::{Code, Error, Result},
     policy::{Authenticated, Caller, Claims, ISSUER, Permission, Principal, Rule, TokenKind, now},
@@ -16,29 +16,29 @@ use crate::{
     store::identity::{ShareRow, SignInRow},
 };
 
-/// The one before still gets an access token for so long, and no new refresh token: two tabs of a browser refresh at
-/// the same moment with the same cookie.
+/// For how many seconds the previous refresh token still gets an access token, but no new refresh token: two tabs of a
+/// browser refresh at the same time with the same cookie.
 const GRACE: u64 = 10;
 
-/// What somebody gets who has signed in.
+/// The tokens of a sign-in.
 #[derive(Debug)]
 pub struct Grant {
     /// The access token.
     pub access: Secret,
-    /// For so long, in seconds.
+    /// The lifetime of the access token, in seconds.
     pub expires_in: u64,
-    /// The refresh token, and for how many seconds it is good; none if the one they have stays.
+    /// The refresh token and its lifetime in seconds; none if the client keeps the one that it has.
     pub refresh: Option<(Secret, u64)>,
-    /// What it allows.
+    /// The permissions.
     pub permissions: Vec<Permission>,
 }
 
-/// Somebody who has signed in.
+/// The result of a successful sign-in.
 #[derive(Debug)]
 pub struct SignedIn {
-    /// Who.
+    /// The user, or the share of a visitor.
     pub who: Principal,
-    /// What they get.
+    /// The tokens.
     pub grant: Grant,
 }
 
@@ -51,7 +51,7 @@ fn ended() -> Error {
 }
 
 impl Identity {
-    /// Signs a user in by name and password.
+    /// Signs a user in by user name and password.
     pub async fn sign_in(&self, caller: &Caller) -> Result<SignedIn> {
         let Authenticated { user, rule } =
             self.0.policy.authenticate(caller).await.map_err(|verdict| verdict.sign_in_refusal())?;
@@ -72,7 +72,7 @@ impl Identity {
         Ok(SignedIn { who: Principal::User(user), grant })
     }
 
-    /// Gives the next access token for a refresh token.
+    /// Exchanges a refresh token for the next access token.
     pub async fn refresh(&self, caller: &Caller, token: &str) -> Result<SignedIn> {
         let (id, secret) = token.split_once('.').ok_or_else(ended)?;
         let key = id.to_owned();
@@ -80,16 +80,16 @@ impl Identity {
         if row.expires <= now() {
             return Err(ended());
         }
-        let shown = digest(secret);
-        let is = |kept: &[u8]| bool::from(kept.ct_eq(&shown));
-        let refresh = if is(&row.secret) {
-            // None if another request with the same one was a moment faster.
+        let sent = digest(secret);
+        let is_sent = |stored: &[u8]| bool::from(stored.ct_eq(&sent));
+        let refresh = if is_sent(&row.secret) {
+            // None if a concurrent request with the same token has replaced it.
             self.rotate(&row).await?
-        } else if row.previous.as_deref().is_some_and(is) && now() <= row.rotated + GRACE {
+        } else if row.previous.as_deref().is_some_and(is_sent) && now() <= row.rotated + GRACE {
             None
         } else {
-            // Only who has had a right one knows the id, so this is no way to end other people's sign-ins.
-            tracing::warn!(user = row.user, share = row.share, "a refresh token was used again: the sign-in is ended");
+            // The id is only in refresh tokens of this sign-in, so other clients cannot end it this way.
+            tracing::warn!(user = row.user, share = row.share, "a refresh token was used twice; its sign-in is ended");
             self.end(&row).await?;
             return Err(ended());
         };
@@ -108,18 +108,19 @@ impl Identity {
         Ok(SignedIn { who: Principal::User(user), grant })
     }
 
-    /// Ends a sign-in, by its refresh token; what is none is ignored.
+    /// Ends a sign-in by its refresh token; an invalid token is ignored.
     pub async fn sign_out(&self, token: &str) -> Result<()> {
         let Some((id, secret)) = token.split_once('.') else { return Ok(()) };
         let key = id.to_owned();
         let Some(row) = self.0.store.run(move |store| store.sign_in(&key)).await? else { return Ok(()) };
-        let shown = digest(secret);
-        let is_theirs = bool::from(row.secret.ct_eq(&shown)) || row.previous.as_ref().is_some_and(|p| *p == shown);
-        if is_theirs { self.end(&row).await } else { Ok(()) }
+        let sent = digest(secret);
+        let is_sent = |stored: &[u8]| bool::from(stored.ct_eq(&sent));
+        if is_sent(&row.secret) || row.previous.as_deref().is_some_and(is_sent) { self.end(&row).await } else { Ok(()) }
     }
 
-    /// A visitor's sign-in, who has just opened a share.
+    /// Signs a visitor in who has opened a share.
     pub(super) async fn grant_share(&self, share: &ShareRow) -> Result<Grant> {
+        shares::usable_permissions(share)?;
         let mut row = SignInRow {
             id: random_id()?,
             user: None,
@@ -140,8 +141,7 @@ impl Identity {
         let shares = self.0.store.run(|store| store.shares()).await?;
         let share = shares.into_iter().find(|share| share.id == key);
         let share = share.filter(|share| share.revoked.is_none() && share.expires > now()).ok_or_else(ended)?;
-        let permissions = serde_json::from_str(&share.permissions)
-            .map_err(|e| Error::internal("a share in the database is damaged", e))?;
+        let permissions = shares::usable_permissions(&share)?;
         let lifetime = self.0.settings.access_lifetime.as_secs().min(share.expires.saturating_sub(now()));
         self.grant(TokenKind::Share, &share.label, id, None, permissions, lifetime, refresh)
     }
@@ -180,16 +180,16 @@ impl Identity {
         Ok(Grant { access: Secret::new(access), expires_in: lifetime, refresh, permissions })
     }
 
-    /// Keeps a new sign-in, and returns its refresh token.
+    /// Stores a new sign-in, and returns its refresh token and its lifetime in seconds.
     async fn begin(&self, row: &mut SignInRow) -> Result<(Secret, u64)> {
         let secret = random_secret()?;
         row.secret = digest(&secret);
-        let kept = row.clone();
-        self.0.store.run(move |store| store.add_sign_in(&kept)).await?;
+        let stored = row.clone();
+        self.0.store.run(move |store| store.add_sign_in(&stored)).await?;
         Ok((Secret::new(format!("{}.{secret}", row.id)), row.expires.saturating_sub(now())))
     }
 
-    /// Puts a new secret in place of the one there is, if it is still there.
+    /// Replaces the refresh token; none if a concurrent request has replaced it.
     async fn rotate(&self, row: &SignInRow) -> Result<Option<(Secret, u64)>> {
         let secret = random_secret()?;
         let (id, old, new) = (row.id.clone(), row.secret.clone(), digest(&secret));

@@ -1,9 +1,9 @@
-//! Tokens for machines: named, scoped, ending, and revocable.
+//! Tokens for programs and cameras: named, scoped, with an expiry, revocable.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Identity, check_label, expiry, json, random_id, shown};
+use super::{Identity, check_label, expiry, json, random_id, timestamp};
 use crate::{
     error::{Code, Error, Result},
     policy::{Action, Claims, ISSUER, Permission, Rule, TokenKind, User, now},
@@ -11,54 +11,62 @@ use crate::{
     stream::StreamName,
 };
 
-/// Most tokens that count at a time.
+/// Most tokens that have not expired.
 const MAX_TOKENS: usize = 10_000;
 
-/// Most permissions in one token: it travels in a header.
+/// Most permissions in one token: it is sent in a header.
 const MAX_PERMISSIONS: usize = 50;
 
-/// A token to be made.
+/// The token to create.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
-    /// What people call it; MediaMTX shows it as the session's user.
+    /// A name for people; MediaMTX shows it as the session's user.
     pub name: String,
-    /// What it allows.
+    /// The permissions.
     #[serde(default)]
     pub permissions: Vec<Permission>,
-    /// For a camera: the one stream to which it may publish, and nothing else.
+    /// For a camera, instead of `permissions`: the only stream to which it can publish.
     #[schema(value_type = Option<String>)]
     pub publish_to: Option<StreamName>,
-    /// When it ends: `12h`, `365days`, or a time.
+    /// When it expires: a duration (`12h`, `365days`) or a time (RFC 3339).
     #[schema(example = "365days")]
     pub expires: String,
 }
 
-/// A token as it is listed. The token itself is shown once, when it is made.
+/// A token as the API lists it. The token itself is shown once, when it is created.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct MachineToken {
-    /// Its id, by which it is revoked; the token's `jti`.
+    /// The id, which is the token's `jti`; `DELETE /api/v1/tokens/{id}` revokes the token.
     pub id: String,
-    /// What people call it.
+    /// The name for people.
     pub name: String,
-    /// What it allows.
+    /// The permissions; empty if they cannot be read, see `damaged`.
     pub permissions: Vec<Permission>,
-    /// When it was made.
+    /// When it was created.
     pub created: String,
-    /// When it ends.
+    /// When it expires.
     pub expires: String,
-    /// Who made it.
+    /// The principal that created it.
     pub created_by: String,
     /// Whether it was revoked.
     pub revoked: bool,
+    /// Why the permissions cannot be read; left out if they can. The token itself contains them too and stays valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<String>,
 }
 
 impl From<TokenRow> for MachineToken {
     fn from(row: TokenRow) -> Self {
+        let (permissions, damaged) = match serde_json::from_str(&row.permissions) {
+            Ok(permissions) => (permissions, None),
+            Err(e) => (vec![], Some(format!("permissions: {e}"))),
+        };
         MachineToken {
-            permissions: serde_json::from_str(&row.permissions).unwrap_or_default(),
-            created: shown(row.created),
-            expires: shown(row.expires),
+            permissions,
+            damaged,
+            created: timestamp(row.created),
+            expires: timestamp(row.expires),
             revoked: row.revoked.is_some(),
             id: row.id,
             name: row.name,
@@ -72,13 +80,13 @@ impl Identity {
         self.0.key_set.lock().sign(claims)
     }
 
-    /// Makes a token. Returns it with its description; it is kept nowhere.
+    /// Creates a token. Returns it with its description; the token is not stored.
     pub async fn make_token(&self, wanted: NewToken, created_by: &str) -> Result<(String, MachineToken)> {
         check_label("name", &wanted.name)?;
         let mut permissions = wanted.permissions;
         if let Some(stream) = &wanted.publish_to {
             if !permissions.is_empty() {
-                let rule = "publish_to: a camera's token allows nothing else; leave permissions out";
+                let rule = "publish_to: a camera's token has no other permissions; leave permissions out";
                 return Err(Error::new(Code::InvalidIdentity, rule).in_field("publish_to"));
             }
             permissions.push(Permission::on(Action::Publish, stream));
@@ -113,7 +121,10 @@ impl Identity {
             .store
             .run(move |store| {
                 if store.tokens()?.len() >= MAX_TOKENS {
-                    return Err(Error::new(Code::TooManyIdentities, format!("there are {MAX_TOKENS} tokens already")));
+                    return Err(Error::new(
+                        Code::TooManyIdentities,
+                        format!("the limit of {MAX_TOKENS} tokens is reached"),
+                    ));
                 }
                 store.add_token(&row)
             })
@@ -121,21 +132,21 @@ impl Identity {
         Ok((token, description))
     }
 
-    /// All tokens that have not ended, newest first.
+    /// All tokens that have not expired, newest first.
     pub async fn tokens(&self) -> Result<Vec<MachineToken>> {
         Ok(self.0.store.run(Store::tokens).await?.into_iter().map(Into::into).collect())
     }
 
-    /// Lets a token count no more.
+    /// Revokes a token.
     pub async fn revoke_token(&self, id: &str) -> Result<()> {
         let key = id.to_owned();
         if !self.0.store.run(move |store| store.revoke_token(&key, now())).await? {
-            return Err(Error::new(Code::UnknownIdentity, format!("there is no token {id} that counts")));
+            return Err(Error::new(Code::UnknownIdentity, format!("there is no valid token {id}")));
         }
         self.reload().await
     }
 
-    /// A token that may play back one path for a quarter of an hour: it stands in addresses.
+    /// A token for playback of one path, valid for 15 minutes: it is part of URLs.
     pub fn playback_token(&self, path: &str) -> Result<String> {
         let claims = Claims {
             iss: ISSUER.into(),
@@ -151,17 +162,18 @@ impl Identity {
         Ok(self.sign(&claims)?.0)
     }
 
-    /// A token of our own for MediaMTX's control API; good for a minute.
+    /// This program's own token for MediaMTX's control API, valid for a minute.
     pub fn internal_token(&self) -> Result<String> {
-        self.token_of_ours([Action::Api, Action::Metrics, Action::Playback].map(Permission::everywhere).to_vec())
+        self.own_token([Action::Api, Action::Metrics, Action::Playback].map(Permission::everywhere).to_vec())
     }
 
-    /// A token of our own for reading one path of MediaMTX; good for a minute, as it is looked at only in the beginning.
+    /// This program's own token for reading one path of MediaMTX, valid for a minute: MediaMTX checks it only when the
+    /// session begins.
     pub fn reading_token(&self, path: &str) -> Result<String> {
-        self.token_of_ours(vec![Permission { action: Action::Read, path: Some(path.to_owned()) }])
+        self.own_token(vec![Permission::on(Action::Read, path)])
     }
 
-    fn token_of_ours(&self, permissions: Vec<Permission>) -> Result<String> {
+    fn own_token(&self, permissions: Vec<Permission>) -> Result<String> {
         let claims = Claims {
             iss: ISSUER.into(),
             sub: ISSUER.into(),
@@ -177,12 +189,12 @@ impl Identity {
     }
 }
 
-/// Whether they can be compiled, and are some but not too many.
+/// Checks the number of the permissions, and compiles them.
 pub(super) fn check_permissions(permissions: &[Permission]) -> Result<()> {
     let wrong =
         |rule: String| Error::new(Code::InvalidIdentity, format!("permissions: {rule}")).in_field("permissions");
     if !(1..=MAX_PERMISSIONS).contains(&permissions.len()) {
-        return Err(wrong(format!("must be from 1 to {MAX_PERMISSIONS}")));
+        return Err(wrong(format!("must be 1 to {MAX_PERMISSIONS}, not {}", permissions.len())));
     }
     let user =
         User { user: Default::default(), pass: Default::default(), ips: vec![], permissions: permissions.to_vec() };

@@ -5,7 +5,7 @@ use std::{collections::HashMap, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Identity, json, shown};
+use super::{Identity, json, timestamp};
 use crate::{
     error::{Code, Error, Result},
     policy::{Action, Credential, Permission, Rule, User, hash_password, now},
@@ -14,21 +14,21 @@ use crate::{
     units::Network,
 };
 
-/// Most users: each takes some 2 KB of memory.
+/// Most users: each takes about 2 KB of memory.
 const MAX_USERS: usize = 20_000;
 
-/// The shortest password. What is too easy to guess is for its owner to judge; guessing is slowed down.
+/// The shortest password, in characters. There is no other rule: guesses are throttled.
 const SHORTEST_PASSWORD: usize = 8;
 
-/// What a user may do, in a word.
+/// A set of permissions with a name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Everything.
+    /// Every action on every path.
     Admin,
-    /// Watch everything, live and recorded.
+    /// Reading and playback of every path.
     User,
-    /// Nothing but what is listed.
+    /// Only the permissions that are listed.
     #[default]
     #[serde(rename = "")]
     None,
@@ -62,7 +62,7 @@ impl FromStr for Role {
     }
 }
 
-/// A user as the API shows it: without anything of the password.
+/// A user as the API shows it, without the password.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = User)]
 pub struct StoredUser {
@@ -71,24 +71,27 @@ pub struct StoredUser {
     /// `admin`, `user`, or empty.
     #[schema(value_type = String)]
     pub role: Role,
-    /// What is allowed besides.
+    /// Permissions in addition to those of the role; empty if they cannot be read, see `damaged`.
     pub permissions: Vec<Permission>,
-    /// From where; empty: from everywhere.
+    /// Addresses and networks that the user is permitted from; empty: all.
     #[schema(value_type = Vec<String>)]
     pub ips: Vec<Network>,
-    /// Whether the user counts for nothing at the moment.
+    /// Whether the user is disabled: cannot sign in and has no permissions.
     pub disabled: bool,
-    /// `file` (sidecar.yml, where it is changed) or `database`.
+    /// `file` (defined in sidecar.yml, and changed there) or `database`.
     pub origin: &'static str,
-    /// When the user was made.
+    /// When the user was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// When the user was changed last.
+    /// When the user was last changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<String>,
+    /// Why the user in the database cannot be used; left out if it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<String>,
 }
 
-/// What is to be different about a user; what is left out stays. A new one needs a password.
+/// A change of a user. Fields that are left out stay as they are. A new user needs a password.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserChange {
@@ -99,12 +102,12 @@ pub struct UserChange {
     /// `admin`, `user`, or empty.
     #[schema(value_type = Option<String>)]
     pub role: Option<Role>,
-    /// What is allowed besides.
+    /// Permissions in addition to those of the role.
     pub permissions: Option<Vec<Permission>>,
-    /// From where; empty: from everywhere.
+    /// Addresses and networks that the user is permitted from; empty: all.
     #[schema(value_type = Option<Vec<String>>)]
     pub ips: Option<Vec<Network>>,
-    /// Whether the user shall count for nothing for now.
+    /// Whether the user is disabled.
     pub disabled: Option<bool>,
 }
 
@@ -115,66 +118,108 @@ fn wrong(field: &'static str, rule: impl std::fmt::Display) -> Error {
 fn check_name(name: &str) -> Result<()> {
     let fits = (1..=64).contains(&name.chars().count()) && !name.chars().any(|c| c.is_control() || c == ':');
     if !fits || name != name.trim() {
-        return Err(wrong("name", "must have 1 to 64 characters without a colon, and no space at its ends"));
+        return Err(wrong(
+            "name",
+            "must have 1 to 64 characters without a colon or control characters, and no space at its ends",
+        ));
     }
     if name == "any" || name.starts_with("sha256:") {
-        return Err(wrong("name", "any means everybody, and cannot be somebody's name"));
+        return Err(wrong(
+            "name",
+            "any stands for every client and cannot be the name of a user; sha256: begins a digest",
+        ));
     }
     Ok(())
 }
 
-/// The entry that a row means; none while it is disabled.
-fn entry(row: &UserRow) -> Result<User, String> {
-    let role: Role = row.role.parse()?;
+/// The entry that a row stands for; the error names the field that cannot be used, and why.
+fn parse(row: &UserRow) -> Result<User, (&'static str, String)> {
+    let role: Role = row.role.parse().map_err(|e| ("role", e))?;
+    let listed: Vec<Permission> = serde_json::from_str(&row.permissions).map_err(|e| ("permissions", e.to_string()))?;
     let mut permissions = role.permissions();
-    permissions.extend(serde_json::from_str::<Vec<Permission>>(&row.permissions).map_err(|e| e.to_string())?);
+    permissions.extend(listed);
+    // Anything else would be taken as a plain password, and an empty one as any.
+    if !row.pass.starts_with("argon2:") {
+        return Err(("pass", "is not an argon2 hash".into()));
+    }
     Ok(User {
         user: Credential::plain(&row.name),
-        pass: Credential::parse(&row.pass)?,
-        ips: serde_json::from_str(&row.ips).map_err(|e| e.to_string())?,
+        pass: Credential::parse(&row.pass).map_err(|e| ("pass", e))?,
+        ips: serde_json::from_str(&row.ips).map_err(|e| ("ips", e.to_string()))?,
         permissions,
     })
 }
 
-type Compiled = HashMap<String, (UserRow, Option<Arc<Rule>>)>;
+fn compile_row(row: &UserRow) -> Result<Rule, (&'static str, String)> {
+    Rule::compile(&parse(row)?).map_err(|e| ("permissions", e))
+}
 
-/// Compiles what has changed and takes over what has not.
+/// What a row of the database contributes to the policy.
+#[derive(Clone)]
+pub(super) enum Entry {
+    Active(Arc<Rule>),
+    Disabled,
+    /// Cannot be used, and why. The user cannot sign in.
+    Damaged(String),
+}
+
+impl Entry {
+    pub(super) fn rule(&self) -> Option<&Arc<Rule>> {
+        match self {
+            Entry::Active(rule) => Some(rule),
+            Entry::Disabled | Entry::Damaged(_) => None,
+        }
+    }
+
+    fn of(row: &UserRow) -> Self {
+        match compile_row(row) {
+            Err((field, e)) => Entry::Damaged(format!("{field}: {e}")),
+            Ok(_) if row.disabled => Entry::Disabled,
+            Ok(rule) => Entry::Active(Arc::new(rule)),
+        }
+    }
+}
+
+/// The users of the database, by name.
+pub(super) type Compiled = HashMap<String, (UserRow, Entry)>;
+
+/// Compiles the rows that have changed, and takes the others over.
 pub(super) fn compile(rows: Vec<UserRow>, before: &Compiled) -> Compiled {
     let compiled = rows.into_iter().map(|row| {
-        let rule = match before.get(&row.name) {
-            Some((old, rule)) if *old == row => rule.clone(),
-            _ if row.disabled => None,
-            _ => entry(&row)
-                .and_then(|user| Rule::compile(&user))
-                .map(Arc::new)
-                .inspect_err(|e| {
-                    tracing::error!(user = row.name, "the user in the database does not count: {e}");
-                })
-                .ok(),
+        let entry = match before.get(&row.name) {
+            Some((old, entry)) if *old == row => entry.clone(),
+            _ => Entry::of(&row),
         };
-        (row.name.clone(), (row, rule))
+        (row.name.clone(), (row, entry))
     });
     compiled.collect()
 }
 
-/// Who was there and is not the same any more.
-pub(super) fn changed<'a>(before: &'a Compiled, now: &'a Compiled) -> impl Iterator<Item = &'a str> {
-    let differs = |name: &str, old: &Rule| {
-        now.get(name).and_then(|(_, rule)| rule.as_ref()).is_none_or(|rule| !rule.is_same_as(old))
-    };
-    before
-        .iter()
-        .filter(move |(name, (_, rule))| rule.as_ref().is_some_and(|old| differs(name, old)))
-        .map(|(name, _)| name.as_str())
+/// Users that are damaged and were not so before, and why.
+pub(super) fn newly_damaged<'a>(before: &'a Compiled, now: &'a Compiled) -> impl Iterator<Item = (&'a str, &'a str)> {
+    now.iter().filter_map(|(name, (_, entry))| match (entry, before.get(name)) {
+        (Entry::Damaged(reason), Some((_, Entry::Damaged(old)))) if reason == old => None,
+        (Entry::Damaged(reason), _) => Some((name.as_str(), reason.as_str())),
+        _ => None,
+    })
 }
 
-/// Makes or changes a user in the database; says whether it is new. Hashing takes some 25 ms.
+/// Names of active users that were changed, disabled or removed.
+pub(super) fn changed<'a>(before: &'a Compiled, now: &'a Compiled) -> impl Iterator<Item = &'a str> {
+    let differs = |name: &str, old: &Rule| {
+        now.get(name).and_then(|(_, entry)| entry.rule()).is_none_or(|rule| !rule.is_same_as(old))
+    };
+    let changed = before.iter().filter(move |(name, (_, entry))| entry.rule().is_some_and(|old| differs(name, old)));
+    changed.map(|(name, _)| name.as_str())
+}
+
+/// Creates or changes a user in the database; returns whether it is new. Hashing a password takes about 25 ms.
 pub fn write_user(store: &Store, name: &str, change: &UserChange) -> Result<bool> {
     check_name(name)?;
     let present = store.user(name)?;
     let is_new = present.is_none();
     if is_new && store.users()?.len() >= MAX_USERS {
-        return Err(Error::new(Code::TooManyIdentities, format!("there are {MAX_USERS} users already")));
+        return Err(Error::new(Code::TooManyIdentities, format!("the limit of {MAX_USERS} users is reached")));
     }
     let at = now();
     let mut row = present.unwrap_or_else(|| UserRow {
@@ -195,7 +240,7 @@ pub fn write_user(store: &Store, name: &str, change: &UserChange) -> Result<bool
             row.pass =
                 hash_password(password.expose()).map_err(|e| Error::internal("the password cannot be hashed", e))?;
         }
-        None if is_new => return Err(wrong("pass", "is needed for a new user")),
+        None if is_new => return Err(wrong("pass", "is required for a new user")),
         None => {}
     }
     if let Some(role) = change.role {
@@ -209,33 +254,38 @@ pub fn write_user(store: &Store, name: &str, change: &UserChange) -> Result<bool
     }
     row.disabled = change.disabled.unwrap_or(row.disabled);
     row.changed = at;
-    // Whatever is kept can be read again.
-    let rule = entry(&row).and_then(|user| Rule::compile(&user).map(drop));
-    rule.map_err(|e| wrong("permissions", e))?;
+    // Only rows that can be used are stored.
+    compile_row(&row).map_err(|(field, e)| wrong(field, e))?;
     store.put_user(&row)?;
     Ok(is_new)
 }
 
-fn as_stored(row: UserRow) -> StoredUser {
+fn as_stored(row: UserRow, damaged: Option<String>) -> StoredUser {
     StoredUser {
+        // Of a damaged row, the parts that can be read.
         role: row.role.parse().unwrap_or_default(),
         permissions: serde_json::from_str(&row.permissions).unwrap_or_default(),
         ips: serde_json::from_str(&row.ips).unwrap_or_default(),
         disabled: row.disabled,
         origin: "database",
-        created: Some(shown(row.created)),
-        changed: Some(shown(row.changed)),
+        created: Some(timestamp(row.created)),
+        changed: Some(timestamp(row.changed)),
         name: row.name,
+        damaged,
     }
 }
 
 /// All users of the database.
 pub fn read_users(store: &Store) -> Result<Vec<StoredUser>> {
-    Ok(store.users()?.into_iter().map(as_stored).collect())
+    let users = store.users()?.into_iter().map(|row| {
+        let damaged = compile_row(&row).err().map(|(field, e)| format!("{field}: {e}"));
+        as_stored(row, damaged)
+    });
+    Ok(users.collect())
 }
 
 impl Identity {
-    /// Users of the file, and of the database, by name. An entry for everybody is nobody.
+    /// Users of the file and of the database, by name. The `any` entry is not a user.
     pub async fn users(&self) -> Result<Vec<StoredUser>> {
         let mut all: Vec<_> = self
             .0
@@ -253,15 +303,17 @@ impl Identity {
                     origin: "file",
                     created: None,
                     changed: None,
+                    damaged: None,
                 })
             })
             .collect();
-        all.extend(self.0.store.run(read_users).await?);
+        let rows = self.0.store.run(Store::users).await?;
+        all.extend(rows.into_iter().map(|row| self.describe(row)));
         all.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(all)
     }
 
-    /// Makes or changes a user; says whether it is new. It counts from now on.
+    /// Creates or changes a user, with immediate effect; returns whether it is new.
     pub async fn put_user(&self, name: &str, change: UserChange) -> Result<bool> {
         self.refuse_if_from_file(name)?;
         let key = name.to_owned();
@@ -274,8 +326,17 @@ impl Identity {
     pub async fn user(&self, name: &str) -> Result<StoredUser> {
         let key = name.to_owned();
         let row = self.0.store.run(move |store| store.user(&key)).await?;
-        row.map(as_stored)
+        row.map(|row| self.describe(row))
             .ok_or_else(|| Error::new(Code::UnknownIdentity, format!("there is no user {name} in the database")))
+    }
+
+    /// A user as the API shows it. Damage was found when the row was last loaded.
+    fn describe(&self, row: UserRow) -> StoredUser {
+        let damaged = match self.0.loaded.lock().users.get(&row.name) {
+            Some((_, Entry::Damaged(reason))) => Some(reason.clone()),
+            _ => None,
+        };
+        as_stored(row, damaged)
     }
 
     /// Removes a user.
@@ -289,7 +350,9 @@ impl Identity {
 
     fn refuse_if_from_file(&self, name: &str) -> Result<()> {
         if self.0.policy.is_in_file(name) {
-            let message = format!("user {name} is defined in sidecar.yml (or is its administrator); change it there");
+            let message = format!(
+                "user {name} is defined in sidecar.yml, or is the generated administrator; it cannot be changed here"
+            );
             return Err(Error::new(Code::FixedByFile, message));
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Everything that is counted, for Prometheus.
+//! Metrics for Prometheus: counters of this program, and figures of the streams.
 
 mod rtsp;
 mod variants;
@@ -25,7 +25,7 @@ use prometheus_client::{
 use tokio::time::Duration;
 
 use crate::{
-    output::{Report, h264::Encodings, variants::Variants},
+    output::{Report, h264::Encodings, http::OutputKind, variants::Variants},
     policy::{Action, Decision},
     producer::{ProducerContext, rtsp::Counters as CameraCounters, udp_camera::Hub},
     stream::{Origin, Registry, Stats},
@@ -35,8 +35,8 @@ use self::variants::VariantFigures;
 
 pub use self::rtsp::{Connected, Playing, RtspCounters, SampleKind};
 
-/// Streams whose figures get a label of their own; names are made by whoever may publish, and each
-/// label costs the monitoring system memory for ever.
+/// Most streams with a label of their own. Every publisher can create names, and each label costs memory in the
+/// monitoring system for ever.
 const MAX_LABELLED_STREAMS: usize = 1000;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -52,7 +52,13 @@ struct DecisionLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WatchedLabels {
+    output: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct LeftLabels {
+    output: &'static str,
     reason: &'static str,
 }
 
@@ -65,78 +71,79 @@ struct Inner {
     requests: Family<RequestLabels, Counter>,
     durations: Histogram,
     decisions: Family<DecisionLabels, Counter>,
-    watched_bytes: Counter,
+    watched_bytes: Family<WatchedLabels, Counter>,
     left: Family<LeftLabels, Counter>,
     rtsp: RtspCounters,
 }
 
 impl Metrics {
-    /// Counters of our own, and the figures of the streams read when they are asked for.
-    pub fn new(streams: Registry, kit: &ProducerContext, encodings: Encodings, variants: Variants) -> Self {
+    /// Registers the counters, and collectors that read the figures of streams, cameras and outputs at each scrape.
+    pub fn new(streams: Registry, context: &ProducerContext, encodings: Encodings, variants: Variants) -> Self {
         let mut prometheus = Prometheus::with_prefix("mtx_sidecar");
         let requests = Family::<RequestLabels, Counter>::default();
         let durations = Histogram::new(exponential_buckets(0.0001, 4.0, 9));
         let decisions = Family::<DecisionLabels, Counter>::default();
-        let watched_bytes = Counter::default();
+        let watched_bytes = Family::<WatchedLabels, Counter>::default();
         let left = Family::<LeftLabels, Counter>::default();
         prometheus.register("http_requests", "Requests by route pattern and status", requests.clone());
         prometheus.register(
             "http_request_duration_seconds",
-            "Time until the head of the answer was ready",
+            "Time until the head of the response was ready",
             durations.clone(),
         );
         prometheus.register(
             "auth_decisions",
-            "Answers of the policy, to MediaMTX and to our own routes",
+            "Decisions of the policy, for MediaMTX and for routes of this server",
             decisions.clone(),
         );
-        prometheus.register("watched_bytes", "Bytes sent to watchers that have left", watched_bytes.clone());
-        prometheus.register("watchers_left", "Watchers that have left, by reason", left.clone());
+        prometheus.register("watched_bytes", "Bytes sent to watchers that have left, by output", watched_bytes.clone());
+        prometheus.register("watchers_left", "Watchers that have left, by output and reason", left.clone());
         let rtsp = RtspCounters::default();
         rtsp.register(&mut prometheus);
-        prometheus.register_collector(Box::new(StreamFigures { streams, cameras: kit.udp.clone() }));
+        prometheus.register_collector(Box::new(StreamFigures { streams, cameras: context.udp.clone() }));
         prometheus.register_collector(Box::new(VideoFigures {
             encodings,
             rtsp: rtsp.clone(),
-            cameras: kit.rtsp.counters().clone(),
+            cameras: context.rtsp.counters().clone(),
         }));
         prometheus.register_collector(Box::new(VariantFigures(variants)));
         Metrics(Arc::new(Inner { prometheus, requests, durations, decisions, watched_bytes, left, rtsp }))
     }
 
-    /// What the RTSP server counts.
+    /// The counters of the RTSP server.
     pub fn rtsp(&self) -> &RtspCounters {
         &self.0.rtsp
     }
 
-    /// An answered request, by route pattern and status.
+    /// Counts an answered request by route pattern and status.
     pub fn count_request(&self, route: &str, status: u16, elapsed: Duration) {
         self.0.requests.get_or_create(&RequestLabels { route: route.to_owned(), status }).inc();
         self.0.durations.observe(elapsed.as_secs_f64());
     }
 
-    /// An answer of the policy.
+    /// Counts a decision of the policy.
     pub fn count_decision(&self, action: &str, decision: Decision) {
-        // A word of the future must not become a label of its own.
+        // An unknown action of a later MediaMTX must not become a label of its own.
         let action = action.parse::<Action>().map_or("other", Action::as_str);
         self.0.decisions.get_or_create(&DecisionLabels { action, decision: decision.as_str() }).inc();
     }
 
     /// A watcher that has left.
-    pub fn count_watched(&self, report: &Report) {
-        self.0.watched_bytes.inc_by(report.bytes);
-        self.0.left.get_or_create(&LeftLabels { reason: report.left.reason() }).inc();
+    pub fn count_watched(&self, output: &OutputKind, report: &Report) {
+        let output = output.word;
+        self.0.watched_bytes.get_or_create(&WatchedLabels { output }).inc_by(report.bytes);
+        self.0.left.get_or_create(&LeftLabels { output, reason: report.left.reason() }).inc();
     }
 
-    /// All of it, in OpenMetrics text.
+    /// All metrics in OpenMetrics text format.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        encode(&mut text, &self.0.prometheus).expect("a String takes everything");
+        encode(&mut text, &self.0.prometheus).expect("writing to a String never fails");
         text
     }
 }
 
-/// The streams' own figures, read at the moment of the scrape.
+/// The figures of the streams, read at each scrape.
 struct StreamFigures {
     streams: Registry,
     cameras: Hub,
@@ -165,9 +172,9 @@ impl Collector for StreamFigures {
         one(
             &mut encoder,
             "udp_strangers",
-            "Datagrams from addresses that nobody had asked",
+            "Datagrams from addresses that got no request",
             MetricType::Counter,
-            self.cameras.strangers() as f64,
+            self.cameras.unexpected() as f64,
         )?;
 
         type Read = fn(&Stats) -> f64;
@@ -180,7 +187,7 @@ impl Collector for StreamFigures {
             }),
             ("stream_watchers", "Watchers", MetricType::Gauge, |s| s.watchers as f64),
             ("stream_fps", "Pictures a second", MetricType::Gauge, |s| s.fps),
-            ("stream_live", "1 while pictures come", MetricType::Gauge, |s| f64::from(s.state == "live")),
+            ("stream_live", "1 while the stream is live", MetricType::Gauge, |s| f64::from(s.state == "live")),
             ("stream_frame_age_seconds", "Age of the held picture", MetricType::Gauge, |s| {
                 s.picture.as_ref().map_or(f64::NAN, |p| p.age_seconds)
             }),
@@ -196,7 +203,7 @@ impl Collector for StreamFigures {
     }
 }
 
-/// The RTSP server's and the encoder's figures, read at the moment of the scrape.
+/// The figures of the RTSP server, the RTSP cameras and the encoder, read at each scrape.
 #[derive(Debug)]
 struct VideoFigures {
     encodings: Encodings,
@@ -212,20 +219,20 @@ impl Collector for VideoFigures {
         let read = |n: &AtomicU64| n.load(Ordering::Relaxed) as f64;
         for (name, help, kind, value) in [
             ("rtsp_connections", "Open RTSP connections", Gauge, rtsp.connections as f64),
-            ("rtsp_playing", "RTSP connections that are given video", Gauge, rtsp.playing as f64),
+            ("rtsp_playing", "RTSP connections that play", Gauge, rtsp.playing as f64),
             ("rtsp_bytes", "Bytes sent to RTSP connections", Counter, rtsp.bytes as f64),
             ("rtsp_refused_connections", "RTSP connections beyond rtsp.max_connections", Counter, rtsp.refused as f64),
             ("camera_connections", "Sessions with RTSP cameras and MediaMTX", Counter, cameras.connections as f64),
             ("camera_keyframes", "Keyframes of RTSP cameras that were decoded", Counter, cameras.keyframes as f64),
             ("camera_deltas", "Other pictures of RTSP cameras that were decoded", Counter, cameras.deltas as f64),
-            ("camera_skipped", "Coded pictures of RTSP cameras that were left out", Counter, cameras.skipped as f64),
+            ("camera_skipped", "Coded pictures of RTSP cameras that were skipped", Counter, cameras.skipped as f64),
             ("camera_pictures", "Pictures made of RTSP cameras' video", Counter, cameras.pictures as f64),
-            ("camera_ffmpegs", "ffmpegs started for what is not decoded here", Counter, cameras.ffmpegs as f64),
+            ("camera_ffmpegs", "Processes of ffmpeg started for RTSP cameras", Counter, cameras.ffmpegs as f64),
             ("h264_encodings", "Streams being encoded at the moment", Gauge, self.encodings.len() as f64),
             ("h264_stills", "Pictures encoded as stills", Counter, read(&h264.stills)),
             ("h264_keyframes", "Keyframes of moving streams", Counter, read(&h264.keys)),
             ("h264_deltas", "Other pictures of moving streams", Counter, read(&h264.deltas)),
-            ("h264_identical", "Pictures that were the same as the one before", Counter, read(&h264.identical)),
+            ("h264_identical", "Pictures identical to the one before", Counter, read(&h264.identical)),
             ("h264_failed", "Pictures that could not be encoded", Counter, read(&h264.failed)),
             ("h264_encoding_seconds", "Time spent on encoding", Counter, read(&h264.micros) / 1e6),
         ] {

@@ -1,4 +1,4 @@
-//! What is counted of transformed pictures, read at the moment of the scrape.
+//! The figures of variants and conversions, read at each scrape.
 
 use std::{
     fmt,
@@ -26,7 +26,7 @@ impl Collector for VariantFigures {
             ("variants", "Transformed streams at the moment", Gauge, self.0.len() as f64),
             ("variant_encoded", "Pictures decoded and encoded", Counter, read(&made.encoded)),
             ("variant_lossless", "Pictures turned without loss", Counter, read(&made.lossless)),
-            ("variant_shared", "Times that a picture made for somebody else was given", Counter, read(&made.shared)),
+            ("variant_shared", "Requests that shared a picture made for another request", Counter, read(&made.shared)),
             ("variant_failed", "Pictures that could not be transformed", Counter, read(&made.failed)),
             ("variant_seconds", "Time spent on transforming", Counter, read(&made.micros) / 1e6),
             (
@@ -37,7 +37,7 @@ impl Collector for VariantFigures {
             ),
             (
                 "variant_cache_bytes",
-                "Memory of transformed pictures that are kept",
+                "Memory of transformed pictures in the cache",
                 Gauge,
                 self.0.conversions().bytes() as f64,
             ),

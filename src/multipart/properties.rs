@@ -1,4 +1,4 @@
-//! Properties of splitting a stream into parts.
+//! Properties that the splitter must have for every input.
 
 use super::*;
 use crate::portions;
@@ -14,11 +14,11 @@ pub(crate) fn hold(input: &[u8]) {
     for max_part in [0, 100, MAX_HEADERS] {
         is_bounded(&content_type, body, max_part);
     }
-    gives_back(body);
+    returns_content(body);
 }
 
-/// Within the limits it does not matter in which portions the body arrives. (Beyond a limit it does: what is thrown away is as much as
-/// has come.)
+/// Within the limits, the result does not depend on the portions in which the body arrives. (Beyond a limit it
+/// does, because the splitter discards the data that has arrived.)
 fn splits_alike(content_type: &str, body: &[u8]) {
     if body.len() > MAX_HEADERS {
         return;
@@ -29,7 +29,7 @@ fn splits_alike(content_type: &str, body: &[u8]) {
     }
 }
 
-/// No part is larger than the limit, no byte is in two parts, and what is held has a bound.
+/// No part is larger than the limit, no byte is in two parts, and the memory is bounded.
 fn is_bounded(content_type: &str, body: &[u8], max_part: usize) {
     let results = split(content_type, &portions::uneven(body), max_part);
     assert!(results.len() <= body.len() + 1, "{} results of {} bytes", results.len(), body.len());
@@ -41,8 +41,8 @@ fn is_bounded(content_type: &str, body: &[u8], max_part: usize) {
     }
 }
 
-/// Any content that is no picture and has a length comes out as it went in, and what follows it, too.
-fn gives_back(content: &[u8]) {
+/// Content that is no picture and has a length is returned unchanged, and so is the part after it.
+fn returns_content(content: &[u8]) {
     if content.is_empty() || content.starts_with(&[0xFF, 0xD8]) {
         return;
     }
@@ -65,7 +65,7 @@ fn split(content_type: &str, portions: &[&[u8]], max_part: usize) -> Vec<Result<
                 Err(fault) => results.push(Err(fault)),
             }
         }
-        let most = max_part.max(MAX_HEADERS).max(2 * (PATIENCE + 200));
+        let most = max_part.max(MAX_HEADERS).max(2 * (MAX_WITHOUT_BOUNDARY + 200));
         assert!(splitter.buffer.len() <= most, "{} bytes are held", splitter.buffer.len());
     }
     results.extend(splitter.finish().map(Ok));

@@ -5,7 +5,7 @@ use crate::picture::testing::{photo, photo_numbered};
 
 const LIMIT: usize = 100_000;
 
-/// Everything the splitter says when it is fed these portions.
+/// All results of the splitter for these portions.
 fn split<'a>(content_type: &str, portions: impl IntoIterator<Item = &'a [u8]>) -> Vec<Result<Part, Fault>> {
     let mut splitter = Splitter::new(Some(content_type), LIMIT);
     let mut out = vec![];
@@ -18,7 +18,7 @@ fn split<'a>(content_type: &str, portions: impl IntoIterator<Item = &'a [u8]>) -
                 Err(fault) => out.push(Err(fault)),
             }
         }
-        assert!(splitter.buffer.len() <= LIMIT + 2 * PATIENCE, "memory is bounded");
+        assert!(splitter.buffer.len() <= LIMIT + 2 * MAX_WITHOUT_BOUNDARY, "memory is bounded");
     }
     out.extend(splitter.finish().map(Ok));
     out
@@ -33,7 +33,7 @@ fn part(line_end: &str, boundary: &str, headers: &[&str], data: &[u8]) -> Vec<u8
     [head.as_bytes(), data, line_end.as_bytes()].concat()
 }
 
-/// What devices send, by the device or program that sends it.
+/// Bodies of real devices and programs.
 fn dialects() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let (a, b) = (photo_numbered(32, 24, 1), photo_numbered(32, 24, 2));
     let length = format!("Content-Length: {}", a.len());
@@ -97,7 +97,7 @@ fn dialects() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         (
             "another boundary than declared",
             "multipart/x-mixed-replace; boundary=declared",
-            [vec![b'x'; PATIENCE + 1], both(&|data, _| part("\r\n", "--sent", &[], data))].concat(),
+            [vec![b'x'; MAX_WITHOUT_BOUNDARY + 1], both(&|data, _| part("\r\n", "--sent", &[], data))].concat(),
         ),
         ("JPEGs back to back", "image/jpeg", both(&|data, _| data.to_vec())),
         (
@@ -109,7 +109,7 @@ fn dialects() -> Vec<(&'static str, &'static str, Vec<u8>)> {
 }
 
 #[test]
-fn every_dialect_gives_its_two_pictures_whole_and_in_pieces() {
+fn the_pictures_of_every_dialect_are_found_in_one_portion_and_in_many() {
     let wanted = [Bytes::from(photo_numbered(32, 24, 1)), Bytes::from(photo_numbered(32, 24, 2))];
     for (device, content_type, body) in dialects() {
         assert_eq!(pictures(&split(content_type, [&body[..]])), wanted, "{device}, at once");
@@ -127,7 +127,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn portions_do_not_matter(which in 0usize..10, cuts in proptest::collection::vec(1usize..700, 1..40)) {
+    fn the_result_does_not_depend_on_the_portions(which in 0usize..10, cuts in proptest::collection::vec(1usize..700, 1..40)) {
         let (_, content_type, body) = dialects().swap_remove(which);
         let mut rest = &body[..];
         let mut portions = vec![];
@@ -141,7 +141,7 @@ proptest! {
     }
 
     #[test]
-    fn noise_neither_panics_nor_grows(noise in proptest::collection::vec(any::<u8>(), 0..2000), boundary in "[a-z-]{1,8}") {
+    fn noise_neither_panics_nor_grows_memory(noise in proptest::collection::vec(any::<u8>(), 0..2000), boundary in "[a-z-]{1,8}") {
         let content_type = format!("multipart/x-mixed-replace; boundary={boundary}");
         let mut body = format!("--{boundary}\r\nContent-Length: 99999999999999999999\r\n").into_bytes();
         body.extend(&noise);
@@ -152,7 +152,7 @@ proptest! {
 }
 
 #[test]
-fn a_picture_comes_out_before_the_next_boundary_is_there() {
+fn a_picture_is_returned_before_the_next_boundary_arrives() {
     let data = photo(32, 24);
     let head = format!("--frame\r\nContent-Length: {}\r\n\r\n", data.len());
     let mut splitter = Splitter::new(Some("multipart/x-mixed-replace; boundary=frame"), LIMIT);
@@ -162,7 +162,7 @@ fn a_picture_comes_out_before_the_next_boundary_is_there() {
 }
 
 #[test]
-fn what_is_no_picture_is_given_as_what_it_is() {
+fn a_part_that_is_no_picture_keeps_its_type() {
     let body = b"--frame\r\nContent-Type: text/plain\r\n\r\ncamera busy\r\n--frame--\r\n";
     let parts = split("multipart/x-mixed-replace; boundary=frame", [&body[..]]);
     let part = parts[0].as_ref().expect("a part");
@@ -170,7 +170,7 @@ fn what_is_no_picture_is_given_as_what_it_is() {
 }
 
 #[test]
-fn too_large_and_cut_parts_are_skipped_and_reading_goes_on() {
+fn too_large_and_incomplete_parts_are_skipped_and_reading_continues() {
     let good = photo_numbered(32, 24, 2);
     let cut = &photo(64, 48)[..900];
     let length = format!("Content-Length: {}", good.len());
@@ -189,7 +189,7 @@ fn too_large_and_cut_parts_are_skipped_and_reading_goes_on() {
 }
 
 #[test]
-fn timestamps_are_taken_when_the_camera_has_a_clock() {
+fn plausible_timestamps_are_accepted() {
     assert_eq!(micros("1700000000.5"), Some(1_700_000_000_500_000));
     assert_eq!(micros("1700000000"), Some(1_700_000_000_000_000));
     for wrong in ["12.000345", "", "x", "-1", "253402300800", "999999999999", "99999999999999999999.1"] {

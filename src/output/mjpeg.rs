@@ -11,8 +11,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::form::Form;
 use self::form::Sent;
+pub use self::{
+    form::Form,
+    request::{OUTPUT, interval_in, opened},
+};
 use super::{DisconnectReason, Report};
 use crate::{
     error::{Error, Result},
@@ -21,6 +24,7 @@ use crate::{
 };
 
 mod form;
+mod request;
 
 /// How long a decoder gets pictures more often than its interval. ffmpeg forwards the pictures that it gets, and
 /// MediaMTX keeps no keyframe, so a reader that joins MediaMTX in the first seconds would otherwise wait for the
@@ -74,19 +78,17 @@ pub struct Pacer {
     options: Options,
     stage: Stage,
     began: Instant,
-    /// The last frame, which is repeated.
-    shown: Option<SharedFrame>,
     copies_left: usize,
     sent: Sent,
     /// Set by a new picture, until the picture was repeated or another one arrived.
     may_be_last: bool,
 }
 
-#[derive(PartialEq)]
 enum Stage {
     Preamble,
     First,
-    Running,
+    /// Holds the last frame, which is repeated.
+    Running(SharedFrame),
 }
 
 impl Pacer {
@@ -97,16 +99,15 @@ impl Pacer {
             options,
             stage: Stage::Preamble,
             began: Instant::now(),
-            shown: None,
             copies_left: 0,
             sent: Sent::default(),
             may_be_last: false,
         }
     }
 
-    /// Waits until bytes are due and returns them. None when the stream has ended. Cancel-safe.
+    /// Waits until bytes are due and returns them. None when the stream has ended.
     pub async fn next(&mut self) -> Option<Bytes> {
-        match self.stage {
+        match &self.stage {
             Stage::Preamble => {
                 self.stage = Stage::First;
                 Some(Bytes::from_static(if self.options.form.advance_heads { PREAMBLE_WITH_HEAD } else { PREAMBLE }))
@@ -116,13 +117,12 @@ impl Pacer {
                     Ok(frame) => frame.ok()?,
                     Err(_) => self.watch.placeholder(),
                 };
-                self.stage = Stage::Running;
                 let copies = if self.options.for_decoder { COPIES_FOR_PROBES } else { COPIES };
                 self.copies_left = copies.min(MAX_COPIED_BYTES / first.size().max(1)).saturating_sub(1);
                 Some(self.show(first))
             }
-            Stage::Running => {
-                let shown = self.shown.clone().expect("something is shown in this stage");
+            Stage::Running(shown) => {
+                let shown = shown.clone();
                 if self.copies_left > 0 {
                     self.copies_left -= 1;
                     return Some(self.show(shown));
@@ -153,7 +153,7 @@ impl Pacer {
             Form { advance_heads: false, extra_headers: false, zero_data: false, .. } => frame.part(),
             form => form.part(&frame, self.watch.dropped(), self.sent.a_second(Instant::now())),
         };
-        self.shown = Some(frame);
+        self.stage = Stage::Running(frame);
         part
     }
 

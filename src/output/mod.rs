@@ -5,6 +5,7 @@
 //! no bytes for [`OutputSettings::stall_timeout`]. It skips frames instead of queueing them.
 
 pub mod h264;
+pub mod http;
 pub mod mjpeg;
 pub mod snapshot;
 pub mod variants;
@@ -12,7 +13,13 @@ pub mod websocket;
 
 use serde::{Deserialize, Serialize};
 
+use self::http::Output;
 use crate::units::HumanDuration;
+
+/// All outputs with an address of HTTP. A new output is a file in this folder and an entry here: its route, its part of the
+/// OpenAPI document, the metrics' label and the protocol in the list of sessions follow from the entry.
+pub const OUTPUTS: &[Output] =
+    &[Output::Endless(&mjpeg::OUTPUT), Output::Other(&snapshot::KIND), Output::Other(&websocket::KIND)];
 
 /// Settings for all outputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,4 +96,20 @@ pub struct Report {
     pub dropped: u64,
     /// Why the connection ended.
     pub left: DisconnectReason,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn words_and_addresses_of_outputs_are_distinct_and_name_a_stream() {
+        let words: HashSet<_> = OUTPUTS.iter().map(|output| output.kind().word).collect();
+        let paths: HashSet<_> = OUTPUTS.iter().map(|output| output.kind().path).collect();
+        assert_eq!((words.len(), paths.len()), (OUTPUTS.len(), OUTPUTS.len()));
+        assert!(paths.iter().all(|path| path.matches("{name}").count() == 1), "{paths:?}");
+        assert!(OUTPUTS.iter().all(|output| output.kind().about.ends_with('.')));
+    }
 }

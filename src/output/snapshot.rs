@@ -2,10 +2,19 @@
 
 use tokio::time::{Duration, timeout};
 
+use super::http::OutputKind;
 use crate::{
     error::{Code, Error, Result},
     picture::SharedFrame,
     stream::{Mode, State, Watch},
+};
+
+/// `/snapshot/{name}.jpg`.
+pub const KIND: OutputKind = OutputKind {
+    word: "snapshot",
+    path: "/snapshot/{name}.jpg",
+    content_type: "image/jpeg",
+    about: "One picture, with `ETag` and `Last-Modified`. Never a stream.",
 };
 
 /// The options of a snapshot.

@@ -27,7 +27,7 @@ pub use self::{
     password::{Credential, hash_password},
     rules::{Permission, Rule, User, loopback_rule},
     snapshot::{IdentityData, ShareRule, Snapshot},
-    tokens::{Claims, ISSUER, TokenKind, code_digest, now},
+    tokens::{Claims, ISSUER, SHARE_PREFIX, TokenKind, code_digest, now},
     verdict::{Decision, Verdict},
 };
 use crate::{

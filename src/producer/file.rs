@@ -1,4 +1,4 @@
-//! A picture file, or a folder or pattern of them as a slideshow, out of the media folders.
+//! A picture file in a media folder, or a folder or pattern of picture files as a slideshow.
 
 use std::{
     io::{self, Read},
@@ -27,18 +27,18 @@ use crate::{
     units::HumanDuration,
 };
 
-/// Changes are looked for this often even without a notice: inotify says nothing of changes that
-/// another machine makes on a network mount. Costs one `stat` for each watched file.
+/// Pause between checks for changes. They are needed beside notices, because inotify does not report changes that
+/// another machine makes on a network mount. A check costs one `stat` for each watched file.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Most pictures of one slideshow; beyond it the rest is left out, and the log says so.
+/// Most pictures in one slideshow. The rest is ignored, with a warning in the log.
 const MAX_SLIDES: usize = 10_000;
 
 /// The folders from which files may be shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MediaSettings {
-    /// The folders, in the order in which relative paths are looked for.
+    /// The folders, in the order in which relative paths are searched.
     pub roots: Vec<PathBuf>,
     /// Folders on NAS.
     pub nas: Vec<NasSettings>,
@@ -50,19 +50,19 @@ impl Default for MediaSettings {
     }
 }
 
-/// Opens files in the media folders and nowhere else: neither `..` nor a symbolic link leads out
-/// (the kernel resolves paths beneath the folder, `openat2` with `RESOLVE_BENEATH`).
+/// Opens files in the media folders only. Neither `..` nor a symbolic link leads out, because the kernel resolves
+/// paths beneath the folder (`openat2` with `RESOLVE_BENEATH`).
 #[derive(Clone, Debug)]
 pub struct MediaRoots(Arc<Vec<PathBuf>>);
 
 impl MediaRoots {
-    /// Files below the roots of the settings.
+    /// The roots of the settings.
     pub fn new(settings: &MediaSettings) -> Self {
         MediaRoots(Arc::new(settings.roots.clone()))
     }
 
-    /// The root that holds the path, opened, its own path, and the path below it. A relative path is
-    /// looked for in each root; an absolute one has to begin with a root's path.
+    /// Finds the root that contains the path. Returns the opened root, its path, and the path below it. A relative
+    /// path is searched in each root; an absolute path must begin with the path of a root.
     fn locate(&self, path: &Path) -> io::Result<(Dir, PathBuf, PathBuf)> {
         let mut first_error = None;
         for root in self.0.iter() {
@@ -73,7 +73,7 @@ impl MediaRoots {
                 path.to_owned()
             };
             let found = Dir::open_ambient_dir(root, ambient_authority()).and_then(|dir| {
-                // The folder for a pattern, the thing itself otherwise.
+                // For a pattern its folder, otherwise the path itself.
                 let there = if is_pattern(&below) { below.parent().unwrap_or(Path::new("")) } else { &below };
                 dir.metadata(if there.as_os_str().is_empty() { Path::new(".") } else { there })?;
                 Ok(dir)
@@ -84,7 +84,7 @@ impl MediaRoots {
             }
         }
         Err(first_error
-            .unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is in none of the media folders")))
+            .unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the path is in none of the media folders")))
     }
 }
 
@@ -93,14 +93,14 @@ fn strip_root(path: &Path, root: &Path) -> Option<PathBuf> {
     path.strip_prefix(&absolute).or_else(|_| path.strip_prefix(root)).map(Path::to_owned).ok()
 }
 
-/// What to show, and how fast.
+/// The files of the stream, and the pace of its slideshow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = FileDefinition)]
 pub struct Settings {
     /// A picture, a folder, or a pattern such as `holiday/*.jpg`; relative to a media folder, or absolute inside one.
     pub path: String,
-    /// How long each picture of a slideshow is shown.
+    /// How long a slideshow shows each picture.
     #[serde(default = "default_interval", alias = "every")]
     #[schema(value_type = String, example = "5s")]
     pub interval: HumanDuration,
@@ -124,14 +124,18 @@ fn default_interval() -> HumanDuration {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// By name, digits by their value: `2.jpg` before `10.jpg`.
+    /// By name, with numbers by value: `2.jpg` before `10.jpg`.
     #[default]
     Name,
     /// Newest first.
     Newest,
 }
 
-pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
+pub(super) fn producer(
+    settings: &Settings,
+    _name: &StreamName,
+    context: &ProducerContext,
+) -> Result<Arc<dyn Producer>> {
     let refuse = |field: &'static str, rule: String| {
         Err(Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field))
     };
@@ -142,19 +146,19 @@ pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerCo
     if path.components().any(|c| c == Component::ParentDir) {
         return refuse("path", "must not contain ..".into());
     }
-    if path.is_absolute() && !kit.media.0.iter().any(|root| strip_root(path, root).is_some()) {
+    if path.is_absolute() && !context.media.0.iter().any(|root| strip_root(path, root).is_some()) {
         return refuse("path", format!("{} is in none of the media folders (media.roots)", settings.path));
     }
     if let (true, Some(Err(e))) = (is_pattern(path), pattern_of(path)) {
         return refuse("path", format!("the pattern is not valid: {e}"));
     }
     if path.parent().is_some_and(is_pattern) {
-        return refuse("path", "only the last part may be a pattern".into());
+        return refuse("path", "only the last part can be a pattern".into());
     }
     if !(HumanDuration::millis(40)..=HumanDuration::secs(86_400)).contains(&settings.interval) {
         return refuse("interval", format!("must be from 40ms to 1day, not {}", settings.interval));
     }
-    Ok(Arc::new(File { settings: settings.clone(), roots: kit.media.clone(), limits: kit.limits }))
+    Ok(Arc::new(File { settings: settings.clone(), roots: context.media.clone(), limits: context.limits }))
 }
 
 fn is_pattern(path: &Path) -> bool {
@@ -191,7 +195,7 @@ impl Producer for File {
     }
 }
 
-/// A file to show, and what changes when its content does.
+/// A file to show, with the attributes that change with its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Slide {
     below: PathBuf,
@@ -199,7 +203,7 @@ struct Slide {
     length: u64,
 }
 
-/// Shows the slides one after the other for ever; a single one again whenever it changes.
+/// Shows the slides in turn. Shows a single slide again whenever it changes.
 async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits: PictureLimits) -> Result<()> {
     let path = PathBuf::from(&settings.path);
     let missing =
@@ -215,7 +219,7 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
             Ok(slides) if !slides.is_empty() => slides,
             result => {
                 let why = match result {
-                    Ok(_) => format!("{} holds no picture", settings.path),
+                    Ok(_) => format!("{} contains no picture", settings.path),
                     Err(e) => format!("{} cannot be read: {}", settings.path, plain(&e)),
                 };
                 if shown.is_none() {
@@ -229,21 +233,21 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
         let many = slides.len() > 1;
         let slide = after(&slides, shown.as_ref(), settings.order).clone();
         if many || shown.as_ref() != Some(&slide) {
-            let (from, file, most) = (roots.clone(), slide.below.clone(), limits.frame_size.0);
-            let picture = match files().run(move || read(&from, &file, most)).await {
+            let (from, file, max) = (roots.clone(), slide.below.clone(), limits.frame_size.0);
+            let picture = match files().run(move || read(&from, &file, max)).await {
                 Ok(data) => Picture::from_upload(data, &limits).await.map(|picture| taken_at(picture, slide.modified)),
                 Err(e) => Err(e),
             };
             match picture.and_then(|picture| sink.publish(&picture).map(drop)) {
                 Ok(()) => {}
-                // Half-written by somebody, perhaps: the next notice comes when it is whole.
+                // The file is perhaps half-written. Another notice arrives when it is complete.
                 Err(e) if shown.is_some() || many => sink.report_problem(format!("{}: {e}", slide.below.display())),
                 Err(e) => return Err(Error::new(e.code(), format!("{}: {e}", slide.below.display()))),
             }
             shown = Some(slide);
         }
         if many {
-            // The show goes on at its pace; what changed is seen when its turn comes.
+            // The slideshow keeps its pace. A changed file is read when its turn comes.
             tokio::time::sleep(*settings.interval).await;
         } else {
             changes.next(Instant::now() + LOOK_EVERY).await;
@@ -251,8 +255,8 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
     }
 }
 
-/// The slide behind the one shown last, by the order of the show, so that a picture that appears or
-/// goes does not start it again.
+/// The slide after the one shown last, by the order of the slideshow. A picture that appears or disappears does not
+/// restart the slideshow.
 fn after<'a>(slides: &'a [Slide], shown: Option<&Slide>, order: Order) -> &'a Slide {
     let Some(shown) = shown else { return &slides[0] };
     slides.iter().find(|slide| compare(shown, slide, order).is_lt()).unwrap_or(&slides[0])
@@ -266,7 +270,7 @@ fn compare(a: &Slide, b: &Slide, order: Order) -> std::cmp::Ordering {
     }
 }
 
-/// A key that sorts digits by value.
+/// A sort key that orders numbers in names by value.
 pub fn natural(name: &str) -> Vec<(u64, String)> {
     let mut key = vec![];
     let mut rest = name;
@@ -307,7 +311,7 @@ fn slides(roots: &MediaRoots, path: &Path, order: Order) -> io::Result<Vec<Slide
         if !wanted || text.starts_with('.') {
             continue;
         }
-        // Through the root again, not `entry.metadata()`: a link is followed, and refused if it leads out.
+        // Through the root and not by `entry.metadata()`, so that a link is followed, and refused if it leads out.
         let Ok(metadata) = root.metadata(folder.join(&name)) else { continue };
         if metadata.is_file() {
             let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
@@ -316,25 +320,29 @@ fn slides(roots: &MediaRoots, path: &Path, order: Order) -> io::Result<Vec<Slide
     }
     slides.sort_by(|a, b| compare(a, b, order));
     if slides.len() > MAX_SLIDES {
-        tracing::warn!("{} holds {} pictures; the first {MAX_SLIDES} are shown", path.display(), slides.len());
+        tracing::warn!(
+            "{} contains {} pictures; the slideshow has the first {MAX_SLIDES}",
+            path.display(),
+            slides.len()
+        );
         slides.truncate(MAX_SLIDES);
     }
     Ok(slides)
 }
 
-/// Whether a file's name is that of a picture.
+/// Whether the extension of a file name is that of a picture.
 pub(super) fn is_picture_name(name: &str) -> bool {
     let extension = Path::new(name).extension().map(|e| e.to_ascii_lowercase());
     extension.is_some_and(|e| ["jpg", "jpeg", "png", "webp", "gif", "bmp"].iter().any(|known| e == *known))
 }
 
-/// Reads a file, at most one byte more than `most`: enough to see that it is too large.
-fn read(roots: &MediaRoots, path: &Path, most: u64) -> Result<Bytes> {
+/// Reads a file, at most one byte more than `max`: enough to see that it is too large.
+fn read(roots: &MediaRoots, path: &Path, max: u64) -> Result<Bytes> {
     let unreadable = |e: io::Error| Error::new(Code::Unavailable, format!("cannot be read: {}", plain(&e)));
     let (root, _, below) = roots.locate(path).map_err(unreadable)?;
     let file = root.open(&below).map_err(unreadable)?;
     let mut data = vec![];
-    file.take(most + 1).read_to_end(&mut data).map_err(unreadable)?;
+    file.take(max + 1).read_to_end(&mut data).map_err(unreadable)?;
     Ok(data.into())
 }
 
@@ -353,7 +361,7 @@ fn plain(e: &io::Error) -> String {
     }
 }
 
-/// Notices of changes below a path, where the system gives them.
+/// Notices of changes below a path, if the system has them.
 struct Changes {
     notices: mpsc::Receiver<()>,
     _watcher: Option<notify::RecommendedWatcher>,
@@ -363,13 +371,13 @@ impl Changes {
     fn watch(path: &Path) -> Self {
         let (send, notices) = mpsc::channel(1);
         let handler = move |event: notify::Result<notify::Event>| {
-            // Full means that a notice waits already.
+            // The channel is full when a notice waits already.
             if event.is_ok_and(|e| !e.kind.is_access()) {
                 let _ = send.try_send(());
             }
         };
-        // The folder, not the file: editors write beside and rename, after which a watch on the file
-        // would look at a file that is gone.
+        // The folder and not the file: an editor writes another file and renames it, and a watch on the file would
+        // stay with the removed file.
         let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
         let watcher = notify::recommended_watcher(handler).and_then(|mut watcher| {
             watcher.watch(folder, RecursiveMode::NonRecursive)?;
@@ -381,7 +389,7 @@ impl Changes {
         Changes { notices, _watcher: watcher.ok() }
     }
 
-    /// Returns at a notice, or at the latest when it is due.
+    /// Returns at a notice, and at `due` at the latest.
     async fn next(&mut self, due: Instant) {
         tokio::select! {
             Some(()) = self.notices.recv() => {}

@@ -1,8 +1,7 @@
-//! Where pictures come from: one file (or folder) for each kind, and the list below.
+//! Producers bring pictures into streams: one file (or folder) for each kind, and the list of kinds below.
 //!
-//! Every kind has `Settings` (what may be said about it in `sidecar.yml` and the API) and a
-//! `producer` function that makes a [`Producer`] of them. Kinds know [`FrameSink`]
-//! (through [`Run`]) and nothing of each other, of outputs, or of HTTP.
+//! Every kind has `Settings` (its keys in `sidecar.yml` and the API) and a function `producer` that makes a [`Producer`]
+//! from them. A kind knows [`FrameSink`] (through [`Run`]), but no other kind, no output and no HTTP.
 //!
 //! [`FrameSink`]: crate::stream::FrameSink
 //! [`Run`]: crate::stream::Run
@@ -28,31 +27,31 @@ use crate::{
     stream::{Producer, StreamName},
 };
 
-/// What producers share: limits, the UDP socket, the media folders, the store of uploads.
+/// Shared by all producers: limits, the UDP socket, the media folders, the store of uploads.
 #[derive(Clone)]
 pub struct ProducerContext {
-    /// What one picture may cost.
+    /// Limits on one picture.
     pub limits: PictureLimits,
-    /// The socket on which UDP cameras answer.
+    /// The socket that receives pictures of UDP cameras.
     pub udp: udp_camera::Hub,
-    /// What RTSP cameras share.
+    /// Shared by all RTSP cameras.
     pub rtsp: rtsp::Common,
-    /// The folders from which files may be shown.
+    /// The media folders.
     pub media: file::MediaRoots,
-    /// Those on NAS.
+    /// The NAS of `media.nas`.
     pub nas: AllNas,
-    /// How other hosts are reached.
+    /// The client for requests to other hosts.
     pub fetch: Fetch,
-    /// Where the last upload of each stream is kept.
+    /// Keeps the last upload of each stream.
     pub uploads: upload::Store,
 }
 
-/// Declares the kinds. `$word` is a token and not a literal, because utoipa does not see through the group that serde
-/// finds a literal in. The modules themselves stand above, outside of the macro, because rustfmt
-/// does not look for modules inside of one.
+/// Declares the kinds. `$word` is a token and not a literal, because utoipa does not read the group in which serde
+/// gets a literal. The modules are declared outside the macro, because rustfmt does not find modules inside a
+/// macro.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $module:ident $word:tt),+ $(,)?) => {
-        /// A stream's producer as it is written down: the kind, and what the kind wants to know.
+        /// The definition of a stream's producer: the kind, and the settings of the kind.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
         #[serde(tag = "kind")]
         pub enum Definition {
@@ -60,24 +59,24 @@ macro_rules! kinds {
         }
 
         impl Definition {
-            /// The words for all kinds, in the order of the list.
+            /// The words of all kinds, in the order of the list.
             pub const KINDS: &[&str] = &[$($word),+];
 
-            /// The word for this kind.
+            /// The word of this kind.
             pub fn kind(&self) -> &'static str {
                 match self { $(Definition::$variant(_) => $word),+ }
             }
 
-            /// Makes the producer, or says which setting is wrong.
-            pub fn producer(&self, name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
-                match self { $(Definition::$variant(settings) => $module::producer(settings, name, kit)),+ }
+            /// Makes the producer. An error names the invalid setting.
+            pub fn producer(&self, name: &StreamName, context: &ProducerContext) -> Result<Arc<dyn Producer>> {
+                match self { $(Definition::$variant(settings) => $module::producer(settings, name, context)),+ }
             }
 
-            /// Reads a definition of the kind `word` from anything serde can read; for sources whose
-            /// own conversions (text to number) a tagged enum would hide.
+            /// Reads a definition of the kind `word` from any serde deserializer. For formats with conversions of
+            /// their own (text to number), which a tagged enum prevents. None if there is no such kind.
             pub fn of_kind<'de, D: serde::Deserializer<'de>>(word: &str, from: D) -> Option<Result<Self, D::Error>> {
                 match word {
-                    $(// The trait's: a kind may have one of its own beside it (serde's `remote`), which does less.
+                    $(// The method of the trait: a kind can have an inherent method of the same name (serde's `remote`), which does less.
                     $word => Some(<$module::Settings as serde::Deserialize>::deserialize(from).map(Definition::$variant)),)+
                     _ => None,
                 }
@@ -89,17 +88,17 @@ macro_rules! kinds {
 kinds! {
     /// Pictures that a peer uploads.
     Upload = upload "upload",
-    /// A camera that answers requests by UDP, as the ESP32 sketch in examples/ does.
+    /// A camera that gets requests by UDP and answers with a picture, as the ESP32 sketch in examples/ does.
     UdpCamera = udp_camera "udp-camera",
     /// An RTSP camera, or a path of MediaMTX.
     Rtsp = rtsp "rtsp",
-    /// A picture file, or a folder or pattern of them as a slideshow.
+    /// A picture file, or a folder or pattern of picture files as a slideshow.
     File = file "file",
-    /// A camera that is asked by HTTP: MJPEG, or one picture at a time.
+    /// A camera with HTTP: MJPEG, or one picture for each request.
     Http = http "http",
-    /// A picture, or a folder of them as a slideshow, on a NAS.
+    /// A picture on a NAS, or a folder of pictures as a slideshow.
     Nas = nas "nas",
-    /// A drawn card with name, clock and counter.
+    /// A generated card with name, clock and counter.
     TestCard = test_card "test-card",
 }
 
@@ -119,7 +118,7 @@ impl Definition {
         Definition::Nas(nas::Settings::new(nas, path))
     }
 
-    /// What the original recipe's `type` parameter means: `file` or `udp`.
+    /// The definition for the `type` parameter of the original recipe: `file` or `udp`.
     pub fn of_recipe(word: &str) -> Result<Self> {
         match word {
             "file" => Ok(Definition::upload()),
@@ -134,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_login_is_taken_out_of_an_address_whichever_way_it_is_read() {
+    fn a_login_is_removed_from_an_address_by_every_way_of_reading_it() {
         for word in ["http", "rtsp"] {
             let url = format!("{word}://ann:s3cret@192.168.1.30/x");
             let tagged = serde_json::json!({"kind": word, "url": url});
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_names_what_it_does_not_know() {
+    fn an_error_names_the_unknown_part_of_a_definition() {
         let read = |text: &str| serde_json::from_str::<Definition>(text);
         assert_eq!(read(r#"{"kind":"upload"}"#).expect("known"), Definition::upload());
         for (text, says) in [

@@ -1,4 +1,4 @@
-//! A picture, or a folder of them as a slideshow, on a NAS (`media.nas`).
+//! A picture on a NAS of `media.nas`, or a folder of pictures as a slideshow.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -15,29 +15,29 @@ use crate::{
     units::HumanDuration,
 };
 
-/// How often the NAS is asked what is in the folder; it tells nobody of changes by itself.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Pause between listings of the folder, because a NAS does not report changes.
+const LIST_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Most pictures of one slideshow, and how many entries of a folder are looked through for them.
+/// Most pictures in one slideshow, and most entries of a folder that are read.
 const MAX_SLIDES: usize = 10_000;
 
-/// Entries that are asked for at once.
+/// Entries in one request.
 const STEP: usize = 1000;
 
-/// How long one picture may take.
+/// How long reading one picture can take.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What to show, and how fast.
+/// The pictures of the stream, and the pace of its slideshow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = NasDefinition)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The name in `media.nas`.
     pub nas: String,
-    /// A picture, or a folder; empty for the NAS's folder itself.
+    /// A picture, or a folder; empty for the folder of the NAS itself.
     #[serde(default)]
     pub path: String,
-    /// How long each picture of a slideshow is shown.
+    /// How long a slideshow shows each picture.
     #[serde(default = "default_interval", alias = "every")]
     #[schema(value_type = String, example = "5s")]
     pub interval: HumanDuration,
@@ -54,11 +54,15 @@ fn default_interval() -> HumanDuration {
     HumanDuration::secs(5)
 }
 
-pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
+pub(super) fn producer(
+    settings: &Settings,
+    _name: &StreamName,
+    context: &ProducerContext,
+) -> Result<Arc<dyn Producer>> {
     let refuse = |field: &'static str, rule: String| {
         Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field)
     };
-    let nas = kit.nas.get(&settings.nas).cloned();
+    let nas = context.nas.get(&settings.nas).cloned();
     let nas = nas.ok_or_else(|| refuse("nas", format!("there is no {} in media.nas", settings.nas)))?;
     let path = settings.path.trim_matches('/');
     if !path.is_empty() && path.split('/').any(|part| matches!(part, "" | "." | "..")) || path.contains('\0') {
@@ -67,7 +71,7 @@ pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerCo
     if !(HumanDuration::millis(500)..=HumanDuration::secs(86_400)).contains(&settings.interval) {
         return Err(refuse("interval", format!("must be from 500ms to 1day, not {}", settings.interval)));
     }
-    Ok(Arc::new(OnNas { nas, path: path.to_owned(), interval: *settings.interval, limits: kit.limits }))
+    Ok(Arc::new(OnNas { nas, path: path.to_owned(), interval: *settings.interval, limits: context.limits }))
 }
 
 #[derive(Clone)]
@@ -103,7 +107,7 @@ impl OnNas {
         let (mut slides, mut looked): (Vec<Item>, Option<Instant>) = (vec![], None);
         let mut shown: Option<Item> = None;
         loop {
-            if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            if looked.is_none_or(|at| at.elapsed() >= LIST_INTERVAL) {
                 match self.slides().await {
                     Ok(found) => slides = found,
                     Err(e) if shown.is_some() => sink.report_problem(e.to_string()),
@@ -113,7 +117,7 @@ impl OnNas {
             }
             let many = slides.len() > 1;
             let next = match &shown {
-                // In the NAS's order, which a picture that comes or goes does not begin anew.
+                // By the order of the NAS. A picture that appears or disappears does not restart the slideshow.
                 Some(last) => slides.iter().position(|slide| slide.name == last.name).map_or(0, |at| at + 1),
                 None => 0,
             };
@@ -128,7 +132,7 @@ impl OnNas {
                 }
                 shown = Some(slide);
             }
-            sleep(if many { self.interval } else { LOOK_EVERY }).await;
+            sleep(if many { self.interval } else { LIST_INTERVAL }).await;
         }
     }
 

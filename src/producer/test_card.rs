@@ -1,4 +1,4 @@
-//! A drawn test card, so that everything can be tried with no camera.
+//! A generated test card, to try everything without a camera.
 
 use std::{sync::Arc, time::SystemTime};
 

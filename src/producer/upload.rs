@@ -1,4 +1,4 @@
-//! Pictures that a peer uploads, and the folder in which the last one of each stream is kept.
+//! Pictures that a peer uploads, and [`Store`], which keeps the last picture of each stream on disk.
 
 use std::{
     collections::HashMap,
@@ -21,14 +21,18 @@ use crate::{
     stream::{Mode, Producer, ProducerFuture, Run, StreamName},
 };
 
-/// Nothing can be said about an upload stream but its name.
+/// An upload stream has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = UploadDefinition)]
 pub struct Settings {}
 
-pub(super) fn producer(_settings: &Settings, _name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
-    Ok(Arc::new(Upload { store: kit.uploads.clone(), limits: kit.limits }))
+pub(super) fn producer(
+    _settings: &Settings,
+    _name: &StreamName,
+    context: &ProducerContext,
+) -> Result<Arc<dyn Producer>> {
+    Ok(Arc::new(Upload { store: context.uploads.clone(), limits: context.limits }))
 }
 
 struct Upload {
@@ -49,7 +53,7 @@ impl Producer for Upload {
         self.store.is_persistent()
     }
 
-    /// Brings back what was kept on disk; new pictures come past us, from the upload route.
+    /// Brings back the picture kept on disk. New pictures come from the upload routes and not from this producer.
     fn run(&self, run: Run) -> ProducerFuture {
         let (store, limits) = (self.store.clone(), self.limits);
         Box::pin(async move {
@@ -68,31 +72,30 @@ impl Producer for Upload {
     }
 }
 
-/// A stream that is uploaded to 15 times a second is written to disk once in this time: the last
-/// picture counts, and SD cards wear out.
+/// Pause between writes. A stream that gets 15 uploads a second writes only its last picture, because SD cards wear
+/// out.
 const WRITE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Keeps the last uploaded picture of each stream: one file for each, written beside and renamed,
-/// away from the request. Cheap to clone.
+/// Keeps the last uploaded picture of each stream in a file, which a background task writes. Cheap to clone.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    /// Where the files are; none keeps nothing.
+    /// The folder of the files; none keeps nothing.
     folder: Option<PathBuf>,
-    /// What is to be written: at most one frame for each stream. None stands for "delete".
+    /// Pending writes: at most one for each stream. None deletes the file.
     waiting: Mutex<HashMap<StreamName, Option<SharedFrame>>>,
     wake: Notify,
 }
 
 impl Store {
-    /// Keeps pictures in the folder, which is made if it is missing.
+    /// Keeps pictures in this folder. Creates the folder if it does not exist.
     pub fn open(folder: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         Ok(Store::new(Some(folder.to_owned())))
     }
 
-    /// Keeps nothing beyond the program's life.
+    /// Keeps nothing after the end of the program.
     pub fn none() -> Self {
         Store::new(None)
     }
@@ -105,12 +108,12 @@ impl Store {
         self.0.folder.is_some()
     }
 
-    /// Keeps the frame in place of an earlier one. Returns at once.
+    /// Keeps the frame and replaces an earlier one. Returns at once.
     pub fn keep(&self, name: &StreamName, frame: SharedFrame) {
         self.enqueue(name, Some(frame));
     }
 
-    /// Forgets what is kept for the stream. Returns at once.
+    /// Deletes the stream's kept picture. Returns at once.
     pub fn forget(&self, name: &StreamName) {
         self.enqueue(name, None);
     }
@@ -122,7 +125,7 @@ impl Store {
         }
     }
 
-    /// Names of the streams that something is kept for.
+    /// Names of the streams that have a kept picture.
     pub fn names(&self) -> Vec<StreamName> {
         let Some(entries) = self.0.folder.as_ref().and_then(|folder| std::fs::read_dir(folder).ok()) else {
             return vec![];
@@ -131,7 +134,7 @@ impl Store {
         entries.flatten().filter_map(|entry| name(entry.file_name().into_string().ok()?)).collect()
     }
 
-    /// The kept picture, if there is one and it is whole. Its time of capture is the file's.
+    /// The kept picture, if it exists and is complete. Its time of capture is the modification time of the file.
     async fn load(&self, name: &StreamName, limits: &PictureLimits) -> Option<Picture> {
         if let Some(waiting) = self.0.waiting.lock().get(name) {
             return waiting.as_ref().map(|frame| Picture {
@@ -162,7 +165,7 @@ impl Store {
         }
     }
 
-    /// Writes what waits, again and again, until the program ends.
+    /// Writes pending pictures until the program ends.
     pub async fn write_forever(&self) {
         loop {
             self.0.wake.notified().await;
@@ -171,11 +174,11 @@ impl Store {
         }
     }
 
-    /// Writes what waits now; for the end of the program and for tests.
+    /// Writes all pending pictures now; for the end of the program and for tests.
     pub async fn write_waiting(&self) {
         let names: Vec<_> = self.0.waiting.lock().keys().cloned().collect();
         for name in names {
-            // Left in the map until it is on disk, so that a reader finds it in one place or the other.
+            // Stays in the map until it is on disk, so that a reader finds it in one of the two places.
             let what = self.0.waiting.lock().get(&name).cloned();
             let (Some(what), Some(path)) = (what, self.path(&name)) else { continue };
             let frame = what.clone();
@@ -204,23 +207,23 @@ impl Store {
         }
     }
 
-    /// A stream's file. Slashes become commas, which no name has; the grammar of names leaves
-    /// nothing else that a file system minds.
+    /// The file of a stream. Slashes become commas, which no name contains. The grammar of names allows no other
+    /// character that a file system refuses.
     fn path(&self, name: &StreamName) -> Option<PathBuf> {
         Some(self.0.folder.as_ref()?.join(format!("{}.jpg", name.replace('/', ","))))
     }
 }
 
-/// Writes beside and renames: a crash leaves the old picture or the new one, never half of one.
+/// Writes a temporary file and renames it: a crash leaves the old picture or the new one, and never a part of one.
 fn write(path: &Path, data: &[u8], modified: SystemTime) -> io::Result<()> {
-    // A comma in front cannot be a stream's file, whose name does not begin with a slash.
+    // No stream has a file whose name begins with a comma, because no stream name begins with a slash.
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let beside = folder.join(format!(",{}.tmp", std::process::id()));
-    let file = std::fs::File::create(&beside)?;
+    let temporary = folder.join(format!(",{}.tmp", std::process::id()));
+    let file = std::fs::File::create(&temporary)?;
     io::Write::write_all(&mut &file, data)?;
     file.set_modified(modified)?;
     file.sync_all()?;
-    std::fs::rename(&beside, path)
+    std::fs::rename(&temporary, path)
 }
 
 #[cfg(test)]
@@ -238,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_picture_is_there_before_and_after_it_is_written() {
+    async fn the_last_picture_is_found_before_and_after_it_is_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let limits = PictureLimits::default();
         let name = StreamName::parse("Front/Door.1").expect("a name");
@@ -255,13 +258,13 @@ mod tests {
         assert_eq!((kept.jpeg, kept.captured_at), (frame(2).jpeg(), frame(2).captured_at));
 
         reopened.forget(&name);
-        assert!(reopened.load(&name, &limits).await.is_none(), "forgotten at once");
+        assert!(reopened.load(&name, &limits).await.is_none(), "no longer found, before the file is deleted");
         reopened.write_waiting().await;
         assert!(reopened.names().is_empty());
     }
 
     #[tokio::test]
-    async fn damaged_and_foreign_files_are_passed_over() {
+    async fn damaged_and_foreign_files_are_ignored() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("opens");
         let name = StreamName::parse("cam").expect("a name");

@@ -1,4 +1,4 @@
-//! A connection that actix serves until somebody takes it over.
+//! A connection that actix serves until a response takes it over.
 
 use std::{
     cell::RefCell,
@@ -13,13 +13,12 @@ use actix_http::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What a connection is made of: plain TCP, or TLS over it.
+/// The transport of a connection: plain TCP, or TLS over it.
 pub trait Io: AsyncRead + AsyncWrite + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Io for T {}
 
-/// The connection as actix sees it. When it was taken over it reads as closed by the peer, and takes
-/// what is written to it without doing anything.
+/// The connection as actix sees it. After a takeover, reads return the end of the stream and writes are discarded.
 pub(super) struct Connection(Rc<RefCell<Inner>>, Secure);
 
 /// Whether a connection is encrypted; in the request's `conn_data`.
@@ -31,12 +30,12 @@ struct Inner {
     /// Set while a [`TakeoverBody`] waits for the head to be written.
     waiting: Option<Waker>,
     flushed: bool,
-    /// Set when a takeover is certain: what the peer sends from then on is not actix's to read.
+    /// Set when a takeover is certain: actix must not read data that the peer sends after that.
     held: bool,
 }
 
-/// The right to take the connection of a request over; in the request's `conn_data`. All of it happens
-/// on the one thread that serves the connection.
+/// The right to take over the connection of a request; in the request's `conn_data`. A takeover stays on the one
+/// thread that serves the connection.
 #[derive(Clone)]
 pub struct Takeover(Rc<RefCell<Inner>>);
 
@@ -59,7 +58,7 @@ impl AsyncRead for Connection {
         let mut inner = self.0.borrow_mut();
         let held = inner.held;
         match &mut inner.io {
-            // Writing the head, or failing to, is what wakes actix now.
+            // The write of the head wakes actix, or its failure.
             Some(_) if held => Poll::Pending,
             Some(io) => Pin::new(io).poll_read(cx, buf),
             None => Poll::Ready(Ok(())),
@@ -75,8 +74,7 @@ impl AsyncWrite for Connection {
         }
     }
 
-    /// actix calls this when everything it had buffered has been written: the moment at which a
-    /// waiting takeover can go on.
+    /// actix calls this after it has written its whole buffer, when a waiting takeover can continue.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.0.borrow_mut();
         let Some(io) = &mut inner.io else { return Poll::Ready(Ok(())) };
@@ -98,8 +96,8 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// The body of a response whose connection is taken over: empty as far as actix is concerned. When the
-/// head is out, `then` gets the connection.
+/// The body of a response that takes over its connection. It is empty for actix. After the head was sent, `then`
+/// gets the connection.
 pub struct TakeoverBody<F: FnOnce(Box<dyn Io>)> {
     takeover: Takeover,
     then: Option<F>,
@@ -107,9 +105,9 @@ pub struct TakeoverBody<F: FnOnce(Box<dyn Io>)> {
 }
 
 impl<F: FnOnce(Box<dyn Io>)> TakeoverBody<F> {
-    /// For a response with `Connection: close` and without chunked encoding: what follows its head is
-    /// written by `then`, and ended by closing. From now on nothing more is read for actix, so that what a WebSocket's client
-    /// sends as soon as it has the head is there for `then`.
+    /// For a response with `Connection: close` and without chunked encoding: `then` writes the body and ends it by
+    /// closing the connection. From now on actix reads nothing, so that `then` gets the data that a WebSocket
+    /// client sends as soon as it has the head.
     pub fn new(takeover: Takeover, then: F) -> Self {
         takeover.0.borrow_mut().held = true;
         TakeoverBody { takeover, then: Some(then), armed: false }

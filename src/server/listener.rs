@@ -15,20 +15,20 @@ use super::{
 };
 use crate::shutdown::Shutdown;
 
-/// A peer that vanished without a word (power cut, lost Wi-Fi) is found by the kernel after this long
-/// without an answer, even while we have nothing to send.
+/// After this time without data, the kernel probes the connection and so detects a peer that vanished (power cut,
+/// lost Wi-Fi), also while there is nothing to send.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long an idle connection is kept for the next request: longer than the interval of anything that
-/// polls snapshots.
+/// How long an idle connection stays open for the next request: longer than the interval of clients that poll
+/// snapshots.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// How long the head of a request may take.
+/// How long the head of a request can take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connections that may wait to be accepted: more than the watchers of a popular stream that all come
-/// back after a restart. With the usual 128 the others are only tried again after a second (SYN retransmission).
+/// Most connections that wait to be accepted: more than the watchers of a popular stream that all reconnect after a
+/// restart. With the usual 128, the others wait a second for a retransmitted SYN.
 const BACKLOG: i32 = 4096;
 
 /// Opens the port.
@@ -40,16 +40,16 @@ pub fn bind(addr: net::SocketAddr) -> io::Result<net::TcpListener> {
     Ok(socket.into())
 }
 
-/// How the server runs.
+/// Options of the server.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Threads; each connection stays on one.
     pub workers: usize,
-    /// How long requests in progress may take after the end was asked for.
+    /// How long requests in progress can take after the shutdown has begun.
     pub shutdown_timeout: Duration,
 }
 
-/// Serves the application on the sockets, on those with [`Tls`] encrypted, until the server is stopped.
+/// Serves the application on the sockets until the server is stopped. Sockets with [`Tls`] use HTTPS.
 pub fn listen<F, I, S, B>(
     listeners: Vec<(net::TcpListener, Option<Tls>)>,
     options: &Options,
@@ -76,8 +76,8 @@ where
                 .keep_alive(IDLE_TIMEOUT)
                 .client_request_timeout(HEAD_TIMEOUT)
                 .client_disconnect_timeout(Duration::from_secs(1))
-                // Without this a body is not dropped when its reader closes (actix-web#1313), and
-                // "the last watcher leaves" would never be noticed.
+                // Without this, a body is not dropped when its client closes (actix-web#1313), and the last watcher
+                // would never leave.
                 .h1_allow_half_closed(false)
                 .graceful_shutdown_signal(move || {
                     let shutdown = shutdown.clone();
@@ -104,11 +104,11 @@ where
     Ok(server.run())
 }
 
-/// Sets what every connection of ours has: nothing waits to be sent together with more, and a peer that is gone is noticed.
+/// Sets the options of every connection: no delay for small writes (TCP_NODELAY), and keepalive probes.
 pub fn tune(io: &TcpStream) {
     let socket = SockRef::from(io);
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL).with_retries(3);
-    // Refused by no system we know; a connection without them is still a connection.
+    // No known system refuses these options, and a connection works without them.
     let _ = socket.set_tcp_keepalive(&keepalive);
     let _ = socket.set_tcp_nodelay(true);
 }

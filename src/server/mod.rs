@@ -1,9 +1,9 @@
 //! The HTTP listener: actix's HTTP/1 on connections that can be taken over.
 //!
-//! actix copies every body into a buffer for each connection before it writes it. For a JSON answer that
-//! is nothing; for a thousand watchers of a 200 KB picture it is most of the work and 200 MB. So an
-//! endless response takes its connection over once the head is out ([`Takeover`]) and writes shared
-//! bytes to the socket itself. docs/decisions/0002-takeover.md has the measurements.
+//! actix copies every body to a buffer of the connection before it writes it. For a JSON response that costs nothing; for a
+//! thousand watchers of a 200 KB picture it is most of the work and 200 MB. So an endless response takes its connection over
+//! after the head was sent ([`Takeover`]) and writes shared bytes to the socket itself. docs/decisions/0002-takeover.md has
+//! the measurements.
 
 mod connection;
 mod listener;

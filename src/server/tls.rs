@@ -1,4 +1,4 @@
-//! HTTPS, with a certificate that may be replaced while we run.
+//! HTTPS, with a certificate that can be replaced at run time.
 
 use std::{
     fmt, io,
@@ -24,11 +24,11 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-/// How long a handshake may take.
+/// How long a handshake can take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often the files are looked at: a renewed certificate is there weeks before the old one ends.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Pause between checks of the files. A renewed certificate exists weeks before the old one expires.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Accepts encrypted connections. Cheap to clone.
 #[derive(Clone)]
@@ -56,7 +56,7 @@ impl ResolvesServerCert for Files {
 }
 
 impl Tls {
-    /// Reads the files; the error says which of them is wrong.
+    /// Reads the files. The error names the invalid file.
     pub fn open(certificate: &Path, key: &Path) -> Result<Self, String> {
         let current = ArcSwap::from_pointee(read(certificate, key)?);
         let files = Arc::new(Files { certificate: certificate.to_owned(), key: key.to_owned(), current });
@@ -71,13 +71,13 @@ impl Tls {
         timeout(HANDSHAKE_TIMEOUT, self.acceptor.accept(io)).await.map_err(|_| io::ErrorKind::TimedOut)?
     }
 
-    /// Takes new files over as they come, until the program ends. Files that do not fit each other, as between the
-    /// writing of the one and of the other, leave what there is.
+    /// Uses new files as they appear, until the program ends. Keeps the old certificate while the files do not
+    /// match each other, as between writing one file and the other.
     pub async fn run(&self) {
         let mut seen = self.changed_at();
         let mut complained = false;
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
             let now = self.changed_at();
             if now == seen {
                 continue;
@@ -115,7 +115,7 @@ fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, String> {
     let chain = CertificateDer::pem_file_iter(certificate).map_err(|e| in_file(certificate, &e))?;
     let chain = chain.collect::<Result<Vec<_>, _>>().map_err(|e| in_file(certificate, &e))?;
     if chain.is_empty() {
-        return Err(in_file(certificate, &"there is no certificate in it"));
+        return Err(in_file(certificate, &"it contains no certificate"));
     }
     let private = PrivateKeyDer::from_pem_file(key).map_err(|e| in_file(key, &e))?;
     CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()).map_err(|e| in_file(key, &e))

@@ -1,5 +1,5 @@
-//! Users, keys, tokens, shares and sign-ins as rows. What they mean is `identity`'s to know. Times are seconds of the
-//! Unix epoch; lists are JSON.
+//! Rows of `identity`: users, signing keys, tokens, shares and sign-ins. Times are seconds of the Unix epoch; lists are
+//! JSON, which this module does not read.
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -36,93 +36,93 @@ pub struct UserRow {
     pub pass: String,
     /// `admin`, `user` or empty.
     pub role: String,
-    /// JSON.
+    /// The permissions, as JSON.
     pub permissions: String,
-    /// JSON.
+    /// Addresses and networks, as JSON.
     pub ips: String,
-    /// Whether the user counts for nothing at the moment.
+    /// Whether the user is disabled.
     pub disabled: bool,
-    /// When the user was made.
+    /// When the user was created.
     pub created: u64,
-    /// When the user was changed last.
+    /// When the user was last changed.
     pub changed: u64,
 }
 
 /// A signing key.
 #[derive(Clone)]
 pub struct KeyRow {
-    /// Its name in tokens.
+    /// The key's name in tokens.
     pub kid: String,
     /// The private key (RFC 8410).
     pub pkcs8: Vec<u8>,
-    /// From when on it signs.
+    /// The time from which it signs.
     pub active_from: u64,
 }
 
-/// A machine's token; not the token itself, which is nowhere kept.
+/// A token of a program or camera. The token itself is not stored.
 #[derive(Clone, Debug)]
 pub struct TokenRow {
-    /// Its `jti`.
+    /// The token's `jti`.
     pub id: String,
-    /// What people call it.
+    /// The name for people.
     pub name: String,
-    /// JSON.
+    /// The permissions, as JSON.
     pub permissions: String,
-    /// The key that signed it.
+    /// The `kid` of the key that signed it.
     pub kid: String,
-    /// When it was made.
+    /// When it was created.
     pub created: u64,
-    /// When it ends.
+    /// When it expires.
     pub expires: u64,
-    /// Who made it.
+    /// The principal that created it.
     pub created_by: String,
-    /// When it was revoked, if it was.
+    /// When it was revoked; none if it was not.
     pub revoked: Option<u64>,
 }
 
 /// A share.
 #[derive(Clone, Debug)]
 pub struct ShareRow {
-    /// Its id, which opens nothing.
+    /// The id; unlike the code, it opens nothing.
     pub id: String,
-    /// The digest of its code.
+    /// The digest of the code in the link.
     pub code: [u8; 32],
-    /// What people call it.
+    /// The label for people.
     pub label: String,
-    /// JSON.
+    /// The permissions, as JSON.
     pub permissions: String,
-    /// When it was made.
+    /// When it was created.
     pub created: u64,
-    /// When it ends.
+    /// When it expires.
     pub expires: u64,
-    /// Who made it.
+    /// The principal that created it.
     pub created_by: String,
-    /// How often it may be opened.
+    /// How often it can be opened; none without a limit.
     pub max_uses: Option<u64>,
     /// How often it was opened.
     pub uses: u64,
-    /// When it was revoked, if it was.
+    /// When it was revoked; none if it was not.
     pub revoked: Option<u64>,
 }
 
-/// A browser that has signed in, or opened a share.
+/// A sign-in of a user, or of a visitor who opened a share.
 #[derive(Clone, Debug)]
 pub struct SignInRow {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Whose.
+    /// The user, unless it is a visitor's.
     pub user: Option<String>,
-    /// Or which share's.
+    /// The id of the share, if it is a visitor's.
     pub share: Option<String>,
     /// The digest of the refresh token.
     pub secret: Vec<u8>,
-    /// The digest of the one before.
+    /// The digest of the previous refresh token.
     pub previous: Option<Vec<u8>>,
-    /// When the token was replaced last.
+    /// When the refresh token was last replaced.
     pub rotated: u64,
-    /// The state of the user's password at the time.
+    /// The stamp of the user's password at the time of the sign-in.
     pub password_stamp: String,
-    /// When it ends.
+    /// When it expires.
     pub expires: u64,
 }
 
@@ -191,7 +191,7 @@ impl Store {
         self.with(|c| c.query_row("SELECT * FROM users WHERE name = ?1", [name], user).optional())
     }
 
-    /// Keeps a user in place of an earlier one of that name.
+    /// Stores a user; replaces one of the same name.
     pub fn put_user(&self, row: &UserRow) -> Result<()> {
         self.with(|c| {
             let UserRow { name, pass, role, permissions, ips, disabled, created, changed } = row;
@@ -200,7 +200,7 @@ impl Store {
         })
     }
 
-    /// Removes a user; says whether there was one.
+    /// Deletes a user; returns whether it existed.
     pub fn delete_user(&self, name: &str) -> Result<bool> {
         self.with(|c| c.execute("DELETE FROM users WHERE name = ?1", [name]).map(|n| n > 0))
     }
@@ -215,7 +215,7 @@ impl Store {
         })
     }
 
-    /// Keeps a key, or changes when it signs.
+    /// Stores a key; replaces one with the same `kid`.
     pub fn put_key(&self, key: &KeyRow) -> Result<()> {
         self.with(|c| {
             let sql = "INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3)";
@@ -223,17 +223,17 @@ impl Store {
         })
     }
 
-    /// Forgets a key.
+    /// Deletes a key.
     pub fn delete_key(&self, kid: &str) -> Result<()> {
         self.with(|c| c.execute("DELETE FROM keys WHERE kid = ?1", [kid]).map(drop))
     }
 
-    /// Machines' tokens, newest first.
+    /// All tokens, newest first.
     pub fn tokens(&self) -> Result<Vec<TokenRow>> {
         self.with(|c| c.prepare("SELECT * FROM tokens ORDER BY created DESC, id")?.query_map([], token)?.collect())
     }
 
-    /// Notes a new token.
+    /// Stores a new token.
     pub fn add_token(&self, row: &TokenRow) -> Result<()> {
         self.with(|c| {
             let TokenRow { id, name, permissions, kid, created, expires, created_by, revoked } = row;
@@ -242,7 +242,7 @@ impl Store {
         })
     }
 
-    /// Notes that a token does not count any more; says whether one did.
+    /// Revokes a token; returns whether it was valid before.
     pub fn revoke_token(&self, id: &str, now: u64) -> Result<bool> {
         self.with(|c| {
             let sql = "UPDATE tokens SET revoked = ?2 WHERE id = ?1 AND revoked IS NULL";
@@ -252,12 +252,12 @@ impl Store {
         })
     }
 
-    /// Shares, newest first.
+    /// All shares, newest first.
     pub fn shares(&self) -> Result<Vec<ShareRow>> {
         self.with(|c| c.prepare("SELECT * FROM shares ORDER BY created DESC, id")?.query_map([], share)?.collect())
     }
 
-    /// Notes a new share.
+    /// Stores a new share.
     pub fn add_share(&self, row: &ShareRow) -> Result<()> {
         self.with(|c| {
             let ShareRow { id, code, label, permissions, created, expires, created_by, max_uses, uses, revoked } = row;
@@ -267,7 +267,7 @@ impl Store {
         })
     }
 
-    /// Counts an opening of a share that may still be opened, and returns it.
+    /// Counts a use of a share that can still be opened, and returns the share.
     pub fn open_share(&self, code: &[u8; 32], now: u64) -> Result<Option<ShareRow>> {
         self.with(|c| {
             let sql = "UPDATE shares SET uses = uses + 1 WHERE code = ?1 AND revoked IS NULL AND expires > ?2
@@ -276,7 +276,8 @@ impl Store {
         })
     }
 
-    /// Notes that a share does not count any more, nor what was opened with it until then; says whether it did.
+    /// Revokes a share and its sign-ins, and until `until` the access tokens made with it; returns whether it was valid
+    /// before.
     pub fn revoke_share(&self, id: &str, now: u64, until: u64) -> Result<bool> {
         self.with(|c| {
             let sql = "UPDATE shares SET revoked = ?2 WHERE id = ?1 AND revoked IS NULL";
@@ -289,12 +290,12 @@ impl Store {
         })
     }
 
-    /// A sign-in.
+    /// A sign-in by its id.
     pub fn sign_in(&self, id: &str) -> Result<Option<SignInRow>> {
         self.with(|c| c.query_row("SELECT * FROM sign_ins WHERE id = ?1", [id], sign_in).optional())
     }
 
-    /// Puts a secret in place of that one; says whether it was still there.
+    /// Replaces the refresh token's digest `old` by `new`; returns whether `old` was still stored.
     pub fn rotate_sign_in(&self, id: &str, old: &[u8], new: &[u8], now: u64) -> Result<bool> {
         self.with(|c| {
             let sql = "UPDATE sign_ins SET secret = ?3, previous = ?2, rotated = ?4 WHERE id = ?1 AND secret = ?2";
@@ -302,7 +303,7 @@ impl Store {
         })
     }
 
-    /// Keeps a new sign-in.
+    /// Stores a new sign-in.
     pub fn add_sign_in(&self, row: &SignInRow) -> Result<()> {
         self.with(|c| {
             let SignInRow { id, user, share, secret, previous, rotated, password_stamp, expires } = row;
@@ -311,7 +312,7 @@ impl Store {
         })
     }
 
-    /// Ends a sign-in, and what was given to it until then.
+    /// Deletes a sign-in, and revokes its access tokens until `until`.
     pub fn end_sign_in(&self, id: &str, until: u64) -> Result<()> {
         self.with(|c| {
             c.execute("DELETE FROM sign_ins WHERE id = ?1", [id])?;
@@ -319,18 +320,18 @@ impl Store {
         })
     }
 
-    /// Ids of what was revoked and would count otherwise.
+    /// Ids of tokens, shares and sign-ins that were revoked and have not expired.
     pub fn revoked(&self) -> Result<Vec<String>> {
         self.with(|c| c.prepare("SELECT id FROM revoked")?.query_map([], |row| row.get(0))?.collect())
     }
 
-    /// Forgets what has ended by itself before that time.
-    pub fn forget_ended(&self, before: u64) -> Result<()> {
+    /// Deletes rows that have expired at this time.
+    pub fn delete_expired(&self, now: u64) -> Result<()> {
         self.with(|c| {
-            c.execute("DELETE FROM sign_ins WHERE expires <= ?1", [before])?;
-            c.execute("DELETE FROM revoked WHERE until <= ?1", [before])?;
-            c.execute("DELETE FROM tokens WHERE expires <= ?1", [before])?;
-            c.execute("DELETE FROM shares WHERE expires <= ?1", [before]).map(drop)
+            c.execute("DELETE FROM sign_ins WHERE expires <= ?1", [now])?;
+            c.execute("DELETE FROM revoked WHERE until <= ?1", [now])?;
+            c.execute("DELETE FROM tokens WHERE expires <= ?1", [now])?;
+            c.execute("DELETE FROM shares WHERE expires <= ?1", [now]).map(drop)
         })
     }
 }

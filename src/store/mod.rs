@@ -1,6 +1,6 @@
-//! State that must outlive a restart, in one SQLite file in the data folder.
+//! State that survives a restart, in one SQLite file in the data folder.
 //!
-//! Calls block for the time of a disk write: from async code they go through [`Store::run`].
+//! Calls block for the duration of a disk write; async code calls them through [`Store::run`].
 
 pub mod identity;
 pub mod paths;
@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Each step brings the database from one version to the next; never edited once released.
+/// Each step migrates the database from one version to the next. A released step is never edited.
 const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE streams (name TEXT PRIMARY KEY, definition TEXT NOT NULL) STRICT;
@@ -25,7 +25,7 @@ const MIGRATIONS: &[&str] = &[
     paths::TABLES,
 ];
 
-/// The database. Cheap to clone; one connection, because writes are rare and reads happen at the start.
+/// The database. Cheap to clone. One connection is enough: writes are rare, and most reads happen at the start.
 #[derive(Clone)]
 pub struct Store {
     connection: Arc<Mutex<Connection>>,
@@ -33,19 +33,19 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the file, making or upgrading it.
+    /// Opens the file; creates or migrates it if necessary.
     pub fn open(path: &Path) -> Result<Self> {
         let cannot = |e| Error::internal(format!("the database {} cannot be opened", path.display()), e);
         let connection = Connection::open(path).map_err(cannot)?;
-        // WAL: a power cut loses at most the last write, and never the file.
+        // With WAL a power cut loses at most the last writes; it does not damage the file.
         connection.pragma_update(None, "journal_mode", "WAL").map_err(cannot)?;
         restrict(path);
         Store::migrate(connection).map_err(cannot)
     }
 
-    /// A database that is gone with the program.
+    /// A database in memory, for tests.
     pub fn in_memory() -> Result<Self> {
-        let cannot = |e| Error::internal("the database cannot be made", e);
+        let cannot = |e| Error::internal("the database cannot be created", e);
         Store::migrate(Connection::open_in_memory().map_err(cannot)?).map_err(cannot)
     }
 
@@ -71,7 +71,7 @@ impl Store {
 
     fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         let connection = self.connection.lock();
-        work(&connection).map_err(|e| Error::internal("the database does not work", e))
+        work(&connection).map_err(|e| Error::internal("the database cannot be read or written", e))
     }
 
     fn transaction(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<()> {
@@ -80,7 +80,7 @@ impl Store {
             work(&transaction)?;
             transaction.commit()
         });
-        done.map_err(|e| Error::internal("the database does not work", e))
+        done.map_err(|e| Error::internal("the database cannot be read or written", e))
     }
 
     /// A number that changes whenever another process has changed the database.
@@ -104,7 +104,7 @@ impl Store {
         })
     }
 
-    /// Keeps a definition in place of an earlier one.
+    /// Stores a definition; replaces one of the same name.
     pub fn put_stream(&self, name: &str, definition: &str) -> Result<()> {
         self.with(|c| {
             let sql =
@@ -113,7 +113,7 @@ impl Store {
         })
     }
 
-    /// Forgets a definition.
+    /// Deletes a definition.
     pub fn delete_stream(&self, name: &str) -> Result<()> {
         self.with(|c| c.execute("DELETE FROM streams WHERE name = ?1", [name]).map(drop))
     }
@@ -123,7 +123,7 @@ impl Store {
         self.with(|c| c.query_row("SELECT value FROM facts WHERE key = ?1", [key], |row| row.get(0)).optional())
     }
 
-    /// Keeps a fact in place of an earlier one.
+    /// Stores a fact; replaces one with the same key.
     pub fn put_fact(&self, key: &str, value: &str) -> Result<()> {
         self.with(|c| {
             let sql = "INSERT INTO facts VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
@@ -132,7 +132,8 @@ impl Store {
     }
 }
 
-/// Password hashes and signing keys are in it: for its owner only. SQLite gives the files beside it the same mode.
+/// Makes the file readable for its owner only: it holds password hashes and signing keys. SQLite gives the files beside it
+/// the same mode.
 fn restrict(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     if let Err(e) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)) {
@@ -145,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_there_after_reopening() {
+    fn stored_values_are_there_after_reopening() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("sidecar.db");
         let store = Store::open(&path).expect("opens");
@@ -166,10 +167,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_database_is_an_error_that_names_it() {
+    fn a_file_that_is_not_a_database_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("sidecar.db");
-        std::fs::write(&path, "not a database, but long enough to be looked at as one").expect("writes");
+        std::fs::write(&path, "not a database, but long enough to be read as one").expect("writes");
         let error = Store::open(&path).err().expect("refused").to_string();
         assert!(error.contains("sidecar.db"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Paths that MediaMTX shall have, and those that it has from us. What they mean is `paths`' to know.
+//! Rows of `paths`: the paths that MediaMTX must have, and those that this program has added to it.
 
 use rusqlite::params;
 
@@ -10,19 +10,19 @@ pub(super) const TABLES: &str = "
     CREATE TABLE applied_paths (name TEXT PRIMARY KEY, started TEXT NOT NULL, fields TEXT NOT NULL) STRICT;
 ";
 
-/// A path that MediaMTX has from us.
+/// A path that this program has added to MediaMTX.
 #[derive(Clone, Debug)]
 pub struct AppliedRow {
-    /// Its name.
+    /// The path name.
     pub name: String,
-    /// When the MediaMTX was started that has it; another one has forgotten it.
+    /// The start time of the MediaMTX that has it; a restarted MediaMTX has lost it.
     pub started: String,
-    /// What we have set, as JSON.
+    /// The fields that were set, as JSON.
     pub fields: String,
 }
 
 impl Store {
-    /// The wanted paths, as JSON by name.
+    /// The paths that MediaMTX must have: names, and definitions as JSON.
     pub fn paths(&self) -> Result<Vec<(String, String)>> {
         self.with(|c| {
             let mut select = c.prepare("SELECT name, definition FROM paths ORDER BY name")?;
@@ -30,20 +30,20 @@ impl Store {
         })
     }
 
-    /// Keeps all of these in place of earlier ones of their names, and forgets those; all of it or nothing.
-    pub fn change_paths(&self, keep: &[(String, String)], forget: &[String]) -> Result<()> {
+    /// Stores and deletes path definitions in one transaction. A stored one replaces one of the same name.
+    pub fn change_paths(&self, put: &[(String, String)], delete: &[String]) -> Result<()> {
         self.transaction(|c| {
-            for (name, definition) in keep {
+            for (name, definition) in put {
                 c.execute("INSERT OR REPLACE INTO paths VALUES (?1, ?2)", params![name, definition])?;
             }
-            for name in forget {
+            for name in delete {
                 c.execute("DELETE FROM paths WHERE name = ?1", [name])?;
             }
             Ok(())
         })
     }
 
-    /// The paths that MediaMTX has from us, as far as we know.
+    /// The paths that this program has added to MediaMTX.
     pub fn applied_paths(&self) -> Result<Vec<AppliedRow>> {
         self.with(|c| {
             let mut select = c.prepare("SELECT name, started, fields FROM applied_paths")?;
@@ -54,13 +54,13 @@ impl Store {
         })
     }
 
-    /// Notes what MediaMTX has from us now, and what it has no more.
-    pub fn note_applied_paths(&self, has: &[AppliedRow], has_not: &[String]) -> Result<()> {
+    /// Records in one transaction which paths were added to MediaMTX, and which were removed.
+    pub fn note_applied_paths(&self, added: &[AppliedRow], removed: &[String]) -> Result<()> {
         self.transaction(|c| {
-            for AppliedRow { name, started, fields } in has {
+            for AppliedRow { name, started, fields } in added {
                 c.execute("INSERT OR REPLACE INTO applied_paths VALUES (?1, ?2, ?3)", params![name, started, fields])?;
             }
-            for name in has_not {
+            for name in removed {
                 c.execute("DELETE FROM applied_paths WHERE name = ?1", [name])?;
             }
             Ok(())

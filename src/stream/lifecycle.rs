@@ -229,7 +229,7 @@ impl Lifecycle {
 }
 
 /// The reason for the new state, in words.
-pub(super) fn words(before: State, after: State, event: Event) -> &'static str {
+pub(super) fn reason(before: State, after: State, event: Event) -> &'static str {
     match (after, event) {
         (State::Starting, Event::Redefined) => "the definition changed; waiting for the first picture",
         (State::Starting, _) => "waiting for the first picture",

@@ -21,7 +21,7 @@ use super::{
     Ended, Producer, State, Stats, StreamName, Watch,
     context::SharedContext,
     demand::{Demand, Demands},
-    lifecycle::{Effect, Event, Lifecycle, words},
+    lifecycle::{self, Effect, Event, Lifecycle},
     stats::{Arrivals, PictureInfo},
     supervisor,
 };
@@ -393,7 +393,7 @@ impl Stream {
         let after = core.life.state();
         let still_failing = matches!((before, after), (State::Failing { .. }, State::Failing { .. }));
         if why.is_some() || (!still_failing && (event == Event::Picture || after != before)) {
-            let reason = why.map_or_else(|| words(before, after, event).into(), Cow::Owned);
+            let reason = why.map_or_else(|| lifecycle::reason(before, after, event).into(), Cow::Owned);
             self.status.send_if_modified(|status| {
                 let changed = status.state != after || status.reason != reason;
                 *status = Status { state: after, reason };

@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use futures_util::FutureExt;
 use tokio::{
     select,
-    task::JoinHandle,
+    task::{JoinError, JoinHandle},
     time::{Duration, Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -53,18 +53,36 @@ pub(super) async fn supervise(stream: Arc<Stream>) {
         if running.is_none() && timer.is_none() {
             continue; // ends the task, unless an event arrived meanwhile
         }
-        let due = timer.map(|(_, at)| at);
         select! {
             () = stream.wake.notified() => {}
-            end = async { (&mut running.as_mut().expect("guarded below").task).await }, if running.is_some() => {
+            end = end_of(&mut running) => {
                 running = None;
                 ended(&stream, end.unwrap_or_else(|gone| Err(Error::internal("the producer was aborted", gone))));
             }
-            () = async { sleep_until(due.expect("guarded below")).await }, if due.is_some() => {
-                let (which, _) = timer.take().expect("it was due");
+            which = fired(timer) => {
+                timer = None;
                 stream.step(&mut stream.lock(), Event::Fired(which), None);
             }
         }
+    }
+}
+
+/// The end of the producer; waits for ever if none runs.
+async fn end_of(running: &mut Option<Running>) -> Result<Result<()>, JoinError> {
+    match running {
+        Some(running) => (&mut running.task).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The timer, when it is due; waits for ever if there is none.
+async fn fired(timer: Option<(Timer, Instant)>) -> Timer {
+    match timer {
+        Some((which, at)) => {
+            sleep_until(at).await;
+            which
+        }
+        None => std::future::pending().await,
     }
 }
 

@@ -8,11 +8,10 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
 
-use super::{
-    Problem, State, caller::CallerExtractor, problem::ProblemDocument, upload, watch, watch_params::TransformQuery,
-};
+use super::{Problem, State, caller::CallerExtractor, endless, problem::ProblemDocument, upload, watch};
 use crate::{
     error::{Code, Error, Result},
+    output::{http::TransformQuery, mjpeg},
     policy::{Action, Caller},
     query,
     stream::{State as Life, StreamName},
@@ -23,6 +22,7 @@ const GO2RTC_STREAM: &str = "/api/stream.mjpeg";
 
 /// mjpg-streamer's parameters.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ActionQuery {
     /// `stream` or `snapshot`; `stream_1` and `snapshot_1` are those of the second webcam.
     action: Option<String>,
@@ -32,6 +32,7 @@ pub struct ActionQuery {
 
 /// go2rtc's parameters.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SourceQuery {
     /// The stream's name.
     src: Option<String>,
@@ -41,6 +42,7 @@ pub struct SourceQuery {
 
 /// go2rtc's parameter for pictures in.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct DestinationQuery {
     /// The stream's name; it is made if there is none.
     dst: Option<String>,
@@ -176,7 +178,7 @@ pub(super) async fn go2rtc_stream(
     CallerExtractor(caller): CallerExtractor,
     query: web::Query<SourceQuery>,
 ) -> Result<HttpResponse, Problem> {
-    watch::show(&request, &state, &caller, needed("src", query.src.as_deref())?, None).await
+    endless::watch(&request, &state, &caller, needed("src", query.src.as_deref())?, &mjpeg::OUTPUT).await
 }
 
 /// go2rtc's address for MJPEG in: pictures until the sender ends.
@@ -236,7 +238,7 @@ pub(super) async fn frigate_stream(
     CallerExtractor(caller): CallerExtractor,
     camera: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    watch::show(&request, &state, &caller, &camera, None).await
+    endless::watch(&request, &state, &caller, &camera, &mjpeg::OUTPUT).await
 }
 
 async fn act(
@@ -269,7 +271,7 @@ async fn part(
     what: &str,
 ) -> Result<HttpResponse, Problem> {
     match what {
-        "stream" => watch::show(request, state, caller, name, None).await,
+        "stream" => endless::watch(request, state, caller, name, &mjpeg::OUTPUT).await,
         "snapshot" => watch::take(request, state, caller, name, None).await,
         _ => describe(state, caller, name).await,
     }

@@ -33,6 +33,7 @@ const MAX_TEXT: usize = 500;
 
 /// The targets of a search. Commas separate the entries of a list.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct DiscoverQuery {
     /// Interfaces, by name or address; by default those of `discovery.interfaces`. With `address` and without `interface`, only the
     /// devices of `address` are asked.
@@ -53,7 +54,7 @@ pub struct InquiryBody {
     #[serde(default)]
     user: String,
     /// The password.
-    #[serde(default)]
+    #[serde(default, alias = "password")]
     #[schema(value_type = String)]
     pass: Secret,
     /// Addresses that can be asked although the device has named them as its own.

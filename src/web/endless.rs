@@ -11,25 +11,33 @@ use std::{
     task::{Context, Poll},
 };
 
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder, Route,
+    http::{Method, header},
+    web,
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::State;
+use super::{Problem, State, caller::CallerExtractor, watch_params::share_of};
 use crate::{
     access::{Permit, Role, SessionInfo},
     error::{Code, Error, Result},
     metrics::Metrics,
-    output::Report,
-    policy::{Caller, Principal},
+    output::{
+        Report,
+        http::{EndlessOutput, Joining, Opened, OutputKind, Request},
+    },
+    policy::{Action, Caller, Principal},
     server::{Io, Takeover, TakeoverBody},
     shutdown::Shutdown,
-    stream::StreamName,
+    stream::{Demand, StreamName, Watch},
 };
 
 /// An admitted caller whose connection can be taken over.
 pub(super) struct Endless {
+    output: &'static OutputKind,
     role: Role,
     principal: Principal,
     permit: Permit,
@@ -84,22 +92,23 @@ impl AsyncWrite for Connection {
 }
 
 impl Endless {
-    /// Admits the caller to watch or to publish `name`. `protocol` is the output's word, for the audit, the list of sessions
+    /// Admits the caller to watch or to publish `name`. The output's word is the protocol in the audit, the list of sessions
     /// and the log.
     pub(super) async fn admit(
         request: &HttpRequest,
         state: &State,
         caller: &Caller,
         role: Role,
-        protocol: &'static str,
+        output: &'static OutputKind,
         name: &StreamName,
     ) -> Result<Self> {
         let takeover = request.conn_data::<Takeover>().cloned();
         let takeover = takeover.ok_or_else(|| Error::new(Code::Internal, "this connection cannot be taken over"))?;
-        let session = session_info(request, protocol, name, role);
-        let span = tracing::info_span!("endless", protocol, stream = %name, peer = %session.remote);
+        let session = session_info(request, output.word, name, role);
+        let span = tracing::info_span!("endless", protocol = output.word, stream = %name, peer = %session.remote);
         let (principal, permit) = state.access.admit(role, caller, session).await?;
         Ok(Endless {
+            output,
             role,
             principal,
             permit,
@@ -115,17 +124,29 @@ impl Endless {
         &self.principal
     }
 
+    /// Joins the watched stream, and gives the connection to the output.
+    pub(super) fn serve(self, state: &State, caller: &Caller, opened: Opened, watch: Watch) -> Result<HttpResponse> {
+        let (variants, encodings) = (&state.variants, &state.encodings);
+        let head = head(&opened);
+        let share = share_of(&self.principal, caller);
+        let serve = (opened.join)(Joining { watch, variants, encodings, caller: &share })?;
+        Ok(self.respond(head, async move |connection| {
+            let stop = connection.stop();
+            Some(serve(Box::new(connection), stop).await)
+        }))
+    }
+
     /// Sends `head`, and gives the connection to `serve`. A returned report is counted and logged.
     pub(super) fn respond<F>(self, mut head: HttpResponseBuilder, serve: F) -> HttpResponse
     where
         F: AsyncFnOnce(Connection) -> Option<Report> + Unpin + 'static,
     {
-        let Endless { role, permit, takeover, span, shutdown, metrics, .. } = self;
+        let Endless { output, role, permit, takeover, span, shutdown, metrics, .. } = self;
         let then = move |io: Box<dyn Io>| {
             let serve = async move {
                 tracing::debug!("the response begins");
                 if let Some(report) = serve(Connection { io, permit, role }).await {
-                    metrics.count_watched(&report);
+                    metrics.count_watched(output, &report);
                     tracing::debug!(report.parts, report.bytes, report.dropped, "left: {}", report.left.reason());
                 }
             };
@@ -136,6 +157,58 @@ impl Endless {
         response.head_mut().no_chunking(true);
         response
     }
+}
+
+/// The route of an endless output, for one method.
+pub(super) fn route(method: Method, output: &'static EndlessOutput) -> Route {
+    let answer = move |request: HttpRequest,
+                       state: web::Data<State>,
+                       caller: CallerExtractor,
+                       name: web::Path<String>| async move {
+        watch(&request, &state, &caller.0, &name, output).await
+    };
+    web::method(method).to(answer)
+}
+
+/// Answers with an endless output of a stream; to HEAD with the headers, without starting anything.
+pub(super) async fn watch(
+    request: &HttpRequest,
+    state: &State,
+    caller: &Caller,
+    name: &str,
+    output: &'static EndlessOutput,
+) -> Result<HttpResponse, Problem> {
+    let name = state.catalog.name(name)?;
+    let opened = (output.open)(&for_output(request, state))?;
+    if request.method() == Method::HEAD {
+        state.access.authorize(output.kind.word, caller, Action::Read, &name).await?;
+        state.catalog.exists(&name).await?;
+        return Ok(head(&opened).finish());
+    }
+    let endless = Endless::admit(request, state, caller, Role::Watcher, &output.kind, &name).await?;
+    let watch = state.catalog.watch(&name, Demand::Continuous).await?;
+    Ok(endless.serve(state, caller, opened, watch)?)
+}
+
+/// The parts of a request that outputs read.
+pub(super) fn for_output<'a>(request: &'a HttpRequest, state: &'a State) -> Request<'a> {
+    let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Request {
+        query: request.query_string(),
+        user_agent: user_agent.unwrap_or_default(),
+        settings: &state.settings.output,
+        placeholder_after: *state.catalog.registry().settings().placeholder_after,
+    }
+}
+
+/// The head of an endless response.
+pub(super) fn head(opened: &Opened) -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    for (name, value) in &opened.headers {
+        response.insert_header((*name, value.as_str()));
+    }
+    response.force_close();
+    response
 }
 
 /// A session as the console lists it.

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     access::{Permit, Role},
     error::{Code, Error},
-    events::{DeadLetter, EncodedEvent, Kind},
+    events::{Audience, DeadLetter, EncodedEvent, Event, Kind},
     policy::{Action, Caller, Decision},
 };
 
@@ -35,6 +35,7 @@ const COLLECT: Duration = Duration::from_millis(100);
 
 /// What a listener wants.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct EventQuery {
     /// Kinds of events, with commas between; all if it is left out.
     types: Option<String>,
@@ -52,7 +53,7 @@ pub struct DeadLetters {
 /// What happens, as server-sent events. A listener is told what it may read; administrators are told everything.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events", params(EventQuery),
-    responses((status = 200, content_type = "text/event-stream"), (status = 401, body = ProblemDocument))
+    responses((status = 200, content_type = "text/event-stream", body = Event, description = "Each with `id:`, `event:` (its `type`) and `data:` (this, as JSON)"), (status = 401, body = ProblemDocument))
 )]
 pub(super) async fn listen(
     request: HttpRequest,
@@ -96,8 +97,8 @@ pub(super) async fn listen(
 
 fn kinds(words: &str) -> Result<Vec<Kind>, Error> {
     let kind = |word: &str| {
-        serde_json::from_value(json!(word))
-            .map_err(|_| Error::parameter("types", format!("{word:?} is no kind of event")))
+        let kind = Kind::ALL.iter().find(|kind| kind.as_str() == word);
+        kind.copied().ok_or_else(|| Error::parameter("types", format!("{word:?} is no kind of event")))
     };
     words.split(',').map(kind).collect()
 }
@@ -154,7 +155,8 @@ impl Listener {
             return false;
         }
         self.is_admin
-            || kind.is_for_readers() && self.state.access.may(&self.caller, Action::Read, &told.event.path).await
+            || kind.audience() == Audience::Readers
+                && self.state.access.may(&self.caller, Action::Read, &told.event.path).await
     }
 }
 
@@ -195,5 +197,5 @@ pub(super) async fn hook(
 /// Events that could not be posted to a webhook.
 #[utoipa::path(get, path = "/api/v1/events/dead-letters", tag = "events", responses((status = 200, body = DeadLetters), (status = 403, body = ProblemDocument)))]
 pub(super) async fn dead(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(DeadLetters { dead: state.webhooks.dead() }))
+    Ok(HttpResponse::Ok().json(DeadLetters { dead: state.webhooks.dead_letters() }))
 }

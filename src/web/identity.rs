@@ -81,6 +81,7 @@ pub struct Rotation {
 
 /// Which decisions.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct AuditQuery {
     /// `allowed` or `denied`; all if it is left out.
     decision: Option<String>,

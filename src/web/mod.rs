@@ -46,7 +46,7 @@ use actix_web::{
 
 use self::routes::{Route, routes};
 pub use self::{problem::Problem, routes::Address};
-use crate::state::State;
+use crate::{output::OUTPUTS, state::State};
 
 /// The whole application on its state: one for each worker thread.
 pub fn application(
@@ -82,7 +82,6 @@ const ROUTES: &[Route] = routes![
     mediamtx::paths,
     upload::recipe,
     watch::recipe,
-    watch::recipe_head,
     // Pictures in.
     upload::frame,
     upload::frames,
@@ -93,7 +92,6 @@ const ROUTES: &[Route] = routes![
     streams::patch,
     streams::delete,
     // Pictures out.
-    watch::mjpeg,
     watch::snapshot,
     ws::connect,
     // The same at addresses that other programs expect.
@@ -191,7 +189,7 @@ const ROUTES: &[Route] = routes![
 
 /// The addresses of all routes, for the server, the OpenAPI document, and tests that walk them.
 pub fn addresses() -> &'static [Address] {
-    static ADDRESSES: LazyLock<Vec<Address>> = LazyLock::new(|| Address::all(ROUTES));
+    static ADDRESSES: LazyLock<Vec<Address>> = LazyLock::new(|| Address::all(ROUTES, OUTPUTS));
     &ADDRESSES
 }
 

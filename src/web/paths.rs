@@ -40,6 +40,7 @@ pub struct AllPaths {
 
 /// How to replace.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ReplaceQuery {
     /// `1`: returns the changes without making them.
     dry_run: Option<String>,

@@ -44,6 +44,7 @@ pub struct RecordedPath {
 
 /// Which part of a recording.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct RangeQuery {
     /// From then on (RFC 3339).
     start: Option<String>,
@@ -53,6 +54,7 @@ pub struct RangeQuery {
 
 /// Which day.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct DayQuery {
     /// Such as `2026-01-31`.
     day: String,
@@ -62,6 +64,7 @@ pub struct DayQuery {
 
 /// Which file.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SegmentQuery {
     /// When it begins, exactly as it is listed.
     start: String,

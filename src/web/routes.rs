@@ -15,17 +15,34 @@ use actix_web::{
     },
     web,
 };
-use utoipa::openapi::{Components, HttpMethod, OpenApi, Paths, path::Operation};
+use utoipa::openapi::{
+    Components, Content, ContentBuilder, HttpMethod, ObjectBuilder, OpenApi, Paths, Ref, RefOr, Required,
+    ResponseBuilder, Type,
+    path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn},
+};
 
-use super::Problem;
-use crate::error::{Code, Error};
+use super::{Problem, endless};
+use crate::{
+    error::{Code, Error},
+    output::http::{EndlessOutput, Output, OutputKind},
+};
+
+/// The media type of error bodies.
+const PROBLEM: &str = "application/problem+json";
 
 /// Whether a resource answers this request. If not, the next one that matches its address does.
 type Guard = fn(&GuardContext<'_>) -> bool;
 
+/// Adds a handler for a method to a resource.
+#[derive(Clone, Copy)]
+enum Add {
+    Handler(fn(Resource, Method) -> Resource),
+    Output(&'static EndlessOutput),
+}
+
 /// A handler in the list of routes.
 pub(super) struct Route {
-    /// Module and name, such as `watch::mjpeg`.
+    /// Module and name, such as `watch::snapshot`.
     handler: &'static str,
     /// What its attribute says.
     declaration: fn() -> OpenApi,
@@ -43,7 +60,7 @@ impl Route {
         Route { handler, declaration, add, pattern: None, guard: None }
     }
 
-    /// Another address at which the handler answers, too.
+    /// Another address of the handler.
     pub(super) const fn at(self, pattern: &'static str) -> Self {
         Route { pattern: Some(pattern), ..self }
     }
@@ -78,7 +95,7 @@ pub(super) use routes;
 /// One handler for one method of an address.
 struct Answer {
     method: Method,
-    add: fn(Resource, Method) -> Resource,
+    add: Add,
     operation: Operation,
 }
 
@@ -91,8 +108,8 @@ pub struct Address {
 }
 
 impl Address {
-    /// All addresses of the routes, in their order.
-    pub(super) fn all(routes: &[Route]) -> Vec<Address> {
+    /// All addresses: those of the routes in their order, then those of the endless outputs.
+    pub(super) fn all(routes: &[Route], outputs: &[Output]) -> Vec<Address> {
         let mut all: Vec<Address> = vec![];
         for route in routes {
             let (pattern, answers, components) = declared(route);
@@ -102,6 +119,17 @@ impl Address {
                     last.components.schemas.extend(components.schemas);
                 }
                 _ => all.push(Address { pattern, guard: route.guard, answers, components }),
+            }
+        }
+        for output in outputs {
+            if let Output::Endless(output) = output {
+                let answers = [Method::GET, Method::HEAD].map(|method| Answer {
+                    operation: operation(output, &method),
+                    method,
+                    add: Add::Output(output),
+                });
+                let (pattern, answers) = (pattern(&output.kind), answers.into());
+                all.push(Address { pattern, guard: None, answers, components: Components::default() });
             }
         }
         all
@@ -129,7 +157,10 @@ impl Address {
             resource = resource.guard(fn_guard(guard));
         }
         for answer in &self.answers {
-            resource = (answer.add)(resource, answer.method.clone());
+            resource = match answer.add {
+                Add::Handler(add) => add(resource, answer.method.clone()),
+                Add::Output(output) => resource.route(endless::route(answer.method.clone(), output)),
+            };
         }
         let allowed = self.methods().map(Method::as_str).collect::<Vec<_>>().join(", ");
         resource.default_service(web::to(move |request: HttpRequest| {
@@ -177,12 +208,59 @@ fn declared(route: &Route) -> (String, Vec<Answer>, Components) {
                 (None, true) => Some(id.clone()),
                 (None, false) => Some(format!("{id}_{}", method.as_str().to_ascii_lowercase())),
             };
-            answers.push(Answer { method, add: route.add, operation });
+            problems_as_they_are_sent(&mut operation);
+            answers.push(Answer { method, add: Add::Handler(route.add), operation });
         }
         pattern = path;
     }
     let pattern = route.pattern.map_or(pattern, str::to_owned);
     (pattern, answers, components.unwrap_or_default())
+}
+
+/// The attributes leave the media type of error bodies to utoipa, which writes `application/json`.
+fn problems_as_they_are_sent(operation: &mut Operation) {
+    for response in operation.responses.responses.values_mut() {
+        let RefOr::T(response) = response else { continue };
+        let is_problem = match response.content.get("application/json") {
+            Some(RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. })) => {
+                schema.ref_location.ends_with("/ProblemDocument")
+            }
+            _ => false,
+        };
+        if is_problem && let Some(content) = response.content.shift_remove("application/json") {
+            response.content.insert(PROBLEM.into(), content);
+        }
+    }
+}
+
+/// The pattern of an output's address.
+pub(super) fn pattern(output: &OutputKind) -> String {
+    output.path.replace("{name}", "{name:.+}")
+}
+
+/// The documentation of an endless output.
+fn operation(output: &EndlessOutput, method: &Method) -> Operation {
+    let name = ParameterBuilder::new()
+        .name("name")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some("Can contain slashes"))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+    let found = ResponseBuilder::new().content(output.kind.content_type, ContentBuilder::new().build());
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("ProblemDocument"))).build();
+    let unknown = ResponseBuilder::new().content(PROBLEM, problem);
+    let id = match *method {
+        Method::GET => output.kind.word.to_owned(),
+        _ => format!("{}_{}", output.kind.word, method.as_str().to_ascii_lowercase()),
+    };
+    OperationBuilder::new()
+        .operation_id(Some(id))
+        .summary(Some(output.kind.about))
+        .tag("pictures out")
+        .parameters(Some(std::iter::once(name.build()).chain((output.parameters)())))
+        .response("200", found)
+        .response("404", unknown)
+        .build()
 }
 
 /// A pattern without the rules of its variables.
@@ -205,4 +283,58 @@ pub(super) fn method_not_allowed(request: &HttpRequest, allowed: &str) -> HttpRe
         response.headers_mut().insert(header::ALLOW, allowed);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use actix_web::dev::ResourceDef;
+
+    use super::*;
+    use crate::web::{ROUTES, addresses};
+
+    #[test]
+    fn patterns_become_addresses_of_openapi() {
+        for (pattern, path) in [
+            ("/api/v1/streams", "/api/v1/streams"),
+            ("/stream/{name:.+}.mjpeg", "/stream/{name}.mjpeg"),
+            ("/webcam{n:[0-9]?}/{what:stream|snapshot|state}", "/webcam{n}/{what}"),
+            ("/api/{camera}/latest.{kind:jpg|jpeg}", "/api/{camera}/latest.{kind}"),
+        ] {
+            assert_eq!(plain(pattern), path);
+        }
+    }
+
+    #[test]
+    fn no_address_is_hidden_by_an_earlier_one() {
+        for address in addresses() {
+            let mut at = address.pattern.replace("{n:[0-9]?}", "1");
+            for words in ["stream|snapshot|state", "jpg|jpeg"] {
+                at = at.replace(&format!(":{words}}}"), "}");
+            }
+            let at = plain(&at).replace("{kind}", "jpg").replace("{what}", "stream").replace(['{', '}'], "");
+            let answers = |other: &&Address| other.guard.is_none() && ResourceDef::new(other.pattern()).is_match(&at);
+            let first = addresses().iter().find(answers).map(Address::pattern);
+            assert!(address.guard.is_some() || first == Some(address.pattern()), "{at} is answered by {first:?}");
+        }
+        let patterns: Vec<_> = addresses().iter().map(Address::pattern).collect();
+        let again = patterns.iter().enumerate().find(|(i, pattern)| patterns[..*i].contains(pattern));
+        assert_eq!(again, None, "handlers of one address stand together");
+    }
+
+    /// The document has one schema for each name: with two, one would silently describe the other's data.
+    #[test]
+    fn schemas_of_the_same_name_are_the_same() {
+        let mut all = BTreeMap::new();
+        for route in ROUTES {
+            let components = (route.declaration)().components.unwrap_or_default();
+            for (name, schema) in components.schemas {
+                let schema = serde_json::to_value(schema).expect("plain data");
+                let known = all.entry(name.clone()).or_insert(schema.clone());
+                assert_eq!(*known, schema, "two types have the name {name} in the OpenAPI document: {}", route.handler);
+            }
+        }
+        assert!(all.len() > 50, "{:?}", all.keys());
+    }
 }

@@ -71,7 +71,7 @@ pub struct Token {
 /// Who somebody is.
 #[derive(Serialize, ToSchema)]
 pub struct Me {
-    /// `user NAME`, `token ID`, `share ID` or `anybody`.
+    /// `user NAME`, `token ID`, `share ID` or `anonymous`.
     who: String,
     /// The user's name, if it is one.
     user: Option<String>,

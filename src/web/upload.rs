@@ -20,6 +20,7 @@ use crate::{
 
 /// The recipe's parameter.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct UploadQuery {
     /// The stream's name; it is made if there is none.
     name: Option<String>,

@@ -1,36 +1,11 @@
-//! What can be said about pictures at every address that gives some.
-
-use utoipa::IntoParams;
+//! Parameters and shares of all addresses that give pictures.
 
 use crate::{
     error::{Error, Result},
     policy::{Caller, Principal},
 };
 
-/// Another size, quality, orientation or rate; read by [`Transform::from_query`](crate::picture::transform::Transform::from_query).
-#[derive(IntoParams)]
-#[allow(dead_code, reason = "this is what the documentation shows; the query is read as a whole")]
-pub struct TransformQuery {
-    /// Width in pixels, 8 to 4096; `width` is the same. Alone it keeps the proportions, and never enlarges.
-    w: Option<u32>,
-    /// Height in pixels, 8 to 4096; `height` is the same. Alone it keeps the proportions, and never enlarges.
-    h: Option<u32>,
-    /// `inside` (default: proportions kept, at most the size, never enlarged), or exactly the size: `contain` (all of it, with
-    /// bars), `cover` (its middle), `fill` (distorted); the words of CSS's object-fit.
-    fit: Option<String>,
-    /// JPEG quality, 1 to 100. Without it a picture is encoded only if it has to be, with `variants.quality`.
-    quality: Option<u8>,
-    /// Pictures a second at most, 0.01 to 60; nothing to snapshots.
-    fps: Option<f64>,
-    /// Clockwise: 0, 90, 180 or 270. `w` and `h` are those of the result.
-    rotate: Option<i32>,
-    /// `horizontal` exchanges left and right, `vertical` top and bottom, `both`; after turning.
-    flip: Option<String>,
-    /// `1` for gray.
-    gray: Option<String>,
-}
-
-/// A parameter that is `1` or `0`, or not there.
+/// A parameter that is `1` or `0`. The default is `0`.
 pub(super) fn flag(field: &'static str, value: Option<&str>) -> Result<bool> {
     match value {
         None | Some("0" | "false" | "no") => Ok(false),

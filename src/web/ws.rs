@@ -14,7 +14,8 @@ use super::{
     endless::{Connection, Endless},
     guard::comes_from_elsewhere,
     problem::ProblemDocument,
-    watch_params::{TransformQuery, flag, share_of},
+    routes::pattern,
+    watch_params::{flag, share_of},
 };
 use crate::{
     access::Role,
@@ -22,6 +23,7 @@ use crate::{
     error::{Code, Error, Result},
     output::{
         DisconnectReason,
+        http::TransformQuery,
         variants::Watching,
         websocket::{
             self, Dialect, Ending, MAX_WINDOW,
@@ -34,14 +36,12 @@ use crate::{
     stream::{Demand, StreamName},
 };
 
-/// The output's word: for the audit, the list of sessions and the log.
-const WEBSOCKET: &str = "websocket";
-
 /// The protocol that we speak, for clients that have to name one because they show their token as another.
 const PROTOCOL: &str = "mtx.jpeg";
 
 /// Parameters of a WebSocket.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SocketQuery {
     /// `1` to send pictures (`publish`) instead of watching.
     push: Option<String>,
@@ -53,16 +53,16 @@ pub struct SocketQuery {
 
 /// go2rtc's parameter.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SourceQuery {
     /// The stream's name.
     src: Option<String>,
 }
 
-/// Pictures by WebSocket, each a binary message; JSON notices between them tell states and losses, and `{"ack":N}` says which picture was
-/// shown.
+/// Watches, or pushes.
 #[utoipa::path(
-    get, path = "/ws/{name:.+}", tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), SocketQuery, TransformQuery),
-    responses((status = 101, description = "Pictures follow"), (status = 404, body = ProblemDocument), (status = 426, body = ProblemDocument))
+    get, path = pattern(&websocket::KIND), summary = websocket::KIND.about, tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), SocketQuery, TransformQuery),
+    responses((status = 101, description = "Messages follow, each of this type", content_type = websocket::KIND.content_type), (status = 404, body = ProblemDocument), (status = 426, body = ProblemDocument))
 )]
 pub(super) async fn connect(
     request: HttpRequest,
@@ -107,7 +107,7 @@ async fn watch(
 ) -> Result<HttpResponse, Problem> {
     let transform = Transform::from_query(request.query_string())?;
     check(request, state)?;
-    let endless = Endless::admit(request, state, caller, Role::Watcher, WEBSOCKET, name).await?;
+    let endless = Endless::admit(request, state, caller, Role::Watcher, &websocket::KIND, name).await?;
     let watch = state.catalog.watch(name, Demand::Continuous).await?;
     let watching = state.variants.join(watch, transform, &share_of(endless.principal(), caller))?;
     let parent_states = watching.parent().states();
@@ -136,7 +136,7 @@ async fn push(
     name: &StreamName,
 ) -> Result<HttpResponse, Problem> {
     check(request, state)?;
-    let endless = Endless::admit(request, state, caller, Role::Publisher, WEBSOCKET, name).await?;
+    let endless = Endless::admit(request, state, caller, Role::Publisher, &websocket::KIND, name).await?;
     let mut receiver = Receiver {
         upload: state.catalog.upload(name)?,
         limits: state.catalog.context().limits,

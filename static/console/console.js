@@ -142,7 +142,7 @@ async function showDiscovery() {
   link.hidden = !(await describes('/api/v1/discover').catch(() => false));
 }
 
-/** What users who are not administrators see. */
+/** The page for users who are not administrators. */
 function showAccessDenied() {
   const user = api.user();
   const text = user === null ? t('console.sign_in_first') : t('console.not_for_you', { user });

@@ -31,7 +31,7 @@ export async function show(main, { signal }) {
     refill(hosts, [version, started, mediamtx], () => hostParts(overview));
     refill(figures, [streams, paths, watchers, readers, memory], () => figureCards(overview));
     refill(firstSteps, streams.total === 0, () => streams.total === 0 && firstStepsNotice());
-    chart.show(overview.traffic);
+    chart.show(overview.throughput);
     if (mediamtx.reachable === wasReachable) return;
     wasReachable = mediamtx.reachable;
     await showCheck(check, wasReachable);

@@ -142,7 +142,7 @@ function rawField(path) {
 
 /**
  * @param {HTMLFormElement} form
- * @returns {Api.Schemas['Kind']}
+ * @returns {Api.PathDefinition}
  */
 function definition(form) {
   const kind = valueOf(form, 'kind');

@@ -77,7 +77,7 @@ async function makeShare() {
       const most = valueOf(form, 'max_uses');
       return api.send('POST', 'api/v1/shares', {
         // A stream of ours is also a path of MediaMTX; the link opens both.
-        path: names.includes(name) ? streamAndPath(name, addresses?.pictures_path) : name,
+        path: names.includes(name) ? streamAndPath(name, addresses?.path_prefix) : name,
         actions: isChecked(form, 'playback') ? ['read', 'playback'] : ['read'],
         label: valueOf(form, 'label') || name,
         expires: valueOf(form, 'expires'),

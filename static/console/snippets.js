@@ -83,7 +83,7 @@ ${snapshot}`,
  */
 export function openSnippets({ name, kind }, addresses) {
   const body = new SnippetPanel(name, kind === 'upload').elements;
-  const path = addresses?.pictures_path ? `${addresses.pictures_path}/${name}` : name;
+  const path = addresses?.path_prefix ? `${addresses.path_prefix}/${name}` : name;
   const title = h('h3', {}, t('console.through_mediamtx'));
   const page = addresses && snippet(`${addresses.webrtc}/${api.encoded(path)}`);
   const rtsp = snippet(`rtsp://${location.hostname}:8554/${path}`);

@@ -100,7 +100,7 @@ export class StreamRow {
 
   #actions() {
     const { name } = this.#stream;
-    const openLink = () => openLinkDialog({ name, isStream: true, prefix: this.#addresses()?.pictures_path });
+    const openLink = () => openLinkDialog({ name, isStream: true, prefix: this.#addresses()?.path_prefix });
     const link = iconButton('link', t('console.link_of', { name }), openLink);
     const openCode = () => openSnippets(this.#stream, this.#addresses());
     const snippets = iconButton('copy', t('console.snippets_of', { name }), openCode);

@@ -13,7 +13,7 @@ const STEPS = 149;
 /** The smallest scale of the chart, in bytes per second. */
 const SMALLEST_PEAK = 1000;
 
-/** @typedef {Api.Overview['traffic']} Traffic */
+/** @typedef {Api.Overview['throughput']} Traffic */
 
 export function trafficChart() {
   const svg = document.createElementNS(SVG, 'svg');

@@ -65,7 +65,7 @@ export function plainAddress(kind, name) {
 
 /**
  * Asks for the kind of a link and shows it. `isStream` says that it is a stream of ours, with MJPEG and snapshots;
- * `prefix` is what MediaMTX's paths of our streams begin with.
+ * `prefix` is the first part of our streams' paths at MediaMTX.
  *
  * @param {{ name: string, isStream: boolean, prefix?: string }} options
  */

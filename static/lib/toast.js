@@ -1,5 +1,5 @@
 // @ts-check
-// Short messages: what was done, and what failed.
+// Short messages about the results of actions.
 
 import { h } from './dom.js';
 import { errorText, t } from './i18n.js';

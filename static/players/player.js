@@ -180,7 +180,7 @@ export class Player extends EventTarget {
   }
 
   /**
-   * Releases what `open` has made. A protocol implements this.
+   * Releases the resources of `open`. A protocol implements this.
    *
    * @returns {Promise<void> | void}
    */

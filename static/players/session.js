@@ -18,7 +18,7 @@ export class WebRtcSession extends Player {
   #candidates = [];
 
   /**
-   * `options.base` is what MediaMTX's addresses begin with (`webrtc` of /api/v1/addresses).
+   * `options.base` is the prefix of MediaMTX's addresses (`webrtc` of /api/v1/addresses).
    *
    * @param {E} element
    * @param {string} url

@@ -46,7 +46,7 @@ export const isAvailable = (item) => Boolean(item.stream || item.path?.available
 export const protocolName = (kind) => PROTOCOLS[kind];
 
 /**
- * Why an item does not play, and what helps.
+ * The reason why an item does not play, with advice.
  *
  * @param {import('../players/player.js').PlayerError} error
  * @param {Api.WallItem | null} item

@@ -3,12 +3,14 @@
 
 import * as api from '../lib/api.js';
 import { fill, h, store, stored } from '../lib/dom.js';
-import { errorText, number, t } from '../lib/i18n.js';
+import { errorText, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { openLinkDialog } from '../lib/links.js';
 import { toast } from '../lib/toast.js';
 import { Chain } from '../players/chain.js';
+import { frameOf, showInPicture, snapshotOf } from './capture.js';
 import { isAvailable, protocolName, reasonText, showState, sourcesOf } from './playback.js';
+import { statsTexts } from './stats.js';
 
 const STATS_INTERVAL_MS = 1000;
 
@@ -283,28 +285,12 @@ export class Stage {
     this.#countDown();
     const player = this.#chain?.player;
     if (this.stats.hidden || !player) return;
-    const stats = await player.stats();
-    const unit = (/** @type {number | null | undefined} */ value, /** @type {string} */ name) =>
-      value === null || value === undefined ? '' : `${number(value)} ${name}`;
-    const rows = {
-      protocol: stats.protocol,
-      codec: stats.codec,
-      size: stats.width ? `${stats.width} × ${stats.height}` : '',
-      fps: stats.fps === null || stats.fps === undefined ? '' : number(stats.fps, 1),
-      rate: unit(stats.kbps, 'kbit/s'),
-      latency: unit(stats.latencyMs, 'ms'),
-      age: unit(stats.ageMs, 'ms'),
-      lost: stats.lost ? number(stats.lost) : '',
-    };
-    const known = Object.entries(rows).filter(([, value]) => value);
-    const row = (/** @type {string} */ key, /** @type {string} */ value) => [
+    const rows = statsTexts(await player.stats());
+    const items = rows.map(([key, text]) => [
       h('dt', {}, t(`viewer.stats_${key}`)),
-      h('dd', { class: 'number' }, value),
-    ];
-    fill(
-      this.stats,
-      known.map(([key, value]) => row(key, value ?? '')),
-    );
+      h('dd', { class: 'number' }, text),
+    ]);
+    fill(this.stats, items);
   }
 
   #toggleStats() {
@@ -379,7 +365,7 @@ export class Stage {
   #openLink() {
     if (!this.#item || !this.#wall) return;
     const { name, stream } = this.#item;
-    openLinkDialog({ name, isStream: Boolean(stream), prefix: this.#wall.pictures_path });
+    openLinkDialog({ name, isStream: Boolean(stream), prefix: this.#wall.path_prefix });
   }
 }
 
@@ -399,39 +385,3 @@ function controlButton(name, shape, label, onclick) {
  * @param {string} selector
  */
 const isInside = (target, selector) => target instanceof Element && target.closest(selector) !== null;
-
-/**
- * Browsers show a <video> in picture-in-picture, and no <canvas>: a video of it.
- *
- * @param {HTMLCanvasElement} canvas
- */
-async function showInPicture(canvas) {
-  const video = h('video', { muted: true, playsInline: true, srcObject: canvas.captureStream(10) });
-  await video.play();
-  await video.requestPictureInPicture();
-  const release = () => {
-    video.srcObject = null;
-  };
-  video.addEventListener('leavepictureinpicture', release, { once: true });
-}
-
-/** @param {string} name */
-async function snapshotOf(name) {
-  const response = await api.request(`snapshot/${api.encoded(name)}.jpg`);
-  if (!response.ok) throw new Error(t('viewer.no_picture_yet'));
-  return response.blob();
-}
-
-/**
- * @param {HTMLVideoElement} video
- * @returns {Promise<Blob>}
- */
-async function frameOf(video) {
-  const { videoWidth: width, videoHeight: height } = video;
-  const canvas = h('canvas', { width, height });
-  canvas.getContext('2d')?.drawImage(video, 0, 0);
-  /** @type {Blob | null} */
-  const blob = width ? await new Promise((done) => canvas.toBlob(done, 'image/jpeg', 0.92)) : null;
-  if (!blob) throw new Error(t('viewer.no_picture_yet'));
-  return blob;
-}

@@ -8,10 +8,10 @@ async fn every_mistake_has_its_answer() {
     let long = "n".repeat(201);
     for (method, path, body, status, code, says) in [
         ("GET", "/nothing/here", "", 404, "not_found", "/nothing/here"),
-        ("POST", "/healthz", "", 405, "method_not_allowed", "does not take POST"),
-        ("DELETE", "/mediamtx-auth", "", 405, "method_not_allowed", "does not take DELETE"),
-        ("GET", "/mediamtx-auth", "", 405, "method_not_allowed", "does not take GET"),
-        ("PATCH", "/stream/card.mjpeg", "", 405, "method_not_allowed", "does not take PATCH"),
+        ("POST", "/healthz", "", 405, "method_not_allowed", "does not support POST"),
+        ("DELETE", "/mediamtx-auth", "", 405, "method_not_allowed", "does not support DELETE"),
+        ("GET", "/mediamtx-auth", "", 405, "method_not_allowed", "does not support GET"),
+        ("PATCH", "/stream/card.mjpeg", "", 405, "method_not_allowed", "does not support PATCH"),
         ("PUT", "/mjpeg-upload", "x", 400, "invalid_parameter", "name: is needed"),
         ("PUT", "/mjpeg-upload?name=", "x", 400, "invalid_name", "must not be empty"),
         ("PUT", "/mjpeg-upload?name=a%2F..%2Fb", "x", 400, "invalid_name", ". or .."),

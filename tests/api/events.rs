@@ -1,15 +1,14 @@
-//! Events: to pages, to webhooks, and from hooks.
+//! Events: to pages, and from hooks.
 
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     net::TcpStream,
 };
-use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
-use crate::support::{FAR, PATIENCE, TestApp, bearer, eventually, picture};
+use crate::support::{FAR, PATIENCE, TestApp, bearer, picture};
 
-/// A listener: reads events one by one.
+/// Reads the events of a response one by one.
 struct Listener(BufReader<TcpStream>);
 
 impl Listener {
@@ -55,14 +54,14 @@ fn text(value: &Value) -> String {
 }
 
 #[tokio::test]
-async fn pages_hear_what_they_may_and_can_come_back() {
+async fn an_administrator_gets_all_events_and_can_resume() {
     let app = TestApp::with("streams: {card: {kind: test-card}}");
     let admin = crate::support::basic("admin", app.password.as_deref().expect("generated"));
     let mut listener = Listener::new(&app, "/api/v1/events", &[&admin]).await;
     app.put("/api/v1/streams/door/frame", &picture(1)).await;
     let (data, id) = listener.until("stream.state", "door").await;
     assert_eq!(data["before"], Value::Null, "{data}");
-    // A hook of MediaMTX, and a wrong password.
+    // A hook of MediaMTX, and then a wrong password.
     let hook = json!({"MTX_PATH": "door", "MTX_SEGMENT_PATH": "/x.mp4", "MTX_QUERY": "token=s3cret"}).to_string();
     assert_eq!(app.request("POST", "/api/v1/hooks/record-segment-complete", &[], hook.as_bytes()).await.status, 204);
     let (data, _) = listener.until("recording.segment", "door").await;
@@ -72,7 +71,7 @@ async fn pages_hear_what_they_may_and_can_come_back() {
     let (data, _) = listener.until("login.failed", "door").await;
     assert_eq!((data["user"].as_str(), data["protocol"].as_str()), (Some("eve"), Some("http")));
     drop(listener);
-    // Back again: what was missed is told, and what was heard is not told again.
+    // After a reconnection the missed events are sent, and earlier ones are not.
     let mut again = Listener::new(&app, "/api/v1/events", &[&admin, &format!("Last-Event-ID: {id}")]).await;
     again.until("recording.segment", "door").await;
     let mut some = Listener::new(&app, &format!("/api/v1/events?types=login.failed&since={id}"), &[&admin]).await;
@@ -84,7 +83,7 @@ async fn pages_hear_what_they_may_and_can_come_back() {
 }
 
 #[tokio::test]
-async fn a_reader_hears_of_its_paths_and_no_others() {
+async fn a_reader_gets_events_of_readable_paths_only() {
     let app = TestApp::spawn();
     let wanted = json!({"name": "x", "permissions": [{"action": "read", "path": "~^hall"}], "expires": "1h"});
     let made = app.made("/api/v1/tokens", wanted).await;
@@ -97,114 +96,20 @@ async fn a_reader_hears_of_its_paths_and_no_others() {
     app.request("POST", "/api/v1/hooks/read", &[], b"MTX_PATH=hall&MTX_READER_ID=x").await;
     app.far("GET", "/snapshot/hall.jpg", &crate::support::basic("eve", "guess"), "").await;
     app.put("/api/v1/streams/yard/frame", &picture(1)).await;
-    // The last event is one that the reader may hear: whatever leaks comes before it.
+    // The last event is for the reader: an event that must not be sent would come before it.
     app.put("/api/v1/streams/hall/last/frame", &picture(1)).await;
-    let mut heard = vec![];
-    while heard.last() != Some(&("stream.state".to_owned(), "hall/last".to_owned())) {
+    let mut received = vec![];
+    while received.last() != Some(&("stream.state".to_owned(), "hall/last".to_owned())) {
         let event = listener.next().await.expect("goes on");
-        heard.push((text(&event["type"]), text(&event["path"])));
+        received.push((text(&event["type"]), text(&event["path"])));
     }
     let expected = ["hall", "hall/last"].map(|path| ("stream.state".to_owned(), path.to_owned()));
-    assert_eq!(heard, expected);
-    // A revoked token ends the response, and no event comes before the end.
+    assert_eq!(received, expected);
+    // A revoked token ends the response, and no event is sent before the end.
     let id = made["id"].as_str().expect("an id");
     app.admin("DELETE", &format!("/api/v1/tokens/{id}"), "").await;
     app.put("/api/v1/streams/hall/later/frame", &picture(1)).await;
     assert_eq!(listener.next().await, None);
-}
-
-#[tokio::test]
-async fn webhooks_are_signed_repeated_and_given_up() {
-    let server = MockServer::start().await;
-    // Slow and failing at first, then well.
-    Mock::given(any()).respond_with(ResponseTemplate::new(500)).up_to_n_times(2).mount(&server).await;
-    Mock::given(any()).respond_with(ResponseTemplate::new(204)).mount(&server).await;
-    let dead = MockServer::start().await;
-    Mock::given(any()).respond_with(ResponseTemplate::new(410)).mount(&dead).await;
-    let app = TestApp::with(&format!(
-        "events: {{webhooks: [{{url: '{}/in', pass: s3cret, events: [hook]}}, {{url: '{}/gone', events: [hook]}}]}}",
-        server.uri(),
-        dead.uri()
-    ));
-    for n in 0..3 {
-        let body = json!({"MTX_PATH": "door", "n": n.to_string()}).to_string();
-        assert_eq!(app.request("POST", "/api/v1/hooks/read", &[], body.as_bytes()).await.status, 204);
-    }
-    let mut got = vec![];
-    eventually("all are taken", async || {
-        got = server.received_requests().await.expect("recorded");
-        got.len() == 5
-    })
-    .await;
-    let numbers: Vec<_> = got
-        .iter()
-        .map(|request| {
-            let body: Value = serde_json::from_slice(&request.body).expect("JSON");
-            let shown = request.headers["x-mtx-signature"].to_str().expect("text").to_owned();
-            let time = shown["t=".len()..].split(',').next().and_then(|t| t.parse().ok()).expect("a time");
-            assert_eq!(shown, mtx_sidecar::events::webhooks::signature("s3cret", time, &request.body));
-            body["data"]["variables"]["n"].as_str().expect("a number").to_owned()
-        })
-        .collect();
-    assert_eq!(numbers, ["0", "0", "0", "1", "2"], "in order, and none before the one before it is taken");
-    let mut letters = Value::Null;
-    eventually("the others are given up", async || {
-        letters = app.admin("GET", "/api/v1/events/dead-letters", "").await.json();
-        letters["dead"].as_array().is_some_and(|dead| dead.len() == 3)
-    })
-    .await;
-    assert!(letters["dead"][0]["error"].as_str().is_some_and(|e| e.contains("410")), "{letters}");
-}
-
-/// One that takes connections and says nothing, then closes one in the middle of its answer, and then works; what it does not
-/// take holds up the events of that path only.
-#[tokio::test]
-async fn a_webhook_that_hangs_and_dies_gets_everything_in_the_end() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let addr = listener.local_addr().expect("bound");
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        let mut doors = 0;
-        let mut kept = vec![];
-        loop {
-            let (mut socket, _) = listener.accept().await.expect("accepts");
-            let mut request = vec![0; 16 << 10];
-            let mut length = 0;
-            // The head and the body come in one or two parts.
-            while !String::from_utf8_lossy(&request[..length]).contains("\"n\":") {
-                length += socket.read(&mut request[length..]).await.expect("reads");
-            }
-            let text = String::from_utf8_lossy(&request[..length]).into_owned();
-            let is_door = text.contains("\"path\":\"door\"");
-            doors += usize::from(is_door);
-            match (is_door, doors) {
-                (true, 1) => kept.push(socket),
-                (true, 2) => drop(socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Le").await),
-                _ => {
-                    let number = text.split("\"n\":\"").nth(1).and_then(|rest| rest.chars().next()).expect("a number");
-                    tell.send((is_door, number)).expect("heard");
-                    let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
-                    socket.write_all(answer).await.expect("writes");
-                }
-            }
-        }
-    });
-    let app =
-        TestApp::with(&format!("events: {{webhooks: [{{url: 'http://{addr}/', events: [hook], timeout: 300ms}}]}}"));
-    for (path, n) in [("door", "1"), ("door", "2"), ("hall", "3")] {
-        let body = json!({"MTX_PATH": path, "n": n}).to_string();
-        assert_eq!(app.request("POST", "/api/v1/hooks/read", &[], body.as_bytes()).await.status, 204);
-    }
-    let mut got = vec![];
-    for _ in 0..3 {
-        got.push(tokio::time::timeout(PATIENCE, told.recv()).await.expect("in time").expect("told"));
-    }
-    assert_eq!(
-        got,
-        [(false, '3'), (true, '1'), (true, '2')],
-        "the other path does not wait, and this one keeps its order"
-    );
 }
 
 #[tokio::test]

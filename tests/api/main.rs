@@ -1,4 +1,5 @@
-//! The program over sockets: the real application on port 0, real peers wherever there are any.
+//! The application over sockets: it listens on ports that the system chooses, and real programs are its peers where there are
+//! any.
 
 #[path = "../documents/mod.rs"]
 mod documents;
@@ -16,6 +17,7 @@ mod console_publish;
 mod discovery;
 mod docs;
 mod errors;
+mod errors_everywhere;
 mod events;
 mod examples;
 mod ffmpeg;
@@ -52,4 +54,5 @@ mod upload;
 mod variants;
 mod viewer;
 mod viewer_players;
+mod webhooks;
 mod websocket;

@@ -90,7 +90,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "text/event-stream": components["schemas"]["Card"];
+                        "text/event-stream": components["schemas"]["DiscoveredDevice"];
                     };
                 };
                 204: {
@@ -136,7 +136,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["Card"];
+                        "application/json": components["schemas"]["DiscoveredDevice"];
                     };
                 };
             };
@@ -1897,7 +1897,7 @@ export interface components {
     schemas: {
         Addresses: {
             hls: string;
-            pictures_path: string;
+            path_prefix: string;
             playback: string;
             webrtc: string;
         };
@@ -1930,27 +1930,6 @@ export interface components {
             picture: boolean;
             reason: string;
             state: string;
-        };
-        Card: {
-            address: string;
-            clock_offset_seconds?: number | null;
-            conformance?: string[];
-            device_service?: string | null;
-            elsewhere?: string[];
-            firmware?: string | null;
-            found_by: components["schemas"]["FoundBy"];
-            hardware?: string | null;
-            id: string;
-            location?: string | null;
-            manufacturer?: string | null;
-            model?: string | null;
-            name?: string | null;
-            needs_credentials: boolean;
-            offers: components["schemas"]["Offer"][];
-            page?: string | null;
-            problems?: string[];
-            profiles: components["schemas"]["Profile"][];
-            serial?: string | null;
         };
         Channel: {
             copies: boolean;
@@ -2006,6 +1985,27 @@ export interface components {
             changed: string[];
             removed: string[];
             unchanged: number;
+        };
+        DiscoveredDevice: {
+            address: string;
+            clock_offset_seconds?: number | null;
+            conformance?: string[];
+            device_service?: string | null;
+            elsewhere?: string[];
+            firmware?: string | null;
+            found_by: components["schemas"]["FoundBy"];
+            hardware?: string | null;
+            id: string;
+            location?: string | null;
+            manufacturer?: string | null;
+            model?: string | null;
+            name?: string | null;
+            needs_credentials: boolean;
+            offers: components["schemas"]["Offer"][];
+            page?: string | null;
+            problems?: string[];
+            profiles: components["schemas"]["Profile"][];
+            serial?: string | null;
         };
         Entry: {
             kind: components["schemas"]["FileKind"];
@@ -2123,8 +2123,6 @@ export interface components {
         MadeToken: components["schemas"]["MachineToken"] & {
             token: string;
         };
-        /** @enum {string} */
-        Makes: "path" | "stream";
         Me: {
             permissions: components["schemas"]["Permission"][];
             user?: string | null;
@@ -2170,7 +2168,7 @@ export interface components {
         Offer: {
             body: Record<string, unknown>;
             href: string;
-            makes: components["schemas"]["Makes"];
+            makes: components["schemas"]["Suggestion"];
             method: string;
             name: string;
             title: string;
@@ -2188,7 +2186,7 @@ export interface components {
             sessions: number;
             started: string;
             streams: components["schemas"]["StreamCounts"];
-            traffic: components["schemas"]["TrafficReport"];
+            throughput: components["schemas"]["ThroughputReport"];
             uptime_seconds: number;
             version: string;
             watchers: number;
@@ -2369,10 +2367,19 @@ export interface components {
             variants: components["schemas"]["VariantStats"][];
             video: components["schemas"]["VideoStats"][];
         };
+        /** @enum {string} */
+        Suggestion: "path" | "stream";
         TestCardDefinition: {
             fps?: number;
             height?: number;
             width?: number;
+        };
+        ThroughputReport: {
+            every: number;
+            inbound: number[];
+            outbound: number[];
+            total_inbound: number;
+            total_outbound: number;
         };
         Timeline: {
             from: string;
@@ -2391,13 +2398,6 @@ export interface components {
         };
         TokenList: {
             tokens: components["schemas"]["MachineToken"][];
-        };
-        TrafficReport: {
-            every: number;
-            inbound: number[];
-            outbound: number[];
-            total_inbound: number;
-            total_outbound: number;
         };
         /** @enum {string} */
         Transport: "tcp" | "udp";

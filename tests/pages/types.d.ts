@@ -49,13 +49,15 @@ declare global {
 
     type Addresses = Answer<'api/v1/addresses'>;
     type DiscoveredDevice = Answer<'api/v1/discover/onvif', 'POST'>;
-    type Event = Answer<'api/v1/events/dead-letters'>['dead'][number]['event'];
-    type EventKind = Event['type'];
+    /** The words of events; any text for a document that does not list them. */
+    type EventKind = components['schemas'] extends { EventKind: infer Kind extends string } ? Kind : string;
+    type Event = Omit<Answer<'api/v1/events/dead-letters'>['dead'][number]['event'], 'type'> & { type: EventKind };
     type Finding = Answer<'api/v1/mediamtx/check'>['findings'][number];
     /** A media folder, as `api/v1/media` lists them without `root`; the OpenAPI document has only the other answer. */
     type MediaRoot = { name: string; kind: string; available: boolean; problem?: string | null };
     type MediaEntry = Answer<'api/v1/media'>['entries'][number];
     type Overview = Answer<'api/v1/overview'>;
+    type PathDefinition = Body<`api/v1/paths/${string}`, 'PUT'>;
     type Path = Answer<'api/v1/paths'>['paths'][number];
     type Permission = Session['permissions'][number];
     type Range = Answer<`api/v1/recordings/${string}`>['ranges'][number];
@@ -69,7 +71,6 @@ declare global {
     type User = Answer<'api/v1/users'>['users'][number];
     type Wall = Answer<'api/v1/wall'>;
     type WallItem = Wall['items'][number];
-    type Schemas = components['schemas'];
   }
 
   namespace Dom {

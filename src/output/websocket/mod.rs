@@ -18,10 +18,18 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::wire::{Incoming, Socket};
-use super::{DisconnectReason, Report};
+use super::{DisconnectReason, Report, http::OutputKind};
 use crate::{
     picture::SharedFrame,
     stream::{States, Watch},
+};
+
+/// `/ws/{name}`.
+pub const KIND: OutputKind = OutputKind {
+    word: "websocket",
+    path: "/ws/{name}",
+    content_type: "image/jpeg",
+    about: "Pictures by WebSocket, each a binary message. JSON notices between them tell states and losses; the client sends `{\"ack\":N}` after it has shown picture N.",
 };
 
 /// Longest message of a client in bytes: an acknowledgement, or the WebRTC offer of go2rtc's player.
@@ -94,8 +102,8 @@ struct Watcher<T> {
     started: bool,
     sent: u64,
     acked: u64,
-    told_dropped: u64,
-    dropped_told_at: Option<Instant>,
+    reported_dropped: u64,
+    dropped_reported_at: Option<Instant>,
     report: Report,
 }
 
@@ -118,8 +126,8 @@ where
         watch,
         sent: 0,
         acked: 0,
-        told_dropped: 0,
-        dropped_told_at: None,
+        reported_dropped: 0,
+        dropped_reported_at: None,
         report: Report { parts: 0, bytes: 0, dropped: 0, left: DisconnectReason::Closed },
         options,
     };
@@ -149,7 +157,7 @@ where
                 watcher.show(&waiting).await
             }
             (state, reason) = states.next(), if watcher.options.dialect == Dialect::Own => {
-                watcher.tell(&json!({"type": "state", "state": state.as_str(), "reason": reason})).await
+                watcher.send(&json!({"type": "state", "state": state.as_str(), "reason": reason})).await
             }
             () = sleep_until(ping_due) => watcher.socket.keep_alive().await,
             () = stop.cancelled() => {
@@ -177,26 +185,26 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watcher<T> {
                 "type": "picture", "seq": self.sent, "timestamp": frame.timestamp(), "width": frame.width,
                 "height": frame.height, "bytes": frame.size(), "waiting": frame.placeholder,
             });
-            self.tell(&about).await?;
+            self.send(&about).await?;
         }
         let jpeg = frame.jpeg();
         self.socket.binary(&jpeg).await?;
         self.report.parts += 1;
         self.report.bytes += jpeg.len() as u64;
-        self.tell_dropped().await
+        self.report_dropped().await
     }
 
-    async fn tell_dropped(&mut self) -> Result<(), DisconnectReason> {
+    async fn report_dropped(&mut self) -> Result<(), DisconnectReason> {
         let dropped = self.watch.dropped();
-        let recently = self.dropped_told_at.is_some_and(|at| at.elapsed() < DROPPED_INTERVAL);
-        if self.options.dialect != Dialect::Own || dropped == self.told_dropped || recently {
+        let recently = self.dropped_reported_at.is_some_and(|at| at.elapsed() < DROPPED_INTERVAL);
+        if self.options.dialect != Dialect::Own || dropped == self.reported_dropped || recently {
             return Ok(());
         }
-        (self.told_dropped, self.dropped_told_at) = (dropped, Some(Instant::now()));
-        self.tell(&json!({"type": "dropped", "frames": dropped})).await
+        (self.reported_dropped, self.dropped_reported_at) = (dropped, Some(Instant::now()));
+        self.send(&json!({"type": "dropped", "frames": dropped})).await
     }
 
-    async fn tell(&mut self, notice: &Value) -> Result<(), DisconnectReason> {
+    async fn send(&mut self, notice: &Value) -> Result<(), DisconnectReason> {
         let text = notice.to_string();
         self.report.bytes += text.len() as u64;
         self.socket.text(&text).await
@@ -229,11 +237,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watcher<T> {
             (Dialect::Own, _) | (Dialect::Go2rtc, None) => Ok(()),
             (Dialect::Go2rtc, Some("mjpeg")) => {
                 self.started = true;
-                self.tell(&json!({"type": "mjpeg"})).await
+                self.send(&json!({"type": "mjpeg"})).await
             }
             (Dialect::Go2rtc, Some(other)) => {
                 let value = format!("{other}: only mjpeg is available here");
-                self.tell(&json!({"type": "error", "value": value})).await
+                self.send(&json!({"type": "error", "value": value})).await
             }
         }
     }

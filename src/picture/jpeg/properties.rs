@@ -1,8 +1,9 @@
-//! Properties of reading and repairing markers.
+//! Properties that reading and repairing markers must have for every input.
 
 use super::*;
 
-/// The end of a picture is found wherever the data is cut; a repaired picture is a picture, with the repair and nothing else changed.
+/// The end of a picture is found at every split of the data. A repaired picture is a picture, and only the repaired
+/// bytes differ.
 pub(crate) fn hold(data: &[u8]) {
     let end = EndFinder::default().find(data);
     let mut finder = EndFinder::default();

@@ -24,14 +24,18 @@ fn names(slides: io::Result<Vec<Slide>>) -> Vec<String> {
 fn folders_and_patterns_list_pictures_in_their_order() {
     let (_outside, roots) = media();
     let list = |path: &str| names(slides(&roots, Path::new(path), Order::Name));
-    assert_eq!(list("show"), ["show/2.JPG", "show/3.jpg", "show/10.jpg"], "the link that leads out is left out");
+    assert_eq!(
+        list("show"),
+        ["show/2.JPG", "show/3.jpg", "show/10.jpg"],
+        "the link that leads out of the folder is ignored"
+    );
     assert_eq!(list("show/*.jpg"), ["show/3.jpg", "show/10.jpg"]);
     assert_eq!(list("one.jpg"), ["one.jpg"]);
     assert_eq!(list("o*"), ["./one.jpg"]);
     assert!(list("show/*.txt").len() == 1 && list("show/z*").is_empty());
 }
 
-/// CWE-22, CWE-59: the ways out that people try.
+/// CWE-22, CWE-59: ways out that attackers try.
 #[test]
 fn nothing_leads_out_of_the_media_folders() {
     let (outside, roots) = media();
@@ -49,11 +53,11 @@ fn nothing_leads_out_of_the_media_folders() {
         assert!(slides(&roots, Path::new(path), Order::Name).is_err(), "{path} was listed");
     }
     let inside = outside.path().join("media/one.jpg");
-    read(&roots, &inside, 1 << 20).expect("absolute, and inside");
+    read(&roots, &inside, 1 << 20).expect("an absolute path inside a media folder");
 }
 
 #[test]
-fn a_show_goes_on_where_it_was_when_pictures_come_and_go() {
+fn a_slideshow_continues_when_pictures_appear_and_disappear() {
     let slide = |name: &str| Slide { below: name.into(), modified: None, length: 0 };
     let slides: Vec<_> = ["a", "c", "d"].map(slide).to_vec();
     let next = |shown: &str| after(&slides, Some(&slide(shown)), Order::Name).below.display().to_string();

@@ -1,6 +1,7 @@
-//! Cameras that are asked by HTTP: an endless MJPEG response, or one picture at a time.
+//! Cameras with HTTP: an endless MJPEG response, or one picture for each request.
 //!
-//! However many watch, the camera has one connection: many an ESP32 can serve no more (ESPHome's `max_open_sockets` is 1).
+//! A camera has one connection, however many watchers there are, because many ESP32 cameras can serve only one (ESPHome's
+//! `max_open_sockets` is 1).
 
 mod preset;
 mod read;
@@ -21,21 +22,22 @@ use crate::{
     units::HumanDuration,
 };
 
-/// Most pictures that may be left out at the beginning.
+/// Most pictures that can be discarded at the start.
 const MAX_DISCARD: u32 = 100;
 
-/// Where the camera is, and how it is asked.
+/// The address of the camera, and how to get its pictures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = HttpDefinition)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct Settings {
-    /// `http://` or `https://`. With a preset the host is enough. A user and password in it are taken out of it.
+    /// The URL, `http://` or `https://`. With a preset the host is enough. A user and password in it are moved to
+    /// `user` and `pass`.
     #[schema(example = "http://192.168.1.30:81/stream")]
     pub url: String,
-    /// What the camera is, so that its paths need not be known.
+    /// The kind of the camera, from which its paths follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
-    /// How it is asked.
+    /// How to get pictures.
     #[serde(default)]
     pub mode: Mode,
     /// The user, if the camera asks for one (Basic or Digest).
@@ -45,22 +47,22 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Secret::is_empty")]
     #[schema(value_type = String)]
     pub pass: Secret,
-    /// The SHA-256 of its certificate, if that is its own; 64 hexadecimal digits.
+    /// The SHA-256 of the camera's certificate, if it is self-signed; 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,
-    /// How often a camera is asked that gives one picture at a time.
+    /// Pause between requests to a camera that gives one picture for each request.
     #[serde(default = "default_interval", alias = "every")]
     #[schema(value_type = String, example = "1s")]
     pub interval: HumanDuration,
-    /// So many pictures are left out at the beginning: many cameras hold an old one from before they were asked. A preset
-    /// knows how many.
+    /// Number of pictures to discard at the start, because many cameras first send an old picture. A preset has its
+    /// own number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discard_first: Option<u32>,
-    /// Pictures of so long are left out at the beginning, in which some cameras still adjust their exposure.
+    /// Pictures are discarded for this time at the start, in which some cameras adjust their exposure.
     #[serde(default)]
     #[schema(value_type = String, example = "0s")]
     pub warmup: HumanDuration,
-    /// When no picture has come for so long, the camera counts as lost and is asked anew.
+    /// If no picture arrives in this time, the camera counts as lost and is connected again.
     #[serde(default = "default_stale_after")]
     #[schema(value_type = String, example = "10s")]
     pub stale_after: HumanDuration,
@@ -71,7 +73,7 @@ impl<'de> Deserialize<'de> for Settings {
         let mut settings = Settings::deserialize(from)?;
         if let Some((clean, user, pass)) = secret::split_login(&settings.url) {
             settings.url = clean;
-            // What is said apart from the URL wins, so that a changed password counts.
+            // `user` and `pass` have precedence over the URL, so that a changed password takes effect.
             if settings.user.is_empty() {
                 settings.user = user;
             }
@@ -97,16 +99,16 @@ fn default_stale_after() -> HumanDuration {
     HumanDuration::secs(10)
 }
 
-/// How a camera is asked.
+/// How to get pictures from a camera.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// By what it answers.
+    /// Decided by the camera's answer.
     #[default]
     Auto,
-    /// For an endless response.
+    /// One endless response.
     Mjpeg,
-    /// For one picture after the other.
+    /// One picture for each request.
     Snapshot,
 }
 
@@ -114,7 +116,11 @@ fn refuse(field: &'static str, rule: impl std::fmt::Display) -> Error {
     Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field)
 }
 
-pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
+pub(super) fn producer(
+    settings: &Settings,
+    _name: &StreamName,
+    context: &ProducerContext,
+) -> Result<Arc<dyn Producer>> {
     let as_definition = |e: Error| match e.field() {
         Some(field) => Error::new(Code::InvalidDefinition, e.to_string()).in_field(field.to_owned()),
         None => e,
@@ -138,11 +144,13 @@ pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerCo
         return Err(refuse("discard_first", format!("must be at most {MAX_DISCARD}, not {discard_first}")));
     }
     if target.is_plain() {
-        tracing::debug!("the password of a camera may go over the network unencrypted, as most cameras want it");
+        tracing::debug!(
+            "the password of a camera can go over the network unencrypted, because most cameras require that"
+        );
     }
     Ok(Arc::new(Http(Camera {
-        fetch: kit.fetch.clone(),
-        limits: kit.limits,
+        fetch: context.fetch.clone(),
+        limits: context.limits,
         target,
         mode: settings.mode,
         interval: *settings.interval,
@@ -152,7 +160,7 @@ pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerCo
     })))
 }
 
-/// All that is known of a camera.
+/// The address and the settings of a camera.
 #[derive(Clone)]
 struct Camera {
     fetch: Fetch,

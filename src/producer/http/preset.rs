@@ -1,4 +1,4 @@
-//! Where well-known cameras and programs have their pictures.
+//! The addresses of pictures in well-known cameras and programs.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -29,11 +29,11 @@ pub enum Preset {
 }
 
 /// Port (none for that of the scheme), and path with query.
-type Place = (Option<u16>, &'static str);
+type Endpoint = (Option<u16>, &'static str);
 
 impl Preset {
-    /// Of the endless response, and of one picture, where there is that.
-    fn places(self) -> (Place, Option<Place>) {
+    /// The addresses of the endless response and, if there is one, of a single picture.
+    fn endpoints(self) -> (Endpoint, Option<Endpoint>) {
         match self {
             Preset::Esp32Cam => ((Some(81), "/stream"), Some((None, "/capture"))),
             Preset::Esphome => ((Some(8080), "/"), Some((Some(8081), "/"))),
@@ -46,7 +46,7 @@ impl Preset {
         }
     }
 
-    /// Pictures from before the camera was asked: the driver of ESP32 cameras fills its buffers and waits
+    /// Number of old pictures at the start: the driver of ESP32 cameras fills its buffers before a request arrives
     /// (esphome/issues#6997, espressif/esp32-camera `CAMERA_GRAB_WHEN_EMPTY`).
     pub(super) fn discard_first(self) -> u32 {
         match self {
@@ -55,18 +55,18 @@ impl Preset {
         }
     }
 
-    /// Puts port, path and query in where the address has none of its own.
+    /// Adds port, path and query to an address that has none.
     pub(super) fn complete(self, url: &mut Url, mode: Mode) {
         if !matches!(url.path(), "" | "/") || url.query().is_some() {
             return;
         }
-        let (stream, snapshot) = self.places();
+        let (stream, snapshot) = self.endpoints();
         let (port, place) = if mode == Mode::Snapshot { snapshot.unwrap_or(stream) } else { stream };
         let (path, query) = place.split_once('?').map_or((place, None), |(path, query)| (path, Some(query)));
         url.set_path(path);
         url.set_query(query);
         if url.port().is_none() && url.scheme() == "http" {
-            // Fails for addresses without a host only.
+            // Fails only for addresses without a host.
             let _ = url.set_port(port);
         }
     }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_enough_and_what_is_said_stays() {
+    fn a_host_is_enough_and_explicit_parts_stay() {
         use Preset::*;
         for (preset, url, mode, completed) in [
             (Esp32Cam, "http://cam", Mode::Auto, "http://cam:81/stream"),

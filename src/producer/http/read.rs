@@ -1,4 +1,4 @@
-//! Reading what a camera answers.
+//! Reads the pictures of a camera.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,41 +15,41 @@ use crate::{
     stream::FrameSink,
 };
 
-/// Longest text of a camera's error that is passed on, in characters.
-const MAX_WORDS: usize = 200;
+/// Longest text of a camera that is shown to users, in characters.
+const MAX_TEXT: usize = 200;
 
-/// So many pictures in a row that cannot be had, and the camera counts as lost.
+/// Failed requests in a row after which the camera counts as lost.
 const FAILURES: u32 = 3;
 
-/// Asks, and goes on by what is answered, until that ends.
+/// Sends a request, chooses the mode by the answer, and brings pictures until the camera fails.
 pub(super) async fn pictures(camera: &Camera, sink: &FrameSink) -> Result<()> {
     let mut session = camera.fetch.session(camera.target.clone());
     let response = ask(camera, &mut session, None).await?;
     let kind = response.header("content-type").unwrap_or_default().trim().to_ascii_lowercase();
-    let mut taker = Taker::new(camera, sink);
+    let mut intake = Intake::new(camera, sink);
     let endless = match camera.mode {
         Mode::Mjpeg => true,
         Mode::Snapshot => false,
-        // Without a type, or with a made-up one, JPEGs are looked for one behind the other.
+        // With no type, or an invented one, the body is read as consecutive JPEGs.
         Mode::Auto => !kind.starts_with("image/"),
     };
     if kind.starts_with("text/html") || kind.starts_with("application/json") {
         let what = if endless { "MJPEG" } else { "a picture" };
-        return Err(lost(camera, format_args!("answers with {kind}, not with {what}")));
+        return Err(camera_error(camera, format_args!("answers with {kind}, not with {what}")));
     }
     match endless {
-        true => stream(camera, response, taker).await,
+        true => stream(camera, response, intake).await,
         false if kind.starts_with("multipart/") => {
-            Err(lost(camera, "answers with MJPEG; mode has to be mjpeg or auto"))
+            Err(camera_error(camera, "answers with MJPEG; mode must be mjpeg or auto"))
         }
         false => {
-            taker.take_whole(response).await?;
-            poll(camera, session, taker).await
+            intake.take_response(response).await?;
+            poll(camera, session, intake).await
         }
     }
 }
 
-fn lost(camera: &Camera, what: impl std::fmt::Display) -> Error {
+fn camera_error(camera: &Camera, what: impl std::fmt::Display) -> Error {
     let url = &camera.target.url;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     Error::new(Code::Upstream, format!("the camera {}{port} {what}", url.host_str().unwrap_or_default()))
@@ -63,29 +63,31 @@ async fn ask(camera: &Camera, session: &mut Session, known: Option<&str>) -> Res
     let response = session.send(request).await?;
     match response.status.as_u16() {
         200..=299 | 304 => Ok(response),
-        401 | 403 => Err(lost(camera, format_args!("refuses: user or password is wrong ({})", response.status))),
-        503 => Err(lost(camera, "is busy (503); most small cameras serve one at a time")),
-        _ => Err(lost(camera, format_args!("answers with {}", response.status))),
+        401 | 403 => {
+            Err(camera_error(camera, format_args!("refuses: user or password is wrong ({})", response.status)))
+        }
+        503 => Err(camera_error(camera, "is busy (503); most small cameras serve one at a time")),
+        _ => Err(camera_error(camera, format_args!("answers with {}", response.status))),
     }
 }
 
-/// What is done with each picture.
-struct Taker<'a> {
+/// Checks each picture and publishes it.
+struct Intake<'a> {
     camera: &'a Camera,
     sink: &'a FrameSink,
     begun: Instant,
     to_discard: u32,
-    /// Of a snapshot, so that the same one is not transferred again.
+    /// The entity tag of a snapshot, so that the same picture is not transferred again.
     tag: Option<String>,
     last: Option<Bytes>,
 }
 
-impl<'a> Taker<'a> {
+impl<'a> Intake<'a> {
     fn new(camera: &'a Camera, sink: &'a FrameSink) -> Self {
-        Taker { camera, sink, begun: Instant::now(), to_discard: camera.discard_first, tag: None, last: None }
+        Intake { camera, sink, begun: Instant::now(), to_discard: camera.discard_first, tag: None, last: None }
     }
 
-    /// Publishes a picture; whether it was one.
+    /// Publishes a picture. False if the data is not a picture.
     async fn take(&mut self, data: Bytes, timestamp: Option<u64>) -> bool {
         let picture = match Picture::from_upload(data, &self.camera.limits).await {
             Ok(picture) => picture,
@@ -102,7 +104,7 @@ impl<'a> Taker<'a> {
         if self.begun.elapsed() < self.camera.warmup {
             return true;
         }
-        // A clock that was never set counts from the camera's start.
+        // A clock that was never set counts from the start of the camera.
         let at = timestamp.map(|micros| UNIX_EPOCH + Duration::from_micros(micros));
         let picture = match at.filter(|at| is_plausible(*at)) {
             Some(at) => picture.captured_at(at),
@@ -114,8 +116,8 @@ impl<'a> Taker<'a> {
         true
     }
 
-    /// One answer that is one picture.
-    async fn take_whole(&mut self, response: Response) -> Result<()> {
+    /// Takes an answer that contains one picture.
+    async fn take_response(&mut self, response: Response) -> Result<()> {
         if response.status.as_u16() == 304 {
             self.sink.still_current();
             return Ok(());
@@ -127,7 +129,7 @@ impl<'a> Taker<'a> {
             return Ok(());
         }
         if !self.take(data.clone(), None).await {
-            return Err(lost(self.camera, "gives no whole picture"));
+            return Err(camera_error(self.camera, "gives no complete picture"));
         }
         (self.tag, self.last) = (tag.filter(|_| self.to_discard == 0), Some(data));
         Ok(())
@@ -140,12 +142,12 @@ fn is_plausible(at: SystemTime) -> bool {
     at >= now - A_DAY && at <= now + A_DAY
 }
 
-/// An endless response. Its rate is the camera's.
-async fn stream(camera: &Camera, mut response: Response, mut taker: Taker<'_>) -> Result<()> {
+/// Reads an endless response, at the rate of the camera.
+async fn stream(camera: &Camera, mut response: Response, mut intake: Intake<'_>) -> Result<()> {
     let mut splitter = Splitter::new(response.header("content-type"), camera.limits.frame_size.bytes());
     let mut last = Instant::now();
     loop {
-        let silent = || lost(camera, format_args!("has sent no picture for {:?}", camera.stale_after));
+        let silent = || camera_error(camera, format_args!("has sent no picture for {:?}", camera.stale_after));
         let patience = camera.stale_after.saturating_sub(last.elapsed());
         let chunk = timeout(patience, response.chunk(camera.stale_after)).await.map_err(|_| silent())??;
         if let Some(data) = &chunk {
@@ -156,51 +158,51 @@ async fn stream(camera: &Camera, mut response: Response, mut taker: Taker<'_>) -
                 Ok(None) if chunk.is_none() => splitter.finish(),
                 Ok(part) => part,
                 Err(fault) => {
-                    taker.sink.damaged("damaged");
-                    taker.sink.report_problem(format!("what the camera sends is damaged: {fault}"));
+                    intake.sink.damaged("damaged");
+                    intake.sink.report_problem(format!("the camera sends damaged data: {fault}"));
                     continue;
                 }
             };
             let Some(part) = part else { break };
-            match words(&part) {
-                // ESPHome says so when its sensor gives nothing for five seconds.
-                Some(words) => taker.sink.report_problem(format!("the camera says: {words}")),
-                None if taker.take(part.data, part.timestamp_micros).await => last = Instant::now(),
+            match text_of(&part) {
+                // ESPHome sends a text when its sensor gives nothing for five seconds.
+                Some(text) => intake.sink.report_problem(format!("the camera says: {text}")),
+                None if intake.take(part.data, part.timestamp_micros).await => last = Instant::now(),
                 None => {}
             }
         }
         if chunk.is_none() {
-            return Err(lost(camera, "has ended its stream"));
+            return Err(camera_error(camera, "has ended its stream"));
         }
     }
 }
 
-/// The text of a part that is one.
-fn words(part: &Part) -> Option<String> {
+/// The text of a part that contains text.
+fn text_of(part: &Part) -> Option<String> {
     let is_text =
         part.content_type.as_deref().is_some_and(|kind| kind.trim().to_ascii_lowercase().starts_with("text/"));
     if !is_text || part.is_jpeg() {
         return None;
     }
     let text = String::from_utf8_lossy(&part.data);
-    Some(text.trim().chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect())
+    Some(text.trim().chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect())
 }
 
-/// One picture after the other.
-async fn poll(camera: &Camera, mut session: Session, mut taker: Taker<'_>) -> Result<()> {
+/// Requests one picture after the other.
+async fn poll(camera: &Camera, mut session: Session, mut intake: Intake<'_>) -> Result<()> {
     let mut ticks = interval(camera.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    if taker.to_discard == 0 {
+    if intake.to_discard == 0 {
         ticks.tick().await;
     }
     let mut failures = 0;
     loop {
-        // What is left out is not waited for.
-        if taker.to_discard == 0 {
+        // There is no pause after a discarded picture.
+        if intake.to_discard == 0 {
             ticks.tick().await;
         }
-        let outcome = match ask(camera, &mut session, taker.tag.as_deref()).await {
-            Ok(response) => taker.take_whole(response).await,
+        let outcome = match ask(camera, &mut session, intake.tag.as_deref()).await {
+            Ok(response) => intake.take_response(response).await,
             Err(e) => Err(e),
         };
         match outcome {
@@ -210,7 +212,7 @@ async fn poll(camera: &Camera, mut session: Session, mut taker: Taker<'_>) -> Re
                 if failures >= FAILURES {
                     return Err(e);
                 }
-                taker.sink.report_problem(e.to_string());
+                intake.sink.report_problem(e.to_string());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Addresses of cameras: reading them, and keeping them within the allowed networks.
+//! Addresses of cameras: parses them, and checks that they are in the permitted networks.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,13 +13,13 @@ use crate::{
 /// The port of RTSP (RFC 2326, section 3.2).
 const RTSP_PORT: u16 = 554;
 
-/// Reads a camera's URL, from which [`split_login`] has taken what is secret. What is wrong is said without the URL:
-/// some cameras want passwords in its path.
+/// Parses a camera's URL, from which `split_login` has removed user and password. Errors do not contain the URL,
+/// because some cameras have the password in its path.
 pub(super) fn parse(text: &str) -> Result<Url> {
     if text.starts_with("rtsps://") {
         return Err(refuse(
             "url",
-            "rtsps is not read here; let MediaMTX read the camera (source: rtsps://…) and give its path as `path`",
+            "rtsps is not supported here; let MediaMTX read the camera (source: rtsps://…) and set `path` to that path of MediaMTX",
         ));
     }
     let url = Url::parse(text).map_err(|e| refuse("url", format!("is not an address: {e}")))?;
@@ -29,20 +29,20 @@ pub(super) fn parse(text: &str) -> Result<Url> {
     Ok(url)
 }
 
-/// Where the camera listens.
+/// The camera's port.
 pub(super) fn port(url: &Url) -> u16 {
     url.port().unwrap_or(RTSP_PORT)
 }
 
-/// Puts the address in place of the name, so that what was checked is what is connected to. Of several addresses
-/// the first one within the networks.
+/// Replaces the host name by its address, so that the connection goes to the address that was checked. Uses the
+/// first address that is in the permitted networks.
 pub(super) async fn pin(mut url: Url, networks: &[Network]) -> Result<Url> {
     let unavailable = |why: String| Error::new(Code::Unavailable, why);
     let candidates: Vec<IpAddr> = match url.host() {
         Some(Host::Ipv4(ip)) => vec![ip.into()],
         Some(Host::Ipv6(ip)) => vec![ip.into()],
         Some(Host::Domain(name)) => {
-            // The `url` crate takes addresses for names in schemes that it does not know.
+            // The `url` crate parses addresses as names in schemes that it does not know.
             match name.parse::<IpAddr>() {
                 Ok(ip) => vec![ip],
                 Err(_) => tokio::net::lookup_host((name, port(&url)))
@@ -69,7 +69,7 @@ mod tests {
     use crate::units::private_networks;
 
     #[test]
-    fn what_is_no_address_of_a_camera_is_refused_without_being_repeated() {
+    fn an_invalid_camera_url_is_refused_without_repeating_it() {
         for text in ["", "camera", "http://h/secret", "rtsps://h/secret", "rtsp://", "rtsp://h:99999/secret"] {
             let error = parse(text).expect_err(text);
             assert_eq!(error.field(), Some("url"));
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_allowed_networks_are_connected_to() {
+    async fn only_addresses_in_permitted_networks_are_accepted() {
         let pinned = async |text: &str| pin(parse(text).expect("an address"), &private_networks()).await;
         assert_eq!(pinned("rtsp://192.168.1.30/s").await.expect("private").as_str(), "rtsp://192.168.1.30/s");
         assert_eq!(pinned("rtsp://[::1]:99/s").await.expect("ours").as_str(), "rtsp://[::1]:99/s");

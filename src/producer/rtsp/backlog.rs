@@ -1,4 +1,4 @@
-//! [`Backlog`]: coded pictures that wait for the decoder, or for somebody to want them.
+//! [`Backlog`]: access units that wait for the decoder, or for a watcher that needs them.
 
 use std::{collections::VecDeque, time::SystemTime};
 
@@ -6,34 +6,33 @@ use bytes::Bytes;
 
 use crate::stream::Demand;
 
-/// Most units kept: half a minute at 30 a second. Groups are 1 to 10 s long; of a longer one the end cannot be
-/// caught up with, and the next keyframe is waited for.
-const MOST_UNITS: usize = 900;
+/// Most units kept: half a minute at 30 a second. Groups of pictures are 1 to 10 s long. The decoder cannot catch
+/// up with the end of a longer group and waits for the next keyframe.
+const MAX_UNITS: usize = 900;
 
 /// Most bytes kept: ten seconds at 13 Mbit/s.
-const MOST_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
-/// Units that may wait when a keyframe comes, without being left out: a second.
+/// Most units that can wait when a keyframe arrives without being skipped: one second.
 const LATE: usize = 30;
 
-/// A coded picture.
+/// A coded picture as a camera sent it: an access unit, or a JPEG.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct AccessUnit {
-    /// In the form that the engine takes.
+pub(super) struct ReceivedUnit {
+    /// The bytes, in the form that the engine accepts.
     pub(super) data: Bytes,
-    /// Whether it needs no other.
+    /// Whether it is a keyframe, which refers to no other unit.
     pub(super) is_key: bool,
-    /// When it came.
+    /// When it arrived.
     pub(super) received: SystemTime,
 }
 
-/// Units in the order in which they came. Those that build on others are given only if all that they build on
-/// were given.
+/// Units in the order of arrival. A unit that refers to others is returned only if all of those were returned.
 #[derive(Debug)]
 pub(super) struct Backlog {
-    units: VecDeque<AccessUnit>,
+    units: VecDeque<ReceivedUnit>,
     bytes: usize,
-    /// Something is missing: nothing is of use before the next keyframe.
+    /// Whether a unit is missing, so that no unit before the next keyframe can be decoded.
     is_broken: bool,
     skipped: usize,
 }
@@ -43,8 +42,8 @@ impl Backlog {
         Backlog { units: VecDeque::new(), bytes: 0, is_broken: true, skipped: 0 }
     }
 
-    /// Adds what came.
-    pub(super) fn push(&mut self, unit: AccessUnit, demand: Demand) {
+    /// Adds a unit.
+    pub(super) fn push(&mut self, unit: ReceivedUnit, demand: Demand) {
         if unit.is_key {
             if demand == Demand::Single || self.units.len() > LATE {
                 self.clear();
@@ -56,8 +55,8 @@ impl Backlog {
         }
         self.bytes += unit.data.len();
         self.units.push_back(unit);
-        if self.units.len() > MOST_UNITS || self.bytes > MOST_BYTES {
-            // A keyframe that is larger than all that may wait is of use nevertheless.
+        if self.units.len() > MAX_UNITS || self.bytes > MAX_BYTES {
+            // A keyframe alone can exceed the bounds and is useful nevertheless.
             let last = self.units.pop_back().filter(|last| last.is_key);
             self.break_off();
             if let Some(key) = last {
@@ -67,22 +66,22 @@ impl Backlog {
         }
     }
 
-    /// What is to be decoded next. Whoever wants single pictures is given keyframes only; what follows them is kept,
-    /// so that the rest of the group can be caught up with.
-    pub(super) fn take(&mut self, demand: Demand) -> Option<AccessUnit> {
+    /// The next unit to decode. With a demand for single pictures only keyframes; the units after them are kept, so
+    /// that a continuous watcher can catch up with the rest of the group.
+    pub(super) fn take(&mut self, demand: Demand) -> Option<ReceivedUnit> {
         let is_next = self.units.front().is_some_and(|unit| unit.is_key || demand == Demand::Continuous);
         let unit = if is_next { self.units.pop_front() } else { None }?;
         self.bytes -= unit.data.len();
         Some(unit)
     }
 
-    /// What was taken could not be decoded, or something was lost on the way: the rest of the group is useless.
+    /// A unit could not be decoded, or data was lost: skips the rest of the group.
     pub(super) fn break_off(&mut self) {
         self.clear();
         self.is_broken = true;
     }
 
-    /// The same, but a keyframe that waits already is a new beginning.
+    /// The same, but continues at a keyframe that waits already.
     pub(super) fn break_off_group(&mut self) {
         match self.units.iter().position(|unit| unit.is_key) {
             Some(key) => {
@@ -93,12 +92,12 @@ impl Backlog {
         }
     }
 
-    /// How many wait.
+    /// Number of waiting units.
     pub(super) fn len(&self) -> usize {
         self.units.len()
     }
 
-    /// How many were left out since this was asked last.
+    /// Number of units skipped since the last call.
     pub(super) fn take_skipped(&mut self) -> usize {
         std::mem::take(&mut self.skipped)
     }
@@ -115,11 +114,11 @@ mod tests {
     use super::*;
     use Demand::{Continuous, Single};
 
-    /// A group per string: `K` and `d`s.
+    /// Pushes units: `K` is a keyframe, `d` another unit.
     fn push(backlog: &mut Backlog, units: &str, demand: Demand) {
         for (i, c) in units.chars().enumerate() {
             let data = Bytes::from(vec![i as u8; 10]);
-            backlog.push(AccessUnit { data, is_key: c == 'K', received: SystemTime::UNIX_EPOCH }, demand);
+            backlog.push(ReceivedUnit { data, is_key: c == 'K', received: SystemTime::UNIX_EPOCH }, demand);
         }
     }
 
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_given_before_the_first_keyframe() {
+    fn no_unit_is_returned_before_the_first_keyframe() {
         let mut backlog = Backlog::new();
         push(&mut backlog, "ddd", Continuous);
         assert_eq!(taken(&mut backlog, Continuous), "");
@@ -137,19 +136,19 @@ mod tests {
     }
 
     #[test]
-    fn whoever_wants_single_pictures_gets_keyframes_and_whoever_comes_then_catches_up() {
+    fn single_demand_gets_keyframes_and_a_later_continuous_demand_catches_up() {
         let mut backlog = Backlog::new();
         push(&mut backlog, "Kdd", Single);
         assert_eq!(taken(&mut backlog, Single), "K");
         push(&mut backlog, "d", Single);
         assert_eq!(taken(&mut backlog, Single), "");
-        assert_eq!(taken(&mut backlog, Continuous), "ddd", "the decoder goes on where it was");
+        assert_eq!(taken(&mut backlog, Continuous), "ddd", "the decoder continues where it was");
         push(&mut backlog, "ddK", Single);
         assert_eq!((taken(&mut backlog, Single).as_str(), backlog.take_skipped()), ("K", 2));
     }
 
     #[test]
-    fn who_is_behind_goes_on_at_the_next_keyframe() {
+    fn a_backlog_that_is_behind_continues_at_the_next_keyframe() {
         let mut backlog = Backlog::new();
         push(&mut backlog, &format!("K{}", "d".repeat(LATE - 1)), Continuous);
         push(&mut backlog, "Kd", Continuous);
@@ -177,11 +176,11 @@ mod tests {
     #[test]
     fn an_endless_group_is_not_kept() {
         let mut backlog = Backlog::new();
-        push(&mut backlog, &format!("K{}", "d".repeat(2 * MOST_UNITS)), Single);
-        assert!(backlog.len() <= MOST_UNITS && backlog.bytes <= MOST_BYTES);
-        assert_eq!(taken(&mut backlog, Continuous), "", "the keyframe was left out with the rest");
-        let large = |is_key| AccessUnit {
-            data: Bytes::from(vec![0; MOST_BYTES + 1]),
+        push(&mut backlog, &format!("K{}", "d".repeat(2 * MAX_UNITS)), Single);
+        assert!(backlog.len() <= MAX_UNITS && backlog.bytes <= MAX_BYTES);
+        assert_eq!(taken(&mut backlog, Continuous), "", "the keyframe was skipped with the rest");
+        let large = |is_key| ReceivedUnit {
+            data: Bytes::from(vec![0; MAX_BYTES + 1]),
             is_key,
             received: SystemTime::UNIX_EPOCH,
         };

@@ -1,18 +1,18 @@
-//! What is counted of all RTSP cameras together.
+//! Counters of all RTSP cameras together.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-/// A coded picture of a camera.
+/// What happened to an access unit of a camera.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// One that needs no other, decoded.
+pub enum UnitKind {
+    /// A decoded keyframe.
     Keyframe,
-    /// One that builds on others, decoded.
+    /// Another decoded unit.
     Delta,
-    /// One that was left out, because nobody needed it, or because decoding was behind.
+    /// A unit that was skipped, because no watcher needed it or because decoding was behind.
     Skipped,
 }
 
@@ -28,7 +28,7 @@ struct Counted {
     ffmpegs: AtomicU64,
 }
 
-/// What was counted.
+/// The values of the counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Sessions with cameras and MediaMTX.
@@ -37,16 +37,16 @@ pub struct Figures {
     pub keyframes: u64,
     /// Other units decoded.
     pub deltas: u64,
-    /// Units left out.
+    /// Units skipped.
     pub skipped: u64,
-    /// Pictures made or passed on.
+    /// Pictures made from video, and pictures of MJPEG cameras.
     pub pictures: u64,
-    /// ffmpegs started.
+    /// Processes of ffmpeg started.
     pub ffmpegs: u64,
 }
 
 impl Counters {
-    /// All of them.
+    /// All values.
     pub fn figures(&self) -> Figures {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let [keyframes, deltas, skipped] = self.0.units.each_ref().map(read);
@@ -59,7 +59,7 @@ impl Counters {
         self.0.connections.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn units(&self, which: Unit, n: usize) {
+    pub(super) fn units(&self, which: UnitKind, n: usize) {
         self.0.units[which as usize].fetch_add(n as u64, Ordering::Relaxed);
     }
 

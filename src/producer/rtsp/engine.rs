@@ -1,5 +1,5 @@
-//! [`Engine`]: coded pictures in, JPEGs out. Ours is openh264 and libjpeg-turbo; what openh264 cannot decode goes to
-//! ffmpeg.
+//! [`Engine`]: decodes access units to JPEGs, with openh264 and libjpeg-turbo, or with ffmpeg for video that
+//! openh264 cannot decode.
 
 use std::{future::Future, pin::Pin, time::SystemTime};
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{
     Plan,
-    backlog::AccessUnit,
+    backlog::ReceivedUnit,
     decode::{Outcome, Task},
     ffmpeg::Ffmpeg,
 };
@@ -24,27 +24,27 @@ pub(super) enum Engine {
 }
 
 impl Engine {
-    /// Whether it takes a unit.
+    /// Whether the engine accepts a unit now.
     pub(super) fn is_free(&self) -> bool {
         match self {
-            Engine::OpenH264(ours) => ours.job.is_none(),
+            Engine::OpenH264(openh264) => openh264.job.is_none(),
             Engine::Ffmpeg(ffmpeg) => ffmpeg.is_free(),
         }
     }
 
-    /// Begins with a unit; only when it is free.
-    pub(super) fn start(&mut self, unit: AccessUnit, task: Task) -> Result<()> {
+    /// Starts with a unit. Call it only when the engine is free.
+    pub(super) fn start(&mut self, unit: ReceivedUnit, task: Task) -> Result<()> {
         match self {
-            Engine::OpenH264(ours) => ours.start(unit, task),
+            Engine::OpenH264(openh264) => openh264.start(unit, task),
             Engine::Ffmpeg(ffmpeg) => return ffmpeg.start(unit, task),
         }
         Ok(())
     }
 
-    /// What came of what was started; waits for ever if nothing was. Cancel-safe.
+    /// The result of the unit in progress. Waits for ever if there is none. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Outcome> {
         match self {
-            Engine::OpenH264(ours) => ours.next().await,
+            Engine::OpenH264(openh264) => openh264.next().await,
             Engine::Ffmpeg(ffmpeg) => ffmpeg.next().await,
         }
     }
@@ -52,13 +52,13 @@ impl Engine {
 
 type Job = Pin<Box<dyn Future<Output = Result<(Box<Worker>, Outcome)>> + Send>>;
 
-/// openh264 and libjpeg-turbo, on a thread of the pool for each unit.
+/// openh264 and libjpeg-turbo. Each unit runs on a thread of the pool.
 pub(super) struct OpenH264 {
     worker: Option<Box<Worker>>,
     job: Option<Job>,
 }
 
-/// What goes to the thread and comes back.
+/// The state that each job takes to its thread and returns.
 struct Worker {
     decoder: Decoder,
     writer: JpegWriter,
@@ -72,7 +72,7 @@ impl OpenH264 {
         Ok(OpenH264 { worker: Some(worker), job: None })
     }
 
-    fn start(&mut self, unit: AccessUnit, task: Task) {
+    fn start(&mut self, unit: ReceivedUnit, task: Task) {
         let Some(mut worker) = self.worker.take() else { return };
         self.job = Some(Box::pin(in_pool(move || {
             let outcome = worker.work(&unit, task)?;
@@ -91,7 +91,7 @@ impl OpenH264 {
 }
 
 impl Worker {
-    fn work(&mut self, unit: &AccessUnit, task: Task) -> Result<Outcome> {
+    fn work(&mut self, unit: &ReceivedUnit, task: Task) -> Result<Outcome> {
         let decoded = match task {
             Task::ShowSingle => self.decoder.decode_single(&unit.data),
             Task::Decode | Task::Show => self.decoder.decode(&unit.data),

@@ -1,8 +1,8 @@
-//! [`Ffmpeg`]: the program, where it is installed, for what openh264 cannot decode: H.265, more than 8 bits, interlaced
-//! video. It is given the video through its standard input, so that no address and no password is in its arguments.
+//! [`Ffmpeg`]: decodes video that openh264 cannot decode with the program ffmpeg: H.265, more than 8 bits, interlaced video.
+//! ffmpeg gets the video through its standard input, so that its arguments contain no address and no password.
 //!
-//! One that is to show everything goes on for as long as somebody watches. It holds pictures back until the next ones
-//! come, which is long where those are keyframes only; so a single picture is made by one that ends with it.
+//! For continuous watchers one process runs as long as there are any. ffmpeg holds back a picture until the next ones
+//! arrive, which takes long if it gets only keyframes; so each single picture has a process of its own.
 
 use std::{future::Future, pin::Pin, process::Stdio, sync::Arc, time::SystemTime};
 
@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     Plan,
-    backlog::AccessUnit,
+    backlog::ReceivedUnit,
     camera::Codec,
     decode::{Outcome, Task},
 };
@@ -26,17 +26,17 @@ use crate::{
     picture::Picture,
 };
 
-/// What is read at a time.
+/// Bytes to read at a time.
 const CHUNK: usize = 64 << 10;
 
-/// How long a single picture may take.
+/// How long decoding a single picture can take.
 const SINGLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is remembered of its complaints, in bytes.
-const MOST_WORDS: usize = 2000;
+/// Most bytes of ffmpeg's error messages that are kept.
+const MAX_MESSAGES: usize = 2000;
 
 type Single = Pin<Box<dyn Future<Output = Result<Outcome>> + Send>>;
-type Words = JoinHandle<Vec<u8>>;
+type Messages = JoinHandle<Vec<u8>>;
 type Writing = Pin<Box<dyn Future<Output = std::io::Result<ChildStdin>> + Send>>;
 
 /// The engine for one camera.
@@ -44,15 +44,15 @@ pub(super) struct Ffmpeg {
     recipe: Arc<Recipe>,
     single: Option<Single>,
     running: Option<Running>,
-    /// The keyframe that was shown by itself; whoever wants what follows needs it, too.
-    last_key: Option<AccessUnit>,
+    /// The keyframe that was decoded alone. A process for the units after it needs it, too.
+    last_key: Option<ReceivedUnit>,
 }
 
 impl Ffmpeg {
-    /// For video of this codec. `why` is what needs it, for people.
+    /// For video of this codec. `why` is the kind of video, for error texts.
     pub(super) fn new(codec: Codec, why: &'static str, plan: &Arc<Plan>) -> Self {
-        // An access unit delimiter ends what is before it, so that ffmpeg need not wait for the next picture to know
-        // that this one is complete (H.264, 7.4.1.2.3; H.265, 7.4.2.4.4).
+        // An access unit delimiter ends the unit before it, so that ffmpeg does not wait for the next picture to
+        // know that this one is complete (H.264, 7.4.1.2.3; H.265, 7.4.2.4.4).
         let (format, delimiter): (_, &[u8]) = match codec {
             Codec::H265 => ("hevc", &[0, 0, 0, 1, 0x46, 0x01, 0x50]),
             _ => ("h264", &[0, 0, 0, 1, 0x09, 0xF0]),
@@ -65,7 +65,7 @@ impl Ffmpeg {
         self.single.is_none() && self.running.as_ref().is_none_or(|running| running.stdin.is_some())
     }
 
-    pub(super) fn start(&mut self, unit: AccessUnit, task: Task) -> Result<()> {
+    pub(super) fn start(&mut self, unit: ReceivedUnit, task: Task) -> Result<()> {
         if task == Task::ShowSingle {
             self.running = None;
             self.last_key = Some(unit.clone());
@@ -81,7 +81,7 @@ impl Ffmpeg {
         Ok(())
     }
 
-    /// The next picture, or that it takes the next unit. Cancel-safe.
+    /// Waits for a picture, or until ffmpeg accepts the next unit. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Outcome> {
         if let Some(single) = &mut self.single {
             let outcome = single.await;
@@ -95,7 +95,7 @@ impl Ffmpeg {
     }
 }
 
-/// How it is started.
+/// How to start ffmpeg for one camera.
 struct Recipe {
     format: &'static str,
     delimiter: &'static [u8],
@@ -109,16 +109,17 @@ impl Recipe {
         let program = &plan.common.settings().ffmpeg;
         let without = |what: &str| {
             let (peer, why) = (plan.peer(), self.why);
-            let words =
-                format!("{peer} sends {why}, which needs ffmpeg; {what} (rtsp_cameras.ffmpeg), or have it send H.264");
-            Error::new(Code::Unavailable, words)
+            let message = format!(
+                "{peer} sends {why}, which needs ffmpeg: {what} (rtsp_cameras.ffmpeg), or let the source send H.264"
+            );
+            Error::new(Code::Unavailable, message)
         };
         if program.is_empty() {
-            return Err(without("say where it is"));
+            return Err(without("set its path"));
         }
-        // From 100 (best) to 1, as 2 (best) to 25.
+        // A quality from 100 (best) to 1 becomes a quantiser from 2 (best) to 25.
         let quantiser = (2 + (100 - plan.quality) * 23 / 99).to_string();
-        // JPEG's own range and matrix.
+        // The range and matrix of JPEG.
         let filter = format!("{filter}scale=out_range=full:out_color_matrix=bt601,format=yuvj420p");
         let child = Command::new(program)
             .args(["-hide_banner", "-nostdin", "-loglevel", "error"])
@@ -137,26 +138,26 @@ impl Recipe {
         Ok(child)
     }
 
-    /// Decodes a keyframe by itself.
-    async fn single(&self, unit: AccessUnit) -> Result<Outcome> {
+    /// Decodes a keyframe alone.
+    async fn single(&self, unit: ReceivedUnit) -> Result<Outcome> {
         let mut child = self.spawn(&[], "", &["-frames:v", "1"])?;
-        let (mut stdin, mut stdout, mut words) = pipes(&mut child)?;
-        let most = self.plan.limits.frame_size.bytes();
+        let (mut stdin, mut stdout, mut messages) = pipes(&mut child)?;
+        let max = self.plan.limits.frame_size.bytes();
         let work = async {
             let mut jpeg = vec![];
-            // It may have seen enough before all is written.
+            // ffmpeg can end before it has read everything.
             let writing = async {
                 let _ = stdin.write_all(&unit.data).await;
                 drop(stdin);
             };
-            let mut limited = (&mut stdout).take(most as u64 + 1);
+            let mut limited = (&mut stdout).take(max as u64 + 1);
             let (_, read) = tokio::join!(writing, limited.read_to_end(&mut jpeg));
             read.map(|_| jpeg)
         };
         let jpeg = match timeout(SINGLE_TIMEOUT, work).await {
             Ok(Ok(jpeg)) if !jpeg.is_empty() => Bytes::from(jpeg),
             _ => {
-                tracing::debug!("ffmpeg made no picture: {}", last_words(&mut child, &mut words).await);
+                tracing::debug!("ffmpeg made no picture: {}", last_messages(&mut child, &mut messages).await);
                 return Ok(Outcome::Damaged);
             }
         };
@@ -165,14 +166,14 @@ impl Recipe {
     }
 }
 
-/// One that goes on; killed when it is dropped.
+/// A process for continuous watchers. Dropping it kills the process.
 struct Running {
     recipe: Arc<Recipe>,
     child: Child,
     stdin: Option<ChildStdin>,
     writing: Option<Writing>,
     stdout: ChildStdout,
-    words: Words,
+    messages: Messages,
     splitter: Splitter,
     buffer: Vec<u8>,
 }
@@ -180,19 +181,19 @@ struct Running {
 impl Running {
     fn start(recipe: Arc<Recipe>) -> Result<Self> {
         let early = 0.75 * recipe.plan.every.as_secs_f64();
-        // The camera's clock is not in the pipe, so ours is taken. What was read while it looked what comes must not be
-        // thrown away, which `-fflags nobuffer` does.
+        // The pipe does not carry the camera's time, so ffmpeg uses the clock of this machine. `-fflags nobuffer`
+        // would discard the data that ffmpeg reads while it probes.
         let input =
             ["-flags", "low_delay", "-probesize", "32", "-analyzeduration", "0", "-use_wallclock_as_timestamps", "1"];
         let filter = format!("select='isnan(prev_selected_t)+gte(t-prev_selected_t,{early:.4})',");
         let mut child = recipe.spawn(&input, &filter, &["-flush_packets", "1"])?;
-        let (stdin, stdout, words) = pipes(&mut child)?;
+        let (stdin, stdout, messages) = pipes(&mut child)?;
         let splitter = Splitter::new(None, recipe.plan.limits.frame_size.bytes());
         let buffer = vec![0; CHUNK];
-        Ok(Running { recipe, child, stdin: Some(stdin), writing: None, stdout, words, splitter, buffer })
+        Ok(Running { recipe, child, stdin: Some(stdin), writing: None, stdout, messages, splitter, buffer })
     }
 
-    fn write(&mut self, units: [Option<AccessUnit>; 2]) {
+    fn write(&mut self, units: [Option<ReceivedUnit>; 2]) {
         let Some(mut stdin) = self.stdin.take() else { return };
         let delimiter = self.recipe.delimiter;
         self.writing = Some(Box::pin(async move {
@@ -209,7 +210,7 @@ impl Running {
             let part = self
                 .splitter
                 .next_part()
-                .map_err(|fault| Error::new(Code::Unavailable, format!("what ffmpeg made cannot be taken: {fault}")))?;
+                .map_err(|fault| Error::new(Code::Unavailable, format!("ffmpeg's output cannot be read: {fault}")))?;
             if let Some(part) = part {
                 let picture = Picture::from_plain_jpeg(part.data, &self.recipe.plan.limits)?;
                 return Ok(Outcome::Picture(picture.captured_at(SystemTime::now())));
@@ -233,31 +234,32 @@ impl Running {
                 },
             }
         }
-        let words = last_words(&mut self.child, &mut self.words).await;
-        Err(Error::new(Code::Unavailable, "ffmpeg, which decodes the video, has ended (see the log)").caused_by(words))
+        let messages = last_messages(&mut self.child, &mut self.messages).await;
+        Err(Error::new(Code::Unavailable, "ffmpeg, which decodes the video, ended (see the log)").caused_by(messages))
     }
 }
 
-fn pipes(child: &mut Child) -> Result<(ChildStdin, ChildStdout, Words)> {
+fn pipes(child: &mut Child) -> Result<(ChildStdin, ChildStdout, Messages)> {
     match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         (Some(stdin), Some(stdout), Some(stderr)) => Ok((stdin, stdout, listen(stderr))),
         _ => Err(Error::new(Code::Unavailable, "ffmpeg was started without pipes")),
     }
 }
 
-/// Listens to what it complains of, and remembers the beginning: one whose complaints nobody reads stops.
-fn listen(mut stderr: ChildStderr) -> Words {
+/// Reads ffmpeg's error messages to their end and keeps the beginning. ffmpeg would block if the messages were not
+/// read.
+fn listen(mut stderr: ChildStderr) -> Messages {
     tokio::spawn(async move {
-        let (mut words, mut chunk) = (vec![], vec![0; 4096]);
+        let (mut messages, mut chunk) = (vec![], vec![0; 4096]);
         while let Ok(n @ 1..) = stderr.read(&mut chunk).await {
-            words.extend_from_slice(&chunk[..n.min(MOST_WORDS - words.len())]);
+            messages.extend_from_slice(&chunk[..n.min(MAX_MESSAGES - messages.len())]);
         }
-        words
+        messages
     })
 }
 
-async fn last_words(child: &mut Child, words: &mut Words) -> String {
+async fn last_messages(child: &mut Child, messages: &mut Messages) -> String {
     let _ = child.start_kill();
-    let words = timeout(Duration::from_secs(1), words).await.ok().and_then(Result::ok).unwrap_or_default();
-    String::from_utf8_lossy(&words).trim().replace('\n', "; ")
+    let messages = timeout(Duration::from_secs(1), messages).await.ok().and_then(Result::ok).unwrap_or_default();
+    String::from_utf8_lossy(&messages).trim().replace('\n', "; ")
 }

@@ -1,12 +1,12 @@
-//! RTSP cameras, and paths of MediaMTX: video in, pictures out.
+//! RTSP cameras and paths of MediaMTX: decodes their video to pictures.
 //!
 //! ```text
 //! camera (retina) ──▶ backlog ──▶ engine: openh264, or ffmpeg for what it cannot decode ──▶ sink
 //!        └── MJPEG ───────────────────────────────────────────────────────────────────────▶ sink
 //! ```
 //!
-//! While only snapshots are wanted, keyframes are decoded and nothing else. Decoding is done on a bounded pool of
-//! threads, one unit of a stream at a time; a stream that falls behind goes on at its next keyframe.
+//! While the watchers need only snapshots, only keyframes are decoded. Decoding runs in the pool for pictures, one access
+//! unit of a stream at a time. A stream that falls behind continues at its next keyframe.
 
 mod address;
 mod backlog;
@@ -28,7 +28,7 @@ use tokio::time::Duration;
 use url::Url;
 
 pub use self::{
-    counters::{Counters, Unit as UnitKind},
+    counters::{Counters, UnitKind},
     settings::{RtspCameraSettings, Settings, Transport},
 };
 use super::ProducerContext;
@@ -40,17 +40,18 @@ use crate::{
     units::Network,
 };
 
-/// What is encoded in the name of a path: what RTSP servers compare literally stands as it is.
+/// The characters of a path name that are percent-encoded. The others are not, because RTSP servers compare them
+/// literally.
 const IN_PATH: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b',').remove(b':');
 
-/// Gives user and password for reading a path of MediaMTX; asked anew for each connection, because tokens end.
+/// Returns user and password for reading a path of MediaMTX. Called for each connection, because tokens expire.
 pub type Login = dyn Fn(&str) -> Option<(String, Secret)> + Send + Sync;
 
-/// Tells which stream of ours a path of MediaMTX is made of.
+/// Returns the stream of this server that a path of MediaMTX is made from, if there is one.
 pub type OwnStream = dyn Fn(StreamName) -> Pin<Box<dyn Future<Output = Option<StreamName>> + Send>> + Send + Sync;
 
-/// What all RTSP cameras share. Cheap to clone.
+/// Shared by all RTSP cameras. Cheap to clone.
 #[derive(Clone)]
 pub struct Common(Arc<Inner>);
 
@@ -64,7 +65,7 @@ struct Inner {
 }
 
 impl Common {
-    /// `mediamtx` is what the addresses begin with at which MediaMTX gives its paths.
+    /// `mediamtx` is the base URL of MediaMTX's RTSP server.
     pub fn new(
         settings: RtspCameraSettings,
         networks: Vec<Network>,
@@ -76,12 +77,12 @@ impl Common {
         Common(Arc::new(Inner { settings, networks, mediamtx, login, own_stream, counters }))
     }
 
-    /// Says who knows which paths are made of streams of ours; once, when that is known.
-    pub fn tell_own_streams(&self, own_stream: Box<OwnStream>) {
+    /// Sets the function that finds the stream from which a path is made. Only the first call has an effect.
+    pub fn set_own_stream(&self, own_stream: Box<OwnStream>) {
         let _ = self.0.own_stream.set(own_stream);
     }
 
-    /// What is counted.
+    /// The counters.
     pub fn counters(&self) -> &Counters {
         &self.0.counters
     }
@@ -90,13 +91,17 @@ impl Common {
         &self.0.settings
     }
 
-    /// Where cameras may be (`fetch.networks`).
+    /// The networks in which cameras are permitted (`fetch.networks`).
     fn networks(&self) -> &[Network] {
         &self.0.networks
     }
 }
 
-pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
+pub(super) fn producer(
+    settings: &Settings,
+    _name: &StreamName,
+    context: &ProducerContext,
+) -> Result<Arc<dyn Producer>> {
     settings.check()?;
     let source = match (&settings.url, &settings.path) {
         (Some(url), None) => {
@@ -115,24 +120,24 @@ pub(super) fn producer(settings: &Settings, _name: &StreamName, kit: &ProducerCo
         every: Duration::from_secs_f64(1.0 / settings.fps),
         quality: settings.quality,
         keyframes_only: settings.keyframes_only,
-        common: kit.rtsp.clone(),
-        limits: kit.limits,
+        common: context.rtsp.clone(),
+        limits: context.limits,
     }))))
 }
 
-/// Where the video is.
+/// The source of the video.
 enum Source {
-    /// At a camera; the URL is without user and password.
+    /// A camera. The URL contains no user and no password.
     Camera { url: Url, user: String, password: Secret },
-    /// At a path of MediaMTX.
+    /// A path of MediaMTX.
     Path(StreamName),
 }
 
-/// Everything that a run works by.
+/// The checked definition of a stream.
 struct Plan {
     source: Source,
     transport: Transport,
-    /// Time between pictures at least.
+    /// Shortest time between two pictures.
     every: Duration,
     quality: i32,
     keyframes_only: bool,
@@ -141,7 +146,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// What people call it; without anything that might be secret.
+    /// The source in words, without secrets.
     fn peer(&self) -> String {
         match &self.source {
             Source::Camera { url, .. } => {
@@ -151,21 +156,21 @@ impl Plan {
         }
     }
 
-    /// Refuses a path that is made of a stream of ours, and perhaps of this very one.
+    /// Refuses a path that is made from a stream of this server, which could be this very stream.
     async fn refuse_circle(&self) -> Result<()> {
         let (Source::Path(path), Some(own_stream)) = (&self.source, self.common.0.own_stream.get()) else {
             return Ok(());
         };
         match own_stream(path.clone()).await {
             Some(own) => {
-                let words = format!("{} is made of our own stream {own}; watch that one", self.peer());
-                Err(Error::new(Code::Unavailable, words))
+                let message = format!("{} is made of our own stream {own}; watch that stream", self.peer());
+                Err(Error::new(Code::Unavailable, message))
             }
             None => Ok(()),
         }
     }
 
-    /// Where to connect to, and with what.
+    /// The URL to connect to, with user and password.
     fn target(&self) -> Result<(Url, Option<(String, Secret)>)> {
         match &self.source {
             Source::Camera { url, user, password } => {

@@ -1,4 +1,4 @@
-//! One run: from the camera's connection to the stream's pictures.
+//! One run of the producer: connects to the camera, decodes its video, and publishes the pictures.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::time::{Duration, Instant, sleep_until};
 
 use super::{
     Plan, UnitKind,
-    backlog::{AccessUnit, Backlog},
+    backlog::{Backlog, ReceivedUnit},
     camera::{Camera, Codec},
     decode::{Outcome, Task},
     engine::{Engine, OpenH264},
@@ -18,13 +18,13 @@ use crate::{
     stream::{Demand, FrameSink, Run},
 };
 
-/// Keyframes in a row that openh264 cannot decode, although nothing was lost, until ffmpeg is tried.
-const MOST_DAMAGED: u32 = 3;
+/// Consecutive keyframes that openh264 cannot decode, although no data was lost, before ffmpeg is used.
+const MAX_DAMAGED: u32 = 3;
 
-/// Time between pictures at least, where nobody needs many.
-const NOW_AND_THEN: Duration = Duration::from_millis(250);
+/// Shortest time between two pictures if watchers need only single pictures.
+const SINGLE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Connects and brings pictures until something fails.
+/// Connects and publishes pictures until something fails.
 pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
     plan.refuse_circle().await?;
     let mut camera = Camera::connect(plan).await?;
@@ -35,7 +35,7 @@ pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
         loop {
             let (unit, _) = next_of(&mut camera, plan, &mut stale_at).await?;
             if pace.is_due() {
-                pass_on(unit, plan, &run.sink);
+                publish_jpeg(unit, plan, &run.sink);
             }
         }
     }
@@ -55,13 +55,13 @@ pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
                 work.take(unit, has_loss, demand);
             }
             outcome = engine.next() => work.finish(outcome?, &mut engine)?,
-            // The sender is with the stream, which outlives its runs.
+            // Never an error: the stream holds the sender and outlives its runs.
             _ = run.demand.changed() => {}
         }
     }
 }
 
-async fn next_of(camera: &mut Camera, plan: &Plan, stale_at: &mut Instant) -> Result<(AccessUnit, bool)> {
+async fn next_of(camera: &mut Camera, plan: &Plan, stale_at: &mut Instant) -> Result<(ReceivedUnit, bool)> {
     let stale_after = plan.common.settings().stale_after;
     tokio::select! {
         next = camera.next() => {
@@ -69,14 +69,14 @@ async fn next_of(camera: &mut Camera, plan: &Plan, stale_at: &mut Instant) -> Re
             next
         }
         () = sleep_until(*stale_at) => {
-            let words = format!("{} has sent no video for {stale_after}", plan.peer());
-            Err(Error::new(Code::Unavailable, words))
+            let message = format!("{} has sent no video for {stale_after}", plan.peer());
+            Err(Error::new(Code::Unavailable, message))
         }
     }
 }
 
-/// MJPEG: the camera's own pictures.
-fn pass_on(unit: AccessUnit, plan: &Plan, sink: &FrameSink) {
+/// MJPEG: publishes the camera's own pictures.
+fn publish_jpeg(unit: ReceivedUnit, plan: &Plan, sink: &FrameSink) {
     match Picture::from_plain_jpeg(unit.data, &plan.limits) {
         Ok(picture) => publish(&picture.captured_at(unit.received), plan, sink),
         Err(e) => {
@@ -93,18 +93,18 @@ fn publish(picture: &Picture, plan: &Plan, sink: &FrameSink) {
     }
 }
 
-/// What waits, and what is being decoded.
+/// The waiting units, and the unit in progress.
 struct Work<'a> {
     plan: &'a Arc<Plan>,
     sink: &'a FrameSink,
     backlog: Backlog,
-    at_work: Option<(AccessUnit, Task)>,
-    /// Keyframes in a row that could not be decoded.
+    at_work: Option<(ReceivedUnit, Task)>,
+    /// Consecutive keyframes that could not be decoded.
     damaged: u32,
 }
 
 impl Work<'_> {
-    fn take(&mut self, unit: AccessUnit, has_loss: bool, demand: Demand) {
+    fn take(&mut self, unit: ReceivedUnit, has_loss: bool, demand: Demand) {
         if has_loss && !unit.is_key {
             self.sink.damaged("lost on the way");
             self.backlog.break_off();
@@ -115,8 +115,8 @@ impl Work<'_> {
 
     fn start(&mut self, engine: &mut Engine, demand: Demand, pace: &mut Pace) -> Result<()> {
         let Some(unit) = self.backlog.take(demand) else { return Ok(()) };
-        if demand == Demand::Single && !pace.is_due_at_least(NOW_AND_THEN) {
-            // Every picture is a keyframe, perhaps; nobody needs all of them.
+        if demand == Demand::Single && !pace.is_due_at_least(SINGLE_INTERVAL) {
+            // The camera may send only keyframes, and watchers do not need all of them.
             self.backlog.break_off();
             self.plan.common.counters().units(UnitKind::Skipped, 1 + self.backlog.take_skipped());
             return Ok(());
@@ -144,8 +144,8 @@ impl Work<'_> {
                 self.sink.damaged("not decodable");
                 self.backlog.break_off_group();
                 self.damaged += u32::from(is_key);
-                if self.damaged >= MOST_DAMAGED {
-                    return self.switch("H.264 that openh264 does not decode", engine);
+                if self.damaged >= MAX_DAMAGED {
+                    return self.switch("H.264 that openh264 cannot decode", engine);
                 }
             }
             Outcome::Unsupported(what) => return self.switch(what, engine),
@@ -153,11 +153,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Lets ffmpeg go on, from the unit at which ours has stopped.
+    /// Continues with ffmpeg, from the unit at which openh264 stopped.
     fn switch(&mut self, why: &'static str, engine: &mut Engine) -> Result<()> {
         if matches!(engine, Engine::Ffmpeg(_)) {
-            let words = format!("what {} sends cannot be decoded", self.plan.peer());
-            return Err(Error::new(Code::Unavailable, words));
+            let message = format!("the video of {} cannot be decoded", self.plan.peer());
+            return Err(Error::new(Code::Unavailable, message));
         }
         let mut ffmpeg = Ffmpeg::new(Codec::H264, why, self.plan);
         if let Some((unit, task)) = self.at_work.take() {
@@ -168,7 +168,7 @@ impl Work<'_> {
     }
 }
 
-/// Says which pictures are due.
+/// Decides which pictures are due.
 struct Pace {
     every: Duration,
     next: Instant,
@@ -183,22 +183,23 @@ impl Pace {
         self.is_due_at_least(Duration::ZERO)
     }
 
-    /// Whether a picture is due when so many wait behind it: what is to be caught up with is shown now and then only.
+    /// Whether a picture is due while this many units wait. While decoding catches up, only some pictures are
+    /// published.
     fn is_due_behind(&mut self, waiting: usize) -> bool {
-        /// Waiting units that are no sign of being behind.
+        /// Number of waiting units that is normal.
         const A_FEW: usize = 5;
-        self.is_due_at_least(if waiting > A_FEW { NOW_AND_THEN } else { Duration::ZERO })
+        self.is_due_at_least(if waiting > A_FEW { SINGLE_INTERVAL } else { Duration::ZERO })
     }
 
-    /// Whether a picture is due, with so much time between them at least. A little early is in time, because
-    /// pictures do not come in even steps.
+    /// Whether a picture is due, with at least this time between pictures. A picture can be a little early, because
+    /// pictures do not arrive at even intervals.
     fn is_due_at_least(&mut self, every: Duration) -> bool {
         let every = self.every.max(every);
         let now = Instant::now();
         if now + every / 4 < self.next {
             return false;
         }
-        // In step, unless there was a pause.
+        // Keeps the rhythm, unless there was a pause.
         self.next = if now > self.next + every { now + every } else { self.next + every };
         true
     }
@@ -209,7 +210,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn pictures_are_due_as_often_as_was_asked_for() {
+    async fn pictures_are_due_at_the_requested_rate() {
         for (camera_ms, every_ms, waiting, expected) in [
             (33, 100, 0, 100),
             (100, 100, 0, 100),

@@ -1,4 +1,4 @@
-//! What can be said about RTSP cameras.
+//! The settings of all RTSP cameras, and the definition of one.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
@@ -9,13 +9,13 @@ use crate::{
     units::HumanDuration,
 };
 
-/// What holds for all RTSP cameras.
+/// Settings of all RTSP cameras.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RtspCameraSettings {
-    /// How long a camera may send no picture before it counts as gone.
+    /// How long a camera can send no picture before it counts as lost.
     pub stale_after: HumanDuration,
-    /// The program that decodes what we do not; empty for none.
+    /// The program ffmpeg, for video that is not decoded here; empty for none.
     pub ffmpeg: String,
 }
 
@@ -26,7 +26,7 @@ impl Default for RtspCameraSettings {
 }
 
 impl RtspCameraSettings {
-    /// Says what is wrong with the settings, by key.
+    /// Invalid settings: the key and the rule that it breaks.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = vec![];
         if !(HumanDuration::secs(1)..=HumanDuration::secs(3600)).contains(&self.stale_after) {
@@ -36,14 +36,14 @@ impl RtspCameraSettings {
     }
 }
 
-/// How the video comes.
+/// How the video is transported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
-    /// In the RTSP connection: nothing is lost, and every firewall lets it through.
+    /// In the RTSP connection: without loss, and through every firewall that permits RTSP.
     #[default]
     Tcp,
-    /// In datagrams, for cameras that can do nothing else.
+    /// In UDP datagrams, for cameras without TCP transport.
     Udp,
 }
 
@@ -52,26 +52,27 @@ pub enum Transport {
 #[schema(as = RtspDefinition)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct Settings {
-    /// The camera's address, such as `rtsp://192.168.1.30/stream1`. A user and password in it are taken out of it.
+    /// The camera's URL, such as `rtsp://192.168.1.30/stream1`. A user and password in it are moved to `user` and
+    /// `pass`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Instead of `url`: a path of MediaMTX.
+    /// A path of MediaMTX, instead of `url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The camera's user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The camera's password; never shown.
+    /// The camera's password; shown as `***`.
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Secret::is_empty")]
     pub pass: Secret,
-    /// How the video comes.
+    /// How the video is transported.
     pub transport: Transport,
-    /// Pictures a second at most, from 0.02 to 60.
+    /// Most pictures a second, from 0.02 to 60.
     pub fps: f64,
-    /// Quality of the pictures, from 1 to 100. MJPEG is passed on as it comes.
+    /// Quality of the pictures, from 1 to 100. Has no effect on the pictures of an MJPEG camera.
     pub quality: i32,
-    /// Decode keyframes only, whoever watches: one picture every few seconds, for next to nothing.
+    /// Decode only keyframes, also for continuous watchers: one picture every few seconds, with very little CPU time.
     pub keyframes_only: bool,
 }
 
@@ -80,7 +81,7 @@ impl<'de> Deserialize<'de> for Settings {
         let mut settings = Settings::deserialize(from)?;
         if let Some((clean, user, pass)) = settings.url.as_deref().and_then(secret::split_login) {
             settings.url = Some(clean);
-            // What is said apart from the URL wins, so that a changed password counts.
+            // `user` and `pass` have precedence over the URL, so that a changed password takes effect.
             settings.user = settings.user.or(Some(user));
             if settings.pass.is_empty() {
                 settings.pass = Secret::new(pass);
@@ -125,7 +126,7 @@ impl Settings {
             return Err(refuse("quality", format!("must be from 1 to 100, not {}", self.quality)));
         }
         if self.path.is_some() && (self.user.is_some() || !self.pass.is_empty()) {
-            return Err(refuse("user", "is for cameras; MediaMTX is shown mediamtx.user or a token of our own"));
+            return Err(refuse("user", "is for cameras; for a path of MediaMTX set mediamtx.user"));
         }
         if self.path.is_some() && self.transport != Transport::Tcp {
             return Err(refuse("transport", "must be tcp for a path of MediaMTX"));
@@ -134,7 +135,7 @@ impl Settings {
     }
 }
 
-/// A definition that cannot work, by field.
+/// An error for an invalid field of a definition.
 pub(super) fn refuse(field: &'static str, rule: impl std::fmt::Display) -> Error {
     Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field)
 }
@@ -144,9 +145,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_leave_the_url() {
+    fn credentials_are_moved_out_of_the_url() {
         let read = |text: &str| serde_json::from_str::<Settings>(text).expect("reads");
-        let told = |settings: &Settings| {
+        let credentials = |settings: &Settings| {
             let url = settings.url.clone().unwrap_or_default();
             (url, settings.user.clone().unwrap_or_default(), settings.pass.expose().to_owned())
         };
@@ -159,7 +160,7 @@ mod tests {
             (r#"{"url":"rtsp://u@h/s","user":"v"}"#, triple("rtsp://h/s", "v", "")),
         ] {
             let settings = read(text);
-            assert_eq!(told(&settings), expected, "{text}");
+            assert_eq!(credentials(&settings), expected, "{text}");
             let shown = format!("{} {settings:?}", serde_json::to_string(&settings).expect("writes"));
             assert!(!shown.contains("p@ss") && !shown.contains("p%40ss"), "{shown}");
         }
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused_by_field() {
+    fn an_error_names_the_invalid_field() {
         for (text, field) in [
             (r#"{"url":"rtsp://h/","fps":0}"#, "fps"),
             (r#"{"url":"rtsp://h/","fps":61}"#, "fps"),

@@ -1,10 +1,9 @@
-//! Putting one camera's datagrams together to pictures. Pure: bytes and times in, pictures out.
+//! Assembles the datagrams of one camera to pictures, without I/O.
 //!
-//! The protocol has no sequence numbers. Two forms are understood: base64 text in any portions, ended
-//! by a line feed (the original firmware sends 512 characters a datagram), and the raw JPEG in any
-//! portions, from SOI to EOI. What is lost, doubled or exchanged on the way cannot be repaired; it is
-//! found out here (a picture that does not begin or end as one) or by decoding, which is the
-//! producer's part.
+//! The protocol has no sequence numbers. It has two forms: base64 text in portions of any length, ended by a line feed (the
+//! original firmware sends 512 characters in a datagram), and the raw JPEG in portions of any length, from SOI to EOI. Loss,
+//! duplication and reordering cannot be repaired. Some are detected here, by a picture that does not begin or end as a JPEG;
+//! the producer detects the others by decoding.
 
 use base64::{
     Engine,
@@ -16,13 +15,13 @@ use tokio::time::{Duration, Instant};
 
 use crate::picture::jpeg::EndFinder;
 
-/// A picture whose next datagram does not come within this time is given up. Cameras send one in
-/// well under a second; the next request goes out after at least a second.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A picture is discarded if its next datagram does not arrive within this time. Cameras send a picture in less
+/// than a second, and the next request follows after at least a second.
+const DATAGRAM_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Base64 of FF D8 FF: how every JPEG begins as text.
+/// Base64 of FF D8 FF, with which every JPEG begins.
 const TEXT_START: &[u8] = b"/9j/";
-/// The same in the URL-safe alphabet.
+/// The same with the URL-safe alphabet.
 const TEXT_START_URL: &[u8] = b"_9j_";
 const RAW_START: &[u8] = &[0xFF, 0xD8, 0xFF];
 
@@ -32,12 +31,12 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 
-/// What a datagram completed.
+/// The result of a datagram.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Bytes that begin and end as a JPEG does.
+    /// Bytes that begin and end as a JPEG.
     Picture(Bytes),
-    /// Something was thrown away; the word goes into the statistics.
+    /// Data was discarded; the word goes to the statistics.
     Dropped(&'static str),
 }
 
@@ -57,7 +56,7 @@ enum Gathering {
     Raw(Vec<u8>, EndFinder),
 }
 
-/// One camera's picture in the making. Holds at most `max` decoded bytes (or their base64).
+/// The incomplete picture of one camera. Holds at most `max` decoded bytes (or their base64).
 #[derive(Debug)]
 pub(super) struct Assembler {
     gathering: Gathering,
@@ -70,26 +69,26 @@ impl Assembler {
         Assembler { gathering: Gathering::Nothing, max, last_at: Instant::now() }
     }
 
-    /// Takes one datagram.
+    /// Adds one datagram.
     pub(super) fn push(&mut self, datagram: &[u8], now: Instant) -> Vec<Outcome> {
         let mut out = vec![];
-        if now.duration_since(self.last_at) > PATIENCE {
-            self.give_up("incomplete", &mut out);
+        if now.duration_since(self.last_at) > DATAGRAM_TIMEOUT {
+            self.discard("incomplete", &mut out);
         }
         self.last_at = now;
 
         if datagram.starts_with(RAW_START) {
-            self.give_up("incomplete", &mut out);
+            self.discard("incomplete", &mut out);
             self.gathering = Gathering::Raw(Vec::with_capacity(datagram.len() * 16), EndFinder::default());
         } else if datagram.starts_with(TEXT_START) || datagram.starts_with(TEXT_START_URL) {
-            // A new picture while one is gathered: perhaps only the line feed between them was lost.
+            // A new picture begins before the line feed of the last one. Perhaps only the line feed was lost.
             if let Gathering::Text(text) = &self.gathering
                 && let Some(picture) = decode(text)
             {
                 self.gathering = Gathering::Nothing;
                 out.push(Outcome::Picture(picture));
             }
-            self.give_up("incomplete", &mut out);
+            self.discard("incomplete", &mut out);
         }
         if let Gathering::Raw(..) = self.gathering {
             self.raw(datagram, &mut out);
@@ -102,7 +101,7 @@ impl Assembler {
     fn raw(&mut self, datagram: &[u8], out: &mut Vec<Outcome>) {
         let Gathering::Raw(data, finder) = &mut self.gathering else { return };
         if data.len() + datagram.len() > self.max {
-            return self.give_up("too large", out);
+            return self.discard("too large", out);
         }
         data.extend_from_slice(datagram);
         match finder.find(data) {
@@ -113,7 +112,7 @@ impl Assembler {
                 self.gathering = Gathering::Nothing;
                 out.push(Outcome::Picture(data.into()));
             }
-            Err(_) => self.give_up("damaged", out),
+            Err(_) => self.discard("damaged", out),
         }
     }
 
@@ -139,8 +138,8 @@ impl Assembler {
             return;
         }
         if !portion.iter().all(|b| b.is_ascii_alphanumeric() || b"+/-_=".contains(b) || b.is_ascii_whitespace()) {
-            // Nothing that a camera of either form sends.
-            self.give_up("incomplete", out);
+            // No camera sends this.
+            self.discard("incomplete", out);
             out.push(Outcome::Dropped("foreign"));
             return;
         }
@@ -149,24 +148,24 @@ impl Assembler {
         }
         let Gathering::Text(text) = &mut self.gathering else { return };
         if text.len() + portion.len() > self.max / 3 * 4 + 4 {
-            return self.give_up("too large", out);
+            return self.discard("too large", out);
         }
         text.extend(portion.iter().filter(|b| !b.is_ascii_whitespace()));
     }
 
-    fn give_up(&mut self, why: &'static str, out: &mut Vec<Outcome>) {
+    fn discard(&mut self, why: &'static str, out: &mut Vec<Outcome>) {
         if !matches!(std::mem::replace(&mut self.gathering, Gathering::Nothing), Gathering::Nothing) {
             out.push(Outcome::Dropped(why));
         }
     }
 }
 
-/// Base64 in either alphabet, with or without padding, if a JPEG comes of it.
+/// Decodes base64 in either alphabet, with or without padding. None if the result is not a JPEG.
 fn decode(text: &[u8]) -> Option<Bytes> {
     let url_safe = text.iter().any(|b| matches!(b, b'-' | b'_'));
     let data = if url_safe { BASE64_URL.decode(text) } else { BASE64.decode(text) }.ok()?;
     let mut data = Bytes::from(data);
-    // Up to its own end: when a line feed and a beginning were lost, another picture's rest follows.
+    // Up to the end of the JPEG: if a line feed and a beginning were lost, the rest of another picture follows.
     let end = EndFinder::default().find(&data).ok()??;
     data.truncate(end);
     Some(data)
@@ -185,7 +184,7 @@ mod tests {
 
     const MAX: usize = 200_000;
 
-    /// A picture's datagrams as the original firmware sends them.
+    /// The datagrams of a picture, as the original firmware sends them.
     fn text(picture: &[u8]) -> Vec<Vec<u8>> {
         let mut datagrams: Vec<_> = B64.encode(picture).as_bytes().chunks(512).map(<[u8]>::to_vec).collect();
         datagrams.push(b"\n".to_vec());
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_give_the_picture_back() {
+    fn both_forms_are_assembled() {
         let picture = photo(64, 48);
         let whole = vec![Outcome::Picture(picture.clone().into())];
         let mut assembler = Assembler::new(MAX);
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_dropped_with_a_word_and_the_next_picture_is_whole() {
+    fn a_faulty_picture_is_dropped_with_a_reason_and_the_next_one_is_complete() {
         let picture = photo(160, 120);
         let mut headless = text(&picture);
         headless.remove(0);
@@ -260,12 +259,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn half_a_picture_is_given_up_after_a_while() {
+    async fn an_incomplete_picture_is_dropped_after_a_timeout() {
         let picture = photo(64, 48);
         let mut assembler = Assembler::new(MAX);
         let mut late = text(&picture).split_off(2);
         assert_eq!(push_all(&mut assembler, &text(&picture)[..2]), []);
-        tokio::time::advance(PATIENCE + Duration::from_millis(1)).await;
+        tokio::time::advance(DATAGRAM_TIMEOUT + Duration::from_millis(1)).await;
         late.truncate(1);
         assert_eq!(push_all(&mut assembler, &late), [Outcome::Dropped("incomplete")]);
     }
@@ -273,12 +272,12 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
-        /// Whatever a network loses of one picture, or whatever it doubles, what comes out as a picture and decodes
-        /// without a warning is one that was sent. Not so for both in one picture, nor for pieces that were exchanged,
-        /// nor for a loss from the middle of one picture to the middle of the next: a scan of the right length made of
-        /// the wrong pieces is a picture, too, and the protocol has no sequence numbers to tell.
+        /// If a network loses or duplicates datagrams of one picture, every picture that decodes without a warning
+        /// was sent. This does not hold for loss and duplication in the same picture, for reordering, or for a loss
+        /// from the middle of one picture to the middle of the next: a scan of the right length from wrong pieces
+        /// is a picture too, and the protocol has no sequence numbers.
         #[test]
-        fn loss_and_doubling_never_show(
+        fn loss_and_duplication_never_give_a_wrong_picture(
             faults in proptest::collection::vec(0usize..10_000, 0..40),
             which in 0_usize..3,
             loses in any::<bool>(),
@@ -304,13 +303,13 @@ mod tests {
                     let limits = crate::picture::PictureLimits::default();
                     let whole = crate::picture::Picture::from_plain_jpeg(data.clone(), &limits)
                         .and_then(|p| crate::picture::verify(&p));
-                    prop_assert!(whole.is_err() || sent.iter().any(|s| *s == data), "a picture that nobody sent");
+                    prop_assert!(whole.is_err() || sent.iter().any(|s| *s == data), "a picture that was not sent");
                 }
             }
         }
 
         #[test]
-        fn noise_and_reordering_neither_panic_nor_grow(
+        fn noise_and_reordering_neither_panic_nor_grow_memory(
             noise in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..600), 0..60),
             swaps in proptest::collection::vec((0usize..1000, 0usize..1000), 0..30),
         ) {

@@ -1,4 +1,4 @@
-//! The one socket on which cameras answer, and the table of who is expected to.
+//! [`Hub`]: the one socket that receives pictures, and the table of cameras from which they are expected.
 
 use std::{
     collections::HashMap,
@@ -17,13 +17,13 @@ use super::{
 };
 use crate::stream::FrameSink;
 
-/// Pictures that wait for their stream; more would only be older ones.
+/// Pictures that wait for their stream. More would only be older.
 const WAITING_PICTURES: usize = 2;
 
-/// Room for the bursts in which cameras send; the kernel grants at most net.core.rmem_max.
+/// Receive buffer for the bursts of cameras; the kernel permits at most net.core.rmem_max.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// Shared by all UDP cameras; the socket is open while at least one is watched. Cheap to clone.
+/// Shared by all UDP cameras. The socket is open while at least one camera has a watcher. Cheap to clone.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
@@ -38,16 +38,16 @@ struct Inner {
 struct Routes {
     by_ip: HashMap<IpAddr, Vec<Route>>,
     last_id: u64,
-    strangers: u64,
+    unexpected: u64,
 }
 
 struct Route {
     id: u64,
-    /// The port on which the camera is asked; tells apart two cameras behind one address.
+    /// The camera's port, which distinguishes cameras with the same address.
     port: u16,
     assembler: Assembler,
     pictures: mpsc::Sender<Outcome>,
-    /// Counts what was thrown away.
+    /// Counts discarded pictures.
     sink: FrameSink,
 }
 
@@ -62,7 +62,7 @@ impl Drop for Socket {
     }
 }
 
-/// One camera's place in the table, given back on drop.
+/// A camera's entry in the table, removed on drop.
 pub(super) struct Registration {
     hub: Hub,
     socket: Arc<Socket>,
@@ -72,7 +72,7 @@ pub(super) struct Registration {
 }
 
 impl Hub {
-    /// A hub that opens its socket when the first camera is watched.
+    /// A hub without an open socket. It opens the socket for the first camera with a watcher.
     pub fn new(settings: UdpSettings, max_picture: usize) -> Self {
         let (open, routes) = (tokio::sync::Mutex::default(), Mutex::default());
         Hub(Arc::new(Inner { settings, max_picture, open, routes }))
@@ -82,12 +82,12 @@ impl Hub {
         &self.0.settings
     }
 
-    /// Datagrams from addresses that nobody had asked, since the start.
-    pub fn strangers(&self) -> u64 {
-        self.0.routes.lock().strangers
+    /// Datagrams from addresses that got no request, since the start.
+    pub fn unexpected(&self) -> u64 {
+        self.0.routes.lock().unexpected
     }
 
-    /// The address on which cameras answer while the socket is open.
+    /// The local address of the socket, while it is open.
     pub async fn local_addr(&self) -> Option<SocketAddr> {
         self.0.open.lock().await.upgrade()?.socket.local_addr().ok()
     }
@@ -115,7 +115,7 @@ impl Hub {
         let listen = self.0.settings.listen;
         let domain = socket2::Domain::for_address(listen);
         let raw = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
-        // Refused without privilege beyond the kernel's limit; then the default has to do.
+        // Fails above the kernel's limit; the default is then used.
         let _ = raw.set_recv_buffer_size(RECEIVE_BUFFER);
         raw.set_nonblocking(true)?;
         raw.bind(&listen.into()).map_err(|e| {
@@ -137,30 +137,30 @@ async fn receive(socket: Arc<UdpSocket>, hub: Weak<Inner>) {
                 let Some(hub) = hub.upgrade() else { return };
                 hub.dispatch(&buffer[..length], from);
             }
-            // An ICMP error of an earlier send; the socket is as good as before.
+            // An ICMP error of an earlier send. The socket still works.
             Err(e) => tracing::debug!("udp cameras: {e}"),
         }
     }
 }
 
 impl Inner {
-    /// Gives a datagram to the camera it came from, and to nobody else.
+    /// Gives a datagram to the camera from which it came.
     fn dispatch(&self, datagram: &[u8], from: SocketAddr) {
         let mut routes = self.routes.lock();
         let Some(expected) = routes.by_ip.get_mut(&from.ip().to_canonical()) else {
-            routes.strangers += 1;
+            routes.unexpected += 1;
             return;
         };
         let now = Instant::now();
-        // Firmware may answer from any port; the port only decides between cameras of one address.
+        // Firmware can answer from any port. The port matters only for cameras with the same address.
         let exact = expected.iter().any(|route| route.port == from.port());
         for route in expected.iter_mut().filter(|route| !exact || route.port == from.port()) {
             for outcome in route.assembler.push(datagram, now) {
                 if let Outcome::Dropped(why) = outcome {
                     route.sink.damaged(why);
                 }
-                // Full: the stream is still busy with older pictures. This one is lost, as it would be
-                // for any slow reader.
+                // The channel is full when the stream is still busy with older pictures. This one is dropped, as
+                // for every slow reader.
                 let _ = route.pictures.try_send(outcome);
             }
         }
@@ -168,7 +168,7 @@ impl Inner {
 }
 
 impl Registration {
-    /// The next picture of the camera, or what was thrown away. Cancel-safe.
+    /// The next picture of the camera, or the reason why one was discarded. Cancel-safe.
     pub(super) async fn next(&mut self) -> Outcome {
         match self.pictures.recv().await {
             Some(outcome) => outcome,
@@ -176,7 +176,7 @@ impl Registration {
         }
     }
 
-    /// Asks the camera for a picture, to be sent to the advertised address.
+    /// Sends a request for a picture, with the advertised address.
     pub(super) async fn ask(&self) -> io::Result<()> {
         let local = self.socket.socket.local_addr()?;
         let (ip, port) = match self.hub.settings().advertised() {
@@ -200,8 +200,8 @@ impl Drop for Registration {
     }
 }
 
-/// Our address on the route to the camera: connecting a UDP socket sends nothing and makes the
-/// kernel choose.
+/// The local address on the route to the camera. Connecting a UDP socket sends nothing and lets the kernel choose
+/// it.
 fn address_towards(camera: SocketAddr) -> io::Result<IpAddr> {
     let any: SocketAddr = if camera.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
     let probe = StdUdpSocket::bind(any)?;
@@ -209,5 +209,5 @@ fn address_towards(camera: SocketAddr) -> io::Result<IpAddr> {
     Ok(probe.local_addr()?.ip())
 }
 
-/// Handed out for [`Outcome::Picture`] only; a type of its own would say no more.
+/// The bytes of [`Outcome::Picture`].
 pub(super) type Encoded = Bytes;

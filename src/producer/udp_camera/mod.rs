@@ -1,9 +1,8 @@
-//! Cameras that are asked by UDP and answer with a JPEG in datagrams, as the ESP32 sketch in
-//! `examples/esp32/` does.
+//! Cameras that get requests by UDP and answer with a JPEG in datagrams, as the ESP32 sketch in `examples/esp32/` does.
 //!
-//! While somebody watches, `{"ipaddress":"…","port":…}` goes to the camera in an interval; the camera
-//! sends its picture to that address. Only cameras in configured networks are ever sent to, and only a
-//! camera that was asked is listened to.
+//! While a stream has a watcher, `{"ipaddress":"…","port":…}` is sent to its camera at an interval, and the camera sends a
+//! picture to that address. Requests go only to cameras in the configured networks, and datagrams are accepted only from
+//! cameras that got a request.
 
 mod assembler;
 mod hub;
@@ -32,26 +31,26 @@ use crate::{
     units::{HumanDuration, Network, any_contains, private_networks},
 };
 
-/// A camera that is starting may miss the first request; it is asked again after this time until
-/// something comes.
+/// Pause between requests until the first answer, because a camera that is starting can miss a request.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
-/// After so many requests without a picture people are told.
+/// Requests without an answer after which users see a problem.
 const SILENT_REQUESTS: u32 = 3;
 
-/// What holds for all UDP cameras.
+/// Settings of all UDP cameras.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UdpSettings {
-    /// Where cameras send their pictures to.
+    /// The address and port that receive pictures.
     pub listen: SocketAddr,
-    /// The address that cameras are told to send to, `IP` or `IP:port`; empty for ours on the route to the camera.
+    /// The address in requests, to which cameras send pictures: `IP` or `IP:port`; empty for the local address on
+    /// the route to the camera.
     pub advertise: String,
-    /// The networks in which cameras may be asked.
+    /// The networks in which cameras are permitted.
     pub networks: Vec<Network>,
-    /// The port on which cameras listen for requests.
+    /// The port on which cameras receive requests.
     pub camera_port: u16,
-    /// How often a watched camera is asked.
+    /// Pause between requests to a watched camera.
     pub interval: HumanDuration,
 }
 
@@ -68,7 +67,7 @@ impl Default for UdpSettings {
 }
 
 impl UdpSettings {
-    /// Says what is wrong with the settings, by key.
+    /// Invalid settings: the key and the rule that it breaks.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = vec![];
         if !self.advertise.is_empty() && self.advertised().is_none() {
@@ -98,15 +97,15 @@ impl UdpSettings {
 #[serde(default, deny_unknown_fields)]
 #[schema(as = UdpCameraDefinition)]
 pub struct Settings {
-    /// The camera's address, `IP` or `IP:port`. Without one the stream's name has to be it.
+    /// The camera's address, `IP` or `IP:port`. Without it, the stream's name must be an address.
     pub address: Option<String>,
-    /// How often the camera is asked, instead of `udp.interval`.
+    /// Pause between requests to this camera, instead of `udp.interval`.
     #[schema(value_type = Option<String>)]
     pub interval: Option<HumanDuration>,
 }
 
-pub(super) fn producer(settings: &Settings, name: &StreamName, kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
-    let common = kit.udp.settings();
+pub(super) fn producer(settings: &Settings, name: &StreamName, context: &ProducerContext) -> Result<Arc<dyn Producer>> {
+    let common = context.udp.settings();
     let refuse = |field: &'static str, rule: String| {
         Err(Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field))
     };
@@ -116,7 +115,7 @@ pub(super) fn producer(settings: &Settings, name: &StreamName, kit: &ProducerCon
             Some(_) => {
                 refuse("address", format!("{text:?} is not an address; write 192.168.1.20 or 192.168.1.20:1234"))
             }
-            None => refuse("address", format!("is needed, because the name {text} is not an IP address itself")),
+            None => refuse("address", format!("is required, because the name {text} is not an IP address")),
         };
     };
     if !any_contains(&common.networks, camera.ip()) {
@@ -126,7 +125,7 @@ pub(super) fn producer(settings: &Settings, name: &StreamName, kit: &ProducerCon
     if let Err(rule) = check_interval(interval) {
         return refuse("interval", rule);
     }
-    Ok(Arc::new(UdpCamera { camera, interval: *interval, hub: kit.udp.clone(), limits: kit.limits }))
+    Ok(Arc::new(UdpCamera { camera, interval: *interval, hub: context.udp.clone(), limits: context.limits }))
 }
 
 fn parse_address(text: &str, default_port: u16) -> Option<SocketAddr> {
@@ -193,21 +192,21 @@ async fn watch_camera(
             }
             outcome = registration.next() => {
                 if !answered {
-                    // It is there: from now on at the usual pace.
+                    // The camera answers: from now on at the usual interval.
                     answered = true;
                     ask_at = Instant::now() + interval;
                 }
                 unanswered = 0;
                 match outcome {
                     Outcome::Picture(data) => take(data, sink, limits).await?,
-                    Outcome::Dropped(why) => sink.report_problem(format!("what the camera {camera} sends is {why}")),
+                    Outcome::Dropped(why) => sink.report_problem(format!("the camera {camera} sends {why} data")),
                 }
             }
         }
     }
 }
 
-/// Decodes the picture to find out damage that the transport cannot show, and hands it on.
+/// Decodes the picture to detect damage that the protocol does not reveal, and publishes it.
 async fn take(data: Encoded, sink: &FrameSink, limits: PictureLimits) -> Result<()> {
     let checked = in_pool(move || {
         let picture = Picture::from_upload_blocking(data, &limits)?;
@@ -233,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_taken_with_and_without_a_port() {
+    fn addresses_are_accepted_with_and_without_a_port() {
         for (text, expected) in [
             ("192.168.1.20", Some("192.168.1.20:1234")),
             ("192.168.1.20:99", Some("192.168.1.20:99")),
@@ -251,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_checked_by_key() {
+    fn invalid_settings_are_named() {
         let bad = UdpSettings {
             advertise: "here".into(),
             camera_port: 0,

@@ -5,6 +5,7 @@ pub mod fake_camera;
 mod http;
 pub mod mediamtx;
 mod mjpeg;
+mod outcome;
 mod pictures;
 mod program;
 pub mod rtsp_client;
@@ -19,6 +20,7 @@ pub use self::{
     app::TestApp,
     http::{FAR, Response, basic, bearer},
     mjpeg::MjpegReader,
+    outcome::example,
     pictures::*,
     program::{Program, free_port},
     ws_client::WsClient,

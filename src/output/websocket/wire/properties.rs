@@ -17,8 +17,8 @@ const MAX: usize = 200;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Messages and the fault that ends them do not depend on how the bytes arrive, what is held has a bound, and messages of both sides
-/// arrive as they were sent.
+/// The messages and the fault at their end do not depend on the portions of the bytes, the memory is bounded, and
+/// messages of both sides arrive unchanged.
 pub(crate) fn hold(data: &[u8]) {
     static RUNTIME: LazyLock<tokio::runtime::Runtime> =
         LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime"));
@@ -79,21 +79,21 @@ fn frame(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
     frame
 }
 
-/// What is sent is what a client's reader of frames reads.
+/// A client reads the messages that the server sends.
 async fn from_the_server(data: &[u8]) {
     let mut socket = Socket::new(Peer { portions: vec![].into_iter(), present: &[], written: vec![] }, MAX, PATIENCE);
     let text = String::from_utf8_lossy(data);
-    socket.binary(data).await.expect("it is taken");
-    socket.text(&text).await.expect("it is taken");
+    socket.binary(data).await.expect("the peer takes it");
+    socket.text(&text).await.expect("the peer takes it");
     let mut written = BytesMut::from(&socket.io.written[..]);
     let mut client = Codec::new().client_mode().max_size(data.len().max(text.len()));
     for expected in [Frame::Binary(Bytes::copy_from_slice(data)), Frame::Text(Bytes::from(text.clone().into_owned()))] {
         assert_eq!(client.decode(&mut written).expect("a frame"), Some(expected));
     }
-    assert!(written.is_empty(), "nothing is behind the frames");
+    assert!(written.is_empty(), "nothing follows the frames");
 }
 
-/// A peer that sends portions and then ends, and takes everything.
+/// A peer that sends portions and then ends, and takes all bytes.
 struct Peer<'a> {
     portions: std::vec::IntoIter<&'a [u8]>,
     present: &'a [u8],

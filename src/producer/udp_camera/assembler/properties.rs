@@ -1,4 +1,4 @@
-//! Properties of putting datagrams together.
+//! Properties that the assembler must have for every input.
 
 use base64::engine::general_purpose::{STANDARD as STANDARD_BASE64, URL_SAFE_NO_PAD};
 
@@ -8,7 +8,7 @@ use crate::portions;
 /// Small enough for inputs of a few kilobytes to reach it.
 const MAX: usize = 1500;
 
-/// The input is a list of datagrams, each behind its length in two bytes (big-endian).
+/// The input is a list of datagrams, each after its length in two bytes (big-endian).
 pub(crate) fn hold(input: &[u8]) {
     let mut assembler = Assembler::new(MAX);
     let now = Instant::now();
@@ -26,7 +26,7 @@ pub(crate) fn hold(input: &[u8]) {
     }
 }
 
-/// What is held has a bound, and what comes out is a JPEG from its beginning to its end.
+/// The memory is bounded, and every picture is a JPEG from its beginning to its end.
 fn is_bounded(assembler: &mut Assembler, datagram: &[u8], now: Instant) {
     let lines = datagram.iter().filter(|byte| **byte == b'\n').count();
     let outcomes = assembler.push(datagram, now);
@@ -44,7 +44,7 @@ fn is_bounded(assembler: &mut Assembler, datagram: &[u8], now: Instant) {
     assert!(held <= MAX / 3 * 4 + 4, "{held} bytes are held");
 }
 
-/// A JPEG as far as markers go: the bytes are its scan.
+/// The markers of a JPEG, with the bytes as its scan.
 fn picture(scan: &[u8]) -> Vec<u8> {
     let mut picture = b"\xFF\xD8\xFF\xDA\x00\x02".to_vec();
     for byte in scan {
@@ -57,9 +57,9 @@ fn picture(scan: &[u8]) -> Vec<u8> {
     picture
 }
 
-/// A picture whose bytes arrive in order comes out as it was, in whatever portions.
+/// A picture whose bytes arrive in order is returned unchanged, for every choice of portions.
 fn arrives(picture: &[u8], sent: &[u8], max: usize, end: &[u8]) {
-    // The first datagram is recognised by four bytes; a later one that begins with them begins a picture, too.
+    // Four bytes mark the first datagram. A later datagram that begins with them also begins a picture.
     let (first, rest) = sent.split_at(4);
     let portions = portions::uneven(rest);
     if portions.iter().any(|portion| portion.starts_with(TEXT_START) || portion.starts_with(TEXT_START_URL)) {
