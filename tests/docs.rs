@@ -90,7 +90,7 @@ fn load(yaml: &str) -> Result<Reader, String> {
             }
         }
         Reader::Other => {
-            settings::parse_yaml(yaml)?;
+            mtx_sidecar::yaml::parse(yaml)?;
         }
     }
     Ok(reader)

@@ -250,7 +250,7 @@ fn workflows_run_targets_of_the_makefile_and_nothing_else() {
     let mut targets = BTreeSet::new();
     for workflow in files(&[".github/workflows"], &[".yml"]) {
         let text = std::fs::read_to_string(&workflow).expect("reads");
-        settings::parse_yaml(&text).unwrap_or_else(|e| panic!("{}: {e}", workflow.display()));
+        yaml::parse(&text).unwrap_or_else(|e| panic!("{}: {e}", workflow.display()));
         for line in text.lines() {
             let Some((_, run)) = line.split_once("run:") else { continue };
             let Some(found) = command.captures(run.trim()) else { panic!("{}: {line:?}", workflow.display()) };
@@ -285,7 +285,7 @@ fn issue_forms_can_be_read() {
     for form in files(&[".github/ISSUE_TEMPLATE"], &[".yml"]) {
         let text = std::fs::read_to_string(&form).expect("reads");
         let form = form.display();
-        let parsed = settings::parse_yaml(&text).unwrap_or_else(|e| panic!("{form}: {e}"));
+        let parsed = yaml::parse(&text).unwrap_or_else(|e| panic!("{form}: {e}"));
         if parsed.contains_key("contact_links") {
             continue;
         }
@@ -294,14 +294,10 @@ fn issue_forms_can_be_read() {
             assert!(parsed.contains_key(key), "{form} has no {key}");
         }
         let mut ids = BTreeSet::new();
-        for element in parsed["body"].clone().into_array().expect("a list") {
-            let element = element.into_table().expect("an element");
-            if element["type"].to_string() != "markdown" {
+        for element in parsed["body"].as_array().expect("a list") {
+            if element["type"] != "markdown" {
                 assert!(ids.insert(element["id"].to_string()), "{form} has two elements {}", element["id"]);
-                assert!(
-                    element["attributes"].clone().into_table().expect("attributes").contains_key("label"),
-                    "{form}"
-                );
+                assert!(element["attributes"]["label"].is_string(), "{form}");
             }
         }
         assert!(ids.len() >= 3, "{form} asks for {ids:?}");

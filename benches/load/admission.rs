@@ -1,4 +1,4 @@
-//! How fast the real MediaMTX admits sessions: asking us, beside deciding by itself.
+//! How fast the real MediaMTX admits sessions: with the sidecar's answer, compared with its internal authentication.
 
 use std::{
     sync::Arc,
@@ -16,7 +16,7 @@ use crate::{
 const CONCURRENT: usize = 16;
 const SECONDS: u64 = 8;
 
-/// `alice:secret`.
+/// The credentials `alice:secret`.
 const SHOWN: &str = "Authorization: Basic YWxpY2U6c2VjcmV0\r\n";
 
 pub fn run() -> Result {
@@ -48,7 +48,7 @@ pub fn run() -> Result {
     ];
     println!("| MediaMTX decides | sessions admitted a second, {CONCURRENT} at a time |\n|---|---|");
     let mut rates = ways.each_ref().map(|_| vec![]);
-    // In turns, because a machine is faster at one time than at another.
+    // In turns, because the speed of a machine varies over time.
     for _ in 0..3 {
         for (rates, (_, way)) in rates.iter_mut().zip(&ways) {
             rates.push(session_index(&mediamtx, way, &server, &runtime)?);

@@ -1,4 +1,4 @@
-//! MediaMTX's question: a new connection for each call, as MediaMTX makes them, and an argon2 user.
+//! MediaMTX's authentication request: a new connection for each call, like MediaMTX, and a user with an argon2 hash.
 
 use std::{
     net::SocketAddr,
@@ -20,7 +20,7 @@ use crate::{
 const CONCURRENT: usize = 32;
 const SECONDS: u64 = 5;
 
-/// The question about a user and a password, as bytes on the wire.
+/// The request about a user and a password, as bytes on the wire.
 pub fn question(password: &str) -> String {
     let body = format!(
         r#"{{"ip":"198.51.100.7","user":"alice","password":"{password}","token":"{password}","action":"read","path":"cam1","protocol":"webrtc","id":"3f1c2f0e-8f3e-4d6b-9a53-0c1e7d7b9d11","query":"","userAgent":"Mozilla/5.0"}}"#
@@ -46,7 +46,7 @@ pub fn settings() -> Result<String> {
     ))
 }
 
-/// One call on a connection of its own; gives the time it took and whether it was a yes.
+/// One call on a new connection; returns its time and whether the answer was 204.
 pub async fn call(addr: SocketAddr, request: &str) -> std::io::Result<(Duration, bool)> {
     let began = Instant::now();
     let mut socket = TcpStream::connect(addr).await?;
@@ -54,7 +54,7 @@ pub async fn call(addr: SocketAddr, request: &str) -> std::io::Result<(Duration,
     let mut answer = [0; 512];
     let n = socket.read(&mut answer).await?;
     let elapsed = began.elapsed();
-    // Closed hard: a run leaves no hundred thousand ports in TIME_WAIT behind.
+    // Closed with a reset, so that a run does not leave a hundred thousand ports in TIME_WAIT.
     socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
     Ok((elapsed, answer[..n].starts_with(b"HTTP/1.1 204")))
 }
@@ -69,7 +69,7 @@ async fn as_fast_as_it_goes(addr: SocketAddr, request: Arc<str>) -> Result<(u64,
                 while Instant::now() < until {
                     let (time, yes) = call(addr, &request).await?;
                     if !yes {
-                        return Err(std::io::Error::other("a right password was refused"));
+                        return Err(std::io::Error::other("a valid password was refused"));
                     }
                     times.push(time);
                 }

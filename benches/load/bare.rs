@@ -1,4 +1,4 @@
-//! The least that the job can cost: a tokio program on one thread that does nothing else.
+//! The lower bound of the cost: a tokio program on one thread that does nothing else.
 
 use std::sync::Arc;
 
@@ -21,8 +21,7 @@ async fn bind() -> Result<TcpListener> {
     Ok(listener)
 }
 
-/// Whoever PUTs is the uploader, and everybody else gets each body, already laid out as a multipart
-/// part, in one write.
+/// A client that sends PUT is the uploader. Each other client gets each body as a complete multipart part, in one write.
 pub fn writer() -> Result {
     runtime()?.block_on(async {
         let _ = rlimit::increase_nofile_limit(20_000);
@@ -79,7 +78,7 @@ async fn serve(
     }
 }
 
-/// Answers every POST with 204 after reading its body, one request a connection or many.
+/// Answers every POST with 204 after reading its body, for one or many requests a connection.
 pub fn responder() -> Result {
     runtime()?.block_on(async {
         let listener = bind().await?;
@@ -110,7 +109,7 @@ fn head_end(buffer: &[u8]) -> Option<usize> {
     buffer.windows(4).position(|w| w == b"\r\n\r\n").map(|n| n + 4)
 }
 
-/// Reads until the head is there; gives the length of the body.
+/// Reads a head, and returns the length of the body.
 async fn read_head(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::Result<usize> {
     loop {
         if let Some(end) = head_end(buffer) {

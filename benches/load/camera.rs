@@ -1,4 +1,4 @@
-//! A camera as pictures: one 1080p path of MediaMTX for many watchers, and cold snapshots of it.
+//! A camera as pictures: one 1080p path of MediaMTX with many watchers, and cold snapshots of it.
 
 use std::{
     net::SocketAddr,
@@ -22,11 +22,11 @@ use crate::{
     whep::{Ended, start},
 };
 
-/// Whoever is on this machine may everything, and what nobody watches ends at once.
+/// All permissions for this machine, and no linger: a stream ends with its last watcher.
 const SETTINGS: &str = "stream_defaults: {linger: 100ms}\n\
     auth: {users: [{user: any, ips: [127.0.0.1], permissions: [{action: read}, {action: publish}, {action: api}, {action: metrics}]}]}";
 
-/// The sidecar, and a MediaMTX to whose path `cam` 1080p H.264 at 30 a second is published, with a keyframe every 2 s.
+/// The sidecar, and a MediaMTX with a publisher on its path `cam`: 1080p H.264, 30 pictures a second, a keyframe every 2 s.
 struct Scene {
     server: Server,
     rtsp: SocketAddr,
@@ -56,7 +56,7 @@ impl Scene {
         )?;
         let host = start(&mediamtx, &[&config.to_string_lossy()], &[])?;
         let file = folder.path().join("cam.mp4");
-        // Encoded before, so that only the publishing is on these two cores.
+        // Encoded before the measurement, so that these two cores only publish.
         let made = Command::new("ffmpeg")
             .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=1920x1080:r=30,noise=alls=6:allf=t", "-t", "12"])
             .args(["-c:v", "libx264", "-preset", "veryfast", "-b:v", "4M", "-maxrate", "5M", "-bufsize", "5M"])
@@ -100,7 +100,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-/// MJPEG of a 1080p path at 10 a second for a hundred watchers.
+/// MJPEG of a 1080p path, 10 pictures a second, for up to a hundred watchers.
 pub fn watched() -> Result {
     const WATCHERS: usize = 100;
     const SECONDS: u64 = 20;
@@ -157,17 +157,17 @@ pub fn watched() -> Result {
     })
 }
 
-/// Snapshots of a path that nobody watches, beside the moment at which its next keyframe came to another reader.
+/// Snapshots of a path without watchers, compared with the time at which another reader received the next keyframe.
 pub fn cold() -> Result {
     const RUNS: usize = 20;
     runtime()?.block_on(async {
         let Some(scene) = Scene::set().await? else { return Ok(()) };
         let (mut all, mut beyond) = (vec![], vec![]);
         for run in 0..RUNS {
-            // Gone since the last time, and at another place in the group.
+            // Until the stream has ended, and to another position in the group of pictures.
             tokio::time::sleep(Duration::from_millis(2500 + 170 * run as u64)).await;
             let before = scene.figure("camera_connections").await?;
-            // One for each run: MediaMTX ends sessions that are not kept alive.
+            // One reader for each run: MediaMTX ends sessions without keepalives.
             let mut reader = Puller::connect(scene.rtsp, "cam").await?;
             reader.play().await?;
             let keyframes = Arc::new(std::sync::Mutex::new(vec![]));

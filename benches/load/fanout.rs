@@ -52,7 +52,7 @@ async fn measure(server: &Server, bytes: usize) -> Result<Figures> {
     if !until(|| tally.started.load(Ordering::Relaxed) == WATCHERS, Duration::from_secs(30)).await {
         return Err(format!("only {} watchers have a picture", tally.started.load(Ordering::Relaxed)).into());
     }
-    // One second to settle, then what counts.
+    // One second of warm-up, then the measurement.
     let every = Duration::from_millis(1000 / FPS);
     upload(server.addr, UPLOAD, data.clone(), 2..2 + FPS, every, epoch).await?;
     tokio::time::sleep(every).await;
@@ -115,7 +115,7 @@ pub fn run() -> Result {
     Ok(())
 }
 
-/// Ten watchers that never read beside ten that do.
+/// Ten watchers that read nothing, and ten that read.
 pub fn stalled() -> Result {
     let seconds = 60;
     let server = Server::sidecar("output: {stall_timeout: 10m}")?;
@@ -146,7 +146,7 @@ pub fn stalled() -> Result {
     })
 }
 
-/// How long until a thousand newcomers have their first picture.
+/// The time until a thousand new watchers have their first picture.
 pub fn connect() -> Result {
     println!("| server | {WATCHERS} watchers connected and served |");
     println!("|---|---|");

@@ -1,4 +1,4 @@
-//! go2rtc as a peer: the same pictures of the same path, where there is a `go2rtc` on PATH. It lets ffmpeg decode.
+//! go2rtc for comparison: the same pictures of the same path, where there is a `go2rtc` on PATH. It decodes with ffmpeg.
 
 use std::{
     net::SocketAddr,
@@ -15,7 +15,7 @@ use crate::{
     whep::start,
 };
 
-/// Prints how long snapshots of the path `cam` take: with nobody watching, and with somebody.
+/// Prints the time of snapshots of the path `cam`, without and with a watcher.
 pub async fn snapshots(rtsp: SocketAddr) -> Result {
     const COLD: usize = 10;
     const WARM: usize = 100;
@@ -24,7 +24,7 @@ pub async fn snapshots(rtsp: SocketAddr) -> Result {
         return Ok(());
     }
     let addr = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-    // Its ffmpeg reads the stream from its own RTSP server.
+    // Its ffmpeg reads the stream from the RTSP server of go2rtc.
     let own = free_port()?;
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("go2rtc.yaml");
@@ -40,7 +40,7 @@ pub async fn snapshots(rtsp: SocketAddr) -> Result {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // Now and then it answers with nothing; such an answer is no snapshot and counts as none.
+    // Some answers are empty; they do not count as snapshots.
     let mut empty = 0;
     let mut take = async |source: &str| -> Result<Option<Duration>> {
         let began = Instant::now();

@@ -1,4 +1,4 @@
-//! MediaMTX's side: many paths after its restart, and many listeners to events.
+//! Many managed paths after a restart of MediaMTX, and many listeners to events.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::{
     whep::start,
 };
 
-/// Whoever is on this machine may everything: MediaMTX, and this program.
+/// All permissions for this machine, for MediaMTX and for this program.
 const OPEN: &str = "auth: {users: [{user: any, ips: [127.0.0.1], permissions: [{action: read}, {action: publish}, {action: playback}, {action: api}]}]}";
 
 async fn ask(addr: std::net::SocketAddr, method: &str, path: &str, body: &str) -> Result<Value> {
@@ -28,7 +28,7 @@ async fn ask(addr: std::net::SocketAddr, method: &str, path: &str, body: &str) -
     socket.read_to_end(&mut answer).await?;
     let text = String::from_utf8_lossy(&answer);
     let (head, body) = text.split_once("\r\n\r\n").ok_or("no answer")?;
-    // Of a chunked answer the JSON is all that has braces.
+    // In a chunked answer only the JSON has braces.
     let (from, to) = (body.find('{').unwrap_or(0), body.rfind('}').map_or(0, |at| at + 1));
     if !head.starts_with("HTTP/1.1 2") {
         return Err(text.into_owned().into());
@@ -36,7 +36,7 @@ async fn ask(addr: std::net::SocketAddr, method: &str, path: &str, body: &str) -
     Ok(serde_json::from_str(body.get(from..to).unwrap_or_default()).unwrap_or_default())
 }
 
-/// A thousand kept paths: set right after a restart of the real MediaMTX, and looked at when nothing has changed.
+/// A thousand managed paths: restored after a restart of the real MediaMTX, and compared when nothing has changed.
 pub fn paths() -> Result {
     const PATHS: usize = 1000;
     let mediamtx = std::env::var("MEDIAMTX_BIN").unwrap_or_else(|_| "mediamtx".into());
@@ -95,7 +95,7 @@ pub fn paths() -> Result {
     })
 }
 
-/// A thousand listeners to a hundred events a second.
+/// A thousand listeners, and a hundred events a second.
 pub fn events() -> Result {
     const LISTENERS: usize = 1000;
     let server = Server::sidecar(OPEN)?;

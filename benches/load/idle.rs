@@ -1,4 +1,4 @@
-//! A thousand streams that nobody watches.
+//! A thousand streams without watchers.
 
 use std::time::Duration;
 

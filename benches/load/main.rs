@@ -1,8 +1,7 @@
-//! `make bench`: what the sidecar costs beside the least that the job can cost, measured in one run.
+//! `make bench`: the cost of the sidecar compared with a lower bound, measured in one run.
 //!
-//! The server runs pinned to one core and the load on another; CPU time is the kernel's own account of
-//! the server process. Each scenario prints a table; figures and how to read them are in
-//! docs/performance.md. Scenarios can be chosen by name: `make bench ONLY=fanout`.
+//! The server runs pinned to one core and the load on another; CPU time is the kernel's figure of
+//! the server process. Each scenario prints a table; docs/performance.md explains the figures. Scenarios can be chosen by name: `make bench ONLY=fanout`.
 
 #![allow(clippy::print_stdout, reason = "tables are what this program is for")]
 
@@ -61,12 +60,12 @@ const SCENARIOS: &[Scenario] = &[
 fn main() -> ExitCode {
     let args: Vec<_> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     match args.first().map(String::as_str) {
-        // The references, as processes of their own.
+        // The references, each as a process.
         Some("bare-writer") => return done(bare::writer()),
         Some("websocket-binary") => return done(websocket::reference(false)),
         Some("websocket-base64") => return done(websocket::reference(true)),
         Some("bare-responder") => return done(bare::responder()),
-        // No measurement: a check that takes minutes.
+        // Not a measurement: a check that takes minutes.
         Some("soak") => return done(soak::run(args.get(1).and_then(|seconds| seconds.parse().ok()).unwrap_or(600))),
         _ => {}
     }

@@ -1,4 +1,4 @@
-//! The answer itself: tokens, many users, and guessers beside callers who are right.
+//! The decision: tokens, many users, and wrong passwords beside valid ones.
 
 use std::{
     sync::Arc,
@@ -26,10 +26,10 @@ fn by(user: &str, password: &str) -> Caller {
     Caller { ip: Some([198, 51, 100, 7].into()), credentials }
 }
 
-/// Mean time of an answer in this process.
+/// The mean time of a decision in this process.
 async fn time_of(policy: &Policy, caller: &Caller, path: &str, times: u32) -> Result<Duration> {
     if !policy.decide(caller, Action::Read, path).await.decision.is_allowed() {
-        return Err("a caller who is right was refused".into());
+        return Err("a valid caller was refused".into());
     }
     let began = Instant::now();
     for _ in 0..times {
@@ -47,7 +47,7 @@ async fn identity(store: &Store) -> Result<(Identity, Policy)> {
     Ok((identity, policy))
 }
 
-/// In this process: what an answer takes, without any network.
+/// The time of a decision in this process, without a network.
 pub fn run() -> Result {
     const TOKENS: usize = 1000;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
@@ -93,7 +93,7 @@ pub fn run() -> Result {
     })
 }
 
-/// Through HTTP: callers who are right beside those who are not.
+/// With HTTP: valid passwords beside wrong ones.
 pub fn flood() -> Result {
     let server = Arc::new(Server::sidecar(&settings()?)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -118,7 +118,7 @@ pub fn flood() -> Result {
                         let from = sent % addresses;
                         let ip = format!("10.{}.{}.{}", from >> 16, from >> 8 & 255, from & 255);
                         let guess: Arc<str> = question(&format!("guess{sent}")).replace("198.51.100.7", &ip).into();
-                        // The length of the body has changed with the address.
+                        // The length of the body depends on the address.
                         let body = guess.split_once("\r\n\r\n").map_or("", |(_, body)| body).len();
                         let guess = guess
                             .lines()
@@ -147,7 +147,7 @@ pub fn flood() -> Result {
             for time in times {
                 let (time, yes) = time.await??;
                 if !yes {
-                    return Err("a right password was refused".into());
+                    return Err("a valid password was refused".into());
                 }
                 took.push(time);
             }

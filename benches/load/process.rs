@@ -1,4 +1,4 @@
-//! Starting servers on one core, and reading what the kernel accounts to them.
+//! Starting servers on one core, and reading the kernel's figures of them.
 
 use std::{
     io::{BufRead, BufReader},
@@ -23,13 +23,13 @@ pub fn pin_self_to_load_core() -> std::io::Result<()> {
 pub struct Server {
     child: Child,
     pub addr: SocketAddr,
-    /// Where it speaks RTSP, if it does.
+    /// The address of its RTSP server, if it has one.
     pub rtsp: SocketAddr,
     _folder: Option<tempfile::TempDir>,
 }
 
 impl Server {
-    /// The sidecar with these settings (YAML) added to what a measurement needs.
+    /// The sidecar with these settings (YAML) and those that a measurement needs.
     pub fn sidecar(settings: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let (port, rtsp) = (free_port()?, free_port()?);
@@ -78,7 +78,7 @@ impl Server {
         cpu_of(self.child.id())
     }
 
-    /// The same to the nanosecond (schedstat of each thread), of threads that are still there.
+    /// The same in nanoseconds (schedstat of each thread), without threads that have ended.
     pub fn cpu_exact(&self) -> Duration {
         cpu_exact_of(self.child.id())
     }
@@ -127,7 +127,7 @@ pub fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// The value below which so many of a hundred lie.
+/// The percentile of a sorted list.
 pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }

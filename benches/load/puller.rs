@@ -1,4 +1,4 @@
-//! An RTSP client that reads H.264 and notes when each picture is complete.
+//! An RTSP client that reads H.264 and records when each picture is complete.
 
 use std::{
     net::SocketAddr,
@@ -18,7 +18,7 @@ pub struct Puller {
     buffer: BytesMut,
     url: String,
     cseq: u32,
-    /// The header line of the session, once there is one.
+    /// The header line of the session; empty before SETUP.
     session: String,
 }
 
@@ -98,7 +98,7 @@ impl Puller {
         }
     }
 
-    /// Pictures for so long.
+    /// The pictures of this span.
     pub async fn pictures(&mut self, span: Duration) -> Result<Vec<Picture>> {
         let until = tokio::time::Instant::now() + span;
         let mut out = vec![];

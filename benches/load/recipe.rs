@@ -1,4 +1,4 @@
-//! The original recipe: ffmpeg started on /mjpeg-get for a still picture, as runOnDemand starts it.
+//! The original recipe: ffmpeg reads /mjpeg-get of a still picture, with the command line of runOnDemand.
 
 use std::{
     io::{BufRead, BufReader},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::{Result, process::Server};
 
-/// Keyframes that leave ffmpeg's encoder, and when, from its start on.
+/// The times of the keyframes of ffmpeg's encoder, from its start.
 fn keyframes(url: &str, seconds: u64) -> Result<Vec<Duration>> {
     let recipe = "-re -i URL -c:v libx264 -preset veryfast -tune zerolatency -g 1 -pix_fmt yuv420p -profile:v baseline -color_range pc -an -err_detect ignore_err -f framecrc -flush_packets 1 -";
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Twenty ESP32-style cameras, each relayed to ten watchers.
+//! Twenty cameras like an ESP32, each relayed to ten watchers.
 
 use std::{
     net::SocketAddr,
@@ -22,10 +22,10 @@ const WATCHERS: usize = 10;
 const FPS: u64 = 10;
 const SECONDS: u64 = 10;
 
-/// As an OV2640 makes them of 800 × 600 pixels at its usual quality.
+/// The size of a picture of an OV2640 with 800 × 600 pixels at its usual quality.
 const BYTES: usize = 30_000;
 
-/// Serves pictures to one client at a time, as Espressif's CameraWebServer does.
+/// Serves pictures to one client at a time, like Espressif's CameraWebServer.
 async fn camera(epoch: Instant) -> Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let addr = listener.local_addr()?;
@@ -61,7 +61,7 @@ struct Figures {
     p99: Duration,
 }
 
-/// Watches for a while, once everybody has a picture.
+/// Measures from the time at which each watcher has a picture.
 async fn measure(servers: &[Server], paths: &[String], epoch: Instant) -> Result<Figures> {
     let tally = Arc::new(Tally::default());
     let mut watchers = vec![];

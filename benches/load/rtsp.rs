@@ -1,4 +1,4 @@
-//! Stills and moving streams pulled by RTSP, beside the recipes with ffmpeg.
+//! Stills and moving streams read by RTSP, compared with the recipes that use ffmpeg.
 
 use std::{
     process::{Child, Command, Stdio},

@@ -33,7 +33,7 @@ use crate::{
     watcher::{picture, upload},
 };
 
-/// A stream is at rest soon after its last watcher, so that visitors start it again and again.
+/// A stream is idle soon after its last watcher, so that visitors start it repeatedly.
 const SETTINGS: &str = "
 stream_defaults: {linger: 100ms}
 streams:
@@ -43,14 +43,14 @@ streams:
   still: {kind: upload}
 ";
 
-/// Every watcher must have seen something new after so long.
+/// Every watcher must have received a new picture in this time.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Memory may grow by a tenth and so much between the first and the last quarter of the samples: what an allocator keeps for threads that
-/// were not busy before.
+/// Between the first and the last quarter of the samples memory can grow by a tenth and this amount, which the allocator keeps for threads
+/// that were not busy before.
 const SLACK_KIB: u64 = 8 << 10;
 
-/// As many connections may be open more at one moment than at another.
+/// The number of open connections can vary by this amount.
 const SLACK_FILES: u64 = 16;
 
 /// A client that runs until it fails.
@@ -110,7 +110,7 @@ async fn soak(server: &Server, seconds: u64) -> Result {
                 *before = now;
             }
         }
-        // The first quarter of the time is for what is allocated once.
+        // The first quarter of the time is for memory that is allocated once.
         if began.elapsed() >= Duration::from_secs(seconds / 4) {
             samples.push((server.rss_kib(), server.open_files()));
         }
@@ -147,7 +147,7 @@ async fn get(addr: SocketAddr, path: &str, headers: &str) -> std::io::Result<Tcp
     Ok(socket)
 }
 
-/// Visit after visit, each until it has seen so many pictures.
+/// One visit after another, each with this number of pictures.
 async fn mjpeg(
     addr: SocketAddr,
     path: String,

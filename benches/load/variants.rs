@@ -1,4 +1,4 @@
-//! Pictures in other sizes: snapshots of warm streams, a wall of thumbnails, and many sizes of one stream.
+//! Variants: snapshots of warm streams, a wall of thumbnails, and many sizes of one stream.
 
 use std::{
     net::SocketAddr,
@@ -19,7 +19,7 @@ use crate::{
     process::{Server, ms, percentile},
 };
 
-/// Whoever is on this machine may look at the figures, too.
+/// All permissions for this machine, including the metrics.
 const OPEN: &str = "auth: {users: [{user: any, ips: [127.0.0.1], permissions: [{action: read}, {action: publish}, {action: metrics}]}]}\nvariants: {threads: 1}";
 
 /// A 1080p JPEG with structure in it, different for every number.
@@ -37,7 +37,7 @@ pub fn photo(width: u32, height: u32, number: u32) -> Result<Vec<u8>> {
     Ok(mtx_sidecar::picture::encode_rgb(&rgb, width, height, 85)?.to_vec())
 }
 
-/// A connection that is kept.
+/// A connection that is kept open.
 struct Client {
     addr: SocketAddr,
     socket: TcpStream,

@@ -1,4 +1,4 @@
-//! MJPEG watchers that count, and the uploader whose pictures they count.
+//! MJPEG watchers that count pictures, and the uploader of these pictures.
 
 use std::{
     net::SocketAddr,
@@ -14,23 +14,23 @@ use tokio::{
     net::TcpStream,
 };
 
-/// What all watchers of a run have seen.
+/// The counts of all watchers of a run.
 #[derive(Default)]
 pub struct Tally {
     pub bytes: AtomicU64,
     /// Distinct pictures, summed over watchers.
     pub frames: AtomicU64,
-    /// Pictures that a watcher should have seen and did not.
+    /// Pictures that a watcher did not receive.
     pub missed: AtomicU64,
     /// Watchers that have had their first picture.
     pub started: AtomicU64,
     pub latencies: Mutex<Vec<Duration>>,
 }
 
-/// A JPEG of about so many bytes with room for a number and a time right behind its SOI.
+/// A JPEG of about this number of bytes, with room for a number and a time after its SOI marker.
 pub fn picture(bytes: usize) -> Vec<u8> {
     let mut data = b"\xFF\xD8\xFF\xFE\x00\x12NNNNNNNNTTTTTTTT".to_vec();
-    // The smallest frame there is: 8 × 8 gray. What follows its scan is filler that no marker hides in.
+    // The smallest frame, 8 × 8 gray. After its scan come bytes that contain no marker.
     data.extend_from_slice(b"\xFF\xDB\x00\x43\x00");
     data.extend_from_slice(&[1; 64]);
     data.extend_from_slice(b"\xFF\xC0\x00\x0B\x08\x00\x08\x00\x08\x01\x01\x11\x00");
@@ -54,14 +54,14 @@ pub async fn watch(addr: SocketAddr, path: String, tally: Arc<Tally>, epoch: Ins
     socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nUser-Agent: bench\r\n\r\n").as_bytes()).await?;
     let mut buffer = vec![0; 4096];
     let mut filled = 0;
-    // Bytes of the present picture still to come, and what its stamp said.
+    // The missing bytes of the current picture, and its stamp.
     let mut rest = 0;
     let mut present: Option<(u64, u64)> = None;
     let mut last = 0;
     loop {
         socket.readable().await?;
-        // The picture's own bytes go to one buffer for all watchers, which stays in the cache: the load
-        // must not be what is measured.
+        // All watchers read pictures into the same buffer, which stays in the cache, so that the load does not
+        // determine the result.
         let read = if rest > 0 {
             DISCARDED.with_borrow_mut(|discarded| {
                 let most = rest.min(discarded.len());
@@ -96,7 +96,7 @@ pub async fn watch(addr: SocketAddr, path: String, tally: Arc<Tally>, epoch: Ins
                 }
                 count(&tally, present.take(), &mut last, epoch);
             }
-            // The next part's head, with enough of the picture behind it for the stamp.
+            // The head of the next part, and the bytes of the picture that contain the stamp.
             let window = &buffer[at..filled];
             let Some(length_at) = find(window, b"Content-Length: ") else { break };
             let Some(head) = find(&window[length_at..], b"\r\n\r\n").map(|n| length_at + n + 4) else { break };
@@ -139,7 +139,7 @@ fn find(data: &[u8], wanted: &[u8]) -> Option<usize> {
     memchr::memmem::find(data, wanted)
 }
 
-/// Uploads a stamped picture so many times a second, on one connection.
+/// Uploads a stamped picture at this interval, on one connection.
 pub async fn upload(
     addr: SocketAddr,
     path: &str,

@@ -1,7 +1,7 @@
-//! Pictures by WebSocket: as they are, beside base64 in JSON, which is how many programs do it.
+//! Pictures by WebSocket as binary messages, compared with base64 in JSON, which many programs use.
 //!
-//! The references are a server that does nothing else, once with binary messages and once with
-//! `{"image":"BASE64"}`; both use our own framing, and encode each picture once for all watchers.
+//! The references are a server that does nothing else, with binary messages and with `{"image":"BASE64"}`; both use the
+//! sidecar's framing, and encode each picture once for all watchers.
 
 use std::{
     net::SocketAddr,
@@ -32,7 +32,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-/// The reference. Whoever PUTs is the uploader.
+/// The reference. A client that sends PUT is the uploader.
 pub fn reference(base64: bool) -> Result {
     runtime()?.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -96,7 +96,7 @@ async fn serve(
     }
 }
 
-/// What a watcher does with a message until it has the JPEG.
+/// The work of a watcher from a message to the JPEG.
 fn unpack(message: &[u8]) -> Result<Vec<u8>> {
     if message.starts_with(b"{") {
         let json: serde_json::Value = serde_json::from_slice(message)?;
@@ -105,7 +105,7 @@ fn unpack(message: &[u8]) -> Result<Vec<u8>> {
     Ok(message.to_vec())
 }
 
-/// Reads without unpacking, which is measured apart: the load must not be what is measured.
+/// Reads messages without unpacking them, which is measured separately, so that the load does not determine the result.
 async fn watch_one(addr: SocketAddr, bytes: Arc<AtomicU64>) -> std::io::Result<()> {
     let mut socket = TcpStream::connect(addr).await?;
     let head = format!(

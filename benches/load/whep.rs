@@ -1,4 +1,4 @@
-//! The whole way: a picture, MediaMTX, WebRTC, Chromium.
+//! From an upload through MediaMTX by WebRTC to Chromium.
 
 use std::{
     process::{Child, Command, Stdio},
@@ -15,7 +15,7 @@ use crate::{
     rtsp::{put, still},
 };
 
-/// Plays a path by WHEP; done when the first frame is presented. Notes the colour of each frame from then on.
+/// Plays a path by WHEP until the first frame is presented, and records the colour of each frame from then on.
 const PLAY: &str = r#"
 const [url, done] = arguments;
 const began = performance.now();
@@ -50,13 +50,13 @@ pub struct Ended(Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        // Asked, so that it ends what it has started.
+        // A signal that it handles: it ends the processes that it has started.
         let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
         let _ = self.0.wait();
     }
 }
 
-/// On both cores, unlike the load.
+/// Starts a program on both cores, unlike the load.
 pub fn start(program: &str, args: &[&str], environment: &[(&str, String)]) -> Result<Ended> {
     let mut command = Command::new("taskset");
     command.args(["-c", "0,1", program]).args(args).envs(environment.iter().map(|(k, v)| (*k, v)));
@@ -116,7 +116,7 @@ pub fn run() -> Result {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         };
-        // Any page of the same machine will do as the origin.
+        // Any page of this machine can be the origin.
         client.goto(&format!("http://127.0.0.1:{hls}/")).await?;
         let measured = measure(&server, &client, webrtc).await;
         client.close().await?;
@@ -133,7 +133,7 @@ async fn measure(server: &Server, client: &Client, webrtc: u16) -> Result {
             other => Err(format!("{path}: {other}").into()),
         }
     };
-    // Chromium loads what it needs for WebRTC when it is first used.
+    // At its first use Chromium loads its code for WebRTC.
     put(server, "warm", still(0)?).await?;
     play("pictures/warm".into()).await?;
     for (name, prefix) in [("RTSP", "pictures"), ("the original recipe", "recipe")] {

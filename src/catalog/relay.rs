@@ -259,8 +259,10 @@ impl Producer for RelayProducer {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::mediamtx;
+    use crate::hosts::Hosts;
 
     #[test]
     fn our_own_addresses_are_recognized() {
@@ -281,7 +283,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_number_of_stored_answers_is_bounded() {
-        let client = mediamtx::Client::start(&MediaMtxSettings::default(), || None);
+        let hosts = Hosts::new(Path::new("")).expect("TLS");
+        let client = Client::start(&MediaMtxSettings::default(), &hosts, || None).expect("starts");
         let relay = Relay::new(client, 3, [String::new(), String::new()]);
         for n in 0..3 * MAX_ANSWERS {
             relay.answer(&StreamName::parse(&format!("n{n}")).expect("a name"));

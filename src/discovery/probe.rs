@@ -291,18 +291,68 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_makes_it_panic(scope in "\\PC{0,80}", xaddrs in "\\PC{0,80}", relates in "\\PC{0,40}", cut in 0..2000_usize) {
+        fn a_device_is_read_as_it_was_written(
+            name in "\\PC{0,80}",
+            id in "[a-f0-9-]{1,36}",
+            hosts in proptest::collection::vec("[a-z]{1,10}", 0..2 * MAX_XADDRS),
+            devices in 1..2 * MAX_MATCHES,
+        ) {
+            let ours = Uuid::random().expect("random");
+            let encoded = percent_encoding::utf8_percent_encode(&name, percent_encoding::NON_ALPHANUMERIC);
+            let xaddrs: Vec<_> = hosts.iter().map(|host| format!("http://{host}/onvif/device_service")).collect();
+            let device = format!(
+                "<ProbeMatch><EndpointReference><Address>urn:uuid:{id}</Address></EndpointReference>\
+                 <Scopes>onvif://www.onvif.org/name/{encoded} onvif://www.onvif.org/type/x</Scopes><XAddrs>{}</XAddrs></ProbeMatch>",
+                xaddrs.join(" ")
+            );
+            let found = read(answer(&ours.to_string(), &device.repeat(devices)).as_bytes(), &[ours]).expect("an answer");
+            prop_assert_eq!(found.len(), devices.min(MAX_MATCHES));
+            let expected = shorten(name.trim_matches('/').trim());
+            prop_assert_eq!(found[0].name.as_ref(), Some(&expected).filter(|name| !name.is_empty()));
+            prop_assert_eq!(&found[0].id, &id);
+            let read: Vec<_> = found[0].xaddrs.iter().map(Url::as_str).collect();
+            prop_assert_eq!(read, &xaddrs[..xaddrs.len().min(MAX_XADDRS)]);
+        }
+
+        #[test]
+        fn any_text_of_a_device_is_read_within_the_limits(scopes in "\\PC{0,400}", xaddrs in "\\PC{0,400}", types in "\\PC{0,80}") {
             let id = Uuid::random().expect("random");
-            let found = format!("<M><ProbeMatch><Scopes>{}</Scopes><XAddrs>{}</XAddrs></ProbeMatch></M>", xml::escape(&scope), xml::escape(&xaddrs));
-            let mut text = answer(&id.to_string(), &found);
-            let _ = read(text.as_bytes(), &[id]);
-            let _ = read(answer(&relates, CAMERA).as_bytes(), &[id]);
-            let cut = (0..=cut.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-            text.truncate(cut);
-            let _ = read(text.as_bytes(), &[id]);
-            let _ = scoped(&scope, "name");
-            if let Ok(url) = Url::parse(&xaddrs) {
-                let _ = reach(&url, Ipv4Addr::LOCALHOST.into(), &[]);
+            let [scopes, xaddrs, types] = [scopes, xaddrs, types].map(|text| xml::escape(&text));
+            let device = format!("<ProbeMatch><EndpointReference><Address>x</Address></EndpointReference><Scopes>{scopes}</Scopes><XAddrs>{xaddrs}</XAddrs><Types>{types}</Types></ProbeMatch>");
+            let found = read(answer(&id.to_string(), &device).as_bytes(), &[id]).expect("an answer");
+            prop_assert_eq!(found.len(), 1);
+            let texts = [&found[0].name, &found[0].hardware, &found[0].location].into_iter().flatten();
+            for text in texts.chain(&found[0].conformance) {
+                prop_assert!(text.chars().count() <= xml::MAX_TEXT && !text.contains(char::is_control), "{}", text);
+            }
+            prop_assert!(found[0].xaddrs.iter().all(|url| url.has_host() && matches!(url.scheme(), "http" | "https")));
+        }
+
+        #[test]
+        fn an_answer_that_is_cut_off_is_no_answer(cut in 0..1_usize << 16) {
+            let id = Uuid::random().expect("random");
+            let text = answer(&id.to_string(), CAMERA);
+            let cut = cut % text.len();
+            prop_assert!(read(&text.as_bytes()[..cut], &[id]).is_err());
+        }
+
+        #[test]
+        fn an_address_is_reached_where_it_was_answered_or_consented(
+            scheme in proptest::sample::select(vec!["http", "https", "rtsp"]),
+            named: Ipv4Addr,
+            consent: Ipv4Addr,
+            login in "([a-z]{1,5}(:[a-z]{1,5})?@)?",
+            rest in "(:[1-9][0-9]{0,3})?/[a-z/]{0,20}(\\?[a-z=&]{0,20})?",
+        ) {
+            let answering = IpAddr::from([192, 168, 1, 20]);
+            for named in [named, consent] {
+                let url = Url::parse(&format!("{scheme}://{login}{named}{rest}")).expect("an address");
+                let reached = reach(&url, answering, &[consent.into()]);
+                let stays = named == consent || IpAddr::from(named) == answering;
+                prop_assert_eq!(ip_of(&reached.url), Some(if stays { named.into() } else { answering }));
+                prop_assert_eq!(reached.instead_of.is_some(), !stays && !named.is_unspecified());
+                prop_assert_eq!((reached.url.username(), reached.url.password()), ("", None));
+                prop_assert_eq!(&reached.url[url::Position::AfterHost..], &url[url::Position::AfterHost..]);
             }
         }
     }

@@ -154,6 +154,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::discovery::properties;
 
     /// The example of the ONVIF Application Programmer's Guide 1.0, section 6.1.1.3.
     #[test]
@@ -207,9 +208,36 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_makes_it_panic(status in 100_u16..600, body in proptest::collection::vec(any::<u8>(), 0..300), offset in any::<i64>()) {
-            let _ = read(status, &body, "X");
-            let _ = created(SystemTime::now(), offset);
+        fn an_answer_is_read_as_it_was_written(status in 200_u16..600, text in "\\PC{0,100}", before in 0..3_usize) {
+            let others = "<a:Other/>".repeat(before);
+            let text = text.trim();
+            let body = format!("<e:Envelope><e:Header/><e:Body>{others}<a:XResponse><b>{}</b></a:XResponse></e:Body></e:Envelope>", xml::escape(text));
+            let answer = read(status, body.as_bytes(), "X").expect("an answer");
+            prop_assert_eq!((answer.name.as_str(), answer.children.len()), ("XResponse", 1));
+            prop_assert_eq!(&answer.children[0].text, text);
+            let refusal = read(status, body.as_bytes(), "Y").expect_err("no answer to Y");
+            let expected = if status == 401 { Refusal::NotAuthorized } else { Refusal::Unreadable("it has no YResponse".into()) };
+            prop_assert_eq!(refusal, expected);
+        }
+
+        #[test]
+        fn the_text_of_a_fault_is_shortened(status in 402_u16..600, text in "[a-z ]{1,400}") {
+            let body = format!("<E><Body><Fault><Reason><Text>{text}</Text></Reason></Fault></Body></E>");
+            let expected: String = text.trim().chars().take(MAX_FAULT).collect();
+            prop_assert_eq!(read(status, body.as_bytes(), "X"), Err(Refusal::Fault(expected)));
+        }
+
+        #[test]
+        fn any_bytes_are_an_answer_or_a_short_refusal(data in proptest::collection::vec(any::<u8>(), 0..300)) {
+            properties::soap(&data);
+        }
+
+        #[test]
+        fn the_time_is_read_as_it_was_written(seconds in 0..4_000_000_000_u64, offset in -4_000_000_000..4_000_000_000_i64) {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            let there = humantime::parse_rfc3339(&created(now, offset)).expect("a time");
+            let expected = u64::try_from(seconds as i64 + offset).unwrap_or(seconds);
+            prop_assert_eq!(there, SystemTime::UNIX_EPOCH + Duration::from_secs(expected));
         }
     }
 }

@@ -178,10 +178,53 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_makes_it_panic(data in proptest::collection::vec(any::<u8>(), 0..300), line in "\\PC{0,100}") {
-            let _ = read(&data);
-            let _ = describe(&data);
-            let _ = read(format!("HTTP/1.1 200 OK\r\nUSN:{line}\r\n{line}\r\nLOCATION: {line}\r\n").as_bytes());
+        fn an_answer_is_read_whatever_its_headers_look_like(
+            id in "[a-f0-9-]{1,40}",
+            server in "[!-9;-~]([ -~]{0,60}[!-~])?",
+            host in "[a-z]{1,10}",
+            more in proptest::collection::vec("[A-Z][A-Za-z-]{3,10}: [ -~]{0,30}", 0..50),
+            order in Just(vec![0, 1, 2]).prop_shuffle(),
+            upper: bool,
+            lean: bool,
+        ) {
+            let known = ["usn", "st", "server", "location"];
+            prop_assume!(!more.iter().any(|line| known.iter().any(|key| line.to_ascii_lowercase().starts_with(key))));
+            let (end, space) = if lean { ("\n", "") } else { ("\r\n", " ") };
+            let ours = [("usn", format!("uuid:{id}::upnp:rootdevice")), ("server", server.clone()), ("location", format!("http://{host}/d.xml"))];
+            let line = |i: &usize| {
+                let (key, value) = &ours[*i];
+                let key = if upper { key.to_ascii_uppercase() } else { (*key).to_owned() };
+                format!("{key}:{space}{value}{end}")
+            };
+            let more: String = more.iter().map(|line| format!("{line}{end}")).collect();
+            let ours: String = order.iter().map(line).collect();
+            let answer = read(format!("HTTP/1.1 200 OK{end}{more}{ours}{end}").as_bytes()).expect("an answer");
+            prop_assert_eq!(&answer.id, &id);
+            prop_assert_eq!(&answer.server, &server);
+            prop_assert_eq!(answer.location.map(String::from), Some(format!("http://{host}/d.xml")));
+            prop_assert_eq!(answer.looks_like_camera, names_a_camera(&server));
+        }
+
+        #[test]
+        fn any_line_gives_short_texts_and_an_address_that_can_be_fetched(line in "\\PC{0,400}") {
+            let text = format!("HTTP/1.1 200 OK\r\nUSN:{line}\r\n{line}\r\nSERVER: {line}\r\nLOCATION: {line}\r\n");
+            if let Some(answer) = read(text.as_bytes()) {
+                for text in [&answer.id, &answer.server] {
+                    prop_assert!(text.chars().count() <= xml::MAX_TEXT && !text.contains(char::is_control), "{}", text);
+                }
+                prop_assert!(!answer.id.is_empty());
+                prop_assert!(answer.location.is_none_or(|url| matches!(url.scheme(), "http" | "https")));
+            } else {
+                prop_assert!(line.trim().is_empty() || line.to_ascii_lowercase().contains("uuid:"), "{}", line);
+            }
+        }
+
+        #[test]
+        fn a_description_is_read_as_it_was_written(name in "\\PC{0,100}", model in "\\PC{0,400}") {
+            let text = format!("<root><device><friendlyName>{}</friendlyName><modelName>{}</modelName></device></root>", xml::escape(&name), xml::escape(&model));
+            let described = describe(text.as_bytes()).expect("a description");
+            let expected = |text: &str| Some(shorten(text.trim())).filter(|text| !text.is_empty());
+            prop_assert_eq!((described.name, described.model), (expected(&name), expected(&model)));
         }
     }
 }

@@ -198,6 +198,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::discovery::properties;
 
     #[test]
     fn only_local_names_are_compared() {
@@ -251,18 +252,83 @@ mod tests {
         assert_eq!(parse(format!("<t>{}</t>", escape(text)).as_bytes()).expect("read").text, text);
     }
 
+    fn name() -> impl Strategy<Value = String> {
+        "[A-Za-z][A-Za-z0-9]{0,8}".prop_filter("a declaration of a namespace is no attribute", |name| name != "xmlns")
+    }
+
+    /// Elements with attributes, texts and children.
+    fn tree() -> impl Strategy<Value = Element> {
+        // Not trimmed by the reader, and without control characters, which XML cannot have.
+        let text = || "\\PC{0,20}".prop_map(|text| text.trim().to_owned());
+        let attributes = move || proptest::collection::vec((name(), text()), 0..3);
+        let leaf = (name(), attributes(), text());
+        let leaf = leaf.prop_map(|(name, attributes, text)| Element { name, attributes, text, ..Element::default() });
+        leaf.prop_recursive(6, 60, 5, move |inner| {
+            (name(), attributes(), text(), proptest::collection::vec(inner, 0..5))
+                .prop_map(|(name, attributes, text, children)| Element { name, attributes, text, children })
+        })
+    }
+
+    /// The element as a device may write it: with prefixes, comments and sections that mean nothing.
+    fn write(element: &Element, forms: &mut u32, out: &mut String) {
+        let mut form = || {
+            *forms = forms.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *forms >> 29
+        };
+        let prefix = ["", "", "x:", "tt:"][form() as usize % 4];
+        *out += &format!("<{prefix}{} xmlns:x='urn:x'", element.name);
+        for (key, value) in &element.attributes {
+            *out += &format!(" {key}=\"{}\"", escape(value));
+        }
+        if element.text.is_empty() && element.children.is_empty() && form() > 3 {
+            *out += " />";
+            return;
+        }
+        *out += if form() > 3 { ">" } else { "\n><!-- a comment -->" };
+        *out += &match form() {
+            0..3 if !element.text.contains("]]>") => format!("\n <![CDATA[{}]]>\t", element.text),
+            3..5 => element.text.chars().map(|c| format!("&#x{:X};", u32::from(c))).collect(),
+            _ => format!(" {} ", escape(&element.text)),
+        };
+        for child in &element.children {
+            write(child, forms, out);
+        }
+        *out += &format!("</{prefix}{}\n>", element.name);
+    }
+
+    #[test]
+    fn elements_are_limited() {
+        for children in MAX_ELEMENTS - 2..=MAX_ELEMENTS + 1 {
+            let text = format!("<a>{}</a>", "<b/>".repeat(children));
+            assert_eq!(parse(text.as_bytes()).is_ok(), children < MAX_ELEMENTS, "{children}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn nothing_makes_it_panic(data in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let _ = parse(&data);
+        fn a_tree_is_read_as_it_was_written(tree in tree(), mut forms: u32) {
+            let mut text = "<?xml version=\"1.0\"?>\n".to_owned();
+            write(&tree, &mut forms, &mut text);
+            prop_assert_eq!(parse(text.as_bytes()), Ok(tree), "{}", text);
         }
 
         #[test]
-        fn nor_do_pieces_of_xml(pieces in proptest::collection::vec(proptest::sample::select(vec![
+        fn depth_is_limited(depth in 1..3 * MAX_DEPTH) {
+            let text = format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth));
+            prop_assert_eq!(parse(text.as_bytes()).is_ok(), depth <= MAX_DEPTH);
+        }
+
+        #[test]
+        fn any_bytes_are_read_within_the_limits(data in proptest::collection::vec(any::<u8>(), 0..400)) {
+            properties::xml(&data);
+        }
+
+        #[test]
+        fn pieces_of_xml_are_read_within_the_limits(pieces in proptest::collection::vec(proptest::sample::select(vec![
             "<a>", "</a>", "<b:c d='e'>", "</b:c>", "<a/>", "&amp;", "&#x41;", "&", ";", "<!--", "-->", "<![CDATA[", "]]>",
             "<?xml version='1.0'?>", "<!DOCTYPE a>", "text", "\u{fffd}", "=", "\"", "<", ">",
         ]), 0..60)) {
-            let _ = parse(pieces.concat().as_bytes());
+            properties::xml(pieces.concat().as_bytes());
         }
     }
 }

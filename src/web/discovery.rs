@@ -53,7 +53,7 @@ pub struct InquiryBody {
     #[serde(default)]
     user: String,
     /// The password.
-    #[serde(default)]
+    #[serde(default, alias = "password")]
     #[schema(value_type = String)]
     pass: Secret,
     /// Addresses that can be asked although the device has named them as its own.

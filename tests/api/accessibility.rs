@@ -1,5 +1,4 @@
-//! axe-core on every page, light and dark. It is fetched from the npm registry by the test; where that cannot be, the test says
-//! so and ends.
+//! axe-core on every page, light and dark. The test downloads it from the npm registry; without it the test is skipped.
 
 use std::path::PathBuf;
 
@@ -12,7 +11,7 @@ use crate::{
 
 const VERSION: &str = "4.14.1";
 
-/// The script, if it can be had.
+/// The script; none where it cannot be downloaded.
 pub async fn axe() -> Option<String> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/axe-core");
     let script = folder.join(format!("axe-{VERSION}.js"));
@@ -42,7 +41,7 @@ pub async fn axe() -> Option<String> {
     text
 }
 
-/// What axe finds, one line for each rule.
+/// The violations that axe finds, one line for each rule.
 pub async fn violations(browser: &Browser, axe: &str) -> Vec<String> {
     browser.run(axe).await;
     let look = "const done = arguments[0];
@@ -54,7 +53,7 @@ pub async fn violations(browser: &Browser, axe: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn pages_can_be_used_by_everybody() {
+async fn pages_have_no_violations_of_accessibility() {
     let Some(axe) = axe().await else { return };
     let app = TestApp::with("streams: {Yard/Card: {kind: test-card, width: 320, height: 180}}");
     app.put("/api/v1/streams/door/frame", &flat_picture(640, 360, [20, 90, 160])).await;

@@ -1,4 +1,4 @@
-//! Requests of other programs, as they make them.
+//! Addresses of other programs, with the requests that their clients send.
 
 use crate::support::{
     FAR, MjpegReader, PATIENCE, Program, TestApp, basic, close_to, flat_picture, large_picture, picture,
@@ -67,7 +67,7 @@ async fn every_alias_gives_the_picture_of_its_stream() {
 }
 
 #[tokio::test]
-async fn aliases_have_the_parameters_of_our_own_addresses() {
+async fn aliases_have_the_parameters_of_the_sidecar_s_own_addresses() {
     let app = TestApp::with(WEBCAMS);
     app.put("/api/v1/streams/Printer/Bed/frame", &large_picture(1)).await;
     app.put("/api/v1/streams/yard/frame", &large_picture(1)).await;
@@ -111,7 +111,7 @@ async fn aliases_have_the_parameters_of_our_own_addresses() {
 }
 
 #[tokio::test]
-async fn the_page_stays_where_it_was_and_without_webcams_it_is_said_what_to_set() {
+async fn without_webcams_the_first_page_stays_and_aliases_name_the_missing_setting() {
     let app = TestApp::spawn();
     for path in ["/", "/?name=x", "/?reaction=stream"] {
         let page = app.get(path).await;
@@ -126,7 +126,7 @@ async fn the_page_stays_where_it_was_and_without_webcams_it_is_said_what_to_set(
 }
 
 #[tokio::test]
-async fn every_alias_asks_the_same_policy() {
+async fn every_alias_requires_the_permission_of_its_stream() {
     let app = printers().await;
     let nothing = app.far("GET", "/snapshot/nozzle.jpg", "Accept: */*", "").await;
     assert_eq!(nothing.status, 401);
@@ -162,9 +162,9 @@ async fn every_alias_asks_the_same_policy() {
     assert_eq!(push.status, 401);
 }
 
-/// ustreamer's own flags; what it answers is in its src/ustreamer/http/server.c.
+/// The flags of ustreamer; its answers are in its src/ustreamer/http/server.c.
 #[tokio::test]
-async fn ustreamer_s_flags_and_state_are_its_own() {
+async fn the_flags_and_the_state_of_ustreamer_are_answered_as_ustreamer_does() {
     let app = printers().await;
     let mut reader = app.watch("/stream?extra_headers=1").await;
     reader.part().await;
@@ -195,7 +195,7 @@ async fn ustreamer_s_flags_and_state_are_its_own() {
     })
     .await;
     let plain = app.get("/snapshot").await;
-    assert!(plain.header("x-ustreamer-online").is_none(), "only when asked for");
+    assert!(plain.header("x-ustreamer-online").is_none(), "only on request");
     let snapshot = app.get("/ustreamer/nozzle/snapshot?extra_headers=1").await;
     assert_eq!(snapshot.header("x-ustreamer-online"), Some("true"));
     assert_eq!(snapshot.header("x-ustreamer-width"), Some(&*width.to_string()));
@@ -213,9 +213,9 @@ async fn ustreamer_s_flags_and_state_are_its_own() {
     }
 }
 
-/// OctoPrint: the timelapse uses `requests`, with its own headers, and takes what comes with status 200.
+/// OctoPrint's timelapse sends its snapshot requests with Python's `requests`, and takes each answer with status 200.
 #[tokio::test]
-async fn octoprint_takes_its_snapshots() {
+async fn octoprint_gets_its_snapshots() {
     let app = printers().await;
     let headers = [
         "User-Agent: python-requests/2.32.3",
@@ -256,10 +256,10 @@ async fn moonraker_timelapse_s_wget_is_answered_at_once() {
     assert!(!ended.status.success() && ended.stdout.is_empty(), "{ended:?}");
 }
 
-/// Home Assistant's MJPEG camera: aiohttp reads a still out of the stream up to the end of the first JPEG, and passes the stream
-/// on to browsers with its head; its generic camera asks for stills with httpx.
+/// Home Assistant's MJPEG camera reads a still from the stream with aiohttp, up to the end of the first JPEG, and relays the
+/// stream with its head to browsers; its generic camera requests stills with httpx.
 #[tokio::test]
-async fn home_assistant_reads_stills_and_passes_the_stream_on() {
+async fn home_assistant_reads_stills_and_the_stream() {
     let app = printers().await;
     let agent = "User-Agent: HomeAssistant/2026.11.1 aiohttp/3.13.2 Python/3.13";
     let headers = [agent, "Accept: */*", "Accept-Encoding: gzip, deflate, br, zstd"];
@@ -283,9 +283,9 @@ async fn home_assistant_reads_stills_and_passes_the_stream_on() {
     }
 }
 
-/// go2rtc pulls us by its HTTP source (Go's client), and programs push to us as they push to it.
+/// Programs that push to go2rtc can push to the same addresses here.
 #[tokio::test]
-async fn go2rtc_s_clients_push_as_they_are_used_to() {
+async fn clients_of_go2rtc_can_push() {
     let app = TestApp::spawn();
     let body = [
         b"--frame\r\nContent-Type: image/jpeg\r\n\r\n".as_slice(),
@@ -300,13 +300,13 @@ async fn go2rtc_s_clients_push_as_they_are_used_to() {
         app.request("POST", "/api/stream.mjpeg?dst=pushed", &["User-Agent: Go-http-client/1.1", kind], &body).await;
     assert_eq!((pushed.status, pushed.json()["frames"].as_u64()), (200, Some(2)), "{pushed:?}");
     assert_eq!(app.get("/api/frame.jpeg?src=pushed").await.body, picture(2));
-    // A page of another site may not.
+    // A page of another site must not push.
     let foreign =
         app.request("POST", "/api/stream.mjpeg?dst=pushed", &["Origin: http://evil.example", kind], &body).await;
     assert_eq!(foreign.problem(), "cross_site");
     let missing = app.request("POST", "/api/stream.mjpeg", &[kind], &body).await;
     assert_eq!((missing.status, missing.json()["field"].as_str()), (400, Some("dst")));
-    // The token where go2rtc's users put it, in the address.
+    // The token in the URL, where go2rtc's users put it.
     let permissions = serde_json::json!([{"action": "read", "path": "pushed"}]);
     let made =
         app.made("/api/v1/tokens", serde_json::json!({"name": "t", "permissions": permissions, "expires": "1h"})).await;
@@ -314,7 +314,7 @@ async fn go2rtc_s_clients_push_as_they_are_used_to() {
     assert_eq!(app.far("GET", &path, FAR, "").await.status, 200);
 }
 
-/// Frigate's and everybody's ffmpeg, reading an alias as a camera.
+/// Frigate and many other programs read cameras with ffmpeg.
 #[tokio::test]
 async fn ffmpeg_reads_the_aliases_as_cameras() {
     let app = TestApp::with(WEBCAMS);

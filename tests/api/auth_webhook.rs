@@ -1,10 +1,10 @@
-//! What MediaMTX asks, replayed: its exact bodies, its new connection for each call, one at a time.
+//! MediaMTX's authentication requests, replayed: the exact bodies, one after the other, each on a new connection.
 
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
 
-/// MediaMTX's body: all ten keys, always.
+/// The body of a request; MediaMTX always sends all ten keys.
 fn question(changes: Value) -> String {
     let mut body = json!({
         "ip": "198.51.100.7", "user": "", "password": "", "token": "", "action": "read", "path": "cam1",
@@ -25,9 +25,8 @@ fn with_user(yaml_pass: &str) -> TestApp {
     ))
 }
 
-/// MEDIAMTX.md, Appendix A.
 #[tokio::test]
-async fn the_sequences_of_real_clients() {
+async fn requests_of_real_clients_are_answered() {
     let app = with_user("s3cret");
     let id = "3f1c2f0e-8f3e-4d6b-9a53-0c1e7d7b9d11";
     let shown = json!({"user": "alice", "password": "s3cret", "token": "s3cret"});
@@ -35,29 +34,29 @@ async fn the_sequences_of_real_clients() {
         a.as_object_mut().expect("an object").extend(b.as_object().expect("an object").clone());
         a
     };
-    // Built-in WebRTC page: asked with nothing, then Basic; OPTIONS; POST with the session's id.
+    // MediaMTX's WebRTC page: without credentials, then with Basic; OPTIONS; POST with the id of the session.
     let page = json!({"protocol": "webrtc", "userAgent": "Mozilla/5.0"});
     assert_eq!(ask(&app, page.clone()).await, 401);
     assert_eq!(ask(&app, and(page.clone(), shown.clone())).await, 204);
     assert_eq!(ask(&app, and(and(page.clone(), shown.clone()), json!({"id": id}))).await, 204);
-    // The same with "user:password" as a bearer token that MediaMTX did not split, and in a query.
+    // The same with "user:password" as a bearer token, which MediaMTX did not split, and in a query.
     assert_eq!(ask(&app, and(page.clone(), json!({"token": "alice:s3cret"}))).await, 204);
     assert_eq!(ask(&app, json!({"protocol": "hls", "query": "token=alice%3As3cret"})).await, 204);
-    // ffplay rtsp://u:p@host/cam1: DESCRIBE bare, DESCRIBE with Basic, SETUP with the session's id.
+    // ffplay rtsp://u:p@host/cam1: DESCRIBE without credentials, DESCRIBE with Basic, SETUP with the id of the session.
     assert_eq!(ask(&app, json!({"id": id})).await, 401);
     assert_eq!(ask(&app, and(shown.clone(), json!({"id": id}))).await, 204);
-    // OBS: RTMP with credentials in the query, which MediaMTX puts into both places.
+    // OBS: RTMP with credentials in the query, which MediaMTX sends both in the query and in `user` and `password`.
     let obs = json!({"action": "publish", "protocol": "rtmp", "path": "obs", "query": "user=alice&pass=s3cret"});
     assert_eq!(ask(&app, and(obs.clone(), shown.clone())).await, 204);
     assert_eq!(ask(&app, and(and(obs, shown.clone()), json!({"path": "other"}))).await, 401);
-    // runOnDemand's ffmpeg on this machine publishes without a word.
+    // The ffmpeg of runOnDemand on this machine publishes without credentials.
     assert_eq!(ask(&app, json!({"ip": "127.0.0.1", "action": "publish", "path": "imagefile"})).await, 204);
-    // The control API, whose questions have no path, and playback.
+    // The control API, whose requests have no path, and playback.
     let api = json!({"ip": "127.0.0.1", "action": "api", "path": "", "protocol": ""});
     assert_eq!(ask(&app, api.clone()).await, 401);
     assert_eq!(ask(&app, and(api, shown.clone())).await, 204);
     assert_eq!(ask(&app, and(json!({"action": "playback", "protocol": ""}), shown.clone())).await, 204);
-    // An address that MediaMTX does not know, words of the future, literal configuration keys.
+    // An unknown address, protocols and actions of future versions, a key of the configuration as the path.
     assert_eq!(ask(&app, json!({"ip": "<nil>"})).await, 401);
     assert_eq!(ask(&app, and(json!({"protocol": "moq", "path": "~^cam(.+)$"}), shown.clone())).await, 204);
     assert_eq!(ask(&app, and(json!({"action": "teleport"}), shown.clone())).await, 401);
@@ -66,7 +65,7 @@ async fn the_sequences_of_real_clients() {
 }
 
 #[tokio::test]
-async fn an_argon2_password_costs_time_once() {
+async fn an_argon2_password_is_accepted_and_a_wrong_one_is_refused() {
     let hash = mtx_sidecar::policy::hash_password("s3cret").expect("hashes");
     let app = with_user(&hash);
     let shown = json!({"user": "alice", "password": "s3cret", "token": "s3cret"});
@@ -78,7 +77,7 @@ async fn an_argon2_password_costs_time_once() {
 }
 
 #[tokio::test]
-async fn the_original_s_users_have_their_original_rights() {
+async fn the_environment_variables_of_the_original_program_make_its_users() {
     let folder = tempfile::tempdir().expect("a folder");
     let environment =
         [("ADMIN_USER", "root"), ("ADMIN_PASSWORD", "toor"), ("USER_USER", "joe"), ("USER_PASSWORD", "eoj")];
@@ -102,11 +101,11 @@ async fn the_original_s_users_have_their_original_rights() {
 }
 
 #[tokio::test]
-async fn only_mediamtx_may_ask_and_only_its_question() {
+async fn requests_of_other_hosts_and_other_bodies_are_refused() {
     let app = TestApp::with("auth: {webhook_networks: [10.0.0.0/8]}");
     let response = app.request("POST", "/mediamtx-auth", &[], question(json!({})).as_bytes()).await;
     assert_eq!((response.status, response.problem().as_str()), (403, "forbidden"));
-    // What a proxy claims does not make it another address.
+    // A header of a proxy that is not trusted does not change the address.
     let spoofed =
         app.request("POST", "/mediamtx-auth", &["X-Forwarded-For: 10.0.0.1"], question(json!({})).as_bytes()).await;
     assert_eq!(spoofed.status, 403);
@@ -121,7 +120,7 @@ async fn only_mediamtx_may_ask_and_only_its_question() {
 }
 
 #[tokio::test]
-async fn mediamtx_may_have_to_show_a_secret() {
+async fn a_configured_secret_is_required() {
     let app = TestApp::with("auth: {webhook_secret: s3cret}");
     let body = question(json!({"ip": "127.0.0.1"}));
     let ask = async |path: &str, header: &str| app.request("POST", path, &[header], body.as_bytes()).await;

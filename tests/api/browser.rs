@@ -1,4 +1,4 @@
-//! Chromium, driven by chromedriver: what people see.
+//! Chromium, driven by chromedriver.
 
 use std::path::{Path, PathBuf};
 
@@ -23,13 +23,13 @@ impl Browser {
         Browser::start_as(json!({})).await
     }
 
-    /// A phone: narrow, touched, with twice the pixels.
+    /// A phone: a narrow touch screen with two device pixels per CSS pixel.
     pub async fn phone() -> Self {
         let metrics = json!({"width": 390, "height": 780, "pixelRatio": 2, "touch": true});
         Browser::start_as(json!({"mobileEmulation": {"deviceMetrics": metrics}})).await
     }
 
-    /// One with a camera and a microphone, which it does not ask about.
+    /// A browser with a camera and a microphone, which pages can use without a question to the user.
     pub async fn with_devices() -> Self {
         let args = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"];
         Browser::start_as(json!({ "more": args })).await
@@ -74,14 +74,14 @@ impl Browser {
         Browser { client: client.expect("connected"), _driver: driver, folder }
     }
 
-    /// What the window shows, as a file.
+    /// The content of the window, as a file.
     pub async fn screenshot(&self) -> PathBuf {
         let path = self.folder.path().join("shot.png");
         std::fs::write(&path, self.client.screenshot().await.expect("a screenshot")).expect("writes");
         path
     }
 
-    /// The same, kept for people: target/screenshots/NAME.png.
+    /// Keeps a screenshot as target/screenshots/NAME.png.
     pub async fn keep_screenshot(&self, name: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
         std::fs::create_dir_all(&folder).expect("a folder");
@@ -89,13 +89,13 @@ impl Browser {
         std::fs::write(folder.join(format!("{name}.png")), data).expect("writes");
     }
 
-    /// The element, once it is there.
+    /// Waits for the element.
     pub async fn find(&self, css: &str) -> Element {
         let found = self.client.wait().for_element(Locator::Css(css)).await;
         found.unwrap_or_else(|e| panic!("{css} is not there: {e}"))
     }
 
-    /// Clicks it; the one that is there then, if the page has put another in its place meanwhile.
+    /// Clicks the element, or the one that has replaced it in the meantime.
     pub async fn click(&self, css: &str) {
         match self.find(css).await.click().await {
             Err(e) if e.is_stale_element_reference() => self.find(css).await.click().await,
@@ -108,12 +108,12 @@ impl Browser {
         self.find(css).await.text().await.expect("a text")
     }
 
-    /// What a script returns.
+    /// Runs a script and returns its result.
     pub async fn run(&self, script: &str) -> Value {
         self.client.execute(script, vec![]).await.unwrap_or_else(|e| panic!("{script}: {e}"))
     }
 
-    /// Waits for the text of an element.
+    /// Waits until the text of the element contains this part.
     pub async fn says(&self, css: &str, part: &str) {
         eventually(&format!("{css} says {part:?}"), async || {
             let seen = self.run(&format!("return document.querySelector({css:?})?.innerText ?? ''")).await;
@@ -122,7 +122,7 @@ impl Browser {
         .await;
     }
 
-    /// Signs in by the dialog that is open.
+    /// Signs in with the dialog that is open.
     pub async fn sign_in(&self, user: &str, password: &str) {
         for (field, text) in [("user", user), ("password", password)] {
             let field = self.find(&format!("dialog.sign-in [name={field}]")).await;
@@ -132,15 +132,15 @@ impl Browser {
         self.click("dialog.sign-in button.primary").await;
     }
 
-    /// What the browser has complained about since it was last asked: scripts, the content security policy, requests.
+    /// Warnings and errors of the browser since the last call: of scripts, of the content security policy, of requests.
     pub async fn complaints(&self) -> Vec<String> {
         let log = self.client.issue_cmd(BrowserLog).await.expect("a log");
         let lines = log.as_array().cloned().unwrap_or_default();
-        let told = lines.iter().filter(|line| line["level"] != "INFO" && line["level"] != "DEBUG");
-        told.map(|line| line["message"].as_str().unwrap_or_default().to_owned()).collect()
+        let problems = lines.iter().filter(|line| line["level"] != "INFO" && line["level"] != "DEBUG");
+        problems.map(|line| line["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// Fails if the browser has complained, or if the page has asked another host for something.
+    /// Fails if the browser has logged a warning or an error, or if the page has sent a request to another host.
     pub async fn assert_quiet(&self, what: &str) {
         assert_eq!(self.complaints().await, Vec::<String>::new(), "{what}");
         let hosts = "return [...new Set(performance.getEntriesByType('resource').map((r) => new URL(r.name))
@@ -153,7 +153,7 @@ impl Browser {
     }
 }
 
-/// chromedriver's own command for the log (`goog:loggingPrefs`).
+/// chromedriver's command for the log (`goog:loggingPrefs`).
 #[derive(Debug)]
 struct BrowserLog;
 
@@ -167,8 +167,8 @@ impl WebDriverCompatibleCommand for BrowserLog {
     }
 }
 
-/// crbug.com/527446: without the closing boundary Chromium shows the picture before the last one. The
-/// interval is an hour, so that no repeat can help.
+/// crbug.com/527446: without the closing boundary Chromium shows the picture before the last one. The interval is an hour,
+/// so a repeated picture cannot hide that.
 #[tokio::test]
 async fn an_img_shows_the_current_picture_and_not_the_one_before() {
     let pages = tempfile::tempdir().expect("a folder");
@@ -185,5 +185,5 @@ async fn an_img_shows_the_current_picture_and_not_the_one_before() {
             .await;
     }
     browser.close().await;
-    eventually("the stream is let go", async || app.stats("flat").await["watchers"] == 0).await;
+    eventually("the stream has no watcher", async || app.stats("flat").await["watchers"] == 0).await;
 }

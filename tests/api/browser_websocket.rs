@@ -5,7 +5,7 @@ use crate::{
     support::{TestApp, close_to, eventually, flat_picture, middle_colour},
 };
 
-/// A page with the player and nothing else, beside the player's own file.
+/// A folder with a page that has only the player, and with the player's file.
 fn page(element: &str) -> tempfile::TempDir {
     let pages = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(pages.path().join("players")).expect("a folder");
@@ -15,10 +15,10 @@ fn page(element: &str) -> tempfile::TempDir {
     std::fs::write(pages.path().join("index.html"), html).expect("writes");
     let script = "
         import { WebSocketPlayer } from './players/websocket.js';
-        window.told = [];
+        window.events = [];
         const player = new WebSocketPlayer(document.getElementById('view'), 'Front/Flat', { query: { quality: 90 } });
         for (const type of ['state', 'picture', 'dropped', 'connected', 'disconnected'])
-          player.addEventListener(type, ({ detail }) => window.told.push({ type, ...detail }));
+          player.addEventListener(type, ({ detail }) => window.events.push({ type, ...detail }));
         player.start();
         window.player = player;
     ";
@@ -27,7 +27,7 @@ fn page(element: &str) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn the_player_shows_pictures_as_they_change_and_connects_again() {
+async fn the_player_shows_each_picture_and_reconnects() {
     let browser = Browser::start().await;
     for element in ["canvas", "img"] {
         let pages = page(element);
@@ -40,24 +40,24 @@ async fn the_player_shows_pictures_as_they_change_and_connects_again() {
             app.put("/api/v1/streams/Front/Flat/frame", &flat_picture(1200, 800, colour)).await;
             eventually("the picture is shown", async || shows(colour).await).await;
         }
-        let told = browser.client.execute("return window.told", vec![]).await.expect("runs").to_string();
+        let events = browser.client.execute("return window.events", vec![]).await.expect("runs").to_string();
         for word in ["\"connected\"", "\"state\"", "\"live\"", "\"picture\"", "\"width\":1200"] {
-            assert!(told.contains(word), "{element}: {word} in {told}");
+            assert!(events.contains(word), "{element}: {word} in {events}");
         }
         let stats = app.stats("Front/Flat").await;
         assert_eq!((&stats["watchers"], &stats["variants"][0]["query"]), (&1.into(), &"quality=90".into()), "{stats}");
 
-        // The stream goes, and comes back.
+        // The stream is removed and created again.
         app.admin("DELETE", "/api/v1/streams/Front/Flat", "").await;
-        eventually("the player is told", async || {
-            let told = browser.client.execute("return window.told", vec![]).await.expect("runs").to_string();
-            told.contains("\"disconnected\"") && told.contains("1001")
+        eventually("the player is disconnected", async || {
+            let events = browser.client.execute("return window.events", vec![]).await.expect("runs").to_string();
+            events.contains("\"disconnected\"") && events.contains("1001")
         })
         .await;
         app.put("/api/v1/streams/Front/Flat/frame", &flat_picture(1200, 800, [220, 200, 20])).await;
-        eventually("it connects again", async || shows([220, 200, 20]).await).await;
+        eventually("the player is connected again", async || shows([220, 200, 20]).await).await;
         browser.client.execute("window.player.stop()", vec![]).await.expect("runs");
-        eventually("the stream is let go", async || app.stats("Front/Flat").await["watchers"] == 0).await;
+        eventually("the stream has no watcher", async || app.stats("Front/Flat").await["watchers"] == 0).await;
     }
     browser.close().await;
 }

@@ -1,4 +1,4 @@
-//! UDP cameras: the fake one as a real peer, and hostile datagrams.
+//! UDP cameras: the fake camera of the command line as a peer, and hostile datagrams.
 
 use std::net::SocketAddr;
 
@@ -20,21 +20,21 @@ fn shows(n: u32) -> Behaviour {
 }
 
 #[tokio::test]
-async fn cameras_of_both_forms_are_asked_while_watched_and_kept_apart() {
+async fn cameras_that_send_base64_or_bytes_are_polled_while_watched() {
     let text = camera([127, 0, 0, 2], shows(1)).await;
     let raw = camera([127, 0, 0, 3], Behaviour { raw: true, ..shows(2) }).await;
     let app = TestApp::with(&format!(
         "streams: {{a: {{kind: udp-camera, address: '{text}'}}, b: {{kind: udp-camera, address: '{raw}'}}}}"
     ));
-    assert_eq!(app.stats("a").await["frames"], 0, "nobody watches, nobody is asked");
+    assert_eq!(app.stats("a").await["frames"], 0, "without a watcher no camera is polled");
     let (mut a, mut b) = (app.watch("/stream/a.mjpeg").await, app.watch("/stream/b.mjpeg").await);
     for _ in 0..3 {
         a.until(&sized_picture(320, 240, 1)).await;
         b.until(&sized_picture(320, 240, 2)).await;
     }
-    eventually("several pictures came", async || app.stats("a").await["frames"].as_u64() > Some(2)).await;
+    eventually("the stream has several pictures", async || app.stats("a").await["frames"].as_u64() > Some(2)).await;
     drop((a, b));
-    eventually("they come to rest", async || app.stats("a").await["state"] == "idle").await;
+    eventually("the stream is idle", async || app.stats("a").await["state"] == "idle").await;
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn the_recipe_finds_a_camera_by_its_address() {
     assert_eq!(upload.status, 409);
 }
 
-/// A camera that we play ourselves, to see what it is asked and to answer what we like.
+/// A camera whose test sees each request and sends any datagram.
 struct Puppet {
     socket: UdpSocket,
 }
@@ -63,7 +63,7 @@ impl Puppet {
         self.socket.local_addr().expect("bound")
     }
 
-    /// Waits for a request; gives the address it asks to send to.
+    /// Waits for a request, and returns the address to which it wants the picture.
     async fn asked(&self) -> SocketAddr {
         let mut buffer = [0; 512];
         let received = tokio::time::timeout(PATIENCE, self.socket.recv_from(&mut buffer)).await;
@@ -86,7 +86,7 @@ fn datagrams(jpeg: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn damaged_pictures_are_counted_and_the_last_good_one_stays() {
+async fn damaged_pictures_are_counted_and_the_last_good_picture_stays() {
     let puppet = Puppet::bind([127, 0, 0, 5]).await;
     let app = TestApp::with(&format!(
         "limits: {{frame_size: 64K}}\nstreams: {{cam: {{kind: udp-camera, address: '{}'}}}}",
@@ -111,7 +111,7 @@ async fn damaged_pictures_are_counted_and_the_last_good_one_stays() {
         std::iter::once(b"/9j/".to_vec()).chain((0..400).map(|_| vec![b'A'; 512])).chain([b"\n".to_vec()]).collect(),
     ] {
         puppet.send(to, &bad).await;
-        // Not faster than the socket is drained.
+        // Lets the receiver empty its socket.
         tokio::task::yield_now().await;
     }
     eventually("all are counted", async || {
@@ -120,14 +120,14 @@ async fn damaged_pictures_are_counted_and_the_last_good_one_stays() {
         count("damaged") >= 3 && count("foreign") >= 2 && count("too large") >= 1
     })
     .await;
-    assert_eq!(app.get("/snapshot/cam.jpg").await.body, good, "the last good one");
+    assert_eq!(app.get("/snapshot/cam.jpg").await.body, good, "the last good picture");
     let next = sized_picture(320, 240, 4);
     puppet.send(to, &datagrams(&next)).await;
     reader.until(&next).await;
 }
 
 #[tokio::test]
-async fn nobody_s_stream_is_touched_by_another_address() {
+async fn datagrams_of_other_addresses_do_not_change_a_stream() {
     let puppet = Puppet::bind([127, 0, 0, 6]).await;
     let stranger = Puppet::bind([127, 0, 0, 7]).await;
     let app = TestApp::with(&format!("streams: {{cam: {{kind: udp-camera, address: '{}'}}}}", puppet.addr()));
@@ -141,11 +141,11 @@ async fn nobody_s_stream_is_touched_by_another_address() {
     puppet.send(to, &[b"\n".to_vec()]).await;
     reader.until(&sized_picture(320, 240, 1)).await;
     assert_eq!(app.stats("cam").await["frames"], 1);
-    assert_eq!(app.registry.len(), 1, "nothing is made for strangers");
+    assert_eq!(app.registry.len(), 1, "datagrams of other addresses create no stream");
 }
 
 #[tokio::test]
-async fn a_silent_camera_is_asked_again_and_told_about() {
+async fn a_silent_camera_is_polled_again_and_its_state_says_why() {
     let puppet = Puppet::bind([127, 0, 0, 8]).await;
     let app = TestApp::with(&format!(
         "stream_defaults: {{start_timeout: 20s}}\nstreams: {{cam: {{kind: udp-camera, address: '{}'}}}}",
@@ -155,7 +155,7 @@ async fn a_silent_camera_is_asked_again_and_told_about() {
     for _ in 0..4 {
         puppet.asked().await;
     }
-    eventually("people are told", async || {
+    eventually("the reason names the silence", async || {
         app.stats("cam").await["reason"].as_str().is_some_and(|r| r.contains("does not answer"))
     })
     .await;

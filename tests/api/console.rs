@@ -1,4 +1,4 @@
-//! The console, in a browser: who comes in, making and removing things, a telephone, what the browser complains about.
+//! The console in a browser: access, creating and removing objects, the layout on a phone, warnings of the browser.
 
 use mtx_sidecar::producer::Definition;
 use serde_json::{Value, json};
@@ -56,26 +56,26 @@ pub async fn count(browser: &Browser, css: &str) -> Value {
     browser.run(&format!("return document.querySelectorAll({css:?}).length")).await
 }
 
-/// Presses a button that a message may lie over for a moment.
+/// Clicks a button by script, because a message may cover it for a moment.
 pub async fn press(browser: &Browser, css: &str) {
     browser.find(css).await;
     browser.run(&format!("document.querySelector({css:?}).click()")).await;
 }
 
-/// Presses the button that does it in the dialog that is open, and waits until that is closed.
+/// Submits the dialog that is open, and waits until it is closed.
 pub async fn submit(browser: &Browser) {
     browser.click("dialog[open] form button.primary").await;
     eventually("the dialog is closed", async || count(browser, "dialog[open]").await == 0).await;
 }
 
-/// Confirms what the page asks about.
+/// Confirms the question of the page.
 async fn confirm(browser: &Browser) {
     browser.click("dialog[open] button.danger").await;
     eventually("the dialog is closed", async || count(browser, "dialog[open]").await == 0).await;
 }
 
 #[tokio::test]
-async fn administrators_come_in_and_others_are_told_why_not() {
+async fn only_administrators_see_the_console_and_other_users_see_why_not() {
     let app = TestApp::spawn();
     app.user("alice", json!({"pass": "correct horse", "role": "user"})).await;
     let browser = Browser::start().await;
@@ -96,7 +96,7 @@ async fn administrators_come_in_and_others_are_told_why_not() {
     assert_eq!(browser.run("return document.getElementById('sections').hidden").await, false);
     assert_eq!(count(&browser, "#sections a[data-section=users][aria-current=page]").await, 1);
 
-    // Whoever has a link is no administrator either.
+    // A visitor with a link is not an administrator.
     let share = app.admin("POST", "/api/v1/shares", &json!({"path": "door", "expires": "1h"}).to_string()).await.json();
     let visitor = Browser::start().await;
     visitor.client.goto(share["url"].as_str().expect("a link")).await.expect("loads");
@@ -109,7 +109,7 @@ async fn administrators_come_in_and_others_are_told_why_not() {
 }
 
 #[tokio::test]
-async fn a_stream_of_each_kind_is_made_changed_and_removed() {
+async fn a_stream_of_each_kind_is_created_changed_and_removed() {
     let app = TestApp::with("media: {nas: [{name: photos, url: 'http://127.0.0.1:9', user: u, folder: /x}]}");
     let browser = Browser::start().await;
     enter(&browser, &app, "#/streams").await;
@@ -134,7 +134,7 @@ async fn a_stream_of_each_kind_is_made_changed_and_removed() {
         let made = app.admin("GET", &format!("/api/v1/streams/{name}"), "").await.json();
         assert_eq!(made["definition"]["kind"], *kind, "{made}");
     }
-    // What is wrong is said at its field, and the dialog stays with what was typed.
+    // An error is shown at its field, and the dialog keeps its input.
     press(&browser, ".stream[data-name='lab/test-card'] button[aria-label^=Edit]").await;
     type_into(&browser, "dialog [name=width]", "7").await;
     browser.click("dialog button.primary").await;
@@ -153,11 +153,11 @@ async fn a_stream_of_each_kind_is_made_changed_and_removed() {
         assert_eq!(app.admin("GET", &format!("/api/v1/streams/lab/{kind}"), "").await.status, 404);
     }
     browser.says(".section-streams", "No streams yet").await;
-    // A bad name is told before it is sent.
+    // A name that is not valid is reported before it is sent.
     browser.click("#new-stream").await;
     type_into(&browser, "dialog [name=name]", "a//b").await;
     browser.click("dialog button.primary").await;
-    eventually("it is told", async || {
+    eventually("the error is shown", async || {
         browser
             .run("return document.querySelector('dialog .field:has([name=name]) .field-error').textContent !== ''")
             .await
@@ -177,7 +177,7 @@ async fn thumbnail(browser: &Browser, name: &str) -> [u8; 3] {
 }
 
 #[tokio::test]
-async fn a_picture_that_is_sent_is_seen_at_once_and_its_lines_carry_a_token_and_no_password() {
+async fn an_upload_is_seen_at_once_and_its_snippets_contain_a_token_and_no_password() {
     let app = TestApp::spawn();
     let browser = Browser::start().await;
     enter(&browser, &app, "#/streams").await;
@@ -186,7 +186,7 @@ async fn a_picture_that_is_sent_is_seen_at_once_and_its_lines_carry_a_token_and_
         let file = app.folder().join(format!("{i}.jpg"));
         std::fs::write(&file, flat_picture(320, 180, colour)).expect("writes");
         browser.find("#upload-file").await.send_keys(&file.to_string_lossy()).await.expect("chooses");
-        eventually("it is seen", async || close_to(thumbnail(&browser, "my/upload").await, colour)).await;
+        eventually("the thumbnail shows it", async || close_to(thumbnail(&browser, "my/upload").await, colour)).await;
     }
     browser.says("#upload-told", "my/upload shows the picture: 320 × 180").await;
     browser.assert_quiet("streams").await;
@@ -200,7 +200,10 @@ async fn a_picture_that_is_sent_is_seen_at_once_and_its_lines_carry_a_token_and_
     browser.says("dialog pre", "Bearer TOKEN").await;
     browser.click("dialog .notice button").await;
     let text = "return document.querySelector('dialog pre').textContent";
-    eventually("a token is in it", async || browser.run(text).await.as_str().is_some_and(|l| l.contains("eyJ"))).await;
+    eventually("the snippet contains a token", async || {
+        browser.run(text).await.as_str().is_some_and(|l| l.contains("eyJ"))
+    })
+    .await;
     let line = browser.run(text).await.as_str().unwrap_or_default().to_owned();
     let token = line.split("Bearer ").nth(1).and_then(|rest| rest.split('\'').next()).expect("a token").to_owned();
     assert!(!line.contains(app.password.as_deref().expect("made")));
@@ -215,7 +218,7 @@ async fn a_picture_that_is_sent_is_seen_at_once_and_its_lines_carry_a_token_and_
 }
 
 #[tokio::test]
-async fn whoever_watches_is_listed_and_disconnected() {
+async fn a_watcher_is_listed_and_can_be_disconnected() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 99, 200])).await;
     let mut reader = app.watch("/stream/door.mjpeg").await;
@@ -228,12 +231,12 @@ async fn whoever_watches_is_listed_and_disconnected() {
     browser.says("dialog", "is disconnected").await;
     confirm(&browser).await;
     while reader.maybe_part().await.is_some() {}
-    eventually("it is gone from the list", async || count(&browser, row).await == 0).await;
+    eventually("the session is not listed", async || count(&browser, row).await == 0).await;
     browser.close().await;
 }
 
 #[tokio::test]
-async fn users_tokens_and_links_are_made_and_revoked() {
+async fn users_tokens_and_links_are_created_and_revoked() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 99, 200])).await;
     let browser = Browser::start().await;
@@ -255,7 +258,7 @@ async fn users_tokens_and_links_are_made_and_revoked() {
     browser.says("tr[data-key='database carol']", "disabled").await;
     press(&browser, "tr[data-key='database carol'] button[aria-label^=Delete]").await;
     confirm(&browser).await;
-    eventually("carol is gone", async || app.admin("GET", "/api/v1/users/carol", "").await.status == 404).await;
+    eventually("carol is removed", async || app.admin("GET", "/api/v1/users/carol", "").await.status == 404).await;
 
     browser.click("#sections [data-section=tokens]").await;
     browser.click(".section-tokens .page-head button.primary").await;
@@ -275,7 +278,7 @@ async fn users_tokens_and_links_are_made_and_revoked() {
     type_into(&browser, "dialog [name=path]", "door").await;
     browser.click("dialog form button.primary").await;
     let link = browser.text("dialog .snippet code").await;
-    eventually("the code is drawn", async || {
+    eventually("the QR code is shown", async || {
         browser.run("return document.querySelector('dialog img.qr').naturalWidth > 100").await == true
     })
     .await;
@@ -287,9 +290,10 @@ async fn users_tokens_and_links_are_made_and_revoked() {
     browser.close().await;
 }
 
-/// With MediaMTX where there is one: every section at two sizes, in its own words, without a complaint of the browser.
+/// Every section at two sizes: in the texts of the catalogue, and without a warning of the browser. Sections of MediaMTX only
+/// where there is one.
 #[tokio::test]
-async fn every_section_fits_a_telephone_and_the_browser_complains_about_nothing() {
+async fn every_section_fits_a_phone_and_logs_no_warning() {
     let ports = MediaMtx::ports();
     let app = TestApp::with(&format!(
         "streams: {{Yard/Card: {{kind: test-card, width: 640, height: 360}}}}\nmediamtx: {{api: 'http://127.0.0.1:{}', playback: 'http://127.0.0.1:{}'}}",
@@ -314,7 +318,7 @@ async fn every_section_fits_a_telephone_and_the_browser_complains_about_nothing(
             }
             browser.run(&format!("location.hash = '#/{section}'")).await;
             browser.find(&format!(".section-{section} h1")).await;
-            eventually("it is there", async || count(&browser, "main [role=alert]:not(:empty)").await == 0).await;
+            eventually("no error is shown", async || count(&browser, "main [role=alert]:not(:empty)").await == 0).await;
             if section == "streams" {
                 browser.find(".stream.has-picture[data-name=hall]").await;
             }
@@ -331,7 +335,7 @@ async fn every_section_fits_a_telephone_and_the_browser_complains_about_nothing(
         if !phone {
             press(&browser, "header .skip").await;
             let place = browser.run("return [location.hash, document.activeElement.id]").await;
-            assert_eq!(place, json!(["#/settings", "main"]), "past the header, not to another section");
+            assert_eq!(place, json!(["#/settings", "main"]), "the link skips the header and stays in its section");
             choose(&browser, "#language", "ja").await;
             browser.says(".section h1", "設定").await;
             browser.run("location.hash = '#/streams'").await;
@@ -345,7 +349,7 @@ async fn every_section_fits_a_telephone_and_the_browser_complains_about_nothing(
 }
 
 #[tokio::test]
-async fn every_section_can_be_used_by_everybody() {
+async fn every_section_has_no_violations_of_accessibility() {
     let Some(axe) = accessibility::axe().await else { return };
     let app = TestApp::with("mediamtx: {api: 'http://127.0.0.1:9'}");
     app.put("/api/v1/streams/door/frame", &flat_picture(640, 360, [20, 90, 160])).await;

@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn paths_are_made_switched_off_and_edited_together() {
+async fn paths_are_created_disabled_and_edited_as_one_text() {
     let app = TestApp::with("mediamtx: {api: 'http://127.0.0.1:9'}");
     let browser = Browser::start().await;
     enter(&browser, &app, "#/paths").await;
@@ -26,7 +26,7 @@ async fn paths_are_made_switched_off_and_edited_together() {
     let yard = app.admin("GET", "/api/v1/paths/yard", "").await.json();
     assert_eq!((&yard["enabled"], &yard["kind"]), (&json!(false), &json!("camera")), "{yard}");
 
-    // As one text: what it would change is shown first, and nothing is changed by that.
+    // As one text: the changes are shown first, and nothing is changed before they are confirmed.
     press(&browser, ".page-head button:nth-of-type(2)").await;
     let add = "const a = document.querySelector('dialog textarea'); const all = JSON.parse(a.value);
         all.studio = { kind: 'raw', fields: { source: 'publisher' } }; a.value = JSON.stringify(all); a.dispatchEvent(new Event('input', { bubbles: true }))";
@@ -34,7 +34,7 @@ async fn paths_are_made_switched_off_and_edited_together() {
     browser.run(add).await;
     browser.click("dialog form button.primary").await;
     browser.says("dialog .notice", "1 added: studio").await;
-    assert_eq!(app.admin("GET", "/api/v1/paths/studio", "").await.status, 404, "not yet");
+    assert_eq!(app.admin("GET", "/api/v1/paths/studio", "").await.status, 404, "not created yet");
     submit(&browser).await;
     browser.find("tr[data-key=studio]").await;
     assert_eq!(app.admin("GET", "/api/v1/paths/studio", "").await.status, 200);
@@ -42,7 +42,7 @@ async fn paths_are_made_switched_off_and_edited_together() {
 }
 
 #[tokio::test]
-async fn a_file_is_found_and_becomes_a_channel() {
+async fn a_media_file_becomes_a_channel() {
     let app = TestApp::with("mediamtx: {api: 'http://127.0.0.1:9'}");
     let folder = app.folder().join("media/holiday");
     std::fs::create_dir_all(&folder).expect("a folder");
@@ -52,7 +52,7 @@ async fn a_file_is_found_and_becomes_a_channel() {
     browser.click(".root").await;
     browser.click(".media-words a").await;
     browser.says(".crumbs", "holiday").await;
-    eventually("it is seen small", async || {
+    eventually("the thumbnail is shown", async || {
         browser.run("return document.querySelector('.media-picture img')?.naturalWidth > 0").await == true
     })
     .await;
@@ -65,7 +65,7 @@ async fn a_file_is_found_and_becomes_a_channel() {
     let file = app.folder().join("new.jpg");
     std::fs::write(&file, flat_picture(64, 64, [1, 2, 3])).expect("writes");
     browser.find(".page-head input[type=file]").await.send_keys(&file.to_string_lossy()).await.expect("chooses");
-    eventually("it is there", async || count(&browser, ".media-item").await == 2).await;
+    eventually("both files are listed", async || count(&browser, ".media-item").await == 2).await;
     assert!(folder.join("new.jpg").is_file());
     choose(&browser, ".page-head select", "video").await;
     browser.says(".section-media", "This folder is empty").await;

@@ -1,4 +1,4 @@
-//! Publishing from the console to the real MediaMTX, and seeing it there.
+//! Publishing from the console to the real MediaMTX.
 
 use serde_json::json;
 
@@ -28,7 +28,7 @@ async fn choose_file(browser: &Browser, app: &TestApp, css: &str, colour: [u8; 3
     browser.find(css).await.send_keys(&file.to_string_lossy()).await.expect("chooses");
 }
 
-/// A still on a canvas, by WHIP to MediaMTX and by WHEP back; replaced while it is live.
+/// A still on a canvas is published by WHIP, read by WHEP, and replaced while it is live.
 #[tokio::test]
 async fn a_still_image_is_published_seen_and_replaced() {
     let Some((app, _mediamtx)) = start().await else { return };
@@ -37,7 +37,7 @@ async fn a_still_image_is_published_seen_and_replaced() {
     let colours = [[30, 60, 200], [200, 120, 20]];
     choose_file(&browser, &app, ".publish-form [name=file]", colours[0]).await;
     browser.click("#publish-start").await;
-    // MediaMTX has no path of that name: it is made.
+    // MediaMTX has no path of this name: the page creates it.
     browser.says(".publication[data-path=studio] .badge", "live").await;
     browser.says(".publication[data-path=studio]", "H264").await;
     let kept = app.admin("GET", "/api/v1/paths/studio", "").await.json();
@@ -50,10 +50,12 @@ async fn a_still_image_is_published_seen_and_replaced() {
         if i > 0 {
             choose_file(&browser, &app, ".publication input[type=file]", colour).await;
         }
-        eventually("its pixels come back", async || close_to(middle_colour(&reader.screenshot().await).await, colour))
-            .await;
+        eventually("the reader shows the picture", async || {
+            close_to(middle_colour(&reader.screenshot().await).await, colour)
+        })
+        .await;
     }
-    // It goes on while another section is looked at, and says so.
+    // It continues while another section is shown, and the navigation shows that.
     browser.click("#sections [data-section=sessions]").await;
     browser.says("#sections [data-section=publish] .count", "1").await;
     let row = "tbody tr[data-key^='mediamtx webrtc']";
@@ -62,7 +64,7 @@ async fn a_still_image_is_published_seen_and_replaced() {
     browser.click("#sections [data-section=publish]").await;
     browser.keep_screenshot("console-publishing-desktop").await;
     browser.click(".publication button.danger").await;
-    eventually("nobody publishes", async || {
+    eventually("the path has no publisher", async || {
         let path = app.admin("GET", "/api/v1/paths/studio", "").await.json();
         path["actual"]["available"] != true
     })
@@ -82,7 +84,7 @@ async fn a_camera_is_published_with_sound_beside_a_still() {
     browser.click("#publish-start").await;
     browser.says(".publication[data-path=studio] .badge", "live").await;
     browser.says(".publication[data-path=studio]", "H264 + opus").await;
-    eventually("the level moves", async || {
+    eventually("the meter shows a level", async || {
         let level =
             "return Number(document.querySelector('.meter span').style.transform.match(/[\\d.]+/)?.[0] ?? 0) > 0.05";
         browser.run(level).await == true
@@ -93,7 +95,7 @@ async fn a_camera_is_published_with_sound_beside_a_still() {
     browser.click("#publish-start").await;
     browser.says(".publication[data-path=studio-2] .badge", "live").await;
     browser.says("#sections [data-section=publish] .count", "2").await;
-    // The same path twice is told before anything is asked for.
+    // The same path a second time is refused before a device is opened.
     browser.run("document.querySelector('.publish-form [name=path]').value = 'studio'").await;
     choose_file(&browser, &app, ".publish-form [name=file]", [30, 60, 201]).await;
     browser.click("#publish-start").await;
@@ -101,7 +103,7 @@ async fn a_camera_is_published_with_sound_beside_a_still() {
     browser.close().await;
 }
 
-/// A video that goes round and round, a file with sound alone, and the screen.
+/// A video in a loop, a file with sound only, and the screen.
 #[tokio::test]
 async fn files_and_the_screen_are_published() {
     let Some((app, mediamtx)) = start().await else { return };
@@ -127,7 +129,7 @@ async fn files_and_the_screen_are_published() {
         browser.says(&format!(".publication[data-path={path}] .badge"), "live").await;
         browser.says(&format!(".publication[data-path={path}]"), carries).await;
     }
-    // The clip is a second long, and all of this took longer.
+    // The clip is one second long: at this point it has been repeated.
     let seen = app.folder().join("seen.png");
     assert!(first_frame(&format!("rtsp://127.0.0.1:{}/studio", mediamtx.rtsp), &seen, &[]).await.success());
     let found = middle_colour(&seen).await;

@@ -2,7 +2,7 @@
 
 use mtx_sidecar::{
     error::Code,
-    library::Place,
+    library::Location,
     web::{Address, addresses},
 };
 use serde_json::{Value, json};
@@ -204,7 +204,7 @@ async fn errors_of_files_and_of_preflights_are_problem_documents() {
     std::fs::create_dir_all(folder.path().join("media")).expect("makes");
     std::fs::write(folder.path().join("media/clip.mp4"), b"0123456789").expect("writes");
     let app = TestApp::in_folder(folder, "http: {cors_origins: ['https://home.example']}");
-    let clip = Place { root: "media".into(), path: "clip.mp4".into() }.id();
+    let clip = Location { root: "media".into(), path: "clip.mp4".into() }.id();
     let at = format!("/api/v1/media/content/{clip}");
     let outside = app.request("GET", &at, &["Range: bytes=20-30"], b"").await;
     assert_eq!((outside.status, outside.problem().as_str()), (416, "range_not_satisfiable"), "{outside:?}");

@@ -8,7 +8,7 @@ use tokio::{
 
 use crate::support::{FAR, PATIENCE, TestApp, bearer, picture};
 
-/// A listener: reads events one by one.
+/// Reads the events of a response one by one.
 struct Listener(BufReader<TcpStream>);
 
 impl Listener {
@@ -54,14 +54,14 @@ fn text(value: &Value) -> String {
 }
 
 #[tokio::test]
-async fn pages_hear_what_they_may_and_can_come_back() {
+async fn an_administrator_gets_all_events_and_can_resume() {
     let app = TestApp::with("streams: {card: {kind: test-card}}");
     let admin = crate::support::basic("admin", app.password.as_deref().expect("generated"));
     let mut listener = Listener::new(&app, "/api/v1/events", &[&admin]).await;
     app.put("/api/v1/streams/door/frame", &picture(1)).await;
     let (data, id) = listener.until("stream.state", "door").await;
     assert_eq!(data["before"], Value::Null, "{data}");
-    // A hook of MediaMTX, and a wrong password.
+    // A hook of MediaMTX, and then a wrong password.
     let hook = json!({"MTX_PATH": "door", "MTX_SEGMENT_PATH": "/x.mp4", "MTX_QUERY": "token=s3cret"}).to_string();
     assert_eq!(app.request("POST", "/api/v1/hooks/record-segment-complete", &[], hook.as_bytes()).await.status, 204);
     let (data, _) = listener.until("recording.segment", "door").await;
@@ -71,7 +71,7 @@ async fn pages_hear_what_they_may_and_can_come_back() {
     let (data, _) = listener.until("login.failed", "door").await;
     assert_eq!((data["user"].as_str(), data["protocol"].as_str()), (Some("eve"), Some("http")));
     drop(listener);
-    // Back again: what was missed is told, and what was heard is not told again.
+    // After a reconnection the missed events are sent, and earlier ones are not.
     let mut again = Listener::new(&app, "/api/v1/events", &[&admin, &format!("Last-Event-ID: {id}")]).await;
     again.until("recording.segment", "door").await;
     let mut some = Listener::new(&app, &format!("/api/v1/events?types=login.failed&since={id}"), &[&admin]).await;
@@ -83,7 +83,7 @@ async fn pages_hear_what_they_may_and_can_come_back() {
 }
 
 #[tokio::test]
-async fn a_reader_hears_of_its_paths_and_no_others() {
+async fn a_reader_gets_events_of_readable_paths_only() {
     let app = TestApp::spawn();
     let wanted = json!({"name": "x", "permissions": [{"action": "read", "path": "~^hall"}], "expires": "1h"});
     let made = app.made("/api/v1/tokens", wanted).await;
@@ -96,16 +96,16 @@ async fn a_reader_hears_of_its_paths_and_no_others() {
     app.request("POST", "/api/v1/hooks/read", &[], b"MTX_PATH=hall&MTX_READER_ID=x").await;
     app.far("GET", "/snapshot/hall.jpg", &crate::support::basic("eve", "guess"), "").await;
     app.put("/api/v1/streams/yard/frame", &picture(1)).await;
-    // The last event is one that the reader may hear: whatever leaks comes before it.
+    // The last event is for the reader: an event that must not be sent would come before it.
     app.put("/api/v1/streams/hall/last/frame", &picture(1)).await;
-    let mut heard = vec![];
-    while heard.last() != Some(&("stream.state".to_owned(), "hall/last".to_owned())) {
+    let mut received = vec![];
+    while received.last() != Some(&("stream.state".to_owned(), "hall/last".to_owned())) {
         let event = listener.next().await.expect("goes on");
-        heard.push((text(&event["type"]), text(&event["path"])));
+        received.push((text(&event["type"]), text(&event["path"])));
     }
     let expected = ["hall", "hall/last"].map(|path| ("stream.state".to_owned(), path.to_owned()));
-    assert_eq!(heard, expected);
-    // A revoked token ends the response, and no event comes before the end.
+    assert_eq!(received, expected);
+    // A revoked token ends the response, and no event is sent before the end.
     let id = made["id"].as_str().expect("an id");
     app.admin("DELETE", &format!("/api/v1/tokens/{id}"), "").await;
     app.put("/api/v1/streams/hall/later/frame", &picture(1)).await;

@@ -1,4 +1,4 @@
-//! The examples, run against the real sidecar as far as a PC can.
+//! The examples against the running sidecar, as far as a PC can run them.
 
 use std::path::{Path, PathBuf};
 
@@ -8,13 +8,13 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Compiles a sketch against the stand-ins in tests/arduino.
+/// Compiles a sketch with the replacements of Arduino's libraries in tests/arduino.
 async fn compile(sketch: &str, folder: &Path) -> PathBuf {
     let source = root().join("examples/esp32").join(sketch).join(format!("{sketch}.ino"));
     let program = folder.join(sketch);
     let define = format!("-DSKETCH=\"{}\"", source.display());
-    let stand_ins = root().join("tests/arduino");
-    let (include, main) = (stand_ins.to_string_lossy(), stand_ins.join("run.cpp"));
+    let libraries = root().join("tests/arduino");
+    let (include, main) = (libraries.to_string_lossy(), libraries.join("run.cpp"));
     let (main, out) = (main.to_string_lossy(), program.to_string_lossy());
     let args = ["-std=c++17", "-Wall", "-Werror", "-I", &include, &define, "-o", &out, &main];
     Program::output("g++", &args).await;
@@ -32,7 +32,7 @@ fn start(program: &Path, environment: &[(&str, &str)]) -> Program {
 }
 
 #[tokio::test]
-async fn the_udp_sketch_is_a_camera() {
+async fn the_udp_sketch_works_as_a_udp_camera() {
     let port = free_port();
     let app = TestApp::with(&format!("streams: {{esp: {{kind: udp-camera, address: '127.0.0.10:{port}'}}}}"));
     let jpeg = sized_picture(640, 480, 1);
@@ -47,7 +47,7 @@ async fn the_udp_sketch_is_a_camera() {
 }
 
 #[tokio::test]
-async fn the_http_sketch_uploads() {
+async fn the_http_sketch_uploads_a_picture() {
     let app = TestApp::with(
         "auth: {users: [{user: any, permissions: [{action: read}]}, {user: cam1, pass: its password, permissions: [{action: publish, path: yard/cam1}]}], generate_admin: no}",
     );
@@ -56,11 +56,12 @@ async fn the_http_sketch_uploads() {
     let program = compile("http_put", app.folder()).await;
     let url = format!("http://{}/api/v1/streams/yard/cam1/frame", app.addr);
     let _camera = start(&program, &[("SIDECAR_FRAME_URL", &url), ("CAMERA_PICTURE", &file.to_string_lossy())]);
-    eventually("its picture is there", async || app.get("/snapshot/yard/cam1.jpg").await.body == picture(1)).await;
+    eventually("its picture is the snapshot", async || app.get("/snapshot/yard/cam1.jpg").await.body == picture(1))
+        .await;
 }
 
 #[tokio::test]
-async fn the_graph_is_drawn_and_sent() {
+async fn the_graph_script_pushes_pictures() {
     let app = TestApp::spawn();
     let script = root().join("examples/push/graph.py");
     let url = format!("http://{}", app.addr);

@@ -1,4 +1,4 @@
-//! ffmpeg as the reader of our MJPEG, and as the recipe in MediaMTX's runOnDemand.
+//! ffmpeg as a reader of MJPEG, and as the recipe in MediaMTX's runOnDemand.
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -33,7 +33,7 @@ async fn ffmpeg_decodes_every_picture_of_a_stream() {
 }
 
 #[tokio::test]
-async fn ffmpeg_reads_a_snapshot_with_its_colours() {
+async fn ffmpeg_reads_the_right_colours_of_a_snapshot() {
     let app = TestApp::spawn();
     for (n, colour) in [[200, 30, 40], [20, 180, 60], [40, 60, 220]].into_iter().enumerate() {
         app.put("/api/v1/streams/flat/frame", &flat_picture(64, 64, colour)).await;
@@ -44,16 +44,16 @@ async fn ffmpeg_reads_a_snapshot_with_its_colours() {
     }
 }
 
-/// The recipe's command line, verbatim, into anything ffmpeg can write to.
+/// The arguments of the recipe, verbatim, up to the output.
 fn recipe(url: &str) -> Vec<String> {
     let words = "-v error -re -i URL -c:v libx264 -preset veryfast -tune zerolatency -g 1 -pix_fmt yuv420p -profile:v baseline -color_range pc -an -err_detect ignore_err";
     words.split(' ').map(|word| word.replace("URL", url)).collect()
 }
 
-/// The interval between repeated pictures is an hour, so that six keyframes in a row can only be those that a decoder is
-/// given when it begins: three at once, and then repeated ones.
+/// The interval between repeated pictures is an hour: six keyframes can only be the three copies and the faster repetitions
+/// that a decoder gets at first.
 #[tokio::test]
-async fn the_recipe_gets_keyframes_long_before_the_interval_is_over() {
+async fn the_recipe_gets_keyframes_before_the_interval_is_over() {
     let app = TestApp::with("output: {interval: 1h}");
     app.put("/mjpeg-upload?name=still", &sized_picture(640, 480, 1)).await;
     let mut args = recipe(&format!("http://{}/mjpeg-get?name=still&type=file", app.addr));
@@ -70,7 +70,7 @@ async fn the_recipe_gets_keyframes_long_before_the_interval_is_over() {
     }
 }
 
-/// The recipe against a real RTSP sink: another ffmpeg that listens.
+/// The recipe with another ffmpeg as the RTSP server.
 #[tokio::test]
 async fn the_recipe_publishes_by_rtsp() {
     let app = TestApp::spawn();
@@ -104,7 +104,7 @@ async fn the_recipe_publishes_by_rtsp() {
         args.extend(["-f", "rtsp", "-rtsp_transport", "tcp", &sink]);
         Program::start("ffmpeg", &args)
     };
-    // The sink has no way to say that it listens: a publisher that came too early ends, and another is started.
+    // The server does not report that it listens: a publisher that connects too early ends, and another one is started.
     let mut publisher = publish();
     eventually("a picture was received", async || {
         if publisher.0.try_wait().expect("a child").is_some() {

@@ -5,23 +5,23 @@ use crate::support::{TestApp, picture};
 fn write(app: &TestApp, name: &str, data: &[u8]) {
     let path = app.folder().join("media").join(name);
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("makes");
-    // Beside and renamed, as careful programs do.
+    // A new file that is renamed, so that a reader never sees half of it.
     let beside = path.with_extension("tmp");
     std::fs::write(&beside, data).expect("writes");
     std::fs::rename(beside, path).expect("renames");
 }
 
 #[tokio::test]
-async fn a_picture_is_shown_again_when_it_changes() {
+async fn a_changed_file_is_shown() {
     let app = TestApp::with("streams: {menu: {kind: file, path: menu.jpg}}");
     write(&app, "menu.jpg", &picture(1));
     let mut reader = app.watch("/stream/menu.mjpeg").await;
     reader.until(&picture(1)).await;
     write(&app, "menu.jpg", &picture(2));
     reader.until(&picture(2)).await;
-    // Half of a picture: the old one stays until the rest is there.
+    // Half of a picture: the earlier picture stays until the file is complete.
     write(&app, "menu.jpg", &picture(3)[..200]);
-    crate::support::eventually("people are told", async || {
+    crate::support::eventually("the reason names the damage", async || {
         app.stats("menu").await["reason"].as_str().is_some_and(|r| r.contains("cut off"))
     })
     .await;
@@ -50,7 +50,7 @@ async fn a_folder_is_a_slideshow_in_natural_order() {
 }
 
 #[tokio::test]
-async fn the_newest_come_first_when_asked_for() {
+async fn the_newest_pictures_come_first_with_order_newest() {
     let app = TestApp::with("streams: {new: {kind: file, path: show, interval: 100ms, order: newest}}");
     for (n, age) in [(1, 300), (2, 100), (3, 200)] {
         write(&app, &format!("show/{n}.jpg"), &picture(n));
@@ -65,7 +65,7 @@ async fn the_newest_come_first_when_asked_for() {
 }
 
 #[tokio::test]
-async fn links_do_not_lead_out() {
+async fn symbolic_links_out_of_the_media_folder_are_refused() {
     let app = TestApp::with("streams: {out: {kind: file, path: out.jpg}, in: {kind: file, path: in.jpg}}");
     let secret = app.folder().join("secret.jpg");
     std::fs::write(&secret, picture(1)).expect("writes");

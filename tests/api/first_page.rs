@@ -1,4 +1,4 @@
-//! The first page, in a browser: what somebody does first.
+//! The first page in a browser.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_picture_that_is_chosen_becomes_a_stream() {
+async fn an_uploaded_picture_becomes_a_stream() {
     let app = TestApp::spawn();
     let browser = Browser::start().await;
     browser.client.goto(&format!("http://{}/", app.addr)).await.expect("loads");
@@ -30,11 +30,11 @@ async fn a_picture_that_is_chosen_becomes_a_stream() {
 }
 
 #[tokio::test]
-async fn an_administrator_makes_a_test_card_and_has_mediamtx_looked_over() {
+async fn an_administrator_creates_a_test_card_and_checks_a_configuration_of_mediamtx() {
     let app = TestApp::spawn();
     let browser = Browser::start().await;
     browser.client.goto(&format!("http://{}/", app.addr)).await.expect("loads");
-    // Not before somebody has signed in, and then at once.
+    // The sign-in is required, and then the test card is created at once.
     browser.click("#make-test-card").await;
     browser.sign_in("admin", app.password.as_deref().expect("made on the first start")).await;
     browser.find("a[href*='#/watch/demo/test-card']").await;

@@ -1,4 +1,4 @@
-//! Cameras that are asked by HTTP, with the quirks of real ones.
+//! HTTP cameras, with the quirks of real ones.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -20,7 +20,7 @@ async fn app(definition: &str) -> TestApp {
 }
 
 #[tokio::test]
-async fn every_quirk_gives_its_pictures_in_order_over_one_connection() {
+async fn pictures_of_every_quirk_come_in_order_over_one_connection() {
     for file in files() {
         let camera = FakeCamera::of_file(&file).await;
         let app = app(&format!("{{kind: http, url: 'http://{}/x'}}", camera.addr)).await;
@@ -34,7 +34,7 @@ async fn every_quirk_gives_its_pictures_in_order_over_one_connection() {
         }
         one.until(&picture(3)).await;
         other.until(&picture(3)).await;
-        assert_eq!(camera.connections(), 1, "{file}: one connection, however many watch");
+        assert_eq!(camera.connections(), 1, "{file}: one connection for all watchers");
         let stats = app.stats("cam").await;
         let damaged = if file == "broken-off.txt" { json!(1) } else { json!(null) };
         assert_eq!(stats["damaged"]["damaged"], damaged, "{file}: {stats}");
@@ -42,7 +42,7 @@ async fn every_quirk_gives_its_pictures_in_order_over_one_connection() {
 }
 
 #[tokio::test]
-async fn words_of_a_camera_are_passed_on() {
+async fn a_text_of_the_camera_is_reported() {
     let camera = FakeCamera::of_bytes(|_| {
         let part = "--b\r\nContent-Type: text/plain\r\n\r\nNo frame\u{7} available.\r\n--b\r\n";
         Some(
@@ -53,7 +53,7 @@ async fn words_of_a_camera_are_passed_on() {
     .await;
     let app = app(&format!("{{kind: http, url: 'http://{}/'}}", camera.addr)).await;
     let _watch = app.watch("/stream/cam.mjpeg").await;
-    eventually("the reason says what the camera says", async || {
+    eventually("the reason contains the text of the camera", async || {
         app.stats("cam").await["reason"]
             .as_str()
             .is_some_and(|text| text.contains("the camera says: No frame available."))
@@ -61,9 +61,9 @@ async fn words_of_a_camera_are_passed_on() {
     .await;
 }
 
-/// A snapshot camera with a picture from before it was asked, and tags.
+/// A snapshot camera whose first picture is older than the request, and which answers with entity tags.
 #[tokio::test]
-async fn snapshots_are_polled_and_an_old_one_is_left_out() {
+async fn snapshots_are_polled_and_the_outdated_first_one_is_left_out() {
     let asked = AtomicUsize::new(0);
     let camera = FakeCamera::of_bytes(move |request| {
         assert!(request.starts_with("GET /capture HTTP/1.1\r\n"), "{request}");
@@ -84,15 +84,15 @@ async fn snapshots_are_polled_and_an_old_one_is_left_out() {
     let app = app(&format!("{{kind: http, url: '{url}', preset: esp32-cam, mode: snapshot, interval: 50ms}}")).await;
     let mut watcher = app.watch("/stream/cam.mjpeg").await;
     let first = watcher.part().await;
-    assert_ne!(first.data, picture(0), "the one from before is not shown");
+    assert_ne!(first.data, picture(0), "the outdated picture is not shown");
     watcher.until(&picture(2)).await;
-    eventually("it is asked again and again", async || camera.requests.lock().expect("whole").len() > 6).await;
-    assert_eq!(app.stats("cam").await["frames"], 2, "what has not changed is no new picture");
-    assert_eq!(camera.connections(), 1, "and all of it over one connection");
+    eventually("the camera is polled repeatedly", async || camera.requests.lock().len() > 6).await;
+    assert_eq!(app.stats("cam").await["frames"], 2, "a picture that has not changed is not a new frame");
+    assert_eq!(camera.connections(), 1, "one connection for all requests");
 }
 
 #[tokio::test]
-async fn what_a_camera_refuses_is_said_in_words_and_tried_again() {
+async fn a_refusal_of_the_camera_is_reported_and_retried() {
     let answer = |head: &str| format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n").into_bytes();
     for (head, says) in [
         ("401 Unauthorized\r\nWWW-Authenticate: Basic realm=x", "user or password is wrong"),
@@ -108,20 +108,20 @@ async fn what_a_camera_refuses_is_said_in_words_and_tried_again() {
         let _watch = app.watch("/stream/cam.mjpeg").await;
         eventually(says, async || app.stats("cam").await["reason"].as_str().is_some_and(|text| text.contains(says)))
             .await;
-        let told = app.stats("cam").await.to_string();
-        assert!(!told.contains("s3cret"), "{told}");
+        let shown = app.stats("cam").await.to_string();
+        assert!(!shown.contains("s3cret"), "{shown}");
     }
 }
 
-/// Closed in the middle, and there again.
+/// The camera closes the connection in the middle of a picture, and accepts the next connection.
 #[tokio::test]
-async fn a_camera_that_goes_is_asked_again() {
+async fn a_camera_that_closes_its_connection_is_connected_again() {
     let asked = AtomicUsize::new(0);
     let camera = FakeCamera::of_bytes(move |_| {
         let n = asked.fetch_add(1, Ordering::SeqCst) as u32;
         let head =
             b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n--b\r\n\r\n".to_vec();
-        // Not whole the second time.
+        // Half of the picture the second time.
         let jpeg = picture(n);
         let end = if n == 1 { 200 } else { jpeg.len() };
         Some([&head, &jpeg[..end], b"\r\n--b\r\nClose: x".as_slice()].concat())
@@ -138,7 +138,7 @@ async fn a_camera_that_goes_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_definition_is_checked_and_its_password_is_kept_but_not_shown() {
+async fn a_definition_is_validated_and_its_password_is_stored_but_not_shown() {
     let app = TestApp::spawn();
     let put = async |body: serde_json::Value| app.admin("PUT", "/api/v1/streams/cam", &body.to_string()).await;
     for (body, field) in [
@@ -156,7 +156,7 @@ async fn a_definition_is_checked_and_its_password_is_kept_but_not_shown() {
     assert_eq!(
         put(json!({"kind": "http", "url": "http://x/", "pass": "***"})).await.status,
         422,
-        "nothing is kept yet"
+        "no password is stored yet"
     );
     let made = put(json!({"kind": "http", "url": "http://127.0.0.1:1/a", "user": "ann", "pass": "s3cret"})).await;
     assert_eq!(made.status, 201, "{made:?}");
@@ -174,7 +174,7 @@ async fn a_definition_is_checked_and_its_password_is_kept_but_not_shown() {
         put(json!({"kind": "http", "url": "http://127.0.0.1:1/a", "user": "ann", "pass": "s3cret"})).await.status,
         200
     );
-    // What was shown is sent back with another path; then to another host.
+    // The definition as it is shown is sent back with another path, and then with another host.
     let mut shown = app.admin("GET", "/api/v1/streams/cam", "").await.json()["definition"].clone();
     shown["url"] = json!("http://127.0.0.1:1/b");
     assert_eq!(put(shown.clone()).await.status, 200);
@@ -183,11 +183,11 @@ async fn a_definition_is_checked_and_its_password_is_kept_but_not_shown() {
     assert_eq!((refused.status, refused.json()["field"].as_str()), (422, Some("pass")), "{refused:?}");
     let patched = app.admin("PATCH", "/api/v1/streams/cam", r#"{"interval": "2s"}"#).await;
     assert_eq!((patched.status, &patched.json()["definition"]["pass"]), (200, &json!("***")), "{patched:?}");
-    // Over a restart.
+    // After a restart.
     let password = app.password.clone();
     let mut app = TestApp::in_folder(app.stop(), "");
     app.password = password;
     assert_eq!(app.admin("GET", "/api/v1/streams/cam", "").await.json()["definition"]["pass"], "***");
     let database = std::fs::read(app.folder().join("data/sidecar.db")).expect("reads");
-    assert!(database.windows(6).any(|w| w == b"s3cret"), "the very password is kept");
+    assert!(database.windows(6).any(|w| w == b"s3cret"), "the password itself is stored");
 }

@@ -1,11 +1,11 @@
-//! Users, tokens, shares and the audit, by the API and the command line.
+//! Users, tokens, shares and the audit, with the API and the command line.
 
 use serde_json::{Value, json};
 
 use crate::support::{FAR, MjpegReader, Program, TestApp, basic, bearer, eventually, picture};
 
 #[tokio::test]
-async fn administrators_manage_users_and_others_do_not() {
+async fn only_administrators_manage_users() {
     let app = TestApp::spawn();
     let body = json!({"pass": "correct horse", "permissions": [{"action": "read", "path": "door"}]}).to_string();
     let made = app.admin("PUT", "/api/v1/users/alice", &body).await;
@@ -27,9 +27,9 @@ async fn administrators_manage_users_and_others_do_not() {
         ("POST", "/api/v1/keys/rotate"),
         ("GET", "/api/v1/audit"),
     ] {
-        let nobody = app.far(method, path, "Accept: */*", "{}").await;
-        assert_eq!(nobody.status, 401, "{method} {path}");
-        assert!(nobody.header("www-authenticate").is_some_and(|h| h.starts_with("Basic")), "{method} {path}");
+        let anonymous = app.far(method, path, "Accept: */*", "{}").await;
+        assert_eq!(anonymous.status, 401, "{method} {path}");
+        assert!(anonymous.header("www-authenticate").is_some_and(|h| h.starts_with("Basic")), "{method} {path}");
         assert_eq!(app.far(method, path, &alice, "{}").await.status, 403, "{method} {path}");
     }
     let listed = app.admin("GET", "/api/v1/users", "").await.json();
@@ -41,8 +41,8 @@ async fn administrators_manage_users_and_others_do_not() {
         ("PUT", "/api/v1/users/bob", r#"{"pasword":"long enough"}"#, 422, "pasword"),
         ("PUT", "/api/v1/users/bob", r#"{"pass":"long enough","role":"king"}"#, 422, "king"),
         ("PUT", "/api/v1/users/bob", r#"{"pass":"long enough","ips":["home"]}"#, 422, "home"),
-        ("PATCH", "/api/v1/users/nobody", "{}", 404, "nobody"),
-        ("DELETE", "/api/v1/users/nobody", "", 404, "nobody"),
+        ("PATCH", "/api/v1/users/unknown", "{}", 404, "unknown"),
+        ("DELETE", "/api/v1/users/unknown", "", 404, "unknown"),
         ("POST", "/api/v1/shares", r#"{"path":"x","expires":"1h","actions":["api"]}"#, 422, "actions"),
         ("POST", "/api/v1/shares", r#"{"path":"~(","expires":"1h"}"#, 422, "regular expression"),
         ("POST", "/api/v1/tokens", r#"{"name":"x","publish_to":"a/../b","expires":"1h"}"#, 422, ". or .."),
@@ -55,9 +55,9 @@ async fn administrators_manage_users_and_others_do_not() {
     }
 }
 
-/// Whoever watches is disconnected in the moment in which they may not any more.
+/// The watcher is disconnected as soon as the permission is lost.
 #[tokio::test]
-async fn a_user_who_is_disabled_stops_watching_and_others_go_on() {
+async fn a_disabled_user_is_disconnected_and_other_users_are_not() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/door/frame", &picture(1)).await;
     for name in ["alice", "bob"] {
@@ -78,7 +78,7 @@ async fn a_user_who_is_disabled_stops_watching_and_others_go_on() {
 }
 
 #[tokio::test]
-async fn tokens_work_wherever_a_password_does() {
+async fn a_token_is_accepted_in_place_of_a_password() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/door/frame", &picture(1)).await;
     let permissions = json!([{"action": "read", "path": "door"}]);
@@ -88,7 +88,7 @@ async fn tokens_work_wherever_a_password_does() {
     for (path, header, status) in [
         ("/snapshot/door.jpg".to_owned(), none.to_owned(), 401),
         ("/snapshot/door.jpg".into(), bearer(token), 200),
-        ("/snapshot/door.jpg".into(), basic("whoever", token), 200),
+        ("/snapshot/door.jpg".into(), basic("any-name", token), 200),
         (format!("/snapshot/door.jpg?token={token}"), none.into(), 200),
         (format!("/snapshot/door.jpg?max_age=100&jwt={token}"), none.into(), 200),
         (format!("/snapshot/door.jpg?token={token}&token={token}"), none.into(), 401),
@@ -100,7 +100,7 @@ async fn tokens_work_wherever_a_password_does() {
     ] {
         assert_eq!(app.far("GET", &path, &header, "").await.status, status, "{path} {header}");
     }
-    // A camera's token, in the only place where its firmware can put one.
+    // A camera's token in the URL, the only place where some firmware can put one.
     let camera = app.made("/api/v1/tokens", json!({"name": "cam", "publish_to": "yard", "expires": "1day"})).await;
     let camera = camera["token"].as_str().expect("a token");
     let upload = async |stream: &str| {
@@ -110,7 +110,7 @@ async fn tokens_work_wherever_a_password_does() {
     assert_eq!((upload("yard").await, upload("door").await), (200, 403));
 
     let listed = app.admin("GET", "/api/v1/tokens", "").await;
-    assert!(!format!("{listed:?}").contains(token), "a list holds no tokens");
+    assert!(!format!("{listed:?}").contains(token), "a list contains no token");
     let id = made["id"].as_str().expect("an id");
     assert_eq!(app.admin("DELETE", &format!("/api/v1/tokens/{id}"), "").await.status, 204);
     let revoked = app.far("GET", "/snapshot/door.jpg", &bearer(token), "").await;
@@ -118,7 +118,7 @@ async fn tokens_work_wherever_a_password_does() {
 }
 
 #[tokio::test]
-async fn the_audit_tells_who_and_why_and_nothing_secret() {
+async fn the_audit_names_the_caller_and_the_decision_and_contains_no_secret() {
     let app = TestApp::with("auth: {users: [{user: alice, pass: s3cret, permissions: [{action: read, path: door}]}]}");
     app.far("GET", "/snapshot/door.jpg", &basic("alice", "gue55"), "").await;
     app.far("GET", "/snapshot/gate.jpg", &basic("alice", "s3cret"), "").await;
@@ -133,23 +133,23 @@ async fn the_audit_tells_who_and_why_and_nothing_secret() {
         found["entries"].as_array().is_some_and(|entries| entries.len() == 3)
     })
     .await;
-    let told = |i: usize, key: &str| found["entries"][i][key].as_str().unwrap_or_default().to_owned();
+    let field = |i: usize, key: &str| found["entries"][i][key].as_str().unwrap_or_default().to_owned();
     for (i, decision, who, path, protocol) in [
         (0, "allowed", "user alice", "door", "webrtc"),
         (1, "not_permitted", "user alice", "gate", "http"),
         (2, "wrong_credentials", "anonymous", "door", "http"),
     ] {
-        let entry = (told(i, "decision"), told(i, "who"), told(i, "path"), told(i, "protocol"));
+        let entry = (field(i, "decision"), field(i, "who"), field(i, "path"), field(i, "protocol"));
         assert_eq!(entry, (decision.into(), who.into(), path.into(), protocol.into()));
     }
-    assert_eq!((told(0, "session").len(), told(0, "ip")), (36, "198.51.100.7".into()));
+    assert_eq!((field(0, "session").len(), field(0, "ip")), (36, "198.51.100.7".into()));
     let text = found.to_string();
     assert!(!text.contains("s3cret") && !text.contains("gue55"), "{text}");
     let denied = app.admin("GET", "/api/v1/audit?who=alice&decision=denied&limit=1", "").await.json();
     assert_eq!(denied["entries"].as_array().map(Vec::len), Some(1));
 }
 
-/// The command line writes the database beside the running program, which notices.
+/// The command line changes the database while the program runs, and the program loads the change.
 #[tokio::test]
 async fn the_command_line_manages_users_of_a_running_sidecar() {
     let app = TestApp::spawn();
@@ -180,28 +180,28 @@ async fn the_command_line_manages_users_of_a_running_sidecar() {
         (&["add", "carol"][..], "correct horse", false, "--role or --allow"),
         (&["add", "carol", "--role", "user"], "short", false, "at least 8"),
         (&["add", "any", "--role", "user"], "correct horse", false, "every client"),
-        (&["add", "carol", "--allow", "read:door"], "correct horse", true, "was made"),
+        (&["add", "carol", "--allow", "read:door"], "correct horse", true, "is made"),
         (&["add", "carol", "--role", "user"], "correct horse", false, "already"),
         (&["list"], "", true, "carol\tenabled\tread:door"),
-        (&["remove", "nobody"], "", false, "no user nobody"),
+        (&["remove", "unknown"], "", false, "no user unknown"),
     ] {
         let (success, text) = run(args, password).await;
         assert!(success == ok && text.contains(says), "{args:?}: {text}");
     }
-    eventually("carol may watch", async || status("correct horse").await == 200).await;
+    eventually("carol can watch", async || status("correct horse").await == 200).await;
     assert!(run(&["set-password", "carol"], "battery staple").await.0);
-    eventually("the new password counts", async || status("battery staple").await == 200).await;
+    eventually("the new password is accepted", async || status("battery staple").await == 200).await;
     assert!(run(&["disable", "carol"], "").await.0);
-    eventually("carol may not", async || status("battery staple").await != 200).await;
+    eventually("carol cannot watch", async || status("battery staple").await != 200).await;
     assert!(run(&["enable", "carol"], "").await.0);
-    eventually("carol may", async || status("battery staple").await == 200).await;
+    eventually("carol can watch again", async || status("battery staple").await == 200).await;
     assert!(run(&["remove", "carol"], "").await.0);
-    eventually("carol is gone", async || status("battery staple").await != 200).await;
+    eventually("carol is removed", async || status("battery staple").await != 200).await;
 }
 
-/// A list holds no name that `read` refuses, whoever asks.
+/// A list contains a name only if the caller has the permission to read it.
 #[tokio::test]
-async fn lists_hold_what_their_reader_may_read() {
+async fn lists_contain_the_readable_streams_only() {
     let app = TestApp::spawn();
     let names = ["door", "door2", "hall/1", "hall/2", "Hall/3", "yard/a/b", "x-1", "x_1"];
     for name in names {
@@ -220,8 +220,8 @@ async fn lists_hold_what_their_reader_may_read() {
             .map(|s| s["name"].as_str().expect("a name").to_owned())
             .collect();
         let anonymous = app.far("GET", "/api/v1/streams", "Accept: */*", "").await;
-        let told = String::from_utf8_lossy(&anonymous.body).into_owned();
-        assert!(anonymous.status == 401 && !names.iter().any(|name| told.contains(name)), "{told}");
+        let body = String::from_utf8_lossy(&anonymous.body).into_owned();
+        assert!(anonymous.status == 401 && !names.iter().any(|name| body.contains(name)), "{body}");
         for name in names {
             let readable = app.far("GET", &format!("/snapshot/{name}.jpg"), &header, "").await.status == 200;
             assert_eq!(listed.iter().any(|l| l == name), readable, "{rule} ({i}): {name}");
@@ -229,9 +229,10 @@ async fn lists_hold_what_their_reader_may_read() {
     }
 }
 
-/// On this machine everybody may watch and upload; who shows a token is judged by that alone.
+/// Without credentials, requests from this machine can read and publish. A request with a token has only the permissions of
+/// the token.
 #[tokio::test]
-async fn a_token_or_link_is_no_more_on_this_machine_than_elsewhere() {
+async fn a_token_has_the_same_permissions_on_this_machine_as_elsewhere() {
     let app = TestApp::spawn();
     for name in ["door", "gate"] {
         app.put(&format!("/api/v1/streams/{name}/frame"), &picture(1)).await;
@@ -255,7 +256,7 @@ async fn a_token_or_link_is_no_more_on_this_machine_than_elsewhere() {
     for header in [bearer(code), bearer(&opened)] {
         assert_eq!(status("/snapshot/door.jpg", &header).await, 401, "revoked");
     }
-    // Somebody else's token, as another program's page might send it, is as good as none.
+    // A foreign token, which a page of another program may send, counts as no token.
     let foreign = bearer("eyJhbGciOiJFZERTQSIsImtpZCI6IngifQ.e30.AAAA");
     assert_eq!((status("/snapshot/door.jpg", &foreign).await, status("/api/v1/users", &foreign).await), (200, 401));
     assert_eq!(status("/snapshot/door.jpg", "Accept: */*").await, 200);

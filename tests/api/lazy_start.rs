@@ -14,13 +14,12 @@ async fn state(app: &TestApp) -> String {
 async fn a_producer_runs_from_the_first_watcher_to_the_last() {
     let app = TestApp::with(CARD);
     assert_eq!(state(&app).await, "idle");
-    let mut one = app.watch("/stream/card.mjpeg").await;
-    one.part().await;
-    assert_eq!(state(&app).await, "live");
+    let one = app.watch("/stream/card.mjpeg").await;
+    eventually("the stream is live", async || state(&app).await == "live").await;
     let two = app.watch("/stream/card.mjpeg").await;
     drop(one);
     drop(two);
-    eventually("the stream comes to rest", async || state(&app).await == "idle").await;
+    eventually("the stream is idle", async || state(&app).await == "idle").await;
     let frames = app.stats("card").await["frames"].as_u64();
     // While another test card of the same rate makes eight pictures, this one makes none.
     let mut other = app.watch("/stream/other.mjpeg").await;
@@ -70,9 +69,9 @@ async fn a_client_that_reads_nothing_is_disconnected() {
 }
 
 #[tokio::test]
-async fn a_snapshot_starts_a_producer_and_lets_it_go() {
+async fn a_snapshot_starts_a_producer_which_then_ends() {
     let app = TestApp::with(CARD);
     let response = app.get("/snapshot/card.jpg").await;
     assert_eq!((response.status, response.header("content-type")), (200, Some("image/jpeg")));
-    eventually("the stream comes to rest", async || state(&app).await == "idle").await;
+    eventually("the stream is idle", async || state(&app).await == "idle").await;
 }

@@ -1,4 +1,5 @@
-//! The program over sockets: the real application on port 0, real peers wherever there are any.
+//! The application over sockets: it listens on ports that the system chooses, and real programs are its peers where there are
+//! any.
 
 #[path = "../documents/mod.rs"]
 mod documents;

@@ -1,4 +1,4 @@
-//! Media folders: looked through, filled, and made into channels; with the real MediaMTX where there is one.
+//! Media folders: listing, uploads, and channels; with the real MediaMTX where there is one.
 
 use serde_json::{Value, json};
 
@@ -24,18 +24,18 @@ fn with_folder(yaml: &str) -> TestApp {
 }
 
 #[tokio::test]
-async fn files_are_put_listed_seen_and_deleted() {
+async fn files_are_uploaded_listed_shown_and_deleted() {
     let app = with_folder("limits: {media_size: 1M}");
     assert_eq!(put(&app, "door.jpg", &sized_picture(1920, 1080, 1)).await, 201);
-    assert_eq!(put(&app, "door.jpg", b"other").await, 409, "it is not replaced");
+    assert_eq!(put(&app, "door.jpg", b"other").await, 409, "a file is not replaced");
     assert_eq!(put(&app, "../out.jpg", b"x").await, 400);
     assert_eq!(put(&app, "large.bin", &vec![0; 1 << 21]).await, 413);
     assert_eq!(put(&app, "none/x.jpg", b"x").await, 404);
     let anonymous = app.request("PUT", "/api/v1/media/file?path=x.jpg", &[], b"x").await;
-    assert_eq!(anonymous.status, 401, "watching is not changing");
+    assert_eq!(anonymous.status, 401, "permission to read is not permission to change");
     let listed = app.get("/api/v1/media?root=media").await.json();
     let names: Vec<_> = listed["entries"].as_array().expect("entries").iter().map(|e| e["name"].clone()).collect();
-    assert_eq!(names, ["holiday", "door.jpg"], "nothing is left of what was refused");
+    assert_eq!(names, ["holiday", "door.jpg"], "a refused upload leaves no file");
     assert_eq!(
         app.get("/api/v1/media").await.json()["roots"][0],
         json!({"name": "media", "kind": "local", "available": true, "writable": true})
@@ -43,7 +43,7 @@ async fn files_are_put_listed_seen_and_deleted() {
     let small = app.get("/api/v1/media/thumbnail?path=door.jpg").await;
     assert!(small.status == 200 && small.body.starts_with(&[0xFF, 0xD8]) && small.body.len() < 60_000);
     assert_eq!(app.get("/api/v1/media/thumbnail?path=holiday").await.status, 404);
-    // Reading is by name, as for paths.
+    // Permission to read is by path, as for streams.
     let token =
         json!({"name": "x", "permissions": [{"action": "read", "path": "~^media/media/holiday"}], "expires": "1h"});
     let token = bearer(app.made("/api/v1/tokens", token).await["token"].as_str().expect("a token"));
@@ -57,7 +57,7 @@ async fn files_are_put_listed_seen_and_deleted() {
     ] {
         assert_eq!((far(path, &token).await, far(path, "Accept: */*").await), (403, 401), "{path}");
     }
-    // The original program's shapes.
+    // The addresses of the original program.
     let listed = app.request("POST", "/mediamtx-get-media", &[], b"").await.json();
     assert_eq!(listed["list"][0]["fname"], "door.jpg");
     assert!(listed["list"][0]["fsize"].as_u64().is_some_and(|size| size > 1000), "{listed}");
@@ -67,7 +67,7 @@ async fn files_are_put_listed_seen_and_deleted() {
     );
     let added = app.admin("POST", "/mediamtx-add-media", r#"{"path":"hall","fname":"door.jpg"}"#).await;
     assert_eq!((added.status, added.json()), (200, json!({})));
-    assert_eq!(app.get("/snapshot/hall.jpg").await.status, 200, "it is a stream");
+    assert_eq!(app.get("/snapshot/hall.jpg").await.status, 200, "the channel is a stream");
     assert_eq!(app.admin("GET", "/api/v1/paths/hall", "").await.json()["kind"], "stream");
     assert_eq!(app.admin("POST", "/mediamtx-delete-media", r#"{"path":"hall"}"#).await.status, 200);
     assert_eq!(
@@ -87,7 +87,7 @@ async fn files_are_put_listed_seen_and_deleted() {
     }
 }
 
-/// Names that are commands, options, variables and patterns elsewhere are names here.
+/// File names that a shell or ffmpeg could take as commands, options, variables or patterns.
 #[tokio::test]
 async fn files_with_hostile_names_become_channels_of_the_real_mediamtx() {
     let ports = MediaMtx::ports();
@@ -137,7 +137,7 @@ async fn files_with_hostile_names_become_channels_of_the_real_mediamtx() {
     assert_eq!((info["video"].as_str(), info["fits_webrtc"].as_bool()), (Some("h264"), Some(true)), "{info}");
     let seen = app.folder().join("seen.png");
     for (i, colour) in colours.into_iter().enumerate() {
-        eventually("MediaMTX has it", async || {
+        eventually("the path is applied", async || {
             app.admin("GET", &format!("/api/v1/paths/channel/{i}"), "").await.json()["state"] == "applied"
         })
         .await;
@@ -146,10 +146,10 @@ async fn files_with_hostile_names_become_channels_of_the_real_mediamtx() {
         let found = middle_colour(&seen).await;
         assert!(close_to(found, colour), "{}: {found:?} for {colour:?}", files[i]);
     }
-    assert!(!app.folder().join("x").exists(), "nothing was run");
+    assert!(!app.folder().join("x").exists(), "no part of a name is executed");
 }
 
-/// Videos of a folder, one after the other and round and round, of different sizes and whatever they are called.
+/// The videos of a folder follow each other in a loop, in different sizes and with any names.
 #[tokio::test]
 async fn a_folder_of_videos_is_a_channel_of_the_real_mediamtx() {
     let ports = MediaMtx::ports();
@@ -174,9 +174,11 @@ async fn a_folder_of_videos_is_a_channel_of_the_real_mediamtx() {
     let made = make(json!({"path": "holiday", "name": "tv", "as": "playlist"})).await;
     assert_eq!((made.status, made.json()), (201, json!({"name": "tv", "kind": "raw", "copies": false})));
     let Some(_mediamtx) = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await else { return };
-    eventually("MediaMTX has it", async || app.admin("GET", "/api/v1/paths/tv", "").await.json()["state"] == "applied")
-        .await;
-    // Three rounds: what comes after the end is the beginning.
+    eventually("the path is applied", async || {
+        app.admin("GET", "/api/v1/paths/tv", "").await.json()["state"] == "applied"
+    })
+    .await;
+    // Three rounds: after the last video comes the first one.
     let seen = app.folder().join("%03d.png");
     let url = format!("rtsp://127.0.0.1:{}/tv", ports[0]);
     let args = [
@@ -201,5 +203,5 @@ async fn a_folder_of_videos_is_a_channel_of_the_real_mediamtx() {
             shown.push(which);
         }
     }
-    assert!(shown.len() >= 4, "the two take turns: {shown:?}");
+    assert!(shown.len() >= 4, "the two videos alternate: {shown:?}");
 }

@@ -1,4 +1,4 @@
-//! The real MediaMTX, wherever it is installed, with the shipped mediamtx.yml and with the example that uses ffmpeg.
+//! The real MediaMTX with the shipped mediamtx.yml, and with the example that uses ffmpeg.
 
 use fantoccini::Locator;
 
@@ -20,7 +20,7 @@ async fn rtsp_and_hls_readers_get_the_uploaded_picture_on_demand() {
 }
 
 #[tokio::test]
-async fn the_recipes_with_ffmpeg_work_as_well() {
+async fn the_recipes_with_ffmpeg_give_the_same_pictures() {
     let app = TestApp::with("streams: {card: {kind: test-card, width: 320, height: 180}}");
     let text = include_str!("../../examples/mediamtx/ffmpeg.yml");
     let Some(mediamtx) = MediaMtx::start_with(&app, text, &[]).await else { return };
@@ -31,7 +31,7 @@ async fn the_recipes_with_ffmpeg_work_as_well() {
 async fn rtsp_and_hls_readers_get_the_picture(app: &TestApp, mediamtx: &MediaMtx) {
     let colour = [40, 90, 210];
     app.put("/mjpeg-upload?name=imagefile", &flat_picture(640, 360, colour)).await;
-    assert_eq!(app.stats("imagefile").await["watchers"], 0, "nobody watches: nothing runs");
+    assert_eq!(app.stats("imagefile").await["watchers"], 0, "without a reader there is no watcher");
     let file = app.folder().join("seen.png");
     for url in [
         format!("rtsp://127.0.0.1:{}/imagefile", mediamtx.rtsp),
@@ -45,7 +45,7 @@ async fn rtsp_and_hls_readers_get_the_picture(app: &TestApp, mediamtx: &MediaMtx
 }
 
 #[tokio::test]
-async fn a_stream_runs_while_somebody_reads_and_ends_after() {
+async fn a_stream_runs_from_the_first_reader_to_the_last() {
     let app = TestApp::with("streams: {card: {kind: test-card, width: 320, height: 180}}");
     let Some(mediamtx) = MediaMtx::start(&app).await else { return };
     readers_start_and_end_it(&app, &mediamtx).await;
@@ -54,14 +54,14 @@ async fn a_stream_runs_while_somebody_reads_and_ends_after() {
 async fn readers_start_and_end_it(app: &TestApp, mediamtx: &MediaMtx) {
     let url = format!("rtsp://127.0.0.1:{}/pictures/card", mediamtx.rtsp);
     let reader = Program::start("ffmpeg", &["-v", "error", "-rtsp_transport", "tcp", "-i", &url, "-f", "null", "-"]);
-    eventually("it is pulled", async || app.stats("card").await["state"] == "live").await;
+    eventually("the stream is live", async || app.stats("card").await["state"] == "live").await;
     drop(reader);
-    eventually("it is left", async || app.stats("card").await["state"] == "idle").await;
+    eventually("the stream is idle", async || app.stats("card").await["state"] == "idle").await;
 }
 
-/// MediaMTX pulls once, however many read; and goes on when one of them is thrown out.
+/// MediaMTX pulls once for all readers, and continues when one of them is kicked.
 #[tokio::test]
-async fn fifty_readers_cost_one_and_can_be_kicked() {
+async fn fifty_readers_are_one_watcher_and_can_be_kicked() {
     let app = TestApp::with(
         "auth: {users: [{user: any, ips: [127.0.0.1], permissions: [{action: publish}, {action: read}, {action: api}]}]}\nstreams: {card: {kind: test-card, width: 320, height: 180}}",
     );
@@ -85,7 +85,7 @@ async fn fifty_readers_cost_one_and_can_be_kicked() {
     assert_eq!(reading.len(), 50, "{sessions}");
     let id = reading[0]["id"].as_str().expect("an id");
     mediamtx.call("POST", &format!("/v3/rtspsessions/kick/{id}")).await;
-    // What MediaMTX had sent before is still read; behind it one connection ends, and the others go on.
+    // Each connection still has the data that MediaMTX sent before; after that one connection ends, and the others continue.
     let remain = |mut reader: Client| async move {
         for _ in 0..40 {
             if reader.try_picture().await.is_none() {
@@ -97,12 +97,12 @@ async fn fifty_readers_cost_one_and_can_be_kicked() {
     let remaining = futures_util::future::join_all(readers.into_iter().map(remain));
     let remaining = tokio::time::timeout(3 * PATIENCE, remaining).await.expect("in time");
     assert_eq!(remaining.iter().filter(|remains| !**remains).count(), 1);
-    eventually("it is left", async || app.stats("card").await["state"] == "idle").await;
+    eventually("the stream is idle", async || app.stats("card").await["state"] == "idle").await;
 }
 
-/// Either side may be started again; whoever asks next is served.
+/// After a restart of either program the next reader gets the picture.
 #[tokio::test]
-async fn restarts_of_either_side_are_survived() {
+async fn a_restart_of_either_program_needs_no_restart_of_the_other() {
     let settings =
         |http: u16, rtsp: u16| format!("http: {{listen: '127.0.0.1:{http}'}}\nrtsp: {{listen: '127.0.0.1:{rtsp}'}}");
     let (http, rtsp) = (free_port(), free_port());
@@ -116,15 +116,15 @@ async fn restarts_of_either_side_are_survived() {
     let folder = app.stop();
     let app = TestApp::in_folder(folder, &settings(http, rtsp));
     std::fs::remove_file(&file).expect("there");
-    eventually("the picture is there again", async || first_frame(&url, &file, &[]).await.success()).await;
+    eventually("the picture can be read again", async || first_frame(&url, &file, &[]).await.success()).await;
     assert!(close_to(middle_colour(&file).await, colour));
 
     let ports = [mediamtx.rtsp, mediamtx.hls, mediamtx.webrtc];
     drop(mediamtx);
-    // It ends in its own time; the next one needs its ports.
+    // The next MediaMTX needs the ports of this one, which takes a moment to end.
     for port in ports {
         let is_free = async || std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-        eventually("the one before has left its ports", is_free).await;
+        eventually("the port is free", is_free).await;
     }
     let again = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await;
     assert!(again.is_some());
@@ -133,7 +133,7 @@ async fn restarts_of_either_side_are_survived() {
     assert!(close_to(middle_colour(&file).await, colour));
 }
 
-/// MediaMTX may pull our streams; who watches MediaMTX's paths has to say who they are.
+/// MediaMTX can pull streams without credentials; readers of MediaMTX's paths need credentials.
 #[tokio::test]
 async fn a_wrong_password_is_refused_through_mediamtx() {
     let app = TestApp::with(
@@ -141,7 +141,7 @@ async fn a_wrong_password_is_refused_through_mediamtx() {
     );
     let Some(mediamtx) = MediaMtx::start(&app).await else { return };
     let colour = [200, 40, 160];
-    // Published without credentials, by the rule for this machine; "publish" is not "read".
+    // Published without credentials, with the permissions of this machine, which do not include reading at MediaMTX.
     assert_eq!(app.put("/mjpeg-upload?name=door", &flat_picture(320, 240, colour)).await.status, 200);
     let file = app.folder().join("seen.png");
     let url = |user: &str| format!("rtsp://{user}127.0.0.1:{}/pictures/door", mediamtx.rtsp);
@@ -152,7 +152,7 @@ async fn a_wrong_password_is_refused_through_mediamtx() {
     assert!(close_to(seen, colour), "{seen:?} for {colour:?}");
 }
 
-/// WHEP, by MediaMTX's own page in Chromium; and a new picture while it plays.
+/// By WHEP, with MediaMTX's page in Chromium; a new picture is shown while it plays.
 #[tokio::test]
 async fn a_browser_sees_the_picture_by_webrtc() {
     let app = TestApp::spawn();

@@ -1,4 +1,4 @@
-//! Accounts, tokens and shares at the real MediaMTX: by its question, and by its own reading of our tokens.
+//! Users, tokens and shares at the real MediaMTX: with its authentication requests, and with its own verification of tokens.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::support::{
     rtsp_client::Client,
 };
 
-/// No rule for this machine: MediaMTX's clients in these tests come from it, and have to show something.
+/// Without permissions for this machine, so that MediaMTX's clients, which run here, need credentials.
 fn settings(ports: [u16; 6]) -> String {
     format!(
         "mediamtx: {{api: 'http://127.0.0.1:{}'}}\nauth: {{users: [{{user: root, pass: r00t-pass, permissions: [{{action: api}}, {{action: publish}}]}}, {{user: any, ips: [127.0.0.1], permissions: [{{action: read, path: lobby}}]}}]}}",
@@ -22,7 +22,7 @@ async fn root(app: &TestApp, method: &str, path: &str, body: serde_json::Value) 
     if response.body.is_empty() { json!(null) } else { response.json() }
 }
 
-/// The token with which MediaMTX reads from us in these tests.
+/// The configuration with a token in the URL from which MediaMTX pulls.
 async fn with_source(app: &TestApp, text: &str) -> String {
     let wanted = json!({"name": "mediamtx", "permissions": [{"action": "read"}], "expires": "1h"});
     let made = root(app, "POST", "/api/v1/tokens", wanted).await;
@@ -34,15 +34,15 @@ async fn reads(mediamtx: &MediaMtx, credentials: &str, query: &str, app: &TestAp
     first_frame(&url, &app.folder().join("seen.png"), &[]).await.success()
 }
 
-/// The status of an HLS playlist. (ffmpeg cuts the password of a URL after some 120 characters, so that it can show a token
-/// in the parameters only.)
+/// The status of an HLS playlist. (ffmpeg truncates the password of a URL after some 120 characters, so it can send a token only
+/// in the query.)
 async fn hls(mediamtx: &MediaMtx, shown: &[&str]) -> String {
     let url = format!("http://127.0.0.1:{}/pictures/door/index.m3u8", mediamtx.hls);
     let args = ["-sL", "-b", "", "-o", "/dev/null", "-w", "%{http_code}", &url];
     String::from_utf8(Program::output("curl", &[&args[..], shown].concat()).await).expect("a status")
 }
 
-/// An RTSP session at MediaMTX that goes on until it is ended.
+/// An RTSP session at MediaMTX that plays until it is ended.
 async fn session(mediamtx: &MediaMtx, query: &str) -> Client {
     let mut client = Client::connect_to(mediamtx.rtsp, &format!("pictures/door{query}")).await;
     client.play().await;
@@ -56,7 +56,7 @@ async fn is_ended(mut client: Client) {
 }
 
 #[tokio::test]
-async fn what_counts_here_counts_at_mediamtx_and_ends_there() {
+async fn credentials_are_valid_at_mediamtx_and_their_revocation_ends_its_sessions() {
     let ports = MediaMtx::ports();
     let app = TestApp::with(&settings(ports));
     let text = with_source(&app, mtx_sidecar::settings::MEDIAMTX_YML).await;
@@ -82,18 +82,18 @@ async fn what_counts_here_counts_at_mediamtx_and_ends_there() {
     let share = root(&app, "POST", "/api/v1/shares", json!({"path": "pictures/door", "expires": "1h"})).await;
     let text = |of: &serde_json::Value, key: &str| of[key].as_str().expect("a text").to_owned();
 
-    assert!(reads(&mediamtx, "alice:correct-horse@", "", &app).await, "name and password");
+    assert!(reads(&mediamtx, "alice:correct-horse@", "", &app).await, "user and password");
     assert_eq!(
         hls(&mediamtx, &["-u", &format!("x:{}", text(&token, "token"))]).await,
         "200",
         "a token as the password"
     );
-    assert_eq!(hls(&mediamtx, &["-H", &bearer(&text(&token, "token"))]).await, "200", "a token as such");
+    assert_eq!(hls(&mediamtx, &["-H", &bearer(&text(&token, "token"))]).await, "200", "a token as a bearer token");
     assert!(reads(&mediamtx, "", &format!("?token={}", text(&share, "code")), &app).await, "a share in the URL");
     for (credentials, query) in [("", ""), ("alice:wrong@", ""), ("", "?token=mtxs_nonsense")] {
         assert!(!reads(&mediamtx, credentials, query, &app).await, "{credentials} {query}");
     }
-    // The original program's list, for those who may watch.
+    // The list of the original program shows readable paths only.
     let listed = app.request("POST", "/mediamtx-get-path", &[FAR, &bearer(&text(&token, "token"))], b"").await;
     let names: Vec<_> = listed.json()["list"].as_array().expect("a list").iter().map(|p| p["name"].clone()).collect();
     assert!(names.iter().all(|name| name == "pictures/door"), "{names:?}");
@@ -110,11 +110,11 @@ async fn what_counts_here_counts_at_mediamtx_and_ends_there() {
     is_ended(by_share).await;
     root(&app, "PATCH", "/api/v1/users/alice", json!({"disabled": true})).await;
     is_ended(by_user).await;
-    assert!(!reads(&mediamtx, "alice:correct-horse@", "", &app).await, "and may not come back");
+    assert!(!reads(&mediamtx, "alice:correct-horse@", "", &app).await, "a disabled user cannot read again");
 }
 
 #[tokio::test]
-async fn the_same_tokens_count_where_mediamtx_decides_by_itself() {
+async fn tokens_are_valid_where_mediamtx_verifies_them_itself() {
     let ports = MediaMtx::ports();
     let app = TestApp::with(&settings(ports));
     let text = with_source(&app, include_str!("../../mediamtx.jwt.yml")).await;
@@ -133,14 +133,14 @@ async fn the_same_tokens_count_where_mediamtx_decides_by_itself() {
     let right =
         make(json!([{"action": "read", "path": "pictures/door"}, {"action": "playback", "path": "~^pictures/"}])).await;
     let wrong = make(json!([{"action": "publish"}, {"action": "read", "path": "pictures/gate"}])).await;
-    assert!(reads(&mediamtx, "", &format!("?jwt={right}"), &app).await, "in the URL");
-    assert!(!reads(&mediamtx, "", &format!("?jwt={wrong}"), &app).await, "of another path");
-    assert!(!reads(&mediamtx, "", "", &app).await, "nothing");
-    assert_eq!(hls(&mediamtx, &["-H", &bearer(&right)]).await, "200", "by HTTP");
-    assert_eq!(hls(&mediamtx, &["-u", &format!("x:{right}")]).await, "200", "by HTTP, as the password");
-    assert_eq!(hls(&mediamtx, &["-H", &bearer(&wrong)]).await, "401", "of another path, by HTTP");
+    assert!(reads(&mediamtx, "", &format!("?jwt={right}"), &app).await, "a token in the URL");
+    assert!(!reads(&mediamtx, "", &format!("?jwt={wrong}"), &app).await, "a token for another path");
+    assert!(!reads(&mediamtx, "", "", &app).await, "no credentials");
+    assert_eq!(hls(&mediamtx, &["-H", &bearer(&right)]).await, "200", "a bearer token");
+    assert_eq!(hls(&mediamtx, &["-u", &format!("x:{right}")]).await, "200", "a token as the password");
+    assert_eq!(hls(&mediamtx, &["-H", &bearer(&wrong)]).await, "401", "a bearer token for another path");
 
-    // A user who has signed in: MediaMTX knows the session by name, and so do we.
+    // A signed-in user: the session at MediaMTX has the name of the user, by which it is ended.
     root(&app, "PUT", "/api/v1/users/alice", json!({"pass": "correct-horse", "role": "user"})).await;
     let signed_in =
         app.request("POST", "/api/v1/login", &[FAR], br#"{"user":"alice","password":"correct-horse"}"#).await.json();
@@ -148,12 +148,12 @@ async fn the_same_tokens_count_where_mediamtx_decides_by_itself() {
     root(&app, "PATCH", "/api/v1/users/alice", json!({"disabled": true})).await;
     is_ended(by_user).await;
 
-    // The next key was in the set that MediaMTX has, so a token signed with it counts at once.
+    // MediaMTX already has the next key, so a token that is signed with it is valid at once.
     root(&app, "POST", "/api/v1/keys/rotate", json!({})).await;
     let rotated = make(json!([{"action": "read"}])).await;
-    assert!(reads(&mediamtx, "", &format!("?jwt={rotated}"), &app).await, "after a rotation");
-    assert!(reads(&mediamtx, "", &format!("?jwt={right}"), &app).await, "and those of before");
-    eventually("the control API takes our own token", async || {
+    assert!(reads(&mediamtx, "", &format!("?jwt={rotated}"), &app).await, "a token of the new key");
+    assert!(reads(&mediamtx, "", &format!("?jwt={right}"), &app).await, "a token of the earlier key");
+    eventually("MediaMTX accepts the sidecar's own token", async || {
         app.request("POST", "/mediamtx-get-path", &[&basic("root", "r00t-pass")], b"").await.status == 200
     })
     .await;

@@ -1,4 +1,4 @@
-//! Paths that are kept here, at the real MediaMTX: there at once, and there again.
+//! Managed paths at the real MediaMTX: they are created, and restored after a restart and a reload.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ async fn becomes(app: &TestApp, name: &str, wanted: &str) {
 }
 
 #[tokio::test]
-async fn paths_are_there_after_a_restart_and_after_a_reload() {
+async fn managed_paths_are_restored_after_a_restart_and_after_a_reload() {
     let ports = MediaMtx::ports();
     let app = TestApp::with(&format!("mediamtx: {{api: 'http://127.0.0.1:{}'}}", ports[4]));
     let text = mtx_sidecar::settings::MEDIAMTX_YML;
@@ -33,24 +33,24 @@ async fn paths_are_there_after_a_restart_and_after_a_reload() {
     put(&app, "imagefile", json!({"kind": "camera", "url": "rtsp://127.0.0.1:1/x"})).await;
     put(&app, "wrong", json!({"kind": "raw", "fields": {"sourc": "x"}})).await;
     becomes(&app, "kept/door", "applied").await;
-    // The shipped file has it.
+    // The shipped file has a path of this name.
     becomes(&app, "imagefile", "conflict").await;
     becomes(&app, "wrong", "refused").await;
-    let told = app.admin("GET", "/api/v1/paths/wrong", "").await.json();
-    assert!(told["error"].as_str().is_some_and(|e| e.contains("sourc")), "{told}");
+    let path = app.admin("GET", "/api/v1/paths/wrong", "").await.json();
+    assert!(path["error"].as_str().is_some_and(|e| e.contains("sourc")), "{path}");
     let reads = async || {
         let url = format!("rtsp://127.0.0.1:{}/kept/door", ports[0]);
         first_frame(&url, &app.folder().join("seen.png"), &[]).await.success()
     };
     assert!(reads().await);
 
-    // Its file is read again: what it was told by API is forgotten.
+    // MediaMTX reloads its file and loses the paths that were created by API.
     let file = app.folder().join("mediamtx.yml");
     let new = app.folder().join("new.yml");
     std::fs::write(&new, format!("{}\n  another: {{}}\n", std::fs::read_to_string(&file).expect("reads")))
         .expect("writes");
     std::fs::rename(new, &file).expect("replaces");
-    eventually("it is in the list of MediaMTX again", async || {
+    eventually("the path is in the list of MediaMTX again", async || {
         let listed = app.request("POST", "/mediamtx-get-path", &[], b"").await;
         listed.status == 200
             && listed.json()["list"].as_array().is_some_and(|list| {
@@ -62,12 +62,12 @@ async fn paths_are_there_after_a_restart_and_after_a_reload() {
     becomes(&app, "kept/door", "applied").await;
 
     drop(mediamtx);
-    eventually("MediaMTX is away", async || {
+    eventually("MediaMTX is not reachable", async || {
         app.admin("GET", "/api/v1/paths", "").await.json()["mediamtx"]["reachable"] == false
     })
     .await;
-    let _again = MediaMtx::start_with(&app, text, &ports).await.expect("it was there before");
-    eventually("it can be read again", async || reads().await).await;
+    let _again = MediaMtx::start_with(&app, text, &ports).await.expect("it has been started before");
+    eventually("the path can be read again", async || reads().await).await;
     assert_eq!(app.admin("DELETE", "/api/v1/paths/kept%2Fdoor", "").await.status, 204);
-    eventually("it is gone", async || !reads().await).await;
+    eventually("the path is removed", async || !reads().await).await;
 }

@@ -1,4 +1,4 @@
-//! Paths of the real MediaMTX as pictures, published by ffmpeg in all the forms that cameras have.
+//! Paths of the real MediaMTX as pictures: ffmpeg publishes the formats that cameras have.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use crate::{
     support::{Program, TestApp, basic, eventually, flat_picture, mediamtx::MediaMtx},
 };
 
-/// Anything may be published; one path is pulled from us, as in the shipped configuration.
+/// Every path can be published; the paths below `pictures` are pulled from the sidecar, as in the shipped configuration.
 const CONFIG: &str = "
 authMethod: http
 authHTTPAddress: http://127.0.0.1:9995/mediamtx-auth
@@ -19,7 +19,7 @@ paths:
   all_others:
 ";
 
-/// A sidecar with these settings, and a MediaMTX that they both know of.
+/// A sidecar with these settings, and a MediaMTX, each with the address of the other.
 async fn pair(settings: &str) -> Option<(TestApp, MediaMtx)> {
     let ports = MediaMtx::ports();
     let app = TestApp::with(&format!(
@@ -57,11 +57,11 @@ async fn publish(
     args.extend(options.split(' '));
     args.extend(["-f", "rtsp", "-rtsp_transport", "tcp", &url]);
     let publisher = Program::start("ffmpeg", &args);
-    eventually("it is published", async || mediamtx.is_available(app, path).await).await;
+    eventually("the path is available", async || mediamtx.is_available(app, path).await).await;
     publisher
 }
 
-/// How like two pictures are, in dB over red, green and blue.
+/// The peak signal-to-noise ratio of two pictures in dB, over red, green and blue.
 async fn psnr(a: &Path, b: &Path) -> f64 {
     let graph = "[0]format=gbrp[a];[1]format=gbrp[b];[a][b]psnr";
     let mut command = tokio::process::Command::new("ffmpeg");
@@ -73,7 +73,7 @@ async fn psnr(a: &Path, b: &Path) -> f64 {
 }
 
 #[tokio::test]
-async fn every_kind_of_video_is_shown_in_its_own_colours() {
+async fn every_video_format_is_shown_in_its_colours() {
     let Some((app, mediamtx)) = pair("output: {snapshot_timeout: 8s}\nstream_defaults: {start_timeout: 8s}").await
     else {
         return;
@@ -118,7 +118,7 @@ async fn every_kind_of_video_is_shown_in_its_own_colours() {
         // A wrong matrix gives 27 dB at most, a wrong range 26 dB.
         assert!(likeness > 32.0, "{path}: {likeness} dB");
         assert_eq!(figure(&app, "camera_ffmpegs").await > before, by_ffmpeg, "{path}");
-        // And as it moves.
+        // And as a moving stream.
         let mut watcher = app.watch(&format!("/stream/{path}.mjpeg")).await;
         let mut last = vec![];
         for _ in 0..12 {
@@ -131,12 +131,12 @@ async fn every_kind_of_video_is_shown_in_its_own_colours() {
 }
 
 #[tokio::test]
-async fn a_path_is_a_stream_for_as_long_as_somebody_watches() {
+async fn a_path_is_a_stream_while_it_has_watchers() {
     let Some((app, mediamtx)) = pair("").await else { return };
     let png = bars(app.folder(), "320x180").await;
     let options = "-c:v libx264 -preset ultrafast -bf 0 -g 10";
     let _publisher = publish((&app, &mediamtx), "yard/gate", &png, "10", "format=yuv420p", options).await;
-    // Snapshots decode keyframes only, and there is one session for all who ask.
+    // Snapshots decode keyframes only, and all of them share one session.
     for _ in 0..5 {
         let answers = futures_util::future::join_all((0..4).map(|_| app.get("/snapshot/yard/gate.jpg"))).await;
         assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
@@ -144,7 +144,7 @@ async fn a_path_is_a_stream_for_as_long_as_somebody_watches() {
     let stats = app.stats("yard/gate").await;
     assert_eq!((stats["kind"].as_str(), stats["origin"].as_str()), (Some("rtsp"), Some("mediamtx")));
     assert_eq!((figure(&app, "camera_connections").await, figure(&app, "camera_deltas").await), (1.0, 0.0));
-    // Whoever watches gets the rest, and catches up with what was kept.
+    // A watcher gets all pictures; first the ones after the last keyframe are decoded.
     let mut watcher = app.watch("/stream/yard/gate.mjpeg").await;
     for _ in 0..12 {
         watcher.part().await;
@@ -152,14 +152,14 @@ async fn a_path_is_a_stream_for_as_long_as_somebody_watches() {
     assert!(figure(&app, "camera_deltas").await >= 5.0);
     assert_eq!(figure(&app, "camera_connections").await, 1.0);
     drop(watcher);
-    eventually("it is gone", async || app.registry.is_empty()).await;
-    eventually("and MediaMTX has no reader", async || mediamtx.readers(&app, "yard/gate").await == 0).await;
-    // It comes again, and a definition of the name takes its place.
+    eventually("the stream is removed", async || app.registry.is_empty()).await;
+    eventually("the path has no reader", async || mediamtx.readers(&app, "yard/gate").await == 0).await;
+    // The path becomes a stream again, and an upload of the same name replaces it.
     assert_eq!(app.get("/snapshot/yard/gate.jpg").await.status, 200);
     app.put("/api/v1/streams/yard/gate/frame", &flat_picture(64, 48, [1, 2, 3])).await;
     let stats = app.stats("yard/gate").await;
     assert_eq!((stats["kind"].as_str(), stats["origin"].as_str()), (Some("upload"), Some("upload")));
-    // A path that is kept has a name of its own.
+    // A defined stream of a path has another name.
     let kept = r#"{"kind":"rtsp","path":"yard/gate","keyframes_only":true}"#;
     assert_eq!(app.admin("PUT", "/api/v1/streams/mine", kept).await.status, 201);
     let before = figure(&app, "camera_deltas").await;
@@ -171,7 +171,7 @@ async fn a_path_is_a_stream_for_as_long_as_somebody_watches() {
 }
 
 #[tokio::test]
-async fn mediamtx_s_rules_count_and_nothing_is_made_for_those_who_may_not() {
+async fn reading_a_path_needs_permission_and_a_refusal_creates_nothing() {
     let rules = "auth: {users: [{user: any, ips: ['127.0.0.1'], permissions: [{action: publish}]}, {user: guest, pass: guest, permissions: [{action: read, path: other}]}, \
                  {user: viewer, pass: viewer, permissions: [{action: read, path: cam}]}]}";
     let Some((app, mediamtx)) = pair(rules).await else { return };
@@ -185,37 +185,37 @@ async fn mediamtx_s_rules_count_and_nothing_is_made_for_those_who_may_not() {
         assert_eq!(app.request("HEAD", path, &[&basic("viewer", "wrong")], b"").await.status, 401);
     }
     assert!(app.registry.is_empty() && figure(&app, "camera_connections").await == 0.0);
-    // We read it with a token of ours: nobody may without one.
+    // The sidecar reads the path with its own token, because reading needs credentials.
     let viewer = basic("viewer", "viewer");
     let head = app.request("HEAD", "/stream/cam.mjpeg", &[&viewer], b"").await;
     assert!(head.status == 200 && app.registry.is_empty(), "{head:?}");
     assert_eq!(app.request("GET", "/snapshot/cam.jpg", &[&viewer], b"").await.status, 200);
-    // Beyond the limit.
+    // More paths than the limit.
     let Some((app, mediamtx)) = pair("limits: {pulled_paths: 1}").await else { return };
     let _one = publish((&app, &mediamtx), "one", &png, "10", "format=yuv420p", options).await;
     let _two = publish((&app, &mediamtx), "two", &png, "10", "format=yuv420p", options).await;
     assert_eq!(app.get("/snapshot/one.jpg").await.status, 200);
     let refused = app.get("/snapshot/two.jpg").await;
     assert_eq!((refused.status, refused.problem().as_str()), (503, "too_many_pulled_paths"));
-    eventually("the place is given back", async || app.get("/snapshot/two.jpg").await.status == 200).await;
+    eventually("the other path is no longer pulled", async || app.get("/snapshot/two.jpg").await.status == 200).await;
 }
 
 #[tokio::test]
-async fn a_path_that_is_made_of_our_own_stream_is_that_stream() {
+async fn a_path_that_is_pulled_from_a_stream_is_that_stream() {
     let Some((app, _mediamtx)) = pair("streams: {card: {kind: test-card, width: 64, height: 48}}").await else {
         return;
     };
     let picture = flat_picture(64, 48, [1, 2, 3]);
     app.put("/mjpeg-upload?name=poster", &picture).await;
-    // Byte for byte: not decoded from our own encoding.
+    // The uploaded bytes: the picture is not decoded from its own encoding.
     assert_eq!(app.get("/snapshot/pictures/poster.jpg").await.body, picture);
     app.watch("/stream/pictures/poster.mjpeg").await.until(&picture).await;
     assert_eq!(app.get("/snapshot/pictures/none.jpg").await.problem(), "unknown_stream");
-    // The original recipe's: an upload stream, which nobody has uploaded to yet.
+    // A path of the original recipe: an upload stream without a picture.
     let waiting = app.get("/snapshot/recipe.jpg").await;
     assert_eq!(waiting.header("x-mtx-placeholder"), Some("waiting"), "{waiting:?}");
     assert_eq!(app.stats("recipe").await["kind"], "upload");
-    // Nobody reads himself.
+    // A stream must not read itself.
     let circle = r#"{"kind":"rtsp","path":"pictures/loop"}"#;
     assert_eq!(app.admin("PUT", "/api/v1/streams/loop", circle).await.status, 201);
     let answer = app.get("/snapshot/loop.jpg").await;

@@ -1,11 +1,11 @@
-//! Recordings of the real MediaMTX: listed, played, seen as a day, deleted.
+//! Recordings of the real MediaMTX: lists, playback, the timeline of a day, deletion.
 
 use serde_json::json;
 
 use crate::support::{FAR, Program, TestApp, eventually, flat_picture, mediamtx::MediaMtx};
 
 #[tokio::test]
-async fn what_is_recorded_can_be_found_played_and_deleted() {
+async fn recordings_are_listed_played_and_deleted() {
     let ports = MediaMtx::ports();
     let app = TestApp::with(&format!(
         "mediamtx: {{api: 'http://127.0.0.1:{}', playback: 'http://127.0.0.1:{}'}}",
@@ -13,13 +13,13 @@ async fn what_is_recorded_can_be_found_played_and_deleted() {
     ));
     let Some(_mediamtx) = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await else { return };
     app.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 99, 200])).await;
-    // The original program's path; always pulled, or there would be nothing to record.
+    // The path of the original program. It is always pulled, because MediaMTX records only what is pulled.
     let raw = json!({"kind": "raw", "fields": {
         "source": format!("rtsp://{}/door?fps=10", app.rtsp), "rtspTransport": "tcp", "record": true, "recordSegmentDuration": "2s", "recordPartDuration": "200ms",
     }});
     assert_eq!(app.admin("PUT", "/api/v1/paths/recording", &raw.to_string()).await.status, 201);
     let mut found = json!(null);
-    eventually("there are three files and something to play", async || {
+    eventually("there are three segments and a range to play", async || {
         found = app.admin("GET", "/api/v1/recordings/recording", "").await.json();
         let count = |key: &str| found[key].as_array().map_or(0, Vec::len);
         count("segments") >= 3 && count("ranges") >= 1
@@ -27,7 +27,7 @@ async fn what_is_recorded_can_be_found_played_and_deleted() {
     .await;
     let listed = app.admin("GET", "/api/v1/recordings", "").await.json();
     assert_eq!(listed["recordings"][0]["path"], "recording", "{listed}");
-    // The address is for the browser, whoever it is: it carries what it needs.
+    // The URL is for a browser, which sends no header: it contains the token.
     let url = found["ranges"][0]["url"].as_str().expect("an address");
     assert!(url.starts_with(&format!("http://127.0.0.1:{}/get?path=recording&start=", ports[5])), "{url}");
     let file = app.folder().join("played.mp4");
@@ -54,7 +54,11 @@ async fn what_is_recorded_can_be_found_played_and_deleted() {
         assert_eq!(app.request(method, path, &[FAR], b"").await.status, 401, "{method} {path}");
     }
     let delete = |start: &str| format!("/api/v1/recordings/recording?start={}", start.replace('+', "%2B"));
-    assert_eq!(app.request("DELETE", &delete(&start), &[], b"").await.status, 401, "watching is not deleting");
+    assert_eq!(
+        app.request("DELETE", &delete(&start), &[], b"").await.status,
+        401,
+        "permission to read is not permission to delete"
+    );
     assert_eq!(app.admin("DELETE", &delete("2001-01-01T00:00:00Z"), "").await.status, 404);
     assert_eq!(app.admin("DELETE", &delete("yesterday"), "").await.status, 400);
     let deleted = app.admin("DELETE", &delete(&start), "").await;

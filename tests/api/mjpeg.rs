@@ -3,7 +3,7 @@ use tokio::io::AsyncReadExt;
 use crate::support::{TestApp, eventually, large_picture, picture};
 
 #[tokio::test]
-async fn the_head_is_what_clients_of_mjpg_streamer_know() {
+async fn the_head_is_that_of_mjpg_streamer() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/cam/frame", &picture(1)).await;
     let mut reader = app.watch("/stream/cam.mjpeg").await;
@@ -21,13 +21,13 @@ async fn the_head_is_what_clients_of_mjpg_streamer_know() {
     let raw = reader.raw();
     assert!(raw.starts_with("--boundarydonotcross\r\nContent-Type: image/jpeg\r\nContent-Length: "), "{}", &raw[..100]);
     assert!(raw.contains("\r\nX-Timestamp: 1"));
-    // The boundary behind the picture is there without a next picture.
+    // The boundary after the picture is sent before there is a next picture.
     assert!(raw.ends_with("\r\n--boundarydonotcross\r\n"));
 }
 
-/// crbug.com/527446; tests/api/browser.rs has the bug's own view of it.
+/// crbug.com/527446; tests/api/browser.rs shows the bug in Chromium.
 #[tokio::test]
-async fn browsers_are_given_the_head_of_the_next_part_ahead() {
+async fn browsers_get_the_head_of_the_next_part_early() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/cam/frame", &picture(1)).await;
     let firefox = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
@@ -55,7 +55,7 @@ async fn browsers_are_given_the_head_of_the_next_part_ahead() {
 }
 
 #[tokio::test]
-async fn head_answers_without_starting_anything() {
+async fn head_requests_start_no_producer() {
     let app = TestApp::with("streams: {card: {kind: test-card}}");
     for path in ["/stream/card.mjpeg", "/mjpeg-get?name=unheard-of"] {
         let response = app.request("HEAD", path, &[], b"").await;
@@ -69,34 +69,34 @@ async fn head_answers_without_starting_anything() {
 }
 
 #[tokio::test]
-async fn two_watchers_of_different_speed_do_not_disturb_each_other() {
+async fn a_watcher_that_reads_nothing_does_not_delay_another() {
     let app = TestApp::spawn();
     let large = large_picture;
     app.put("/api/v1/streams/cam/frame", &large(0)).await;
-    let sleeper = app.send("GET", "/stream/cam.mjpeg", &[], b"").await;
+    let idle = app.send("GET", "/stream/cam.mjpeg", &[], b"").await;
     let mut fast = app.watch("/stream/cam.mjpeg").await;
     fast.until(&large(0)).await;
     for n in 1..=40 {
         app.put("/api/v1/streams/cam/frame", &large(n)).await;
         fast.until(&large(n)).await;
     }
-    // 16 MB went by; the one that never reads holds one picture at most beside the latest.
+    // 16 MB were sent; the watcher that reads nothing holds at most one picture besides the latest.
     let held = app.registry.memory().used();
     assert!(held <= 3 * large(0).len(), "{held} bytes held");
     let stats = app.stats("cam").await;
     assert_eq!((stats["watchers"].as_u64(), stats["frames"].as_u64()), (Some(2), Some(41)));
-    // Woken up, it is given the latest picture and not the queue of all of them.
-    let mut sleeper = crate::support::MjpegReader::new(sleeper).await;
+    // When it reads, it gets the latest picture and not a queue of all pictures.
+    let mut idle = crate::support::MjpegReader::new(idle).await;
     let mut parts = 0;
-    while sleeper.part().await.data != large(40) {
+    while idle.part().await.data != large(40) {
         parts += 1;
-        assert!(parts < 30, "it is given what it missed");
+        assert!(parts < 30, "it gets the pictures that it missed");
     }
-    assert!(app.stats("cam").await["dropped"].as_u64() > Some(0), "and its loss is counted");
+    assert!(app.stats("cam").await["dropped"].as_u64() > Some(0), "the missed pictures are counted");
 }
 
 #[tokio::test]
-async fn a_stream_that_is_asked_for_is_made_and_waits() {
+async fn a_requested_stream_is_created_and_waits_for_a_picture() {
     let app = TestApp::with("stream_defaults: {placeholder_after: 50ms}");
     let mut reader = app.watch("/mjpeg-get?name=later&type=file&interval=1000").await;
     let first = reader.part().await;
@@ -110,7 +110,7 @@ async fn a_stream_that_is_asked_for_is_made_and_waits() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_removed_ends_its_responses() {
+async fn the_removal_of_a_stream_ends_its_responses() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/cam/frame", &picture(1)).await;
     let mut reader = app.watch("/stream/cam.mjpeg").await;
@@ -147,7 +147,7 @@ async fn the_number_of_watchers_is_limited() {
     let response = app.get("/stream/cam.mjpeg").await;
     assert_eq!((response.status, response.problem().as_str()), (503, "too_many_watchers"));
     drop(one);
-    eventually("a seat is free again", async || {
+    eventually("a permit is free again", async || {
         let mut socket = app.send("GET", "/stream/cam.mjpeg", &[], b"").await;
         let mut start = [0; 12];
         socket.read_exact(&mut start).await.is_ok() && &start[9..] == b"200"
@@ -156,7 +156,7 @@ async fn the_number_of_watchers_is_limited() {
 }
 
 #[tokio::test]
-async fn intervals_that_cannot_be_are_refused() {
+async fn invalid_intervals_are_refused() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/cam/frame", &picture(1)).await;
     for interval in ["0", "-1", "1e12", "1000000000000", "39", "", "abc", "3600001"] {

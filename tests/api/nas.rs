@@ -1,4 +1,4 @@
-//! Media folders on a QNAP, played by wiremock with the shapes of its File Station API.
+//! Media folders on a QNAP: wiremock, or a script, answers like its File Station.
 
 use std::sync::{
     Arc,
@@ -23,7 +23,7 @@ use crate::{
 
 const COLOUR: [u8; 3] = [20, 160, 20];
 
-/// What the NAS has and how it behaves; sids are `sid-1`, `sid-2`, … and only the last one counts.
+/// The content and the behaviour of the NAS. Session ids are `sid-1`, `sid-2` and so on, and only the last one is valid.
 #[derive(Clone, Default)]
 struct Qnap(Arc<State>);
 
@@ -32,9 +32,9 @@ struct State {
     logins: AtomicUsize,
     lists: AtomicUsize,
     entries: Vec<Value>,
-    /// Says this to a login in place of a sid.
+    /// The answer to a sign-in, in place of a session id.
     refuses: Option<&'static str>,
-    /// Says this status to everything but a login.
+    /// The status in every answer except to a sign-in.
     status: Option<u64>,
     picture: Vec<u8>,
 }
@@ -105,10 +105,10 @@ impl Respond for Util {
                     Some(range) => {
                         let from: usize =
                             range.trim_start_matches("bytes=").trim_end_matches('-').parse().expect("a range");
-                        let told = format!("bytes {from}-{}/{}", state.picture.len() - 1, state.picture.len());
+                        let range = format!("bytes {from}-{}/{}", state.picture.len() - 1, state.picture.len());
                         ResponseTemplate::new(206)
                             .set_body_raw(&state.picture[from..], "image/jpeg")
-                            .insert_header("content-range", told.as_str())
+                            .insert_header("content-range", range.as_str())
                     }
                     None => ResponseTemplate::new(200).set_body_raw(state.picture.clone(), "image/jpeg"),
                 }
@@ -118,7 +118,7 @@ impl Respond for Util {
     }
 }
 
-/// As newer firmware has it, or with numbers as text.
+/// An entry as newer firmware sends it, or as older firmware does, with numbers as text.
 fn file(name: &str, size: u64, as_text: bool) -> Value {
     match as_text {
         true => {
@@ -135,7 +135,7 @@ async fn app(url: &str) -> TestApp {
 }
 
 #[tokio::test]
-async fn a_folder_is_looked_through_and_made_a_channel() {
+async fn a_folder_is_listed_and_becomes_a_channel() {
     let folder = json!({"filename": "Summer", "isfolder": 1, "filesize": "4096", "epochmt": 1336632210});
     let dots = json!({"filename": "..", "isfolder": 1});
     let entries =
@@ -158,14 +158,14 @@ async fn a_folder_is_looked_through_and_made_a_channel() {
     );
     let pictures = app.get("/api/v1/media?root=photos&type=picture&start=1&limit=1").await.json();
     assert_eq!((&pictures["total"], &pictures["entries"][0]["name"]), (&json!(3), &json!("a & b.jpg")));
-    assert_eq!(qnap.0.logins.load(Ordering::SeqCst), 1, "one session for everything");
+    assert_eq!(qnap.0.logins.load(Ordering::SeqCst), 1, "one session for all requests");
 
     let target = format!("root=photos&path={}", encoded("a & b.jpg"));
     assert_eq!(app.get(&format!("/api/v1/media/thumbnail?{target}")).await.body, picture);
     let made = json!({"root": "photos", "path": "a & b.jpg", "name": "wall"}).to_string();
     assert_eq!(app.admin("POST", "/api/v1/media/channel", &made).await.status, 201);
     assert_eq!(app.admin("GET", "/api/v1/streams/wall", "").await.json()["definition"]["kind"], "nas");
-    // The session ends while it is used: one more sign-in, and nobody notices.
+    // The session expires while it is used: one more sign-in, and the request succeeds.
     qnap.0.logins.fetch_add(1, Ordering::SeqCst);
     let shown = app.get("/snapshot/wall.jpg").await;
     assert_eq!(shown.status, 200, "{shown:?}");
@@ -173,9 +173,9 @@ async fn a_folder_is_looked_through_and_made_a_channel() {
     std::fs::write(&seen, &shown.body).expect("writes");
     let found = middle_colour(&seen).await;
     assert!(close_to(found, COLOUR), "{found:?}");
-    assert_eq!(qnap.0.logins.load(Ordering::SeqCst), 3, "the one that was made to end, and one more");
+    assert_eq!(qnap.0.logins.load(Ordering::SeqCst), 3, "the sign-in that made the session expire, and one more");
 
-    // Players ask for parts.
+    // Players send requests for ranges.
     let place = URL_SAFE_NO_PAD.encode("photos\0a & b.jpg");
     let part = app.request("GET", &format!("/api/v1/media/content/{place}"), &["Range: bytes=100-"], b"").await;
     assert_eq!((part.status, &part.body[..]), (206, &picture[100..]));
@@ -196,7 +196,10 @@ async fn a_folder_is_looked_through_and_made_a_channel() {
     }
     for request in server.received_requests().await.expect("recorded") {
         let all = format!("{} {:?}", request.url, request.headers);
-        assert!(!all.contains(&STANDARD.encode("pässwörd&=")) && !all.contains("sswörd"), "in a body only: {all}");
+        assert!(
+            !all.contains(&STANDARD.encode("pässwörd&=")) && !all.contains("sswörd"),
+            "the password is in bodies only: {all}"
+        );
     }
 }
 
@@ -244,7 +247,7 @@ async fn a_session_that_has_expired_is_replaced_by_one_sign_in() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_nas_is_reported_in_words() {
+async fn a_refusal_of_the_nas_is_reported() {
     for (refuses, status, code, says) in [
         (
             Some("<authPassed><![CDATA[0]]></authPassed><need_2sv><![CDATA[1]]></need_2sv>"),
@@ -274,12 +277,12 @@ async fn a_refusal_of_the_nas_is_reported_in_words() {
         assert_eq!(roots["roots"][0]["available"], false);
         assert!(roots["roots"][0]["problem"].as_str().is_some_and(|text| text.contains(says)), "{roots}");
         let most = if status == Some(3) { 4 } else { 2 };
-        assert!(qnap.0.logins.load(Ordering::SeqCst) <= most, "it is not tried again and again");
+        assert!(qnap.0.logins.load(Ordering::SeqCst) <= most, "the sign-in is not repeated");
     }
 }
 
 #[tokio::test]
-async fn ten_thousand_files_are_asked_for_in_parts() {
+async fn ten_thousand_files_are_listed_in_parts() {
     let entries = (0..10_000)
         .map(|n| file(&format!("{n:05}.{}", if n % 4 == 0 { "mp4" } else { "jpg" }), n, n % 2 == 0))
         .collect();
@@ -302,13 +305,13 @@ async fn ten_thousand_files_are_asked_for_in_parts() {
     assert_eq!(
         (all["list"].as_array().expect("a list").len(), lists()),
         (10_000, 10),
-        "the original program's list is whole"
+        "the list of the original program is complete"
     );
 }
 
-/// HTTPS with a certificate of its own, served by another one of us.
+/// HTTPS with a self-signed certificate; another sidecar is the server.
 #[tokio::test]
-async fn a_certificate_of_its_own_is_believed_by_its_fingerprint_only() {
+async fn a_self_signed_certificate_is_accepted_by_its_fingerprint_only() {
     let folder = tempfile::tempdir().expect("a folder");
     certificate(folder.path(), "nas").await;
     let at = folder.path().display();
@@ -319,7 +322,7 @@ async fn a_certificate_of_its_own_is_believed_by_its_fingerprint_only() {
     let file = format!("{at}/cert.pem");
     let shown = Program::output("openssl", &["x509", "-noout", "-fingerprint", "-sha256", "-in", &file]).await;
     let shown = String::from_utf8_lossy(&shown).trim().rsplit('=').next().expect("a fingerprint").to_owned();
-    // Past TLS, what is there is no NAS.
+    // After a successful handshake the answer is not that of a NAS.
     let other = "its answer is not that of a QNAP".to_owned();
     let no_authority =
         format!("no known authority has signed it); to trust a self-signed certificate, set its fingerprint {shown}");

@@ -1,4 +1,4 @@
-//! The original program's addresses, as its unchanged console and viewer use them: golden/*.json.
+//! The addresses of the original program, with the requests of its unchanged console and viewer: golden/*.json.
 
 use serde_json::{Value, json};
 use wiremock::{
@@ -8,7 +8,7 @@ use wiremock::{
 
 use crate::support::{FAR, TestApp, basic, flat_picture};
 
-/// Whether the answer is as written; `<…>` are forms.
+/// Whether the answer is the written one; a text in `<…>` stands for a type of value.
 fn fits(answer: &Value, written: &Value) -> bool {
     match (answer, written) {
         (answer, Value::String(form)) if form.starts_with('<') => match form.as_str() {
@@ -32,7 +32,7 @@ fn golden(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(&file).expect(name)).expect(name)
 }
 
-/// A MediaMTX as it answers, with what is new in it and with a password where it has one.
+/// A MediaMTX that answers like the real one, with fields that newer versions have, and with a password in a URL.
 async fn mediamtx() -> MockServer {
     let server = MockServer::start().await;
     let mut listed = golden("get-path.json")["answer"]["list"].clone();
@@ -53,12 +53,12 @@ async fn mediamtx() -> MockServer {
 }
 
 #[tokio::test]
-async fn its_console_and_viewer_get_what_they_read() {
+async fn the_original_console_and_viewer_get_their_answers() {
     let server = mediamtx().await;
     let folder = std::sync::Arc::new(tempfile::tempdir().expect("a folder"));
     std::fs::create_dir_all(folder.path().join("media")).expect("makes");
     std::fs::write(folder.path().join("media/door.jpg"), flat_picture(320, 180, [9, 99, 200])).expect("writes");
-    // Two users, as it has them: one who may watch, and one who may do everything.
+    // The two users of the original program: one can read, the other can do everything.
     let user = "{user: user, pass: watch, permissions: [{action: read}, {action: playback}]}";
     let app = TestApp::in_folder(
         folder,
@@ -79,7 +79,7 @@ async fn its_console_and_viewer_get_what_they_read() {
         let answer = send(&login).await;
         assert_eq!(answer.status, 200, "{name}: {answer:?}");
         assert!(fits(&answer.json(), &golden["answer"]), "{name}: {} instead of {}", answer.json(), golden["answer"]);
-        assert_eq!(send("Accept: */*").await.status, 401, "{name} asks who it is");
+        assert_eq!(send("Accept: */*").await.status, 401, "{name} needs credentials");
         assert_eq!(send(&basic("user", "wrong")).await.status, 401, "{name}");
         if golden["request"]["user"] == "admin" {
             assert_eq!(send(&basic("user", "watch")).await.status, 403, "{name}: changing is for administrators");

@@ -1,4 +1,4 @@
-//! What the console asks for: how everything is, who is connected, what is set.
+//! The requests of the console: the overview, sessions, settings, and the check of MediaMTX's configuration.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ async fn admin(app: &TestApp, path: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_overview_is_for_administrators_and_counts() {
+async fn the_overview_is_for_administrators_and_has_the_counts() {
     let app = TestApp::with("streams: {card: {kind: test-card}}\nmediamtx: {api: 'http://127.0.0.1:9'}");
     app.put("/api/v1/streams/door/frame", &picture(1)).await;
     for path in ["/api/v1/overview", "/api/v1/sessions", "/api/v1/settings", "/api/v1/mediamtx/check"] {
@@ -24,7 +24,7 @@ async fn the_overview_is_for_administrators_and_counts() {
     assert_eq!((&seen["watchers"], &seen["sessions"]), (&json!(1), &json!(1)));
     assert_eq!(seen["mediamtx"]["reachable"], false);
     assert!(seen["picture_memory"].as_u64().is_some_and(|bytes| bytes > 0));
-    eventually("the curve has what came and what went", async || {
+    eventually("the throughput has the bytes of the upload and of the watcher", async || {
         let throughput = &admin(&app, "/api/v1/overview").await["traffic"];
         throughput["total_inbound"].as_u64() >= Some(picture(1).len() as u64)
             && throughput["total_outbound"].as_u64() >= Some(picture(1).len() as u64)
@@ -35,7 +35,7 @@ async fn the_overview_is_for_administrators_and_counts() {
 }
 
 #[tokio::test]
-async fn a_pasted_configuration_is_looked_over_and_kept_nowhere() {
+async fn a_pasted_configuration_is_checked() {
     let app = TestApp::spawn();
     let found = app.admin("POST", "/api/v1/mediamtx/check", "paths: {x: {runOnDemand: '  '}}").await.json();
     let findings = found["findings"].as_array().expect("a list");
@@ -49,7 +49,7 @@ async fn a_pasted_configuration_is_looked_over_and_kept_nowhere() {
 }
 
 #[tokio::test]
-async fn readers_and_senders_are_listed_and_ended() {
+async fn watchers_and_uploads_are_listed_and_disconnected() {
     let app = TestApp::with("mediamtx: {api: 'http://127.0.0.1:9'}");
     app.put("/api/v1/streams/door/frame", &picture(1)).await;
     let mut reader = app.watch("/stream/door.mjpeg").await;
@@ -77,10 +77,15 @@ async fn readers_and_senders_are_listed_and_ended() {
     assert!(mjpeg["remote"].as_str().is_some_and(|remote| remote.starts_with("127.0.0.1:")), "{mjpeg}");
 
     let kick = |id: &Value| format!("/api/v1/sessions/sidecar/{}", id.as_str().expect("an id"));
-    assert_eq!(app.request("DELETE", &kick(&mjpeg["id"]), &[], b"").await.status, 401, "not by everybody");
+    assert_eq!(
+        app.request("DELETE", &kick(&mjpeg["id"]), &[], b"").await.status,
+        401,
+        "only administrators disconnect"
+    );
     assert_eq!(app.admin("DELETE", &kick(&mjpeg["id"]), "").await.status, 204);
     while reader.maybe_part().await.is_some() {}
-    eventually("it is over", async || app.admin("DELETE", &kick(&mjpeg["id"]), "").await.status == 404).await;
+    eventually("the session has ended", async || app.admin("DELETE", &kick(&mjpeg["id"]), "").await.status == 404)
+        .await;
     for (path, status, code) in [
         ("/api/v1/sessions/sidecar/x", 404, "unknown_session"),
         ("/api/v1/sessions/pigeon/1", 400, "invalid_parameter"),
@@ -92,20 +97,20 @@ async fn readers_and_senders_are_listed_and_ended() {
 }
 
 #[tokio::test]
-async fn settings_are_told_with_their_source_and_without_secrets() {
+async fn settings_are_shown_with_their_source_and_without_secrets() {
     let app = TestApp::with("mediamtx: {user: me, pass: hunter2}\nlog: {level: warn}");
-    let told = admin(&app, "/api/v1/settings").await;
-    let settings = told["settings"].as_array().expect("a list");
-    let of = |key: &str| settings.iter().find(|s| s["key"] == key).unwrap_or_else(|| panic!("{key} in {told}"));
+    let shown = admin(&app, "/api/v1/settings").await;
+    let settings = shown["settings"].as_array().expect("a list");
+    let of = |key: &str| settings.iter().find(|s| s["key"] == key).unwrap_or_else(|| panic!("{key} in {shown}"));
     assert_eq!((&of("log.level")["value"], &of("log.level")["source"]), (&json!("warn"), &json!("file")));
     assert_eq!((&of("log.format")["value"], &of("log.format")["source"]), (&json!("text"), &json!("default")));
     assert_eq!(of("mediamtx.pass")["value"], "***");
-    assert!(!told.to_string().contains("hunter2") && !told.to_string().contains("$argon2"), "{told}");
-    assert!(told["file"].as_str().is_some_and(|file| file.ends_with("sidecar.yml")));
+    assert!(!shown.to_string().contains("hunter2") && !shown.to_string().contains("$argon2"), "{shown}");
+    assert!(shown["file"].as_str().is_some_and(|file| file.ends_with("sidecar.yml")));
 }
 
 #[tokio::test]
-async fn mediamtx_s_sessions_and_configuration_are_seen_through_its_api() {
+async fn sessions_and_configuration_of_the_real_mediamtx_are_shown() {
     let ports = MediaMtx::ports();
     let app = TestApp::with(&format!("mediamtx: {{api: 'http://127.0.0.1:{}'}}", ports[4]));
     let text = mtx_sidecar::settings::MEDIAMTX_YML;
@@ -114,7 +119,7 @@ async fn mediamtx_s_sessions_and_configuration_are_seen_through_its_api() {
     let url = format!("rtsp://127.0.0.1:{}/pictures/door", mediamtx.rtsp);
     let _reader = Program::start("ffmpeg", &["-v", "error", "-rtsp_transport", "tcp", "-i", &url, "-f", "null", "-"]);
     let mut theirs = Value::Null;
-    eventually("the reader is listed, and so is MediaMTX, which pulls", async || {
+    eventually("the reader is listed, and the session with which MediaMTX pulls", async || {
         let listed = admin(&app, "/api/v1/sessions").await;
         let all = listed["sessions"].as_array().cloned().unwrap_or_default();
         let found = all.iter().find(|s| s["server"] == "mediamtx" && s["path"] == "pictures/door").cloned();
@@ -124,7 +129,7 @@ async fn mediamtx_s_sessions_and_configuration_are_seen_through_its_api() {
     })
     .await;
     assert_eq!((&theirs["protocol"], theirs["agent"].as_str().is_some()), (&json!("rtsp"), true), "{theirs}");
-    eventually("the overview has it, too", async || {
+    eventually("the overview counts the reader", async || {
         let seen = admin(&app, "/api/v1/overview").await;
         seen["mediamtx"]["reachable"] == true && seen["readers"] == 1 && seen["paths"]["available"] == 1
     })
@@ -133,7 +138,7 @@ async fn mediamtx_s_sessions_and_configuration_are_seen_through_its_api() {
     assert_eq!(app.admin("DELETE", &kick, "").await.status, 204);
     assert_eq!(app.admin("DELETE", &kick, "").await.status, 404);
 
-    // Its ports were given by the environment, so they are not those of its file: nothing else is found.
+    // The environment sets the ports of MediaMTX, so they differ from its file: findings about them are expected, and no others.
     let found = admin(&app, "/api/v1/mediamtx/check").await;
     let keys: Vec<_> = found["findings"].as_array().expect("a list").iter().map(|f| f["key"].clone()).collect();
     assert!(

@@ -1,7 +1,7 @@
 use crate::support::TestApp;
 
 #[tokio::test]
-async fn the_program_carries_its_pages_inside() {
+async fn pages_are_built_into_the_program_and_a_folder_replaces_them() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("index.html"), "<title>mine</title>").expect("writes");
     std::fs::write(folder.path().join("app.js"), "1").expect("writes");
@@ -25,7 +25,7 @@ async fn the_program_carries_its_pages_inside() {
 }
 
 #[tokio::test]
-async fn players_have_an_address_that_stays_for_pages_of_other_sites() {
+async fn players_have_a_stable_address_for_pages_of_other_sites() {
     let app = TestApp::spawn();
     let player = app.get("/players/websocket.js").await;
     assert_eq!((player.status, player.header("cache-control")), (200, Some("no-cache")));
@@ -34,17 +34,17 @@ async fn players_have_an_address_that_stays_for_pages_of_other_sites() {
     assert_eq!(app.get("/players/none.js").await.status, 404);
 }
 
-/// The address of the style sheet, with the version in it.
+/// The URL of the style sheet, which contains the version.
 async fn style_sheet(app: &TestApp) -> String {
     let page = app.get("/").await;
-    assert_eq!(page.header("cache-control"), Some("no-cache"), "a page is asked for each time");
+    assert_eq!(page.header("cache-control"), Some("no-cache"), "a page is requested each time");
     let text = String::from_utf8_lossy(&page.body).into_owned();
     let link = text.split("href=\"").find(|rest| rest.starts_with("static/") && rest.contains("style.css"));
     format!("/{}", link.and_then(|rest| rest.split('"').next()).expect("a style sheet"))
 }
 
 #[tokio::test]
-async fn what_pages_load_is_compressed_ahead_of_time_and_kept_for_ever() {
+async fn files_of_pages_are_compressed_at_build_time_and_cached_without_end() {
     let app = TestApp::spawn();
     let path = style_sheet(&app).await;
     assert!(!path.contains("/dev/"), "{path}");
@@ -73,7 +73,7 @@ async fn what_pages_load_is_compressed_ahead_of_time_and_kept_for_ever() {
     }
     tags.sort();
     tags.dedup();
-    assert_eq!(tags.len(), 3, "each form has a tag of its own: {tags:?}");
+    assert_eq!(tags.len(), 3, "each encoding has another tag: {tags:?}");
     // A page that was opened before an update.
     let version = path.split('/').nth(2).expect("a version");
     let old = app.get(&path.replace(version, "0000000000000000")).await;
@@ -83,11 +83,11 @@ async fn what_pages_load_is_compressed_ahead_of_time_and_kept_for_ever() {
 }
 
 #[tokio::test]
-async fn browsers_are_told_where_mediamtx_is_and_may_load_from_there() {
+async fn browsers_get_the_addresses_of_mediamtx_and_can_connect_to_them() {
     let usual = TestApp::spawn();
-    let told = usual.request("GET", "/api/v1/addresses", &["Host: camera-pi:9995"], b"").await.json();
-    assert_eq!(told["webrtc"], "http://camera-pi:8889");
-    assert_eq!((&told["hls"], &told["path_prefix"]), (&"http://camera-pi:8888".into(), &"pictures".into()));
+    let addresses = usual.request("GET", "/api/v1/addresses", &["Host: camera-pi:9995"], b"").await.json();
+    assert_eq!(addresses["webrtc"], "http://camera-pi:8889");
+    assert_eq!((&addresses["hls"], &addresses["path_prefix"]), (&"http://camera-pi:8888".into(), &"pictures".into()));
     let policy = async |app: &TestApp, host: &str| {
         let page = app.request("GET", "/viewer/", &[&format!("Host: {host}")], b"").await;
         page.header("content-security-policy").unwrap_or_default().to_owned()
@@ -95,26 +95,26 @@ async fn browsers_are_told_where_mediamtx_is_and_may_load_from_there() {
     let found = policy(&usual, "camera-pi:9995").await;
     assert!(found.contains("connect-src 'self' http://camera-pi:8888 http://camera-pi:8889"), "{found}");
     let evil = policy(&usual, "x;script-src").await;
-    assert!(!evil.contains("script-src"), "a host is a name: {evil}");
+    assert!(!evil.contains("script-src"), "a host must be a name: {evil}");
     let set = TestApp::with(
         "mediamtx: {webrtc_url: 'https://home.example/webrtc', hls_url: 'https://home.example/hls', playback_url: 'https://home.example/playback', path_prefix: ''}",
     );
-    let told = set.get("/api/v1/addresses").await.json();
-    assert_eq!(told["webrtc"], "https://home.example/webrtc");
+    let addresses = set.get("/api/v1/addresses").await.json();
+    assert_eq!(addresses["webrtc"], "https://home.example/webrtc");
     let found = policy(&set, "camera-pi").await;
     assert!(found.contains("connect-src 'self' https://home.example; "), "{found}");
     assert!(!found.contains("unsafe"), "{found}");
 }
 
 #[tokio::test]
-async fn pages_name_all_modules_that_they_begin_with() {
+async fn pages_preload_all_modules_that_they_import() {
     let app = TestApp::spawn();
     for page in ["/", "/viewer/"] {
         let text = String::from_utf8_lossy(&app.get(page).await.body).into_owned();
         let links: Vec<_> =
             text.split("rel=\"modulepreload\" href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
         assert!(links.len() > 5, "{page}: {links:?}");
-        assert!(links.iter().any(|link| link.ends_with("/lib/dom.js")), "also what modules of modules need: {links:?}");
+        assert!(links.iter().any(|link| link.ends_with("/lib/dom.js")), "modules that modules import: {links:?}");
         for link in links {
             let answer = app.get(&format!("/{}", link.trim_start_matches("../"))).await;
             let kept = answer.header("cache-control").is_some_and(|value| value.contains("immutable"));

@@ -1,4 +1,4 @@
-//! The command line, as people type it.
+//! The command line.
 
 use std::process::{Command, Output, Stdio};
 
@@ -37,7 +37,7 @@ async fn files_are_pushed_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_is_told_in_the_sidecar_s_words() {
+async fn a_refusal_is_printed_with_the_error_of_the_sidecar() {
     let app = TestApp::with(
         "auth: {users: [{user: cam, pass: secret, permissions: [{action: publish}]}], generate_admin: no}",
     );
@@ -58,7 +58,7 @@ async fn a_refusal_is_told_in_the_sidecar_s_words() {
 }
 
 #[tokio::test]
-async fn standard_input_is_pushed_as_it_comes() {
+async fn each_picture_of_standard_input_is_pushed_at_once() {
     let app = TestApp::spawn();
     let url = format!("http://{}", app.addr);
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mtx-sidecar"));
@@ -67,14 +67,15 @@ async fn standard_input_is_pushed_as_it_comes() {
     let mut pipe = child.stdin.take().expect("a pipe");
     for n in 1..=3 {
         pipe.write_all(&picture(n)).await.expect("writes");
-        eventually("it arrives", async || app.get("/snapshot/pipe.jpg").await.body == picture(n)).await;
+        eventually("the picture is the snapshot", async || app.get("/snapshot/pipe.jpg").await.body == picture(n))
+            .await;
     }
     drop(pipe);
     assert!(child.wait().await.expect("ends").success());
 }
 
 #[tokio::test]
-async fn pictures_that_appear_in_a_folder_are_pushed() {
+async fn new_pictures_in_a_folder_are_pushed() {
     let app = TestApp::spawn();
     let url = format!("http://{}", app.addr);
     let shots = app.folder().join("shots");
@@ -86,7 +87,7 @@ async fn pictures_that_appear_in_a_folder_are_pushed() {
     );
     let mut number = 0;
     eventually("a new picture is pushed", async || {
-        // What is there when the command begins to look is old to it; one of these will be new.
+        // The command ignores files that are older than its start, so new ones are written until one is pushed.
         number += 1;
         std::fs::write(shots.join(format!("{number}.jpg")), picture(1)).expect("writes");
         app.get("/snapshot/folder.jpg").await.body == picture(1)
@@ -95,7 +96,7 @@ async fn pictures_that_appear_in_a_folder_are_pushed() {
 }
 
 #[test]
-fn files_are_initialised_checked_and_hashed() {
+fn init_check_and_hash_password_work() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_string_lossy().into_owned();
     let (ok, said) = run(sidecar(&["init", &path]));

@@ -1,7 +1,7 @@
 use crate::support::{TestApp, eventually, picture};
 
 #[tokio::test]
-async fn a_restart_brings_pictures_and_definitions_back() {
+async fn pictures_and_definitions_are_restored_after_a_restart() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/Front/Door/frame", &picture(1)).await;
     app.put("/api/v1/streams/Front/Door/frame", &picture(2)).await;
@@ -15,30 +15,30 @@ async fn a_restart_brings_pictures_and_definitions_back() {
     assert!(app.password.is_none(), "the password is shown once");
     let after = app.get("/snapshot/Front/Door.jpg").await;
     assert_eq!((&after.body[..], after.header("etag")), (&picture(2)[..], before.header("etag")));
-    assert_eq!(after.header("last-modified"), before.header("last-modified"), "the age is not lost");
+    assert_eq!(after.header("last-modified"), before.header("last-modified"), "the time of the picture is restored");
     assert!(app.get("/snapshot/card.jpg").await.body.starts_with(&[0xFF, 0xD8]));
     assert_eq!(app.get("/snapshot/gone.jpg").await.status, 404);
     let admin = app.request("GET", "/metrics", &[&crate::support::basic("admin", &password)], b"").await;
-    assert_eq!(admin.status, 200, "and still valid");
+    assert_eq!(admin.status, 200, "the password is still valid");
 
     let mut watcher = app.watch("/mjpeg-get?name=Front/Door").await;
     watcher.until(&picture(2)).await;
 }
 
-/// The picture is on disk a moment after the upload, not only after an orderly end.
+/// The picture is written soon after the upload, and not only at the end of the program.
 #[tokio::test]
-async fn a_crash_loses_nothing_that_was_uploaded_a_moment_ago() {
+async fn an_uploaded_picture_is_written_while_the_program_runs() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/cam/frame", &picture(1)).await;
     let file = app.folder().join("data/frames/cam.jpg");
-    eventually("it is written", async || std::fs::read(&file).is_ok_and(|data| data == picture(1))).await;
-    let strangers: Vec<_> =
+    eventually("the picture is written", async || std::fs::read(&file).is_ok_and(|data| data == picture(1))).await;
+    let files: Vec<_> =
         std::fs::read_dir(file.parent().expect("a folder")).expect("lists").flatten().map(|e| e.file_name()).collect();
-    assert_eq!(strangers, ["cam.jpg"], "nothing half-written is left");
+    assert_eq!(files, ["cam.jpg"], "no temporary file is left");
 }
 
 #[tokio::test]
-async fn a_file_on_disk_of_another_kind_does_not_take_a_defined_name() {
+async fn a_stored_upload_does_not_replace_a_definition_of_its_name() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/cam/frame", &picture(1)).await;
     let app = TestApp::in_folder(app.stop(), "streams: {cam: {kind: test-card}}");

@@ -21,7 +21,7 @@ async fn a_session_from_beginning_to_end() {
     assert_eq!(description.header("Content-Type"), Some("application/sdp"));
     assert_eq!(description.header("Content-Base"), Some(&*format!("rtsp://{}/front/door/", app.rtsp)));
     assert!(description.body.contains("a=rtpmap:96 H264/90000") && description.body.contains("sprop-parameter-sets="));
-    assert_eq!(app.stats("front/door").await["watchers"], 1, "it is being encoded");
+    assert_eq!(app.stats("front/door").await["watchers"], 1, "DESCRIBE has started the encoding");
 
     let setup = client.ask("SETUP", "/trackID=0", &["Transport: RTP/AVP/TCP;unicast;interleaved=4-5"]).await;
     assert!(setup.header("Transport").is_some_and(|t| t.starts_with("RTP/AVP/TCP;unicast;interleaved=4-5;ssrc=")));
@@ -78,13 +78,13 @@ async fn a_session_from_beginning_to_end() {
     assert_eq!(client.ask("PLAY", "/", &[&session]).await.status, 200);
     client.picture_on(4).await;
     assert_eq!(client.ask("TEARDOWN", "/", &[&session]).await.status, 200);
-    eventually("nobody watches", async || app.stats("front/door").await["watchers"] == 0).await;
-    // The connection can be used again.
+    eventually("the stream has no watcher", async || app.stats("front/door").await["watchers"] == 0).await;
+    // The connection can be used for another session.
     assert_eq!(client.ask("DESCRIBE", "", &[]).await.status, 200);
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_and_the_session_goes_on() {
+async fn wrong_requests_are_answered_with_a_reason_and_the_session_continues() {
     let app = TestApp::spawn();
     app.put("/mjpeg-upload?name=door", &sized_picture(64, 48, 1)).await;
     let tcp = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1";
@@ -114,7 +114,7 @@ async fn what_is_wrong_is_said_and_the_session_goes_on() {
         assert_eq!(answer.status, status, "{method} {track} {headers:?}: {answer:?}");
         assert!(answer.body.len() > 10, "{method} {track}: {answer:?} says why");
     }
-    // SETUP may come first and twice; while it plays, only another stream is refused.
+    // SETUP can come first, and twice; DESCRIBE and SETUP are refused while the stream is set up or plays.
     assert_eq!(client.ask("SETUP", "/trackID=0", &[tcp]).await.status, 200);
     assert_eq!(
         client.ask("SETUP", "/trackID=0", &["Transport: RTP/AVP/TCP;unicast;interleaved=2-3"]).await.status,
@@ -126,7 +126,7 @@ async fn what_is_wrong_is_said_and_the_session_goes_on() {
     assert_eq!(client.ask("SETUP", "/trackID=0", &[tcp]).await.status, 455);
     assert_eq!(client.ask("PLAY", "/", &[]).await.status, 200);
     client.picture_on(2).await;
-    // No number, no answer that could be told apart.
+    // Without a valid CSeq the client cannot match an answer to its request.
     client.send("OPTIONS * RTSP/1.0\r\nCSeq: x\r\n\r\n").await;
     assert_eq!(client.answer().await.status, 400);
     client.send("OPTIONS * RTSP/2.0\r\nCSeq: 7\r\n\r\n").await;
@@ -135,7 +135,7 @@ async fn what_is_wrong_is_said_and_the_session_goes_on() {
 }
 
 #[tokio::test]
-async fn requests_may_come_together_or_in_pieces() {
+async fn requests_can_arrive_together_or_in_pieces() {
     let app = TestApp::spawn();
     app.put("/mjpeg-upload?name=door", &sized_picture(64, 48, 1)).await;
     let mut client = Client::connect(&app, "door").await;
@@ -162,13 +162,13 @@ async fn requests_may_come_together_or_in_pieces() {
 }
 
 #[tokio::test]
-async fn what_is_not_rtsp_is_told_so_and_closed() {
+async fn other_protocols_get_an_error_and_the_connection_is_closed() {
     let app = TestApp::spawn();
     app.put("/mjpeg-upload?name=door", &sized_picture(64, 48, 1)).await;
     let long = format!("DESCRIBE rtsp://x/door RTSP/1.0\r\nX-Long: {}", "x".repeat(20_000));
     for (garbage, status) in [
         ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-        // What a web page could make a browser send here.
+        // A request that a web page can make a browser send.
         ("POST / HTTP/1.1\r\n\r\nDESCRIBE rtsp://x/door RTSP/1.0\r\nCSeq: 1\r\n\r\n", 400),
         ("\u{16}\u{3}\u{1}", 400),
         ("DESCRIBE rtsp://x/door\r\n\r\n", 400),
@@ -182,7 +182,7 @@ async fn what_is_not_rtsp_is_told_so_and_closed() {
         client.closed().await;
     }
     assert_eq!(app.stats("door").await["watchers"], 0);
-    // Any bytes at all.
+    // Random bytes.
     for seed in 0..40_u32 {
         let mut state = seed * 7919 + 1;
         let noise = std::iter::repeat_with(|| {
@@ -201,7 +201,7 @@ async fn what_is_not_rtsp_is_told_so_and_closed() {
 }
 
 #[tokio::test]
-async fn readers_have_to_be_permitted() {
+async fn readers_need_permission() {
     let app = TestApp::with(
         "auth: {users: [{user: any, ips: [127.0.0.1], permissions: [{action: publish}]}, {user: alice, pass: right, permissions: [{action: read, path: door}]}]}",
     );
@@ -217,16 +217,16 @@ async fn readers_have_to_be_permitted() {
     assert_eq!(client.ask("TEARDOWN", "", &[]).await.status, 200);
     let mut client = Client::connect(&app, "other").await;
     assert_eq!(client.ask("DESCRIBE", "", &[&right]).await.status, 403);
-    // Whether a stream exists is nobody's business who may not read it.
+    // Without permission to read, the answer does not tell whether the stream exists.
     let mut client = Client::connect(&app, "nothing").await;
     assert_eq!(client.ask("DESCRIBE", "", &[&right]).await.status, 403);
-    // Refusals start nothing.
+    // A refused request starts no encoding.
     assert_eq!(app.stats_as("door", &right).await["watchers"], 0);
 }
 
-/// A reader that takes nothing costs the other one nothing, and is given up.
+/// A reader that receives nothing is disconnected, and does not delay another reader.
 #[tokio::test]
-async fn a_reader_that_takes_nothing_harms_nobody() {
+async fn a_reader_that_receives_nothing_does_not_delay_another() {
     let app = TestApp::with("output: {stall_timeout: 1s}");
     app.put("/mjpeg-upload?name=door", &large_picture(1)).await;
     let mut stuck = Client::connect(&app, "door").await;
@@ -236,7 +236,7 @@ async fn a_reader_that_takes_nothing_harms_nobody() {
     reader.play().await;
     let readers = async || app.stats("door").await["video"][0]["readers"].as_u64().unwrap_or_default();
     let mut number = 1;
-    eventually("the stuck one is given up", async || {
+    eventually("the stuck reader is disconnected", async || {
         number += 1;
         app.put("/mjpeg-upload?name=door", &large_picture(number)).await;
         reader.picture().await;
@@ -246,9 +246,9 @@ async fn a_reader_that_takes_nothing_harms_nobody() {
     reader.picture().await;
 }
 
-/// A reader that asks and asks, and takes no answer.
+/// A client that sends requests without end, and reads no answer.
 #[tokio::test]
-async fn a_reader_that_asks_without_end_is_not_heard_without_end() {
+async fn a_client_that_reads_no_answer_is_disconnected() {
     let app = TestApp::with("output: {stall_timeout: 1s}");
     app.put("/mjpeg-upload?name=door", &sized_picture(64, 48, 1)).await;
     let mut client = Client::connect(&app, "door").await;
@@ -257,10 +257,10 @@ async fn a_reader_that_asks_without_end_is_not_heard_without_end() {
         let mut sent = 0_usize;
         while client.socket.write_all(request.as_bytes()).await.is_ok() {
             sent += request.len();
-            assert!(sent < 200 << 20, "its requests are taken without end");
+            assert!(sent < 200 << 20, "requests are accepted without end");
         }
     };
-    tokio::time::timeout(PATIENCE, flood).await.expect("given up in time");
+    tokio::time::timeout(PATIENCE, flood).await.expect("disconnected in time");
 }
 
 #[tokio::test]
@@ -280,18 +280,18 @@ async fn hundreds_of_idle_connections_are_bounded() {
         };
         (read("mtx_sidecar_rtsp_connections "), read("mtx_sidecar_rtsp_refused_connections_total "))
     };
-    eventually("the rest is refused", async || open().await == (300.0, 200.0)).await;
-    // HTTP does not suffer, and room that becomes free is given.
+    eventually("the other connections are refused", async || open().await == (300.0, 200.0)).await;
+    // HTTP still answers, and a new connection is accepted when others are closed.
     assert_eq!(app.get("/healthz").await.status, 200);
     drop(idle);
-    eventually("they are gone", async || open().await.0 == 0.0).await;
+    eventually("the connections are closed", async || open().await.0 == 0.0).await;
     let mut client = Client::connect(&app, "door").await;
     client.play().await;
     client.picture().await;
 }
 
 #[tokio::test]
-async fn a_new_picture_comes_at_once_and_a_camera_s_failure_does_not_turn_time_back() {
+async fn timestamps_increase_from_the_placeholder_to_the_pictures() {
     let app = TestApp::with("stream_defaults: {placeholder_after: 50ms}");
     let mut client = Client::connect(&app, "later?type=file").await;
     client.play().await;
@@ -313,13 +313,13 @@ async fn a_new_picture_comes_at_once_and_a_camera_s_failure_does_not_turn_time_b
         let step = pair[1].wrapping_sub(pair[0]) as i32;
         assert!(step > 0, "{times:?}");
     }
-    // Removed: the reader is told by the end of the connection, and can begin anew.
+    // The removal of the stream closes the connection; the reader can connect again.
     assert_eq!(app.admin("DELETE", "/api/v1/streams/later", "").await.status, 204);
     client.closed().await;
 }
 
 #[tokio::test]
-async fn a_camera_is_started_by_a_reader_and_left_with_it() {
+async fn a_producer_runs_while_it_has_a_reader() {
     let app = TestApp::with("streams: {card: {kind: test-card, width: 320, height: 240, fps: 10}}");
     assert_eq!(app.stats("card").await["state"], "idle");
     let mut client = Client::connect(&app, "card").await;
@@ -331,9 +331,9 @@ async fn a_camera_is_started_by_a_reader_and_left_with_it() {
         assert!(kinds == [1] || kinds == [7, 8, 5], "{kinds:?}");
     }
     assert_eq!(app.stats("card").await["video"][0]["mode"], "video");
-    // Vanishes without a word.
+    // The connection is closed without TEARDOWN.
     drop(client);
-    eventually("it is left", async || app.stats("card").await["state"] == "idle").await;
+    eventually("the stream is idle", async || app.stats("card").await["state"] == "idle").await;
     assert_eq!(app.stats("card").await["video"], serde_json::json!([]));
 }
 

@@ -1,4 +1,4 @@
-//! RTSP cameras, of which another sidecar plays the part: it serves H.264 by RTSP, and asks for passwords.
+//! RTSP cameras. A script, or another sidecar, is the camera: the sidecar serves H.264 and requires passwords.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use mtx_sidecar::{
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::{TestApp, basic, close_to, eventually, flat_picture, free_port, middle_colour, script::Script};
 
-/// One that has these streams and gives them to `viewer` with the password `right` only.
+/// Settings of a camera whose streams only the user `viewer` with the password `right` can read.
 const GUARDED: &str = "auth: {users: [{user: viewer, pass: right, permissions: [{action: read}]}, {user: any, ips: ['127.0.0.1'], permissions: [{action: publish}]}]}";
 
 fn camera(source: &TestApp, path: &str, more: &str) -> TestApp {
@@ -30,7 +30,7 @@ fn keyframe(colour: [u8; 3]) -> (String, Vec<u8>) {
     (format!("packetization-mode=1;sprop-parameter-sets={sps},{pps}"), packets.concat())
 }
 
-/// The camera asks for a password, is described, set up and played, sends a keyframe, and is torn down after the last
+/// The camera requires a password, is described, set up and played, sends a keyframe, and is torn down after the last
 /// watcher has left.
 #[tokio::test]
 async fn a_camera_is_described_set_up_played_and_torn_down() {
@@ -78,7 +78,7 @@ pub async fn figure(app: &TestApp, name: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn a_camera_s_picture_is_the_one_that_it_films() {
+async fn a_snapshot_of_a_camera_has_its_colours() {
     let source = TestApp::spawn();
     let colour = [40, 90, 210];
     source.put("/api/v1/streams/door/frame", &flat_picture(640, 360, colour)).await;
@@ -94,16 +94,16 @@ async fn a_camera_s_picture_is_the_one_that_it_films() {
 }
 
 #[tokio::test]
-async fn a_snapshot_decodes_keyframes_only_and_a_watcher_gets_the_rest_at_once() {
+async fn a_snapshot_decodes_keyframes_only_and_a_watcher_gets_all_pictures() {
     let source = TestApp::with("streams: {card: {kind: test-card, width: 320, height: 180, fps: 15}}");
     let app = camera(&source, "card", ", fps: 30");
-    // A reader makes it video; before that it is a still.
+    // With a watcher the camera sends video; without one it would send a still.
     let _moving = source.watch("/stream/card.mjpeg").await;
     for _ in 0..3 {
         assert_eq!(app.get("/snapshot/cam.jpg?max_age=0").await.status, 200);
     }
     assert!(figure(&app, "camera_keyframes").await >= 1.0);
-    assert_eq!(figure(&app, "camera_deltas").await, 0.0, "nobody watches continuously");
+    assert_eq!(figure(&app, "camera_deltas").await, 0.0, "without a continuous watcher");
     let mut watcher = app.watch("/stream/cam.mjpeg").await;
     for _ in 0..20 {
         watcher.part().await;
@@ -112,7 +112,7 @@ async fn a_snapshot_decodes_keyframes_only_and_a_watcher_gets_the_rest_at_once()
 }
 
 #[tokio::test]
-async fn there_is_one_connection_and_one_decoding_for_all_watchers() {
+async fn all_watchers_share_one_connection_and_one_decoder() {
     let source = TestApp::with("streams: {card: {kind: test-card, width: 320, height: 180, fps: 15}}");
     let app = camera(&source, "card", ", fps: 5");
     let mut watchers = vec![];
@@ -132,13 +132,13 @@ async fn there_is_one_connection_and_one_decoding_for_all_watchers() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_and_not_tried_again_at_once() {
+async fn a_missing_or_wrong_password_is_reported() {
     let source = TestApp::with(GUARDED);
     source.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 9, 9])).await;
     for (login, says) in [
         ("", "requires a user name and password"),
         (", user: viewer, pass: wrong", "refuses the user name and password"),
-        (", user: nobody, pass: right", "refuses the user name and password"),
+        (", user: other, pass: right", "refuses the user name and password"),
     ] {
         let app = camera(&source, "door", login);
         let answer = app.get("/snapshot/cam.jpg").await;
@@ -150,7 +150,7 @@ async fn a_wrong_password_is_told_and_not_tried_again_at_once() {
 }
 
 #[tokio::test]
-async fn a_password_is_kept_and_shown_to_nobody() {
+async fn a_password_is_stored_and_never_shown() {
     let source = TestApp::with(GUARDED);
     source.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 9, 9])).await;
     let app = TestApp::spawn();
@@ -167,7 +167,7 @@ async fn a_password_is_kept_and_shown_to_nobody() {
     assert_eq!(app.admin("PATCH", url, r#"{"fps":5}"#).await.status, 200);
     let again = app.admin("PUT", url, &shown.to_string()).await;
     assert_eq!(again.json()["definition"]["pass"], "***", "{again:?}");
-    // Over a restart, too.
+    // After a restart, too.
     let app = TestApp::in_folder(app.stop(), "");
     assert_eq!(app.get("/snapshot/yard.jpg").await.status, 200);
     let admin = basic("admin", &password);
@@ -181,23 +181,23 @@ async fn a_password_is_kept_and_shown_to_nobody() {
 }
 
 #[tokio::test]
-async fn a_camera_that_was_away_is_watched_again_when_it_returns() {
+async fn a_camera_that_was_unreachable_is_connected_again() {
     let port = free_port();
     let settings = format!("rtsp: {{listen: 127.0.0.1:{port}}}");
     let source = TestApp::with(&settings);
     source.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [200, 30, 30])).await;
     let app = camera(&source, "door", "");
     let _watcher = app.watch("/stream/cam.mjpeg").await;
-    eventually("it is live", async || app.stats("cam").await["state"] == "live").await;
+    eventually("the stream is live", async || app.stats("cam").await["state"] == "live").await;
     let folder = source.stop();
-    eventually("it is noticed", async || app.stats("cam").await["state"] == "failing").await;
+    eventually("the stream is failing", async || app.stats("cam").await["state"] == "failing").await;
     let reason = app.stats("cam").await["reason"].as_str().expect("words").to_owned();
     assert!(reason.contains(&format!("127.0.0.1:{port}")), "{reason}");
     let source = TestApp::in_folder(folder, &settings);
     source.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [30, 200, 30])).await;
-    eventually("it is live again", async || app.stats("cam").await["state"] == "live").await;
+    eventually("the stream is live again", async || app.stats("cam").await["state"] == "live").await;
     let file = app.folder().join("seen.jpg");
-    eventually("the new picture is there", async || {
+    eventually("the snapshot is the new picture", async || {
         std::fs::write(&file, &app.get("/snapshot/cam.jpg").await.body).expect("writes");
         close_to(middle_colour(&file).await, [30, 200, 30])
     })
@@ -205,13 +205,13 @@ async fn a_camera_that_was_away_is_watched_again_when_it_returns() {
 }
 
 #[tokio::test]
-async fn a_camera_that_falls_silent_counts_as_gone() {
-    // It takes the connection and never answers.
+async fn a_camera_that_sends_nothing_is_reported() {
+    // A camera that accepts the connection and never answers.
     let camera = Script::bind().await.expect("DESCRIBE rtsp://{addr}/s RTSP/1.0").closed();
     let app = TestApp::with(&format!("streams: {{cam: {{kind: rtsp, url: 'rtsp://{}/s'}}}}", camera.addr()));
     let (answer, ()) = tokio::join!(app.get("/snapshot/cam.jpg"), camera.play());
     assert_eq!((answer.status, answer.problem().as_str()), (504, "no_picture"));
-    // One that plays, but has stopped filming: a still every eight seconds.
+    // A camera that plays but sends a picture only every eight seconds.
     let source = TestApp::with("h264: {interval: 8s}");
     source.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 9, 9])).await;
     let app = TestApp::with(&format!(
@@ -219,14 +219,14 @@ async fn a_camera_that_falls_silent_counts_as_gone() {
         source.rtsp
     ));
     let _watcher = app.watch("/stream/cam.mjpeg").await;
-    eventually("it is noticed", async || {
+    eventually("the reason names the silence", async || {
         app.stats("cam").await["reason"].as_str().is_some_and(|reason| reason.contains("has sent no video for 1s"))
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_by_field() {
+async fn invalid_definitions_are_refused_with_their_field() {
     let app = TestApp::spawn();
     for (definition, field) in [
         (json!({"kind": "rtsp"}), "url"),
@@ -251,7 +251,7 @@ async fn what_cannot_be_is_refused_by_field() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_nothing_is_not_found_with_or_without_a_mediamtx() {
+async fn an_unknown_name_is_not_found_while_mediamtx_is_unreachable() {
     let app = TestApp::with("mediamtx: {api: 'http://127.0.0.1:1'}");
     for path in ["/snapshot/none.jpg", "/stream/none.mjpeg"] {
         assert_eq!(app.get(path).await.problem(), "unknown_stream");

@@ -1,10 +1,10 @@
-//! RTSP as ffmpeg, ffprobe and GStreamer speak it.
+//! The RTSP server with ffmpeg, ffprobe and GStreamer as clients.
 
 use std::path::Path;
 
 use crate::support::{PATIENCE, Program, TestApp, close_to, eventually, flat_picture, middle_colour, sized_picture};
 
-/// A picture with fine detail and strong colours.
+/// A JPEG with fine detail and saturated colours.
 async fn photograph(app: &TestApp, filter: &str) -> Vec<u8> {
     let path = app.folder().join("source.jpg");
     let file = path.to_string_lossy().into_owned();
@@ -17,7 +17,7 @@ async fn photograph(app: &TestApp, filter: &str) -> Vec<u8> {
     std::fs::read(path).expect("reads")
 }
 
-/// Peak signal to noise ratio of the picture seen against the JPEG, as ffmpeg decodes it, in dB.
+/// The peak signal-to-noise ratio in dB of the picture that a client decoded, compared with the uploaded JPEG.
 async fn psnr(app: &TestApp, seen: &Path) -> f64 {
     let (seen, source) = (seen.to_string_lossy(), app.folder().join("source.jpg"));
     let statistics = app.folder().join("psnr.txt");
@@ -34,7 +34,7 @@ fn url(app: &TestApp, stream: &str) -> String {
 }
 
 #[tokio::test]
-async fn ffmpeg_sees_the_right_picture_of_any_kind_of_jpeg() {
+async fn ffmpeg_decodes_the_right_picture_of_each_kind_of_jpeg() {
     let app = TestApp::spawn();
     for (filter, least) in
         [("format=yuvj420p", 38.0), ("format=yuvj422p", 38.0), ("format=yuvj444p", 38.0), ("format=gray", 38.0)]
@@ -43,7 +43,7 @@ async fn ffmpeg_sees_the_right_picture_of_any_kind_of_jpeg() {
         assert_eq!(app.put("/mjpeg-upload?name=door", &data).await.status, 200);
         let seen = app.folder().join("seen.png");
         let (file, url) = (seen.to_string_lossy(), url(&app, "door"));
-        // Without a word about the transport: UDP is refused first.
+        // Without `-rtsp_transport`: ffmpeg tries UDP first, which is refused.
         Program::output("ffmpeg", &["-v", "error", "-y", "-i", &url, "-frames:v", "1", &file]).await;
         let quality = psnr(&app, &seen).await;
         assert!(quality >= least, "{filter}: {quality:.1} dB");
@@ -70,7 +70,7 @@ async fn ffprobe_reads_size_profile_and_colours() {
 /// For a minute, in which keepalives and reports are due several times. A machine that is busy delays single pictures, so
 /// the median is compared.
 #[tokio::test]
-async fn a_still_plays_on_with_steady_timestamps() {
+async fn a_still_plays_with_steady_timestamps() {
     let app = TestApp::spawn();
     app.put("/mjpeg-upload?name=door", &sized_picture(320, 240, 1)).await;
     let mut command = tokio::process::Command::new("ffprobe");
@@ -80,7 +80,7 @@ async fn a_still_plays_on_with_steady_timestamps() {
     let output = tokio::time::timeout(5 * PATIENCE, command.output()).await.expect("in time").expect("ffprobe runs");
     let text = String::from_utf8(output.stdout).expect("text");
     let times: Vec<f64> = text.lines().filter_map(|line| line.split(',').next()?.parse().ok()).collect();
-    assert!(!text.lines().any(|line| line.contains("__")), "each of them a keyframe: {text}");
+    assert!(!text.lines().any(|line| line.contains("__")), "each picture is a keyframe: {text}");
     let steps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(steps.iter().all(|step| *step > 0.0), "{steps:?}");
     // After the warm-up.
@@ -92,14 +92,14 @@ async fn a_still_plays_on_with_steady_timestamps() {
 }
 
 #[tokio::test]
-async fn ffmpeg_plays_through_new_pictures_movement_and_silence() {
+async fn ffmpeg_plays_new_pictures_movement_and_a_picture_of_another_size() {
     let app = TestApp::spawn();
     let colours = [[200, 40, 40], [40, 180, 60], [40, 60, 200]];
     app.put("/mjpeg-upload?name=door", &flat_picture(320, 240, colours[0])).await;
     let seen = app.folder().join("seen.png");
     let file = seen.to_string_lossy().into_owned();
     let url = url(&app, "door");
-    // Errors end it: a stream that a decoder complains about is not played on.
+    // With -xerror an error of the decoder ends ffmpeg.
     let args = [
         "-v",
         "error",
@@ -142,7 +142,7 @@ async fn ffmpeg_plays_through_new_pictures_movement_and_silence() {
         })
         .await;
     }
-    // Of another shape: fitted in, and its middle is in the middle.
+    // A picture of another aspect ratio is fitted into the canvas and centred.
     app.put("/mjpeg-upload?name=door", &flat_picture(200, 600, colours[2])).await;
     eventually("the picture is shown", async || {
         let copy = app.folder().join("copy.png");
@@ -157,7 +157,7 @@ async fn ffmpeg_plays_through_new_pictures_movement_and_silence() {
     .await;
 }
 
-/// ffmpeg overwrites the file in place; a copy may have the beginning only.
+/// Whether the file is complete: ffmpeg overwrites it in place, so a copy may be truncated.
 fn whole(png: &Path) -> bool {
     std::fs::read(png).is_ok_and(|data| data.ends_with(b"IEND\xAE\x42\x60\x82"))
 }

@@ -1,11 +1,11 @@
-//! Nothing secret in the log, however much is logged.
+//! No secret is in the log, at any level.
 
 use serde_json::{Value, json};
 
 use crate::support::{Program, basic, eventually, free_port, picture};
 
 #[tokio::test]
-async fn the_log_holds_no_password_and_no_token() {
+async fn the_log_contains_no_password_and_no_token() {
     let folder = tempfile::tempdir().expect("a folder");
     let (port, rtsp) = (free_port(), free_port());
     let config = format!(
@@ -22,13 +22,13 @@ async fn the_log_holds_no_password_and_no_token() {
     let _program = Program(command.spawn().expect("starts"));
     let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
     let admin = basic("admin", "pass-of-the-file");
-    // Failures are a part of what is asked for.
+    // Requests that fail are a part of the test.
     let curl = async |args: &[&str]| {
         let mut command = tokio::process::Command::new("curl");
         command.args(["-s", "-m", "5"]).args(args).kill_on_drop(true);
         command.output().await.expect("curl is there").stdout
     };
-    eventually("it answers", async || curl(&[&url("/healthz")]).await.starts_with(b"ok")).await;
+    eventually("the program answers", async || curl(&[&url("/healthz")]).await.starts_with(b"ok")).await;
     let post = async |path: &str, body: Value| {
         let answer = curl(&["-H", &admin, "-d", &body.to_string(), &url(path)]).await;
         serde_json::from_slice::<Value>(&answer).unwrap_or_default()
@@ -70,7 +70,7 @@ async fn the_log_holds_no_password_and_no_token() {
     curl(&["-u", "alice:pass-that-is-wrong", &url("/api/v1/users")]).await;
     let question = json!({"ip": "192.0.2.1", "user": "alice", "password": "pass-of-the-base", "action": "read", "path": "x", "query": format!("token={code}")});
     curl(&["-d", &question.to_string(), &url("/mediamtx-auth")]).await;
-    eventually("all of it is logged", async || {
+    eventually("the requests are logged", async || {
         let log = std::fs::read_to_string(&log).expect("reads");
         log.contains("/mediamtx-auth")
             && log.contains("alice")

@@ -1,4 +1,4 @@
-//! Signing in as pages do it, share links, other origins, and paths in front.
+//! The sign-in of pages, share links, other origins, and a base path.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::{
     support::{FAR, Response, TestApp, bearer, close_to, flat_picture, middle_colour, picture},
 };
 
-/// The cookie that an answer sets, as it is sent back.
+/// The header line that sends back the cookie of an answer.
 fn cookie(response: &Response) -> String {
     let cookie = response.header("set-cookie").unwrap_or_default();
     format!("Cookie: {}", cookie.split(';').next().unwrap_or_default())
@@ -40,14 +40,14 @@ async fn pages_sign_in_refresh_and_sign_out() {
     let me = app.far("GET", "/api/v1/me", &bearer(&token), "").await.json();
     assert_eq!((me["who"].as_str(), me["user"].as_str()), (Some("user alice"), Some("alice")));
     assert_eq!(app.far("GET", "/snapshot/door.jpg", &bearer(&token), "").await.status, 200);
-    // The cookie by itself opens nothing: what other pages may make a browser send is worth nothing.
+    // The cookie alone gives no permission, because pages of other sites can make a browser send it.
     assert_eq!(app.far("GET", "/snapshot/door.jpg", &cookie(&signed_in), "").await.status, 401);
 
     let refreshed = app.far("POST", "/api/v1/login/refresh", &cookie(&signed_in), "").await;
     assert_eq!(refreshed.status, 200, "{refreshed:?}");
     assert_ne!(cookie(&refreshed), cookie(&signed_in));
     let again = app.far("POST", "/api/v1/login/refresh", &cookie(&refreshed), "").await;
-    // Stolen: the first one once more.
+    // The first cookie a second time, as a thief would send it.
     let stolen = app.far("POST", "/api/v1/login/refresh", &cookie(&signed_in), "").await;
     assert_eq!(stolen.status, 401);
     assert!(stolen.header("set-cookie").is_some_and(|c| c.contains("Max-Age=0")), "{stolen:?}");
@@ -61,7 +61,11 @@ async fn pages_sign_in_refresh_and_sign_out() {
     let new = json!({"present": "correct horse", "new": "battery staple"}).to_string();
     let token = sign_in(&app, "correct horse").await.json()["access_token"].as_str().expect("a token").to_owned();
     assert_eq!(app.far("POST", "/api/v1/me/password", &bearer(&token), &new).await.status, 204);
-    assert_eq!(app.far("POST", "/api/v1/me/password", &bearer(&token), &new).await.status, 401, "the token has ended");
+    assert_eq!(
+        app.far("POST", "/api/v1/me/password", &bearer(&token), &new).await.status,
+        401,
+        "the change has revoked the token"
+    );
     assert_eq!((sign_in(&app, "correct horse").await.status, sign_in(&app, "battery staple").await.status), (401, 200));
 }
 
@@ -75,7 +79,7 @@ async fn repeated_wrong_sign_ins_are_refused_for_their_sender_only() {
             status => assert_eq!(status, 401),
         }
     }
-    // One guess a minute, however long the guesses take here.
+    // One guess a minute is allowed: this leaves ten minutes for twenty guesses.
     assert!(refused >= 8, "{refused} of 20");
     // From another address: this machine itself.
     let body = json!({"user": "alice", "password": "correct horse"}).to_string();
@@ -83,7 +87,7 @@ async fn repeated_wrong_sign_ins_are_refused_for_their_sender_only() {
 }
 
 #[tokio::test]
-async fn other_sites_may_do_what_they_are_configured_for() {
+async fn other_sites_can_read_only_if_their_origin_is_configured() {
     let app = TestApp::with("http: {cors_origins: ['https://home.example:8123']}");
     app.put("/api/v1/streams/door/frame", &picture(1)).await;
     let from = |origin: &str| format!("Origin: {origin}");
@@ -107,7 +111,7 @@ async fn other_sites_may_do_what_they_are_configured_for() {
 }
 
 #[tokio::test]
-async fn everything_works_below_a_path_in_front() {
+async fn all_addresses_work_below_a_base_path() {
     let app = TestApp::with("http: {base_path: /cameras, public_url: 'https://home.example/cameras'}");
     app.put("/cameras/api/v1/streams/door/frame", &picture(1)).await;
     for path in [
@@ -137,7 +141,7 @@ async fn everything_works_below_a_path_in_front() {
 }
 
 #[tokio::test]
-async fn pages_run_no_foreign_script_and_make_no_browser_ask() {
+async fn pages_have_a_content_security_policy_and_scripts_get_no_basic_challenge() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("index.html"), "<title>mine</title>").expect("writes");
     for yaml in [String::new(), format!("http: {{static_dir: '{}'}}", folder.path().display())] {
@@ -148,15 +152,15 @@ async fn pages_run_no_foreign_script_and_make_no_browser_ask() {
         assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
         let scripted = app.request("GET", "/api/v1/streams", &[FAR, "Sec-Fetch-Dest: empty"], b"").await;
-        assert_eq!(scripted.header("www-authenticate"), None, "an empty list is no secret");
+        assert_eq!(scripted.header("www-authenticate"), None, "an empty list needs no credentials");
         let scripted = app.request("GET", "/api/v1/users", &[FAR, "Sec-Fetch-Dest: empty"], b"").await;
         assert_eq!(scripted.header("www-authenticate"), Some("Bearer realm=\"mtx-sidecar\""));
     }
 }
 
-/// In a real browser: who is far away signs in; whoever has a link sees what it is for and nothing else.
+/// In a browser: without a link the page requires a sign-in; a link shows its stream and no other.
 #[tokio::test]
-async fn a_share_link_opens_straight_into_the_stream_until_it_is_revoked() {
+async fn a_share_link_shows_its_stream_until_it_is_revoked() {
     let app = TestApp::with(
         "auth: {users: [{user: admin, pass: s3cret, permissions: [{action: api}, {action: read}, {action: publish}]}]}",
     );
@@ -180,24 +184,27 @@ async fn a_share_link_opens_straight_into_the_stream_until_it_is_revoked() {
     assert_eq!(
         browser.run("return document.querySelector('a[href*=console]')").await,
         json!(null),
-        "for administrators"
+        "the console is for administrators"
     );
     browser.keep_screenshot("share-desktop").await;
     let address = browser.client.current_url().await.expect("an address");
-    assert_eq!((address.fragment(), address.query()), (None, None), "the code is not left there");
-    // Loaded again, it goes on by the cookie.
+    assert_eq!((address.fragment(), address.query()), (None, None), "the code is removed from the address");
+    // After a reload the cookie is used.
     browser.client.refresh().await.expect("loads");
     browser.says(".stage h1", "door").await;
     browser.assert_quiet("a visitor").await;
 
     let id = share["id"].as_str().expect("an id");
     app.request("DELETE", &format!("/api/v1/shares/{id}"), &[&admin], b"").await;
-    crate::support::eventually("nobody watches", async || app.stats_as("door", &admin).await["watchers"] == 0).await;
+    crate::support::eventually("the stream has no watcher", async || {
+        app.stats_as("door", &admin).await["watchers"] == 0
+    })
+    .await;
     browser.client.goto("about:blank").await.expect("loads");
     browser.client.goto(share["url"].as_str().expect("a link")).await.expect("loads");
     browser.says(".empty", "revoked").await;
 
-    // The same page asks whoever has no link to sign in.
+    // Without a link the same page requires a sign-in.
     browser.client.goto("about:blank").await.expect("loads");
     browser.client.goto(&format!("http://{}/viewer/", app.addr)).await.expect("loads");
     browser.find("dialog.sign-in[open] form").await;
@@ -208,6 +215,6 @@ async fn a_share_link_opens_straight_into_the_stream_until_it_is_revoked() {
     browser.find(".tile.has-picture[data-key=secret]").await;
     browser.find("header a[href*=console]").await;
     let log: Value = json!(browser.client.execute("return document.cookie", vec![]).await.expect("cookies"));
-    assert_eq!(log, json!(""), "no script reads the refresh token");
+    assert_eq!(log, json!(""), "scripts cannot read the refresh token");
     browser.close().await;
 }

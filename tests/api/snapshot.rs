@@ -1,7 +1,7 @@
 use crate::support::{TestApp, picture};
 
 #[tokio::test]
-async fn a_snapshot_can_be_asked_about_again_cheaply() {
+async fn a_snapshot_is_revalidated_with_its_entity_tag() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/cam/frame", &picture(1)).await;
     let first = app.get("/snapshot/cam.jpg").await;
@@ -26,7 +26,7 @@ async fn a_snapshot_can_be_asked_about_again_cheaply() {
 }
 
 #[tokio::test]
-async fn there_is_an_answer_when_there_is_no_picture() {
+async fn a_snapshot_without_a_picture_has_an_answer() {
     let app = TestApp::with("streams: {yard: {kind: udp-camera, address: '127.0.0.1:9'}, empty: {kind: upload}}");
     let unknown = app.get("/snapshot/none.jpg").await;
     assert_eq!((unknown.status, unknown.problem().as_str()), (404, "unknown_stream"));
@@ -39,7 +39,7 @@ async fn there_is_an_answer_when_there_is_no_picture() {
     assert_eq!((waiting.status, waiting.header("x-mtx-placeholder")), (200, Some("waiting")));
 }
 
-/// Every timeout is an hour, so the answer cannot be due to one.
+/// Each timeout is an hour, so no timeout can explain the answer.
 #[tokio::test]
 async fn a_failure_is_answered_at_once() {
     let app = TestApp::with(

@@ -1,7 +1,7 @@
 use crate::support::{TestApp, basic, picture};
 
 #[tokio::test]
-async fn a_definition_is_made_changed_and_removed() {
+async fn a_definition_is_created_changed_and_removed() {
     let app = TestApp::spawn();
     let made = app.admin("PUT", "/api/v1/streams/Hall/Card", r#"{"kind":"test-card","fps":10}"#).await;
     assert_eq!(made.status, 201, "{made:?}");
@@ -17,7 +17,7 @@ async fn a_definition_is_made_changed_and_removed() {
     let changed = app.admin("PATCH", "/api/v1/streams/Hall/Card", r#"{"width":320,"height":200,"fps":null}"#).await;
     assert_eq!((changed.status, &changed.json()["definition"]["width"]), (200, &320.into()), "{changed:?}");
     assert_eq!(changed.json()["definition"]["fps"], 5.0, "null restores the default");
-    // The one who watches stays, and sees the new size.
+    // The watcher stays connected, and gets pictures of the new size.
     crate::support::eventually("the new size is shown", async || {
         watcher.part().await;
         app.stats("Hall/Card").await["picture"]["width"] == 320
@@ -33,7 +33,7 @@ async fn a_definition_is_made_changed_and_removed() {
 }
 
 #[tokio::test]
-async fn lists_show_what_the_caller_may_watch() {
+async fn lists_contain_the_streams_that_the_caller_can_read() {
     let app = TestApp::with(
         "auth: {users: [{user: guest, pass: g, permissions: [{action: read, path: '~^hall/'}]}, {user: boss, pass: b, permissions: [{action: read}, {action: api}]}]}
 streams: {hall/1: {kind: upload}, hall/2: {kind: upload}, safe: {kind: upload}}",
@@ -45,7 +45,7 @@ streams: {hall/1: {kind: upload}, hall/2: {kind: upload}, safe: {kind: upload}}"
     };
     assert_eq!(names(&[&basic("guest", "g")]).await, (200, vec!["hall/1".into(), "hall/2".into()]));
     assert_eq!(names(&[&basic("boss", "b")]).await.1.len(), 3);
-    assert_eq!(names(&[]).await.0, 401, "nothing to see because of who asks");
+    assert_eq!(names(&[]).await.0, 401, "without credentials there is no list");
     let hidden = app.request("GET", "/api/v1/streams/safe", &[&basic("guest", "g")], b"").await;
     assert_eq!(hidden.status, 403);
     let open = app.request("GET", "/api/v1/streams/hall/1", &[&basic("guest", "g")], b"").await.json();

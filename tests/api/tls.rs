@@ -1,4 +1,4 @@
-//! HTTPS with files that are replaced while we run, asked by curl.
+//! HTTPS with curl, and certificates that are replaced while the program runs.
 
 use std::{path::Path, process::Stdio};
 
@@ -6,7 +6,7 @@ use tokio::{io::AsyncReadExt, time::timeout};
 
 use crate::support::{PATIENCE, Program, TestApp, eventually, picture};
 
-/// A self-signed certificate for localhost with that name in it.
+/// A self-signed certificate for localhost with this common name.
 pub async fn certificate(folder: &Path, name: &str) {
     let (key, cert) = (folder.join("new-key.pem"), folder.join("new-cert.pem"));
     let subject = format!("/CN={name}");
@@ -24,7 +24,7 @@ pub async fn certificate(folder: &Path, name: &str) {
         &subject,
     ];
     let (key_text, cert_text) = (key.to_string_lossy(), cert.to_string_lossy());
-    // An authority's certificate is none for a host (RFC 5280, section 4.2.1.9).
+    // The certificate of an authority is not accepted for a host (RFC 5280, section 4.2.1.9).
     let no_authority = ["-addext", "basicConstraints=critical,CA:FALSE"];
     let files = ["-addext", "subjectAltName=DNS:localhost", "-keyout", &key_text, "-out", &cert_text];
     Program::output("openssl", &[&args[..], &no_authority[..], &files[..]].concat()).await;
@@ -33,7 +33,7 @@ pub async fn certificate(folder: &Path, name: &str) {
 }
 
 #[tokio::test]
-async fn https_serves_the_same_and_takes_a_new_certificate_over() {
+async fn https_serves_the_same_and_loads_a_replaced_certificate() {
     let folder = tempfile::tempdir().expect("a folder");
     certificate(folder.path(), "first").await;
     let at = folder.path().display();
@@ -45,7 +45,7 @@ async fn https_serves_the_same_and_takes_a_new_certificate_over() {
     let url = format!("https://localhost:{port}");
     let authority = folder.path().join("cert.pem");
     let authority = authority.to_string_lossy();
-    // Whether it fails does not matter: what it has got is looked at.
+    // Only the output is compared: while the certificate is replaced, curl fails.
     let curl = async |args: &[&str]| {
         let mut command = tokio::process::Command::new("curl");
         command.args(["-s", "--cacert", &authority]).args(args).kill_on_drop(true);
@@ -62,17 +62,17 @@ async fn https_serves_the_same_and_takes_a_new_certificate_over() {
         assert!(read > 0, "it has ended after {} bytes", parts.len());
     }
     drop(endless);
-    let body = r#"{"user":"nobody","password":"x"}"#;
+    let body = r#"{"user":"alice","password":"x"}"#;
     let refused = curl(&["-d", body, &format!("{url}/api/v1/login")]).await;
     assert!(String::from_utf8_lossy(&refused).contains("unauthenticated"), "{refused:?}");
 
     certificate(folder.path(), "second").await;
-    eventually("the new certificate is shown", async || {
-        // Fails while the old one is shown, which the new file does not vouch for.
+    eventually("the new certificate is used", async || {
+        // Fails while the server uses the old certificate, which the new file does not verify.
         curl(&[&format!("{url}/healthz")]).await.starts_with(b"ok")
     })
     .await;
-    // Half a pair leaves what there is.
+    // A key that does not fit the certificate changes nothing.
     std::fs::write(folder.path().join("key.pem"), "nonsense").expect("writes");
     assert!(curl(&[&format!("{url}/healthz")]).await.starts_with(b"ok"));
 }

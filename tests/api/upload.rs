@@ -3,10 +3,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::support::{Response, TestApp, basic, eventually, picture, sized_picture};
 
 #[tokio::test]
-async fn an_upload_is_watched_byte_for_byte_by_either_address() {
+async fn an_upload_to_either_address_is_shown_unchanged() {
     let app = TestApp::spawn();
     let response = app.put("/mjpeg-upload?name=Front/Door", &picture(1)).await;
-    assert_eq!((response.status, &response.body[..]), (200, &b"{}"[..]), "as the original answers");
+    assert_eq!((response.status, &response.body[..]), (200, &b"{}"[..]), "the answer of the original program");
     let response =
         app.request("POST", "/api/v1/streams/Front/Door/frame", &["Content-Type: image/jpeg"], &picture(2)).await;
     assert_eq!(
@@ -17,7 +17,7 @@ async fn an_upload_is_watched_byte_for_byte_by_either_address() {
 }
 
 #[tokio::test]
-async fn an_upload_reaches_every_watcher_in_order_and_before_the_next_tick() {
+async fn uploads_reach_every_watcher_in_order_and_before_the_next_repetition() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/cam/frame", &picture(0)).await;
     let (mut one, mut two) =
@@ -26,7 +26,7 @@ async fn an_upload_reaches_every_watcher_in_order_and_before_the_next_tick() {
     two.until(&picture(0)).await;
     for n in 1..=5 {
         app.put("/api/v1/streams/cam/frame", &picture(n)).await;
-        // No timing: the interval is far longer than the test's patience.
+        // The interval of the second watcher is longer than the bound of the test.
         one.until(&picture(n)).await;
         two.until(&picture(n)).await;
     }
@@ -55,11 +55,11 @@ async fn forms_and_other_formats_become_pictures() {
     assert_eq!(response.status, 200, "{response:?}");
     let jpeg = app.get("/snapshot/png.jpg").await;
     assert_eq!(jpeg.header("content-type"), Some("image/jpeg"));
-    assert!(jpeg.body.starts_with(&[0xFF, 0xD8]), "converted once, for everybody");
+    assert!(jpeg.body.starts_with(&[0xFF, 0xD8]), "converted to JPEG at the upload");
 }
 
 #[tokio::test]
-async fn one_request_may_bring_pictures_without_end() {
+async fn one_request_can_contain_pictures_without_end() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/cam/frame", &picture(0)).await;
     let mut watcher = app.watch("/stream/cam.mjpeg").await;
@@ -91,7 +91,7 @@ async fn one_request_may_bring_pictures_without_end() {
 }
 
 #[tokio::test]
-async fn what_is_broken_in_a_long_upload_is_skipped_and_told() {
+async fn broken_pictures_of_a_long_upload_are_skipped_and_counted() {
     let app = TestApp::spawn();
     let cut = &sized_picture(320, 240, 1)[..2000];
     let body = [
@@ -123,7 +123,7 @@ async fn a_name_in_use_by_another_kind_is_refused_before_the_body_is_sent() {
         ("PUT", "/api/v1/streams/card/frame"),
         ("POST", "/api/v1/streams/card/frames"),
     ] {
-        // A large body that is announced and never comes.
+        // A large body is announced and never sent.
         let mut socket = app.send(method, path, &["Content-Length: 1000000"], b"").await;
         let mut answer = vec![];
         socket.read_to_end(&mut answer).await.expect("an answer");
@@ -136,7 +136,7 @@ async fn a_name_in_use_by_another_kind_is_refused_before_the_body_is_sent() {
 }
 
 #[tokio::test]
-async fn bad_uploads_leave_the_running_stream_untouched() {
+async fn refused_uploads_do_not_change_the_stream() {
     let app = TestApp::with("limits: {frame_size: 100K, frame_pixels: 1000000}");
     app.put("/api/v1/streams/cam/frame", &picture(1)).await;
     let mut watcher = app.watch("/stream/cam.mjpeg").await;
@@ -158,10 +158,10 @@ async fn bad_uploads_leave_the_running_stream_untouched() {
             assert!(response.detail().contains(says), "{what}: {}", response.detail());
         }
     }
-    // A body that is cut off by its sender.
+    // The client closes the connection in the middle of the body.
     let mut socket = app.send("PUT", "/api/v1/streams/cam/frame", &["Content-Length: 5000"], &picture(3)[..200]).await;
     socket.shutdown().await.expect("closes");
-    // And one whose sender falls silent: told after http.upload_timeout.
+    // Another one stops sending, and gets an answer after http.upload_timeout.
     let mut silent = app.send("PUT", "/api/v1/streams/cam/frame", &["Content-Length: 5000"], &picture(3)[..200]).await;
     let mut answer = vec![];
     silent.read_to_end(&mut answer).await.expect("an answer");
@@ -174,7 +174,7 @@ async fn bad_uploads_leave_the_running_stream_untouched() {
 }
 
 #[tokio::test]
-async fn memory_and_numbers_have_limits() {
+async fn streams_names_and_picture_memory_have_limits() {
     let app = TestApp::with("limits: {streams: 2, frame_size: 4K, frame_memory: 4K, name_length: 10}");
     let path = |name: &str| format!("/api/v1/streams/{name}/frame");
     assert_eq!(app.put(&path("a"), &picture(1)).await.status, 200);
@@ -185,18 +185,18 @@ async fn memory_and_numbers_have_limits() {
     let response = app.put(&path("elevenchars"), &picture(1)).await;
     assert_eq!((response.status, response.problem().as_str()), (400, "invalid_name"));
 
-    // Watched pictures may not be dropped; each is about 1.2 KB, and the copies for a new one have no room.
+    // Watched pictures are not dropped to free memory. Each is about 1.2 KB, so a new picture of 2.5 KB has no room.
     let mut watchers = vec![];
     for name in ["a", "b"] {
         watchers.push(app.watch(&format!("/stream/{name}.mjpeg")).await);
     }
     let large = [sized_picture(64, 48, 9), vec![0; 2500]].concat();
-    eventually("the limit is met", async || app.put(&path("a"), &large).await.status == 507).await;
+    eventually("the upload is refused", async || app.put(&path("a"), &large).await.status == 507).await;
     assert_eq!(app.stats("b").await["picture"]["seq"], 1);
 }
 
 #[tokio::test]
-async fn only_those_who_may_publish_can_upload() {
+async fn uploads_need_permission_to_publish() {
     let app = TestApp::with(
         "auth: {users: [{user: cam, pass: secret, permissions: [{action: publish, path: '~^yard/'}]}], generate_admin: no}",
     );

@@ -1,4 +1,4 @@
-//! Another size, quality, orientation or rate, at every address that gives pictures.
+//! Variants of another size, quality, orientation or rate, at every address with pictures.
 
 use crate::support::{MjpegReader, TestApp, basic, eventually, flat_picture, large_picture, picture};
 
@@ -15,8 +15,8 @@ fn size_of(jpeg: &[u8]) -> (u32, u32) {
 }
 
 #[tokio::test]
-async fn eight_sizes_with_eight_watchers_each_cost_eight_encodes_a_picture() {
-    // However slow this machine is, nobody is to be shown "waiting".
+async fn eight_sizes_with_eight_watchers_each_need_eight_encodings_a_picture() {
+    // No watcher gets the "waiting" picture, however slow this machine is.
     let app = TestApp::with("stream_defaults: {placeholder_after: 20s}");
     app.put("/api/v1/streams/cam/frame", &large_picture(0)).await;
     let mut watchers = vec![];
@@ -27,7 +27,7 @@ async fn eight_sizes_with_eight_watchers_each_cost_eight_encodes_a_picture() {
     }
     for number in 1..=3 {
         for (width, watcher) in &mut watchers {
-            // A first picture comes twice (Safari).
+            // The first picture is sent twice (for Safari).
             let copies = if number == 1 { 2 } else { 1 };
             for _ in 0..copies {
                 assert_eq!(size_of(&watcher.part().await.data).0, *width);
@@ -42,19 +42,19 @@ async fn eight_sizes_with_eight_watchers_each_cost_eight_encodes_a_picture() {
     assert_eq!((&stats["variants"][0]["query"], &stats["variants"][0]["watchers"]), (&"w=120".into(), &8.into()));
     assert_eq!(figure(&app, "variants").await, 8.0);
     drop(watchers);
-    eventually("nothing is transformed for nobody", async || figure(&app, "variants").await == 0.0).await;
+    eventually("without watchers there are no variants", async || figure(&app, "variants").await == 0.0).await;
     assert_eq!(app.stats("cam").await["watchers"], 0);
 }
 
 #[tokio::test]
-async fn a_transformed_snapshot_can_be_asked_about_again_without_making_it() {
+async fn a_snapshot_of_a_variant_is_revalidated_without_a_conversion() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/cam/frame", &large_picture(1)).await;
     let original = app.get("/snapshot/cam.jpg").await;
     let small = app.get("/snapshot/cam.jpg?w=200&quality=60").await;
     assert_eq!((small.status, size_of(&small.body).0), (200, 200));
     for header in ["last-modified", "x-timestamp"] {
-        assert_eq!(small.header(header), original.header(header), "that of the picture, not of the conversion");
+        assert_eq!(small.header(header), original.header(header), "the time of the picture, not of the conversion");
     }
     let tag = small.header("etag").expect("a tag").to_owned();
     assert_ne!(Some(&*tag), original.header("etag"));
@@ -64,14 +64,14 @@ async fn a_transformed_snapshot_can_be_asked_about_again_without_making_it() {
         ("w=200&quality=60&rotate=360", &tag, 304),
         ("w=200", &tag, 200),
         ("", &tag, 200),
-        // One that was never made is known by what it would be made of.
+        // The entity tag of a variant that was never made follows from its picture.
         ("w=200&quality=60", "*", 304),
     ] {
         let again =
             app.request("GET", &format!("/snapshot/cam.jpg?{query}"), &[&format!("If-None-Match: {etag}")], b"").await;
         assert_eq!(again.status, status, "{query}");
     }
-    assert_eq!(figure(&app, "variant_encoded_total").await, before + 1.0, "w=200 alone was new");
+    assert_eq!(figure(&app, "variant_encoded_total").await, before + 1.0, "only w=200 is converted");
 
     let same = app.get("/snapshot/cam.jpg?rotate=360&flip=none&gray=0&fps=3").await;
     assert_eq!((&same.body, same.header("etag")), (&original.body, original.header("etag")));
@@ -81,7 +81,7 @@ async fn a_transformed_snapshot_can_be_asked_about_again_without_making_it() {
 }
 
 #[tokio::test]
-async fn fifty_thumbnails_cost_fifty_decodes_a_refresh_and_then_none() {
+async fn fifty_thumbnails_are_converted_once_for_each_picture() {
     let app = TestApp::spawn();
     for n in 0..50 {
         app.put(&format!("/api/v1/streams/wall/{n}/frame"), &flat_picture(640, 480, [n, 100, 100])).await;
@@ -98,7 +98,7 @@ async fn fifty_thumbnails_cost_fifty_decodes_a_refresh_and_then_none() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_everywhere_before_anything_starts() {
+async fn invalid_parameters_are_refused_before_a_producer_starts() {
     let app = TestApp::with("streams: {card: {kind: test-card}}");
     for path in ["/stream/card.mjpeg", "/snapshot/card.jpg", "/mjpeg-get?name=unheard-of"] {
         for (query, field) in [
@@ -125,7 +125,7 @@ async fn what_cannot_be_is_refused_everywhere_before_anything_starts() {
 }
 
 #[tokio::test]
-async fn too_many_are_refused_and_told_when_to_come_back() {
+async fn too_many_variants_are_refused_with_a_time_to_retry() {
     let may = "permissions: [{action: read}, {action: publish}, {action: metrics}]";
     let app = TestApp::with(&format!(
         "variants: {{max: 3, max_per_caller: 2}}\nauth: {{users: [{{user: a, pass: a, {may}}}, {{user: b, pass: b, {may}}}]}}"
@@ -146,18 +146,18 @@ async fn too_many_are_refused_and_told_when_to_come_back() {
         assert_eq!(refused.header("retry-after"), Some("5"));
         assert!(refused.detail().contains("variants.max_per_caller"), "{}", refused.detail());
     }
-    assert_eq!(as_(&b, "/snapshot/cam.jpg?w=300").await.status, 200, "another one's share");
-    // What is there costs nothing.
+    assert_eq!(as_(&b, "/snapshot/cam.jpg?w=300").await.status, 200, "the quota is for each caller");
+    // A variant that exists already does not count.
     assert_eq!(as_(&a, "/snapshot/cam.jpg?w=100").await.status, 200);
     assert_eq!(as_(&a, "/snapshot/cam.jpg?w=300").await.status, 200);
     let metrics = String::from_utf8_lossy(&as_(&a, "/metrics").await.body).into_owned();
     assert!(metrics.contains("mtx_sidecar_variant_refused_total 2.0"), "{metrics}");
     drop(watchers);
-    eventually("there is room again", async || as_(&a, "/snapshot/cam.jpg?w=400").await.status == 200).await;
+    eventually("the quota is free again", async || as_(&a, "/snapshot/cam.jpg?w=400").await.status == 200).await;
 }
 
 #[tokio::test]
-async fn waiting_pictures_and_failures_pass_through() {
+async fn placeholders_and_failures_reach_the_watchers_of_a_variant() {
     let app = TestApp::with(
         "streams: {lost: {kind: file, path: gone.jpg}, empty: {kind: upload}}\nstream_defaults: {placeholder_after: 100ms}",
     );
@@ -175,14 +175,14 @@ async fn waiting_pictures_and_failures_pass_through() {
     while size_of(&watcher.part().await.data) != (100.min(width), 100.min(width) * height / width) {}
 }
 
-/// One picture in a hundred seconds, beside a watcher of the same stream that gets every picture. When pictures are due is
-/// tested on a paused clock, in src/output/variants/tests.rs.
+/// A watcher with one picture in a hundred seconds, and a watcher that gets every picture. The times at which pictures are due
+/// are tested on a paused clock, in src/output/variants/tests.rs.
 #[tokio::test]
 async fn a_watcher_gets_no_more_pictures_than_the_rate_it_asks_for() {
     let app = TestApp::with("stream_defaults: {placeholder_after: 20s}");
     app.put("/api/v1/streams/cam/frame", &picture(0)).await;
     let mut slow = app.watch("/stream/cam.mjpeg?fps=0.01&interval=3600000").await;
-    // The first picture comes twice (Safari).
+    // The first picture is sent twice (for Safari).
     for _ in 0..2 {
         assert_eq!(slow.part().await.data, picture(0));
     }
@@ -191,8 +191,8 @@ async fn a_watcher_gets_no_more_pictures_than_the_rate_it_asks_for() {
         app.put("/api/v1/streams/cam/frame", &picture(n)).await;
         every.until(&picture(n)).await;
     }
-    // All that was sent to the slow one is read up to the end of the stream.
+    // The slow watcher reads to the end of the stream.
     assert_eq!(app.admin("DELETE", "/api/v1/streams/cam", "").await.status, 204);
     while every.maybe_part().await.is_some() {}
-    assert!(slow.maybe_part().await.is_none(), "another picture came");
+    assert!(slow.maybe_part().await.is_none(), "another picture was sent");
 }

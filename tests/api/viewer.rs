@@ -1,4 +1,4 @@
-//! The viewer, in a browser, without MediaMTX: the wall, one stream, links, a phone.
+//! The viewer in a browser, without MediaMTX: the wall, one stream, links, the layout on a phone.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::{
     support::{FAR, TestApp, eventually, flat_picture},
 };
 
-/// What the first paint of the wall may cost, compressed. Thumbnails come on top: they are pictures.
+/// Most bytes that the wall loads before its thumbnails, compressed.
 const BUDGET_BYTES: u64 = 100_000;
 
 const STREAMS: &str = "streams: {Yard/Card: {kind: test-card, width: 320, height: 180}}";
@@ -17,7 +17,7 @@ async fn open(browser: &Browser, app: &TestApp, at: &str) {
 }
 
 #[tokio::test]
-async fn the_wall_shows_what_there_is_in_an_order_and_layout_that_are_remembered() {
+async fn the_wall_shows_all_streams_and_remembers_their_order_and_layout() {
     let app = TestApp::with(STREAMS);
     for name in ["door", "hall", "shop"] {
         app.put(&format!("/api/v1/streams/{name}/frame"), &flat_picture(640, 360, [20, 90, 160])).await;
@@ -31,7 +31,7 @@ async fn the_wall_shows_what_there_is_in_an_order_and_layout_that_are_remembered
     browser.keep_screenshot("wall-desktop").await;
     let names = "return [...document.querySelectorAll('.tile')].map((tile) => tile.dataset.key)";
     assert_eq!(browser.run(names).await, json!(["Yard/Card", "door", "hall", "shop"]));
-    // By keyboard: the first one goes to the right.
+    // With the keyboard: the first tile moves to the right.
     browser.click(".wall-bar button[aria-pressed=false].icon-button").await;
     let right = "const handle = document.querySelector('.tile-handle'); handle.focus();
         handle.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }))";
@@ -40,9 +40,9 @@ async fn the_wall_shows_what_there_is_in_an_order_and_layout_that_are_remembered
     assert_eq!(
         browser.run("return document.activeElement.closest('.tile').dataset.key").await,
         "Yard/Card",
-        "keeps the focus"
+        "the tile keeps the focus"
     );
-    // By pointer: the last one to the front.
+    // With the pointer: the last tile moves to the front.
     let drag = "const tiles = [...document.querySelectorAll('.tile')]; const handle = tiles[3].querySelector('.tile-handle');
         const middle = (e) => { const r = e.getBoundingClientRect(); return { clientX: r.x + r.width / 2, clientY: r.y + r.height / 2 }; };
         handle.setPointerCapture = () => {};
@@ -57,13 +57,13 @@ async fn the_wall_shows_what_there_is_in_an_order_and_layout_that_are_remembered
     browser.click("button[data-layout='1']").await;
     browser.says(".pager", "Page 1 of 4").await;
     browser.click(".pager button:last-child").await;
-    eventually("the next one is shown", async || browser.run(names).await == json!(["door"])).await;
+    eventually("the next page is shown", async || browser.run(names).await == json!(["door"])).await;
     browser.assert_quiet("the wall").await;
     browser.close().await;
 }
 
 #[tokio::test]
-async fn without_mediamtx_a_stream_is_watched_by_mjpeg_and_let_go() {
+async fn without_mediamtx_a_stream_is_watched_by_mjpeg() {
     let app = TestApp::with(STREAMS);
     let browser = Browser::start().await;
     open(&browser, &app, "").await;
@@ -82,12 +82,12 @@ async fn without_mediamtx_a_stream_is_watched_by_mjpeg_and_let_go() {
     browser.client.refresh().await.expect("loads");
     browser.says("main", "MediaMTX does not answer").await;
     browser.client.goto("about:blank").await.expect("loads");
-    eventually("the stream is let go", async || app.stats("Yard/Card").await["watchers"] == 0).await;
+    eventually("the stream has no watcher", async || app.stats("Yard/Card").await["watchers"] == 0).await;
     browser.close().await;
 }
 
 #[tokio::test]
-async fn links_carry_a_right_of_their_own_and_never_the_password() {
+async fn links_contain_a_token_of_their_own_and_never_the_password() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [20, 90, 160])).await;
     app.put("/api/v1/streams/secret/frame", &flat_picture(320, 180, [160, 9, 20])).await;
@@ -111,16 +111,24 @@ async fn links_carry_a_right_of_their_own_and_never_the_password() {
         if kind == "snapshot" {
             browser.keep_screenshot("link-desktop").await;
             let target = link.split_once(&app.addr.to_string()).expect("ours").1;
-            assert_eq!(app.request("GET", target, &[FAR], b"").await.status, 200, "opens from afar");
+            assert_eq!(
+                app.request("GET", target, &[FAR], b"").await.status,
+                200,
+                "the link is valid on another machine"
+            );
             let other = target.replace("/door.jpg", "/secret.jpg");
-            assert_eq!(app.request("GET", &other, &[FAR], b"").await.status, 403, "and nothing else");
+            assert_eq!(
+                app.request("GET", &other, &[FAR], b"").await.status,
+                403,
+                "the link is not valid for another stream"
+            );
         }
     }
     browser.close().await;
 }
 
 #[tokio::test]
-async fn a_user_sees_no_console_and_a_phone_has_no_sideways_scrolling() {
+async fn a_user_sees_no_console_and_a_phone_needs_no_horizontal_scrolling() {
     let app = TestApp::with(STREAMS);
     app.user("alice", json!({"password": "correct horse", "role": "user"})).await;
     let browser = Browser::phone().await;
@@ -154,7 +162,7 @@ async fn a_user_sees_no_console_and_a_phone_has_no_sideways_scrolling() {
 }
 
 #[tokio::test]
-async fn a_hundred_streams_cost_what_is_seen_of_them_and_the_page_keeps_to_its_budget() {
+async fn a_wall_of_a_hundred_streams_loads_only_visible_thumbnails() {
     let app = TestApp::spawn();
     let picture = flat_picture(320, 180, [20, 90, 160]);
     for n in 0..100 {
@@ -174,7 +182,7 @@ async fn a_hundred_streams_cost_what_is_seen_of_them_and_the_page_keeps_to_its_b
     browser.run("scrollTo(0, document.body.scrollHeight)").await;
     browser.find(".tile.has-picture[data-key=camera099]").await;
     browser.find(".search").await.send_keys("camera07").await.expect("types");
-    eventually("what was searched for is left", async || {
+    eventually("the other tiles are hidden", async || {
         browser.run("return document.querySelectorAll('.tile').length").await == 10
     })
     .await;

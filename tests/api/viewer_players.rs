@@ -1,4 +1,4 @@
-//! The viewer with the real MediaMTX: WebRTC, and what it falls back to.
+//! The viewer with the real MediaMTX: WebRTC, and its fallbacks.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::{
 
 const COLOUR: [u8; 3] = [200, 60, 40];
 
-/// A sidecar and its MediaMTX; addresses of MediaMTX for browsers can be other ones.
+/// A sidecar and its MediaMTX. `browser_urls` are settings with the addresses of MediaMTX for browsers.
 async fn start(browser_urls: impl Fn(&[u16; 6]) -> String) -> Option<(TestApp, MediaMtx)> {
     let ports = MediaMtx::ports();
     let app = TestApp::with(&format!(
@@ -20,8 +20,10 @@ async fn start(browser_urls: impl Fn(&[u16; 6]) -> String) -> Option<(TestApp, M
     ));
     let mediamtx = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await?;
     app.put("/api/v1/streams/door/frame", &flat_picture(640, 360, COLOUR)).await;
-    eventually("it is known that MediaMTX is there", async || app.get("/api/v1/wall").await.json()["mediamtx"] == true)
-        .await;
+    eventually("the sidecar knows that MediaMTX is reachable", async || {
+        app.get("/api/v1/wall").await.json()["mediamtx"] == true
+    })
+    .await;
     Some((app, mediamtx))
 }
 
@@ -31,12 +33,12 @@ async fn open(browser: &Browser, app: &TestApp, name: &str) {
 }
 
 async fn shows_the_picture(browser: &Browser) {
-    eventually("the picture is seen", async || close_to(middle_colour(&browser.screenshot().await).await, COLOUR))
+    eventually("the picture is shown", async || close_to(middle_colour(&browser.screenshot().await).await, COLOUR))
         .await;
 }
 
 #[tokio::test]
-async fn a_stream_is_watched_by_webrtc_and_its_session_ended() {
+async fn a_stream_is_watched_by_webrtc_and_its_session_ends_with_the_page() {
     let Some((app, _mediamtx)) =
         start(|ports| format!("webrtc_url: 'http://127.0.0.1:{}', hls_url: 'http://127.0.0.1:{}'", ports[2], ports[1]))
             .await
@@ -50,13 +52,13 @@ async fn a_stream_is_watched_by_webrtc_and_its_session_ended() {
     browser.click(".do-stats").await;
     browser.says(".stage-stats", "H264").await;
     browser.says(".stage-stats", "640 × 360").await;
-    eventually("it is read once", async || app.stats("door").await["watchers"] == 1).await;
+    eventually("the stream has one watcher", async || app.stats("door").await["watchers"] == 1).await;
     browser.keep_screenshot("webrtc-desktop").await;
     browser.run("location.hash = '#/'").await;
-    eventually("it is let go", async || app.stats("door").await["watchers"] == 0).await;
+    eventually("the stream has no watcher", async || app.stats("door").await["watchers"] == 0).await;
     browser.assert_quiet("WebRTC").await;
 
-    // Tiles of the fixed layouts are live.
+    // Tiles of the fixed layouts play.
     browser.click("button[data-layout='4']").await;
     browser.find(".tile.is-playing[data-key=door]").await;
     browser.says(".tile[data-key=door] .tile-way", "WebRTC").await;
@@ -65,7 +67,7 @@ async fn a_stream_is_watched_by_webrtc_and_its_session_ended() {
 }
 
 #[tokio::test]
-async fn what_webrtc_cannot_do_is_done_by_hls_and_then_by_mjpeg_and_the_page_says_why() {
+async fn hls_and_then_mjpeg_replace_webrtc_and_the_page_says_why() {
     let (no_webrtc, no_hls) = (free_port(), free_port());
     let Some((app, _mediamtx)) =
         start(|ports| format!("webrtc_url: 'http://127.0.0.1:{no_webrtc}', hls_url: 'http://127.0.0.1:{}'", ports[1]))
@@ -97,7 +99,7 @@ async fn what_webrtc_cannot_do_is_done_by_hls_and_then_by_mjpeg_and_the_page_say
 }
 
 #[tokio::test]
-async fn a_path_on_which_nobody_publishes_says_so_and_begins_when_somebody_does() {
+async fn a_path_without_a_publisher_plays_when_there_is_one() {
     let Some((app, mediamtx)) =
         start(|ports| format!("webrtc_url: 'http://127.0.0.1:{}', hls_url: 'http://127.0.0.1:{}'", ports[2], ports[1]))
             .await
@@ -106,7 +108,7 @@ async fn a_path_on_which_nobody_publishes_says_so_and_begins_when_somebody_does(
     };
     let path = json!({"kind": "raw", "fields": {"source": "publisher"}}).to_string();
     assert_eq!(app.admin("PUT", "/api/v1/paths/stage", &path).await.status, 201);
-    eventually("MediaMTX has it", async || {
+    eventually("the path is in the list", async || {
         let wall = app.get("/api/v1/wall").await.json();
         wall["items"].as_array().is_some_and(|items| items.iter().any(|item| item["name"] == "stage"))
     })
@@ -124,13 +126,13 @@ async fn a_path_on_which_nobody_publishes_says_so_and_begins_when_somebody_does(
 }
 
 #[tokio::test]
-async fn a_recorded_day_is_a_line_and_plays_from_where_it_is_pointed_at() {
+async fn a_recorded_day_has_a_timeline_and_plays_from_a_chosen_time() {
     let Some((app, _mediamtx)) = start(|_| "user: ''".to_owned()).await else { return };
     let raw = json!({"kind": "raw", "fields": {
         "source": format!("rtsp://{}/door?fps=10", app.rtsp), "rtspTransport": "tcp", "record": true, "recordPartDuration": "200ms",
     }});
     assert_eq!(app.admin("PUT", "/api/v1/paths/tape", &raw.to_string()).await.status, 201);
-    eventually("there is something to play", async || {
+    eventually("there is a recording of two seconds", async || {
         let found = app.admin("GET", "/api/v1/recordings/tape", "").await.json();
         found["ranges"][0]["duration"].as_f64().is_some_and(|seconds| seconds > 2.0)
     })
@@ -140,12 +142,12 @@ async fn a_recorded_day_is_a_line_and_plays_from_where_it_is_pointed_at() {
     browser.click("a.recording").await;
     browser.find(".timeline-part").await;
     browser.says(".stage-head .dim", "recorded").await;
-    // By keyboard: to the first piece.
+    // With the keyboard: to the first range.
     let first = "const line = document.querySelector('.timeline'); line.focus();
         line.dispatchEvent(new KeyboardEvent('keydown', { key: 'Home', bubbles: true }))";
     browser.run(first).await;
     let video = "const v = document.querySelector('.recorded video'); return v.videoWidth > 0 && v.currentTime > 0.2";
-    eventually("it plays", async || browser.run(video).await == true).await;
+    eventually("the recording plays", async || browser.run(video).await == true).await;
     shows_the_picture(&browser).await;
     browser.keep_screenshot("recordings-desktop").await;
     let links = browser.run("return document.querySelector('td a.button').href").await;

@@ -1,11 +1,11 @@
-//! Pictures by WebSocket, out and in.
+//! Watching and publishing by WebSocket.
 
 use serde_json::json;
 
 use crate::support::{FAR, TestApp, basic, eventually, large_picture, picture};
 
 #[tokio::test]
-async fn pictures_come_as_binary_messages_and_a_slow_link_skips() {
+async fn pictures_are_binary_messages_and_a_slow_client_skips_pictures() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/Front/Door/frame", &picture(1)).await;
     let mut client = app.ws("/ws/Front/Door?window=1&meta=1", &[]).await.expect("connects");
@@ -16,15 +16,15 @@ async fn pictures_come_as_binary_messages_and_a_slow_link_skips() {
         app.put("/api/v1/streams/Front/Door/frame", &picture(n)).await;
     }
     client.text(r#"{"ack":1}"#).await;
-    assert_eq!(client.picture().await, picture(10), "those in between were left out");
+    assert_eq!(client.picture().await, picture(10), "the pictures between are skipped");
     let dropped = client.notice().await;
     assert_eq!((&dropped["type"], &dropped["frames"]), (&json!("dropped"), &json!(8)));
     drop(client);
-    eventually("the stream is let go", async || app.stats("Front/Door").await["watchers"] == 0).await;
+    eventually("the stream has no watcher", async || app.stats("Front/Door").await["watchers"] == 0).await;
 }
 
 #[tokio::test]
-async fn parameters_apply_and_variants_are_shared_with_mjpeg() {
+async fn parameters_are_applied_and_variants_are_shared_with_mjpeg() {
     let app = TestApp::with("stream_defaults: {placeholder_after: 20s}");
     app.put("/api/v1/streams/cam/frame", &large_picture(1)).await;
     let mut client = app.ws("/ws/cam?w=100", &[]).await.expect("connects");
@@ -41,7 +41,7 @@ async fn parameters_apply_and_variants_are_shared_with_mjpeg() {
 }
 
 #[tokio::test]
-async fn states_of_the_stream_are_told_even_where_a_variant_is_watched() {
+async fn a_watcher_of_a_variant_gets_the_states_of_the_stream() {
     let app = TestApp::with("streams: {lost: {kind: file, path: gone.jpg}}");
     let mut client = app.ws("/ws/lost?w=100", &[]).await.expect("connects");
     loop {
@@ -54,7 +54,7 @@ async fn states_of_the_stream_are_told_even_where_a_variant_is_watched() {
 }
 
 #[tokio::test]
-async fn what_is_no_handshake_is_told_so() {
+async fn a_request_without_a_handshake_is_refused() {
     let app = TestApp::with("streams: {card: {kind: test-card}}");
     for (method, headers) in [("GET", &[][..]), ("GET", &["Upgrade: websocket", "Connection: Upgrade"])] {
         let plain = app.request(method, "/ws/card", headers, b"").await;
@@ -69,7 +69,7 @@ async fn what_is_no_handshake_is_told_so() {
 
 /// RFC 6455, section 10.2.
 #[tokio::test]
-async fn pages_of_other_sites_may_not_connect() {
+async fn pages_of_other_sites_are_refused() {
     let app = TestApp::with("http: {cors_origins: ['https://home.example']}\nstreams: {card: {kind: test-card}}");
     let ours = format!("Origin: http://{}", app.addr);
     for (origin, may) in [
@@ -91,7 +91,7 @@ async fn pages_of_other_sites_may_not_connect() {
 }
 
 #[tokio::test]
-async fn credentials_are_shown_as_everywhere_or_as_a_protocol() {
+async fn credentials_are_a_header_a_parameter_or_a_subprotocol() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/door/frame", &picture(1)).await;
     let permissions = json!([{"action": "read", "path": "door"}]);
@@ -118,7 +118,7 @@ async fn credentials_are_shown_as_everywhere_or_as_a_protocol() {
     }
     let header = format!("Sec-WebSocket-Protocol: mtx.jpeg, bearer.{token}");
     assert_eq!(refused("/ws/other", &header).await, Some(403));
-    assert_eq!(refused("/ws/door?push=1", &header).await, Some(403), "reading is not publishing");
+    assert_eq!(refused("/ws/door?push=1", &header).await, Some(403), "permission to read is not permission to publish");
 
     let mut client = app.ws("/ws/door", &[FAR, &header]).await.expect("permitted");
     client.picture().await;
@@ -127,7 +127,7 @@ async fn credentials_are_shown_as_everywhere_or_as_a_protocol() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_stream_and_of_the_program_are_told() {
+async fn the_end_of_the_stream_and_of_the_program_closes_with_a_code() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/cam/frame", &picture(1)).await;
     app.put("/api/v1/streams/other/frame", &picture(1)).await;
@@ -142,7 +142,7 @@ async fn the_end_of_the_stream_and_of_the_program_are_told() {
 }
 
 #[tokio::test]
-async fn pictures_are_pushed_and_each_is_answered() {
+async fn each_pushed_picture_is_answered() {
     let app = TestApp::with("limits: {frame_size: 100K}\nstreams: {card: {kind: test-card}}");
     let mut client = app.ws("/ws/Yard/Cam?push=1", &[]).await.expect("connects");
     let mut watcher = None;
@@ -161,7 +161,7 @@ async fn pictures_are_pushed_and_each_is_answered() {
     assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!("not_a_picture")), "{answer}");
     client.text("hello").await;
     assert_eq!(client.notice().await["code"], "invalid_body");
-    // It goes on after that.
+    // The connection stays open after an error.
     client.binary(picture(4)).await;
     assert_eq!(client.notice().await["seq"], 4);
     client.binary(vec![0; 101 << 10]).await;
@@ -172,7 +172,7 @@ async fn pictures_are_pushed_and_each_is_answered() {
 }
 
 #[tokio::test]
-async fn watchers_by_websocket_take_seats_and_give_them_back() {
+async fn watchers_by_websocket_count_for_the_limit() {
     let app = TestApp::with("limits: {watchers: 1}");
     app.put("/api/v1/streams/cam/frame", &picture(1)).await;
     let mut client = app.ws("/ws/cam", &[]).await.expect("connects");
@@ -180,12 +180,12 @@ async fn watchers_by_websocket_take_seats_and_give_them_back() {
     let refused = app.ws("/ws/cam", &[]).await.err().expect("refused");
     assert_eq!((refused.status, refused.problem().as_str()), (503, "too_many_watchers"));
     drop(client);
-    eventually("the seat is free", async || app.ws("/ws/cam", &[]).await.is_ok()).await;
+    eventually("the permit is free", async || app.ws("/ws/cam", &[]).await.is_ok()).await;
 }
 
-/// What go2rtc's own page sends (www/video-rtc.js), and what other clients of it expect.
+/// The messages of go2rtc's page (www/video-rtc.js), and the answers that clients of go2rtc expect.
 #[tokio::test]
-async fn go2rtc_s_handshake_is_spoken() {
+async fn clients_of_go2rtc_get_mjpeg() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/cam/frame", &large_picture(1)).await;
     let mut client = app.ws("/api/ws?src=cam&w=100", &[]).await.expect("connects");

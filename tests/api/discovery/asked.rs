@@ -1,4 +1,4 @@
-//! One device that is asked with a user and password.
+//! Questions to one device, with a user and a password.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -32,7 +32,7 @@ async fn post(app: &TestApp, body: Value) -> Response {
 }
 
 #[tokio::test]
-async fn a_token_has_the_time_of_the_camera_s_clock() {
+async fn a_token_contains_the_time_of_the_camera_s_clock() {
     let app = TestApp::with(SETTINGS);
     for clock in [0, -86_400 * 365 * 8, 7200] {
         let camera = Camera::start(Behaviour { auth: Auth::Token, clock, ..Behaviour::of("hikvision") }).await;
@@ -41,7 +41,7 @@ async fn a_token_has_the_time_of_the_camera_s_clock() {
         assert!((offset - clock).abs() <= 2, "{offset} should be {clock}");
         assert_eq!(card["problems"].as_array().map_or(0, Vec::len), usize::from(clock != 0), "{card}");
         assert_eq!((&card["needs_credentials"], card["profiles"].as_array().map(Vec::len)), (&json!(false), Some(2)));
-        // What can be put has the password, for it is of no use without; the rest has not.
+        // The offered definition contains the password, because it is useless without; the rest of the report does not.
         let body = &card["offers"][1]["body"];
         assert_eq!((&body["kind"], &body["user"], &body["pass"]), (&json!("rtsp"), &json!(LOGIN.0), &json!(LOGIN.1)));
         let url = card["offers"][0]["body"]["url"].as_str().expect("a URL");
@@ -53,12 +53,12 @@ async fn a_token_has_the_time_of_the_camera_s_clock() {
         let mut rest = card.clone();
         rest["offers"] = Value::Null;
         assert!(!rest.to_string().contains("s3cret"), "{rest}");
-        assert!(!camera.all_text().contains("s3cret"), "the password itself never travels");
+        assert!(!camera.all_text().contains("s3cret"), "the password itself is never sent");
     }
 }
 
 #[tokio::test]
-async fn http_digest_is_answered_where_it_is_wanted_and_basic_never() {
+async fn a_challenge_for_digest_is_answered_and_one_for_basic_is_not() {
     let app = TestApp::with(SETTINGS);
     for once in [false, true] {
         let camera = Camera::start(Behaviour { auth: Auth::Digest { once }, ..Behaviour::of("axis") }).await;
@@ -75,7 +75,7 @@ async fn http_digest_is_answered_where_it_is_wanted_and_basic_never() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_shown_once_in_each_way_and_no_more() {
+async fn a_wrong_password_is_sent_once_for_each_method() {
     let app = TestApp::with(SETTINGS);
     for (maker, auth) in [("hikvision", Auth::Token), ("axis", Auth::Digest { once: false })] {
         let camera = Camera::start(Behaviour { auth, ..Behaviour::of(maker) }).await;
@@ -86,7 +86,7 @@ async fn a_wrong_password_is_shown_once_in_each_way_and_no_more() {
             "{card}"
         );
         assert!(card["problems"][0].as_str().is_some_and(|text| text.contains("does not accept")), "{card}");
-        let seen = camera.seen.lock().expect("whole").clone();
+        let seen = camera.seen.lock().clone();
         let shown = seen.iter().filter(|s| s.text.contains("UsernameToken") || s.text.contains("uthorization: Digest"));
         let shown: Vec<_> = shown.map(|seen| seen.operation.as_str()).collect();
         assert!(shown.len() <= 2 && shown.iter().all(|operation| *operation == "GetDeviceInformation"), "{shown:?}");
@@ -94,7 +94,7 @@ async fn a_wrong_password_is_shown_once_in_each_way_and_no_more() {
 }
 
 #[tokio::test]
-async fn who_is_asked_as_nobody_says_that_it_would_tell_more() {
+async fn a_device_without_credentials_is_reported_as_needing_them() {
     let app = TestApp::with(SETTINGS);
     let camera = Camera::start(Behaviour { auth: Auth::Token, ..Behaviour::of("hikvision") }).await;
     let events = search(&app, &format!("address={}", camera.udp)).await;
@@ -104,7 +104,7 @@ async fn who_is_asked_as_nobody_says_that_it_would_tell_more() {
 }
 
 #[tokio::test]
-async fn an_inquiry_says_what_is_wrong_with_it() {
+async fn a_wrong_question_is_answered_with_the_reason() {
     let app = TestApp::with(SETTINGS);
     let camera = Camera::start(Behaviour::of("hikvision")).await;
     for address in [
@@ -117,7 +117,7 @@ async fn an_inquiry_says_what_is_wrong_with_it() {
     }
     for (body, status, says) in [
         (json!({}), 400, "missing field `address`"),
-        (json!({"address": "x", "password": "y"}), 400, "unknown field `password`"),
+        (json!({"address": "x", "pasword": "y"}), 400, "unknown field `pasword`"),
         (json!({"address": "ftp://127.0.0.1/"}), 400, "address: must be"),
         (json!({"address": "http://admin:secret@127.0.0.1/"}), 400, "address: must be"),
         (json!({"address": "8.8.8.8"}), 400, "not in discovery.networks"),
@@ -134,7 +134,7 @@ async fn an_inquiry_says_what_is_wrong_with_it() {
     }
 }
 
-/// What of it comes by HTTPS is passed on to that camera.
+/// A proxy that accepts HTTPS and forwards to the camera.
 async fn with_tls(camera: &Camera) -> (SocketAddr, tokio::task::JoinHandle<()>) {
     let folder = tempfile::tempdir().expect("a folder");
     crate::tls::certificate(folder.path(), "a camera").await;
@@ -157,7 +157,7 @@ async fn with_tls(camera: &Camera) -> (SocketAddr, tokio::task::JoinHandle<()>) 
 }
 
 #[tokio::test]
-async fn a_certificate_of_the_camera_s_own_is_believed_by_its_fingerprint() {
+async fn a_self_signed_certificate_of_a_camera_is_accepted_by_its_fingerprint() {
     let app = TestApp::with(SETTINGS);
     let camera = Camera::start(Behaviour { auth: Auth::Digest { once: false }, ..Behaviour::of("axis") }).await;
     let (addr, serving) = with_tls(&camera).await;
@@ -170,7 +170,7 @@ async fn a_certificate_of_the_camera_s_own_is_believed_by_its_fingerprint() {
     body["fingerprint"] = json!(fingerprint.unwrap_or_else(|| panic!("no fingerprint in {detail}")));
     let card = post(&app, body.clone()).await.json();
     assert_eq!((&card["model"], &card["device_service"]), (&json!("M1065-L"), &json!(address)), "{card}");
-    assert!(card["profiles"][0]["stream_uri"].is_string(), "its media service is without TLS: {card}");
+    assert!(card["profiles"][0]["stream_uri"].is_string(), "the media service is without TLS: {card}");
     body["fingerprint"] = json!("AB".repeat(32));
     let other = post(&app, body).await;
     assert!(other.status == 502 && other.detail().contains("does not have the configured fingerprint"), "{other:?}");

@@ -1,15 +1,16 @@
-//! Cameras to be found: UDP and HTTP on loopback. Their answers, in the folders beside this file, are written after the
-//! published ones of each maker, with its prefixes and its quirks.
+//! Cameras that can be found: UDP and HTTP on loopback. Their answers, in the folders beside this file, are modelled on the
+//! published answers of each maker, with its prefixes and its quirks.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener as StdListener},
     path::Path,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, UdpSocket},
@@ -19,39 +20,39 @@ use tokio::{
 /// The user and password of all fake cameras.
 pub const LOGIN: (&str, &str) = ("admin", "s3cret-pa&ss");
 
-/// How a camera wants to know who asks.
+/// How a camera authenticates its clients.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Auth {
     None,
-    /// By a token whose time is its own, as Hikvision's cameras do.
+    /// By a token with the time of the camera's clock, like Hikvision's cameras.
     Token,
     /// By HTTP Digest, with a nonce for each request if `once`.
     Digest {
         once: bool,
     },
-    /// By HTTP Basic, which no camera of ONVIF's should.
+    /// By HTTP Basic, which ONVIF does not permit.
     Basic,
 }
 
-/// What a camera is like.
+/// The behaviour of a camera.
 #[derive(Clone)]
 pub struct Behaviour {
     /// The folder of its answers.
     pub maker: &'static str,
     pub auth: Auth,
-    /// By how many seconds its clock is ahead.
+    /// The seconds by which its clock is ahead.
     pub clock: i64,
-    /// The host that it thinks it has; its own if there is none.
+    /// The host that it names in its answers; none for its own.
     pub elsewhere: Option<String>,
-    /// Answers everything by HTTP with this instead.
+    /// Answers each HTTP request with this body.
     pub answers_with: Option<Arc<Vec<u8>>>,
-    /// Never answers by HTTP.
+    /// Never answers an HTTP request.
     pub is_silent: bool,
     /// Answers probes for any type only.
     pub ignores_typed: bool,
-    /// Answers probes with this; `{RELATES}`, `{XADDR}` and `{ID}` are filled in.
+    /// The answer to probes; `{RELATES}`, `{XADDR}` and `{ID}` are filled in.
     pub probe_match: String,
-    /// Answers searches, with this place of its description.
+    /// The location of its description in answers to SSDP searches; none for no answer.
     pub location: Option<String>,
 }
 
@@ -75,7 +76,7 @@ impl Behaviour {
     }
 }
 
-/// A request that a camera has got: the operation, and the whole of it.
+/// A request that a camera has received: the operation, and the whole text.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub operation: String,
@@ -100,7 +101,7 @@ impl Camera {
         Camera::on(listener, ip, behaviour).await
     }
 
-    /// With a listener that is there already.
+    /// Starts on this listener.
     pub async fn on(listener: TcpListener, ip: [u8; 4], behaviour: Behaviour) -> Self {
         let socket = UdpSocket::bind(SocketAddr::from((ip, 0))).await.expect("binds");
         let (http, udp) = (listener.local_addr().expect("bound"), socket.local_addr().expect("bound"));
@@ -111,7 +112,7 @@ impl Camera {
         Camera { http, udp, seen, tasks }
     }
 
-    /// Listens to the group on loopback, too; says whether that works here.
+    /// Joins the multicast group on loopback, which not every machine permits.
     pub fn join_group(&mut self, behaviour: &Behaviour) -> std::io::Result<()> {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
         socket.set_reuse_address(true)?;
@@ -122,17 +123,17 @@ impl Camera {
         Ok(())
     }
 
-    /// How often an operation was asked for.
+    /// The number of requests for the operation.
     pub fn count(&self, operation: &str) -> usize {
-        self.seen.lock().expect("whole").iter().filter(|seen| seen.operation == operation).count()
+        self.seen.lock().iter().filter(|seen| seen.operation == operation).count()
     }
 
     pub fn all_text(&self) -> String {
-        self.seen.lock().expect("whole").iter().map(|seen| seen.text.as_str()).collect()
+        self.seen.lock().iter().map(|seen| seen.text.as_str()).collect()
     }
 }
 
-/// A port that nobody should connect to.
+/// A port to which the sidecar must not connect.
 pub struct Bait(StdListener);
 
 impl Bait {
@@ -146,7 +147,7 @@ impl Bait {
         self.0.local_addr().expect("bound")
     }
 
-    /// Whether somebody has connected.
+    /// Whether there was a connection.
     pub fn is_taken(&self) -> bool {
         self.0.accept().is_ok()
     }
@@ -156,7 +157,7 @@ fn id(http: SocketAddr) -> String {
     format!("00000000-0000-4000-8000-0000{:08x}", u32::from(http.port()) | 0xAB00_0000)
 }
 
-/// The id of the camera as cards have it.
+/// The id of the camera in reports.
 pub fn card_id(camera: &Camera) -> String {
     id(camera.http)
 }
@@ -225,7 +226,7 @@ async fn connection(
         Some(name) => name.trim_end_matches('/').to_owned(),
         None => head.lines().next().unwrap_or_default().to_owned(),
     };
-    seen.lock().expect("whole").push(Seen { operation: operation.clone(), text: format!("{head}\n{body}\n") });
+    seen.lock().push(Seen { operation: operation.clone(), text: format!("{head}\n{body}\n") });
     if behaviour.is_silent {
         std::future::pending::<()>().await;
     }
@@ -278,7 +279,7 @@ async fn reply(socket: &mut TcpStream, status: u16, headers: &str, body: &[u8]) 
     let _ = socket.write_all(&[head.as_bytes(), body].concat()).await;
 }
 
-/// Lets in who shows the password in the way that is wanted; else status, headers and the body's file.
+/// Accepts a request with the right credentials; the error is the status, the headers and the file of the body.
 async fn admit(
     behaviour: &Behaviour,
     head: &str,
@@ -309,7 +310,7 @@ async fn admit(
             if is_right && user == LOGIN.0 && apart < Duration::from_secs(60) { Ok(()) } else { refused }
         }
         Auth::Digest { once } => {
-            let current = *nonces.lock().expect("whole");
+            let current = *nonces.lock();
             let said = header(head, "authorization").unwrap_or_default();
             let field = |name: &str| between(&said, &format!("{name}=\""), "\"").unwrap_or_default().to_owned();
             let bare = |name: &str| between(&said, &format!("{name}="), ",").unwrap_or_default().to_owned();
@@ -320,7 +321,7 @@ async fn admit(
                 field("response") == md5(&all).await
             };
             if is_right {
-                *nonces.lock().expect("whole") += u32::from(once);
+                *nonces.lock() += u32::from(once);
                 return Ok(());
             }
             let basic = "WWW-Authenticate: Basic realm=\"AXIS\"\r\n";
@@ -335,7 +336,7 @@ async fn admit(
     }
 }
 
-/// By the system's program, so that it is not the library under test that says what is right.
+/// With md5sum: the library under test must not be its own reference.
 async fn md5(text: &str) -> String {
     let mut command = tokio::process::Command::new("md5sum");
     let mut child =

@@ -1,4 +1,4 @@
-//! Searching: who answers, who is told of, and who may search.
+//! The search: which devices answer, which are reported, and who can search.
 
 use serde_json::{Value, json};
 use tokio::{io::AsyncReadExt, net::TcpListener};
@@ -49,7 +49,7 @@ async fn cameras_of_four_makers_are_found_and_described() {
     assert_eq!((&offers[0]["href"], &offers[0]["body"]), (&json!(format!("/api/v1/paths/{name}")), &body));
     assert_eq!(offers[1]["body"], json!({"kind": "rtsp", "url": main["stream_uri"]}));
     assert_eq!(offers[2]["body"], json!({"kind": "http", "url": main["snapshot_uri"]}));
-    // One click.
+    // Each offer can be put.
     for offer in offers {
         let put = app.admin("PUT", offer["href"].as_str().expect("text"), &offer["body"].to_string()).await;
         assert!(matches!(put.status, 200 | 201), "{offer}: {put:?}");
@@ -71,9 +71,9 @@ async fn cameras_of_four_makers_are_found_and_described() {
 }
 
 #[tokio::test]
-async fn a_camera_that_names_another_host_is_asked_at_its_own_and_the_other_only_with_consent() {
+async fn a_host_that_a_camera_names_is_asked_only_with_consent() {
     let app = TestApp::with(SETTINGS);
-    // The same port at another address, because the port that a camera names is right mostly.
+    // The same port at another address, because the port that a camera names is usually right.
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let port = listener.local_addr().expect("bound").port();
     let bait = Bait::at(([127, 0, 0, 9], port).into());
@@ -83,25 +83,25 @@ async fn a_camera_that_names_another_host_is_asked_at_its_own_and_the_other_only
     let events = search(&app, &query).await;
     let card = detail(&events, &card_id(&camera));
     assert_eq!(card["elsewhere"], json!(["127.0.0.9"]), "{card}");
-    assert_eq!(card["model"], "50X20L", "asked at its own address: {card}");
+    assert_eq!(card["model"], "50X20L", "its own address is asked: {card}");
     let uri =
         format!("rtsp://127.0.0.1:{port}/user=admin_password=tlJwpbo6_channel=1_stream=0&onvif=0.sdp?real_stream");
     assert_eq!(card["profiles"][0]["stream_uri"], uri, "unescaped twice, at the host that answered: {card}");
     assert_eq!(card["profiles"][0]["snapshot_uri"], Value::Null, "{card}");
-    assert!(!bait.is_taken(), "nobody was to connect there");
-    // With somebody's consent to another host nothing changes; with consent to this one it is asked.
+    assert!(!bait.is_taken(), "the sidecar has connected to the other host");
+    // Consent to a third host changes nothing; with consent to this host it is asked.
     search(&app, &format!("{query}&consent=127.0.0.8")).await;
-    assert!(!bait.is_taken(), "nobody was to connect there");
+    assert!(!bait.is_taken(), "the sidecar has connected to the other host");
     let query = format!("{query}&consent=127.0.0.9");
     let asking = search(&app, &query);
-    let taken = eventually("it is asked", async || bait.is_taken());
+    let taken = eventually("the named host is asked", async || bait.is_taken());
     let (events, ()) = tokio::join!(asking, taken);
     assert_eq!(detail(&events, &card_id(&camera))["elsewhere"], Value::Null, "{events:?}");
 }
 
 #[tokio::test]
-async fn a_description_elsewhere_is_not_fetched_and_one_at_the_device_is() {
-    // Which redirects may be followed otherwise is of no matter here.
+async fn a_description_is_fetched_from_the_device_only() {
+    // Permission to follow redirects to other hosts does not apply here.
     let app = TestApp::with(&format!("{SETTINGS}\nfetch: {{redirect_networks: [127.0.0.0/8]}}"));
     let bait = Bait::at(([127, 0, 0, 9], 0).into());
     let silent = Behaviour { probe_match: String::new(), ..Behaviour::of("axis") };
@@ -127,14 +127,14 @@ async fn a_description_elsewhere_is_not_fetched_and_one_at_the_device_is() {
             |t: &&Value| t["address"] == address && t["message"].as_str().is_some_and(|m| m.contains("127.0.0.9"));
         assert!(of(&events, "problem").iter().any(says), "{address}: {events:?}");
     }
-    assert_eq!(sly.seen.lock().expect("whole").len(), 1, "it was asked, and its redirect not followed");
-    assert!(!bait.is_taken(), "nobody was to connect there");
-    // It came to UDP before that, and then to nothing but the description and ONVIF's usual port.
+    assert_eq!(sly.seen.lock().len(), 1, "one request, and its redirect is not followed");
+    assert!(!bait.is_taken(), "the sidecar has connected to the other host");
+    // After the answer by UDP, only the description is fetched, besides the questions to ONVIF's usual port.
     assert_eq!(honest.count("GET /rootdesc1.xml HTTP/1.1"), 1);
 }
 
 #[tokio::test]
-async fn answers_to_somebody_else_and_printers_do_not_count() {
+async fn answers_to_other_probes_and_printers_are_not_reported() {
     let app = TestApp::with(SETTINGS);
     let base = Behaviour::of("hikvision");
     let matches = [
@@ -153,8 +153,8 @@ async fn answers_to_somebody_else_and_printers_do_not_count() {
     let events = search(&app, &addresses(&all)).await;
     let done = of(&events, "done")[0];
     assert_eq!((of(&events, "found").len(), &done["others"]), (0, &json!(1)), "{events:?}");
-    // Those that did not answer to us are tried as silent ones are, and do not speak HTTP at that port.
-    assert!(cameras.iter().all(|camera| camera.seen.lock().expect("whole").is_empty()));
+    // A device without a valid answer is asked at ONVIF's usual ports only, and these cameras have another port.
+    assert!(cameras.iter().all(|camera| camera.seen.lock().is_empty()));
 }
 
 #[tokio::test]
@@ -172,13 +172,13 @@ async fn a_camera_on_the_group_is_found_by_multicast() {
     assert_eq!(done["interfaces"][0]["address"], "127.0.0.1", "{done}");
     let seen: Vec<_> =
         of(&events, "found").into_iter().filter(|card| card["id"] == card_id(&camera).as_str()).collect();
-    assert_eq!(seen.len(), 1, "several probes were answered, and it is told of once");
+    assert_eq!(seen.len(), 1, "several probes are answered, and the camera is reported once");
     let events = search(&app, "interface=nonesuch7").await;
     assert!(of(&events, "problem")[0]["message"].as_str().is_some_and(|m| m.contains("nonesuch7")), "{events:?}");
 }
 
 #[tokio::test]
-async fn only_administrators_search_and_one_at_a_time() {
+async fn only_administrators_search_and_one_search_runs_at_a_time() {
     let app = TestApp::with("discovery: {wait: 20s}");
     let made =
         app.made("/api/v1/tokens", json!({"name": "x", "permissions": [{"action": "read"}], "expires": "1h"})).await;
@@ -200,16 +200,16 @@ async fn only_administrators_search_and_one_at_a_time() {
     let second = app.request("GET", path, &[&admin], b"").await;
     assert_eq!((second.status, second.problem().as_str()), (503, "unavailable"));
     assert!(second.header("retry-after").is_some());
-    // It ends with who has asked for it.
+    // The search ends when its client disconnects.
     drop(first);
-    eventually("another may search", async || {
+    eventually("another search can begin", async || {
         let mut again = app.send("GET", path, &[&admin], b"").await;
         let mut line = vec![0; 12];
         again.read_exact(&mut line).await.expect("answers");
         line == b"HTTP/1.1 200"
     })
     .await;
-    // A browser's EventSource that comes back by itself is told that this was all.
+    // A browser's EventSource reconnects by itself, and status 204 ends that (HTML, section 9.2.3).
     let again = app.request("GET", path, &[&admin, "Last-Event-ID: 3"], b"").await;
     assert_eq!(again.status, 204);
     for (query, says) in [
@@ -225,7 +225,7 @@ async fn only_administrators_search_and_one_at_a_time() {
 }
 
 #[tokio::test]
-async fn the_command_finds_cameras_and_keeps_the_password() {
+async fn the_command_finds_cameras_and_never_prints_the_password() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("sidecar.yml");
     std::fs::write(&config, SETTINGS).expect("writes");
@@ -252,7 +252,7 @@ async fn the_command_finds_cameras_and_keeps_the_password() {
     for said in [&out, &err, &text, &String::from_utf8_lossy(&plain.stderr)] {
         assert!(!said.contains("s3cret"), "{said}");
     }
-    // To nobody who was not named.
+    // The password is sent only to addresses that are named.
     let refused = command(&["--interface", "127.0.0.1", "--user", LOGIN.0]).output().await.expect("runs");
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--address"));
 }

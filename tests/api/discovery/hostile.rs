@@ -1,4 +1,4 @@
-//! Devices that mean ill, or are broken.
+//! Hostile and broken devices.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{
 use crate::support::TestApp;
 
 #[tokio::test]
-async fn documents_that_no_device_needs_are_refused_and_others_are_found_all_the_same() {
+async fn hostile_documents_are_refused_and_other_devices_are_still_found() {
     let app = TestApp::with(SETTINGS);
     let laughs =
         "<!DOCTYPE l [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;\"><!ENTITY c \"&b;&b;&b;\">]><l>&c;</l>".to_owned();
@@ -48,7 +48,7 @@ async fn documents_that_no_device_needs_are_refused_and_others_are_found_all_the
 }
 
 #[tokio::test]
-async fn odd_datagrams_are_passed_over() {
+async fn malformed_datagrams_are_ignored() {
     let app = TestApp::with(SETTINGS);
     let many = MATCH.replace("</d:ProbeMatch>", &format!("</d:ProbeMatch>{}", "<d:ProbeMatch/>".repeat(3000)));
     let script = MATCH.replace("{MAKER}", "%1b%5b2J%0a%3Cscript%3E");
@@ -62,13 +62,13 @@ async fn odd_datagrams_are_passed_over() {
     let found: Vec<_> = of(&events, "found").into_iter().map(|card| card["address"].clone()).collect();
     assert_eq!(found, [json!("127.0.0.40"), json!("127.0.0.41")], "{events:?}");
     let name = of(&events, "found")[1]["name"].as_str().expect("a name").to_owned();
-    assert_eq!(name, "[2J<script> Front Door", "nothing that moves a cursor");
+    assert_eq!(name, "[2J<script> Front Door", "without the control character that begins a terminal sequence");
     let offer = &detail(&events, &card_id(&cameras[1]))["offers"][0];
     assert_eq!(offer["name"], "2j-script-front-door-41", "{offer}");
 }
 
 #[tokio::test]
-async fn who_never_answers_keeps_nobody_waiting_for_long() {
+async fn a_silent_device_does_not_delay_another() {
     let app = TestApp::with(SETTINGS);
     let silent = Camera::start(Behaviour { is_silent: true, ..Behaviour::of("xm") }).await;
     let good = Camera::start(Behaviour::of("hikvision")).await;
@@ -81,11 +81,11 @@ async fn who_never_answers_keeps_nobody_waiting_for_long() {
 }
 
 #[tokio::test]
-async fn a_crowd_is_told_of_as_far_as_there_is_room() {
+async fn the_number_of_reported_devices_is_limited() {
     let app = TestApp::with(SETTINGS);
     let (head, rest) = MATCH.split_once("<d:ProbeMatch>").expect("one");
     let (one, tail) = rest.split_once("</d:ProbeMatch>").expect("one");
-    // Port 1 is nobody's: nothing is learnt of them, and at once.
+    // No program listens on port 1, so each question fails at once.
     let one = one.replace("{XADDR}", "http://0.0.0.0:1/onvif/device_service");
     let crowd =
         (0..64).map(|n| format!("<d:ProbeMatch>{}</d:ProbeMatch>", one.replace("{ID}", &format!("{{ID}}-{n}"))));

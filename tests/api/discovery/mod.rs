@@ -1,4 +1,4 @@
-//! Cameras on the network: found by UDP, asked by HTTP, and told as they are.
+//! Cameras on the network: the search by UDP, the questions by HTTP, and the report.
 
 mod asked;
 mod conversation;
@@ -16,7 +16,7 @@ use crate::support::TestApp;
 /// Devices on this machine answer in milliseconds.
 const SETTINGS: &str = "discovery: {wait: 1500ms}";
 
-/// The whole of a search's events: their names and data.
+/// All events of a search: their names and data.
 async fn search(app: &TestApp, query: &str) -> Vec<(String, Value)> {
     let response = app.admin("GET", &format!("/api/v1/discover?{query}"), "").await;
     assert_eq!(response.status, 200, "{response:?}");
@@ -36,7 +36,7 @@ fn of<'a>(events: &'a [(String, Value)], kind: &str) -> Vec<&'a Value> {
     events.iter().filter(|(name, _)| name == kind).map(|(_, data)| data).collect()
 }
 
-/// The detailed card of the device with that id.
+/// The details of the device with this id.
 fn detail<'a>(events: &'a [(String, Value)], id: &str) -> &'a Value {
     let found: Vec<_> = of(events, "detail").into_iter().filter(|card| card["id"] == *id).collect();
     assert_eq!(found.len(), 1, "{id} once in {events:?}");

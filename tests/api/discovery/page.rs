@@ -1,4 +1,4 @@
-//! The console's section: a camera is searched, asked with its password, and made a stream with one click.
+//! The console's section: a camera is found, asked with its password, and becomes a stream with one click.
 
 use serde_json::json;
 
@@ -41,7 +41,7 @@ async fn a_camera_becomes_a_stream_and_a_path_with_one_click_each() {
     assert_eq!(path["kind"], "camera", "{path}");
     let stream = app.admin("GET", "/api/v1/streams/yard/1", "").await.json()["definition"].clone();
     assert_eq!((&stream["kind"], &stream["user"], &stream["pass"]), (&json!("rtsp"), &json!(LOGIN.0), &json!("***")));
-    eventually("the page has nothing to complain about", async || {
+    eventually("the dialog is closed", async || {
         browser.run("return document.querySelector('dialog[open]') === null").await == true
     })
     .await;

@@ -81,13 +81,13 @@ impl TestApp {
             });
         }
         let loaded = load(folder.path(), yaml);
-        let (tell, told) = mpsc::channel();
-        let (tell_end, ended) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
+        let (end_sender, ended) = mpsc::channel();
         std::thread::spawn(move || {
             // The test may be over: then nothing receives the result.
-            let _ = tell_end.send(run(loaded, &tell));
+            let _ = end_sender.send(run(loaded, &sender));
         });
-        let Started { addresses: (addr, rtsp, tls), registry, shutdown, password } = told
+        let Started { addresses: (addr, rtsp, tls), registry, shutdown, password } = receiver
             .recv_timeout(PATIENCE)
             .unwrap_or_else(|_| panic!("the application does not start: {:?}", ended.try_recv()));
         TestApp { addr, rtsp, tls, registry, password, shutdown, ended, folder: Some(folder) }
@@ -240,7 +240,7 @@ fn load(folder: &Path, yaml: &str) -> Loaded {
 }
 
 /// Runs the application on a runtime of its own until it is asked to end.
-fn run(loaded: Loaded, tell: &mpsc::Sender<Started>) -> std::io::Result<()> {
+fn run(loaded: Loaded, sender: &mpsc::Sender<Started>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let app = App::build(loaded).await.map_err(|e| std::io::Error::other(e.chain()))?;
@@ -252,7 +252,7 @@ fn run(loaded: Loaded, tell: &mpsc::Sender<Started>) -> std::io::Result<()> {
             shutdown: state.shutdown.clone(),
             password: app.generated_password().map(str::to_owned),
         };
-        tell.send(started).expect("the test waits");
+        sender.send(started).expect("the test waits");
         drop(state);
         app.run_until_stopped().await
     })

@@ -1,13 +1,14 @@
-//! An HTTP camera that answers as a file of quirks/ says.
+//! An HTTP camera whose answer is a file of quirks/.
 
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -16,11 +17,11 @@ use tokio::{
 
 use super::picture;
 
-/// What it does, and what was asked of it.
+/// A camera, and the requests that it has received.
 #[derive(Clone)]
 pub struct FakeCamera {
     pub addr: SocketAddr,
-    /// One permit for each picture after the first that may be sent.
+    /// One permit for each picture after the first; the camera waits for it.
     pub go_on: Arc<Semaphore>,
     pub connections: Arc<AtomicUsize>,
     pub requests: Arc<Mutex<Vec<String>>>,
@@ -32,7 +33,7 @@ enum Piece {
 }
 
 impl FakeCamera {
-    /// Answers every request with what the file says.
+    /// Answers every request with the content of the file.
     pub async fn of_file(name: &str) -> Self {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/quirks").join(name);
         let text = std::fs::read_to_string(&path).expect(name);
@@ -71,7 +72,7 @@ impl FakeCamera {
                 continue;
             }
             let text = String::from_utf8_lossy(&std::mem::take(&mut request)).into_owned();
-            self.requests.lock().expect("whole").push(text.clone());
+            self.requests.lock().push(text.clone());
             let Some(pieces) = answer(&text) else { return };
             let endless = pieces.len() > 1;
             for piece in pieces {
@@ -85,7 +86,7 @@ impl FakeCamera {
                 }
             }
             if endless {
-                // The end of the file is not the end of the stream.
+                // The stream continues after the end of the file.
                 let _ = socket.read_u8().await;
                 return;
             }
@@ -97,7 +98,7 @@ impl FakeCamera {
     }
 }
 
-/// The picture without its Huffman tables (DHT segments, marker C4).
+/// The picture without its Huffman tables (DHT segments, marker 0xFFC4).
 fn bare(jpeg: &[u8]) -> Vec<u8> {
     let (mut out, mut at) = (jpeg[..2].to_vec(), 2);
     while jpeg[at + 1] != 0xDA {
@@ -139,7 +140,7 @@ fn pieces(text: &str) -> Vec<Piece> {
         };
         pieces.push(Piece::Bytes(chunk(bytes)));
         rest = behind;
-        // What shows the end of a picture goes along with it; then the next one waits.
+        // The bytes that show the end of a picture are sent with it; then the camera waits before the next one.
         if first != "size" && second != Some("half") && rest.contains('{') && !rest.trim_start().starts_with('{') {
             let end = rest.find("Content-").or_else(|| rest.find('{')).expect("another one");
             pieces.push(Piece::Bytes(chunk(rest.as_bytes()[..end].to_vec())));

@@ -1,10 +1,10 @@
-//! Pictures to send, and what became of them.
+//! Test pictures, and the colours of received ones.
 
 use std::path::Path;
 
 use super::Program;
 
-/// A picture that is different for each number.
+/// A picture; each number gives another one.
 pub fn picture(number: u32) -> Vec<u8> {
     sized_picture(64, 48, number)
 }
@@ -34,13 +34,13 @@ pub fn large_picture(number: u32) -> Vec<u8> {
     mtx_sidecar::picture::encode_rgb(&rgb, 512, 512, 90).expect("encodes").to_vec()
 }
 
-/// One colour all over.
+/// A picture of one colour.
 pub fn flat_picture(width: u32, height: u32, rgb: [u8; 3]) -> Vec<u8> {
     let pixels = rgb.repeat((width * height) as usize);
     mtx_sidecar::picture::encode_rgb(&pixels, width, height, 95).expect("encodes").to_vec()
 }
 
-/// Mean colour of a decoded picture file or of JPEG data, in the middle.
+/// The mean colour in the middle of a picture file.
 pub async fn middle_colour(picture: &Path) -> [u8; 3] {
     let path = picture.to_string_lossy();
     let filter = "crop=iw/2:ih/2,scale=1:1:flags=area";
