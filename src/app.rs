@@ -13,18 +13,18 @@ use crate::{
     access::Access,
     catalog::{Catalog, CatalogParts, mediamtx_reader},
     discovery::Discovery,
-    error::{Error, Result},
+    error::{Code, Error, Result},
     events::{Bus, Observer, Webhooks},
     fetch::Fetch,
     hosts::Hosts,
-    identity::Identity,
+    identity::{Identity, first_admin},
     library::Library,
     mediamtx,
     metrics::Metrics,
     nas::AllNas,
     output::{h264::Encodings, variants::Variants},
     paths::Paths,
-    policy::{Action, Credential, Permission, Policy, Principal, User, hash_password},
+    policy::{Policy, Principal},
     producer::{ProducerContext, file::MediaRoots, udp_camera::Hub, upload},
     rtsp, server,
     settings::{Loaded, Settings, Sources, TlsSettings},
@@ -35,9 +35,6 @@ use crate::{
     throughput::Throughput,
     web::application,
 };
-
-/// Under this key the hash of the generated administrator's password is kept.
-const ADMIN_HASH: &str = "admin_password_hash";
 
 /// Open files beyond those of watchers: workers, database, log, UDP socket, files of producers.
 const SPARE_FILES: u64 = 256;
@@ -64,8 +61,8 @@ impl App {
             Error::internal(format!("the data folder {} cannot be made (data_dir)", settings.data_dir.display()), e)
         })?;
         let store = Store::open(&settings.data_dir.join("sidecar.db"))?;
-        let generated_password = add_generated_admin(&mut settings, &store).await?;
-        let policy = Policy::new(&settings.auth).map_err(|e| Error::new(crate::error::Code::Internal, e))?;
+        let generated_password = first_admin::ensure(&mut settings.auth, &store).await?;
+        let policy = Policy::new(&settings.auth).map_err(|e| Error::new(Code::Internal, e))?;
         let (identity, revoked) = Identity::open(settings.auth.clone(), store.clone(), policy.clone()).await?;
         let hosts = Hosts::new(&settings.fetch.ca_file)?;
         let mediamtx = mediamtx::Client::start(&settings.mediamtx, &hosts, {
@@ -274,39 +271,6 @@ async fn run_background(state: web::Data<State>, revoked: mpsc::Receiver<Vec<Pri
         state.catalog.registry().sweep_forever(|name| uploads.forget(name)),
         certificates,
     );
-}
-
-/// Adds the administrator whom nobody configured. Returns the password when it is new.
-async fn add_generated_admin(settings: &mut Settings, store: &Store) -> Result<Option<String>> {
-    if !settings.auth.generate_admin || Policy::grants(&settings.auth.users, Action::Api) {
-        return Ok(None);
-    }
-    let (hash, fresh) = match store.fact(ADMIN_HASH)? {
-        Some(hash) => (hash, None),
-        None => {
-            let password = random_password()?;
-            let hash = hash_password(&password).map_err(|e| Error::internal("the password cannot be hashed", e))?;
-            store.put_fact(ADMIN_HASH, &hash)?;
-            (hash, Some(password))
-        }
-    };
-    let pass =
-        Credential::parse(&hash).map_err(|e| Error::internal("the kept administrator password is damaged", e))?;
-    settings.auth.users.push(User {
-        user: Credential::plain("admin"),
-        pass,
-        ips: vec![],
-        permissions: Permission::all(),
-    });
-    Ok(fresh)
-}
-
-/// Twenty letters and digits that cannot be mistaken for one another: 98 bits.
-fn random_password() -> Result<String> {
-    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let mut bytes = [0; 20];
-    getrandom::fill(&mut bytes).map_err(|e| Error::internal("the system gives no random numbers", e))?;
-    Ok(bytes.iter().map(|b| char::from(LETTERS[usize::from(b % 32)])).collect())
 }
 
 /// Raises the soft limit on open files to what `limits.watchers` needs, as far as the system allows.

@@ -71,3 +71,42 @@ fn tls_failure(e: &SendRequestError) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_authorities_that_cannot_be_used_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |content: &str| {
+            let path = folder.path().join("ca.pem");
+            std::fs::write(&path, content).expect("writes");
+            path
+        };
+        assert!(Hosts::new(Path::new("")).is_ok(), "no file");
+        for (path, says) in [
+            (folder.path().join("none.pem"), "fetch.ca_file"),
+            (file("not PEM"), "it has no certificate"),
+            (file("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "fetch.ca_file"),
+        ] {
+            let error = Hosts::new(&path).expect_err(says);
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn work_has_a_client_on_a_thread_with_the_name() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let hosts = Hosts::new(Path::new("")).expect("TLS");
+        let work = move |client: awc::Client| async move {
+            let refused = client.get("http://127.0.0.1:1/").send().await.map(drop).expect_err("no server");
+            let name = thread::current().name().map(str::to_owned);
+            sender.send((name, explain(&refused), is_untrusted(&refused))).expect("the test waits");
+        };
+        hosts.spawn("some work", Duration::from_secs(5), work).expect("a thread");
+        let (name, reason, untrusted) = receiver.recv().expect("the work is done");
+        assert_eq!((name.as_deref(), untrusted), (Some("some work"), false));
+        assert!(reason.contains("refused"), "{reason}");
+    }
+}

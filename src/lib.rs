@@ -1,18 +1,18 @@
 //! mtx-sidecar: pictures in and out of MediaMTX.
 //!
-//! MediaMTX routes media and never decodes it. This program stands beside it: it turns pictures into live
-//! paths and gives pictures of live paths, answers MediaMTX's auth question, and shows it all.
+//! MediaMTX routes media and never decodes it. This program runs beside it: it turns pictures into live paths, serves
+//! pictures of live paths, answers MediaMTX's authentication question, and has a console and a viewer.
 //!
 //! Two journeys lead through the modules, and no arrow points back:
 //!
 //! ```text
 //! a picture:  producer -> stream -> output
-//! a request:  web | rtsp -> policy -> stream | store
+//! a request:  web | rtsp -> access -> catalog -> stream | store | mediamtx
 //! ```
 //!
-//! `picture`, `h264`, `multipart`, `units`, `secret`, `blocking` and `error` are below both; `server` is the listener that
-//! `web` is served by; `settings` knows what each of them lets people set; [`app`] builds the whole, and
-//! `cli` is what people type. docs/architecture.md draws it.
+//! `picture`, `h264`, `multipart`, `units`, `secret`, `blocking` and `error` are below both; `server` is the listener of
+//! `web`; `settings` knows what each module lets an administrator set; [`app`] builds all parts; `cli` has the commands.
+//! docs/architecture.md has the map, the journeys in detail, and recipes for additions.
 
 pub mod access;
 pub mod backoff;

@@ -51,7 +51,7 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// How a certificate is checked, and thus what the error recommends for one that fails the check.
+/// The check of a certificate, which decides the advice in the error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
     /// An authority must have signed it. The error recommends `fetch.ca_file`.

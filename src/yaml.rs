@@ -87,7 +87,7 @@ mod tests {
         let merged = (1..20).fold("a0: &a0 {k: v}\n".to_owned(), |text, n| {
             format!("{text}a{n}: &a{n} {{x{n}: *a{m}, y{n}: *a{m}}}\n", m = n - 1)
         });
-        for (text, what) in [
+        for (text, kind) in [
             (laughs, "aliases of aliases"),
             (merged, "aliases in mappings"),
             (long, "one long text many times"),
@@ -95,7 +95,7 @@ mod tests {
             (format!("a: [{}]", "x, ".repeat(MAX_NODES)), "many values"),
             ("a: &a [*a]".into(), "an alias of itself"),
         ] {
-            assert!(parse(&text).is_err(), "{what}");
+            assert!(parse(&text).is_err(), "{kind}");
         }
     }
 }

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_keeps_is_bounded_and_counted() {
+    fn entries_that_do_not_fit_into_the_queue_are_counted() {
         let audit = Audit::default();
         let asked = Asked { action: "api", path: "", protocol: "", session: None };
         for _ in 0..WAITING + 7 {

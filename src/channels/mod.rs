@@ -1,8 +1,8 @@
 //! Channels: files of the media folders as paths of MediaMTX.
 //!
 //! A picture, or a folder of pictures, becomes a stream, and a path that pulls it. A video, a sound file, or a folder of videos becomes a
-//! path whose ffmpeg plays it in a loop while a client reads the path. `plan` decides what a channel consists of; it is
-//! the only module that makes command lines.
+//! path whose ffmpeg plays it in a loop while a client reads the path. `plan` decides which
+//! stream and path a channel needs; it is the only module that makes command lines.
 
 mod plan;
 

@@ -21,7 +21,7 @@ const OPUS: &str = "-c:a libopus -b:a 128k";
 const MAX_WIDTH: f64 = 1920.0;
 const MAX_HEIGHT: f64 = 1080.0;
 
-/// What a channel consists of.
+/// The parts of a channel.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     /// The definition of a stream, for pictures: kind `file` or `nas`.

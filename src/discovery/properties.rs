@@ -1,4 +1,4 @@
-//! Properties of reading XML and SOAP of devices.
+//! Properties of the readers of devices' XML and SOAP.
 
 use std::time::SystemTime;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// A document that is read is within its limits, and written again it is read as the same; what is wrong with another is told in a short
+/// A document that is read keeps the limits, and is read back as the same when it is written. The error of another document is a short
 /// text without control characters.
 pub(crate) fn xml(data: &[u8]) {
     match parse(data) {
@@ -16,7 +16,7 @@ pub(crate) fn xml(data: &[u8]) {
             let mut elements = 0;
             let bytes = measure(&document, 1, &mut elements);
             assert!(elements <= MAX_ELEMENTS, "{elements} elements");
-            // A byte that is no UTF-8 becomes a replacement character, which has three.
+            // A byte that is not UTF-8 becomes a replacement character, which has three bytes.
             assert!(bytes <= 3 * data.len(), "{bytes} bytes of {}", data.len());
             if names_are_plain(&document) {
                 let mut text = String::new();
@@ -28,7 +28,7 @@ pub(crate) fn xml(data: &[u8]) {
     }
 }
 
-/// The bytes of names and texts; counts elements and looks at the depth.
+/// The bytes of names and texts. Counts the elements, and checks the depth.
 fn measure(element: &Element, depth: usize, elements: &mut usize) -> usize {
     assert!(depth <= MAX_DEPTH + 1, "{depth} levels");
     *elements += 1;
@@ -37,7 +37,7 @@ fn measure(element: &Element, depth: usize, elements: &mut usize) -> usize {
     element.name.len() + attributes + element.text.len() + children
 }
 
-/// The reader takes names that no writer makes: only local names are compared, and with names that we know.
+/// Whether a writer could make these names. The reader accepts others, too, because it only compares local names with known ones.
 fn names_are_plain(element: &Element) -> bool {
     let plain =
         |name: &str| !name.is_empty() && name != "xmlns" && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -65,7 +65,7 @@ fn is_short(text: &str, most: usize) {
     assert!(!text.contains(char::is_control), "{text:?}");
 }
 
-/// An answer is the element that was asked for; a refusal is short; and what we send is read as it was meant.
+/// An answer is the requested element, a refusal is short, and an envelope that is sent is read back.
 pub(crate) fn soap(data: &[u8]) {
     for name in ["GetDeviceInformation", "GetProfiles", "GetStreamUri"] {
         for status in [200, 400, 401, 500] {
@@ -73,7 +73,7 @@ pub(crate) fn soap(data: &[u8]) {
                 Ok(element) => {
                     assert_eq!(element.name, format!("{name}Response"));
                     let envelope = parse(data).expect("an answer is XML");
-                    assert_eq!(envelope.at(&["Body", &element.name]), Some(&element), "it is what the body holds");
+                    assert_eq!(envelope.at(&["Body", &element.name]), Some(&element), "it is the element of the body");
                 }
                 Err(Refusal::NotAuthorized) => {}
                 Err(Refusal::Fault(text) | Refusal::Unreadable(text)) => {
@@ -89,14 +89,14 @@ pub(crate) fn soap(data: &[u8]) {
     let token = security(&login, [7; 16], &created(SystemTime::now(), offset(data)));
     let operation = Operation::new("urn:x", "Get").with(format!("<tt:Name>{}</tt:Name>", escape(&text)));
     let Ok(envelope) = parse(operation.envelope(Some(&token)).as_bytes()) else {
-        panic!("an envelope of ours is not read: {text:?}");
+        panic!("an envelope cannot be read back: {text:?}");
     };
     let at = |path: &[&str]| envelope.at(path).map(|element| element.text.as_str());
     assert_eq!(at(&["Header", "Security", "UsernameToken", "Username"]), Some(text.trim()));
     assert_eq!(at(&["Body", "Get", "Name"]), Some(text.trim()));
 }
 
-/// How far ahead a device says that its clock is: any number.
+/// The clock offset of a device: any number.
 fn offset(data: &[u8]) -> i64 {
     data.first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes))
 }

@@ -62,7 +62,7 @@ pub fn segments(recorded: &[Recorded], paths: &BTreeMap<String, PathSeen>) -> BT
     complete.collect()
 }
 
-/// Tells which segments are complete that were not.
+/// Publishes the segments that are complete now and were not before.
 pub fn publish_segments(bus: &Bus, before: &BTreeMap<String, Vec<String>>, now: &BTreeMap<String, Vec<String>>) {
     for (name, starts) in now {
         let known: BTreeSet<_> = before.get(name).into_iter().flatten().collect();
@@ -75,7 +75,7 @@ pub fn publish_segments(bus: &Bus, before: &BTreeMap<String, Vec<String>>, now: 
 /// States of our streams with their reasons, by name.
 pub type Streams = BTreeMap<String, (&'static str, String)>;
 
-/// Tells which are in another state.
+/// Publishes each stream whose state has changed.
 pub fn publish_streams(bus: &Bus, before: &Streams, now: &Streams) {
     for (name, (state, reason)) in now {
         let was = before.get(name).map(|(state, _)| *state);
@@ -87,7 +87,7 @@ pub fn publish_streams(bus: &Bus, before: &Streams, now: &Streams) {
         bus.tell(
             Kind::StreamState,
             name,
-            json!({ "state": "removed", "reason": "there is no such stream any more", "before": state }),
+            json!({ "state": "removed", "reason": "the stream was removed", "before": state }),
         );
     }
 }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_is_complete_when_the_next_one_begins_or_nobody_publishes() {
+    fn a_segment_is_complete_when_the_next_one_begins_or_the_publisher_leaves() {
         let bus = Bus::default();
         let begin = bus.latest();
         let recorded = |starts: &[&str]| {
@@ -147,7 +147,7 @@ mod tests {
         let steps = [
             segments(&recorded(&["1"]), &cam(true)),
             segments(&recorded(&["1", "2"]), &cam(true)),
-            // The oldest is deleted at the same time (recordDeleteAfter).
+            // MediaMTX deletes the oldest segment at the same time (recordDeleteAfter).
             segments(&recorded(&["2", "3", "4"]), &cam(true)),
             segments(&recorded(&["2", "3", "4"]), &cam(false)),
             segments(&[], &cam(false)),

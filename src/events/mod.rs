@@ -152,7 +152,7 @@ mod tests {
         for n in 0..10 {
             bus.tell(Kind::PathAvailable, "cam", json!({ "source": n }));
         }
-        listening.changed().await.expect("somebody tells");
+        listening.changed().await.expect("the bus lives");
         let heard = bus.since(last);
         assert!(!heard.has_gap && heard.events.len() == 10);
         assert!(heard.events.windows(2).all(|pair| pair[1].event.id == pair[0].event.id + 1));

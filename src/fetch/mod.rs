@@ -322,7 +322,7 @@ impl Session {
                 Ok(response) => return Ok(response),
                 Err(e) => e,
             };
-            // The host may have closed the kept connection at this moment. Any other failure repeats on a new one.
+            // The host can have closed the kept connection at this moment. Any other failure repeats on a new one.
             tracing::trace!("a kept connection fails: {peer_closed}");
         }
         let connection = connect(&self.fetch.0, url, &self.target).await?;

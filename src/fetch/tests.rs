@@ -21,7 +21,7 @@ fn fetch() -> Fetch {
 async fn host(answers: Vec<String>) -> (SocketAddr, mpsc::UnboundedReceiver<(usize, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let addr = listener.local_addr().expect("bound");
-    let (tell, requests) = mpsc::unbounded_channel();
+    let (sender, requests) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let mut answers = answers.into_iter();
         for connection in 1.. {
@@ -32,7 +32,7 @@ async fn host(answers: Vec<String>) -> (SocketAddr, mpsc::UnboundedReceiver<(usi
                 if request.ends_with(b"\r\n\r\n") {
                     let text = String::from_utf8_lossy(&request).into_owned();
                     request.clear();
-                    tell.send((connection, text)).ok();
+                    sender.send((connection, text)).ok();
                     let Some(answer) = answers.next() else { return };
                     socket.write_all(answer.as_bytes()).await.ok();
                     if answer.contains("close") {

@@ -96,6 +96,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection for T {}
 
 /// Another size, quality, orientation or rate; read by [`Transform::from_query`](crate::picture::transform::Transform::from_query).
 #[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "for the documentation; the query is read as a whole")]
 pub struct TransformQuery {
     /// Width in pixels, 8 to 4096; `width` is the same. Alone it keeps the proportions, and never enlarges.

@@ -30,16 +30,16 @@ pub enum Finding {
     Conflict(Vec<String>),
 }
 
-/// Compares the definitions with MediaMTX. `wanted` has the settings of enabled definitions, `actual` the paths of MediaMTX, and `ours` the
-/// settings that the sidecar has set. Paths that are in neither `wanted` nor `ours` are left out.
+/// Compares the definitions with MediaMTX. `wanted` has the settings of enabled definitions, `actual` the paths of MediaMTX, and `applied` the
+/// settings that the sidecar has set. Paths that are in neither `wanted` nor `applied` are left out.
 pub fn plan(
     wanted: &BTreeMap<String, Fields>,
     actual: &HashMap<String, Fields>,
-    ours: &HashMap<String, Fields>,
+    applied: &HashMap<String, Fields>,
 ) -> BTreeMap<String, Finding> {
     let mut findings = BTreeMap::new();
     for (name, fields) in wanted {
-        let finding = match (actual.get(name), ours.get(name)) {
+        let finding = match (actual.get(name), applied.get(name)) {
             (None, _) => Finding::Differs(Step::Add(fields.clone())),
             (Some(actual), Some(set))
                 if set.keys().any(|key| !fields.contains_key(key) && actual.contains_key(key)) =>
@@ -57,7 +57,7 @@ pub fn plan(
         };
         findings.insert(name.clone(), finding);
     }
-    for name in ours.keys().filter(|name| actual.contains_key(*name) && !wanted.contains_key(*name)) {
+    for name in applied.keys().filter(|name| actual.contains_key(*name) && !wanted.contains_key(*name)) {
         findings.insert(name.clone(), Finding::Differs(Step::Delete));
     }
     findings
@@ -134,13 +134,13 @@ mod tests {
         serde_json::from_value(value).expect("an object")
     }
 
-    /// wanted, actual, ours (null for none) -> finding.
+    /// The columns: wanted, actual, applied (null for none), finding.
     #[test]
     #[rustfmt::skip]
     fn the_table_of_findings() {
         let (pull, other) = (json!({"source": "rtsp://a", "sourceOnDemand": true}), json!({"source": "rtsp://b", "sourceOnDemand": true, "record": false}));
         let with = |mut value: Value, key: &str, new: Value| { value[key] = new; value };
-        for (wanted, actual, ours, expected) in [
+        for (wanted, actual, applied, expected) in [
             (pull.clone(), Value::Null, Value::Null, Finding::Differs(Step::Add(fields(pull.clone())))),
             // Lost at a reload or a restart.
             (pull.clone(), Value::Null, pull.clone(), Finding::Differs(Step::Add(fields(pull.clone())))),
@@ -153,8 +153,8 @@ mod tests {
             (Value::Null, pull.clone(), pull.clone(), Finding::Differs(Step::Delete)),
         ] {
             let map = |value: &Value| (!value.is_null()).then(|| ("x".to_owned(), fields(value.clone())));
-            let found = plan(&map(&wanted).into_iter().collect(), &map(&actual).into_iter().collect(), &map(&ours).into_iter().collect());
-            assert_eq!(found.get("x"), Some(&expected), "{wanted} {actual} {ours}");
+            let found = plan(&map(&wanted).into_iter().collect(), &map(&actual).into_iter().collect(), &map(&applied).into_iter().collect());
+            assert_eq!(found.get("x"), Some(&expected), "{wanted} {actual} {applied}");
         }
         // In neither list.
         let theirs = [("x".to_owned(), fields(pull))].into_iter().collect();

@@ -80,18 +80,18 @@ impl Paths {
         let actual: HashMap<_, _> =
             actual.into_iter().filter_map(|path| Some((path.get("name")?.as_str()?.to_owned(), path))).collect();
         // A MediaMTX that was started again, or has reloaded its file, has lost the paths of the API.
-        let (ours, forgotten): (Vec<_>, Vec<_>) =
+        let (present, lost): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|row| row.started == info.started && actual.contains_key(&row.name));
-        let forgotten: Vec<_> = forgotten.into_iter().map(|row| row.name).collect();
-        let ours: HashMap<_, Fields> = ours.into_iter().map(applied).collect();
+        let lost: Vec<_> = lost.into_iter().map(|row| row.name).collect();
+        let applied: HashMap<_, Fields> = present.into_iter().map(applied_fields).collect();
         let wanted = definitions.iter().filter(|(_, wanted)| wanted.enabled);
         let wanted = wanted.map(|(name, wanted)| (name.clone(), wanted.fields(&self.0.advertise_rtsp))).collect();
-        let findings = plan(&wanted, &actual, &ours);
+        let findings = plan(&wanted, &actual, &applied);
         let steps = self.note(findings);
         let (has, has_not) = self.carry_out(steps, &wanted, &info).await?;
         let done = !has.is_empty() || !has_not.is_empty();
         let has_not: Vec<_> =
-            has_not.into_iter().chain(forgotten).filter(|name| !has.iter().any(|row| row.name == *name)).collect();
+            has_not.into_iter().chain(lost).filter(|name| !has.iter().any(|row| row.name == *name)).collect();
         if !has.is_empty() || !has_not.is_empty() {
             self.0.store.run(move |store| store.note_applied_paths(&has, &has_not)).await?;
         }
@@ -135,13 +135,13 @@ impl Paths {
                 }
             }
             if path.condition != before {
-                self.tell(&name, path);
+                self.report(&name, path);
             }
         }
         steps
     }
 
-    fn tell(&self, name: &str, path: &Progress) {
+    fn report(&self, name: &str, path: &Progress) {
         let data = serde_json::json!({"state": path.condition, "error": path.error, "differs": path.differs});
         self.0.events.tell(Kind::PathDrift, name, data);
     }
@@ -200,7 +200,7 @@ impl Paths {
                     let before = std::mem::replace(&mut path.condition, Condition::Refused);
                     path.error = Some(e.to_string());
                     if before != Condition::Refused {
-                        self.tell(&name, path);
+                        self.report(&name, path);
                     }
                     path.refusals = path.refusals.saturating_add(1);
                     path.next_try = Instant::now() + RETRY.pause_after(path.refusals);
@@ -217,7 +217,7 @@ impl Paths {
 }
 
 /// The settings that the sidecar has set for a path. Without readable settings, the path still is one of the sidecar, and differs.
-fn applied(row: AppliedRow) -> (String, Fields) {
+fn applied_fields(row: AppliedRow) -> (String, Fields) {
     let fields = serde_json::from_str(&row.fields).unwrap_or_else(|e| {
         tracing::error!(path = row.name, "the stored settings of the path at MediaMTX are damaged: {e}");
         Fields::new()

@@ -157,7 +157,7 @@ impl TryFrom<String> for Action {
     }
 }
 
-/// Whom the credentials authenticate.
+/// The identity that credentials authenticate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Principal {
     /// A client without credentials, or one that a rule for `any` permits.

@@ -38,7 +38,7 @@ pub struct Claims {
     pub iat: u64,
     /// Time of expiry, in seconds of the Unix epoch.
     pub exp: u64,
-    /// Whom it was issued to.
+    /// The principal that it was issued to.
     pub kind: TokenKind,
     /// The id of its sign-in or share; revoking that revokes the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,7 +50,7 @@ pub struct Claims {
     pub mediamtx_permissions: Vec<Permission>,
 }
 
-/// Whom a token was issued to.
+/// The principal that a token was issued to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenKind {

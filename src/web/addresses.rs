@@ -1,4 +1,4 @@
-//! Where browsers find MediaMTX: its servers have ports of their own, and a proxy may have put them elsewhere.
+//! The base URLs of MediaMTX's servers as browsers reach them: on their own ports, or behind a proxy.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{State, origin};
 
-/// What the addresses begin with at which browsers reach MediaMTX.
+/// The base URLs at which browsers reach MediaMTX's servers.
 #[derive(Serialize, ToSchema)]
 pub struct Addresses {
     /// WHEP and WHIP: `webrtc/PATH/whep`.
@@ -15,21 +15,21 @@ pub struct Addresses {
     /// HLS: `hls/PATH/index.m3u8`.
     #[schema(example = "http://camera-pi:8888")]
     pub hls: String,
-    /// Its playback server.
+    /// The playback server.
     #[schema(example = "http://camera-pi:9996")]
     pub playback: String,
-    /// The path below which it has our streams: `pictures/NAME`; empty for none in front.
+    /// The path below which MediaMTX has our streams: `pictures/NAME`. Empty: no path in front.
     #[schema(example = "pictures")]
     pub path_prefix: String,
 }
 
-/// Where browsers find MediaMTX. No secret, and the same for everybody.
+/// The base URLs of MediaMTX's servers. They are no secret, and the same for every caller.
 #[utoipa::path(get, path = "/api/v1/addresses", tag = "mediamtx", responses((status = 200, body = Addresses)))]
 pub(super) async fn get(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
     HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(of(&request, &state))
 }
 
-/// As they are set, or MediaMTX's own ports at the name by which the browser reached us.
+/// The configured base URLs, or else MediaMTX's default ports at the host name of the request.
 pub(super) fn of(request: &HttpRequest, state: &State) -> Addresses {
     let settings = &state.settings.mediamtx;
     let ours = origin::of(request, state);
@@ -46,8 +46,8 @@ pub(super) fn of(request: &HttpRequest, state: &State) -> Addresses {
     }
 }
 
-/// The host in an address of ours, without its port. It came with the request and goes into a header: what is no name is
-/// left out.
+/// The host of a URL, without its port. It comes from the request and goes into a header, so anything but a host name is left
+/// out.
 fn host_of(url: &str) -> &str {
     let host = url.split("://").nth(1).unwrap_or_default().split('/').next().unwrap_or_default();
     let host = match host.rsplit_once(':') {
@@ -59,7 +59,7 @@ fn host_of(url: &str) -> &str {
 }
 
 impl Addresses {
-    /// What pages may load: themselves, what MediaMTX gives, and nothing from elsewhere; no script or style that stands in HTML.
+    /// The Content-Security-Policy of pages: resources of this server and of MediaMTX only, and no inline script or style.
     pub(super) fn content_security_policy(&self) -> String {
         let origin = |url: &str| url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
         let mut all = [&self.webrtc, &self.hls, &self.playback].map(|url| origin(url)).to_vec();

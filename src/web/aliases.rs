@@ -1,7 +1,7 @@
 //! Addresses that other programs expect: those of mjpg-streamer, ustreamer, go2rtc, ESP32-CAM and Frigate.
 //!
-//! Each finds out which stream is meant, and is one of our own addresses from there on: the same policy, the same limits, the same
-//! parameters. Where an address has no name in it, `aliases.webcams` says what is meant.
+//! Each alias resolves its stream, and then does the same as our own address: the same policy, limits and parameters. An address
+//! without a name uses `aliases.webcams`.
 
 use actix_web::{HttpRequest, HttpResponse, guard::GuardContext, web};
 use serde::Deserialize;
@@ -22,30 +22,33 @@ const GO2RTC_STREAM: &str = "/api/stream.mjpeg";
 
 /// mjpg-streamer's parameters.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ActionQuery {
-    /// `stream` or `snapshot`; `stream_1` and `snapshot_1` are those of the second webcam.
+    /// `stream` or `snapshot`; `stream_1` and `snapshot_1` for the second webcam.
     action: Option<String>,
-    /// Another stream than the webcam, by name; an addition of ours.
+    /// A stream by name instead of a webcam; mjpg-streamer does not have this.
     name: Option<String>,
 }
 
 /// go2rtc's parameters.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SourceQuery {
     /// The stream's name.
     src: Option<String>,
-    /// The oldest picture that will do, in seconds or as `10s`.
+    /// The maximum age of the picture, in seconds or as `10s`.
     cache: Option<String>,
 }
 
 /// go2rtc's parameter for pictures in.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct DestinationQuery {
-    /// The stream's name; it is made if there is none.
+    /// The stream's name. An unknown stream is created.
     dst: Option<String>,
 }
 
-/// Whether the root is asked for as mjpg-streamer's, and not as our page.
+/// Whether a request to `/` is one for mjpg-streamer, and not for our first page.
 pub(super) fn has_action(request: &GuardContext<'_>) -> bool {
     query::first(request.head().uri.query().unwrap_or_default(), "action").is_some()
 }
@@ -66,7 +69,7 @@ pub(super) async fn root(
 
 /// mjpg-streamer's address behind the proxy of OctoPi and Mainsail: `/webcam/?action=stream`, `/webcam2/?action=snapshot`.
 #[utoipa::path(
-    method(get, head), path = "/webcam{n:[0-9]?}", tag = "aliases", params(("n" = String, Path, description = "Nothing or 1 for the first one"), ActionQuery, TransformQuery),
+    method(get, head), path = "/webcam{n:[0-9]?}", tag = "aliases", params(("n" = String, Path, description = "Empty or 1 for the first webcam"), ActionQuery, TransformQuery),
     responses((status = 200, description = "MJPEG or a picture"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn webcam(
@@ -82,7 +85,7 @@ pub(super) async fn webcam(
 /// camera-streamer's and ustreamer's addresses behind the same proxy: `/webcam/stream`, `/webcam2/snapshot`.
 #[utoipa::path(
     method(get, head), path = "/webcam{n:[0-9]?}/{what:stream|snapshot|state}", tag = "aliases",
-    params(("n" = String, Path, description = "Nothing or 1 for the first one"), ("what" = String, Path, description = "stream, snapshot or state"), TransformQuery),
+    params(("n" = String, Path, description = "Empty or 1 for the first webcam"), ("what" = String, Path, description = "stream, snapshot or state"), TransformQuery),
     responses((status = 200, description = "MJPEG, a picture, or JSON"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn webcam_part(
@@ -135,7 +138,7 @@ pub(super) async fn capture(
     part(&request, &state, &caller, &webcam_name(&state, 0)?, "snapshot").await
 }
 
-/// How the first webcam is, in ustreamer's shape.
+/// The state of the first webcam, in ustreamer's format.
 #[utoipa::path(
     get, path = "/state", tag = "aliases",
     responses((status = 200, content_type = "application/json"), (status = 404, body = ProblemDocument))
@@ -151,7 +154,7 @@ pub(super) async fn state(
 /// ustreamer's addresses of any stream.
 #[utoipa::path(
     method(get, head), path = "/ustreamer/{name:.+}/{what:stream|snapshot|state}", tag = "aliases",
-    params(("name" = String, Path, description = "May contain slashes"), ("what" = String, Path, description = "stream, snapshot or state"), TransformQuery),
+    params(("name" = String, Path, description = "Can contain slashes"), ("what" = String, Path, description = "stream, snapshot or state"), TransformQuery),
     responses((status = 200, description = "MJPEG, a picture, or JSON"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn ustreamer(
@@ -178,10 +181,10 @@ pub(super) async fn go2rtc_stream(
     endless::watch(&request, &state, &caller, needed("src", query.src.as_deref())?, &mjpeg::OUTPUT).await
 }
 
-/// go2rtc's address for MJPEG in: pictures until the sender ends.
+/// go2rtc's address for publishing MJPEG: takes pictures until the sender ends.
 #[utoipa::path(
     post, path = GO2RTC_STREAM, tag = "aliases", params(DestinationQuery),
-    request_body(content_type = "multipart/x-mixed-replace", description = "Or any other type: JPEGs one behind the other"),
+    request_body(content_type = "multipart/x-mixed-replace", description = "Or any other type: concatenated JPEGs"),
     responses((status = 200, body = upload::UploadedMany), (status = 400, body = ProblemDocument))
 )]
 pub(super) async fn go2rtc_push(
@@ -274,7 +277,7 @@ async fn part(
     }
 }
 
-/// ustreamer's /state (its src/ustreamer/http/server.c). Who watches is not told.
+/// ustreamer's /state (its src/ustreamer/http/server.c), without the list of clients.
 async fn describe(state: &State, caller: &Caller, name: &str) -> Result<HttpResponse, Problem> {
     let name = state.catalog.name(name)?;
     state.access.authorize("http", caller, Action::Read, &name).await?;
@@ -299,7 +302,7 @@ async fn describe(state: &State, caller: &Caller, name: &str) -> Result<HttpResp
     })))
 }
 
-/// From what stands behind `webcam`: nothing and 1 are the first one, and so is 0.
+/// The index of a webcam from the digit of its address: none, 0 and 1 are the first webcam.
 fn index(n: &str) -> usize {
     n.parse::<usize>().unwrap_or(1).saturating_sub(1)
 }
@@ -308,13 +311,13 @@ fn webcam_name(state: &State, index: usize) -> Result<StreamName> {
     let webcams = &state.settings.aliases.webcams;
     webcams.get(index).cloned().ok_or_else(|| {
         let which = match (index, webcams.len()) {
-            (_, 0) => "no webcam is named".to_owned(),
-            (_, count) => format!("{count} webcams are named, and this is number {}", index + 1),
+            (_, 0) => "no webcam is configured".to_owned(),
+            (_, count) => format!("{count} webcams are configured, and this is number {}", index + 1),
         };
         Error::new(Code::UnknownStream, format!("{which} in aliases.webcams of sidecar.yml"))
     })
 }
 
 fn needed<'a>(field: &'static str, value: Option<&'a str>) -> Result<&'a str> {
-    value.filter(|value| !value.is_empty()).ok_or_else(|| Error::parameter(field, "is needed, with a stream's name"))
+    value.filter(|value| !value.is_empty()).ok_or_else(|| Error::parameter(field, "is required: the name of a stream"))
 }

@@ -16,16 +16,16 @@ use crate::{
     units::any_contains,
 };
 
-/// Answers MediaMTX. It asks from the one loop that owns all of its paths and waits for us, so this does
-/// nothing but remember (and, for an argon2 password seen for the first time, verify it once). 2xx allows,
-/// everything else denies; MediaMTX itself decides from the empty credentials whether to ask for some.
+/// Answers MediaMTX. It asks from the one loop that owns all of its paths and waits, so the answer comes from memory; only an
+/// argon2 password that was not verified before is computed. 2xx allows, every other status denies. If the question has no
+/// credentials, MediaMTX then asks its client for them.
 #[utoipa::path(
     post, path = "/mediamtx-auth", tag = "mediamtx",
-    request_body(content_type = "application/json", description = "What MediaMTX sends to authHTTPAddress"),
+    request_body(content_type = "application/json", description = "The request that MediaMTX sends to authHTTPAddress"),
     responses(
         (status = 204, description = "Allowed"),
-        (status = 401, description = "Denied; the body says why, for MediaMTX's log"),
-        (status = 403, description = "Asked from outside of auth.webhook_networks", body = super::problem::ProblemDocument),
+        (status = 401, description = "Denied; the body has the reason, for MediaMTX's log"),
+        (status = 403, description = "The sender is not in auth.webhook_networks, or does not show the secret", body = super::problem::ProblemDocument),
         (status = 400, description = "Not MediaMTX's question", body = super::problem::ProblemDocument),
     )
 )]
@@ -42,12 +42,12 @@ pub(super) async fn answer(request: HttpRequest, state: web::Data<State>, body: 
     Ok(denied)
 }
 
-/// Whether it is MediaMTX who asks, or a hook of it: by address, and by the secret if there is one.
+/// Checks that the sender is MediaMTX or one of its hooks: by address, and by the secret if one is configured.
 pub(super) fn check_sender(request: &HttpRequest, state: &State) -> Result<(), Error> {
-    // The connection's own address: a proxy has no business here, and what it claims is not believed.
+    // The address of the connection: a proxy's headers do not count here.
     let from = request.peer_addr().map(|a| a.ip());
     if !from.is_some_and(|ip| any_contains(&state.settings.auth.webhook_networks, ip)) {
-        return Err(Error::new(Code::Forbidden, "this address may not ask (auth.webhook_networks)"));
+        return Err(Error::new(Code::Forbidden, "this address is not in auth.webhook_networks"));
     }
     let secret = state.settings.auth.webhook_secret.expose();
     if !secret.is_empty() && !shows(request, secret) {
@@ -58,11 +58,11 @@ pub(super) fn check_sender(request: &HttpRequest, state: &State) -> Result<(), E
     Ok(())
 }
 
-/// Whether the request shows the secret. These are the two ways in which MediaMTX can be made to send one
-/// (internal/auth/manager.go posts to the configured URL as it stands; Go turns its user part into Basic).
+/// Whether the request shows the secret, in one of the two ways in which MediaMTX can send it: its internal/auth/manager.go
+/// posts to the configured URL as it is, and Go turns the user part of a URL into Basic authentication.
 fn shows(request: &HttpRequest, secret: &str) -> bool {
     let same = |shown: &str| bool::from(Sha256::digest(shown).ct_eq(&Sha256::digest(secret)));
-    // A plus sign of the secret can stand there as it is: it is the administrator who writes the URL.
+    // The administrator may have written a plus sign of the secret into the URL without encoding it.
     let mut in_query = query::pairs(request.query_string()).filter(|(name, _)| name == "secret");
     let in_query = in_query.any(|(_, value)| same(&value) || same(&value.replace(' ', "+")));
     let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());

@@ -1,4 +1,4 @@
-//! Who asks: the address and the credentials of an HTTP request.
+//! The caller of an HTTP request: address and credentials.
 
 use std::{
     future::{Ready, ready},
@@ -31,7 +31,7 @@ impl FromRequest for CallerExtractor {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let settings = &request.app_data::<web::Data<State>>().expect("the application has its state").settings.http;
         let mut caller = caller(request.peer_addr().map(|a| a.ip()), request.headers(), settings);
-        // What a page says for this one connection comes before what its browser adds to every one.
+        // A token for this one connection has precedence over credentials that the browser adds to each request.
         if let Some(token) = token_in_protocols(request) {
             caller.credentials = Credentials::from_token(&token);
         }
@@ -43,7 +43,7 @@ impl FromRequest for CallerExtractor {
     }
 }
 
-/// An administrator: the request goes on only for who may use the API. Says who it is.
+/// An administrator: the extractor refuses callers without the permission `api`. It holds the principal.
 pub struct Admin(pub Principal);
 
 impl FromRequest for Admin {
@@ -63,12 +63,11 @@ pub fn caller(peer: Option<IpAddr>, headers: &HeaderMap, settings: &HttpSettings
     Caller { ip, credentials: shown(headers).unwrap_or_default() }
 }
 
-/// The address that may be believed.
+/// The trustworthy address of the caller, or none.
 ///
-/// Behind a trusted proxy it is the last entry of `X-Forwarded-For` that no trusted proxy has. Through any
-/// other proxy it is not known: what runs on the same machine would else make everybody 127.0.0.1. And
-/// loopback counts only for requests that name this machine: a web page whose host name was rebound to
-/// 127.0.0.1 speaks for its author.
+/// Behind a trusted proxy it is the last entry of `X-Forwarded-For` that is no trusted proxy. Behind any other proxy it is
+/// unknown: a proxy on this machine would otherwise make every client 127.0.0.1. Loopback counts only for requests whose Host
+/// names this machine, because a web page can rebind its host name to 127.0.0.1.
 fn address(peer: IpAddr, headers: &HeaderMap, settings: &HttpSettings) -> Option<IpAddr> {
     let trusted = |ip: IpAddr| any_contains(&settings.trusted_proxies, ip);
     const SIGNS_OF_A_PROXY: [&str; 5] = ["x-forwarded-for", "forwarded", "x-real-ip", "x-forwarded-host", "via"];
@@ -82,7 +81,7 @@ fn address(peer: IpAddr, headers: &HeaderMap, settings: &HttpSettings) -> Option
     let hops = headers.get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
     let hops: Vec<_> = hops.flat_map(|value| value.split(',')).map(str::trim).collect();
     for hop in hops.iter().rev() {
-        // Some proxies add the port.
+        // Some proxies append the port.
         let ip = hop.parse().ok().or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|a| a.ip()));
         let ip: IpAddr = IpAddr::to_canonical(&ip?);
         if !trusted(ip) {
@@ -106,14 +105,14 @@ fn names_this_machine(headers: &HeaderMap, settings: &HttpSettings) -> bool {
         || settings.hostnames.iter().any(|known| known.eq_ignore_ascii_case(&name))
 }
 
-/// Whether a token may stand in the URL: where the address is used by players, `<img>` and cameras, which can do no
-/// better (RFC 6750, section 2.3, warns of it), and not where programs administer.
+/// Whether a token is accepted in the URL: for players, `<img>` and cameras, which have no other way (RFC 6750, section 2.3,
+/// warns of it), but not for the API of administrators.
 fn takes_token_in_url(path: &str) -> bool {
     !path.starts_with("/api/v1/") || path.ends_with("/frame") || path.ends_with("/frames")
 }
 
-/// The token that a page offers as the WebSocket protocol `bearer.TOKEN`, beside the one that is meant: its script cannot set
-/// other headers. It is never echoed.
+/// The token that a page offers as the WebSocket protocol `bearer.TOKEN`, because its script cannot set headers. The answer
+/// never repeats it.
 fn token_in_protocols(request: &HttpRequest) -> Option<String> {
     if !request.headers().contains_key(header::UPGRADE) {
         return None;
@@ -148,7 +147,7 @@ mod tests {
 
     #[test]
     #[rustfmt::skip]
-    fn addresses_are_believed_as_far_as_somebody_vouches_for_them() {
+    fn an_address_counts_only_from_a_trusted_proxy() {
         let settings = HttpSettings {
             trusted_proxies: vec!["10.0.0.1".parse().expect("an address"), "10.0.0.2".parse().expect("an address")],
             hostnames: vec!["Camera-Pi".into()],
@@ -166,12 +165,12 @@ mod tests {
             ("127.0.0.1", &[("host", "evil.example:9995")], None),
             ("127.0.0.1", &[("host", "192.168.1.5")], None),
             ("192.0.2.1", &[("host", "evil.example")], Some("192.0.2.1")),
-            // A proxy on this machine that nobody vouched for.
+            // A proxy on this machine that is not trusted.
             ("127.0.0.1", &[("x-forwarded-for", "192.0.2.9")], None),
             ("127.0.0.1", &[("x-forwarded-for", "127.0.0.1")], None),
             ("127.0.0.1", &[("via", "1.1 nginx")], None),
             ("127.0.0.1", &[("x-real-ip", "192.0.2.9")], None),
-            // Trusted ones: the last hop that is not theirs, whatever the client made up in front.
+            // Trusted proxies: the last hop that is none of them; the client can invent the hops before it.
             ("10.0.0.1", &[("x-forwarded-for", "127.0.0.1, 192.0.2.9")], Some("192.0.2.9")),
             ("10.0.0.1", &[("x-forwarded-for", "127.0.0.1, 192.0.2.9, 10.0.0.2")], Some("192.0.2.9")),
             ("10.0.0.1", &[("x-forwarded-for", "127.0.0.1"), ("x-forwarded-for", "192.0.2.9:4711")], Some("192.0.2.9")),

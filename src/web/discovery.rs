@@ -33,6 +33,7 @@ const MAX_TEXT: usize = 500;
 
 /// The targets of a search. Commas separate the entries of a list.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct DiscoverQuery {
     /// Interfaces, by name or address; by default those of `discovery.interfaces`. With `address` and without `interface`, only the
     /// devices of `address` are asked.

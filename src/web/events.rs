@@ -1,4 +1,4 @@
-//! What happens, as a stream of events; what MediaMTX's hooks say; and what could not be posted.
+//! Events as a stream, the hooks of MediaMTX, and dead letters.
 
 use std::sync::Arc;
 
@@ -27,29 +27,30 @@ use crate::{
     policy::{Action, Caller, Decision},
 };
 
-/// A listener is told something so often at least: proxies close what is silent.
+/// Longest time without data: proxies close a silent connection.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// Events are collected for so long: a thousand listeners are written to ten times a second and not for each event.
+/// Events of this time are sent together, so that a thousand listeners cost ten writes per second each and not one per event.
 const COLLECT: Duration = Duration::from_millis(100);
 
-/// What a listener wants.
+/// The filter and start of a listener.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct EventQuery {
-    /// Kinds of events, with commas between; all if it is left out.
+    /// Kinds of events, separated by commas. Default: all.
     types: Option<String>,
-    /// The id after which to begin, for who cannot send `Last-Event-ID`; from now on if both are left out.
+    /// The id after which to begin, for clients that cannot send `Last-Event-ID`. Default: new events only.
     since: Option<String>,
 }
 
-/// Events that were given up.
+/// Dead letters: events that a webhook did not accept in all attempts.
 #[derive(Serialize, ToSchema)]
 pub struct DeadLetters {
     /// Newest first.
     dead: Vec<DeadLetter>,
 }
 
-/// What happens, as server-sent events. A listener is told what it may read; administrators are told everything.
+/// Events as server-sent events. A listener gets the events of paths that it can read; an administrator gets all.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events", params(EventQuery),
     responses((status = 200, content_type = "text/event-stream", body = Event, description = "Each with `id:`, `event:` (its `type`) and `data:` (this, as JSON)"), (status = 401, body = ProblemDocument))
@@ -97,7 +98,7 @@ pub(super) async fn listen(
 fn kinds(words: &str) -> Result<Vec<Kind>, Error> {
     let kind = |word: &str| {
         let kind = Kind::ALL.iter().find(|kind| kind.as_str() == word);
-        kind.copied().ok_or_else(|| Error::parameter("types", format!("{word:?} is no kind of event")))
+        kind.copied().ok_or_else(|| Error::parameter("types", format!("{word:?} is not a kind of event")))
     };
     words.split(',').map(kind).collect()
 }
@@ -114,7 +115,7 @@ struct Listener {
 }
 
 impl Listener {
-    /// What is to be sent next; none at the end.
+    /// The next chunk to send; none at the end.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if self.begun && self.state.events.latest() == self.last {
@@ -159,11 +160,11 @@ impl Listener {
     }
 }
 
-/// What a hook of MediaMTX says: its variables as a JSON object, as `mtx-sidecar hook` sends them, or as a form. Who may is
-/// who may ask `/mediamtx-auth`.
+/// Takes the variables of a MediaMTX hook: a JSON object, as `mtx-sidecar hook` sends it, or a form. The same senders as for
+/// `/mediamtx-auth` are accepted.
 #[utoipa::path(
     post, path = "/api/v1/hooks/{event}", tag = "events", params(("event" = String, Path, description = "Such as available, read, record-segment-complete")),
-    request_body(content_type = "application/json", description = "MTX_PATH and the others"),
+    request_body(content_type = "application/json", description = "MTX_PATH and the other variables"),
     responses((status = 204), (status = 403, body = ProblemDocument), (status = 400, body = ProblemDocument))
 )]
 pub(super) async fn hook(
@@ -184,7 +185,7 @@ pub(super) async fn hook(
             pairs.map(|(key, value)| (key.into_owned(), Value::String(value.into_owned()))).collect()
         }
     };
-    // The query may have a token in it (internal/hooks: MTX_QUERY is the whole of it).
+    // MTX_QUERY is the whole query (MediaMTX's internal/hooks) and can contain a token.
     let variables: Map<_, _> = variables.into_iter().filter(|(key, _)| key != "MTX_QUERY").take(50).collect();
     let path =
         variables.get("MTX_PATH").or(variables.get("path")).and_then(Value::as_str).unwrap_or_default().to_owned();

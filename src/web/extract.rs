@@ -139,7 +139,7 @@ fn query_fault(e: &QueryPayloadError) -> Error {
         e => e.to_string(),
     };
     match field_in(&message) {
-        Some(field) if message.starts_with("missing") => Error::parameter(field.to_owned(), "is needed"),
+        Some(field) if message.starts_with("missing") => Error::parameter(field.to_owned(), "is required"),
         Some(field) if message.starts_with("duplicate") => Error::parameter(field.to_owned(), "is there twice"),
         _ => Error::new(Code::InvalidParameter, format!("the query cannot be read: {message}")),
     }
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn faults_of_queries_name_the_parameter() {
         for (query, field, says) in [
-            ("", Some("path"), "path: is needed"),
+            ("", Some("path"), "path: is required"),
             ("path=a&path=b", Some("path"), "path: is there twice"),
             ("path=a&limit=x", None, "the query cannot be read: invalid digit"),
         ] {

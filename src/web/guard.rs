@@ -1,4 +1,4 @@
-//! What happens to every request: a log line, a count, headers that browsers heed, and the refusal of other web sites.
+//! Middlewares of every request: log line, counter, security headers, and the refusal of other web sites.
 
 use actix_web::{
     Error, ResponseError,
@@ -17,8 +17,8 @@ use crate::{
     settings::HttpSettings,
 };
 
-/// One span for each request; its line is louder the worse it ended. The query is left out: it may hold
-/// a token.
+/// Opens a span for each request, and logs it at a level that depends on the status. The query is left out, because it can
+/// contain a token.
 pub(super) async fn log_and_count(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -47,9 +47,8 @@ pub(super) async fn log_and_count(
     result
 }
 
-/// Refuses what changes something and comes from a page of another origin: a browser sends Basic
-/// credentials it knows, and 127.0.0.1's rights, along with any page's request. A page cannot forge
-/// `Origin` or `Sec-Fetch-Site`; programs that are no browsers send neither.
+/// Refuses changes by pages of another origin: a browser adds stored Basic credentials, and the rights of 127.0.0.1, to the
+/// requests of every page. A page cannot forge `Origin` or `Sec-Fetch-Site`; other programs send neither.
 pub(super) async fn refuse_other_sites(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -86,7 +85,7 @@ pub(super) fn comes_from_elsewhere(headers: &header::HeaderMap, http: &HttpSetti
     matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"))
 }
 
-/// Lets pages of these origins use the API with a token. Not with cookies: those are for our own pages.
+/// Allows pages of these origins to use the API with a token. Cookies are left to our own pages.
 pub(super) fn cors(origins: &[String]) -> actix_cors::Cors {
     let cors = actix_cors::Cors::default().block_on_origin_mismatch(false);
     let cors = origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin));
@@ -96,9 +95,9 @@ pub(super) fn cors(origins: &[String]) -> actix_cors::Cors {
         .max_age(600)
 }
 
-/// Headers for browsers: pages run our own scripts only, nothing is guessed to be one, and addresses with tokens in them
-/// are told to nobody. A script that is refused is told so in a way that makes no browser ask for a password:
-/// the page does that.
+/// Adds security headers: pages run our own scripts only, browsers do not guess media types, and addresses, which can contain
+/// tokens, are in no Referer. A refused script gets a Bearer challenge, so that the browser does not open its own password
+/// dialog; the page asks for the password.
 pub(super) async fn secure(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -125,8 +124,8 @@ pub(super) async fn secure(
     Ok(response)
 }
 
-/// Takes `http.base_path` off the front of an address. Addresses without it work, too: some proxies take it off
-/// themselves, and MediaMTX on the same machine comes without one.
+/// Removes `http.base_path` from the front of an address. Addresses without it work as well: some proxies remove it
+/// themselves, and MediaMTX on the same machine uses none.
 pub(super) async fn strip_base_path(
     mut request: ServiceRequest,
     next: Next<impl MessageBody>,

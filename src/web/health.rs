@@ -1,4 +1,4 @@
-//! Operations: whether we live, whether we are ready, and what was counted.
+//! Operations: liveness, readiness and metrics.
 
 use actix_web::{HttpResponse, web};
 
@@ -8,13 +8,13 @@ use crate::{
     policy::Action,
 };
 
-/// Whether the process answers at all.
-#[utoipa::path(method(get, head), path = "/healthz", tag = "operations", responses((status = 200, description = "It does")))]
+/// Liveness: the process answers.
+#[utoipa::path(method(get, head), path = "/healthz", tag = "operations", responses((status = 200, description = "The process answers")))]
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("ok\n")
 }
 
-/// Whether requests should be sent here: no longer once a shutdown has begun.
+/// Readiness: the database answers, and no shutdown has begun.
 #[utoipa::path(method(get, head), path = "/readyz", tag = "operations", responses((status = 200), (status = 503, body = ProblemDocument)))]
 pub(super) async fn ready(state: web::Data<State>) -> Result<HttpResponse, Problem> {
     if state.shutdown.is_asked() {
@@ -28,7 +28,7 @@ pub(super) async fn ready(state: web::Data<State>) -> Result<HttpResponse, Probl
     Ok(HttpResponse::Ok().content_type("text/plain").body("ready\n"))
 }
 
-/// Everything counted, in OpenMetrics text.
+/// All metrics, as OpenMetrics text.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200, content_type = "application/openmetrics-text"), (status = 401, body = ProblemDocument)))]
 pub(super) async fn metrics(
     state: web::Data<State>,

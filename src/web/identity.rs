@@ -42,53 +42,54 @@ pub struct ShareList {
     shares: Vec<Share>,
 }
 
-/// A token that was just made.
+/// A new token.
 #[derive(Serialize, ToSchema)]
 pub struct MadeToken {
-    /// The token, shown this once.
+    /// The token. It is shown only once.
     token: String,
     #[serde(flatten)]
     description: MachineToken,
 }
 
-/// A share that was just made.
+/// A new share.
 #[derive(Serialize, ToSchema)]
 pub struct MadeShare {
-    /// The link, shown this once. What is behind `#` is not sent to any server by a browser.
+    /// The link. It is shown only once. A browser sends the part behind `#` to no server.
     url: String,
-    /// The code in it, which players may show as `?token=` (unless `max_uses` is set).
+    /// The code of the link, which players can use as `?token=` unless `max_uses` is set.
     code: String,
-    /// The link as a QR code (SVG), for telephones.
+    /// The link as a QR code (SVG), for phones.
     qr: String,
     #[serde(flatten)]
     description: Share,
 }
 
-/// Dark on light with a quiet zone, whatever the page around it looks like: scanners want that (ISO/IEC 18004).
+/// A QR code in dark on light with a quiet zone, as scanners need it (ISO/IEC 18004).
 fn qr(link: &str) -> Result<String, Error> {
     let code = qrcode::QrCode::with_error_correction_level(link, qrcode::EcLevel::M)
         .map_err(|e| Error::internal("the link does not fit into a QR code", e))?;
     Ok(code.render::<qrcode::render::svg::Color<'_>>().min_dimensions(240, 240).build())
 }
 
-/// How keys are rotated.
+/// Options of a key rotation.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rotation {
-    /// Whether what was signed until now shall count no more.
+    /// Whether everything signed so far becomes invalid.
     drop_old: bool,
 }
 
-/// Which decisions.
+/// The filter of the audit.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct AuditQuery {
-    /// `allowed` or `denied`; all if it is left out.
+    /// `allowed` or `denied`. Default: both.
     decision: Option<String>,
-    /// Of this user, token or share only, as `who` has it, or the user name shown.
+    /// Only of this principal, as in `who`, or of this user name in the request.
     who: Option<String>,
-    /// Of this path or stream only.
+    /// Only of this path or stream.
     path: Option<String>,
-    /// So many, at most 2000; 200 if it is left out.
+    /// Most entries, at most 2000. Default: 200.
     #[param(value_type = Option<usize>)]
     limit: Option<String>,
 }
@@ -98,7 +99,7 @@ pub struct AuditQuery {
 pub struct AuditList {
     /// Newest first.
     entries: Vec<Entry>,
-    /// Decisions that came too fast to be kept.
+    /// Decisions that were lost because the queue was full.
     lost: u64,
 }
 
@@ -111,7 +112,7 @@ pub(super) async fn users(state: web::Data<State>, _: Admin) -> Result<HttpRespo
     Ok(HttpResponse::Ok().json(UserList { users: state.identity.users().await? }))
 }
 
-/// Tells about one user of the database.
+/// One user of the database.
 #[utoipa::path(
     get, path = USER, tag = "identity", params(("name" = String, Path)),
     responses((status = 200, body = StoredUser), (status = 404, body = ProblemDocument))
@@ -120,7 +121,7 @@ pub(super) async fn user(state: web::Data<State>, _: Admin, name: web::Path<Stri
     Ok(HttpResponse::Ok().json(state.identity.user(&name).await?))
 }
 
-/// Makes a user, or changes one. Sessions of a user who was changed end.
+/// Creates a user, or changes one. Sessions of a changed user end.
 #[utoipa::path(
     put, path = USER, tag = "identity", params(("name" = String, Path)), request_body = UserChange,
     responses(
@@ -140,7 +141,7 @@ pub(super) async fn put_user(
     Ok(response.json(state.identity.user(&name).await?))
 }
 
-/// Changes a user that is there.
+/// Changes an existing user.
 #[utoipa::path(
     patch, path = USER, tag = "identity", params(("name" = String, Path)), request_body = UserChange,
     responses((status = 200, body = StoredUser), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument))
@@ -157,7 +158,7 @@ pub(super) async fn patch_user(
     Ok(HttpResponse::Ok().json(state.identity.user(&name).await?))
 }
 
-/// Removes a user. Their sessions end.
+/// Removes a user. The user's sessions end.
 #[utoipa::path(
     delete, path = USER, tag = "identity", params(("name" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument))
@@ -171,13 +172,13 @@ pub(super) async fn delete_user(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Lists machines' tokens.
+/// Lists the tokens of programs and cameras.
 #[utoipa::path(get, path = TOKENS, tag = "identity", responses((status = 200, body = TokenList)))]
 pub(super) async fn tokens(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(TokenList { tokens: state.identity.tokens().await? }))
 }
 
-/// Makes a token for a program or a camera.
+/// Creates a token for a program or a camera.
 #[utoipa::path(
     post, path = TOKENS, tag = "identity", request_body = NewToken,
     responses((status = 201, body = MadeToken), (status = 422, body = ProblemDocument))
@@ -192,7 +193,7 @@ pub(super) async fn make_token(
     Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(made))
 }
 
-/// Revokes a token. Sessions that were begun with it end.
+/// Revokes a token. Its sessions end.
 #[utoipa::path(
     delete, path = "/api/v1/tokens/{id}", tag = "identity", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDocument))
@@ -212,7 +213,7 @@ pub(super) async fn shares(state: web::Data<State>, _: Admin) -> Result<HttpResp
     Ok(HttpResponse::Ok().json(ShareList { shares: state.identity.shares().await? }))
 }
 
-/// Makes a link that opens a stream for whoever has it.
+/// Creates a link that opens streams for every visitor who has it.
 #[utoipa::path(
     post, path = SHARES, tag = "identity", request_body = NewShare,
     responses((status = 201, body = MadeShare), (status = 422, body = ProblemDocument))
@@ -229,7 +230,7 @@ pub(super) async fn make_share(
     Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(made))
 }
 
-/// Revokes a share. Sessions that were begun with it end.
+/// Revokes a share. Its sessions end.
 #[utoipa::path(
     delete, path = "/api/v1/shares/{id}", tag = "identity", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDocument))
@@ -243,7 +244,7 @@ pub(super) async fn revoke_share(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Lets the next signing key take over now.
+/// Rotates the signing keys: the next key signs from now on.
 #[utoipa::path(
     post, path = "/api/v1/keys/rotate", tag = "identity", request_body = Rotation,
     responses((status = 204), (status = 403, body = ProblemDocument))
@@ -254,7 +255,7 @@ pub(super) async fn rotate_keys(state: web::Data<State>, _: Admin, body: Body<SM
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The latest decisions: who was allowed or denied what, and why.
+/// The latest decisions with their reasons.
 #[utoipa::path(
     get, path = "/api/v1/audit", tag = "identity", params(AuditQuery),
     responses((status = 200, body = AuditList), (status = 400, body = ProblemDocument))

@@ -46,6 +46,7 @@ pub struct RootList {
 
 /// A folder, and the part of its entries to list.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// The media folder. Without `root` and `path`, the media folders themselves are listed.
     root: Option<String>,
@@ -63,6 +64,7 @@ pub struct ListQuery {
 
 /// A file.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct FileQuery {
     /// The media folder; the first one if it is left out.
     root: Option<String>,

@@ -1,4 +1,4 @@
-//! What we tell about MediaMTX to those who may not ask it themselves.
+//! Facts about MediaMTX for callers without access to its API.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -21,30 +21,30 @@ use crate::{
 /// The check of a mediamtx.yml: of one in the body, and of the running MediaMTX.
 pub(super) const CHECK: &str = "/api/v1/mediamtx/check";
 
-/// What is known of MediaMTX itself.
+/// The state of MediaMTX.
 #[derive(Serialize, ToSchema)]
 pub struct MediaMtxState {
     /// Whether its control API answers.
     reachable: bool,
-    /// Such as `v1.20.1`, when it answers.
+    /// Its version, such as `v1.20.1`, if it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
-    /// When it was started, when it answers.
+    /// When it was started, if it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     started: Option<String>,
-    /// Why not, when it does not answer.
+    /// The reason, if it does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
 
-/// What was found in a mediamtx.yml.
+/// Findings in a MediaMTX configuration.
 #[derive(Serialize, ToSchema)]
 pub struct Checked {
-    /// The worst first; none is fine.
+    /// The most severe first. Empty: no finding.
     pub(super) findings: Vec<Finding>,
 }
 
-/// Tells about MediaMTX.
+/// The state of MediaMTX.
 #[utoipa::path(get, path = "/api/v1/mediamtx", tag = "mediamtx", responses((status = 200, body = MediaMtxState), (status = 401, body = ProblemDocument)))]
 pub(super) async fn get(state: web::Data<State>, _: Admin) -> HttpResponse {
     let known = match state.mediamtx.info().await {
@@ -56,7 +56,7 @@ pub(super) async fn get(state: web::Data<State>, _: Admin) -> HttpResponse {
     HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(known)
 }
 
-/// Looks a mediamtx.yml over, as `mtx-sidecar check` does. It is not kept, and nothing of it is written anywhere.
+/// Checks a mediamtx.yml, as `mtx-sidecar check` does. The file is neither stored nor logged.
 #[utoipa::path(
     post, path = CHECK, tag = "mediamtx", request_body(content = String, content_type = "application/yaml"),
     responses((status = 200, body = Checked), (status = 422, body = ProblemDocument))
@@ -73,15 +73,15 @@ pub(super) async fn check(
     Ok(HttpResponse::Ok().json(Checked { findings }))
 }
 
-/// MediaMTX's paths, in the shape of the original program.
+/// MediaMTX's paths, in the original program's format.
 #[derive(Serialize, ToSchema)]
 pub struct PathList {
-    /// As MediaMTX's `/v3/paths/list` has them.
+    /// The items of MediaMTX's `/v3/paths/list`.
     #[schema(value_type = Vec<Object>)]
     list: Vec<Value>,
 }
 
-/// The original program's list of paths, but only of those that the caller may watch.
+/// The original program's list of paths, limited to those that the caller can read.
 #[utoipa::path(
     post, path = "/mediamtx-get-path", tag = "mediamtx",
     responses((status = 200, body = PathList), (status = 401, body = ProblemDocument), (status = 502, body = ProblemDocument))
@@ -96,7 +96,7 @@ pub(super) async fn paths(
         let name = path["name"].as_str().unwrap_or_default().to_owned();
         let verdict = state.access.decide(&caller, Action::Read, &name).await;
         if verdict.decision.is_allowed() {
-            // Addresses with passwords in them are for administrators.
+            // URLs with passwords are for administrators only.
             if let Some(path) = path.as_object_mut() {
                 path.remove("forward");
             }

@@ -45,7 +45,7 @@ pub fn event_json(event: &Event) -> String {
 /// One request that makes a path or a stream of a device.
 #[derive(Clone, PartialEq, Serialize, ToSchema)]
 pub struct Suggestion {
-    /// What the request makes.
+    /// The kind of resource that the request makes.
     makes: Makes,
     /// A description.
     title: String,
@@ -59,7 +59,7 @@ pub struct Suggestion {
     body: Definition,
 }
 
-/// What a suggestion makes.
+/// A kind of resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Makes {

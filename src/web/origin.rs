@@ -1,11 +1,11 @@
-//! Where we are, as the client sees it: scheme, host and path in front.
+//! Our origin as the client sees it: scheme, host and base path.
 
 use actix_web::{HttpRequest, http::header};
 
 use super::State;
 use crate::{server::Secure, units::any_contains};
 
-/// Whether the client's connection is encrypted, as far as we or a trusted proxy know.
+/// Whether the client's connection is encrypted, by our own knowledge or a trusted proxy's.
 pub(super) fn is_secure(request: &HttpRequest, state: &State) -> bool {
     let http = &state.settings.http;
     let by_proxy = || {
@@ -16,7 +16,7 @@ pub(super) fn is_secure(request: &HttpRequest, state: &State) -> bool {
     request.conn_data::<Secure>().is_some_and(|secure| secure.0) || http.public_url.starts_with("https:") || by_proxy()
 }
 
-/// What links to us begin with, without a slash at the end: `http.public_url`, or what the request was made to.
+/// The base of links to us, without a slash at the end: `http.public_url`, or the origin of the request.
 pub(super) fn of(request: &HttpRequest, state: &State) -> String {
     let http = &state.settings.http;
     if !http.public_url.is_empty() {

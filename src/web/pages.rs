@@ -1,7 +1,7 @@
 //! The pages of `static/`: from inside the program, or from a folder during development.
 //!
 //! A page keeps its address (`/viewer/`), and browsers revalidate it each time. The files that it loads are below
-//! `/static/VERSION/`, where browsers keep them for ever: another version has another address. build.rs compresses all of them.
+//! `/static/VERSION/`, where browsers cache them without limit: another version has another address. build.rs compresses all files.
 
 use std::path::{Path, PathBuf};
 
@@ -21,33 +21,33 @@ include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 struct File {
     /// Its path below `static/`.
     name: &'static str,
-    /// Changes with what is in it.
+    /// A digest of the content.
     tag: &'static str,
     plain: &'static [u8],
     brotli: Option<&'static [u8]>,
     gzip: Option<&'static [u8]>,
 }
 
-/// The original program's address of the viewer. It leads to `/viewer/`.
+/// The original program's address of the viewer. It redirects to `/viewer/`.
 #[utoipa::path(method(get, head), path = "/mediamtx_viewer", tag = "pages", responses((status = 308)))]
 pub(super) async fn viewer(request: HttpRequest) -> HttpResponse {
     beside(&request, "viewer/")
 }
 
-/// The original program's address of the console. It leads to `/console/`.
+/// The original program's address of the console. It redirects to `/console/`.
 #[utoipa::path(method(get, head), path = "/mediamtx_console", tag = "pages", responses((status = 308)))]
 pub(super) async fn console(request: HttpRequest) -> HttpResponse {
     beside(&request, "console/")
 }
 
-/// Leads to another page. Relative, because a proxy can have a path in front.
+/// Redirects to another page, by a relative address, because a proxy can add a path in front.
 fn beside(request: &HttpRequest, page: &str) -> HttpResponse {
     let up = if request.path().ends_with('/') { "../" } else { "" };
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     redirect(&format!("{up}{page}{query}"))
 }
 
-/// Adds the pages behind all routes. `folder` is `http.static_dir`; empty for those inside the program.
+/// Adds the pages after all routes. `folder` is `http.static_dir`; if it is empty, the files inside the program are served.
 pub(super) fn configure(routes: &mut web::ServiceConfig, folder: &str) {
     if folder.is_empty() {
         routes.default_service(web::to(embedded));
@@ -74,11 +74,11 @@ fn find(name: &str) -> Option<&'static File> {
 async fn embedded(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let path = request.path().trim_start_matches('/');
     let (file, keep) = match path.strip_prefix("static/").and_then(|rest| rest.split_once('/')) {
-        // A page that was opened before an update gets what there is now, and keeps nothing.
+        // A page that was opened before an update gets the current file, uncached.
         Some((version, name)) => {
             (find(name), if version == VERSION { "public, max-age=31536000, immutable" } else { "no-store" })
         }
-        // Players have addresses that stay, for pages of other sites.
+        // Players have stable addresses, for pages of other sites.
         None if path.starts_with("players/") => (find(path), "no-cache"),
         None if path.is_empty() || path.ends_with('/') => (find(&format!("{path}index.html")), "no-cache"),
         None => {
@@ -96,7 +96,7 @@ async fn embedded(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Ok(answer(&request, file, keep))
 }
 
-/// The file in the smallest form that the browser takes.
+/// The file in the smallest encoding that the browser accepts.
 fn answer(request: &HttpRequest, file: &File, keep: &str) -> HttpResponse {
     let offered = [
         (Encoding::brotli(), "br", file.brotli),

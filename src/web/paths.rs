@@ -40,6 +40,7 @@ pub struct AllPaths {
 
 /// How to replace.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ReplaceQuery {
     /// `1`: returns the changes without making them.
     dry_run: Option<String>,
@@ -84,7 +85,7 @@ pub(super) async fn import(state: web::Data<State>, _: Admin) -> Result<HttpResp
 
 /// A path: its definition, and its state at MediaMTX.
 #[utoipa::path(
-    get, path = ONE, tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
+    get, path = ONE, tag = "paths", params(("name" = String, Path, description = "Can contain slashes")),
     responses((status = 200, body = PathStatus), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn get(state: web::Data<State>, _: Admin, name: web::Path<String>) -> Result<HttpResponse, Problem> {
@@ -93,7 +94,7 @@ pub(super) async fn get(state: web::Data<State>, _: Admin, name: web::Path<Strin
 
 /// Defines a path. MediaMTX gets it within seconds, and again after each of its restarts.
 #[utoipa::path(
-    put, path = ONE, tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
+    put, path = ONE, tag = "paths", params(("name" = String, Path, description = "Can contain slashes")),
     request_body = Wanted,
     responses(
         (status = 200, description = "Changed", body = PathStatus), (status = 201, description = "New", body = PathStatus),
@@ -113,7 +114,7 @@ pub(super) async fn put(
 
 /// Changes members of a path's definition (JSON merge patch, RFC 7396).
 #[utoipa::path(
-    patch, path = ONE, tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
+    patch, path = ONE, tag = "paths", params(("name" = String, Path, description = "Can contain slashes")),
     request_body(content_type = "application/merge-patch+json", description = "Members of the definition; null restores the default"),
     responses((status = 200, body = PathStatus), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument))
 )]
@@ -129,7 +130,7 @@ pub(super) async fn patch(
 
 /// Removes a path, here and at MediaMTX.
 #[utoipa::path(
-    delete, path = ONE, tag = "paths", params(("name" = String, Path, description = "May contain slashes")),
+    delete, path = ONE, tag = "paths", params(("name" = String, Path, description = "Can contain slashes")),
     responses((status = 204), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn delete(

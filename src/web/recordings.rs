@@ -1,4 +1,4 @@
-//! What MediaMTX has recorded, for those who may play it back.
+//! MediaMTX's recordings, for callers with the permission `playback`.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ const RECORDING: &str = "/api/v1/recordings/{path:.+}";
 /// The path that the original program records.
 const ORIGINAL_PATH: &str = "recording";
 
-/// All recorded paths that the caller may play back.
+/// All recorded paths that the caller can play back.
 #[derive(Serialize, ToSchema)]
 pub struct RecordingList {
     /// By name.
@@ -34,40 +34,43 @@ pub struct RecordingList {
 pub struct RecordedPath {
     /// The path.
     path: String,
-    /// How many files there are.
+    /// The number of files.
     segments: usize,
-    /// When the first of them begins.
+    /// The start of the first file.
     first: Option<String>,
-    /// When the last of them begins.
+    /// The start of the last file.
     last: Option<String>,
 }
 
-/// Which part of a recording.
+/// A part of a recording.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct RangeQuery {
-    /// From then on (RFC 3339).
+    /// Its start (RFC 3339).
     start: Option<String>,
-    /// Until then.
+    /// Its end (RFC 3339).
     end: Option<String>,
 }
 
-/// Which day.
+/// A day.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct DayQuery {
-    /// Such as `2026-01-31`.
+    /// The date, such as `2026-01-31`.
     day: String,
-    /// The day's offset from UTC, such as `+09:00`; `Z` if it is left out.
+    /// The offset from UTC, such as `+09:00`. Default: `Z`.
     offset: Option<String>,
 }
 
-/// Which file.
+/// A file of a recording.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SegmentQuery {
-    /// When it begins, exactly as it is listed.
+    /// Its start, exactly as listed.
     start: String,
 }
 
-/// Lists what is recorded.
+/// Lists the recorded paths.
 #[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", responses((status = 200, body = RecordingList), (status = 502, body = ProblemDocument)))]
 pub(super) async fn list(
     state: web::Data<State>,
@@ -94,10 +97,10 @@ pub(super) async fn list(
     }
 }
 
-/// What is recorded of a path: files, and what can be played, with addresses that are good for some minutes.
+/// The recording of a path: its files, and its playable parts with URLs that are valid for some minutes.
 #[utoipa::path(
     get, path = RECORDING, tag = "recordings",
-    params(("path" = String, Path, description = "May contain slashes"), RangeQuery),
+    params(("path" = String, Path, description = "Can contain slashes"), RangeQuery),
     responses((status = 200, body = Recording), (status = 403, body = ProblemDocument), (status = 502, body = ProblemDocument))
 )]
 pub(super) async fn get(
@@ -113,10 +116,10 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(found))
 }
 
-/// A day of a path: what is there, as offsets and durations.
+/// The recorded parts of a day, as offsets and durations.
 #[utoipa::path(
     get, path = "/api/v1/recordings/{path:.+}/timeline", tag = "recordings",
-    params(("path" = String, Path, description = "May contain slashes"), DayQuery),
+    params(("path" = String, Path, description = "Can contain slashes"), DayQuery),
     responses((status = 200, body = Timeline), (status = 400, body = ProblemDocument))
 )]
 pub(super) async fn timeline(
@@ -135,7 +138,7 @@ pub(super) async fn timeline(
 /// Deletes a file of a recording.
 #[utoipa::path(
     delete, path = RECORDING, tag = "recordings",
-    params(("path" = String, Path, description = "May contain slashes"), SegmentQuery),
+    params(("path" = String, Path, description = "Can contain slashes"), SegmentQuery),
     responses((status = 204), (status = 404, body = ProblemDocument), (status = 403, body = ProblemDocument))
 )]
 pub(super) async fn delete(
@@ -148,7 +151,7 @@ pub(super) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The original program's list of what can be played, with `url_view` for the browser.
+/// The original program's list of playable parts, with `url_view` for the browser.
 #[utoipa::path(post, path = "/mediamtx-get-recording", tag = "mediamtx", responses((status = 200), (status = 401, body = ProblemDocument)))]
 pub(super) async fn original(
     request: HttpRequest,
@@ -166,7 +169,7 @@ pub(super) async fn original(
     Ok(HttpResponse::Ok().json(json!({ "list": list })))
 }
 
-/// How the browser plays: at the playback server's port under the name by which it reached us, if nothing else is said.
+/// The base URL of playback for the browser: configured, or the playback server's port at the host name of the request.
 fn player(request: &HttpRequest, state: &State, path: &str) -> Result<Player, Error> {
     let base = addresses::of(request, state).playback;
     Ok(Player { base, token: state.identity.playback_token(path)? })

@@ -16,7 +16,8 @@ use actix_web::{
     web,
 };
 use utoipa::openapi::{
-    Components, ContentBuilder, HttpMethod, ObjectBuilder, OpenApi, Paths, Ref, Required, ResponseBuilder, Type,
+    Components, Content, ContentBuilder, HttpMethod, ObjectBuilder, OpenApi, Paths, Ref, RefOr, Required,
+    ResponseBuilder, Type,
     path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn},
 };
 
@@ -25,6 +26,9 @@ use crate::{
     error::{Code, Error},
     output::http::{EndlessOutput, Output, OutputKind},
 };
+
+/// The media type of error bodies.
+const PROBLEM: &str = "application/problem+json";
 
 /// Whether a resource answers this request. If not, the next one that matches its address does.
 type Guard = fn(&GuardContext<'_>) -> bool;
@@ -204,12 +208,29 @@ fn declared(route: &Route) -> (String, Vec<Answer>, Components) {
                 (None, true) => Some(id.clone()),
                 (None, false) => Some(format!("{id}_{}", method.as_str().to_ascii_lowercase())),
             };
+            problems_as_they_are_sent(&mut operation);
             answers.push(Answer { method, add: Add::Handler(route.add), operation });
         }
         pattern = path;
     }
     let pattern = route.pattern.map_or(pattern, str::to_owned);
     (pattern, answers, components.unwrap_or_default())
+}
+
+/// The attributes leave the media type of error bodies to utoipa, which writes `application/json`.
+fn problems_as_they_are_sent(operation: &mut Operation) {
+    for response in operation.responses.responses.values_mut() {
+        let RefOr::T(response) = response else { continue };
+        let is_problem = match response.content.get("application/json") {
+            Some(RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. })) => {
+                schema.ref_location.ends_with("/ProblemDocument")
+            }
+            _ => false,
+        };
+        if is_problem && let Some(content) = response.content.shift_remove("application/json") {
+            response.content.insert(PROBLEM.into(), content);
+        }
+    }
 }
 
 /// The pattern of an output's address.
@@ -227,7 +248,7 @@ fn operation(output: &EndlessOutput, method: &Method) -> Operation {
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
     let found = ResponseBuilder::new().content(output.kind.content_type, ContentBuilder::new().build());
     let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("ProblemDocument"))).build();
-    let unknown = ResponseBuilder::new().content("application/json", problem);
+    let unknown = ResponseBuilder::new().content(PROBLEM, problem);
     let id = match *method {
         Method::GET => output.kind.word.to_owned(),
         _ => format!("{}_{}", output.kind.word, method.as_str().to_ascii_lowercase()),

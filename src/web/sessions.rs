@@ -1,4 +1,4 @@
-//! Who is connected, here and at MediaMTX, and ending it.
+//! Sessions, here and at MediaMTX: listed and ended.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -13,42 +13,42 @@ use crate::{
     policy::Principal,
 };
 
-/// What stands in place of a protocol for sessions of ours.
+/// The word in place of a protocol for our own sessions.
 const OURS: &str = "sidecar";
 
-/// Everybody who is connected.
+/// All sessions.
 #[derive(Serialize, ToSchema)]
 pub struct SessionList {
-    /// Ours, then MediaMTX's.
+    /// Our sessions, then MediaMTX's.
     sessions: Vec<SessionInfo>,
-    /// Why MediaMTX's are missing, if they are.
+    /// The reason if MediaMTX's sessions are missing.
     error: Option<String>,
 }
 
-/// Somebody who is connected.
+/// One session.
 #[derive(Serialize, ToSchema)]
 pub struct SessionInfo {
     /// `sidecar` or `mediamtx`.
     server: &'static str,
     /// `mjpeg`, `rtsp`, `upload`, `events`; at MediaMTX `rtsp`, `rtsps`, `webrtc`, `hls`, `moq`, `rtmp`, `rtmps`, `srt`.
     protocol: String,
-    /// By which it is ended, together with the protocol, or `sidecar`: `DELETE /api/v1/sessions/{protocol}/{id}`.
+    /// The id for `DELETE /api/v1/sessions/{protocol}/{id}`; for our own sessions the protocol is `sidecar`.
     id: String,
     /// `read`, `publish` or `idle`.
     state: String,
-    /// The path or stream; empty if there is none.
+    /// The path or stream, or empty.
     path: String,
-    /// Whose it is, as far as that is known.
+    /// The principal, if known.
     user: String,
-    /// From where, `IP:port`.
+    /// The peer's address, `IP:port`.
     remote: String,
-    /// Since when (RFC 3339).
+    /// The start (RFC 3339).
     since: String,
-    /// Bytes that came from there.
+    /// Bytes received from the peer.
     inbound_bytes: u64,
-    /// Bytes that went there.
+    /// Bytes sent to the peer.
     outbound_bytes: u64,
-    /// The program, as it calls itself.
+    /// The user agent.
     #[serde(skip_serializing_if = "String::is_empty")]
     agent: String,
 }
@@ -76,13 +76,13 @@ impl From<SessionSnapshot> for SessionInfo {
 }
 
 impl From<Connected> for SessionInfo {
-    /// The query is left out: it may have a token in it.
+    /// The query is left out, because it can contain a token.
     fn from(Connected { kind, fields }: Connected) -> Self {
         let text = |key: &str| fields[key].as_str().unwrap_or_default().to_owned();
         let count = |key: &str| fields[key].as_u64().unwrap_or_default();
         let state = match fields["state"].as_str() {
             Some(word) => word.to_owned(),
-            // Whoever gets HLS reads.
+            // An HLS session has no state: it always reads.
             None => "read".into(),
         };
         SessionInfo {
@@ -104,7 +104,7 @@ impl From<Connected> for SessionInfo {
     }
 }
 
-/// Lists who is connected, here and at MediaMTX.
+/// Lists the sessions, here and at MediaMTX.
 #[utoipa::path(get, path = "/api/v1/sessions", tag = "operations", responses((status = 200, body = SessionList), (status = 403, body = ProblemDocument)))]
 pub(super) async fn list(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     let mut sessions: Vec<SessionInfo> = state.access.sessions().list().into_iter().map(Into::into).collect();
@@ -118,10 +118,10 @@ pub(super) async fn list(state: web::Data<State>, _: Admin) -> Result<HttpRespon
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(SessionList { sessions, error }))
 }
 
-/// Ends a session. Whoever may, comes back; who shall not is another matter (users, tokens, shares).
+/// Disconnects a session. Permissions are unchanged, so the client can connect again.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{protocol}/{id}", tag = "operations",
-    params(("protocol" = String, Path, description = "As it is listed; `sidecar` for those of this program"), ("id" = String, Path)),
+    params(("protocol" = String, Path, description = "As listed; `sidecar` for our own sessions"), ("id" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDocument), (status = 502, body = ProblemDocument))
 )]
 pub(super) async fn kick(
@@ -133,10 +133,10 @@ pub(super) async fn kick(
     let ended = match (protocol.as_str(), SessionKind::named(&protocol)) {
         (OURS, _) => id.parse().is_ok_and(|id| state.access.sessions().end_one(id)),
         (_, Some(kind)) => state.mediamtx.kick(kind, &id).await?,
-        (_, None) => return Err(Error::parameter("protocol", format!("{protocol:?} is none of those listed")).into()),
+        (_, None) => return Err(Error::parameter("protocol", format!("{protocol:?} is not a listed protocol")).into()),
     };
     if !ended {
-        return Err(Error::new(Code::UnknownSession, format!("there is no {protocol} session {id} any more")).into());
+        return Err(Error::new(Code::UnknownSession, format!("there is no {protocol} session {id}")).into());
     }
     tracing::info!(by = %who, protocol, id, "a session was ended");
     Ok(HttpResponse::NoContent().finish())

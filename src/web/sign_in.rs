@@ -1,8 +1,8 @@
-//! Signing in and out, and who one is.
+//! Sign-in, sign-out, and the caller's own account.
 //!
-//! The refresh token is a cookie that no script can read and no other site can send (`SameSite=Strict`); the access
-//! token is in the answer, for the page to keep in memory. Together with the refusal of foreign origins (see `guard`)
-//! that leaves nothing to forge.
+//! The refresh token is a cookie that scripts cannot read and other sites cannot send (`SameSite=Strict`). The access token
+//! is in the answer, and the page holds it in memory. Together with the refusal of other origins (see `guard`) this prevents
+//! cross-site request forgery.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -27,7 +27,7 @@ use crate::{
     secret::Secret,
 };
 
-/// The refresh token's name as a cookie.
+/// The name of the refresh token's cookie.
 const COOKIE: &str = "mtx_sidecar_refresh";
 
 /// A name and a password.
@@ -46,47 +46,47 @@ pub struct SignIn {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShareCode {
-    /// What is behind `#share=` in the link.
+    /// The part behind `#share=` of the link.
     #[schema(value_type = String)]
     code: Secret,
 }
 
-/// What somebody gets who has signed in; the shape of RFC 6749, section 5.1.
+/// The answer to a sign-in, in the format of RFC 6749, section 5.1.
 #[derive(Serialize, ToSchema)]
 pub struct Token {
     /// The access token, for `Authorization: Bearer` here and at MediaMTX.
     access_token: String,
     /// `Bearer`.
     token_type: &'static str,
-    /// For so many seconds; then `POST /api/v1/login/refresh`.
+    /// Its lifetime in seconds. `POST /api/v1/login/refresh` gives the next one.
     expires_in: u64,
-    /// Whose it is: a user's name, or a share's label.
+    /// The user's name, or the share's label.
     user: String,
-    /// Whether it is a visitor with a link.
+    /// Whether the caller is a visitor with a share link.
     guest: bool,
-    /// What it allows.
+    /// Its permissions.
     permissions: Vec<Permission>,
 }
 
-/// Who somebody is.
+/// The caller.
 #[derive(Serialize, ToSchema)]
 pub struct Me {
     /// `user NAME`, `token ID`, `share ID` or `anonymous`.
     who: String,
-    /// The user's name, if it is one.
+    /// The user's name, if the principal is a user.
     user: Option<String>,
-    /// What is allowed by name; what everybody may is not listed.
+    /// Permissions of the principal itself; those of `any` are not listed.
     permissions: Vec<Permission>,
 }
 
-/// A change of one's own password.
+/// A change of the caller's own password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordChange {
-    /// The one until now.
+    /// The present password.
     #[schema(value_type = String)]
     present: Secret,
-    /// The one from now on, at least 8 characters.
+    /// The new password, at least 8 characters.
     #[schema(value_type = String)]
     new: Secret,
 }
@@ -117,17 +117,17 @@ pub(super) async fn sign_in(
     }
 }
 
-/// Gives the next access token to who has signed in, by the cookie.
+/// Gives the next access token for the sign-in of the cookie.
 #[utoipa::path(
     post, path = "/api/v1/login/refresh", tag = "identity",
-    responses((status = 200, body = Token), (status = 204, description = "Nobody has signed in here"), (status = 401, body = ProblemDocument))
+    responses((status = 200, body = Token), (status = 204, description = "This browser has no sign-in"), (status = 401, body = ProblemDocument))
 )]
 pub(super) async fn refresh(
     request: HttpRequest,
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
-    // Every page asks; that nobody has signed in is no failure, and no red line in a browser's console.
+    // Every page asks. A browser without a sign-in is no error, which would be a red line in its console.
     let Some(cookie) = request.cookie(COOKIE) else { return Ok(HttpResponse::NoContent().finish()) };
     match state.identity.refresh(&caller, cookie.value()).await {
         Ok(signed_in) => {
@@ -140,7 +140,7 @@ pub(super) async fn refresh(
         }
         Err(e) => {
             let mut response = actix_web::ResponseError::error_response(&Problem::from(e));
-            // What does not count is not sent again.
+            // The browser must not send an invalid cookie again.
             let _ = response.add_removal_cookie(&bare_cookie(&state, ""));
             Ok(response)
         }
@@ -158,10 +158,10 @@ pub(super) async fn sign_out(request: HttpRequest, state: web::Data<State>) -> R
     Ok(response)
 }
 
-/// Opens a share link: an access token, and a cookie for the next ones, for what is shared and nothing else.
+/// Opens a share link: gives an access token, and a cookie for the next ones, for the shared paths only.
 #[utoipa::path(
     post, path = "/api/v1/shares/open", tag = "identity", request_body = ShareCode,
-    responses((status = 200, body = Token), (status = 401, description = "Ended, revoked, or opened too often", body = ProblemDocument))
+    responses((status = 200, body = Token), (status = 401, description = "Expired, revoked, or opened too often", body = ProblemDocument))
 )]
 pub(super) async fn open_share(
     request: HttpRequest,
@@ -173,7 +173,7 @@ pub(super) async fn open_share(
     Ok(answer(&request, &state, opened.share.label, true, opened.grant))
 }
 
-/// Says who the caller is, as far as they showed it.
+/// The caller's principal and permissions.
 #[utoipa::path(
     get, path = "/api/v1/me", tag = "identity",
     responses((status = 200, body = Me), (status = 401, body = ProblemDocument))
@@ -197,7 +197,7 @@ pub(super) async fn me(
     Ok(HttpResponse::Ok().json(Me { who: who.to_string(), user, permissions }))
 }
 
-/// Changes one's own password. All sign-ins and sessions of the user end.
+/// Changes the caller's own password. All sign-ins and sessions of the user end.
 #[utoipa::path(
     post, path = "/api/v1/me/password", tag = "identity", request_body = PasswordChange,
     responses((status = 204), (status = 401, body = ProblemDocument), (status = 409, description = "Defined in sidecar.yml", body = ProblemDocument))

@@ -1,4 +1,4 @@
-//! The answer with one picture.
+//! The response with one picture.
 
 use std::time::SystemTime;
 
@@ -15,8 +15,8 @@ use crate::{
     stream::StreamName,
 };
 
-/// One picture, transformed if that was asked for; or only the news that the client has it already, for which nothing is
-/// decoded. Times are those of the picture that it was made of. A "waiting" picture stays as it is.
+/// One picture, transformed if the request asks for it, or 304 if the client has it already, for which nothing is decoded.
+/// Times are those of the original picture. A "waiting" picture is not transformed.
 pub(super) async fn respond(
     request: &HttpRequest,
     state: &State,
@@ -34,7 +34,7 @@ pub(super) async fn respond(
         false => Some(state.variants.still(stream, frame, &transform, share).await?.jpeg.clone()),
     };
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    // To be asked about each time, but not thrown away: an unchanged still costs a 304.
+    // Clients revalidate each time and keep the picture: an unchanged still costs a 304.
     response
         .insert_header((header::CACHE_CONTROL, "no-cache, must-revalidate, private, max-age=0"))
         .insert_header((header::ETAG, tag))
@@ -62,8 +62,8 @@ fn wants_extra_headers(request: &HttpRequest) -> Result<bool> {
     Ok(form.extra_headers)
 }
 
-/// What ustreamer tells of a snapshot; times in seconds since 1970. Nothing is known of the time between the camera's shutter and
-/// our having the picture.
+/// ustreamer's headers of a snapshot; times in seconds since 1970. The time between the camera's shutter and the arrival of the
+/// picture is unknown.
 fn extra_headers(frame: &SharedFrame) -> [(&'static str, String); 8] {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let came = format!("{:.6}", now.saturating_sub(frame.received_at.elapsed()).as_secs_f64());
@@ -79,7 +79,7 @@ fn extra_headers(frame: &SharedFrame) -> [(&'static str, String); 8] {
     ]
 }
 
-/// The picture's own, and what was asked for; so that it is known before anything is made.
+/// The ETag: the digest of the original picture and the requested transform, so that it is known before a picture is made.
 fn tag(frame: &SharedFrame, transform: &Transform, quality: u8) -> String {
     let digest = frame.digest();
     if transform.is_none() {

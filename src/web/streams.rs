@@ -1,4 +1,4 @@
-//! Streams: what there is, and what administrators say there should be.
+//! Streams: their state, and their definitions for administrators.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -17,25 +17,25 @@ use crate::{
 /// A stream. Its name can contain slashes.
 const STREAM: &str = "/api/v1/streams/{name:.+}";
 
-/// All streams that the caller may watch.
+/// All streams that the caller can read.
 #[derive(Serialize, ToSchema)]
 pub struct StreamList {
     /// By name.
     streams: Vec<StreamState>,
 }
 
-/// What a stream does.
+/// The state of a stream.
 #[derive(Serialize, ToSchema)]
 pub struct StreamState {
     #[serde(flatten)]
     stats: Stats,
-    /// What is encoded of it for RTSP readers.
+    /// Its encodings for RTSP readers.
     video: Vec<h264::Stats>,
-    /// What is made of it for watchers who want it otherwise; they count as watchers of the stream, too.
+    /// Its variants. Their watchers count as watchers of the stream, too.
     variants: Vec<VariantStats>,
 }
 
-/// One stream, with its definition when an administrator asks.
+/// One stream, for administrators with its definition.
 #[derive(Serialize, ToSchema)]
 pub struct StreamDetail {
     #[serde(flatten)]
@@ -45,7 +45,7 @@ pub struct StreamDetail {
     definition: Option<Definition>,
 }
 
-/// Lists the streams that the caller may watch.
+/// Lists the streams that the caller can read.
 #[utoipa::path(
     get, path = "/api/v1/streams", tag = "streams",
     responses((status = 200, body = StreamList), (status = 401, body = ProblemDocument))
@@ -68,16 +68,16 @@ pub(super) async fn list(
             refused = Some(verdict.refusal(Action::Read, ""));
         }
     }
-    // Nothing to see because of who asks is a different thing from nothing there.
+    // A caller that can read none of the existing streams gets an error instead of an empty list.
     match refused {
         Some(e) if streams.is_empty() && e.code() != Code::Forbidden => Err(e.into()),
         _ => Ok(HttpResponse::Ok().json(StreamList { streams })),
     }
 }
 
-/// Tells about one stream.
+/// One stream.
 #[utoipa::path(
-    get, path = STREAM, tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
+    get, path = STREAM, tag = "streams", params(("name" = String, Path, description = "Can contain slashes")),
     responses((status = 200, body = StreamDetail), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn get(
@@ -95,9 +95,9 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(StreamDetail { state: state_of(&state, &stream), definition }))
 }
 
-/// Defines a stream, or redefines it; those who watch it stay. Kept over restarts.
+/// Defines a stream, or redefines it while its watchers stay connected. The definition survives restarts.
 #[utoipa::path(
-    put, path = STREAM, tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
+    put, path = STREAM, tag = "streams", params(("name" = String, Path, description = "Can contain slashes")),
     request_body = Definition,
     responses(
         (status = 200, description = "Redefined", body = StreamDetail), (status = 201, description = "Defined", body = StreamDetail),
@@ -121,7 +121,7 @@ pub(super) async fn put(
 
 /// Changes some settings of a defined stream (JSON merge patch, RFC 7396).
 #[utoipa::path(
-    patch, path = STREAM, tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
+    patch, path = STREAM, tag = "streams", params(("name" = String, Path, description = "Can contain slashes")),
     request_body(content_type = "application/merge-patch+json", description = "Members of the definition; null restores the default"),
     responses((status = 200, body = StreamDetail), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument))
 )]
@@ -138,9 +138,9 @@ pub(super) async fn patch(
     Ok(HttpResponse::Ok().json(StreamDetail { state: state_of(&state, &stream), definition: Some(definition) }))
 }
 
-/// Removes a stream and its stored picture. Those who watch it are disconnected.
+/// Removes a stream and its stored picture. Its watchers are disconnected.
 #[utoipa::path(
-    delete, path = STREAM, tag = "streams", params(("name" = String, Path, description = "May contain slashes")),
+    delete, path = STREAM, tag = "streams", params(("name" = String, Path, description = "Can contain slashes")),
     responses(
         (status = 204), (status = 404, body = ProblemDocument),
         (status = 409, description = "Defined in the configuration file", body = ProblemDocument),

@@ -1,4 +1,4 @@
-//! Pictures in.
+//! Uploads: one picture, or many in one request.
 
 use actix_multipart::Multipart;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, http::header, web};
@@ -18,14 +18,15 @@ use crate::{
     stream::StreamName,
 };
 
-/// The recipe's parameter.
+/// The parameter of the original recipe.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct UploadQuery {
-    /// The stream's name; it is made if there is none.
+    /// The stream's name. An unknown stream is created.
     name: Option<String>,
 }
 
-/// What became of a picture.
+/// The result of an upload.
 #[derive(Serialize, ToSchema)]
 pub struct Uploaded {
     /// The stream.
@@ -33,34 +34,34 @@ pub struct Uploaded {
     stream: StreamName,
     /// The picture's number in the stream.
     seq: u64,
-    /// Width in pixels, after turning it upright.
+    /// Width in pixels, upright.
     width: u32,
     /// Height in pixels.
     height: u32,
-    /// Size in bytes, after conversion if there was one.
+    /// Size in bytes, after a conversion to JPEG if one was needed.
     bytes: usize,
 }
 
-/// What became of many.
+/// The result of an upload of many pictures.
 #[derive(Serialize, ToSchema)]
 pub struct UploadedMany {
     /// The stream.
     #[schema(value_type = String)]
     stream: StreamName,
-    /// Pictures taken.
+    /// Accepted pictures.
     frames: u64,
-    /// Parts that were no whole picture.
+    /// Parts without a complete picture.
     skipped: u64,
-    /// Why the last of them was skipped.
+    /// Why the last part was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
-/// Uploads a picture, as the original recipe does.
+/// Uploads a picture, at the original recipe's address.
 #[utoipa::path(
     method(put, post), path = "/mjpeg-upload", tag = "pictures in", params(UploadQuery),
     request_body(content_type = "image/jpeg", description = "JPEG, PNG, WebP, GIF or BMP; or multipart/form-data with a file"),
-    responses((status = 200, description = "Taken; the body is {}"), (status = 409, body = ProblemDocument), (status = 413, body = ProblemDocument), (status = 415, body = ProblemDocument))
+    responses((status = 200, description = "Accepted; the body is {}"), (status = 409, body = ProblemDocument), (status = 413, body = ProblemDocument), (status = 415, body = ProblemDocument))
 )]
 pub(super) async fn recipe(
     request: HttpRequest,
@@ -69,7 +70,7 @@ pub(super) async fn recipe(
     query: web::Query<UploadQuery>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let name = query.name.as_deref().ok_or_else(|| Error::parameter("name", "is needed: /mjpeg-upload?name=…"))?;
+    let name = query.name.as_deref().ok_or_else(|| Error::parameter("name", "is required: /mjpeg-upload?name=…"))?;
     let name = state.catalog.name(name)?;
     state.access.authorize("http", &caller, Action::Publish, &name).await?;
     take_one(&request, &state, &name, payload).await?;
@@ -78,7 +79,7 @@ pub(super) async fn recipe(
 
 /// Uploads one picture.
 #[utoipa::path(
-    method(put, post), path = "/api/v1/streams/{name:.+}/frame", tag = "pictures in", params(("name" = String, Path, description = "May contain slashes")),
+    method(put, post), path = "/api/v1/streams/{name:.+}/frame", tag = "pictures in", params(("name" = String, Path, description = "Can contain slashes")),
     request_body(content_type = "image/jpeg", description = "JPEG, PNG, WebP, GIF or BMP; or multipart/form-data with a file"),
     responses((status = 200, body = Uploaded), (status = 409, body = ProblemDocument), (status = 413, body = ProblemDocument), (status = 415, body = ProblemDocument), (status = 422, body = ProblemDocument))
 )]
@@ -101,10 +102,10 @@ pub(super) async fn frame(
     }))
 }
 
-/// Uploads pictures in one request, endlessly if need be: multipart/x-mixed-replace, or JPEGs back to back.
+/// Uploads pictures in one request without an end: multipart/x-mixed-replace, or concatenated JPEGs.
 #[utoipa::path(
-    method(put, post), path = "/api/v1/streams/{name:.+}/frames", tag = "pictures in", params(("name" = String, Path, description = "May contain slashes")),
-    request_body(content_type = "multipart/x-mixed-replace", description = "Or any other type: JPEGs one behind the other"),
+    method(put, post), path = "/api/v1/streams/{name:.+}/frames", tag = "pictures in", params(("name" = String, Path, description = "Can contain slashes")),
+    request_body(content_type = "multipart/x-mixed-replace", description = "Or any other type: concatenated JPEGs"),
     responses((status = 200, description = "The sender has ended", body = UploadedMany), (status = 400, body = ProblemDocument), (status = 409, body = ProblemDocument))
 )]
 pub(super) async fn frames(
@@ -117,7 +118,7 @@ pub(super) async fn frames(
     take_many(&request, &state, &caller, &name, payload).await
 }
 
-/// Takes pictures until the sender ends, at whichever address.
+/// Takes pictures until the sender ends the request.
 pub(super) async fn take_many(
     request: &HttpRequest,
     state: &State,
@@ -152,7 +153,7 @@ pub(super) async fn take_many(
                 false
             }
             Ok(None) => true,
-            // What came is there; that the sender went without a word is no reason to lose it.
+            // A sender that disconnects without an end of the body loses no picture that arrived.
             Err(e) if result.frames > 0 => {
                 skip(&mut result, e.to_string());
                 true
@@ -210,7 +211,7 @@ async fn take_one(
     upload.publish(&picture)
 }
 
-/// The next piece of the body; an error when the sender is silent for too long or goes in the middle.
+/// The next chunk of the body; an error when the sender stalls or disconnects.
 async fn next_chunk<S, E>(body: &mut S, patience: Duration) -> Result<Option<Bytes>>
 where
     S: futures_util::Stream<Item = std::result::Result<Bytes, E>> + Unpin,
@@ -249,7 +250,7 @@ async fn whole_body(request: &HttpRequest, state: &State, mut payload: web::Payl
     collect(state, &mut payload).await
 }
 
-/// The first file of a form, or its first field if none is called a file.
+/// The first field of a form that has a file name or an image type.
 async fn form_file(request: &HttpRequest, state: &State, payload: web::Payload) -> Result<Bytes> {
     let unreadable = |e: &dyn std::fmt::Display| Error::new(Code::InvalidBody, format!("the form cannot be read: {e}"));
     let mut payload = payload.into_inner();

@@ -1,4 +1,5 @@
-//! What somebody may watch, in one answer: what a page of pictures has to know before its first paint.
+//! All streams and paths that the caller can read, in one answer: everything that a page of pictures needs before its first
+//! paint.
 
 use std::collections::HashSet;
 
@@ -15,60 +16,60 @@ use super::{
 };
 use crate::{error::Code, policy::Action, stream::Origin};
 
-/// All that the caller may watch.
+/// All streams and paths that the caller can read.
 #[derive(Serialize, ToSchema)]
 pub struct Wall {
-    /// Our streams, then MediaMTX's paths that are none of them; each by name.
+    /// Our streams, then MediaMTX's other paths; each sorted by name.
     items: Vec<Item>,
-    /// Whether MediaMTX answers; looked at every two seconds.
+    /// Whether MediaMTX answered within the last two seconds.
     mediamtx: bool,
-    /// Where browsers find it.
+    /// MediaMTX's base URLs.
     #[serde(flatten)]
     addresses: Addresses,
 }
 
-/// Something to watch.
+/// A stream, a path, or both.
 #[derive(Serialize, ToSchema)]
 pub struct Item {
     /// The name of the stream or path.
     name: String,
-    /// Our stream: it has snapshots and MJPEG.
+    /// Our stream, which has snapshots and MJPEG.
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<Brief>,
-    /// MediaMTX's path, by which it is WebRTC and HLS, if the caller may read it.
+    /// MediaMTX's path, which has WebRTC and HLS, if the caller can read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<PathState>,
 }
 
-/// Of a stream, what a tile shows; `/api/v1/streams/{name}` has the rest.
+/// The part of a stream that a tile shows; `/api/v1/streams/{name}` has all of it.
 #[derive(Serialize, ToSchema)]
 pub struct Brief {
     /// The kind of its producer.
     kind: &'static str,
     /// `idle`, `starting`, `live`, `lingering` or `failing`.
     state: &'static str,
-    /// Why, in words.
+    /// The reason in words.
     reason: String,
-    /// Whether there is a picture, or may be one.
+    /// Whether the stream has a picture, or can have one.
     picture: bool,
 }
 
-/// What is known of a path of MediaMTX.
+/// The state of a path of MediaMTX.
 #[derive(Serialize, ToSchema)]
 pub struct PathState {
     /// Its name.
     name: String,
-    /// Whether somebody publishes, or its source is there.
+    /// Whether it has a publisher or an active source.
     available: bool,
-    /// Whether its source comes when somebody reads it.
+    /// Whether a reader starts its source.
     on_demand: bool,
-    /// What it has, such as `H264` and `Opus`.
+    /// Its codecs, such as `H264` and `Opus`.
     tracks: Vec<String>,
-    /// How many read it.
+    /// The number of readers.
     readers: usize,
 }
 
-/// Everything the caller may watch.
+/// All streams and paths that the caller can read.
 #[utoipa::path(get, path = "/api/v1/wall", tag = "streams", responses((status = 200, body = Wall), (status = 401, body = ProblemDocument)))]
 pub(super) async fn get(
     request: HttpRequest,
@@ -93,18 +94,18 @@ pub(super) async fn get(
             "" => name.clone(),
             above => format!("{above}/{name}"),
         };
-        // A path may have the stream's own name, too; one of the two that MediaMTX has at the moment is better.
+        // The path can also have the stream's own name. The one that MediaMTX lists is preferred.
         let path = if find(&path).is_none() && find(&name).is_some() { name.clone() } else { path };
         ours.extend([path.clone(), name.clone()]);
         let may = mediamtx && state.access.decide(&caller, Action::Read, &path).await.decision.is_allowed();
-        // What MediaMTX does not list is pulled when somebody reads it.
+        // MediaMTX pulls an unlisted path when a reader asks for it.
         let path = may.then(|| match find(&path) {
             Some(known) => describe(known),
             None => PathState { name: path, available: false, on_demand: true, tracks: vec![], readers: 0 },
         });
         let (at, reason) = stream.state();
         let stats = stream.stats();
-        // What was uploaded before a restart is read when somebody wants it; what was only asked for never had one.
+        // A picture of before a restart is loaded for the first watcher; a stream that a request made without an upload has none.
         let picture = stats.picture.is_some() || stats.origin != Origin::Pull;
         let brief = Brief { kind: stream.kind(), state: at.as_str(), reason, picture };
         items.push(Item { name, stream: Some(brief), path });
@@ -122,7 +123,7 @@ pub(super) async fn get(
         }
     }
     match refused {
-        // Nothing to see because of who asks is a different thing from nothing there.
+        // A caller that can read none of the existing streams gets an error instead of an empty list.
         Some(e) if items.is_empty() && e.code() != Code::Forbidden => Err(e.into()),
         _ => Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(Wall {
             items,
@@ -137,9 +138,9 @@ fn describe(path: &Value) -> PathState {
     let is = |key: &str| path[key].as_bool().unwrap_or_default();
     PathState {
         name: path["name"].as_str().unwrap_or_default().to_owned(),
-        // `ready` until 1.16.
+        // MediaMTX before 1.17 has `ready`.
         available: is("available") || is("ready"),
-        // True of an idle source on demand (internal/core/path.go, isOnline).
+        // `online` is true for an idle source on demand (MediaMTX's internal/core/path.go, isOnline).
         on_demand: is("online"),
         tracks: tracks.iter().filter_map(|track| track.as_str().map(str::to_owned)).collect(),
         readers: path["readers"].as_array().map_or(0, Vec::len),

@@ -29,8 +29,9 @@ use crate::{
 
 /// Parameters of the original recipe.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct RecipeQuery {
-    /// The stream's name; for `type=udp` of a stream not defined yet, the camera's address.
+    /// The stream's name. For `type=udp` and an unknown stream: the camera's address.
     name: Option<String>,
     /// `file` for uploads, which is the default, or `udp` for a camera.
     r#type: Option<String>,
@@ -41,8 +42,9 @@ pub struct RecipeQuery {
 
 /// Parameters of a snapshot.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SnapshotQuery {
-    /// The oldest picture that will do, in seconds or as `500ms`, `10s`; an older one is waited for to be replaced.
+    /// The maximum age of the picture, in seconds or as `500ms`, `10s`. For an older picture, the next one is awaited.
     max_age: Option<String>,
 }
 
@@ -71,10 +73,10 @@ pub(super) async fn recipe(
 
 /// One picture, with `ETag` and `Last-Modified`. Never a stream.
 #[utoipa::path(
-    method(get, head), path = pattern(&snapshot::KIND), summary = snapshot::KIND.about, tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), SnapshotQuery, TransformQuery),
+    method(get, head), path = pattern(&snapshot::KIND), summary = snapshot::KIND.about, tag = "pictures out", params(("name" = String, Path, description = "Can contain slashes"), SnapshotQuery, TransformQuery),
     responses(
         (status = 200, content_type = snapshot::KIND.content_type), (status = 304, description = "The picture that If-None-Match names"),
-        (status = 404, body = ProblemDocument), (status = 504, description = "A camera gave nothing in time", body = ProblemDocument),
+        (status = 404, body = ProblemDocument), (status = 504, description = "The camera gave no picture in time", body = ProblemDocument),
     )
 )]
 pub(super) async fn snapshot(
@@ -88,7 +90,7 @@ pub(super) async fn snapshot(
     take(&request, &state, &caller, &name, max_age).await
 }
 
-/// One picture of a stream, at whichever address.
+/// One picture of a stream; used by all addresses of snapshots.
 pub(super) async fn take(
     request: &HttpRequest,
     state: &State,
@@ -108,7 +110,7 @@ pub(super) async fn take(
 }
 
 fn recipe_parameters(state: &State, query: &RecipeQuery) -> Result<(StreamName, Definition)> {
-    let name = query.name.as_deref().ok_or_else(|| Error::parameter("name", "is needed: /mjpeg-get?name=…"))?;
+    let name = query.name.as_deref().ok_or_else(|| Error::parameter("name", "is required: /mjpeg-get?name=…"))?;
     let name = state.catalog.name(name)?;
     Ok((name, Definition::of_recipe(query.r#type.as_deref().unwrap_or("file"))?))
 }

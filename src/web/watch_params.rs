@@ -1,4 +1,4 @@
-//! Parameters and shares of all addresses that give pictures.
+//! Parameters and quotas of all addresses with pictures.
 
 use crate::{
     error::{Error, Result},
@@ -14,7 +14,7 @@ pub(super) fn flag(field: &'static str, value: Option<&str>) -> Result<bool> {
     }
 }
 
-/// To whose share a variant counts: somebody who was recognised, or else an address.
+/// The holder of the quota that a variant counts for: the principal, or the address of an anonymous caller.
 pub(super) fn share_of(who: &Principal, caller: &Caller) -> String {
     match (who, caller.ip) {
         (Principal::Anonymous, Some(ip)) => ip.to_string(),

@@ -1,4 +1,4 @@
-//! WebSocket: pictures out and in, and go2rtc's address for the former.
+//! WebSocket: watching, publishing, and go2rtc's address for watching.
 
 use actix_http::ws::{hash_key, verify_handshake};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header, web};
@@ -36,30 +36,32 @@ use crate::{
     stream::{Demand, StreamName},
 };
 
-/// The protocol that we speak, for clients that have to name one because they show their token as another.
+/// Our WebSocket protocol, for clients that must name one because they send their token as another.
 const PROTOCOL: &str = "mtx.jpeg";
 
 /// Parameters of a WebSocket.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SocketQuery {
-    /// `1` to send pictures (`publish`) instead of watching.
+    /// `1` to publish pictures instead of watching.
     push: Option<String>,
-    /// Pictures sent ahead of the last one acknowledged, 1 to 64; with the first acknowledgement it is 2.
+    /// Pictures sent beyond the last acknowledged one, 1 to 64. Default: 2 from the first acknowledgement on.
     window: Option<String>,
-    /// `1` for a notice in front of each picture, with its number, time and size.
+    /// `1` for a notice before each picture, with its number, time and size.
     meta: Option<String>,
 }
 
 /// go2rtc's parameter.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct SourceQuery {
     /// The stream's name.
     src: Option<String>,
 }
 
-/// Watches, or pushes.
+/// Watches or publishes.
 #[utoipa::path(
-    get, path = pattern(&websocket::KIND), summary = websocket::KIND.about, tag = "pictures out", params(("name" = String, Path, description = "May contain slashes"), SocketQuery, TransformQuery),
+    get, path = pattern(&websocket::KIND), summary = websocket::KIND.about, tag = "pictures out", params(("name" = String, Path, description = "Can contain slashes"), SocketQuery, TransformQuery),
     responses((status = 101, description = "Messages follow, each of this type", content_type = websocket::KIND.content_type), (status = 404, body = ProblemDocument), (status = 426, body = ProblemDocument))
 )]
 pub(super) async fn connect(
@@ -78,10 +80,10 @@ pub(super) async fn connect(
     watch(&request, &state, &caller, &name, Dialect::Own, window, meta).await
 }
 
-/// go2rtc's WebSocket, as far as MJPEG goes: `{"type":"mjpeg"}` is answered in kind, and pictures follow.
+/// go2rtc's WebSocket for MJPEG: the answer to `{"type":"mjpeg"}` is the same message, and pictures follow.
 #[utoipa::path(
     get, path = "/api/ws", tag = "aliases", params(SourceQuery, TransformQuery),
-    responses((status = 101, description = "A conversation follows"), (status = 404, body = ProblemDocument), (status = 426, body = ProblemDocument))
+    responses((status = 101, description = "Messages follow"), (status = 404, body = ProblemDocument), (status = 426, body = ProblemDocument))
 )]
 pub(super) async fn go2rtc(
     request: HttpRequest,
@@ -89,7 +91,7 @@ pub(super) async fn go2rtc(
     CallerExtractor(caller): CallerExtractor,
     query: web::Query<SourceQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let name = query.src.as_deref().ok_or_else(|| Error::parameter("src", "is needed: /api/ws?src=…"))?;
+    let name = query.src.as_deref().ok_or_else(|| Error::parameter("src", "is required: /api/ws?src=…"))?;
     let name = state.catalog.name(name)?;
     watch(&request, &state, &caller, &name, Dialect::Go2rtc, None, false).await
 }
@@ -126,7 +128,7 @@ async fn watch(
     }))
 }
 
-/// Takes pictures, each a binary message, and answers each.
+/// Takes pictures, one in each binary message, and answers each.
 async fn push(
     request: &HttpRequest,
     state: &web::Data<State>,
@@ -168,7 +170,7 @@ impl Receiver {
                         socket.text(&answer.to_string()).await
                     }
                     Ok(Incoming::Text(_)) => {
-                        let error = Error::new(Code::InvalidBody, "a picture is sent as a binary message");
+                        let error = Error::new(Code::InvalidBody, "a picture must be sent as a binary message");
                         socket.text(&refusal(&error).to_string()).await
                     }
                     Ok(Incoming::Ping(data)) => socket.pong(&data).await,
@@ -214,8 +216,8 @@ fn ending(shutdown: &Shutdown) -> Ending {
     if shutdown.is_asked() { Ending::SHUTDOWN } else { Ending::NOT_PERMITTED }
 }
 
-/// Refuses what is no handshake, and pages of other sites: a browser sends Basic credentials it knows, and 127.0.0.1's rights,
-/// along with any page's WebSocket, and no rule of origins hinders the page from reading (RFC 6455, section 10.2).
+/// Refuses requests that are no handshake, and pages of other sites: a browser adds stored Basic credentials, and the rights of
+/// 127.0.0.1, to the WebSocket of every page, and the same-origin policy does not prevent reading (RFC 6455, section 10.2).
 fn check(request: &HttpRequest, state: &State) -> Result<()> {
     verify_handshake(request.head()).map_err(|e| Error::new(Code::NotAWebSocket, e.to_string()))?;
     if comes_from_elsewhere(request.headers(), &state.settings.http) {

@@ -71,7 +71,9 @@ export function grantTable({ label, path, read, nameOf, extra = [], empty, signa
       label: t('console.name'),
       class: 'wide',
       node: (grant) => {
-        const made = t('console.made_by', { who: grant.created_by, when: agoText(grant.created) });
+        // The server names a principal with its kind, such as `user admin`.
+        const who = grant.created_by.replace(/^user /, '');
+        const made = t('console.made_by', { who, when: agoText(grant.created) });
         return [h('b', {}, nameOf(grant)), h('p', { class: 'hint' }, made)];
       },
     },

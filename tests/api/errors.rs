@@ -12,13 +12,13 @@ async fn every_mistake_has_its_answer() {
         ("DELETE", "/mediamtx-auth", "", 405, "method_not_allowed", "does not support DELETE"),
         ("GET", "/mediamtx-auth", "", 405, "method_not_allowed", "does not support GET"),
         ("PATCH", "/stream/card.mjpeg", "", 405, "method_not_allowed", "does not support PATCH"),
-        ("PUT", "/mjpeg-upload", "x", 400, "invalid_parameter", "name: is needed"),
+        ("PUT", "/mjpeg-upload", "x", 400, "invalid_parameter", "name: is required"),
         ("PUT", "/mjpeg-upload?name=", "x", 400, "invalid_name", "must not be empty"),
         ("PUT", "/mjpeg-upload?name=a%2F..%2Fb", "x", 400, "invalid_name", ". or .."),
         ("PUT", "/mjpeg-upload?name=%2Fetc", "x", 400, "invalid_name", "slash"),
         ("PUT", "/mjpeg-upload?name=a%00b", "x", 400, "invalid_name", "may hold"),
         ("PUT", &format!("/mjpeg-upload?name={long}"), "x", 400, "invalid_name", "at most 200"),
-        ("GET", "/mjpeg-get", "", 400, "invalid_parameter", "name: is needed"),
+        ("GET", "/mjpeg-get", "", 400, "invalid_parameter", "name: is required"),
         ("GET", "/mjpeg-get?name=x&type=webcam", "", 400, "invalid_parameter", "file or udp"),
         ("GET", "/mjpeg-get?name=x&type=udp", "", 422, "invalid_definition", "is not an IP address"),
         ("GET", "/mjpeg-get?name=8.8.8.8&type=udp", "", 422, "invalid_definition", "udp.networks"),
@@ -44,7 +44,7 @@ async fn definitions_are_refused_with_the_field_and_the_rule() {
         (r#"{"kind":"upload","x":1}"#, 422, "unknown field `x`"),
         (r#"{"kind":"test-card","fps":0}"#, 422, "fps: must be from 0.1 to 30"),
         (r#"{"kind":"test-card","width":100000}"#, 422, "width: must be from 16 to 3840"),
-        (r#"{"kind":"udp-camera"}"#, 422, "address: is needed"),
+        (r#"{"kind":"udp-camera"}"#, 422, "address: is required"),
         (r#"{"kind":"udp-camera","address":"example.com"}"#, 422, "address: \"example.com\" is not an address"),
         (r#"{"kind":"udp-camera","address":"203.0.113.9"}"#, 422, "udp.networks"),
         (r#"{"kind":"udp-camera","address":"10.0.0.9","interval":"1ms"}"#, 422, "interval: must be from 100ms"),
@@ -68,7 +68,7 @@ async fn definitions_are_refused_with_the_field_and_the_rule() {
 
 /// Requests no client library would send.
 #[tokio::test]
-async fn torn_and_hostile_requests_disturb_nobody() {
+async fn torn_and_hostile_requests_disturb_no_other_client() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let app = TestApp::spawn();
     let huge_header = format!("GET /healthz HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(1 << 20));

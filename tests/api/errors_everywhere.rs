@@ -158,7 +158,7 @@ async fn limits_of_bodies_hold_and_codes_fit_the_address() {
     for (method, at, body, code, field) in [
         ("POST", "/api/v1/login", "{}", "invalid_body", Some("user")),
         ("POST", "/api/v1/shares/open", "{", "invalid_body", None),
-        ("POST", "/api/v1/me/password", "{}", "invalid_body", Some("present")),
+        ("POST", "/api/v1/me/password", r#"{"old": "x"}"#, "invalid_body", Some("old")),
         ("POST", "/api/v1/keys/rotate", r#"{"drop": true}"#, "invalid_body", Some("drop")),
         ("POST", "/api/v1/media/channel", "{}", "invalid_body", Some("path")),
         ("POST", "/mediamtx-add-media", "{}", "invalid_body", Some("path")),
@@ -187,7 +187,7 @@ async fn ten_thousand_paths_fit_into_one_request() {
             "url": format!("rtsp://operator:{}@camera-{n}.example:8554/Streaming/Channels/101?transportmode=unicast", "p".repeat(40)),
             "record": true,
             "note": "n".repeat(200),
-            "labels": ["ground floor", "north", "outside"],
+            "labels": {"floor": "ground", "side": "north", "site": format!("building {}", n % 20)},
         })
     };
     let paths: serde_json::Map<_, _> = (0..10_000).map(|n| (format!("site/camera-{n}"), path(n))).collect();
@@ -211,7 +211,11 @@ async fn errors_of_files_and_of_preflights_are_problem_documents() {
     assert_eq!(outside.header("content-range"), Some("bytes */10"), "what RFC 9110 asks of 416 stays");
     let changed = app.request("GET", &at, &["If-Match: \"other\""], b"").await;
     assert_eq!((changed.status, changed.problem().as_str()), (412, "precondition_failed"), "{changed:?}");
-    let preflight = ["Origin: https://home.example", "Access-Control-Request-Method: GE T"];
+    let preflight = [
+        "Origin: https://home.example",
+        "Access-Control-Request-Method: PUT",
+        "Access-Control-Request-Headers: X-Other",
+    ];
     let refused = app.request("OPTIONS", "/api/v1/streams", &preflight, b"").await;
     assert_eq!((refused.status, refused.problem().as_str()), (400, "invalid_request"), "{refused:?}");
     // MediaMTX writes the reason into its log: the one error in another form.

@@ -180,7 +180,7 @@ async fn the_command_line_manages_users_of_a_running_sidecar() {
         (&["add", "carol"][..], "correct horse", false, "--role or --allow"),
         (&["add", "carol", "--role", "user"], "short", false, "at least 8"),
         (&["add", "any", "--role", "user"], "correct horse", false, "every client"),
-        (&["add", "carol", "--allow", "read:door"], "correct horse", true, "is made"),
+        (&["add", "carol", "--allow", "read:door"], "correct horse", true, "was made"),
         (&["add", "carol", "--role", "user"], "correct horse", false, "already"),
         (&["list"], "", true, "carol\tenabled\tread:door"),
         (&["remove", "unknown"], "", false, "no user unknown"),

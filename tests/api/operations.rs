@@ -84,7 +84,7 @@ async fn the_openapi_document_has_exactly_the_routes_and_methods_of_the_server()
 }
 
 #[tokio::test]
-async fn the_openapi_document_names_each_operation_once_and_lists_events() {
+async fn the_openapi_document_has_unique_ids_true_parameters_events_and_outputs() {
     let app = TestApp::spawn();
     let document = app.get("/api/v1/openapi.json").await.json();
     let operations =
@@ -92,6 +92,15 @@ async fn the_openapi_document_names_each_operation_once_and_lists_events() {
     let ids: Vec<_> = operations.filter_map(|(_, operation)| operation["operationId"].as_str()).collect();
     assert!(ids.len() > 90, "{ids:?}");
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in operations.as_object().expect("methods") {
+            let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path");
+            let in_path: BTreeSet<_> = in_path.filter_map(|parameter| parameter["name"].as_str()).collect();
+            let variables = path.split('{').skip(1).filter_map(|part| part.split('}').next());
+            assert_eq!(in_path, variables.collect(), "parameters of {method} {path}");
+        }
+    }
     let kinds = &document["components"]["schemas"]["EventKind"];
     assert!(kinds["enum"].as_array().is_some_and(|words| words.contains(&json!("path.drift"))), "{kinds}");
     assert_eq!(
@@ -101,7 +110,7 @@ async fn the_openapi_document_names_each_operation_once_and_lists_events() {
     for output in OUTPUTS {
         let kind = output.kind();
         let operation = &document["paths"][kind.path]["get"];
-        assert_eq!(operation["summary"], kind.about.trim_end_matches('.'), "{}: {operation}", kind.path);
+        assert_eq!(operation["summary"], kind.about, "{}: {operation}", kind.path);
         let responses = operation["responses"].as_object().expect("responses");
         let has = responses.values().any(|response| !response["content"][kind.content_type].is_null());
         assert!(has, "{} does not give {}: {operation}", kind.path, kind.content_type);

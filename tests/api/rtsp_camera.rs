@@ -243,7 +243,7 @@ async fn invalid_definitions_are_refused_with_their_field() {
     let source = TestApp::spawn();
     source.put("/api/v1/streams/door/frame", &flat_picture(64, 48, [9, 9, 9])).await;
     let by_udp = camera(&source, "door", ", transport: udp").get("/snapshot/cam.jpg").await;
-    assert!(by_udp.detail().contains("does not take that transport"), "{by_udp:?}");
+    assert!(by_udp.detail().contains("does not support this transport"), "{by_udp:?}");
     let far = json!({"kind": "rtsp", "url": "rtsp://8.8.8.8/s"}).to_string();
     assert_eq!(app.admin("PUT", "/api/v1/streams/far", &far).await.status, 201);
     let answer = app.get("/snapshot/far.jpg").await;

@@ -44,7 +44,7 @@ const LOCALHOST: &str = "localhost can be ::1, where the sidecar does not listen
 pub enum Severity {
     /// The setting does not work, or is dangerous.
     Error,
-    /// The setting works, and has an effect that an administrator may not expect.
+    /// The setting works, but has an unexpected effect.
     Warning,
 }
 

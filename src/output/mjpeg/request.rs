@@ -1,7 +1,7 @@
 //! MJPEG for HTTP: the parameters and headers of a request, and the headers of the response.
 
 use tokio::time::Duration;
-use utoipa::{IntoParams, openapi::path::ParameterIn};
+use utoipa::IntoParams;
 
 use super::{Form, Options, check_interval, serve};
 use crate::{
@@ -19,10 +19,7 @@ pub static OUTPUT: EndlessOutput = EndlessOutput {
         content_type: "multipart/x-mixed-replace",
         about: "MJPEG of a stream: for `<img>`, ffmpeg, Home Assistant, OctoPrint.",
     },
-    parameters: || {
-        let in_query = || Some(ParameterIn::Query);
-        [MjpegQuery::into_params(in_query), TransformQuery::into_params(in_query)].concat()
-    },
+    parameters: || [MjpegQuery::into_params(|| None), TransformQuery::into_params(|| None)].concat(),
     open: |request| {
         let mut options = Options::new(request, interval_in(request)?);
         query::once(request.query, "advance_headers")?;
@@ -33,6 +30,7 @@ pub static OUTPUT: EndlessOutput = EndlessOutput {
 
 /// Parameters of an MJPEG stream.
 #[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "for the documentation; each parameter is read by itself")]
 struct MjpegQuery {
     /// How often an unchanged picture is repeated, in milliseconds (40 to 3600000).

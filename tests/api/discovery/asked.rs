@@ -1,23 +1,15 @@
 //! Questions to one device, with a user and a password.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig, crypto,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    },
-};
 
 use super::{
     SETTINGS, detail,
     fake::{Auth, Behaviour, Camera, LOGIN, card_id},
     search,
 };
-use crate::support::{Response, TestApp};
+use crate::support::{Response, TestApp, tls::tls_in_front_of};
 
 async fn inquire(app: &TestApp, camera: &Camera, password: &str) -> Value {
     let body = json!({"address": camera.http.to_string(), "user": LOGIN.0, "pass": password});
@@ -134,33 +126,18 @@ async fn a_wrong_question_is_answered_with_the_reason() {
     }
 }
 
-/// A proxy that accepts HTTPS and forwards to the camera.
-async fn with_tls(camera: &Camera) -> (SocketAddr, tokio::task::JoinHandle<()>) {
+/// TLS in front of a camera, with a self-signed certificate.
+async fn with_tls(camera: &Camera) -> SocketAddr {
     let folder = tempfile::tempdir().expect("a folder");
     crate::tls::certificate(folder.path(), "a camera").await;
-    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    let certificates = CertificateDer::pem_file_iter(cert).expect("reads").collect::<Result<Vec<_>, _>>().expect("PEM");
-    let key = PrivateKeyDer::from_pem_file(key).expect("PEM");
-    let config = ServerConfig::builder_with_provider(Arc::new(crypto::aws_lc_rs::default_provider()));
-    let config = config.with_safe_default_protocol_versions().expect("some").with_no_client_auth();
-    let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(certificates, key).expect("fits")));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let (addr, behind) = (listener.local_addr().expect("bound"), camera.http);
-    let serving = tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            let Ok(mut socket) = acceptor.accept(socket).await else { continue };
-            let mut camera = TcpStream::connect(behind).await.expect("connects");
-            let _ = tokio::io::copy_bidirectional(&mut socket, &mut camera).await;
-        }
-    });
-    (addr, serving)
+    tls_in_front_of(camera.http, &folder.path().join("cert.pem"), &folder.path().join("key.pem")).await
 }
 
 #[tokio::test]
 async fn a_self_signed_certificate_of_a_camera_is_accepted_by_its_fingerprint() {
     let app = TestApp::with(SETTINGS);
     let camera = Camera::start(Behaviour { auth: Auth::Digest { once: false }, ..Behaviour::of("axis") }).await;
-    let (addr, serving) = with_tls(&camera).await;
+    let addr = with_tls(&camera).await;
     let address = format!("https://{addr}/onvif/device_service");
     let mut body = json!({"address": address, "user": LOGIN.0, "pass": LOGIN.1});
     let refused = post(&app, body.clone()).await;
@@ -174,5 +151,4 @@ async fn a_self_signed_certificate_of_a_camera_is_accepted_by_its_fingerprint() 
     body["fingerprint"] = json!("AB".repeat(32));
     let other = post(&app, body).await;
     assert!(other.status == 502 && other.detail().contains("does not have the configured fingerprint"), "{other:?}");
-    serving.abort();
 }
