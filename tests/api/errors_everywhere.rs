@@ -10,7 +10,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
 
 use crate::support::{Response, TestApp, basic, example};
 
-/// With names that the addresses without a name in them need.
+/// Settings with the names that addresses without a name need.
 const SETTINGS: &str = "aliases: {webcams: [x]}\nmediamtx: {api: 'http://127.0.0.1:9'}";
 
 /// Fails if the answer is an error without a problem document, or with an unknown code. HEAD has no body.
@@ -70,7 +70,7 @@ async fn wrong_queries_get_problem_documents() {
         }
         let impossible = names.iter().map(|name| format!("{name}=-1%00%FF")).collect::<Vec<_>>().join("&");
         let impossible = joined(&at, &impossible);
-        // Without parameters an address is asked for as it is, and a search would search.
+        // Without parameters the request is valid, and a search would begin.
         if !names.is_empty() {
             check(&app.outcome(method, &impossible, &[&admin], b"").await, method, &impossible);
         }
