@@ -143,6 +143,8 @@ async fn a_page_signs_in_and_other_sites_do_not(kind: Kind) {
     let other = site.sign_in("/api/v1/login", "Origin: https://evil.example").await;
     assert_eq!((other.status, other.problem().as_str()), (403, "cross_site"));
     assert!(site.link("/api/v1/shares", &[]).await.starts_with("https://cameras.example/viewer/#share="));
+    let (link, origin) = site.link_by_http2().await;
+    assert!(link.starts_with(&format!("{origin}/viewer/#share=")), "{link} at {origin}");
 }
 
 async fn rules_match_the_address_of_the_client(kind: Kind) {

@@ -128,12 +128,17 @@ impl Proxy {
         Some(Proxy { addr, connector, clients: JoinSet::new(), _program: program, folder })
     }
 
+    /// The origin at which curl reaches the proxy.
+    pub fn origin(&self) -> String {
+        format!("https://{HOST}:{}", self.addr.port())
+    }
+
     /// A request of curl, which speaks HTTP/2 with the proxy, from an address that is not this machine.
     pub fn curl(&self, path: &str, args: &[&str]) -> tokio::process::Command {
         let (port, certificate) = (self.addr.port(), self.folder.path().join("cert.pem"));
         let mut command = tokio::process::Command::new("curl");
         command.args(["-sN", "--interface", &AFAR.to_string(), "--resolve", &format!("{HOST}:{port}:127.0.0.1")]);
-        command.arg("--cacert").arg(certificate).args(args).arg(format!("https://{HOST}:{port}{path}"));
+        command.arg("--cacert").arg(certificate).args(args).arg(self.origin() + path);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         command
     }

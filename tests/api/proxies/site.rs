@@ -69,6 +69,15 @@ impl Site {
         made.json()["url"].as_str().expect("a URL").to_owned()
     }
 
+    /// The same over HTTP/2, where the host is no header line, and with the port of the proxy. Also gives the origin of the request.
+    pub async fn link_by_http2(&self) -> (String, String) {
+        let body = json!({"path": "door", "expires": "1h"}).to_string();
+        let mut curl = self.proxy.curl("/api/v1/shares", &["-u", "alice:s3cret", "--http2", "-d", &body]);
+        let answer = curl.output().await.expect("curl runs").stdout;
+        let made: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+        (made["url"].as_str().expect("a URL").to_owned(), self.proxy.origin())
+    }
+
     pub async fn watchers(&self) -> u64 {
         self.get_as_alice("/api/v1/streams/door").await.json()["watchers"].as_u64().expect("a number")
     }
