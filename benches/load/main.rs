@@ -6,6 +6,7 @@
 
 #![allow(clippy::print_stdout, reason = "tables are what this program is for")]
 
+mod abuse;
 mod admission;
 mod auth;
 mod bare;
@@ -56,6 +57,7 @@ const SCENARIOS: &[Scenario] = &[
     ("cold", camera::cold),
     ("relay", relay::run),
     ("idle", idle::run),
+    ("abuse", abuse::run),
 ];
 
 fn main() -> ExitCode {
@@ -66,6 +68,8 @@ fn main() -> ExitCode {
         Some("websocket-binary") => return done(websocket::reference(false)),
         Some("websocket-base64") => return done(websocket::reference(true)),
         Some("bare-responder") => return done(bare::responder()),
+        // A part of the scenario `abuse`, in a process with a disk of its own.
+        Some("abuse-disk") => return done(abuse::full_disk()),
         // No measurement: a check that takes minutes.
         Some("soak") => return done(soak::run(args.get(1).and_then(|seconds| seconds.parse().ok()).unwrap_or(600))),
         _ => {}
