@@ -47,7 +47,10 @@ pub(super) fn check_sender(request: &HttpRequest, state: &State) -> Result<(), E
     // MediaMTX and its hooks connect directly, and are no browser. A proxy on an accepted address would otherwise let
     // every client of the proxy ask.
     if origin::is_proxied(request.headers()) || origin::is_from_browser(request.headers()) {
-        return Err(Error::new(Code::Forbidden, "this request came through a proxy or from a browser, and not from MediaMTX"));
+        return Err(Error::new(
+            Code::Forbidden,
+            "this request came through a proxy or from a browser, and not from MediaMTX",
+        ));
     }
     // The address of the connection: a proxy's headers do not count here.
     let from = request.peer_addr().map(|a| a.ip());

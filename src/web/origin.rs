@@ -25,8 +25,7 @@ const PROXY_HEADERS: [&str; 10] = [
 ];
 
 /// Headers that only a browser adds.
-const BROWSER_HEADERS: [&str; 5] =
-    ["origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user"];
+const BROWSER_HEADERS: [&str; 5] = ["origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user"];
 
 /// Whether the request came through a proxy, as far as its headers show that.
 pub(super) fn is_proxied(headers: &HeaderMap) -> bool {
