@@ -7,7 +7,10 @@ use std::{
 };
 
 use actix_web::web;
-use tokio::{sync::mpsc, time::Duration};
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::Duration,
+};
 
 use crate::{
     access::Access,
@@ -32,6 +35,7 @@ use crate::{
     state::State,
     store::Store,
     stream::Registry,
+    supervise::supervise,
     throughput::Throughput,
     web::application,
 };
@@ -199,10 +203,6 @@ impl App {
             tokio::spawn(rtsp.serve(state.clone().into_inner()));
         }
         let uploads = state.catalog.context().uploads.clone();
-        let writing = tokio::spawn({
-            let uploads = uploads.clone();
-            async move { uploads.write_forever().await }
-        });
         let background = tokio::spawn(run_background(state.clone(), revoked, tls));
 
         let ended = tokio::select! {
@@ -227,7 +227,6 @@ impl App {
             tracing::warn!("some producers did not end in time");
         }
         background.abort();
-        writing.abort();
         uploads.write_waiting().await;
         tracing::debug!("pictures are written");
         ended.unwrap_or_else(|e| Err(io::Error::other(e)))
@@ -257,19 +256,21 @@ async fn run_background(state: web::Data<State>, revoked: mpsc::Receiver<Vec<Pri
             move || sessions.sent()
         }),
     };
+    let revoked = Mutex::new(revoked);
     let uploads = &state.catalog.context().uploads;
-    let certificates = async {
-        if let Some(tls) = tls {
-            tls.run().await;
-        }
-    };
+    let panicked = |task| state.metrics.count_restart(task);
     tokio::join!(
-        state.access.run(&state.events, &state.mediamtx, revoked),
-        state.identity.run(),
-        state.paths.run(),
-        observer.run(),
-        state.catalog.registry().sweep_forever(|name| uploads.forget(name)),
-        certificates,
+        supervise("access", panicked, || state.access.run(&state.events, &state.mediamtx, &revoked)),
+        supervise("identity", panicked, || state.identity.run()),
+        supervise("paths", panicked, || state.paths.run()),
+        supervise("observer", panicked, || observer.run()),
+        supervise("uploads", panicked, || uploads.write_forever()),
+        supervise("expiry", panicked, || state.catalog.registry().sweep_forever(|name| uploads.forget(name))),
+        supervise("certificates", panicked, async || {
+            if let Some(tls) = &tls {
+                tls.run().await;
+            }
+        }),
     );
 }
 

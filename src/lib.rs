@@ -52,6 +52,7 @@ pub mod store;
 pub mod metrics;
 pub mod server;
 pub mod shutdown;
+pub mod supervise;
 pub mod telemetry;
 
 pub mod settings;

@@ -101,7 +101,8 @@ pub struct Audit(Arc<Inner>);
 
 struct Inner {
     to: mpsc::Sender<Entry>,
-    from: Mutex<Option<mpsc::Receiver<Entry>>>,
+    /// Locked by the task that stores entries, which can be started again.
+    from: tokio::sync::Mutex<mpsc::Receiver<Entry>>,
     kept: Mutex<Kept>,
     lost: AtomicU64,
 }
@@ -134,7 +135,12 @@ impl Kept {
 impl Default for Audit {
     fn default() -> Self {
         let (to, from) = mpsc::channel(WAITING);
-        Audit(Arc::new(Inner { to, from: Mutex::new(Some(from)), kept: Mutex::default(), lost: AtomicU64::new(0) }))
+        Audit(Arc::new(Inner {
+            to,
+            from: tokio::sync::Mutex::new(from),
+            kept: Mutex::default(),
+            lost: AtomicU64::new(0),
+        }))
     }
 }
 
@@ -162,7 +168,7 @@ impl Audit {
 
     /// Stores and logs queued entries, and passes each to `also`, until the program ends.
     pub async fn run(&self, mut also: impl FnMut(&Entry)) {
-        let Some(mut from) = self.0.from.lock().take() else { return };
+        let mut from = self.0.from.lock().await;
         let mut batch = Vec::with_capacity(WAITING);
         while from.recv_many(&mut batch, WAITING).await > 0 {
             for entry in &batch {

@@ -11,7 +11,7 @@ mod sessions;
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use self::{
     audit::{Asked, Audit},
@@ -43,6 +43,8 @@ struct Inner {
     watchers: Permits,
     publishers: Permits,
     shutdown: Shutdown,
+    /// Sessions that MediaMTX admitted because we allowed them.
+    admitted: mediamtx::SessionIndex,
 }
 
 impl Access {
@@ -56,6 +58,7 @@ impl Access {
             watchers: Permits::new(Role::Watcher, limits.watchers),
             publishers: Permits::new(Role::Publisher, limits.publishers),
             shutdown,
+            admitted: mediamtx::SessionIndex::default(),
         }))
     }
 
@@ -164,9 +167,14 @@ impl Access {
     }
 
     /// Writes the audit, publishes failed sign-ins as events, and ends the sessions of each principal that `revoked`
-    /// names, here and at MediaMTX. Runs until the program ends.
-    pub async fn run(&self, events: &Bus, mediamtx: &mediamtx::Client, revoked: mpsc::Receiver<Vec<Principal>>) {
-        let index = mediamtx::SessionIndex::default();
+    /// names, here and at MediaMTX. Runs until the program ends; it can be started again after a panic.
+    pub async fn run(
+        &self,
+        events: &Bus,
+        mediamtx: &mediamtx::Client,
+        revoked: &Mutex<mpsc::Receiver<Vec<Principal>>>,
+    ) {
+        let index = &self.0.admitted;
         let mut failures = audit::FailureEvents::default();
         let auditing = self.0.audit.run(|entry| {
             if let Some(session) = entry.session.as_deref().filter(|_| entry.decision.is_allowed()) {
@@ -174,7 +182,7 @@ impl Access {
             }
             failures.publish(events, entry);
         });
-        tokio::join!(auditing, revocation::run(&self.0.sessions, mediamtx, &index, revoked));
+        tokio::join!(auditing, revocation::run(&self.0.sessions, mediamtx, index, revoked));
     }
 
     fn record(&self, caller: &Caller, asked: Asked<'_>, verdict: &Verdict) {

@@ -1,6 +1,9 @@
 //! Ending the sessions of principals that have lost a permission.
 
-use tokio::{sync::mpsc, time::Duration};
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::Duration,
+};
 
 use super::Sessions;
 use crate::{
@@ -17,8 +20,9 @@ pub(super) async fn run(
     sessions: &Sessions,
     mediamtx: &Client,
     index: &SessionIndex,
-    mut revoked: mpsc::Receiver<Vec<Principal>>,
+    revoked: &Mutex<mpsc::Receiver<Vec<Principal>>>,
 ) {
+    let mut revoked = revoked.lock().await;
     while let Some(principals) = revoked.recv().await {
         for principal in principals {
             let ended = sessions.end(&principal);

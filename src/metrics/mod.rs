@@ -62,6 +62,11 @@ struct LeftLabels {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TaskLabels {
+    task: &'static str,
+}
+
 /// All counters. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics(Arc<Inner>);
@@ -71,6 +76,7 @@ struct Inner {
     requests: Family<RequestLabels, Counter>,
     durations: Histogram,
     decisions: Family<DecisionLabels, Counter>,
+    restarts: Family<TaskLabels, Counter>,
     watched_bytes: Family<WatchedLabels, Counter>,
     left: Family<LeftLabels, Counter>,
     rtsp: RtspCounters,
@@ -83,6 +89,7 @@ impl Metrics {
         let requests = Family::<RequestLabels, Counter>::default();
         let durations = Histogram::new(exponential_buckets(0.0001, 4.0, 9));
         let decisions = Family::<DecisionLabels, Counter>::default();
+        let restarts = Family::<TaskLabels, Counter>::default();
         let watched_bytes = Family::<WatchedLabels, Counter>::default();
         let left = Family::<LeftLabels, Counter>::default();
         prometheus.register("http_requests", "Requests by route pattern and status", requests.clone());
@@ -96,6 +103,7 @@ impl Metrics {
             "Decisions of the policy, for MediaMTX and for routes of this server",
             decisions.clone(),
         );
+        prometheus.register("task_restarts", "Background tasks that panicked and were started again", restarts.clone());
         prometheus.register("watched_bytes", "Bytes sent to watchers that have left, by output", watched_bytes.clone());
         prometheus.register("watchers_left", "Watchers that have left, by output and reason", left.clone());
         let rtsp = RtspCounters::default();
@@ -107,7 +115,7 @@ impl Metrics {
             cameras: context.rtsp.counters().clone(),
         }));
         prometheus.register_collector(Box::new(VariantFigures(variants)));
-        Metrics(Arc::new(Inner { prometheus, requests, durations, decisions, watched_bytes, left, rtsp }))
+        Metrics(Arc::new(Inner { prometheus, requests, durations, decisions, restarts, watched_bytes, left, rtsp }))
     }
 
     /// The counters of the RTSP server.
@@ -133,6 +141,11 @@ impl Metrics {
         let output = output.word;
         self.0.watched_bytes.get_or_create(&WatchedLabels { output }).inc_by(report.bytes);
         self.0.left.get_or_create(&LeftLabels { output, reason: report.left.reason() }).inc();
+    }
+
+    /// A background task that panicked and is started again.
+    pub fn count_restart(&self, task: &'static str) {
+        self.0.restarts.get_or_create(&TaskLabels { task }).inc();
     }
 
     /// All metrics in OpenMetrics text format.
