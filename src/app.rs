@@ -27,7 +27,7 @@ use crate::{
     policy::{Policy, Principal},
     producer::{ProducerContext, file::MediaRoots, udp_camera::Hub, upload},
     rtsp, server,
-    settings::{Loaded, Settings, Sources, TlsSettings},
+    settings::{Loaded, Sources, TlsSettings},
     shutdown::Shutdown,
     state::State,
     store::Store,

@@ -79,16 +79,16 @@ mod tests {
     #[test]
     fn a_file_of_authorities_that_cannot_be_used_is_an_error() {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = |content: &str| {
-            let path = folder.path().join("ca.pem");
+        let file = |name: &str, content: &str| {
+            let path = folder.path().join(name);
             std::fs::write(&path, content).expect("writes");
             path
         };
         assert!(Hosts::new(Path::new("")).is_ok(), "no file");
         for (path, says) in [
             (folder.path().join("none.pem"), "fetch.ca_file"),
-            (file("not PEM"), "it has no certificate"),
-            (file("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "fetch.ca_file"),
+            (file("text.pem", "not PEM"), "it has no certificate"),
+            (file("damaged.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "fetch.ca_file"),
         ] {
             let error = Hosts::new(&path).expect_err(says);
             assert!(error.to_string().contains(says), "{error}");

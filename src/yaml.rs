@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn errors_name_the_line() {
         for (text, says) in [
-            ("a: 1\nb: [\n", "line 3"),
+            ("a: 1\nb: [\n", "line 2"),
             ("a: 1\nA: 2\na: 3\n", "line 3"),
             ("- a\n- b\n", "must be a mapping"),
             ("text", "must be a mapping"),

@@ -169,7 +169,7 @@ fn test_modules(module: &[String], tokens: TokenStream, found: &mut BTreeSet<Mod
         if let Some(at) = names.iter().position(|name| name == "mod")
             && let Some(name) = names.get(at + 1)
         {
-            found.insert([module, &[name.clone()]].concat());
+            found.insert([module, std::slice::from_ref(name)].concat());
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Linters of this repository, as tests: what is written twice is held equal, links lead somewhere, and what is
-//! shipped can be read.
+//! Linters of this repository, as tests: facts that are written twice are equal, links have a target, and shipped files can
+//! be read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -46,7 +46,7 @@ fn documents() -> Vec<PathBuf> {
 }
 
 #[test]
-fn links_in_documents_lead_somewhere() {
+fn links_in_documents_have_a_target() {
     let mut links = 0;
     for document in documents() {
         let text = std::fs::read_to_string(&document).expect("reads");
@@ -113,7 +113,7 @@ fn the_examples_in_the_shipped_settings_can_be_used() {
 }
 
 #[test]
-fn shipped_files_can_be_read_and_name_what_is_there() {
+fn shipped_files_can_be_read_and_name_existing_files() {
     let compose = yaml::parse(&read("docker-compose.yml")).expect("YAML");
     let services = compose["services"].as_object().expect("services");
     assert_eq!(services.len(), 2);
@@ -192,7 +192,7 @@ fn catalogue(language: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn every_word_of_the_pages_is_there_in_every_language() {
+fn every_text_of_the_pages_exists_in_every_language() {
     let placeholders = |text: &str| {
         let found: BTreeSet<_> =
             Regex::new(r"\{\w+\}").expect("one").find_iter(text).map(|m| m.as_str().to_owned()).collect();
@@ -231,11 +231,11 @@ fn every_word_of_the_pages_is_there_in_every_language() {
         .keys()
         .filter(|key| !used.contains(*key) && !prefixes.iter().any(|prefix| key.starts_with(prefix.as_str())))
         .collect();
-    assert_eq!(unused, Vec::<&String>::new(), "texts that nobody shows");
+    assert_eq!(unused, Vec::<&String>::new(), "texts that no page shows");
 }
 
 #[test]
-fn no_source_file_has_outgrown_its_story() {
+fn no_source_file_is_too_long() {
     for source in files(&["src", "tests", "benches"], &[".rs"]).into_iter().chain(scripts()) {
         let lines = std::fs::read_to_string(&source).expect("reads").lines().count();
         assert!(lines <= 450, "{} has {lines} lines", source.display());

@@ -5,6 +5,7 @@
 //! effect within a second.
 
 pub mod first_admin;
+mod grant;
 mod keys;
 mod shares;
 mod sign_in;
@@ -18,8 +19,9 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 pub use self::{
+    grant::Grant,
     shares::{NewShare, Opened, Share},
-    sign_in::{Grant, SignedIn},
+    sign_in::SignedIn,
     tokens::{MachineToken, NewToken},
     users::{Role, StoredUser, UserChange, read_users, write_user},
 };

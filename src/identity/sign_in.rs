@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Identity, random_id, random_secret, shares};
+use super::{Grant, Identity, random_id, random_secret, shares};
 use crate::{
     error::{Code, Error, Result},
     policy::{Authenticated, Caller, Claims, ISSUER, Permission, Principal, Rule, TokenKind, now},
@@ -19,19 +19,6 @@ use crate::{
 /// For how many seconds the previous refresh token still gets an access token, but no new refresh token: two tabs of a
 /// browser refresh at the same time with the same cookie.
 const GRACE: u64 = 10;
-
-/// The tokens of a sign-in.
-#[derive(Debug)]
-pub struct Grant {
-    /// The access token.
-    pub access: Secret,
-    /// The lifetime of the access token, in seconds.
-    pub expires_in: u64,
-    /// The refresh token and its lifetime in seconds; none if the client keeps the one that it has.
-    pub refresh: Option<(Secret, u64)>,
-    /// The permissions.
-    pub permissions: Vec<Permission>,
-}
 
 /// The result of a successful sign-in.
 #[derive(Debug)]

@@ -29,6 +29,10 @@ fn failed(location: &Location, e: io::Error) -> Error {
             Error::new(Code::Forbidden, format!("the system does not let the sidecar open {file}"))
         }
         io::ErrorKind::AlreadyExists => Error::new(Code::FileExists, format!("{file} exists already")),
+        // The file can be made as soon as the disk takes it.
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem => {
+            Error::internal(format!("{file} cannot be written"), e)
+        }
         _ => Error::new(Code::UnknownFile, format!("{file} cannot be opened: {e}")),
     }
 }
@@ -194,6 +198,28 @@ impl Drop for Upload {
     fn drop(&mut self) {
         if let Err(e) = self.dir.remove_file(&self.temporary) {
             tracing::warn!(file = %self.temporary.display(), "the temporary file of an upload cannot be removed: {e}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_tell_a_missing_file_from_a_full_disk() {
+        let location = Location { root: "media".into(), path: "x.jpg".into() };
+        for (kind, code) in [
+            (io::ErrorKind::NotFound, Code::UnknownFile),
+            (io::ErrorKind::NotADirectory, Code::UnknownFile),
+            (io::ErrorKind::PermissionDenied, Code::Forbidden),
+            (io::ErrorKind::AlreadyExists, Code::FileExists),
+            (io::ErrorKind::StorageFull, Code::Internal),
+            (io::ErrorKind::ReadOnlyFilesystem, Code::Internal),
+        ] {
+            let error = failed(&location, kind.into());
+            assert_eq!(error.code(), code, "{kind:?}");
+            assert!(error.to_string().contains("media/x.jpg"), "{error}");
         }
     }
 }

@@ -4,10 +4,11 @@ use std::{io::Cursor, time::SystemTime};
 
 use bytes::Bytes;
 use image::{DynamicImage, ImageDecoder, ImageReader, metadata::Orientation};
-use turbojpeg::{Compressor, Decompressor, Image, PixelFormat, Subsamp, Transform, TransformOp, Transformer};
+use turbojpeg::{Decompressor, Image, PixelFormat, Subsamp, Transform, TransformOp, Transformer};
 
 use super::{
     Picture, PictureLimits,
+    encode::compress,
     jpeg::{self, Coding, Fault, Header},
 };
 use crate::error::{Code, Error, Result};
@@ -273,21 +274,6 @@ fn encode(image: image::RgbImage, subsampling: Subsamp, limits: &PictureLimits) 
         .map_err(|e| Error::internal("the picture could not be encoded", e))?;
     limits.check_size(jpeg.len())?;
     Ok(picture(jpeg, width, height))
-}
-
-/// Encodes packed RGB pixels as a baseline JPEG with 4:2:0 chroma.
-pub fn encode_rgb(rgb: &[u8], width: u32, height: u32, quality: i32) -> Result<Bytes> {
-    compress(rgb, width, height, quality, Subsamp::Sub2x2)
-        .map_err(|e| Error::internal("the picture could not be encoded", e))
-}
-
-fn compress(rgb: &[u8], width: u32, height: u32, quality: i32, subsampling: Subsamp) -> turbojpeg::Result<Bytes> {
-    let (width, height) = (width as usize, height as usize);
-    let mut encoder = Compressor::new()?;
-    encoder.set_quality(quality)?;
-    encoder.set_subsamp(subsampling)?;
-    let image = Image { pixels: rgb, width, pitch: 3 * width, height, format: PixelFormat::RGB };
-    encoder.compress_to_vec(image).map(Bytes::from)
 }
 
 #[cfg(test)]

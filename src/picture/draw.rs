@@ -7,7 +7,7 @@ use std::{
 
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont};
 
-use super::{Picture, convert::encode_rgb};
+use super::{Picture, encode::encode_rgb};
 use crate::error::Result;
 
 type Rgb = [u8; 3];

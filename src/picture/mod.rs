@@ -5,6 +5,7 @@
 
 mod convert;
 pub mod draw;
+mod encode;
 mod frame;
 pub mod jpeg;
 mod planes;
@@ -21,7 +22,8 @@ use std::{sync::LazyLock, time::SystemTime};
 use bytes::Bytes;
 
 pub use self::{
-    convert::{Format, encode_rgb},
+    convert::Format,
+    encode::encode_rgb,
     frame::{BOUNDARY, Frame, FrameMemory, PREAMBLE, PREAMBLE_WITH_HEAD, Reserved, SharedFrame},
     planes::{Colour, JpegWriter, Matrix, Planes},
     yuv::{Canvas, Yuv420},

@@ -5,7 +5,8 @@ use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
 use super::{
     Picture,
-    convert::{MAX_SCANS, encode_rgb, undecodable},
+    convert::{MAX_SCANS, undecodable},
+    encode::encode_rgb,
     in_pool,
 };
 use crate::error::Result;

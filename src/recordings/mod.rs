@@ -190,7 +190,7 @@ pub async fn delete(client: &Client, path: &str, start: &str) -> Result<()> {
     let recorded = client.recordings_of(path).await?;
     if !recorded.segments.iter().any(|segment| segment.start == start) {
         let message = format!("no file of {path} begins at {start}; write the start exactly as the list shows it");
-        return Err(Error::new(Code::UnknownPath, message).in_field("start"));
+        return Err(Error::new(Code::UnknownFile, message).in_field("start"));
     }
     client.delete_segment(path, start).await
 }

@@ -72,6 +72,7 @@ enum Makes {
 /// The body of a request: the settings that differ from their defaults.
 #[derive(Clone, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
+#[schema(as = SuggestedDefinition)]
 enum Definition {
     /// A path of MediaMTX (see `Wanted`).
     Camera {

@@ -1,9 +1,9 @@
 use crate::support::TestApp;
 
-/// Method, path, body, then the status, the code, and a word that has to be in the detail.
+/// Method, path and body, then the status, the code, and a part of the detail.
 #[tokio::test]
 #[rustfmt::skip]
-async fn every_mistake_has_its_answer() {
+async fn each_error_has_its_status_code_and_detail() {
     let app = TestApp::with("streams: {card: {kind: test-card}}");
     let long = "n".repeat(201);
     for (method, path, body, status, code, says) in [
@@ -31,7 +31,7 @@ async fn every_mistake_has_its_answer() {
         assert_eq!((response.status, response.problem().as_str()), (status, code), "{method} {path}: {response:?}");
         assert!(response.detail().contains(says), "{method} {path}: {}", response.detail());
     }
-    assert_eq!(app.registry.len(), 1, "nothing was made on the way");
+    assert_eq!(app.registry.len(), 1, "a refused request creates no stream");
 }
 
 #[tokio::test]
@@ -66,9 +66,9 @@ async fn definitions_are_refused_with_the_field_and_the_rule() {
     }
 }
 
-/// Requests no client library would send.
+/// Requests that no client library sends.
 #[tokio::test]
-async fn torn_and_hostile_requests_disturb_no_other_client() {
+async fn incomplete_and_hostile_requests_are_refused() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let app = TestApp::spawn();
     let huge_header = format!("GET /healthz HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(1 << 20));
@@ -90,9 +90,9 @@ async fn torn_and_hostile_requests_disturb_no_other_client() {
     assert_eq!(app.get("/healthz").await.status, 200);
 }
 
-/// What a page of another web site can make a browser send.
+/// Requests that a page of another site can make a browser send.
 #[tokio::test]
-async fn other_web_sites_may_not_change_anything() {
+async fn requests_from_pages_of_other_sites_are_refused() {
     let app = TestApp::spawn();
     let body = crate::support::picture(1);
     let own = format!("Origin: http://{}", app.addr);
@@ -104,7 +104,7 @@ async fn other_web_sites_may_not_change_anything() {
         (vec!["Sec-Fetch-Site: same-origin"], 200),
         (vec![own.as_str()], 200),
         (vec![], 200),
-        // DNS rebinding: the page is of the same origin as what it asks, and that is not this machine.
+        // DNS rebinding: the page and the request have the same origin, which is not this machine.
         (vec!["Host: evil.example", "Origin: http://evil.example"], 401),
     ] {
         let response = app.request("PUT", "/api/v1/streams/x/frame", &headers, &body).await;
@@ -113,5 +113,5 @@ async fn other_web_sites_may_not_change_anything() {
     let rebound = app.request("GET", "/snapshot/x.jpg", &["Host: evil.example"], b"").await;
     assert_eq!(rebound.status, 401);
     let proxied = app.request("GET", "/snapshot/x.jpg", &["X-Forwarded-For: 127.0.0.1"], b"").await;
-    assert_eq!(proxied.status, 401, "what came through a proxy is never 127.0.0.1");
+    assert_eq!(proxied.status, 401, "a request through a proxy does not count as one from this machine");
 }

@@ -6,10 +6,11 @@ use mtx_sidecar::{
     web::{Address, addresses},
 };
 use serde_json::{Value, json};
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
 
 use crate::support::{Response, TestApp, basic, example};
 
-/// With names that the addresses without a name in them need.
+/// Settings with the names that addresses without a name need.
 const SETTINGS: &str = "aliases: {webcams: [x]}\nmediamtx: {api: 'http://127.0.0.1:9'}";
 
 /// Fails if the answer is an error without a problem document, or with an unknown code. HEAD has no body.
@@ -69,7 +70,7 @@ async fn wrong_queries_get_problem_documents() {
         }
         let impossible = names.iter().map(|name| format!("{name}=-1%00%FF")).collect::<Vec<_>>().join("&");
         let impossible = joined(&at, &impossible);
-        // Without parameters an address is asked for as it is, and a search would search.
+        // Without parameters the request is valid, and a search would begin.
         if !names.is_empty() {
             check(&app.outcome(method, &impossible, &[&admin], b"").await, method, &impossible);
         }
@@ -223,4 +224,16 @@ async fn errors_of_files_and_of_preflights_are_problem_documents() {
         json!({"action": "read", "path": "x", "ip": "192.0.2.1", "user": "eve", "password": "x"}).to_string();
     let denied = app.request("POST", "/mediamtx-auth", &[], question.as_bytes()).await;
     assert_eq!((denied.status, denied.header("content-type")), (401, Some("text/plain")), "{denied:?}");
+}
+
+#[tokio::test]
+async fn a_recording_without_such_a_file_is_no_missing_path() {
+    let mediamtx = MockServer::start().await;
+    let listed = json!({"name": "hall", "segments": [{"start": "2026-11-20T10:00:00.5+09:00"}]});
+    let answer = ResponseTemplate::new(200).set_body_json(listed);
+    Mock::given(path("/v3/recordings/get/hall")).respond_with(answer).mount(&mediamtx).await;
+    let app = TestApp::with(&format!("mediamtx: {{api: '{}'}}", mediamtx.uri()));
+    let refused = app.admin("DELETE", "/api/v1/recordings/hall?start=2026-11-20T10:00:00Z", "").await;
+    assert_eq!((refused.status, refused.problem().as_str()), (404, "unknown_file"), "{refused:?}");
+    assert_eq!(refused.json()["field"], "start");
 }

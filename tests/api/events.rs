@@ -1,4 +1,4 @@
-//! Events: to pages, and from hooks.
+//! Events for pages, and events from MediaMTX's hooks.
 
 use serde_json::{Value, json};
 use tokio::{
@@ -113,7 +113,7 @@ async fn a_reader_gets_events_of_readable_paths_only() {
 }
 
 #[tokio::test]
-async fn the_hook_command_posts_what_mediamtx_says() {
+async fn the_hook_command_posts_the_variables_of_mediamtx() {
     let app = TestApp::with("auth: {webhook_secret: s3cret}");
     let admin = crate::support::basic("admin", app.password.as_deref().expect("generated"));
     let mut listener = Listener::new(&app, "/api/v1/events", &[&admin]).await;

@@ -58,7 +58,7 @@ async fn the_openapi_document_has_exactly_the_routes_and_methods_of_the_server()
         let at = example(address.pattern(), "x");
         let mut allowed = vec![];
         for method in ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"] {
-            // Without credentials, so that nothing is done.
+            // Without credentials, so that the request changes nothing.
             let answer = app.outcome(method, &at, &[], b"").await;
             if answer.status != 405 {
                 served.insert((address.path(), method.to_owned()));

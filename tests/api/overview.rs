@@ -25,7 +25,7 @@ async fn the_overview_is_for_administrators_and_has_the_counts() {
     assert_eq!(seen["mediamtx"]["reachable"], false);
     assert!(seen["picture_memory"].as_u64().is_some_and(|bytes| bytes > 0));
     eventually("the throughput has the bytes of the upload and of the watcher", async || {
-        let throughput = &admin(&app, "/api/v1/overview").await["traffic"];
+        let throughput = &admin(&app, "/api/v1/overview").await["throughput"];
         throughput["total_inbound"].as_u64() >= Some(picture(1).len() as u64)
             && throughput["total_outbound"].as_u64() >= Some(picture(1).len() as u64)
     })

@@ -1,4 +1,4 @@
-//! Webhooks: the sidecar and a scripted receiver, written as the sequence of what each of them does.
+//! Webhooks: the sidecar and a scripted receiver, written as a sequence.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::support::{PATIENCE, TestApp, eventually};
 
-/// The program that events are posted to. It answers as the script of the test says.
+/// The receiver of events. Its answers are the script of the test.
 struct Receiver {
     listener: TcpListener,
     /// Deliveries of other paths that came while the script waited for one path.
@@ -43,7 +43,7 @@ impl Receiver {
         }
     }
 
-    /// Whether a delivery is there that the script has not asked for.
+    /// Whether there is a delivery that the script has not taken.
     async fn has_more(&mut self) -> bool {
         !self.others.is_empty() || timeout(std::time::Duration::ZERO, self.listener.accept()).await.is_ok()
     }

@@ -84,7 +84,7 @@ fn errors_have_these_words() {
         ),
         (
             "auth:\n  users:\n  - user: a\n    permissions: [{action: look}]",
-            "auth.users[0]: permissions[0].action: \"look\" is none of publish, read, playback, api, metrics, pprof",
+            "auth.users[0]: permissions[0].action: \"look\" is not one of publish, read, playback, api, metrics, pprof",
         ),
         (
             "auth:\n  users:\n  - user: a\n    permissions: [{action: read, path: '~('}]",
