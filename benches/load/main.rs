@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "tables are what this program is for")]
 
+mod abuse;
 mod admission;
 mod auth;
 mod bare;
@@ -55,6 +56,7 @@ const SCENARIOS: &[Scenario] = &[
     ("cold", camera::cold),
     ("relay", relay::run),
     ("idle", idle::run),
+    ("abuse", abuse::run),
 ];
 
 fn main() -> ExitCode {
@@ -65,6 +67,8 @@ fn main() -> ExitCode {
         Some("websocket-binary") => return done(websocket::reference(false)),
         Some("websocket-base64") => return done(websocket::reference(true)),
         Some("bare-responder") => return done(bare::responder()),
+        // A part of the scenario `abuse`, in a process with a disk of its own.
+        Some("abuse-disk") => return done(abuse::full_disk()),
         // Not a measurement: a check that takes minutes.
         Some("soak") => return done(soak::run(args.get(1).and_then(|seconds| seconds.parse().ok()).unwrap_or(600))),
         _ => {}

@@ -20,6 +20,9 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> Outcome {
         Some(file) => println!("{}: no errors, {} streams", file.display(), loaded.settings.streams.len()),
         None => println!("no sidecar.yml: all settings have their defaults"),
     }
+    for warning in loaded.settings.http.warnings() {
+        println!("warning: {warning}");
+    }
     let Some(path) = &args.mediamtx else { return Ok(()) };
     let text = std::fs::read_to_string(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
     let config = yaml::parse(&text).map_err(|e| format!("{} is not valid YAML: {e}", path.display()))?;

@@ -122,6 +122,8 @@ pub(super) fn sort(data: Bytes, limits: &PictureLimits) -> Result<Sorted> {
         return Ok(Sorted::Work(Work { data, format, header: Some(header) }));
     }
     let data = if header.has_huffman_tables { data } else { jpeg::with_huffman_tables(&data, &header).into() };
+    // The inserted tables count, too: the same picture must be accepted when it is read from the disk after a restart.
+    limits.check_size(data.len())?;
     Ok(Sorted::Ready(picture(data, header.width, header.height)))
 }
 

@@ -207,7 +207,7 @@ static STANDARD_TABLES: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 /// The marker segments before the first scan, each including its 0xFF.
-fn segments(data: &[u8]) -> Vec<Range<usize>> {
+pub(super) fn segments(data: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 2;
     while let Some(&[0xFF, marker, high, low]) = data.get(at..at + 4).and_then(|b| b.first_chunk::<4>()) {

@@ -2,7 +2,7 @@
 
 use turbojpeg::PixelFormat;
 
-use super::encode_rgb;
+use super::{encode_rgb, jpeg::segments};
 
 /// A colourful JPEG with fine structure, in which damage is visible.
 pub fn photo(width: u32, height: u32) -> Vec<u8> {
@@ -38,4 +38,13 @@ pub fn pixels(jpeg: &[u8]) -> (usize, usize, Vec<u8>) {
     let image = turbojpeg::decompress(jpeg, PixelFormat::RGB).expect("decodes without a warning");
     assert_eq!(image.pitch, image.width * 3);
     (image.width, image.height, image.pixels)
+}
+
+/// The JPEG without its DHT segments, as a USB camera sends it.
+pub fn without_huffman_tables(jpeg: &[u8]) -> Vec<u8> {
+    let mut bare = jpeg.to_vec();
+    for segment in segments(jpeg).into_iter().rev().filter(|segment| jpeg[segment.start + 1] == 0xC4) {
+        bare.drain(segment);
+    }
+    bare
 }

@@ -57,14 +57,14 @@ impl Parser {
 }
 
 fn request(data: &mut BytesMut) -> Result<Option<Incoming>, Fault> {
-    // A body that is too long is refused as soon as its length is known. Of an incomplete head only the first line can be
-    // checked: a browser's POST, for example, is no RTSP.
-    let head_end = memchr::memmem::find(data, b"\r\n\r\n");
-    if head_end.is_none() {
-        let line_end = memchr::memchr(b'\n', data);
-        if line_end.is_some_and(|end| !is_request_line(&data[..end])) || !data[0].is_ascii_uppercase() {
-            return Err(Fault::Garbage);
-        }
+    // The first line is checked before the head is complete: a browser's POST, for example, is no RTSP. A complete head
+    // passes the same check, so that the answer does not depend on how many bytes have arrived.
+    let line_end = memchr::memchr(b'\n', data);
+    if line_end.is_some_and(|end| !is_request_line(&data[..end])) || !data[0].is_ascii_uppercase() {
+        return Err(Fault::Garbage);
+    }
+    // A body that is too long is refused as soon as its length is known.
+    if memchr::memmem::find(data, b"\r\n\r\n").is_none() {
         return if data.len() > MAX_REQUEST { Err(Fault::TooLong) } else { Ok(None) };
     }
     match Message::<Vec<u8>>::parse(&data[..]) {
@@ -143,6 +143,8 @@ mod tests {
             (b"POST / HTTP/1.1\r\nHost: x\r\n\r\nDESCRIBE rtsp://h/a RTSP/1.0\r\n\r\n", Fault::Garbage),
             (b"\x16\x03\x01\x02\x00", Fault::Garbage),
             (b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n", Fault::Garbage),
+            (b"!OPTIONS rtsp://h/a RTSP/1.0\r\nCSeq: 1\r\n\r\n", Fault::Garbage),
+            (b"!OPTIONS rtsp://h/a RTSP", Fault::Garbage),
             (b"DESCRIBE rtsp://h/a\r\n\r\n", Fault::Garbage),
             (b"DESCRIBE rtsp://h/a RTSP/1.0\r\nContent-Length: 999999999\r\n\r\n", Fault::TooLong),
             (&[b"DESCRIBE rtsp://h/a RTSP/1.0\r\nX: ".as_slice(), &[b'x'; MAX_REQUEST]].concat(), Fault::TooLong),

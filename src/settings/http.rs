@@ -87,6 +87,19 @@ mod optional_address {
 }
 
 impl HttpSettings {
+    /// Settings that are valid and probably not what the administrator wants, for the log and `check`.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut found = vec![];
+        if !self.public_url.is_empty() && self.trusted_proxies.is_empty() {
+            found.push(
+                "http.public_url names a reverse proxy, and http.trusted_proxies is empty: a proxy on this machine that sends \
+                 no X-Forwarded-For makes all of its clients 127.0.0.1 (docs/proxies.md)"
+                    .into(),
+            );
+        }
+        found
+    }
+
     /// The errors of the settings: key and rule.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = vec![];

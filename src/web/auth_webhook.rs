@@ -8,7 +8,7 @@ use actix_web::{
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Problem, State, extract::Body, problem::OwnForm};
+use super::{Problem, State, extract::Body, origin, problem::OwnForm};
 use crate::{
     error::{Code, Error},
     policy::{Credentials, webhook::Question},
@@ -44,6 +44,14 @@ pub(super) async fn answer(request: HttpRequest, state: web::Data<State>, body: 
 
 /// Checks that the sender is MediaMTX or one of its hooks: by address, and by the secret if one is configured.
 pub(super) fn check_sender(request: &HttpRequest, state: &State) -> Result<(), Error> {
+    // MediaMTX and its hooks connect directly, and are no browser. A proxy on an accepted address would otherwise let
+    // every client of the proxy ask.
+    if origin::is_proxied(request.headers()) || origin::is_from_browser(request.headers()) {
+        return Err(Error::new(
+            Code::Forbidden,
+            "this request came through a proxy or from a browser, and not from MediaMTX",
+        ));
+    }
     // The address of the connection: a proxy's headers do not count here.
     let from = request.peer_addr().map(|a| a.ip());
     if !from.is_some_and(|ip| any_contains(&state.settings.auth.webhook_networks, ip)) {

@@ -14,7 +14,7 @@ use actix_web::{
 
 use futures_util::future::LocalBoxFuture;
 
-use super::{Problem, State};
+use super::{Problem, State, origin};
 use crate::{
     policy::{Action, Caller, Credentials, Principal, token_in_query},
     settings::HttpSettings,
@@ -70,9 +70,7 @@ pub fn caller(peer: Option<IpAddr>, headers: &HeaderMap, settings: &HttpSettings
 /// names this machine, because a web page can rebind its host name to 127.0.0.1.
 fn address(peer: IpAddr, headers: &HeaderMap, settings: &HttpSettings) -> Option<IpAddr> {
     let trusted = |ip: IpAddr| any_contains(&settings.trusted_proxies, ip);
-    const SIGNS_OF_A_PROXY: [&str; 5] = ["x-forwarded-for", "forwarded", "x-real-ip", "x-forwarded-host", "via"];
-    let proxied = SIGNS_OF_A_PROXY.iter().any(|name| headers.contains_key(*name));
-    if !proxied {
+    if !origin::is_proxied(headers) {
         return (!peer.is_loopback() || names_this_machine(headers, settings)).then_some(peer);
     }
     if !trusted(peer) {
@@ -85,7 +83,8 @@ fn address(peer: IpAddr, headers: &HeaderMap, settings: &HttpSettings) -> Option
         let ip = hop.parse().ok().or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|a| a.ip()));
         let ip: IpAddr = IpAddr::to_canonical(&ip?);
         if !trusted(ip) {
-            return Some(ip);
+            // A program on this machine reaches us without a proxy, so loopback in a header is the proxy's own client.
+            return (!ip.is_loopback()).then_some(ip);
         }
     }
     None

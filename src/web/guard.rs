@@ -1,5 +1,7 @@
 //! Middlewares of every request: log line, counter, security headers, and the refusal of other web sites.
 
+use std::net::IpAddr;
+
 use actix_web::{
     Error, ResponseError,
     body::{EitherBody, MessageBody},
@@ -11,7 +13,7 @@ use actix_web::{
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Problem, State, addresses};
+use super::{Problem, State, addresses, origin};
 use crate::{
     error::{Code, Error as OurError},
     settings::HttpSettings,
@@ -56,7 +58,8 @@ pub(super) async fn refuse_other_sites(
     if is_foreign(&request) {
         let problem = Problem::from(OurError::new(
             Code::CrossSite,
-            "pages of other web sites may not change anything here; the Origin header does not name this server",
+            "pages of other web sites cannot change anything here, and the Origin header does not name this server; behind a \
+             proxy, set http.public_url, or http.trusted_proxies and have the proxy send X-Forwarded-Host",
         ));
         return Ok(request.into_response(problem.error_response()).map_into_right_body());
     }
@@ -68,19 +71,18 @@ fn is_foreign(request: &ServiceRequest) -> bool {
         return false;
     }
     let http = &request.app_data::<web::Data<State>>().expect("the application has its state").settings.http;
-    comes_from_elsewhere(request.headers(), http)
+    comes_from_elsewhere(request.peer_addr().map(|addr| addr.ip()), request.headers(), http)
 }
 
 /// Whether a page of another origin makes the request.
-pub(super) fn comes_from_elsewhere(headers: &header::HeaderMap, http: &HttpSettings) -> bool {
+pub(super) fn comes_from_elsewhere(peer: Option<IpAddr>, headers: &header::HeaderMap, http: &HttpSettings) -> bool {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     if let Some(origin) = text(header::ORIGIN.as_str()) {
         let is_ours = |url: &str| !url.is_empty() && (url == origin || url.starts_with(&format!("{origin}/")));
         if http.cors_origins.iter().any(|known| known == origin) || is_ours(&http.public_url) {
             return false;
         }
-        let host = origin.split_once("://").map_or("", |(_, host)| host);
-        return text(header::HOST.as_str()) != Some(host);
+        return !origin::names(origin, origin::host(peer, headers, http));
     }
     matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"))
 }

@@ -13,6 +13,7 @@ use super::{
     Problem, State,
     caller::{Admin, CallerExtractor},
     extract::{Body, SMALL, number, read},
+    media_file::as_file,
     problem::ProblemDocument,
 };
 use crate::{
@@ -167,11 +168,11 @@ pub(super) async fn content(
     let range = request.headers().get("range").and_then(|range| range.to_str().ok());
     let file = match state.library.open(&location, range).await? {
         Content::File(file) => file,
-        Content::Remote(response) => return Ok(forwarded(*response)),
+        Content::Remote(response) => return Ok(as_file(forwarded(*response))),
     };
     let named = NamedFile::from_file(file, location.path.rsplit('/').next().unwrap_or("file"));
     let named = named.map_err(|e| Error::internal("the file cannot be served", e))?;
-    Ok(named.into_response(&request))
+    Ok(as_file(named.into_response(&request)))
 }
 
 /// The response of a NAS, with those of its headers that concern the content.

@@ -14,6 +14,7 @@ mod guard;
 mod health;
 mod identity;
 mod media;
+mod media_file;
 mod mediamtx;
 pub(crate) mod offers;
 mod openapi;

@@ -1,17 +1,48 @@
 //! Our origin as the client sees it: scheme, host and base path.
 
-use actix_web::{HttpRequest, http::header};
+use std::net::IpAddr;
+
+use actix_web::{
+    HttpRequest,
+    http::header::{self, HeaderMap},
+};
 
 use super::State;
-use crate::{server::Secure, units::any_contains};
+use crate::{server::Secure, settings::HttpSettings, units::any_contains};
+
+/// Headers that only a proxy adds. A request with one of them does not come from a program on this machine.
+const PROXY_HEADERS: [&str; 10] = [
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "forwarded",
+    "x-real-ip",
+    "via",
+    "cf-connecting-ip",
+    "true-client-ip",
+    "x-client-ip",
+];
+
+/// Headers that only a browser adds.
+const BROWSER_HEADERS: [&str; 5] = ["origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user"];
+
+/// Whether the request came through a proxy, as far as its headers show that.
+pub(super) fn is_proxied(headers: &HeaderMap) -> bool {
+    PROXY_HEADERS.iter().any(|name| headers.contains_key(*name))
+}
+
+/// Whether a browser made the request.
+pub(super) fn is_from_browser(headers: &HeaderMap) -> bool {
+    BROWSER_HEADERS.iter().any(|name| headers.contains_key(*name))
+}
 
 /// Whether the client's connection is encrypted, by our own knowledge or a trusted proxy's.
 pub(super) fn is_secure(request: &HttpRequest, state: &State) -> bool {
     let http = &state.settings.http;
     let by_proxy = || {
-        let peer = request.peer_addr().map(|a| a.ip().to_canonical());
-        let says = request.headers().get("x-forwarded-proto").and_then(|value| value.to_str().ok());
-        says == Some("https") && peer.is_some_and(|ip| any_contains(&http.trusted_proxies, ip))
+        let peer = request.peer_addr().map(|addr| addr.ip());
+        reported(peer, request.headers(), http).proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
     };
     request.conn_data::<Secure>().is_some_and(|secure| secure.0) || http.public_url.starts_with("https:") || by_proxy()
 }
@@ -23,6 +54,87 @@ pub(super) fn of(request: &HttpRequest, state: &State) -> String {
         return http.public_url.clone();
     }
     let scheme = if is_secure(request, state) { "https" } else { "http" };
-    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+    let host = host(request.peer_addr().map(|addr| addr.ip()), request.headers(), http);
     format!("{scheme}://{}{}", host.unwrap_or("localhost"), http.base_path)
+}
+
+/// The host, and the port if there is one, under which the client reached us: that of a trusted proxy's report, or that of
+/// the request itself.
+pub(super) fn host<'a>(peer: Option<IpAddr>, headers: &'a HeaderMap, http: &HttpSettings) -> Option<&'a str> {
+    reported(peer, headers, http).host.or_else(|| text(headers, header::HOST.as_str()))
+}
+
+/// The host and scheme that a trusted proxy reports.
+#[derive(Default)]
+struct Reported<'a> {
+    host: Option<&'a str>,
+    proto: Option<&'a str>,
+}
+
+/// Reads `X-Forwarded-Host` and `X-Forwarded-Proto`, or `Forwarded` (RFC 7239), of a trusted proxy. Where several proxies have
+/// added values, the last one counts: the nearest proxy wrote it.
+fn reported<'a>(peer: Option<IpAddr>, headers: &'a HeaderMap, http: &HttpSettings) -> Reported<'a> {
+    if !peer.is_some_and(|ip| any_contains(&http.trusted_proxies, ip.to_canonical())) {
+        return Reported::default();
+    }
+    let last = |name: &str| {
+        let values = headers.get_all(name).filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).map(str::trim).filter(|value| !value.is_empty()).last()
+    };
+    let forwarded = |wanted: &str| {
+        let pairs = last("forwarded")?.split(';').filter_map(|pair| pair.split_once('='));
+        pairs
+            .filter(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))
+            .map(|(_, value)| value.trim().trim_matches('"'))
+            .next()
+    };
+    Reported {
+        host: last("x-forwarded-host").or_else(|| forwarded("host")),
+        proto: last("x-forwarded-proto").or_else(|| forwarded("proto")),
+    }
+}
+
+/// Whether an `Origin` names this host. Ports are compared with the default port of the origin's scheme, because proxies and
+/// browsers write it or leave it out.
+pub(super) fn names(origin: &str, host: Option<&str>) -> bool {
+    let Some((scheme, of_origin)) = origin.split_once("://") else { return false };
+    let default = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return false,
+    };
+    let without_default = |host: &str| host.strip_suffix(default).unwrap_or(host).to_ascii_lowercase();
+    host.is_some_and(|host| without_default(host) == without_default(of_origin))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_names_our_host_with_or_without_the_default_port() {
+        for (origin, host, expected) in [
+            ("http://a:9995", "a:9995", true),
+            ("http://a", "a:80", true),
+            ("http://a:80", "a", true),
+            ("https://a", "a:443", true),
+            ("https://A.example", "a.EXAMPLE", true),
+            ("https://a", "a:80", false),
+            ("http://a", "a:443", false),
+            ("https://a:8443", "a:8443", true),
+            ("https://a", "a:8443", false),
+            ("https://b", "a", false),
+            ("https://a.evil", "a", false),
+            ("http://[::1]:9995", "[::1]:9995", true),
+            ("file://", "a", false),
+            ("null", "a", false),
+        ] {
+            assert_eq!(names(origin, Some(host)), expected, "{origin} {host}");
+        }
+        assert!(!names("http://a", None));
+    }
 }

@@ -220,7 +220,7 @@ fn ending(shutdown: &Shutdown) -> Ending {
 /// 127.0.0.1, to the WebSocket of every page, and the same-origin policy does not prevent reading (RFC 6455, section 10.2).
 fn check(request: &HttpRequest, state: &State) -> Result<()> {
     verify_handshake(request.head()).map_err(|e| Error::new(Code::NotAWebSocket, e.to_string()))?;
-    if comes_from_elsewhere(request.headers(), &state.settings.http) {
+    if comes_from_elsewhere(request.peer_addr().map(|addr| addr.ip()), request.headers(), &state.settings.http) {
         return Err(Error::new(
             Code::CrossSite,
             "pages of other web sites may not connect here; the Origin header does not name this server",

@@ -17,7 +17,7 @@ async fn paths_are_created_disabled_and_edited_as_one_text() {
     type_into(&browser, "dialog [name=name]", "yard").await;
     type_into(&browser, "dialog [name=url]", "not an address").await;
     browser.click("dialog form button.primary").await;
-    browser.says("dialog .field:has([name=url]) .field-error", "must be an address that MediaMTX can pull from").await;
+    browser.says("dialog .field:has([name=url]) .field-error", "must be a URL from which MediaMTX can pull").await;
     type_into(&browser, "dialog [name=url]", "rtsp://user:hunter2@127.0.0.1:1/live").await;
     submit(&browser).await;
     browser.says("tr[data-key=yard]", "rtsp://user:***@127.0.0.1:1/live").await;

@@ -170,7 +170,7 @@ async fn limits_of_bodies_hold_and_codes_fit_the_address() {
         ("PUT", "/api/v1/users/bob", r#"{"x": 1}"#, "invalid_identity", Some("x")),
         ("POST", "/api/v1/tokens", "{", "invalid_identity", None),
         ("PUT", "/api/v1/paths", "{}", "invalid_path", Some("paths")),
-        ("PUT", "/api/v1/paths/x", "{}", "invalid_path", None),
+        ("PUT", "/api/v1/paths/x", "{}", "invalid_path", Some("kind")),
         ("PUT", "/api/v1/streams/x", "{}", "invalid_definition", None),
     ] {
         let refused = app.admin(method, at, body).await;

@@ -50,7 +50,7 @@ async fn an_administrator_creates_a_test_card_and_checks_a_configuration_of_medi
     yaml.clear().await.expect("clears");
     yaml.send_keys("authMethod: [").await.expect("types");
     browser.click("section[aria-labelledby=mediamtx-title] button.primary").await;
-    browser.says("section[aria-labelledby=mediamtx-title] .bad", "is not YAML").await;
+    browser.says("section[aria-labelledby=mediamtx-title] .bad", "is not valid YAML").await;
     let from_afar = app.request("POST", "/api/v1/mediamtx/check", &[crate::support::FAR], b"a: b").await;
     assert_eq!(from_afar.status, 401);
     browser.close().await;

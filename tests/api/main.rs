@@ -40,6 +40,7 @@ mod original;
 mod overview;
 mod pages;
 mod permits;
+mod proxies;
 mod push;
 mod restart;
 mod rtsp;

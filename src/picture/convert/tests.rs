@@ -136,3 +136,15 @@ fn verify_detects_lost_and_duplicated_data() {
         assert!(verify(&duplicated).is_err(), "piece {n} duplicated");
     }
 }
+
+#[test]
+fn inserted_huffman_tables_count_towards_the_limit() {
+    let data = testing::without_huffman_tables(&testing::photo(64, 48));
+    let taken = take(data.clone()).expect("a picture without tables").jpeg.len() as u64;
+    assert!(taken > data.len() as u64);
+    for (frame_size, is_taken) in [(taken, true), (taken - 1, false)] {
+        let limits = PictureLimits { frame_size: crate::units::Size(frame_size), ..limits() };
+        let result = Picture::from_upload_blocking(data.clone().into(), &limits);
+        assert_eq!(result.is_ok(), is_taken, "{frame_size} bytes: {result:?}");
+    }
+}

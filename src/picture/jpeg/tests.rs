@@ -50,10 +50,7 @@ fn orientation_is_read_in_both_byte_orders_and_can_be_set_upright() {
 #[test]
 fn missing_huffman_tables_are_inserted() {
     let data = testing::photo(64, 48);
-    let mut bare = data.clone();
-    for segment in segments(&data).into_iter().rev().filter(|s| data[s.start + 1] == 0xC4) {
-        bare.drain(segment);
-    }
+    let bare = testing::without_huffman_tables(&data);
     let header = inspect(&bare).expect("whole");
     assert!(!header.has_huffman_tables);
     let repaired = with_huffman_tables(&bare, &header);

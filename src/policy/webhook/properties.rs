@@ -9,12 +9,13 @@ use super::*;
 /// whatever its bytes are.
 pub(crate) fn hold(data: &[u8]) {
     if let Ok(question) = Question::parse(data) {
-        let value: Value = serde_json::from_slice(data).expect("a question is JSON");
-        let object = value.as_object().expect("a question is an object");
         let read = fields(&question);
-        for (key, text) in &read {
-            let sent = object.get(key).and_then(Value::as_str).unwrap_or_default();
-            assert_eq!(text.as_str().unwrap_or_default(), sent, "{key}");
+        // Text of an unknown key is skipped unread, and can hold bytes that another reader refuses.
+        if let Ok(Value::Object(object)) = serde_json::from_slice(data) {
+            for (key, text) in &read {
+                let sent = object.get(key).and_then(Value::as_str).unwrap_or_default();
+                assert_eq!(text.as_str().unwrap_or_default(), sent, "{key}");
+            }
         }
         let mut later = read.clone();
         later.insert("sessionAge".into(), json!({ "seconds": [1, 2.5, null] }));
