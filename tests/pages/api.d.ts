@@ -90,7 +90,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "text/event-stream": components["schemas"]["DiscoveredDevice"];
+                        "text/event-stream": components["schemas"]["DeviceReport"];
                     };
                 };
                 204: {
@@ -136,7 +136,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["DiscoveredDevice"];
+                        "application/json": components["schemas"]["DeviceReport"];
                     };
                 };
             };
@@ -168,7 +168,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "text/event-stream": unknown;
+                        "text/event-stream": components["schemas"]["Event"];
                     };
                 };
             };
@@ -1588,7 +1588,29 @@ export interface paths {
                 };
             };
         };
-        post?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: {
+                content: {
+                    "image/jpeg": unknown;
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Uploaded"];
+                    };
+                };
+            };
+        };
         delete?: never;
         options?: never;
         head?: never;
@@ -1603,7 +1625,29 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        put?: never;
+        put: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: {
+                content: {
+                    "multipart/x-mixed-replace": unknown;
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["UploadedMany"];
+                    };
+                };
+            };
+        };
         post: {
             parameters: {
                 query?: never;
@@ -1906,8 +1950,6 @@ export interface components {
                 [key: string]: components["schemas"]["Wanted"];
             };
         };
-        /** @enum {string} */
-        As: "slideshow" | "playlist";
         AuditEntry: {
             action: string;
             at: string;
@@ -1941,6 +1983,10 @@ export interface components {
         };
         /** @enum {string} */
         Condition: "applied" | "pending" | "conflict" | "refused" | "disabled";
+        Credentials: {
+            pass?: string;
+            user?: string;
+        };
         DeadLetter: {
             error: string;
             event: components["schemas"]["Event"];
@@ -1980,6 +2026,9 @@ export interface components {
             value: Record<string, unknown>;
             variable: string;
         };
+        DeviceReport: components["schemas"]["DiscoveredDevice"] & {
+            offers: components["schemas"]["Suggestion"][];
+        };
         Difference: {
             added: string[];
             changed: string[];
@@ -2001,7 +2050,6 @@ export interface components {
             model?: string | null;
             name?: string | null;
             needs_credentials: boolean;
-            offers: components["schemas"]["Offer"][];
             page?: string | null;
             problems?: string[];
             profiles: components["schemas"]["Profile"][];
@@ -2046,6 +2094,8 @@ export interface components {
             key: string;
             severity: components["schemas"]["Severity"];
         };
+        /** @enum {string} */
+        FolderAs: "slideshow" | "playlist";
         /** @enum {string} */
         FoundBy: "ws-discovery" | "ssdp" | "address";
         HostStatus: {
@@ -2109,6 +2159,7 @@ export interface components {
         MachineToken: {
             created: string;
             created_by: string;
+            damaged?: string | null;
             expires: string;
             id: string;
             name: string;
@@ -2123,6 +2174,8 @@ export interface components {
         MadeToken: components["schemas"]["MachineToken"] & {
             token: string;
         };
+        /** @enum {string} */
+        Makes: "path" | "stream";
         Me: {
             permissions: components["schemas"]["Permission"][];
             user?: string | null;
@@ -2142,7 +2195,7 @@ export interface components {
             path?: string;
         };
         NewChannel: {
-            as?: components["schemas"]["As"] | null;
+            as?: components["schemas"]["FolderAs"] | null;
             name: string;
             path: string;
             root?: string;
@@ -2164,14 +2217,6 @@ export interface components {
             name: string;
             permissions?: components["schemas"]["Permission"][];
             publish_to?: string | null;
-        };
-        Offer: {
-            body: Record<string, unknown>;
-            href: string;
-            makes: components["schemas"]["Suggestion"];
-            method: string;
-            name: string;
-            title: string;
         };
         /** @enum {string} */
         Order: "name" | "newest";
@@ -2316,6 +2361,7 @@ export interface components {
         Share: {
             created: string;
             created_by: string;
+            damaged?: string | null;
             expires: string;
             id: string;
             label: string;
@@ -2367,8 +2413,32 @@ export interface components {
             variants: components["schemas"]["VariantStats"][];
             video: components["schemas"]["VideoStats"][];
         };
-        /** @enum {string} */
-        Suggestion: "path" | "stream";
+        SuggestedDefinition: {
+            /** @enum {string} */
+            kind: "camera";
+            on_demand: boolean;
+            transport: string;
+            url: string;
+        } | (components["schemas"]["Credentials"] & {
+            url: string;
+        } & {
+            /** @enum {string} */
+            kind: "rtsp";
+        }) | (components["schemas"]["Credentials"] & {
+            fingerprint?: string;
+            url: string;
+        } & {
+            /** @enum {string} */
+            kind: "http";
+        });
+        Suggestion: {
+            body: components["schemas"]["SuggestedDefinition"];
+            href: string;
+            makes: components["schemas"]["Makes"];
+            method: string;
+            name: string;
+            title: string;
+        };
         TestCardDefinition: {
             fps?: number;
             height?: number;
@@ -2424,6 +2494,7 @@ export interface components {
         User: {
             changed?: string | null;
             created?: string | null;
+            damaged?: string | null;
             disabled: boolean;
             ips: string[];
             name: string;
