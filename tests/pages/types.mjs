@@ -14,7 +14,7 @@ const METHODS = ['get', 'put', 'post', 'patch', 'delete'];
 const TARGET = new URL('api.d.ts', import.meta.url);
 const NOTE = '// Made by types.mjs of the OpenAPI document. Do not edit.\n\n';
 
-/** The document without texts, and without all that is no body. */
+/** The shapes of the document's bodies, without texts. */
 function bare(document) {
   const paths = {};
   for (const [address, item] of Object.entries(document.paths)) {
@@ -34,7 +34,7 @@ function bare(document) {
   });
 }
 
-/** A copy without `description` and `example` of schemas. A property of that name is an object and stays. */
+/** A copy without the texts of schemas. A property with the name of such a text is an object and stays. */
 function withoutTexts(value) {
   if (Array.isArray(value)) return value.map(withoutTexts);
   if (typeof value !== 'object' || value === null) return value;
@@ -42,8 +42,9 @@ function withoutTexts(value) {
   return Object.fromEntries(kept.map(([key, inner]) => [key, withoutTexts(inner)]));
 }
 
-const isText = (key, value) =>
-  ['description', 'example', 'default', 'format'].includes(key) && typeof value !== 'object';
+const TEXTS = ['description', 'example', 'default', 'format'];
+
+const isText = (key, value) => key.startsWith('x-') || (TEXTS.includes(key) && typeof value !== 'object');
 
 const [path, option] = process.argv.slice(2);
 if (!path) throw new Error('usage: npm run types -- openapi.json [--check]');
