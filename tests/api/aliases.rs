@@ -202,6 +202,8 @@ async fn the_flags_and_the_state_of_ustreamer_are_answered_as_ustreamer_does() {
     assert!(snapshot.header("x-ustreamer-grab-begin-timestamp").is_some_and(|t| t.parse::<f64>().is_ok()));
 
     let _watcher = app.watch("/ustreamer/nozzle/stream").await;
+    // A watched upload is `starting` until its producer has confirmed the stored picture.
+    crate::support::eventually("the stream is live", async || app.stats("nozzle").await["state"] == "live").await;
     for path in ["/ustreamer/nozzle/state", "/webcam2/state"] {
         let state = app.get(path).await.json();
         assert_eq!((&state["ok"], &state["result"]["source"]["online"]), (&true.into(), &true.into()), "{state}");
