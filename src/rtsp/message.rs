@@ -69,6 +69,11 @@ fn request(data: &mut BytesMut) -> Result<Option<Incoming>, Fault> {
     }
     match Message::<Vec<u8>>::parse(&data[..]) {
         Ok((Message::Request(request), used)) if used <= MAX_REQUEST => {
+            // rtsp-types merges every header into one with an empty name, and loses Content-Length by it. A name has at
+            // least one character (RFC 2326 section 15.1).
+            if request.headers().any(|(name, _)| name.as_str().is_empty()) {
+                return Err(Fault::Garbage);
+            }
             data.advance(used);
             Ok(Some(Incoming::Request(Box::new(request))))
         }
@@ -146,6 +151,7 @@ mod tests {
             (b"!OPTIONS rtsp://h/a RTSP/1.0\r\nCSeq: 1\r\n\r\n", Fault::Garbage),
             (b"!OPTIONS rtsp://h/a RTSP", Fault::Garbage),
             (b"DESCRIBE rtsp://h/a\r\n\r\n", Fault::Garbage),
+            (b"GET_PARAMETER rtsp://h/a RTSP/1.0\r\n:x: 2\r\nContent-Length: 4\r\n\r\nping", Fault::Garbage),
             (b"DESCRIBE rtsp://h/a RTSP/1.0\r\nContent-Length: 999999999\r\n\r\n", Fault::TooLong),
             (&[b"DESCRIBE rtsp://h/a RTSP/1.0\r\nX: ".as_slice(), &[b'x'; MAX_REQUEST]].concat(), Fault::TooLong),
         ] {
