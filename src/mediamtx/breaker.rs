@@ -14,6 +14,8 @@ const PAUSES: Backoff = Backoff::new(Duration::from_millis(250), LONGEST_PAUSE).
 pub(super) struct Breaker {
     failures: u32,
     open_until: Option<Instant>,
+    /// Why the last attempt failed.
+    reason: String,
 }
 
 impl Breaker {
@@ -21,12 +23,18 @@ impl Breaker {
         self.open_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Counts an attempt: whether the server answered.
-    pub(super) fn note(&mut self, reached: bool) {
-        if reached {
+    /// Why the last attempt failed, for callers while the breaker is open.
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Counts an attempt: none if the server answered, or else the reason.
+    pub(super) fn note(&mut self, failure: Option<&str>) {
+        let Some(reason) = failure else {
             *self = Breaker::default();
             return;
-        }
+        };
+        reason.clone_into(&mut self.reason);
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES {
             self.open_until = Some(Instant::now() + PAUSES.pause_after(self.failures - FAILURES + 1));
@@ -49,7 +57,7 @@ mod tests {
                 asked += 1;
                 longest = longest.max(last.elapsed());
                 last = Instant::now();
-                breaker.note(false);
+                breaker.note(Some("refused"));
             }
             advance(Duration::from_millis(100)).await;
         }
@@ -57,9 +65,9 @@ mod tests {
         assert!(longest <= LONGEST_PAUSE + Duration::from_millis(100), "{longest:?}");
         advance(LONGEST_PAUSE).await;
         assert!(!breaker.is_open());
-        breaker.note(true);
+        breaker.note(None);
         for _ in 1..FAILURES {
-            breaker.note(false);
+            breaker.note(Some("refused"));
             assert!(!breaker.is_open(), "fewer failures do not open the breaker");
         }
     }

@@ -356,7 +356,9 @@ async fn serve(client: awc::Client, bases: [String; 2], authorize: Authorize, mu
         let (base, breaker) = (&bases[job.server as usize], breakers[job.server as usize].clone());
         if breaker.borrow().is_open() {
             // The receiver can be gone; so everywhere below.
-            let _ = job.reply.send(Err(away(job.server, "the last attempts failed".into())));
+            let _ = job
+                .reply
+                .send(Err(away(job.server, format!("the last attempts failed: {}", breaker.borrow().reason()))));
             continue;
         }
         let Ok(permit) = permits.clone().acquire_owned().await else { return };
@@ -372,7 +374,7 @@ async fn serve(client: awc::Client, bases: [String; 2], authorize: Authorize, mu
                     request = request.insert_header(("Authorization", value.as_str()));
                 }
                 let answer = send(request, job.body.clone()).await;
-                breaker.borrow_mut().note(answer.is_ok());
+                breaker.borrow_mut().note(answer.as_ref().err().map(String::as_str));
                 match answer {
                     Ok(answer) => break Ok(answer),
                     Err(reason) if attempts == 0 || breaker.borrow().is_open() => break Err(away(job.server, reason)),
