@@ -1,5 +1,6 @@
 //! Media folders: listing, uploads, and channels; with the real MediaMTX where there is one.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -204,4 +205,32 @@ async fn a_folder_of_videos_is_a_channel_of_the_real_mediamtx() {
         }
     }
     assert!(shown.len() >= 4, "the two videos alternate: {shown:?}");
+}
+
+/// A page of this server would run with the cookies of the administrator who opens the file.
+#[tokio::test]
+async fn markup_in_a_media_folder_is_sent_as_a_text_file_and_never_as_a_page() {
+    let app = with_folder("");
+    let markup = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";
+    for name in ["evil.svg", "evil.html", "evil.xhtml", "evil.xml", "evil.js"] {
+        assert_eq!(put(&app, name, markup).await, 201, "{name}");
+    }
+    assert_eq!(put(&app, "door.jpg", &sized_picture(64, 48, 1)).await, 201);
+    for name in ["evil.svg", "evil.html", "evil.xhtml", "evil.xml", "evil.js", "door.jpg"] {
+        let id = URL_SAFE_NO_PAD.encode(format!("media\0{name}"));
+        let content = app.get(&format!("/api/v1/media/content/{id}")).await;
+        assert_eq!(content.status, 200, "{name}");
+        assert!(
+            content.header("content-security-policy").is_some_and(|policy| policy.starts_with("sandbox;")),
+            "{name}"
+        );
+        assert_eq!(content.header("x-content-type-options"), Some("nosniff"), "{name}");
+        let (kind, is_saved) = match name {
+            "door.jpg" => ("image/jpeg", false),
+            _ => ("text/plain; charset=utf-8", true),
+        };
+        assert_eq!(content.header("content-type"), Some(kind), "{name}");
+        let disposition = content.header("content-disposition").unwrap_or_default();
+        assert_eq!(disposition.starts_with("attachment"), is_saved, "{name}: {disposition}");
+    }
 }
