@@ -27,7 +27,7 @@ use crate::{
     nas::AllNas,
     output::{h264::Encodings, variants::Variants},
     paths::Paths,
-    policy::{Policy, Principal},
+    policy::{Policy, Revoked},
     producer::{ProducerContext, file::MediaRoots, udp_camera::Hub, upload},
     rtsp, server,
     settings::{Loaded, Sources, TlsSettings},
@@ -51,7 +51,7 @@ pub struct App {
     tls: Option<server::Tls>,
     rtsp: Option<rtsp::Server>,
     state: web::Data<State>,
-    revoked: mpsc::Receiver<Vec<Principal>>,
+    revoked: mpsc::Receiver<Vec<Revoked>>,
     generated_password: Option<String>,
     new_data_dir: bool,
 }
@@ -244,7 +244,7 @@ fn open_tls(settings: &TlsSettings) -> Result<Option<(TcpListener, server::Tls)>
 }
 
 /// Runs everything that is not started by a request, until it is aborted.
-async fn run_background(state: web::Data<State>, revoked: mpsc::Receiver<Vec<Principal>>, tls: Option<server::Tls>) {
+async fn run_background(state: web::Data<State>, revoked: mpsc::Receiver<Vec<Revoked>>, tls: Option<server::Tls>) {
     let observer = Observer {
         events: state.events.clone(),
         registry: state.catalog.registry().clone(),

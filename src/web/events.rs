@@ -65,6 +65,7 @@ pub(super) async fn listen(
     if !matches!(verdict.decision, Decision::Allowed | Decision::NotPermitted | Decision::AskCredentials) {
         return Err(verdict.sign_in_refusal().into());
     }
+    let is_admin = verdict.decision.is_allowed();
     let types = query.types.as_deref().map(kinds).transpose()?;
     let header = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
     let last = match header.or(query.since.as_deref()) {
@@ -73,11 +74,10 @@ pub(super) async fn listen(
             id.parse().map_err(|_| Error::parameter("since", format!("must be the id of an event, not {id:?}")))?
         }
     };
-    let permit =
-        state.access.permit(Role::Watcher, verdict.who, session_info(&request, "events", "", Role::Watcher))?;
+    let permit = state.access.permit(Role::Watcher, verdict, session_info(&request, "events", "", Role::Watcher))?;
     let listener = Listener {
         permit,
-        is_admin: verdict.decision.is_allowed(),
+        is_admin,
         listening: state.events.listen(),
         state: state.into_inner(),
         caller,
@@ -118,6 +118,10 @@ impl Listener {
     /// The next chunk to send; none at the end.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
+            // Also while events come without a pause.
+            if self.permit.session().end().is_cancelled() {
+                return None;
+            }
             if self.begun && self.state.events.latest() == self.last {
                 let waited = tokio::select! {
                     changed = timeout(KEEPALIVE, self.listening.changed()) => changed,

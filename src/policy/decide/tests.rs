@@ -8,7 +8,7 @@ fn policy(yaml: &str) -> Policy {
 
 fn caller(ip: &str, user: &str, password: &str) -> Caller {
     let credentials = Credentials { user: user.into(), password: Secret::new(password) };
-    Caller { ip: ip.parse().ok(), credentials }
+    Caller { ip: ip.parse().ok(), credentials, ..Caller::default() }
 }
 
 /// Rules × (address, user, password, action, path) -> decision.
