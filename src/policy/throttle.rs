@@ -136,9 +136,9 @@ impl Throttle {
         let quotas = Quotas {
             pair: quota(1, 1),
             address: quota(6, 3),
-            sender_user: quota(6, 3),
-            user: quota(20, 6),
-            sender: quota(60, 6),
+            sender_user: quota(2, 3),
+            user: quota(10, 6),
+            sender: quota(30, 6),
             slow: Quota::per_minute(n, 1),
         };
         let state = State {

@@ -18,6 +18,7 @@ use super::{Problem, State, origin};
 use crate::{
     error::Error,
     policy::{Authorized, Caller, Credentials, Sender, token_in_query},
+    query,
     settings::HttpSettings,
     units::any_contains,
 };
@@ -63,8 +64,18 @@ impl FromRequest for Admin {
 pub(super) async fn administrator(request: &HttpRequest, state: &State, caller: &Caller) -> Result<Authorized, Error> {
     let path = request.path();
     let resource = path.strip_prefix("/api/v1/").unwrap_or_else(|| path.trim_start_matches('/'));
-    let resource = percent_encoding::percent_decode_str(resource).decode_utf8_lossy();
-    state.access.authorize_administrator(caller, &format!("{} {resource}", request.method())).await
+    let mut asked =
+        format!("{} {}", request.method(), percent_encoding::percent_decode_str(resource).decode_utf8_lossy());
+    // The file of a media folder or of a recording. Other parameters can be secrets that a client has put there.
+    for (n, name) in ["root", "path", "start"]
+        .into_iter()
+        .filter(|name| query::first(request.query_string(), name).is_some())
+        .enumerate()
+    {
+        let value = query::first(request.query_string(), name).unwrap_or_default();
+        asked.extend([if n == 0 { "?" } else { "&" }, name, "=", &value]);
+    }
+    state.access.authorize_administrator(caller, &asked).await
 }
 
 /// Reads the caller from the connection's address and the request's headers.

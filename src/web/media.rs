@@ -12,11 +12,13 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem, State,
     caller::{Admin, CallerExtractor},
+    endless::session_info,
     extract::{Body, SMALL, number, read},
     media_file::as_file,
     problem::ProblemDocument,
 };
 use crate::{
+    access::Role,
     channels::{Channel, Channels, NewChannel},
     error::{Code, Error},
     fetch::Response,
@@ -213,14 +215,15 @@ pub(super) async fn playlist(
     Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(list))
 }
 
-/// Uploads a file into a media folder. An existing file is not replaced.
+/// Uploads a file into a media folder. An existing file is not replaced. The upload ends with the caller's token.
 #[utoipa::path(
     put, path = FILE, tag = "media", params(FileQuery),
     responses((status = 201), (status = 409, body = ProblemDocument), (status = 413, body = ProblemDocument))
 )]
 pub(super) async fn upload(
+    request: HttpRequest,
     state: web::Data<State>,
-    _: Admin,
+    Admin(who): Admin,
     query: web::Query<FileQuery>,
     mut payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
@@ -228,13 +231,18 @@ pub(super) async fn upload(
     let (library, most, limit) =
         (state.library.clone(), state.settings.limits.media_size.0, *state.settings.http.upload_timeout);
     let mut upload = blocking(move || library.create(&location)).await?;
+    let session = state.access.begin(who, session_info(&request, "media", "", Role::Publisher));
     let mut written = 0;
     let broken = |reason: String| Error::new(Code::InvalidBody, format!("the body breaks off: {reason}"));
     loop {
-        let next = tokio::time::timeout(limit, payload.try_next()).await;
+        let next = tokio::select! {
+            next = tokio::time::timeout(limit, payload.try_next()) => next,
+            () = session.end().cancelled() => return Err(broken("the session was ended".into()).into()),
+        };
         let next = next.map_err(|_| broken("no data came in time (http.upload_timeout)".into()))?;
         let Some(chunk) = next.map_err(|e| broken(e.to_string()))? else { break };
         written += chunk.len() as u64;
+        session.received(chunk.len());
         if written > most {
             let message = format!("the file is larger than {} (limits.media_size)", state.settings.limits.media_size);
             return Err(Error::new(Code::BodyTooLarge, message).into());
