@@ -25,7 +25,7 @@ struct HostInner {
 fn defaults() -> Fields {
     let defaults = json!({
         "source": "publisher", "sourceOnDemand": false, "rtspTransport": "automatic", "record": false,
-        "runOnDemand": "", "runOnDemandStartTimeout": "10s", "publishPass": "",
+        "runOnDemand": "", "runOnDemandStartTimeout": "10s", "publishPass": "", "srtReadPassphrase": "", "srtPublishPassphrase": "",
     });
     serde_json::from_value(defaults).expect("an object")
 }
@@ -359,7 +359,7 @@ async fn passphrases_and_secret_parameters_are_stored_and_not_shown() {
         .expect("new");
     let fields = json!({"kind": "raw", "fields": {
         "source": "publisher", "srtPublishPassphrase": "hunter2hunter2", "srtReadPassphrase": "hunter2hunter3",
-        "runOnReady": "ffmpeg -i http://10.0.0.5/x?pwd=hunter2 -f null -",
+        "runOnDemand": "ffmpeg -i http://10.0.0.5/x?pwd=hunter2 -f null -",
     }});
     bench.paths.put("raw", wanted(fields)).await.expect("new");
     for name in ["srt", "raw"] {
@@ -375,7 +375,7 @@ async fn passphrases_and_secret_parameters_are_stored_and_not_shown() {
     bench.settle().await;
     let raw = bench.actual("raw").expect("exists");
     assert_eq!(raw["srtPublishPassphrase"], "hunter2hunter2");
-    assert_eq!(raw["runOnReady"], "ffmpeg -i http://10.0.0.5/x?pwd=hunter2 -f null -");
+    assert_eq!(raw["runOnDemand"], "ffmpeg -i http://10.0.0.5/x?pwd=hunter2 -f null -");
     let source = bench.actual("srt").expect("exists")["source"].clone();
     assert_eq!(source, "srt://10.0.0.5:8890?streamid=read:cam:bob:hunter2&passphrase=hunter2hunter2");
     let changed = json!({"kind": "raw", "fields": {"srtReadPassphrase": "***", "source": "srt://h?passphrase=***"}});

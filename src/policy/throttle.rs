@@ -183,13 +183,14 @@ impl Throttle {
         }
         if !is_known {
             let has_failed = failed.is_some_and(|key| state.failed.has(&key, FAILED_TTL));
+            // A client without MediaMTX or a proxy between is its own sender, and was counted above. Its address cannot be
+            // invented, so a flood of invented ones elsewhere does not use its allowance up.
+            let is_own = source.sender == Sender::Client && source.claimed.is_some();
             let shared = [
-                (key(2, None, user), by_user),
+                (key(if is_own { 2 } else { 8 }, None, user), by_user),
                 (key(3, by_sender, user), sender_user),
                 (key(4, by_sender, ""), sender),
             ];
-            // A client without MediaMTX or a proxy between is its own sender, and was counted above.
-            let is_own = source.sender == Sender::Client && source.claimed.is_some();
             for (key, quota) in shared.into_iter().take(if is_own { 1 } else { 3 }) {
                 if state.allowances.due(key, quota, now) <= now {
                     guess.taken.push((key, quota.interval));

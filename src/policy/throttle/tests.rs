@@ -102,8 +102,14 @@ async fn a_flood_locks_neither_a_known_address_nor_another_sender_out() {
     let at = |caller: &Caller| throttle.take(caller).map(|guess| guess.at);
     assert_eq!(at(&asked("198.51.100.7", "alice")), Some(now), "from this address the right password came before");
     assert_eq!(at(&client("192.0.2.1", "alice")), Some(now), "not by MediaMTX");
+    let many = (0..5000).map(|n| Caller {
+        sender: Sender::MediaMtx(Some(std::net::Ipv4Addr::from(0x7f00_0002 + n).into())),
+        ..asked(&invented(n), "alice")
+    });
+    guess(&throttle, many);
+    assert_eq!(at(&client("192.0.2.2", "alice")), Some(now), "not by MediaMTX, while many senders guess");
     let elsewhere = Sender::MediaMtx(Some([10, 0, 0, 9].into()));
-    assert_eq!(at(&caller(elsewhere, Some("192.0.2.1"), "alice")), Some(now), "by another MediaMTX");
+    assert_eq!(at(&caller(elsewhere, Some("192.0.2.1"), "bob")), Some(now), "by another MediaMTX");
     assert_eq!(at(&asked("192.0.2.1", "bob")), Some(now), "another user");
 }
 
