@@ -163,7 +163,7 @@ async fn a_wrong_password_and_an_unknown_user_cost_one_verification_each() {
     );
     let settings = AuthSettings { users: serde_json::from_str(&rules).expect("rules"), ..Default::default() };
     let policy = Policy::with(&settings, Verifier::with([0; 32], 10, start, counted)).expect("compiles");
-    for user in ["bob", "eve", "near", "nobody", ""] {
+    for user in ["bob", "eve", "near", "mallory", ""] {
         for (attempt, expected) in [("first", 1), ("again", 0)] {
             let before = SLOW.load(Ordering::SeqCst);
             let verdict = policy.decide(&caller("198.51.100.7", user, "wrong"), Action::Read, "x").await;
