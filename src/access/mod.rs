@@ -18,7 +18,7 @@ use tokio::{
 
 use self::{
     audit::{Asked, Audit},
-    permits::Permits,
+    permits::{Permits, Refusal},
 };
 pub use self::{
     permits::{Permit, Role},
@@ -35,6 +35,7 @@ use crate::{
     },
     settings::Limits,
     shutdown::Shutdown,
+    units::is_this_machine,
 };
 
 /// Decides, counts, notes, and hands out permits. Cheap to clone.
@@ -66,8 +67,8 @@ impl Access {
             audit: Audit::default(),
             metrics,
             sessions: Sessions::default(),
-            watchers: Permits::new(Role::Watcher, limits.watchers),
-            publishers: Permits::new(Role::Publisher, limits.publishers),
+            watchers: Permits::new(Role::Watcher, limits.watchers, limits.caller_share),
+            publishers: Permits::new(Role::Publisher, limits.publishers, limits.caller_share),
             shutdown,
             admitted: mediamtx::SessionIndex::default(),
             failures: parking_lot::Mutex::default(),
@@ -149,17 +150,36 @@ impl Access {
             Role::Publisher => Action::Publish,
         };
         let by = self.authorize(session.protocol, caller, action, &session.path).await?;
-        let permit = self.permit(role, by.clone(), session)?;
+        let permit = self.permit(role, caller, by.clone(), session).await?;
         Ok((by, permit))
     }
 
-    /// Takes a permit for a principal that was authorized already. Fails when all permits of the role are taken.
-    pub fn permit(&self, role: Role, by: impl Into<Authorized>, session: SessionInfo) -> Result<Permit> {
+    /// Takes a permit for a caller that was authorized already. Fails when all permits of the role are taken, or the
+    /// caller's share of them; the share does not limit administrators and callers of this machine.
+    pub async fn permit(
+        &self,
+        role: Role,
+        caller: &Caller,
+        by: impl Into<Authorized>,
+        session: SessionInfo,
+    ) -> Result<Permit> {
+        let by = by.into();
         let permits = match role {
             Role::Watcher => &self.0.watchers,
             Role::Publisher => &self.0.publishers,
         };
-        permits.take(|| self.begin(by, session))
+        let begin = || self.begin(by.clone(), session.clone());
+        let is_local = caller.ip.is_some_and(is_this_machine);
+        let refusal = match permits.take(&by, caller.ip, is_local, begin) {
+            Ok(permit) => return Ok(permit),
+            Err(refusal) => refusal,
+        };
+        match refusal {
+            Refusal::ForOthers(_) if self.may(caller, Action::Api, "").await => {
+                permits.take(&by, caller.ip, true, begin).map_err(|refusal| permits.error(refusal))
+            }
+            refusal => Err(permits.error(refusal)),
+        }
     }
 
     /// Lists a session that needs no permit. It ends with the program, when its principal loses a permission, and with the

@@ -10,7 +10,7 @@ mod allowances;
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use self::allowances::{Allowances, Quota};
 use super::{Caller, Sender};
+use crate::units::host_network;
 
 /// How long a wrong password is remembered: a camera that sends an old password every second costs one verification
 /// per minute, and leaves the allowance of its neighbours behind the same address.
@@ -74,22 +75,13 @@ struct Source {
 
 impl Source {
     fn of(caller: &Caller) -> Self {
-        let claimed = caller.ip.map(network);
+        let claimed = caller.ip.map(host_network);
         let sender = match caller.sender {
             Sender::Client => Sender::Client,
-            Sender::Proxy(peer) => Sender::Proxy(network(peer)),
-            Sender::MediaMtx(peer) => Sender::MediaMtx(peer.map(network)),
+            Sender::Proxy(peer) => Sender::Proxy(host_network(peer)),
+            Sender::MediaMtx(peer) => Sender::MediaMtx(peer.map(host_network)),
         };
         Source { sender, claimed }
-    }
-}
-
-/// The addresses that count as one: a host with IPv6 has a network of 64 bits for itself (RFC 6177), and can use any address of
-/// it. IPv4-mapped addresses are IPv4.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX)).into(),
-        v4 => v4,
     }
 }
 
@@ -250,7 +242,7 @@ impl Throttle {
     }
 
     fn known_key(&self, caller: &Caller) -> Option<u64> {
-        caller.ip.map(|ip| self.hasher.hash_one((7u8, network(ip), &caller.credentials.user)))
+        caller.ip.map(|ip| self.hasher.hash_one((7u8, host_network(ip), &caller.credentials.user)))
     }
 }
 

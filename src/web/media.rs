@@ -3,7 +3,6 @@
 
 use actix_files::NamedFile;
 use actix_web::{HttpRequest, HttpResponse, body::SizedStream, http::StatusCode, web};
-use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Duration;
@@ -16,6 +15,7 @@ use super::{
     extract::{Body, SMALL, number, read},
     media_file::as_file,
     problem::ProblemDocument,
+    turn::Paced,
 };
 use crate::{
     access::Role,
@@ -225,22 +225,22 @@ pub(super) async fn upload(
     state: web::Data<State>,
     Admin(who): Admin,
     query: web::Query<FileQuery>,
-    mut payload: web::Payload,
+    payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let location = query.location(&state)?;
-    let (library, most, limit) =
-        (state.library.clone(), state.settings.limits.media_size.0, *state.settings.http.upload_timeout);
+    let (library, most) = (state.library.clone(), state.settings.limits.media_size.0);
     let mut upload = blocking(move || library.create(&location)).await?;
     let session = state.access.begin(who, session_info(&request, "media", "", Role::Publisher));
     let mut written = 0;
-    let broken = |reason: String| Error::new(Code::InvalidBody, format!("the body breaks off: {reason}"));
+    let mut body = Paced::new(&request, payload);
     loop {
         let next = tokio::select! {
-            next = tokio::time::timeout(limit, payload.try_next()) => next,
-            () = session.end().cancelled() => return Err(broken("the session was ended".into()).into()),
+            next = body.next() => next?,
+            () = session.end().cancelled() => {
+                return Err(Error::new(Code::InvalidBody, "the body breaks off: the session was ended").into());
+            }
         };
-        let next = next.map_err(|_| broken("no data came in time (http.upload_timeout)".into()))?;
-        let Some(chunk) = next.map_err(|e| broken(e.to_string()))? else { break };
+        let Some(chunk) = next else { break };
         written += chunk.len() as u64;
         session.received(chunk.len());
         if written > most {

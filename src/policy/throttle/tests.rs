@@ -63,9 +63,6 @@ async fn addresses_of_one_ipv6_network_count_as_one() {
     assert!(throttle.take(&client("2001:db8:1:3::1", "alice")).is_some(), "another network");
     assert_eq!(guess(&throttle, (0..60).map(|n| client(&format!("::ffff:192.0.2.{n}"), "bob"))), 60, "IPv4 in IPv6");
     assert!(throttle.take(&client("192.0.2.1", "carol")).is_some());
-    for (ip, same) in [("::ffff:192.0.2.1", "192.0.2.1"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::")] {
-        assert_eq!(network(ip.parse().expect("an address")), same.parse::<IpAddr>().expect("an address"));
-    }
 }
 
 #[tokio::test(start_paused = true)]
