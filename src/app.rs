@@ -27,7 +27,7 @@ use crate::{
     nas::AllNas,
     output::{h264::Encodings, variants::Variants},
     paths::Paths,
-    policy::{Policy, Principal},
+    policy::{Policy, Revoked},
     producer::{ProducerContext, file::MediaRoots, udp_camera::Hub, upload},
     rtsp, server,
     settings::{Loaded, Settings, Sources, TlsSettings},
@@ -54,7 +54,7 @@ pub struct App {
     connections: server::Connections,
     rtsp: Option<rtsp::Server>,
     state: web::Data<State>,
-    revoked: mpsc::Receiver<Vec<Principal>>,
+    revoked: mpsc::Receiver<Vec<Revoked>>,
     generated_password: Option<String>,
     new_data_dir: bool,
 }
@@ -264,7 +264,7 @@ fn open_tls(settings: &TlsSettings) -> Result<Option<(TcpListener, server::Tls)>
 /// Runs everything that is not started by a request, until it is aborted.
 async fn run_background(
     state: web::Data<State>,
-    revoked: mpsc::Receiver<Vec<Principal>>,
+    revoked: mpsc::Receiver<Vec<Revoked>>,
     tls: Option<server::Tls>,
     (http, rtsp): (server::Connections, Option<server::Connections>),
 ) {
@@ -334,10 +334,12 @@ impl Places {
         places
     }
 
-    /// The connections of one listener. All clients behind a trusted proxy have its address, and MediaMTX speaks for its own
-    /// clients.
+    /// The connections of one listener. All clients behind a trusted proxy have its address, and MediaMTX, at an address of
+    /// `auth.webhook_networks`, speaks for its own clients.
     fn connections(&self, max: usize, settings: &Settings) -> server::Connections {
-        let networks = [settings.http.trusted_proxies.clone(), settings.auth.webhook_networks.clone()].concat();
+        let networks =
+            [settings.http.trusted_proxies.clone(), settings.auth.webhook_networks.clone().unwrap_or_default()]
+                .concat();
         let share = max * usize::from(settings.limits.caller_share) / 100;
         server::Connections::new(max, share, move |ip| {
             is_this_machine(ip) || networks.iter().any(|network| network.contains(ip))

@@ -142,12 +142,21 @@ fn members(definition: &Definition) -> Result<Members> {
     }
 }
 
-/// Replaces each `***` with the stored value, so that a definition that was shown can be sent back.
+/// Replaces each `***`, also those in the parameters of a URL, with the stored value, so that a definition that was shown can be sent back.
 fn with_hidden(mut wanted: Members, present: Option<&Definition>) -> Result<Definition> {
     let stored = present.map(members).transpose()?.unwrap_or_default();
     for (key, value) in wanted.iter_mut().filter(|(_, value)| *value == secret::HIDDEN) {
         *value = stored.get(key).cloned().ok_or_else(|| {
             Error::new(Code::InvalidDefinition, format!("{key}: *** stands for a stored secret, and none is stored"))
+        })?;
+    }
+    if let Some(Value::String(url)) = wanted.get_mut("url")
+        && secret::has_hidden(url)
+    {
+        let before = stored.get("url").and_then(Value::as_str).unwrap_or_default();
+        *url = secret::restored_url(url, before).ok_or_else(|| {
+            let message = "url: *** stands for a stored secret of the same host, and none is stored; write the secret";
+            Error::new(Code::InvalidDefinition, message).in_field("url")
         })?;
     }
     // A caller that sends the secret to another host must know it.

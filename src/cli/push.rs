@@ -19,7 +19,14 @@ use tokio::{
 };
 
 use super::{Authorities, Outcome, password::prompt};
-use crate::{backoff::Backoff, hosts, multipart::Splitter, secret::Secret, stream::StreamName, units::Size};
+use crate::{
+    backoff::Backoff,
+    hosts,
+    multipart::Splitter,
+    secret::{Secret, shown_url},
+    stream::StreamName,
+    units::Size,
+};
 
 /// Pauses between attempts to reach the sidecar.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
@@ -314,11 +321,11 @@ impl Sender {
                 Err(e) => {
                     let why = hosts::explain(&e);
                     if hosts::is_untrusted(&e) {
-                        return Err(format!("{}: {why}", self.url));
+                        return Err(format!("{}: {why}", shown_url(&self.url)));
                     }
                     self.say(&format!(
                         "{} does not answer ({why}); next attempt in {:.1} s",
-                        self.url,
+                        shown_url(&self.url),
                         pause.as_secs_f64()
                     ));
                 }

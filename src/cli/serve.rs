@@ -50,7 +50,7 @@ async fn serve(loaded: Loaded, args: &Args) -> Outcome {
         settings.data_dir.display(),
     );
     tracing::info!("{} streams; UDP cameras send to {}", app.state().catalog.registry().len(), settings.udp.listen);
-    for warning in settings.http.warnings() {
+    for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
     welcome(addr, app.generated_password(), app.is_first_start() || args.demo);

@@ -203,8 +203,14 @@ impl Settings {
             default_rtsp_port: RtspSettings::default().listen.port(),
             udp_port: self.udp.listen.port(),
             has_webhook_secret: !self.auth.webhook_secret.is_empty(),
+            webhook_is_local: self.auth.webhook_networks.is_none() && self.auth.webhook_secret.is_empty(),
             streams: &self.streams,
         }
+    }
+
+    /// Settings that are valid, and probably not what is meant, for the start and for `check`.
+    pub fn warnings(&self) -> Vec<String> {
+        [self.http.warnings(), self.auth.warnings()].concat()
     }
 
     /// Adds the errors of values that have the right type.

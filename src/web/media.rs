@@ -11,12 +11,14 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem, State,
     caller::{Admin, CallerExtractor},
+    endless::session_info,
     extract::{Body, SMALL, number, read},
     media_file::as_file,
     problem::ProblemDocument,
     turn::Paced,
 };
 use crate::{
+    access::Role,
     channels::{Channel, Channels, NewChannel},
     error::{Code, Error},
     fetch::Response,
@@ -213,25 +215,34 @@ pub(super) async fn playlist(
     Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(list))
 }
 
-/// Uploads a file into a media folder. An existing file is not replaced.
+/// Uploads a file into a media folder. An existing file is not replaced. The upload ends with the caller's token.
 #[utoipa::path(
     put, path = FILE, tag = "media", params(FileQuery),
     responses((status = 201), (status = 409, body = ProblemDocument), (status = 413, body = ProblemDocument))
 )]
 pub(super) async fn upload(
-    state: web::Data<State>,
-    _: Admin,
-    query: web::Query<FileQuery>,
     request: HttpRequest,
+    state: web::Data<State>,
+    Admin(who): Admin,
+    query: web::Query<FileQuery>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let location = query.location(&state)?;
     let (library, most) = (state.library.clone(), state.settings.limits.media_size.0);
     let mut upload = blocking(move || library.create(&location)).await?;
+    let session = state.access.begin(who, session_info(&request, "media", "", Role::Publisher));
     let mut written = 0;
     let mut body = Paced::new(&request, payload);
-    while let Some(chunk) = body.next().await? {
+    loop {
+        let next = tokio::select! {
+            next = body.next() => next?,
+            () = session.end().cancelled() => {
+                return Err(Error::new(Code::InvalidBody, "the body breaks off: the session was ended").into());
+            }
+        };
+        let Some(chunk) = next else { break };
         written += chunk.len() as u64;
+        session.received(chunk.len());
         if written > most {
             let message = format!("the file is larger than {} (limits.media_size)", state.settings.limits.media_size);
             return Err(Error::new(Code::BodyTooLarge, message).into());

@@ -16,6 +16,7 @@ mod console_paths;
 mod console_publish;
 mod discovery;
 mod docs;
+mod endings;
 mod errors;
 mod errors_everywhere;
 mod events;
