@@ -15,6 +15,7 @@ use tokio::{
 use crate::{
     access::Access,
     catalog::{Catalog, CatalogParts, mediamtx_reader},
+    data_folder::{DataFolder, Lock},
     discovery::Discovery,
     error::{Code, Error, Result},
     events::{Bus, Observer, Webhooks},
@@ -53,28 +54,29 @@ pub struct App {
     state: web::Data<State>,
     revoked: mpsc::Receiver<Vec<Principal>>,
     generated_password: Option<String>,
-    new_data_dir: bool,
+    is_first_start: bool,
+    /// Held until the last picture is written.
+    lock: Lock,
 }
 
 impl App {
     /// Opens the data folder, restores the streams, and binds the ports. Port 0 selects a free port.
     pub async fn build(loaded: impl Into<Loaded>) -> Result<Self> {
         let Loaded { mut settings, file, origins } = loaded.into();
-        let new_data_dir = !settings.data_dir.exists();
-        std::fs::create_dir_all(&settings.data_dir).map_err(|e| {
-            Error::internal(format!("the data folder {} cannot be made (data_dir)", settings.data_dir.display()), e)
-        })?;
-        let store = Store::open(&settings.data_dir.join("sidecar.db"))?;
+        let folder = DataFolder::open(&settings.data_dir)?;
+        let lock = folder.lock()?;
+        let store = open_store(&folder)?;
         let generated_password = first_admin::ensure(&mut settings.auth, &store).await?;
         let policy = Policy::new(&settings.auth).map_err(|e| Error::new(Code::Internal, e))?;
         let (identity, revoked) = Identity::open(settings.auth.clone(), store.clone(), policy.clone()).await?;
+        store.refuse_writes()?;
         let hosts = Hosts::new(&settings.fetch.ca_file)?;
         let mediamtx = mediamtx::Client::start(&settings.mediamtx, &hosts, {
             let identity = identity.clone();
             move || identity.internal_token().ok().map(|token| format!("Bearer {token}"))
         })?;
         let registry = Registry::new(settings.stream_defaults.clone(), settings.limits.streams());
-        let uploads = upload::Store::open(&settings.data_dir.join("frames"))
+        let uploads = upload::Store::open(&folder.frames(), settings.uploads.durability)
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
         let fetch = Fetch::new(&settings.fetch)?;
         let nas = AllNas::new(&settings.media.nas, &fetch)?;
@@ -160,7 +162,8 @@ impl App {
         });
         let server = server::listen(listeners, &options, shutdown, move || application(for_workers.clone()))
             .map_err(|e| Error::internal("the server cannot be started", e))?;
-        Ok(App { server, addr, tls_addr, tls, rtsp, state, revoked, generated_password, new_data_dir })
+        let is_first_start = folder.is_new();
+        Ok(App { server, addr, tls_addr, tls, rtsp, state, revoked, generated_password, is_first_start, lock })
     }
 
     /// The address of the HTTP listener.
@@ -190,13 +193,13 @@ impl App {
 
     /// Whether this start created the data folder.
     pub fn is_first_start(&self) -> bool {
-        self.new_data_dir
+        self.is_first_start
     }
 
     /// Serves until the shutdown is requested (see [`State::shutdown`]), then ends in order: endless responses, requests,
     /// streams, and the pictures that are not written yet.
     pub async fn run_until_stopped(self) -> io::Result<()> {
-        let App { server, rtsp, state, revoked, tls, .. } = self;
+        let App { server, rtsp, state, revoked, tls, lock, .. } = self;
         let handle = server.handle();
         let mut serving = tokio::spawn(server);
         if let Some(rtsp) = rtsp {
@@ -229,7 +232,20 @@ impl App {
         background.abort();
         uploads.write_waiting().await;
         tracing::debug!("pictures are written");
+        drop(lock);
         ended.unwrap_or_else(|e| Err(io::Error::other(e)))
+    }
+}
+
+/// Opens the database. If the disk has no room for a new one, the server starts with what `sidecar.yml` says.
+fn open_store(folder: &DataFolder) -> Result<Store> {
+    let database = folder.database();
+    match Store::open(&database) {
+        Err(e) if e.code() == Code::StorageFull && !database.exists() => {
+            tracing::error!("{}: the server starts with sidecar.yml alone, and keeps nothing", e.chain());
+            Store::lost()
+        }
+        opened => opened,
     }
 }
 
@@ -266,6 +282,7 @@ async fn run_background(state: web::Data<State>, revoked: mpsc::Receiver<Vec<Pri
         supervise("observer", panicked, || observer.run()),
         supervise("uploads", panicked, || uploads.write_forever()),
         supervise("expiry", panicked, || state.catalog.registry().sweep_forever(|name| uploads.forget(name))),
+        supervise("leftovers", panicked, || state.library.remove_leftovers()),
         supervise("certificates", panicked, async || {
             if let Some(tls) = &tls {
                 tls.run().await;

@@ -48,7 +48,8 @@ pub async fn probe(library: &Library, location: &Location) -> Result<Facts> {
     let content = library.open(location, None).await?;
     let mut command = tokio::process::Command::new("ffprobe");
     let (input, remote) = match content {
-        Content::File(file) => (Stdio::from(OwnedFd::from(file)), None),
+        // The file is a regular one, which was checked when it was opened, so that ffprobe does not wait for a FIFO.
+        Content::File(file) => (Stdio::from(OwnedFd::from(file.run(std::fs::File::try_clone).await?)), None),
         Content::Remote(response) => (Stdio::piped(), Some(response)),
     };
     command

@@ -1,6 +1,7 @@
 //! Metrics for Prometheus: counters of this program, and figures of the streams.
 
 mod rtsp;
+mod storage;
 mod variants;
 
 use std::{
@@ -31,7 +32,7 @@ use crate::{
     stream::{Origin, Registry, Stats},
 };
 
-use self::variants::VariantFigures;
+use self::{storage::StorageFigures, variants::VariantFigures};
 
 pub use self::rtsp::{Connected, Playing, RtspCounters, SampleKind};
 
@@ -115,6 +116,7 @@ impl Metrics {
             cameras: context.rtsp.counters().clone(),
         }));
         prometheus.register_collector(Box::new(VariantFigures(variants)));
+        prometheus.register_collector(Box::new(StorageFigures(context.uploads.clone())));
         Metrics(Arc::new(Inner { prometheus, requests, durations, decisions, restarts, watched_bytes, left, rtsp }))
     }
 
