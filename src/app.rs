@@ -231,6 +231,9 @@ impl App {
         }
         background.abort();
         uploads.write_waiting().await;
+        if let Some(upload::Fault { streams, reason }) = uploads.fault() {
+            tracing::error!("the last pictures of {streams} streams are lost: {reason}");
+        }
         tracing::debug!("pictures are written");
         drop(lock);
         ended.unwrap_or_else(|e| Err(io::Error::other(e)))

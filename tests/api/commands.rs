@@ -61,7 +61,9 @@ async fn what_is_no_terminal_gets_no_colours() {
     drop(program);
     let folder = folder.path().to_str().expect("text");
     let mut said = vec![std::fs::read(&log).expect("reads")];
-    for arguments in [&["--help"][..], &["check"], &["--nonsense"], &["user", "list"], &["health", "127.0.0.1:1"]] {
+    for arguments in
+        [&["--help"][..], &["check"], &["--nonsense"], &["user", "remove", "alice"], &["health", "127.0.0.1:1"]]
+    {
         let output = sidecar(arguments, &[("TERM", "xterm-256color"), ("SIDECAR__DATA_DIR", folder)]);
         said.push([output.stdout, output.stderr].concat());
     }
