@@ -120,7 +120,11 @@ impl App {
         catalog.restore()?;
         let paths = Paths::open(store.clone(), mediamtx.clone(), events.clone(), advertise_rtsp.clone())?;
         let shutdown = Shutdown::new();
-        let encodings = Encodings::new(settings.h264.clone(), *settings.stream_defaults.placeholder_after);
+        let encodings = Encodings::new(
+            settings.h264.clone(),
+            *settings.stream_defaults.placeholder_after,
+            settings.limits.pictures(),
+        );
         let variants = Variants::new(settings.variants.clone(), settings.limits.pictures(), registry.clone());
         let metrics = Metrics::new(registry, &context, encodings.clone(), variants.clone());
         let state = web::Data::new(State {

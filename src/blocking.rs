@@ -73,26 +73,35 @@ impl Pool {
     /// Cancel-safe: a caller that stops waiting before its turn leaves the queue. Work that has begun runs to its end
     /// and keeps its place in the pool until then.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let began = Instant::now();
         let limit = if self.kind == Kind::Disk { DISK_TIMEOUT } else { TURN_TIMEOUT };
-        let turn = timeout_at(began + limit, self.permits.clone().acquire_owned()).await;
-        let permit = turn.map_err(|_| self.late())?.map_err(|e| self.no_result(e))?;
+        self.run_within(limit, work).await
+    }
+
+    /// As [`Pool::run`], with another limit, for work that takes longer by its nature.
+    pub async fn run_within<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let until = Instant::now() + limit;
+        let turn = timeout_at(until, self.permits.clone().acquire_owned()).await;
+        let permit = turn.map_err(|_| self.late(limit))?.map_err(|e| self.no_result(e))?;
         let work = move || {
             let _permit = permit;
             work()
         };
         let done = tokio::task::spawn_blocking(work);
         let done = match self.kind {
-            Kind::Disk => timeout_at(began + limit, done).await.map_err(|_| self.late())?,
+            Kind::Disk => timeout_at(until, done).await.map_err(|_| self.late(limit))?,
             Kind::Processor => done.await,
         };
         done.map_err(|e| self.no_result(e))?
     }
 
-    fn late(&self) -> Error {
+    fn late(&self, limit: Duration) -> Error {
         match self.kind {
             Kind::Disk => {
-                let seconds = DISK_TIMEOUT.as_secs();
+                let seconds = limit.as_secs();
                 Error::new(Code::StorageTimeout, format!("{} did not answer within {seconds} s", self.name))
             }
             Kind::Processor => {

@@ -39,7 +39,7 @@ pub(super) struct Local {
 
 impl Local {
     pub(super) fn new(folder: &Path) -> Self {
-        let name = format!("the media folder {}", folder.display());
+        let name = format!("the media folder {}", folder.file_name().unwrap_or_default().display());
         Local {
             folder: folder.to_owned(),
             pool: Pool::disk(name.clone(), AT_ONCE),

@@ -23,6 +23,9 @@ use crate::{
 /// Most entries of a media folder and the folders below it that are searched for temporary files.
 const MAX_SEARCHED: usize = 200_000;
 
+/// How long the end of an upload can take: the system writes all that it holds of a large file to the disk.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// Deepest folder that is searched for temporary files.
 const MAX_DEPTH: usize = 16;
 
@@ -126,7 +129,7 @@ impl Upload {
     /// Gives the file its name. Fails if the name has been taken in the meantime.
     pub async fn finish(mut self) -> Result<()> {
         let partial = self.partial.take().ok_or_else(gone)?;
-        self.pool.run(move || partial.finish()).await
+        self.pool.run_within(FINISH_TIMEOUT, move || partial.finish()).await
     }
 }
 

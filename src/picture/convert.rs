@@ -208,7 +208,7 @@ fn convert_other(data: &[u8], format: Format, size: header::Size, limits: &Pictu
     });
     // Besides the pixels, a decoder holds metadata such as a colour profile.
     let mut bounds = image::Limits::default();
-    bounds.max_alloc = Some(size.memory() + METADATA);
+    bounds.max_alloc = Some(size.decoder_memory(format) + METADATA);
     reader.limits(bounds.clone());
     let mut decoder = reader.into_decoder().map_err(broken)?;
     // For PNG the line above has set them already; for the others only this does.

@@ -54,6 +54,9 @@ impl Memory {
             );
             return Err(Error::new(Code::FrameTooLarge, message));
         }
+        if bytes == 0 {
+            return Ok(Held { memory: self, bytes });
+        }
         let wait = async {
             let _turn = self.queue.lock().await;
             loop {

@@ -222,6 +222,9 @@ impl Settings {
         if self.limits.frame_size.0 < 1024 {
             refuse("limits.frame_size", "must be at least 1K".into());
         }
+        if self.limits.conversion_memory < Size::mib(16) {
+            refuse("limits.conversion_memory", "must be at least 16M".into());
+        }
         if self.limits.frame_memory < self.limits.frame_size {
             refuse("limits.frame_memory", "must not be less than limits.frame_size".into());
         }

@@ -126,15 +126,16 @@ impl Store {
     fn judge<T>(&self, connection: &Connection, before: u64, done: rusqlite::Result<T>) -> Result<T> {
         match done {
             Ok(value) => {
-                if connection.total_changes() != before {
-                    *self.fault.lock() = None;
+                if connection.total_changes() != before && self.fault.lock().take().is_some() {
+                    tracing::info!("the database can be written again");
                 }
                 Ok(value)
             }
             Err(e) => {
                 let error = self.failure(e);
-                if error.code() == Code::StorageFull {
-                    *self.fault.lock() = Some(error.to_string());
+                // One line for each full disk, and not for each change that is refused.
+                if error.code() == Code::StorageFull && self.fault.lock().replace(error.to_string()).is_none() {
+                    tracing::error!("the database cannot be written: {}", error.chain());
                 }
                 Err(error)
             }

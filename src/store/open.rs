@@ -46,8 +46,8 @@ fn cannot(path: &Path) -> String {
 fn refused(path: &Path, fault: &str) -> Error {
     let (file, backups) = (path.display(), backup_name(path, "N"));
     let message = format!(
-        "the database {file} {fault}. Restore a backup of it ({} are made before an upgrade), or move the file away to begin \
-         anew, with no users, tokens and definitions of the API",
+        "the database {file} {fault}. Restore a backup of it ({} is made before an upgrade), or move the file away to begin \
+         anew, with no users, tokens and definitions of the API; in both cases without the -wal and -shm beside it",
         backups.display()
     );
     Error::new(Code::Internal, message)
@@ -56,6 +56,7 @@ fn refused(path: &Path, fault: &str) -> Error {
 /// Makes a new database under another name and gives it its name when it is complete, so that a first start that is killed
 /// leaves no half of one.
 fn create(path: &Path) -> Result<()> {
+    set_aside_wal(path)?;
     let suffix = getrandom::u64().map_err(|e| Error::internal("the system gives no random numbers", e))?;
     let temporary = path.with_file_name(format!("sidecar.{suffix:016x}.new"));
     let made = (|| {
@@ -81,6 +82,24 @@ fn create(path: &Path) -> Result<()> {
         let _ = fs::remove_file(name);
     }
     made
+}
+
+/// Moves the WAL of a database that is no longer there. SQLite would write its pages into the new one.
+fn set_aside_wal(path: &Path) -> Result<()> {
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    match fs::rename(beside("-wal"), beside("-wal.left")) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(Error::internal(cannot(path), e)),
+        Ok(()) => tracing::warn!("{} has no database and is renamed to -wal.left", beside("-wal").display()),
+    }
+    match fs::remove_file(beside("-shm")) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::internal(cannot(path), e)),
+        _ => Ok(()),
+    }
 }
 
 fn unmade(path: &Path, e: io::Error) -> Error {
@@ -268,6 +287,19 @@ mod tests {
             assert!(error.contains("Restore a backup") && error.contains("move the file away"), "{error}");
             assert_eq!(std::fs::read(path).expect("reads"), before, "{fault}: the file is left as it is");
         }
+    }
+
+    /// Its pages would become a part of the new database.
+    #[test]
+    fn the_wal_of_a_database_that_was_moved_away_is_set_aside() {
+        let (folder, path) = place();
+        let store = Store::open(&path).expect("makes");
+        store.put_fact("k", "of the old one").expect("writes");
+        let moved = folder.path().join("moved.db");
+        std::fs::rename(&path, moved).expect("renames");
+        let new = Store::open(&path).expect("makes a new one");
+        assert_eq!(new.fact("k").expect("reads"), None);
+        assert!(files(&folder).contains(&"sidecar.db-wal.left".into()));
     }
 
     #[test]

@@ -187,7 +187,12 @@ async fn on_a_full_disk_reads_sign_ins_and_the_question_go_on_also_after_a_resta
     let names: Vec<_> = frames.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     assert!(names.iter().all(|name| !name.ends_with(".tmp")), "{names:?}");
 
+    // After `kill -9`, and after an end in order, after which SQLite makes its shared memory anew.
     program.kill().await;
+    fill(&program.inside("data/filler"));
+    program.start().await;
+    goes_on(&program).await;
+    program.stop().await;
     fill(&program.inside("data/filler"));
     program.start().await;
     goes_on(&program).await;
@@ -235,6 +240,18 @@ async fn a_first_start_on_a_full_disk_serves_what_the_file_says_and_keeps_nothin
     program.kill().await;
     program.start().await;
     assert_eq!(program.admin("PUT", "/api/v1/users/bob", user).await.0, 201);
+}
+
+/// A definition that does not take effect would do so at the next start.
+#[tokio::test]
+async fn a_definition_that_is_refused_is_not_stored() {
+    let app = TestApp::with("limits: {streams: 1}");
+    let card = r#"{"kind":"test-card","width":64,"height":48}"#;
+    assert_eq!(app.admin("PUT", "/api/v1/streams/one", card).await.status, 201);
+    let refused = app.admin("PUT", "/api/v1/streams/two", card).await;
+    assert_eq!((refused.status, refused.problem().as_str()), (503, "too_many_streams"), "{refused:?}");
+    let app = TestApp::in_folder(app.stop(), "");
+    assert!(app.registry.get("one").is_some() && app.registry.get("two").is_none());
 }
 
 #[test]

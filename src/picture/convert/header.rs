@@ -39,7 +39,20 @@ impl Size {
 
     /// The memory for the conversion, in bytes.
     pub(super) fn memory(self) -> u64 {
-        u64::from(self.width) * u64::from(self.height) * self.bytes_per_pixel
+        self.pixels() * self.bytes_per_pixel
+    }
+
+    /// The part of it that the decoder allocates beside its result.
+    pub(super) fn decoder_memory(self, format: Format) -> u64 {
+        match format {
+            // The first frame, as RGBA, which can be larger than the screen.
+            Format::Gif => 4 * self.pixels(),
+            _ => self.memory(),
+        }
+    }
+
+    fn pixels(self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
     }
 }
 

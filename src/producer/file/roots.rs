@@ -34,7 +34,7 @@ impl MediaRoots {
     pub fn new(settings: &MediaSettings) -> Self {
         let root = |folder: &PathBuf| Root {
             folder: folder.clone(),
-            pool: Pool::disk(format!("the media folder {}", folder.display()), AT_ONCE),
+            pool: Pool::disk(format!("the media folder {}", folder.file_name().unwrap_or_default().display()), AT_ONCE),
         };
         MediaRoots(Arc::new(settings.roots.iter().map(root).collect()))
     }

@@ -18,14 +18,14 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::Notify,
-    time::{Duration, Instant, sleep, sleep_until},
+    time::{Duration, Instant, sleep, sleep_until, timeout},
 };
 
 use crate::{
     backoff::Backoff,
-    blocking::data,
+    blocking::{DISK_TIMEOUT, data},
     data_folder,
-    error::{Error, Result},
+    error::{Code, Error, Result},
     picture::{Picture, PictureLimits, SharedFrame},
     regular,
     stream::StreamName,
@@ -71,7 +71,7 @@ struct Inner {
     /// Pending writes: at most one for each stream.
     waiting: Mutex<HashMap<StreamName, Pending>>,
     /// The turns of writers, by stream: a picture must not replace a newer one on the disk.
-    turns: [tokio::sync::Mutex<()>; WRITES_AT_ONCE],
+    turns: [Arc<tokio::sync::Mutex<()>>; WRITES_AT_ONCE],
     wake: Notify,
     written: AtomicU64,
     failed: AtomicU64,
@@ -252,7 +252,9 @@ impl Store {
 
     /// Writes the pending picture of a stream, if there is one.
     async fn write(&self, name: &StreamName) -> Result<()> {
-        let _turn = self.turn(name).lock().await;
+        let turn = timeout(DISK_TIMEOUT, self.turn(name).lock_owned()).await.map_err(|_| {
+            Error::new(Code::StorageTimeout, "the uploaded picture is not kept for a restart: the disk does not answer")
+        })?;
         // Stays in the map until it is on disk, so that a reader finds it in one of the two places.
         let what = self.0.waiting.lock().get(name).map(|pending| pending.what.clone());
         let (Some(what), Some(path)) = (what, self.path(name)) else { return Ok(()) };
@@ -265,7 +267,12 @@ impl Store {
             }),
         };
         let unwritten = |e| Error::unwritten("the uploaded picture is not kept for a restart", e);
-        let done = data().run(move || work().map_err(unwritten)).await;
+        let write = move || {
+            // Until the write ends, also if its caller has left: it must not end after the write of a newer picture.
+            let _turn = turn;
+            work().map_err(unwritten)
+        };
+        let done = data().run(write).await;
         self.note(name, what.as_ref(), &done);
         done
     }
@@ -305,10 +312,10 @@ impl Store {
         }
     }
 
-    fn turn(&self, name: &StreamName) -> &tokio::sync::Mutex<()> {
+    fn turn(&self, name: &StreamName) -> Arc<tokio::sync::Mutex<()>> {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
-        &self.0.turns[hasher.finish() as usize % WRITES_AT_ONCE]
+        self.0.turns[hasher.finish() as usize % WRITES_AT_ONCE].clone()
     }
 
     /// The file of a stream. Slashes become commas, which no name contains. The grammar of names allows no other

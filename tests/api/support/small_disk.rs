@@ -9,7 +9,7 @@ use tokio::{
     process::Command,
 };
 
-use super::{Program, basic, eventually, free_port, skip::skip};
+use super::{PATIENCE, Program, basic, eventually, free_port, skip::skip};
 
 /// What the namespace has besides the files of the machine.
 pub enum Mount {
@@ -104,6 +104,14 @@ impl Namespaced {
     pub async fn kill(&mut self) {
         let mut program = self.program.take().expect("it runs");
         program.0.kill().await.expect("ends");
+    }
+
+    /// Ends the program in order.
+    pub async fn stop(&mut self) {
+        let mut program = self.program.take().expect("it runs");
+        let pid = program.0.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed())).expect("it runs");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("is told to end");
+        tokio::time::timeout(PATIENCE, program.0.wait()).await.expect("ends in time").expect("ends");
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -1,10 +1,7 @@
 use std::{os::unix::fs::PermissionsExt, time::UNIX_EPOCH};
 
 use super::*;
-use crate::{
-    error::Code,
-    picture::{Frame, Reserved, testing},
-};
+use crate::picture::{Frame, Reserved, testing};
 
 fn frame(number: u32) -> SharedFrame {
     let jpeg = testing::photo_numbered(16, 16, number).into();
