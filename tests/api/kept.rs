@@ -25,6 +25,7 @@ async fn a_second_server_on_the_data_folder_is_refused_and_names_the_first_one()
         .env("SIDECAR__DATA_DIR", app.folder().join("data"))
         .env("SIDECAR__HTTP__LISTEN", format!("127.0.0.1:{port}"))
         .env("SIDECAR__RTSP__LISTEN", format!("127.0.0.1:{rtsp}"))
+        .current_dir(app.folder().join("data"))
         .stdin(Stdio::null())
         .output()
         .expect("runs");
@@ -34,7 +35,8 @@ async fn a_second_server_on_the_data_folder_is_refused_and_names_the_first_one()
     assert!(said.contains(&holder) && said.contains("data_dir"), "{said}");
     // Commands that change users work beside the server.
     let mut command = Command::new(env!("CARGO_BIN_EXE_mtx-sidecar"));
-    command.args(["user", "add", "alice", "--role", "user"]).env("SIDECAR__DATA_DIR", app.folder().join("data"));
+    command.args(["user", "add", "alice", "--role", "user"]).current_dir(app.folder().join("data"));
+    command.env("SIDECAR__DATA_DIR", app.folder().join("data"));
     let mut command = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("runs");
     command.stdin.take().expect("is piped").write_all(b"correct horse\n").expect("writes");
     assert!(command.wait().expect("ends").success());
@@ -263,6 +265,7 @@ fn an_empty_database_is_refused_with_the_way_out() {
         .env("SIDECAR__DATA_DIR", folder.path())
         .env("SIDECAR__HTTP__LISTEN", "127.0.0.1:0")
         .env("SIDECAR__RTSP__LISTEN", "127.0.0.1:0")
+        .current_dir(folder.path())
         .output()
         .expect("runs");
     let said = String::from_utf8_lossy(&run.stderr);
