@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use crate::error::{Code, Error, Result};
+use crate::{
+    error::{Code, Error, Result},
+    regular,
+};
 
 /// Mode of folders and of files: for their owner only.
 const FOLDER_MODE: u32 = 0o700;
@@ -32,7 +35,7 @@ pub struct DataFolder {
 
 /// Keeps other servers out of the data folder while it exists. The system releases it with the process, also after `kill -9`.
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "holds the lock")] Option<File>);
+pub struct Lock(#[allow(dead_code, reason = "holds the locks")] Vec<File>);
 
 impl DataFolder {
     /// Makes the folder if there is none, and corrects the modes of the folder and of its files. A disk without room is no
@@ -68,44 +71,44 @@ impl DataFolder {
     }
 
     /// Refuses a folder that another server uses, and names that server.
+    ///
+    /// Both the folder and a file in it carry the lock. The file names the server and can be locked on NFS; the folder needs
+    /// no room on the disk, and its lock is not lost if the file is deleted.
     pub fn lock(&self) -> Result<Lock> {
         let path = self.path.join("sidecar.lock");
         let mut options = File::options();
-        let opened = options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(&path);
-        // Without room for the file, the folder itself carries the lock.
-        let (file, is_ours) = match opened {
-            Ok(file) => (file, true),
-            Err(_) => match File::open(&self.path) {
-                Ok(folder) => (folder, false),
-                Err(e) => return Ok(self.unlocked(&e)),
-            },
-        };
-        match file.try_lock() {
-            Ok(()) => {
-                if is_ours && let Err(e) = note_holder(&file) {
+        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+        let (mut locks, mut fault) = (vec![], None);
+        for opened in [File::open(&self.path), options.open(&path)] {
+            match opened.map_err(TryLockError::Error).and_then(|file| file.try_lock().map(|()| file)) {
+                Ok(file) => locks.push(file),
+                Err(TryLockError::WouldBlock) => return Err(self.in_use(&path)),
+                Err(TryLockError::Error(e)) => fault = Some(e),
+            }
+        }
+        match (locks.last(), fault) {
+            (Some(file), None) => {
+                if let Err(e) = note_holder(file) {
                     tracing::debug!("{} does not name this process: {e}", path.display());
                 }
-                self.remove_leftovers();
-                Ok(Lock(Some(file)))
             }
-            Err(TryLockError::WouldBlock) => {
-                let folder = self.path.display();
-                let holder = if is_ours { holder(&file) } else { "another mtx-sidecar".into() };
-                let message = format!(
-                    "the data folder {folder} is in use by {holder}; stop that program, or give this one a folder of its own (data_dir)"
-                );
-                Err(Error::new(Code::Unavailable, message))
-            }
-            Err(TryLockError::Error(e)) => Ok(self.unlocked(&e)),
+            (Some(_), Some(e)) => tracing::debug!("one of the two locks of the data folder is missing: {e}"),
+            (None, e) => tracing::warn!(
+                "the data folder {} cannot be locked ({}): make sure that no second mtx-sidecar uses it",
+                self.path.display(),
+                e.map_or("no reason".into(), |e| e.to_string()),
+            ),
         }
+        self.remove_leftovers();
+        Ok(Lock(locks))
     }
 
-    fn unlocked(&self, e: &io::Error) -> Lock {
-        tracing::warn!(
-            "the data folder {} cannot be locked ({e}): make sure that no second mtx-sidecar uses it",
-            self.path.display()
+    fn in_use(&self, lock_file: &Path) -> Error {
+        let (folder, holder) = (self.path.display(), holder(lock_file));
+        let message = format!(
+            "the data folder {folder} is in use by {holder}; stop that program, or give this one a folder of its own (data_dir)"
         );
-        Lock(None)
+        Error::new(Code::Unavailable, message)
     }
 
     /// Removes databases that a killed program had not completed (`sidecar.HEX.new`). `mtx-sidecar user` can make one at this
@@ -181,9 +184,11 @@ fn note_holder(mut file: &File) -> io::Result<()> {
     write!(file, "{} {}", std::process::id(), host.trim())
 }
 
-fn holder(file: &File) -> String {
+fn holder(lock_file: &Path) -> String {
     let mut text = String::new();
-    let _ = file.take(MAX_HOLDER).read_to_string(&mut text);
+    if let Ok(file) = regular::open(lock_file) {
+        let _ = file.take(MAX_HOLDER).read_to_string(&mut text);
+    }
     let (pid, host) = text.split_once(' ').unwrap_or((&text, ""));
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     match pid.parse::<u32>() {
@@ -210,6 +215,9 @@ mod tests {
         let error = data.lock().expect_err("in use").to_string();
         assert!(error.contains(&format!("is in use by pid {}", std::process::id())), "{error}");
         assert!(error.contains(&*folder.path().to_string_lossy()) && error.contains("data_dir"), "{error}");
+        std::fs::remove_file(folder.path().join("data/sidecar.lock")).expect("removes");
+        let error = data.lock().expect_err("in use, although the file was deleted").to_string();
+        assert!(error.contains("in use by another mtx-sidecar"), "{error}");
         drop(first);
         data.lock().expect("free again");
     }
