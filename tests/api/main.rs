@@ -51,6 +51,7 @@ mod rtsp_camera;
 mod rtsp_players;
 mod secrets;
 mod sign_in;
+mod slow_clients;
 mod snapshot;
 mod streams;
 mod tls;
