@@ -1,7 +1,11 @@
 //! Logging. Every line is one line: control characters in values, which can come from strangers, are escaped, and long values
 //! are cut. (In JSON they are escaped by the format.)
 
-use std::fmt::{Debug, Write};
+use std::{
+    ffi::OsStr,
+    fmt::{Debug, Write},
+    io::IsTerminal,
+};
 
 use tracing::field::Field;
 use tracing_subscriber::{
@@ -23,7 +27,8 @@ const MAX_VALUE: usize = 4000;
 /// Writes log lines to standard error. `RUST_LOG` has precedence over `log.level`. Does nothing if logging was started before, as in tests.
 pub fn start(settings: &LogSettings) {
     let (filter, error) = filter(std::env::var("RUST_LOG").ok(), &settings.level);
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let has_colours = has_colours(std::io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
+    let builder = fmt().with_env_filter(filter).with_ansi(has_colours).with_writer(std::io::stderr);
     let _ = match settings.format {
         LogFormat::Text => builder.with_target(false).fmt_fields(debug_fn(write_field).delimited(" ")).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),
@@ -42,6 +47,12 @@ fn write_field(to: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fm
         "message" => to.write_str(&text),
         name => write!(to, "{name}={text}"),
     }
+}
+
+/// Colours are for people at a terminal, and not for those who have asked for none (no-color.org): a variable that is not
+/// empty.
+fn has_colours(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
 /// The filter of `RUST_LOG`, or that of `log.level`; and the error of a `RUST_LOG` that cannot be read.
@@ -94,6 +105,19 @@ mod tests {
         assert!(lines[0].contains("denied: a\\nINFO forged\\u{1b}[2J") && lines[0].contains("path=a\\nINFO"), "{text}");
         assert!(lines[1].len() < 5000 && lines[1].contains("cut, 100000 bytes"), "{}", lines[1].len());
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn colours_are_for_terminals_without_no_color() {
+        for (is_terminal, no_color, expected) in [
+            (true, None, true),
+            (true, Some(""), true),
+            (true, Some("1"), false),
+            (false, None, false),
+            (false, Some("1"), false),
+        ] {
+            assert_eq!(has_colours(is_terminal, no_color.map(OsStr::new)), expected, "{is_terminal} {no_color:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::{
     error::{Code, Error, Result},
     producer::Definition,
     secret,
+    store::Store,
     stream::{Origin, Stream, StreamName},
 };
 
@@ -96,16 +97,25 @@ impl Catalog {
         Ok((stream, definition))
     }
 
-    /// Defines a stream and stores the definition. Returns whether the stream is new.
+    /// Stores a definition and then defines the stream, so that no stream runs which the next start does not know. Returns
+    /// whether the stream is new.
     pub async fn define(&self, name: &StreamName, definition: &Definition) -> Result<(bool, Arc<Stream>)> {
         self.refuse_if_from_file(name)?;
         let producer = definition.producer(name, &self.0.context)?;
         let text = Value::Object(members(definition)?).to_string();
+        // One at a time: of two definitions of a name, the stored one is the one that runs.
+        let _turn = self.0.defining.lock().await;
         let is_new = self.0.registry.get(name).is_none();
-        let stream = self.0.registry.define(name, Origin::Api, producer)?;
         let key = name.to_string();
-        self.0.store.run(move |store| store.put_stream(&key, &text)).await?;
-        Ok((is_new, stream))
+        let store = &self.0.store;
+        let before = store.run(move |store| replace(store, &key, Some(&text))).await?;
+        let defined = self.0.registry.define(name, Origin::Api, producer);
+        if defined.is_err() {
+            // `limits.streams`, or the end of the program.
+            let key = name.to_string();
+            store.run(move |store| replace(store, &key, before.as_deref())).await?;
+        }
+        Ok((is_new, defined?))
     }
 
     /// Removes a stream, its definition and its stored picture. Watchers are disconnected. A stream of `sidecar.yml` is
@@ -113,6 +123,7 @@ impl Catalog {
     pub async fn remove(&self, name: &StreamName) -> Result<()> {
         self.0.registry.find(name)?;
         self.refuse_if_from_file(name)?;
+        let _turn = self.0.defining.lock().await;
         let key = name.to_string();
         self.0.store.run(move |store| store.delete_stream(&key)).await?;
         self.0.registry.remove(name, "it was deleted");
@@ -127,6 +138,16 @@ impl Catalog {
         }
         Ok(())
     }
+}
+
+/// Stores a definition, or deletes it, and returns the one before.
+fn replace(store: &Store, name: &str, definition: Option<&str>) -> Result<Option<String>> {
+    let before = store.stream(name)?;
+    match definition {
+        Some(text) => store.put_stream(name, text)?,
+        None => store.delete_stream(name)?,
+    }
+    Ok(before)
 }
 
 fn parse(text: &str) -> Result<Definition> {

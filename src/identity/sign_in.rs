@@ -68,6 +68,19 @@ fn ended() -> Verdict {
     Verdict::refused("the sign-in has ended; sign in again")
 }
 
+/// On a disk without room, a sign-in is not stored: the caller gets an access token without a refresh token, or keeps the
+/// refresh token that it has, and signs in again when the access token has expired.
+fn without_room<T>(stored: Result<T>) -> Result<Option<T>> {
+    match stored {
+        Ok(stored) => Ok(Some(stored)),
+        Err(e) if e.code() == Code::StorageFull => {
+            tracing::warn!("a sign-in lasts only as long as its access token: {}", e.chain());
+            Ok(None)
+        }
+        Err(e) => Err(e),
+    }
+}
+
 impl Identity {
     /// Signs a user in by user name and password.
     pub async fn sign_in(&self, caller: &Caller) -> Result<SignedIn, Refused> {
@@ -84,8 +97,8 @@ impl Identity {
             password_stamp: stamp,
             expires: now() + lifetime,
         };
-        let refresh = self.begin(&mut row).await?;
-        let grant = self.user_grant(&user, &rule, &row, Some(refresh))?;
+        let refresh = without_room(self.begin(&mut row).await)?;
+        let grant = self.user_grant(&user, &rule, &row, refresh)?;
         Ok(SignedIn { who: Principal::User(user), grant })
     }
 
@@ -101,7 +114,7 @@ impl Identity {
         let is_sent = |stored: &[u8]| bool::from(stored.ct_eq(&sent));
         let refresh = if is_sent(&row.secret) {
             // None if a concurrent request with the same token has replaced it.
-            self.rotate(&row).await?
+            without_room(self.rotate(&row).await)?.flatten()
         } else if row.previous.as_deref().is_some_and(is_sent) && now() <= row.rotated + GRACE {
             None
         } else {
@@ -156,8 +169,8 @@ impl Identity {
             password_stamp: String::new(),
             expires: share.expires.min(now() + self.0.settings.sign_in_lifetime.as_secs()),
         };
-        let refresh = self.begin(&mut row).await?;
-        self.share_access(&row, Some(refresh)).await
+        let refresh = without_room(self.begin(&mut row).await)?;
+        self.share_access(&row, refresh).await
     }
 
     async fn share_access(&self, row: &SignInRow, refresh: Option<(Secret, u64)>) -> Result<Grant, Refused> {

@@ -1,14 +1,14 @@
 //! A picture file in a media folder, or a folder or pattern of picture files as a slideshow.
 
+mod roots;
+mod slides;
+
 use std::{
-    io::{self, Read},
     path::{Component, Path, PathBuf},
     sync::Arc,
     time::SystemTime,
 };
 
-use bytes::Bytes;
-use cap_std::{ambient_authority, fs::Dir};
 use notify::{RecursiveMode, Watcher};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -17,9 +17,11 @@ use tokio::{
 };
 use utoipa::ToSchema;
 
+pub(super) use self::slides::is_picture_name;
+use self::slides::{Found, Slide, after, is_pattern, pattern_of, read, slides};
+pub use self::{roots::MediaRoots, slides::natural};
 use super::ProducerContext;
 use crate::{
-    blocking::files,
     error::{Code, Error, Result},
     nas::NasSettings,
     picture::{Picture, PictureLimits},
@@ -30,9 +32,6 @@ use crate::{
 /// Pause between checks for changes. They are needed beside notices, because inotify does not report changes that
 /// another machine makes on a network mount. A check costs one `stat` for each watched file.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-
-/// Most pictures in one slideshow. The rest is ignored, with a warning in the log.
-const MAX_SLIDES: usize = 10_000;
 
 /// The folders from which files may be shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,49 +47,6 @@ impl Default for MediaSettings {
     fn default() -> Self {
         MediaSettings { roots: vec!["media".into()], nas: vec![] }
     }
-}
-
-/// Opens files in the media folders only. Neither `..` nor a symbolic link leads out, because the kernel resolves
-/// paths beneath the folder (`openat2` with `RESOLVE_BENEATH`).
-#[derive(Clone, Debug)]
-pub struct MediaRoots(Arc<Vec<PathBuf>>);
-
-impl MediaRoots {
-    /// The roots of the settings.
-    pub fn new(settings: &MediaSettings) -> Self {
-        MediaRoots(Arc::new(settings.roots.clone()))
-    }
-
-    /// Finds the root that contains the path. Returns the opened root, its path, and the path below it. A relative
-    /// path is searched in each root; an absolute path must begin with the path of a root.
-    fn locate(&self, path: &Path) -> io::Result<(Dir, PathBuf, PathBuf)> {
-        let mut first_error = None;
-        for root in self.0.iter() {
-            let below = if path.is_absolute() {
-                let Some(below) = strip_root(path, root) else { continue };
-                below
-            } else {
-                path.to_owned()
-            };
-            let found = Dir::open_ambient_dir(root, ambient_authority()).and_then(|dir| {
-                // For a pattern its folder, otherwise the path itself.
-                let there = if is_pattern(&below) { below.parent().unwrap_or(Path::new("")) } else { &below };
-                dir.metadata(if there.as_os_str().is_empty() { Path::new(".") } else { there })?;
-                Ok(dir)
-            });
-            match found {
-                Ok(dir) => return Ok((dir, root.clone(), below)),
-                Err(e) => first_error = first_error.or(Some(e)),
-            }
-        }
-        Err(first_error
-            .unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the path is in none of the media folders")))
-    }
-}
-
-fn strip_root(path: &Path, root: &Path) -> Option<PathBuf> {
-    let absolute = std::path::absolute(root).ok()?;
-    path.strip_prefix(&absolute).or_else(|_| path.strip_prefix(root)).map(Path::to_owned).ok()
 }
 
 /// The files of the stream, and the pace of its slideshow.
@@ -146,7 +102,7 @@ pub(super) fn producer(
     if path.components().any(|c| c == Component::ParentDir) {
         return refuse("path", "must not contain ..".into());
     }
-    if path.is_absolute() && !context.media.0.iter().any(|root| strip_root(path, root).is_some()) {
+    if path.is_absolute() && !context.media.contains(path) {
         return refuse("path", format!("{} is in none of the media folders (media.roots)", settings.path));
     }
     if let (true, Some(Err(e))) = (is_pattern(path), pattern_of(path)) {
@@ -159,14 +115,6 @@ pub(super) fn producer(
         return refuse("interval", format!("must be from 40ms to 1day, not {}", settings.interval));
     }
     Ok(Arc::new(File { settings: settings.clone(), roots: context.media.clone(), limits: context.limits }))
-}
-
-fn is_pattern(path: &Path) -> bool {
-    path.to_string_lossy().contains(['*', '?', '['])
-}
-
-fn pattern_of(path: &Path) -> Option<Result<glob::Pattern, glob::PatternError>> {
-    Some(glob::Pattern::new(&path.file_name()?.to_string_lossy()))
 }
 
 struct File {
@@ -195,37 +143,38 @@ impl Producer for File {
     }
 }
 
-/// A file to show, with the attributes that change with its content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Slide {
-    below: PathBuf,
-    modified: Option<SystemTime>,
-    length: u64,
-}
-
 /// Shows the slides in turn. Shows a single slide again whenever it changes.
 async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits: PictureLimits) -> Result<()> {
-    let path = PathBuf::from(&settings.path);
-    let missing =
-        |e: io::Error| Error::new(Code::Unavailable, format!("{} cannot be read: {}", settings.path, plain(&e)));
-    let (_, root, below) = roots.locate(&path).map_err(missing)?;
-    let mut changes =
-        Changes::watch(&root.join(if is_pattern(&below) { below.parent().unwrap_or(&below) } else { &below }));
+    let path = Path::new(&settings.path);
+    let unreadable = |e: Error| Error::new(e.code(), format!("{} cannot be read: {e}", settings.path));
+    let watched = roots.run(path, |_, root, below| {
+        let watched = if is_pattern(below) { below.parent().unwrap_or(below) } else { below };
+        Ok(Changes::watch(&root.join(watched)))
+    });
+    let mut changes = watched.await.map_err(unreadable)?;
     let mut shown: Option<Slide> = None;
+    let mut is_warned = false;
     loop {
-        let (from, wanted, order) = (roots.clone(), path.clone(), settings.order);
-        let slides = files().run(move || Ok(slides(&from, &wanted, order))).await?;
-        let slides = match slides {
-            Ok(slides) if !slides.is_empty() => slides,
+        let order = settings.order;
+        let found =
+            roots.run(path, move |dir, root, below| Ok((slides(dir, below, order)?, std::path::absolute(root)?)));
+        let (slides, root) = match found.await {
+            Ok((Found { slides, left_out }, root)) if !slides.is_empty() => {
+                if left_out > 0 && !std::mem::replace(&mut is_warned, true) {
+                    let (path, shown) = (&settings.path, slides.len());
+                    tracing::warn!("{path} has more pictures than a slideshow shows; it has the first {shown}");
+                }
+                (slides, root)
+            }
             result => {
                 let why = match result {
-                    Ok(_) => format!("{} contains no picture", settings.path),
-                    Err(e) => format!("{} cannot be read: {}", settings.path, plain(&e)),
+                    Ok(_) => Error::new(Code::Unavailable, format!("{} contains no picture", settings.path)),
+                    Err(e) => unreadable(e),
                 };
                 if shown.is_none() {
-                    return Err(Error::new(Code::Unavailable, why));
+                    return Err(why);
                 }
-                sink.report_problem(why);
+                sink.report_problem(why.to_string());
                 changes.next(Instant::now() + LOOK_EVERY).await;
                 continue;
             }
@@ -233,10 +182,11 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
         let many = slides.len() > 1;
         let slide = after(&slides, shown.as_ref(), settings.order).clone();
         if many || shown.as_ref() != Some(&slide) {
-            let (from, file, max) = (roots.clone(), slide.below.clone(), limits.frame_size.0);
-            let picture = match files().run(move || read(&from, &file, max)).await {
+            // In the folder in which it was found: another one can have a file of the same name.
+            let (file, max) = (root.join(&slide.below), limits.frame_size.0);
+            let picture = match roots.run(&file, move |dir, _, below| read(dir, below, max)).await {
                 Ok(data) => Picture::from_upload(data, &limits).await.map(|picture| taken_at(picture, slide.modified)),
-                Err(e) => Err(e),
+                Err(e) => Err(Error::new(e.code(), format!("cannot be read: {e}"))),
             };
             match picture.and_then(|picture| sink.publish(&picture).map(drop)) {
                 Ok(()) => {}
@@ -255,109 +205,10 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
     }
 }
 
-/// The slide after the one shown last, by the order of the slideshow. A picture that appears or disappears does not
-/// restart the slideshow.
-fn after<'a>(slides: &'a [Slide], shown: Option<&Slide>, order: Order) -> &'a Slide {
-    let Some(shown) = shown else { return &slides[0] };
-    slides.iter().find(|slide| compare(shown, slide, order).is_lt()).unwrap_or(&slides[0])
-}
-
-fn compare(a: &Slide, b: &Slide, order: Order) -> std::cmp::Ordering {
-    let by_name = || natural(&a.below.to_string_lossy()).cmp(&natural(&b.below.to_string_lossy()));
-    match order {
-        Order::Name => by_name(),
-        Order::Newest => b.modified.cmp(&a.modified).then_with(by_name),
-    }
-}
-
-/// A sort key that orders numbers in names by value.
-pub fn natural(name: &str) -> Vec<(u64, String)> {
-    let mut key = vec![];
-    let mut rest = name;
-    while !rest.is_empty() {
-        let text = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let (before, behind) = rest.split_at(text);
-        let digits = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
-        key.push((0, before.to_lowercase()));
-        key.push((behind[..digits].parse().unwrap_or(u64::MAX), behind[..digits].to_owned()));
-        rest = &behind[digits..];
-    }
-    key
-}
-
-fn slides(roots: &MediaRoots, path: &Path, order: Order) -> io::Result<Vec<Slide>> {
-    let (root, _, below) = roots.locate(path)?;
-    let whole = if below.as_os_str().is_empty() { Path::new(".") } else { &below };
-    let (folder, pattern) = if is_pattern(&below) {
-        let pattern = pattern_of(&below).and_then(Result::ok).ok_or(io::ErrorKind::InvalidInput)?;
-        (below.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned(), Some(pattern))
-    } else {
-        let metadata = root.metadata(whole)?;
-        if !metadata.is_dir() {
-            let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
-            return Ok(vec![Slide { below, modified, length: metadata.len() }]);
-        }
-        (whole.to_owned(), None)
-    };
-    let mut slides = vec![];
-    for entry in root.read_dir(&folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let text = name.to_string_lossy();
-        let wanted = match &pattern {
-            Some(pattern) => pattern.matches(&text),
-            None => is_picture_name(&text),
-        };
-        if !wanted || text.starts_with('.') {
-            continue;
-        }
-        // Through the root and not by `entry.metadata()`, so that a link is followed, and refused if it leads out.
-        let Ok(metadata) = root.metadata(folder.join(&name)) else { continue };
-        if metadata.is_file() {
-            let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
-            slides.push(Slide { below: folder.join(&name), modified, length: metadata.len() });
-        }
-    }
-    slides.sort_by(|a, b| compare(a, b, order));
-    if slides.len() > MAX_SLIDES {
-        tracing::warn!(
-            "{} contains {} pictures; the slideshow has the first {MAX_SLIDES}",
-            path.display(),
-            slides.len()
-        );
-        slides.truncate(MAX_SLIDES);
-    }
-    Ok(slides)
-}
-
-/// Whether the extension of a file name is that of a picture.
-pub(super) fn is_picture_name(name: &str) -> bool {
-    let extension = Path::new(name).extension().map(|e| e.to_ascii_lowercase());
-    extension.is_some_and(|e| ["jpg", "jpeg", "png", "webp", "gif", "bmp"].iter().any(|known| e == *known))
-}
-
-/// Reads a file, at most one byte more than `max`: enough to see that it is too large.
-fn read(roots: &MediaRoots, path: &Path, max: u64) -> Result<Bytes> {
-    let unreadable = |e: io::Error| Error::new(Code::Unavailable, format!("cannot be read: {}", plain(&e)));
-    let (root, _, below) = roots.locate(path).map_err(unreadable)?;
-    let file = root.open(&below).map_err(unreadable)?;
-    let mut data = vec![];
-    file.take(max + 1).read_to_end(&mut data).map_err(unreadable)?;
-    Ok(data.into())
-}
-
 fn taken_at(picture: Picture, modified: Option<SystemTime>) -> Picture {
     match modified {
         Some(modified) => picture.captured_at(modified),
         None => picture,
-    }
-}
-
-fn plain(e: &io::Error) -> String {
-    match e.kind() {
-        io::ErrorKind::NotFound => "there is no such file or folder in the media folders".into(),
-        io::ErrorKind::PermissionDenied => "permission denied, or a link leads out of the media folders".into(),
-        _ => e.to_string(),
     }
 }
 

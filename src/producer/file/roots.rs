@@ -1,0 +1,97 @@
+//! [`MediaRoots`]: the media folders of this machine, and disk work in them.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use cap_std::{ambient_authority, fs::Dir};
+
+use super::{MediaSettings, slides::is_pattern};
+use crate::{
+    blocking::Pool,
+    error::{Code, Error, Result},
+};
+
+/// Pieces of work in one media folder at a time. A network mount that hangs keeps as many threads.
+const AT_ONCE: usize = 16;
+
+/// Opens files in the media folders only. Neither `..` nor a symbolic link leads out, because the kernel resolves
+/// paths beneath the folder (`openat2` with `RESOLVE_BENEATH`). Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct MediaRoots(Arc<Vec<Root>>);
+
+#[derive(Debug)]
+struct Root {
+    folder: PathBuf,
+    /// Of its own, so that a mount that hangs stops no other folder.
+    pool: Pool,
+}
+
+impl MediaRoots {
+    /// The roots of the settings.
+    pub fn new(settings: &MediaSettings) -> Self {
+        let root = |folder: &PathBuf| Root {
+            folder: folder.clone(),
+            pool: Pool::disk(format!("the media folder {}", folder.file_name().unwrap_or_default().display()), AT_ONCE),
+        };
+        MediaRoots(Arc::new(settings.roots.iter().map(root).collect()))
+    }
+
+    /// Whether an absolute path is in one of the roots, by its name.
+    pub(super) fn contains(&self, path: &Path) -> bool {
+        self.0.iter().any(|root| strip_root(path, &root.folder).is_some())
+    }
+
+    /// Finds the root that contains the path, and runs `work` there on a thread for disk work with the opened root, its
+    /// path, and the path below it. A relative path is searched in each root; an absolute path must begin with the path
+    /// of a root.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        path: &Path,
+        work: impl Fn(&Dir, &Path, &Path) -> io::Result<T> + Clone + Send + 'static,
+    ) -> Result<T> {
+        let mut first_error = None;
+        for Root { folder, pool } in self.0.iter() {
+            let below = if path.is_absolute() {
+                let Some(below) = strip_root(path, folder) else { continue };
+                below
+            } else {
+                path.to_owned()
+            };
+            let (folder, work) = (folder.clone(), work.clone());
+            let done = pool.run(move || Ok(enter(&folder, &below).map(|dir| work(&dir, &folder, &below)))).await?;
+            match done {
+                Ok(done) => return done.map_err(unreadable),
+                Err(e) => first_error = first_error.or(Some(e)),
+            }
+        }
+        Err(unreadable(
+            first_error
+                .unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the path is in none of the media folders")),
+        ))
+    }
+}
+
+/// Opens the root if it has the path: for a pattern its folder, otherwise the path itself.
+fn enter(root: &Path, below: &Path) -> io::Result<Dir> {
+    let dir = Dir::open_ambient_dir(root, ambient_authority())?;
+    let there = if is_pattern(below) { below.parent().unwrap_or(Path::new("")) } else { below };
+    dir.metadata(if there.as_os_str().is_empty() { Path::new(".") } else { there })?;
+    Ok(dir)
+}
+
+fn strip_root(path: &Path, root: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(root).ok()?;
+    path.strip_prefix(&absolute).or_else(|_| path.strip_prefix(root)).map(Path::to_owned).ok()
+}
+
+fn unreadable(e: io::Error) -> Error {
+    let why = match e.kind() {
+        io::ErrorKind::NotFound => "there is no such file or folder in the media folders".into(),
+        io::ErrorKind::PermissionDenied => "permission denied, or a link leads out of the media folders".into(),
+        _ => e.to_string(),
+    };
+    Error::new(Code::Unavailable, why)
+}
