@@ -194,3 +194,16 @@ pub struct Caller {
     /// The credentials that the client sent.
     pub credentials: Credentials,
 }
+
+impl Caller {
+    /// The holder of a quota: the principal, or the network of an anonymous caller. A host has a whole /64 of IPv6 addresses.
+    pub fn quota_holder(&self, who: &Principal) -> String {
+        match (who, self.ip) {
+            (Principal::Anonymous, Some(IpAddr::V6(ip))) => {
+                std::net::Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).to_string()
+            }
+            (Principal::Anonymous, Some(ip)) => ip.to_string(),
+            (who, _) => who.to_string(),
+        }
+    }
+}
