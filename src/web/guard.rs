@@ -78,13 +78,17 @@ fn is_foreign(request: &ServiceRequest) -> bool {
 pub(super) fn comes_from_elsewhere(peer: Option<IpAddr>, headers: &header::HeaderMap, http: &HttpSettings) -> bool {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     if let Some(origin) = text(header::ORIGIN.as_str()) {
-        let is_ours = |url: &str| !url.is_empty() && (url == origin || url.starts_with(&format!("{origin}/")));
-        if http.cors_origins.iter().any(|known| known == origin) || is_ours(&http.public_url) {
-            return false;
-        }
-        return !origin::names(origin, origin::host(peer, headers, http));
+        return !is_ours(origin, peer, headers, http);
     }
     matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"))
+}
+
+/// Whether pages of this origin can change data here.
+pub(super) fn is_ours(origin: &str, peer: Option<IpAddr>, headers: &header::HeaderMap, http: &HttpSettings) -> bool {
+    let leads_to = |url: &str| !url.is_empty() && (url == origin || url.starts_with(&format!("{origin}/")));
+    http.cors_origins.iter().any(|known| known == origin)
+        || leads_to(&http.public_url)
+        || origin::names(origin, origin::host(peer, headers, http))
 }
 
 /// Allows pages of these origins to use the API with a token. Cookies are left to our own pages.

@@ -6,6 +6,7 @@ mod addresses;
 mod aliases;
 mod auth_webhook;
 mod caller;
+mod crash;
 mod discovery;
 mod endless;
 mod events;
