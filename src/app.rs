@@ -35,7 +35,7 @@ use crate::{
     state::State,
     store::Store,
     stream::Registry,
-    supervise::supervise,
+    supervise::Supervisor,
     throughput::Throughput,
     web::application,
 };
@@ -52,6 +52,7 @@ pub struct App {
     rtsp: Option<rtsp::Server>,
     state: web::Data<State>,
     revoked: mpsc::Receiver<Vec<Principal>>,
+    supervisor: Supervisor,
     generated_password: Option<String>,
     new_data_dir: bool,
 }
@@ -68,12 +69,14 @@ impl App {
         let generated_password = first_admin::ensure(&mut settings.auth, &store).await?;
         let policy = Policy::new(&settings.auth).map_err(|e| Error::new(Code::Internal, e))?;
         let (identity, revoked) = Identity::open(settings.auth.clone(), store.clone(), policy.clone()).await?;
-        let hosts = Hosts::new(&settings.fetch.ca_file)?;
+        let supervisor = Supervisor::new(&settings.data_dir);
+        let hosts = Hosts::new(&settings.fetch.ca_file)?.supervised_by(&supervisor);
         let mediamtx = mediamtx::Client::start(&settings.mediamtx, &hosts, {
             let identity = identity.clone();
             move || identity.internal_token().ok().map(|token| format!("Bearer {token}"))
         })?;
-        let registry = Registry::new(settings.stream_defaults.clone(), settings.limits.streams());
+        let registry =
+            Registry::supervised_by(&supervisor, settings.stream_defaults.clone(), settings.limits.streams());
         let uploads = upload::Store::open(&settings.data_dir.join("frames"))
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
         let fetch = Fetch::new(&settings.fetch)?;
@@ -120,7 +123,7 @@ impl App {
         let shutdown = Shutdown::new();
         let encodings = Encodings::new(settings.h264.clone(), *settings.stream_defaults.placeholder_after);
         let variants = Variants::new(settings.variants.clone(), settings.limits.pictures(), registry.clone());
-        let metrics = Metrics::new(registry, &context, encodings.clone(), variants.clone());
+        let metrics = Metrics::new(registry, &context, encodings.clone(), variants.clone(), supervisor.restarts());
         let state = web::Data::new(State {
             access: Access::new(policy, metrics.clone(), shutdown.clone(), &settings.limits),
             catalog,
@@ -160,7 +163,7 @@ impl App {
         });
         let server = server::listen(listeners, &options, shutdown, move || application(for_workers.clone()))
             .map_err(|e| Error::internal("the server cannot be started", e))?;
-        Ok(App { server, addr, tls_addr, tls, rtsp, state, revoked, generated_password, new_data_dir })
+        Ok(App { server, addr, tls_addr, tls, rtsp, state, revoked, supervisor, generated_password, new_data_dir })
     }
 
     /// The address of the HTTP listener.
@@ -196,14 +199,15 @@ impl App {
     /// Serves until the shutdown is requested (see [`State::shutdown`]), then ends in order: endless responses, requests,
     /// streams, and the pictures that are not written yet.
     pub async fn run_until_stopped(self) -> io::Result<()> {
-        let App { server, rtsp, state, revoked, tls, .. } = self;
+        let App { server, rtsp, state, revoked, supervisor, tls, .. } = self;
         let handle = server.handle();
         let mut serving = tokio::spawn(server);
         if let Some(rtsp) = rtsp {
-            tokio::spawn(rtsp.serve(state.clone().into_inner()));
+            let (state, supervisor) = (state.clone().into_inner(), supervisor.clone());
+            tokio::spawn(async move { supervisor.run("rtsp", || rtsp.serve(&state)).await });
         }
         let uploads = state.catalog.context().uploads.clone();
-        let background = tokio::spawn(run_background(state.clone(), revoked, tls));
+        let background = tokio::spawn(run_background(state.clone(), supervisor, revoked, tls));
 
         let ended = tokio::select! {
             ended = &mut serving => Some(ended),
@@ -244,7 +248,12 @@ fn open_tls(settings: &TlsSettings) -> Result<Option<(TcpListener, server::Tls)>
 }
 
 /// Runs everything that is not started by a request, until it is aborted.
-async fn run_background(state: web::Data<State>, revoked: mpsc::Receiver<Vec<Principal>>, tls: Option<server::Tls>) {
+async fn run_background(
+    state: web::Data<State>,
+    supervisor: Supervisor,
+    revoked: mpsc::Receiver<Vec<Principal>>,
+    tls: Option<server::Tls>,
+) {
     let observer = Observer {
         events: state.events.clone(),
         registry: state.catalog.registry().clone(),
@@ -258,15 +267,14 @@ async fn run_background(state: web::Data<State>, revoked: mpsc::Receiver<Vec<Pri
     };
     let revoked = Mutex::new(revoked);
     let uploads = &state.catalog.context().uploads;
-    let panicked = |task| state.metrics.count_restart(task);
     tokio::join!(
-        supervise("access", panicked, || state.access.run(&state.events, &state.mediamtx, &revoked)),
-        supervise("identity", panicked, || state.identity.run()),
-        supervise("paths", panicked, || state.paths.run()),
-        supervise("observer", panicked, || observer.run()),
-        supervise("uploads", panicked, || uploads.write_forever()),
-        supervise("expiry", panicked, || state.catalog.registry().sweep_forever(|name| uploads.forget(name))),
-        supervise("certificates", panicked, async || {
+        supervisor.run("access", || state.access.run(&state.events, &state.mediamtx, &revoked)),
+        supervisor.run("identity", || state.identity.run()),
+        supervisor.run("paths", || state.paths.run()),
+        supervisor.run("observer", || observer.run()),
+        supervisor.run("uploads", || uploads.write_forever()),
+        supervisor.run("expiry", || state.catalog.registry().sweep_forever(|name| uploads.forget(name))),
+        supervisor.run("certificates", async || {
             if let Some(tls) = &tls {
                 tls.run().await;
             }

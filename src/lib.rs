@@ -19,6 +19,7 @@ pub mod backoff;
 pub mod blocking;
 pub mod catalog;
 pub mod error;
+pub mod faults;
 pub mod query;
 pub mod secret;
 pub mod trust;

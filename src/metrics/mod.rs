@@ -29,6 +29,7 @@ use crate::{
     policy::{Action, Decision},
     producer::{ProducerContext, rtsp::Counters as CameraCounters, udp_camera::Hub},
     stream::{Origin, Registry, Stats},
+    supervise::Restarts,
 };
 
 use self::variants::VariantFigures;
@@ -62,11 +63,6 @@ struct LeftLabels {
     reason: &'static str,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct TaskLabels {
-    task: &'static str,
-}
-
 /// All counters. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics(Arc<Inner>);
@@ -76,7 +72,6 @@ struct Inner {
     requests: Family<RequestLabels, Counter>,
     durations: Histogram,
     decisions: Family<DecisionLabels, Counter>,
-    restarts: Family<TaskLabels, Counter>,
     watched_bytes: Family<WatchedLabels, Counter>,
     left: Family<LeftLabels, Counter>,
     rtsp: RtspCounters,
@@ -84,12 +79,17 @@ struct Inner {
 
 impl Metrics {
     /// Registers the counters, and collectors that read the figures of streams, cameras and outputs at each scrape.
-    pub fn new(streams: Registry, context: &ProducerContext, encodings: Encodings, variants: Variants) -> Self {
+    pub fn new(
+        streams: Registry,
+        context: &ProducerContext,
+        encodings: Encodings,
+        variants: Variants,
+        restarts: &Restarts,
+    ) -> Self {
         let mut prometheus = Prometheus::with_prefix("mtx_sidecar");
         let requests = Family::<RequestLabels, Counter>::default();
         let durations = Histogram::new(exponential_buckets(0.0001, 4.0, 9));
         let decisions = Family::<DecisionLabels, Counter>::default();
-        let restarts = Family::<TaskLabels, Counter>::default();
         let watched_bytes = Family::<WatchedLabels, Counter>::default();
         let left = Family::<LeftLabels, Counter>::default();
         prometheus.register("http_requests", "Requests by route pattern and status", requests.clone());
@@ -115,7 +115,7 @@ impl Metrics {
             cameras: context.rtsp.counters().clone(),
         }));
         prometheus.register_collector(Box::new(VariantFigures(variants)));
-        Metrics(Arc::new(Inner { prometheus, requests, durations, decisions, restarts, watched_bytes, left, rtsp }))
+        Metrics(Arc::new(Inner { prometheus, requests, durations, decisions, watched_bytes, left, rtsp }))
     }
 
     /// The counters of the RTSP server.
@@ -141,11 +141,6 @@ impl Metrics {
         let output = output.word;
         self.0.watched_bytes.get_or_create(&WatchedLabels { output }).inc_by(report.bytes);
         self.0.left.get_or_create(&LeftLabels { output, reason: report.left.reason() }).inc();
-    }
-
-    /// A background task that panicked and is started again.
-    pub fn count_restart(&self, task: &'static str) {
-        self.0.restarts.get_or_create(&TaskLabels { task }).inc();
     }
 
     /// All metrics in OpenMetrics text format.

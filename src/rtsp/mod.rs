@@ -47,7 +47,7 @@ impl Server {
     }
 
     /// Accepts connections until the shutdown begins. The shutdown waits for them.
-    pub async fn serve(self, state: Arc<State>) {
+    pub async fn serve(&self, state: &Arc<State>) {
         let counters = state.metrics.rtsp();
         let max = state.settings.rtsp.max_connections;
         let permits = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));

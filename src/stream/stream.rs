@@ -18,7 +18,7 @@ use tokio::{
 use utoipa::ToSchema;
 
 use super::{
-    Ended, Producer, State, Stats, StreamName, Watch,
+    Ended, Mode, Producer, State, Stats, StreamName, Watch,
     context::SharedContext,
     demand::{Demand, Demands},
     lifecycle::{self, Effect, Event, Lifecycle},
@@ -28,6 +28,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     error::Result,
+    faults,
     picture::{Frame, Picture, Reserved, SharedFrame, draw},
     units::HumanDuration,
 };
@@ -41,6 +42,17 @@ pub(super) const UNWATCHED: HumanDuration = HumanDuration::secs(1);
 
 /// Pause before a failed producer starts again for the first time.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
+
+/// Whether a stream gave way to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GivesWay {
+    /// It is closed now.
+    Closed,
+    /// It is watched.
+    No,
+    /// It never will: it has a picture that a publisher sent, or it was defined meanwhile.
+    Kept,
+}
 
 /// Who made a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -184,6 +196,7 @@ impl Stream {
         let frame = self.latest();
         let (state, reason) = self.state();
         let core = self.lock();
+        faults::pass("figures of a stream", &self.name);
         Stats {
             name: self.name.clone(),
             kind: core.producer.kind(),
@@ -283,6 +296,20 @@ impl Stream {
             self.close_locked(&mut core, "it was not used for a long time");
         }
         unused
+    }
+
+    /// Closes the stream if a request made it, it has no watcher, and the next request would make it again as it is.
+    pub(super) fn close_if_replaceable(self: &Arc<Self>) -> GivesWay {
+        let mut core = self.lock();
+        let is_pushed = core.producer.mode() == Mode::Pushed;
+        if core.closed || core.origin != Origin::Pull || (is_pushed && core.last_seq > 0) {
+            return GivesWay::Kept;
+        }
+        if core.watchers > 0 {
+            return GivesWay::No;
+        }
+        self.close_locked(&mut core, "it made room for another stream");
+        GivesWay::Closed
     }
 
     pub(super) fn is_closed(&self) -> bool {
