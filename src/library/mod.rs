@@ -2,6 +2,7 @@
 //!
 //! No file outside of `media.roots` and of the folders in `media.nas` is opened.
 
+mod formats;
 mod local;
 mod probe;
 
@@ -18,6 +19,7 @@ use utoipa::ToSchema;
 
 use self::local::Local;
 pub use self::{
+    formats::MEDIA_FORMATS,
     local::Upload,
     probe::{Facts, probe},
 };

@@ -1,7 +1,12 @@
 //! The codecs and size of a video, found by ffprobe if it is installed.
 
-use std::{os::fd::OwnedFd, process::Stdio};
+use std::{
+    fs::File,
+    os::{fd::OwnedFd, unix::fs::FileExt},
+    process::Stdio,
+};
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::{
@@ -10,7 +15,10 @@ use tokio::{
 };
 use utoipa::ToSchema;
 
-use super::{Content, Library, Location};
+use super::{
+    Content, Library, Location, blocking,
+    formats::{HEAD, MEDIA_FORMATS, list_in},
+};
 use crate::error::{Code, Error, Result};
 
 /// Timeout of ffprobe.
@@ -43,16 +51,28 @@ impl Facts {
 /// Most bytes of a file on a NAS that ffprobe gets. It reads them as a stream, without seeking.
 const MOST_OF_STREAM: usize = 16 << 20;
 
-/// Runs ffprobe. The file is its standard input, so that no command line has its name.
+/// Runs ffprobe. The file is its standard input, so that no command line has its name. A list of addresses that claims to be
+/// a media file is refused, and ffprobe opens nothing else.
 pub async fn probe(library: &Library, location: &Location) -> Result<Facts> {
     let content = library.open(location, None).await?;
     let mut command = tokio::process::Command::new("ffprobe");
-    let (input, remote) = match content {
-        Content::File(file) => (Stdio::from(OwnedFd::from(file)), None),
-        Content::Remote(response) => (Stdio::piped(), Some(response)),
+    let (head, input, remote) = match content {
+        Content::File(file) => {
+            let (head, file) = blocking(move || Ok((head_of(&file)?, file))).await?;
+            (head, Stdio::from(OwnedFd::from(file)), None)
+        }
+        Content::Remote(mut response) => {
+            let head = response.chunk(TIMEOUT).await?.unwrap_or_default();
+            (head, Stdio::piped(), Some(response))
+        }
     };
+    if let Some(list) = list_in(&head) {
+        let message = format!("path: the content of the file is {list}, and not a picture, a video or sound");
+        return Err(Error::new(Code::InvalidPath, message).in_field("path"));
+    }
     command
-        .args(["-v", "error", "-show_streams", "-show_format", "-of", "json", "-i", "/dev/stdin"])
+        .args(["-v", "error", "-protocol_whitelist", "file,pipe", "-format_whitelist", MEDIA_FORMATS])
+        .args(["-show_streams", "-show_format", "-of", "json", "-i", "/dev/stdin"])
         .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -64,17 +84,13 @@ pub async fn probe(library: &Library, location: &Location) -> Result<Facts> {
     let input = child.stdin.take();
     let feeding = async move {
         let (Some(mut to), Some(mut from)) = (input, remote) else { return Ok(()) };
-        let mut given = 0;
-        while given < MOST_OF_STREAM {
-            let data = match from.chunk(TIMEOUT).await {
-                Ok(Some(data)) => data,
-                Ok(None) => return Ok(()),
-                Err(e) => return Err(e),
-            };
+        let (mut given, mut data) = (0, head);
+        // ffprobe closes its input when it knows enough.
+        while to.write_all(&data).await.is_ok() {
             given += data.len();
-            // ffprobe closes its input when it knows enough.
-            if to.write_all(&data).await.is_err() {
-                break;
+            match from.chunk(TIMEOUT).await? {
+                Some(next) if given < MOST_OF_STREAM => data = next,
+                _ => break,
             }
         }
         Ok(())
@@ -87,6 +103,15 @@ pub async fn probe(library: &Library, location: &Location) -> Result<Facts> {
     let report: Value = serde_json::from_slice(&output.map_err(missing)?.stdout)
         .map_err(|e| Error::new(Code::Unavailable, format!("the output of ffprobe is not understood: {e}")))?;
     Ok(facts(&report))
+}
+
+/// The beginning of a file; its position stays where it is.
+fn head_of(file: &File) -> Result<Bytes> {
+    let mut head = vec![0; HEAD];
+    let failed = |e| Error::new(Code::UnknownFile, format!("the file cannot be read: {e}"));
+    let read = file.read_at(&mut head, 0).map_err(failed)?;
+    head.truncate(read);
+    Ok(head.into())
 }
 
 fn facts(report: &Value) -> Facts {

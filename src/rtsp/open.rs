@@ -10,6 +10,7 @@ use crate::{
     access::{Permit, Role, SessionInfo},
     catalog::Requester,
     error::{Code, Error, Result},
+    faults,
     output::h264::{Reader, Want},
     policy::{Caller, Credentials, token_in_query},
     producer::Definition,
@@ -47,6 +48,7 @@ pub(super) async fn open(state: &State, peer: SocketAddr, caller: &Caller, url: 
     // No browser speaks RTSP, so that no page of a web site can cause this request.
     let by = Requester { share: caller.quota_holder(&who), may_make: true };
     let watch = state.catalog.watch_own(&name, recipe.as_ref(), &by)?;
+    faults::pass("RTSP request", &name);
     let reader = Some(state.encodings.join(watch, want));
     Ok(Opened { name, want, reader, base, permit })
 }
