@@ -32,7 +32,7 @@ pub use self::{
 };
 use crate::{
     secret::Secret,
-    units::{HumanDuration, Network, private_networks},
+    units::{HumanDuration, Network, host_network, private_networks},
 };
 
 /// Authentication settings (`auth` in sidecar.yml).
@@ -199,10 +199,7 @@ impl Caller {
     /// The holder of a quota: the principal, or the network of an anonymous caller. A host has a whole /64 of IPv6 addresses.
     pub fn quota_holder(&self, who: &Principal) -> String {
         match (who, self.ip) {
-            (Principal::Anonymous, Some(IpAddr::V6(ip))) => {
-                std::net::Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).to_string()
-            }
-            (Principal::Anonymous, Some(ip)) => ip.to_string(),
+            (Principal::Anonymous, Some(ip)) => host_network(ip).to_string(),
             (who, _) => who.to_string(),
         }
     }

@@ -6,11 +6,13 @@
 //! the measurements.
 
 mod connection;
+mod connections;
 mod listener;
 mod tls;
 
 pub use self::{
-    connection::{Io, Secure, Takeover, TakeoverBody},
+    connection::{Io, Patience, Secure, TakenOver, Takeover, TakeoverBody, Turn},
+    connections::{Cause, Connections, Place, TICK},
     listener::{Options, bind, listen, tune},
     tls::Tls,
 };

@@ -79,7 +79,8 @@ pub(super) async fn listen(
             id.parse().map_err(|_| Error::parameter("since", format!("must be the id of an event, not {id:?}")))?
         }
     };
-    let permit = state.access.permit(Role::Watcher, who, session_info(&request, "events", "", Role::Watcher))?;
+    let session = session_info(&request, "events", "", Role::Watcher);
+    let permit = state.access.permit(Role::Watcher, &caller, who, session).await?;
     let listener = Listener {
         permit,
         is_admin,
