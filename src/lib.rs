@@ -14,6 +14,10 @@
 //! `web`; `settings` knows what each module lets an administrator set; [`app`] builds all parts; `cli` has the commands.
 //! docs/architecture.md has the map, the journeys in detail, and recipes for additions.
 
+// A panic in a request would take its connection. The few calls that cannot fail say why.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::string_slice)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::string_slice))]
+
 pub mod access;
 pub mod backoff;
 pub mod blocking;

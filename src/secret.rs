@@ -2,8 +2,10 @@
 
 use std::{cell::Cell, fmt};
 
+use hmac::{Hmac, KeyInit};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::Sha256;
 
 /// Shown in place of a secret.
 pub const HIDDEN: &str = "***";
@@ -25,19 +27,26 @@ pub fn to_stored_json<T: Serialize>(value: &T) -> serde_json::Result<serde_json:
     serde_json::to_value(value)
 }
 
+/// HMAC-SHA256 with this key.
+#[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104, section 3)")]
+pub fn hmac_sha256(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("a key of any length")
+}
+
 /// Splits a URL into the URL without credentials, the user, and the password. A password can have an unescaped `@`: the last `@` before the
 /// path ends it.
 pub fn split_login(url: &str) -> Option<(String, String, String)> {
     let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // A host has a number after its colon. Other text is a password with a slash, `?` or `#`, at which the authority seems to end.
     let is_cut = || {
         !authority.starts_with('[') && authority.split_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_err())
     };
     let at = authority.rfind('@').or_else(|| rest.rfind('@').filter(|_| is_cut()))?;
-    let (user, password) = rest[..at].split_once(':').unwrap_or((&rest[..at], ""));
+    let (login, behind) = rest.split_at_checked(at)?;
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    Some((format!("{scheme}://{}", &rest[at + 1..]), decode(user), decode(password)))
+    Some((format!("{scheme}://{}", behind.strip_prefix('@')?), decode(user), decode(password)))
 }
 
 /// A password or key. `Debug`, `Display` and `Serialize` show `***`; only [`Secret::expose`] gives the text.

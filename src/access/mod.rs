@@ -4,6 +4,8 @@
 //! policy decides, the decision is counted and noted in the audit, a caller that stays connected takes a [`Permit`],
 //! and only then is a camera started. The rules themselves are in [`policy`](crate::policy), which does no I/O.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 pub mod audit;
 mod permits;
 mod revocation;

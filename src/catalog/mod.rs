@@ -4,6 +4,8 @@
 //! that a path of MediaMTX leads back to, or a path of MediaMTX that is read while it is watched. The catalog does not ask
 //! the policy: a caller is authorized before it comes here.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 mod definitions;
 mod relay;
 mod uploads;

@@ -4,6 +4,8 @@
 //! path whose ffmpeg plays it in a loop while a client reads the path. `plan` decides which
 //! stream and path a channel needs; it is the only module that makes command lines.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 mod plan;
 
 use futures_util::{StreamExt, TryStreamExt};

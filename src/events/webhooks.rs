@@ -11,10 +11,9 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::Mac;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use tokio::{
     task::JoinSet,
     time::{Duration, sleep},
@@ -26,7 +25,7 @@ use crate::{
     backoff::Backoff,
     error::Result,
     hosts::{self, Hosts},
-    secret::Secret,
+    secret::{Secret, hmac_sha256},
     units::HumanDuration,
 };
 
@@ -153,7 +152,7 @@ impl Webhooks {
 /// The value of `X-Mtx-Signature`: `t=SECONDS,sha256=HEX`, where HEX is the HMAC-SHA256 of `SECONDS.BODY`. The time is
 /// signed too, so that a receiver can refuse a request that a third party recorded and posts again later.
 fn signature(secret: &str, timestamp: u64, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    let mut mac = hmac_sha256(secret.as_bytes());
     mac.update(format!("{timestamp}.").as_bytes());
     mac.update(body);
     let digest: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();

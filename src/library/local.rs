@@ -4,7 +4,6 @@
 use std::{
     io::{self, Read},
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use cap_std::{ambient_authority, fs::Dir};
@@ -13,6 +12,7 @@ use super::{Entry, FileKind, Listing, Location, MAX_ENTRIES};
 use crate::{
     error::{Code, Error, Result},
     producer::file::natural,
+    units::is_writable,
 };
 
 /// A folder of `media.roots`.
@@ -93,7 +93,7 @@ impl Local {
                 continue;
             }
             let modified = metadata.modified().ok().map(|at| at.into_std());
-            let modified = modified.filter(|at| *at >= SystemTime::UNIX_EPOCH);
+            let modified = modified.filter(|at| is_writable(*at));
             entries.push(Entry {
                 size: if metadata.is_dir() { 0 } else { metadata.len() },
                 modified: modified.map(|at| humantime::format_rfc3339_seconds(at).to_string()),

@@ -156,7 +156,9 @@ impl Metrics {
     /// All metrics in OpenMetrics text format.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        encode(&mut text, &self.0.prometheus).expect("writing to a String never fails");
+        if let Err(e) = encode(&mut text, &self.0.prometheus) {
+            tracing::error!("the metrics cannot be written: {e}");
+        }
         text
     }
 }

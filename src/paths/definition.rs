@@ -208,6 +208,7 @@ impl Wanted {
 }
 
 /// Replaces the passwords of all URLs in a text.
+#[expect(clippy::expect_used, reason = "a literal expression, which tests compile")]
 fn hide(text: &str) -> String {
     let userinfo = regex::Regex::new(r"(://[^/@:\s]*):([^/@\s]+)@").expect("a literal expression");
     userinfo.replace_all(text, format!("$1:{HIDDEN}@")).into_owned()

@@ -61,6 +61,7 @@ impl Permission {
 
 /// The default rule: programs on this host can read and publish without credentials, as ffmpeg beside MediaMTX
 /// needs to.
+#[expect(clippy::expect_used, reason = "the literals are addresses")]
 pub fn loopback_rule() -> User {
     User {
         user: Credential::any(),

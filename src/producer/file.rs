@@ -279,8 +279,9 @@ pub fn natural(name: &str) -> Vec<(u64, String)> {
         let (before, behind) = rest.split_at(text);
         let digits = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
         key.push((0, before.to_lowercase()));
-        key.push((behind[..digits].parse().unwrap_or(u64::MAX), behind[..digits].to_owned()));
-        rest = &behind[digits..];
+        let (number, next) = behind.split_at(digits);
+        key.push((number.parse().unwrap_or(u64::MAX), number.to_owned()));
+        rest = next;
     }
     key
 }

@@ -1,6 +1,6 @@
 //! [`Requested`]: the streams that requests made, such as `/mjpeg-get?name=…`. A request needs no more than the permission to
-//! read, so these streams have a share of `limits.streams`, each caller has a part of that share, and the oldest ones that
-//! nobody watches give way.
+//! read, so these streams have a share of `limits.streams`, each caller has a part of that share, and the oldest ones without
+//! a watcher give way.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use std::{
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use super::{Stream, StreamName, stream::GivesWay};
+use super::{Mode, Origin, Stream, StreamName};
 
 /// The share of `limits.streams` for streams that requests made, and the part of one caller: a half and a quarter.
 const SHARE: usize = 2;
@@ -84,6 +84,17 @@ impl Requested {
     }
 }
 
+/// Whether a stream gave way to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GivesWay {
+    /// It is closed now.
+    Closed,
+    /// It is watched.
+    No,
+    /// It never will: it has a picture that a publisher sent, or it was defined meanwhile.
+    Kept,
+}
+
 impl Made {
     /// As [`Made::close_oldest`], for the caller with the most streams whose streams are not all watched.
     fn close_one(&mut self) -> Option<Option<Arc<Stream>>> {
@@ -115,5 +126,21 @@ impl Made {
             self.by_caller.remove(caller);
         }
         removed
+    }
+}
+
+impl Stream {
+    /// Closes the stream if a request made it, it has no watcher, and the next request would make it again as it is.
+    fn close_if_replaceable(self: &Arc<Self>) -> GivesWay {
+        let mut core = self.lock();
+        let is_pushed = core.producer.mode() == Mode::Pushed;
+        if core.closed || core.origin != Origin::Pull || (is_pushed && core.last_seq > 0) {
+            return GivesWay::Kept;
+        }
+        if core.watchers > 0 {
+            return GivesWay::No;
+        }
+        self.close_locked(&mut core, "it made room for another stream");
+        GivesWay::Closed
     }
 }

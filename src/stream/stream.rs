@@ -18,7 +18,7 @@ use tokio::{
 use utoipa::ToSchema;
 
 use super::{
-    Ended, Mode, Producer, State, Stats, StreamName, Watch,
+    Ended, Producer, State, Stats, StreamName, Watch,
     context::SharedContext,
     demand::{Demand, Demands},
     lifecycle::{self, Effect, Event, Lifecycle},
@@ -42,17 +42,6 @@ pub(super) const UNWATCHED: HumanDuration = HumanDuration::secs(1);
 
 /// Pause before a failed producer starts again for the first time.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-
-/// Whether a stream gave way to another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GivesWay {
-    /// It is closed now.
-    Closed,
-    /// It is watched.
-    No,
-    /// It never will: it has a picture that a publisher sent, or it was defined meanwhile.
-    Kept,
-}
 
 /// Who made a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -116,11 +105,11 @@ pub(super) struct Core {
     pub(super) run: u64,
     /// Whether the present run can still deliver pictures.
     pub(super) delivering: bool,
-    last_seq: u64,
+    pub(super) last_seq: u64,
     last_used: Instant,
     arrivals: Arrivals,
     damaged: BTreeMap<&'static str, u64>,
-    closed: bool,
+    pub(super) closed: bool,
 }
 
 impl Stream {
@@ -298,20 +287,6 @@ impl Stream {
         unused
     }
 
-    /// Closes the stream if a request made it, it has no watcher, and the next request would make it again as it is.
-    pub(super) fn close_if_replaceable(self: &Arc<Self>) -> GivesWay {
-        let mut core = self.lock();
-        let is_pushed = core.producer.mode() == Mode::Pushed;
-        if core.closed || core.origin != Origin::Pull || (is_pushed && core.last_seq > 0) {
-            return GivesWay::Kept;
-        }
-        if core.watchers > 0 {
-            return GivesWay::No;
-        }
-        self.close_locked(&mut core, "it made room for another stream");
-        GivesWay::Closed
-    }
-
     pub(super) fn is_closed(&self) -> bool {
         self.lock().closed
     }
@@ -320,7 +295,7 @@ impl Stream {
         self.lock().last_used
     }
 
-    fn close_locked(self: &Arc<Self>, core: &mut Core, why: &'static str) {
+    pub(super) fn close_locked(self: &Arc<Self>, core: &mut Core, why: &'static str) {
         core.closed = true;
         core.delivering = false;
         self.slot.send_replace(Slot { frame: None, ended: Some(why) });
@@ -400,6 +375,7 @@ impl Stream {
     }
 
     /// A "waiting for NAME" picture with the present reason. The same picture until the reason changes.
+    #[expect(clippy::expect_used, reason = "640 × 360 drawn pixels can be encoded, whatever the text")]
     pub(super) fn placeholder(&self) -> SharedFrame {
         let (_, reason) = self.state();
         let mut held = self.placeholder.lock();

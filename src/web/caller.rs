@@ -9,12 +9,11 @@ use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
     http::header::{self, HeaderMap},
-    web,
 };
 
 use futures_util::future::LocalBoxFuture;
 
-use super::{Problem, State, origin};
+use super::{Problem, origin, state_in};
 use crate::{
     policy::{Action, Caller, Credentials, Principal, token_in_query},
     settings::HttpSettings,
@@ -29,7 +28,7 @@ impl FromRequest for CallerExtractor {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let settings = &request.app_data::<web::Data<State>>().expect("the application has its state").settings.http;
+        let settings = &state_in(request.app_data()).settings.http;
         let mut caller = caller(request.peer_addr().map(|a| a.ip()), request.headers(), settings);
         // A token for this one connection has precedence over credentials that the browser adds to each request.
         if let Some(token) = token_in_protocols(request) {
@@ -51,7 +50,7 @@ impl FromRequest for Admin {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let state = request.app_data::<web::Data<State>>().expect("the application has its state").clone();
+        let state = state_in(request.app_data()).clone();
         let caller = CallerExtractor::from_request(request, payload);
         Box::pin(async move { Ok(Admin(state.access.authorize("http", &caller.await?.0, Action::Api, "").await?)) })
     }

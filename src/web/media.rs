@@ -23,6 +23,7 @@ use crate::{
     library::{self, Content, Facts, FileKind, Listing, Location, RootInfo, blocking},
     picture::Picture,
     policy::{Action, Caller},
+    units::is_writable,
 };
 
 /// A file of a media folder.
@@ -172,6 +173,9 @@ pub(super) async fn content(
     };
     let named = NamedFile::from_file(file, location.path.rsplit('/').next().unwrap_or("file"));
     let named = named.map_err(|e| Error::internal("the file cannot be served", e))?;
+    // Headers have no form for other times, and actix-files panics over them.
+    let dated = named.modified().is_none_or(is_writable);
+    let named = named.use_etag(dated).use_last_modified(dated);
     Ok(as_file(named.into_response(&request)))
 }
 

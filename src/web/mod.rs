@@ -197,6 +197,12 @@ pub fn addresses() -> &'static [Address] {
     &ADDRESSES
 }
 
+/// The state in the data of a request.
+#[expect(clippy::expect_used, reason = "`application` adds it, and nothing else makes requests for these handlers")]
+fn state_in(data: Option<&web::Data<State>>) -> &web::Data<State> {
+    data.expect("the application has its state")
+}
+
 fn configure(config: &mut web::ServiceConfig, pages: &str) {
     extract::configure(config);
     for address in addresses() {

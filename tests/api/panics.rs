@@ -42,8 +42,20 @@ async fn each_background_task_that_panics_is_started_again_while_requests_and_th
     );
     let data = app.folder().join("data").display().to_string();
     let mut watcher = app.watch("/stream/card.mjpeg").await;
-    let tasks =
-        ["access", "identity", "paths", "observer", "uploads", "expiry", "certificates", "mediamtx", "webhook", "rtsp"];
+    let tasks = [
+        "access",
+        "identity",
+        "paths",
+        "observer",
+        "uploads",
+        "expiry",
+        "certificates",
+        "mediamtx",
+        "webhook",
+        "rtsp",
+        "http connections",
+        "rtsp connections",
+    ];
     for task in tasks {
         faults::arm(task, &data);
         eventually(&format!("{task} is started again"), async || restarts(&app, task).await == 1).await;

@@ -203,6 +203,7 @@ impl Decoded {
         image
     }
 
+    #[expect(clippy::expect_used, reason = "the type keeps a buffer of its width and height")]
     fn into_image(self) -> DynamicImage {
         const WHY: &str = "the buffer has that size";
         match self.gray {
