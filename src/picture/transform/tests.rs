@@ -246,6 +246,22 @@ fn a_damaged_picture_is_an_error_and_no_panic() {
     assert_eq!(error.code(), Code::BrokenPicture);
 }
 
+/// The center of the first pixel of these lies on a pixel of the picture, where fast_image_resize 6.1 panicked in a
+/// debug build and read outside of its buffers in a release build.
+#[test]
+fn a_cut_that_begins_at_the_center_of_a_pixel_is_enlarged() {
+    for (width, height, query) in [
+        (30, 27, "w=57&h=56&fit=cover"),
+        (30, 27, "w=57&h=56&fit=cover&gray=1"),
+        (78, 85, "w=104&h=89&fit=cover"),
+        (27, 53, "w=36&h=41&fit=cover"),
+    ] {
+        let jpeg = Bytes::from(photo(width, height));
+        let result = apply(&jpeg, (width, height), &read(query), 80, &PictureLimits::default()).expect("made");
+        assert_eq!((result.width > 50, result.height > 50), (true, true), "{query}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
