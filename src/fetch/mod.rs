@@ -4,6 +4,8 @@
 //! followed only into `fetch.redirect_networks`. A redirect to another scheme, host or port is followed without credentials. Heads, bodies and times are bounded. A password is
 //! sent only in answer to a challenge (Digest before Basic), and never as a part of a URL.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 mod connect;
 
 use std::{

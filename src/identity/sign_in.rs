@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 
 use super::{Grant, Identity, random_id, random_secret, shares};
 use crate::{
-    error::{Error, Result},
+    error::{Code, Error, Result},
     policy::{Authenticated, Caller, Claims, ISSUER, Principal, Rule, TokenKind, Verdict, now},
     secret::Secret,
     store::identity::{ShareRow, SignInRow},

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
 
-use super::{Problem, State, caller::CallerExtractor, endless, problem::ProblemDocument, upload, watch};
+use super::{
+    Problem, State, caller::CallerExtractor, endless, problem::ProblemDocument, upload, watch, watch_params::requester,
+};
 use crate::{
     error::{Code, Error, Result},
     output::{http::TransformQuery, mjpeg},
@@ -273,15 +275,16 @@ async fn part(
     match what {
         "stream" => endless::watch(request, state, caller, name, &mjpeg::OUTPUT).await,
         "snapshot" => watch::take(request, state, caller, name, None).await,
-        _ => describe(state, caller, name).await,
+        _ => describe(request, state, caller, name).await,
     }
 }
 
 /// ustreamer's /state (its src/ustreamer/http/server.c), without the list of clients.
-async fn describe(state: &State, caller: &Caller, name: &str) -> Result<HttpResponse, Problem> {
+async fn describe(request: &HttpRequest, state: &State, caller: &Caller, name: &str) -> Result<HttpResponse, Problem> {
     let name = state.catalog.name(name)?;
-    state.access.authorize("http", caller, Action::Read, &name).await?;
-    let stream = state.catalog.find_or_relay(&name).await?;
+    let who = state.access.authorize("http", caller, Action::Read, &name).await?;
+    let by = requester(request, state, &who, caller);
+    let stream = state.catalog.find_or_relay(&name, &by).await?;
     let stats = stream.stats();
     let (width, height) = stats.picture.as_ref().map_or((0, 0), |picture| (picture.width, picture.height));
     let fps = stats.fps.round();

@@ -8,12 +8,11 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::{Method, header},
     middleware::Next,
-    web,
 };
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Problem, State, addresses, origin};
+use super::{Problem, addresses, origin, state_in};
 use crate::{
     error::{Code, Error as OurError},
     foreign,
@@ -27,7 +26,7 @@ pub(super) async fn log_and_count(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let began = Instant::now();
-    let metrics = request.app_data::<web::Data<State>>().expect("the application has its state").metrics.clone();
+    let metrics = state_in(request.app_data()).metrics.clone();
     let span = tracing::debug_span!("request", method = %request.method(), path = %foreign::shown(request.path()));
     let result = next.call(request).instrument(span.clone()).await;
     let _entered = span.enter();
@@ -72,7 +71,7 @@ fn is_foreign(request: &ServiceRequest) -> bool {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return false;
     }
-    let http = &request.app_data::<web::Data<State>>().expect("the application has its state").settings.http;
+    let http = &state_in(request.app_data()).settings.http;
     comes_from_elsewhere(request.peer_addr().map(|addr| addr.ip()), request.headers(), http)
 }
 
@@ -80,13 +79,17 @@ fn is_foreign(request: &ServiceRequest) -> bool {
 pub(super) fn comes_from_elsewhere(peer: Option<IpAddr>, headers: &header::HeaderMap, http: &HttpSettings) -> bool {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     if let Some(origin) = text(header::ORIGIN.as_str()) {
-        let is_ours = |url: &str| !url.is_empty() && (url == origin || url.starts_with(&format!("{origin}/")));
-        if http.cors_origins.iter().any(|known| known == origin) || is_ours(&http.public_url) {
-            return false;
-        }
-        return !origin::names(origin, origin::host(peer, headers, http));
+        return !is_ours(origin, peer, headers, http);
     }
     matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"))
+}
+
+/// Whether pages of this origin can change data here.
+pub(super) fn is_ours(origin: &str, peer: Option<IpAddr>, headers: &header::HeaderMap, http: &HttpSettings) -> bool {
+    let leads_to = |url: &str| !url.is_empty() && (url == origin || url.starts_with(&format!("{origin}/")));
+    http.cors_origins.iter().any(|known| known == origin)
+        || leads_to(&http.public_url)
+        || origin::names(origin, origin::host(peer, headers, http))
 }
 
 /// Allows pages of these origins to use the API with a token. Cookies are left to our own pages.
@@ -112,7 +115,7 @@ pub(super) async fn secure(
     let is_page = response.headers().get(header::CONTENT_TYPE).is_some_and(is_page);
     let content_security_policy = is_page.then(|| {
         let request = response.request();
-        let state = request.app_data::<web::Data<State>>().expect("the application has its state");
+        let state = state_in(request.app_data());
         addresses::of(request, state).content_security_policy()
     });
     let headers = response.headers_mut();
@@ -134,7 +137,7 @@ pub(super) async fn strip_base_path(
     mut request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let state = request.app_data::<web::Data<State>>().expect("the application has its state");
+    let state = state_in(request.app_data());
     let base = &state.settings.http.base_path;
     let is_below = |rest: &str| rest.is_empty() || rest.starts_with(['/', '?']);
     let text = request.uri().path_and_query().map(|target| target.as_str()).unwrap_or_default();
