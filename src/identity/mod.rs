@@ -19,9 +19,9 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 pub use self::{
-    grant::Grant,
+    grant::{Grant, Refused},
     shares::{NewShare, Opened, Share},
-    sign_in::{Refused, SignedIn},
+    sign_in::SignedIn,
     tokens::{MachineToken, NewToken},
     users::{Role, StoredUser, UserChange, read_users, write_user},
 };
