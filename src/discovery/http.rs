@@ -1,10 +1,10 @@
 //! HTTP to a device: only to the address that has answered, and to the addresses of `consent`.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::SystemTime};
 
 use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use http_auth::{ChallengeParser, DigestClient, PasswordParams};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use tokio::time::Duration;
 use url::Url;
 
@@ -44,6 +44,8 @@ pub(super) struct Reply {
     pub body: Bytes,
     /// The challenge of HTTP Digest, if the device sends one.
     pub challenge: Option<DigestClient>,
+    /// The time on the device's clock, if its web server tells it.
+    pub date: Option<SystemTime>,
 }
 
 impl Peer<'_> {
@@ -77,9 +79,13 @@ impl Peer<'_> {
             request.headers.insert(AUTHORIZATION, answer);
         }
         let response = self.fetch.send(&target, request).await.map_err(|e| e.to_string())?;
+        if let Some(address) = response.leads_to() {
+            return Err(format!("it leads to {address}; ask there"));
+        }
         let (status, challenge) = (response.status.as_u16(), challenge(&response));
+        let date = response.header("date").and_then(|date| httpdate::parse_http_date(date).ok());
         let body = response.bytes(xml::MAX_BYTES, TIMEOUT).await.map_err(|e| e.to_string())?;
-        Ok(Reply { status, body, challenge })
+        Ok(Reply { status, body, challenge, date })
     }
 
     /// Gets a document.

@@ -89,10 +89,15 @@ pub(super) fn read(datagram: &[u8], ids: &[Uuid]) -> Result<Vec<Match>, String> 
     if !ids.iter().any(|id| bare(relates) == id.to_string()) {
         return Err(format!("it answers {:?}, which is not a probe of this search", shorten(relates)));
     }
-    let Some(matches) = envelope.at(&["Body", "ProbeMatches"]) else {
-        return Err("it has no ProbeMatches".into());
+    // Small programs, such as ipycam, send a ProbeMatch without the list around it.
+    let matches = match envelope.at(&["Body", "ProbeMatches"]) {
+        Some(matches) => matches.all("ProbeMatch").take(MAX_MATCHES).filter_map(one).collect(),
+        None => envelope
+            .at(&["Body", "ProbeMatch"])
+            .map(|bare| one(bare).into_iter().collect())
+            .ok_or("it has no ProbeMatches")?,
     };
-    Ok(matches.all("ProbeMatch").take(MAX_MATCHES).filter_map(one).collect())
+    Ok(matches)
 }
 
 fn one(found: &Element) -> Option<Match> {

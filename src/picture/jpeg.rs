@@ -4,6 +4,11 @@
 
 use std::{ops::Range, sync::LazyLock};
 
+use bytes::Bytes;
+
+/// The end-of-image marker.
+pub const EOI: [u8; 2] = [0xFF, 0xD9];
+
 /// How the scan data is coded. Browsers and ffmpeg show the first two kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
@@ -175,6 +180,20 @@ fn exif_orientation(segment: &[u8]) -> Option<(u8, usize, bool)> {
     None
 }
 
+/// The data with an end-of-image marker behind it, if it is a JPEG that has none after its scan. For a sender of whole
+/// pictures only (its length, or the end of a message, says so): some encoders leave the marker out, and decoders then
+/// show the picture anyway. Any other data is returned as it is.
+pub fn with_end(data: Bytes) -> Bytes {
+    if inspect(&data) != Err(Fault::Truncated) {
+        return data;
+    }
+    let mut finder = EndFinder::default();
+    if finder.find(&data) != Ok(None) || finder.scan_at().is_none_or(|at| at >= data.len()) {
+        return data;
+    }
+    [&data[..], &EOI].concat().into()
+}
+
 /// The data with its EXIF orientation set to upright, for pixels that were turned.
 pub fn with_upright_exif(data: &[u8], header: &Header) -> Vec<u8> {
     let mut data = data.to_vec();
@@ -229,9 +248,15 @@ pub(super) fn segments(data: &[u8]) -> Vec<Range<usize>> {
 pub struct EndFinder {
     at: usize,
     in_scan: bool,
+    scan_at: Option<usize>,
 }
 
 impl EndFinder {
+    /// Where the data of the first scan begins, if it has been read up to there.
+    pub fn scan_at(&self) -> Option<usize> {
+        self.scan_at
+    }
+
     /// Continues where the last call stopped. The buffer begins with the picture's SOI.
     ///
     /// Returns the length of the picture when its end-of-image has arrived, none when more data is needed, and an error with
@@ -283,6 +308,9 @@ impl EndFinder {
                     }
                     self.in_scan = *marker == 0xDA;
                     self.at += 2 + length;
+                    if self.in_scan && self.scan_at.is_none() {
+                        self.scan_at = Some(self.at);
+                    }
                 }
                 _ => return Err(self.at),
             }

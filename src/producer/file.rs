@@ -61,31 +61,57 @@ impl MediaRoots {
         MediaRoots(Arc::new(settings.roots.clone()))
     }
 
-    /// Finds the root that contains the path. Returns the opened root, its path, and the path below it. A relative
-    /// path is searched in each root; an absolute path must begin with the path of a root.
-    fn locate(&self, path: &Path) -> io::Result<(Dir, PathBuf, PathBuf)> {
+    /// Finds what a path means. A relative path is searched in each root; an absolute path must begin with the path of a
+    /// root. A file or folder of exactly this name wins in every root, because names of people contain `[`, `*` and `?`;
+    /// only otherwise is the last part a pattern.
+    fn locate(&self, path: &Path) -> io::Result<Located> {
         let mut first_error = None;
-        for root in self.0.iter() {
-            let below = if path.is_absolute() {
-                let Some(below) = strip_root(path, root) else { continue };
-                below
-            } else {
-                path.to_owned()
-            };
-            let found = Dir::open_ambient_dir(root, ambient_authority()).and_then(|dir| {
+        for as_pattern in [false, true] {
+            if as_pattern && !has_pattern(path.file_name()) {
+                break;
+            }
+            for root in self.0.iter() {
+                let below = if path.is_absolute() {
+                    let Some(below) = strip_root(path, root) else { continue };
+                    below
+                } else {
+                    path.to_owned()
+                };
                 // For a pattern its folder, otherwise the path itself.
-                let there = if is_pattern(&below) { below.parent().unwrap_or(Path::new("")) } else { &below };
-                dir.metadata(if there.as_os_str().is_empty() { Path::new(".") } else { there })?;
-                Ok(dir)
-            });
-            match found {
-                Ok(dir) => return Ok((dir, root.clone(), below)),
-                Err(e) => first_error = first_error.or(Some(e)),
+                let there = if as_pattern { below.parent().unwrap_or(Path::new("")).to_owned() } else { below.clone() };
+                let there = if there.as_os_str().is_empty() { PathBuf::from(".") } else { there };
+                let pattern = as_pattern.then(|| pattern_of(&below).ok_or(io::ErrorKind::NotFound)).transpose();
+                let found = Dir::open_ambient_dir(root, ambient_authority()).and_then(|dir| {
+                    dir.metadata(&there)?;
+                    Ok(Located { dir, root: root.clone(), pattern: pattern?, there, below })
+                });
+                match found {
+                    Ok(located) => return Ok(located),
+                    Err(e) => first_error = first_error.or(Some(e)),
+                }
             }
         }
         Err(first_error
             .unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the path is in none of the media folders")))
     }
+
+    /// Whether a file or folder of exactly this name exists.
+    fn has(&self, path: &Path) -> bool {
+        self.locate(path).is_ok_and(|located| located.pattern.is_none())
+    }
+}
+
+/// What a path means.
+struct Located {
+    /// The media folder, opened, and its path.
+    dir: Dir,
+    root: PathBuf,
+    /// The path below it.
+    below: PathBuf,
+    /// The file or folder that exists: for a pattern its folder, otherwise `below`.
+    there: PathBuf,
+    /// The names of the files, if the path is a pattern.
+    pattern: Option<glob::Pattern>,
 }
 
 fn strip_root(path: &Path, root: &Path) -> Option<PathBuf> {
@@ -98,7 +124,8 @@ fn strip_root(path: &Path, root: &Path) -> Option<PathBuf> {
 #[serde(deny_unknown_fields)]
 #[schema(as = FileDefinition)]
 pub struct Settings {
-    /// A picture, a folder, or a pattern such as `holiday/*.jpg`; relative to a media folder, or absolute inside one.
+    /// A picture, a folder, or a pattern such as `holiday/*.jpg`; relative to a media folder, or absolute inside one. A file or
+    /// folder of exactly this name has precedence over a pattern.
     pub path: String,
     /// How long a slideshow shows each picture.
     #[serde(default = "default_interval", alias = "every")]
@@ -149,10 +176,17 @@ pub(super) fn producer(
     if path.is_absolute() && !context.media.0.iter().any(|root| strip_root(path, root).is_some()) {
         return refuse("path", format!("{} is in none of the media folders (media.roots)", settings.path));
     }
-    if let (true, Some(Err(e))) = (is_pattern(path), pattern_of(path)) {
-        return refuse("path", format!("the pattern is not valid: {e}"));
+    if has_pattern(path.file_name())
+        && let Err(e) = glob::Pattern::new(&name_of(path))
+        && !context.media.has(path)
+    {
+        return refuse("path", format!("the pattern is not valid, and no file has this name: {e}"));
     }
-    if path.parent().is_some_and(is_pattern) {
+    // Brackets alone are taken for a part of the folder's name.
+    if let Some(folder) = path.parent()
+        && folder.to_string_lossy().contains(['*', '?'])
+        && !context.media.has(folder)
+    {
         return refuse("path", "only the last part can be a pattern".into());
     }
     if !(HumanDuration::millis(40)..=HumanDuration::secs(86_400)).contains(&settings.interval) {
@@ -161,12 +195,16 @@ pub(super) fn producer(
     Ok(Arc::new(File { settings: settings.clone(), roots: context.media.clone(), limits: context.limits }))
 }
 
-fn is_pattern(path: &Path) -> bool {
-    path.to_string_lossy().contains(['*', '?', '['])
+fn has_pattern(name: Option<&std::ffi::OsStr>) -> bool {
+    name.is_some_and(|name| name.to_string_lossy().contains(['*', '?', '[']))
 }
 
-fn pattern_of(path: &Path) -> Option<Result<glob::Pattern, glob::PatternError>> {
-    Some(glob::Pattern::new(&path.file_name()?.to_string_lossy()))
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn pattern_of(path: &Path) -> Option<glob::Pattern> {
+    glob::Pattern::new(&name_of(path)).ok()
 }
 
 struct File {
@@ -208,9 +246,8 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
     let path = PathBuf::from(&settings.path);
     let missing =
         |e: io::Error| Error::new(Code::Unavailable, format!("{} cannot be read: {}", settings.path, plain(&e)));
-    let (_, root, below) = roots.locate(&path).map_err(missing)?;
-    let mut changes =
-        Changes::watch(&root.join(if is_pattern(&below) { below.parent().unwrap_or(&below) } else { &below }));
+    let found = roots.locate(&path).map_err(missing)?;
+    let mut changes = Changes::watch(&found.root.join(&found.there));
     let mut shown: Option<Slide> = None;
     loop {
         let (from, wanted, order) = (roots.clone(), path.clone(), settings.order);
@@ -286,19 +323,14 @@ pub fn natural(name: &str) -> Vec<(u64, String)> {
 }
 
 fn slides(roots: &MediaRoots, path: &Path, order: Order) -> io::Result<Vec<Slide>> {
-    let (root, _, below) = roots.locate(path)?;
-    let whole = if below.as_os_str().is_empty() { Path::new(".") } else { &below };
-    let (folder, pattern) = if is_pattern(&below) {
-        let pattern = pattern_of(&below).and_then(Result::ok).ok_or(io::ErrorKind::InvalidInput)?;
-        (below.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned(), Some(pattern))
-    } else {
-        let metadata = root.metadata(whole)?;
+    let Located { dir: root, below, there: folder, pattern, .. } = roots.locate(path)?;
+    if pattern.is_none() {
+        let metadata = root.metadata(&folder)?;
         if !metadata.is_dir() {
             let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
             return Ok(vec![Slide { below, modified, length: metadata.len() }]);
         }
-        (whole.to_owned(), None)
-    };
+    }
     let mut slides = vec![];
     for entry in root.read_dir(&folder)? {
         let entry = entry?;
@@ -339,8 +371,8 @@ pub(super) fn is_picture_name(name: &str) -> bool {
 /// Reads a file, at most one byte more than `max`: enough to see that it is too large.
 fn read(roots: &MediaRoots, path: &Path, max: u64) -> Result<Bytes> {
     let unreadable = |e: io::Error| Error::new(Code::Unavailable, format!("cannot be read: {}", plain(&e)));
-    let (root, _, below) = roots.locate(path).map_err(unreadable)?;
-    let file = root.open(&below).map_err(unreadable)?;
+    let found = roots.locate(path).map_err(unreadable)?;
+    let file = found.dir.open(&found.there).map_err(unreadable)?;
     let mut data = vec![];
     file.take(max + 1).read_to_end(&mut data).map_err(unreadable)?;
     Ok(data.into())

@@ -15,7 +15,10 @@ use super::{
 use crate::{
     error::{Code, Error},
     metrics::{Playing, RtspCounters, SampleKind},
-    output::h264::{Pacer, Sample},
+    output::{
+        h264::{Pacer, Sample},
+        readers,
+    },
     state::State,
     stream::Ended,
 };
@@ -250,7 +253,7 @@ impl Session {
             (None, None) => return self.wrong_state("SETUP must come first"),
             (None, Some(reader)) => {
                 let agent = request.header(&headers::USER_AGENT).map(|value| value.as_str()).unwrap_or_default();
-                let probes = agent.starts_with("Lavf");
+                let probes = readers::is_decoder(agent);
                 let pacer = Pacer::new(reader, self.state.encodings.settings(), opened.want, probes);
                 let counted = self.state.metrics.rtsp().now_playing();
                 self.play = Some(Play { pacer, is_paused: false, counted_drops: 0, _counted: counted });

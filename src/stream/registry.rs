@@ -133,6 +133,10 @@ impl Registry {
         if let Some(stream) = self.get(name) {
             return Ok(stream);
         }
+        // A path of MediaMTX can only be read here, and can have such a name.
+        if origin != Origin::MediaMtx {
+            check_new(name)?;
+        }
         // Before the map is locked, because `producer` is the caller's code.
         let producer = producer()?;
         match self.0.streams.entry(name.clone()) {
@@ -296,4 +300,16 @@ impl Registry {
 
 fn max_streams(limits: &StreamLimits) -> usize {
     limits.streams.min(Semaphore::MAX_PERMITS)
+}
+
+/// Refuses a name at whose address another resource is: `/api/v1/streams/{name}/frame` and `/frames` take pictures.
+fn check_new(name: &StreamName) -> Result<()> {
+    match name.rsplit_once('/') {
+        Some((_, last @ ("frame" | "frames"))) => Err(Error::new(
+            Code::InvalidName,
+            format!("name: must not end with /{last}, because pictures are uploaded to that address"),
+        )
+        .in_field("name")),
+        _ => Ok(()),
+    }
 }

@@ -140,7 +140,7 @@ pub(super) async fn capture(
 
 /// The state of the first webcam, in ustreamer's format.
 #[utoipa::path(
-    get, path = "/state", tag = "aliases",
+    method(get, head), path = "/state", tag = "aliases",
     responses((status = 200, content_type = "application/json"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn state(
@@ -249,18 +249,25 @@ async fn act(
     webcam: usize,
 ) -> Result<HttpResponse, Problem> {
     let action = query.action.as_deref().unwrap_or_default();
-    // Input plugins are counted from 0.
-    let (what, plugin) = match action.split_once('_') {
-        Some((what, plugin)) => (what, plugin.parse::<usize>().ok()),
-        None => (action, Some(webcam)),
-    };
-    let (Some(plugin), "stream" | "snapshot") = (plugin, what) else {
+    let Some((what, plugin)) = action_of(action) else {
         return Err(Error::parameter("action", format!("must be stream or snapshot, not {action:?}")).into());
     };
+    let plugin = plugin.unwrap_or(webcam);
     match &query.name {
         Some(name) => part(request, state, caller, name, what).await,
         None => part(request, state, caller, &webcam_name(state, plugin)?, what).await,
     }
+}
+
+/// What an action asks for, and the input plugin, counted from 0. mjpg-streamer compares only the beginning
+/// (its plugins/output_http/httpd.c), so that addresses such as `/?action=stream?dummy=param.mjpg` work, which OpenCV needs,
+/// and `/?action=snapshot?1699` against caches.
+fn action_of(action: &str) -> Option<(&'static str, Option<usize>)> {
+    let action = action.trim_start().to_ascii_lowercase();
+    let what = ["stream", "snapshot"].into_iter().find(|what| action.starts_with(what))?;
+    let digits = action[what.len()..].strip_prefix('_').unwrap_or_default();
+    let digits = digits.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    Some((what, digits.parse().ok()))
 }
 
 async fn part(
@@ -284,7 +291,8 @@ async fn describe(state: &State, caller: &Caller, name: &str) -> Result<HttpResp
     let stream = state.catalog.find_or_relay(&name).await?;
     let stats = stream.stats();
     let (width, height) = stats.picture.as_ref().map_or((0, 0), |picture| (picture.width, picture.height));
-    let fps = stats.fps.round();
+    // Integers, as ustreamer's own; its clients read them as such.
+    let fps = stats.fps.round() as u64;
     let is_online = stats.picture.is_some() && !matches!(stream.state().0, Life::Starting | Life::Failing { .. });
     Ok(HttpResponse::Ok().json(json!({
         "ok": true,
@@ -320,4 +328,29 @@ fn webcam_name(state: &State, index: usize) -> Result<StreamName> {
 
 fn needed<'a>(field: &'static str, value: Option<&'a str>) -> Result<&'a str> {
     value.filter(|value| !value.is_empty()).ok_or_else(|| Error::parameter(field, "is required: the name of a stream"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_beginning_of_an_action_counts() {
+        for (action, expected) in [
+            ("stream", Some(("stream", None))),
+            ("stream_1", Some(("stream", Some(1)))),
+            ("snapshot?t=123", Some(("snapshot", None))),
+            ("stream?dummy=param.mjpg", Some(("stream", None))),
+            ("snapshot_0?1699", Some(("snapshot", Some(0)))),
+            ("streamer", Some(("stream", None))),
+            ("Stream", Some(("stream", None))),
+            ("snapshot_x", Some(("snapshot", None))),
+            ("snapshot/", Some(("snapshot", None))),
+            ("stream_99999999999999999999", Some(("stream", None))),
+            ("take", None),
+            ("", None),
+        ] {
+            assert_eq!(action_of(action), expected, "{action:?}");
+        }
+    }
 }

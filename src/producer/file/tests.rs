@@ -35,6 +35,32 @@ fn folders_and_patterns_list_pictures_in_their_order() {
     assert!(list("show/*.txt").len() == 1 && list("show/z*").is_empty());
 }
 
+#[test]
+fn a_name_that_exists_is_no_pattern() {
+    let (outside, roots) = media();
+    let root = outside.path().join("media");
+    std::fs::create_dir_all(root.join("holiday [2019]")).expect("makes");
+    let names_of_people =
+        ["photo[1].jpg", "what?.jpg", "a*b.jpg", "[half.jpg", "{x}.jpg", "holiday [2019]/a[1].jpg", "photo1.jpg"];
+    for (n, name) in names_of_people.iter().enumerate() {
+        std::fs::write(root.join(name), [n as u8]).expect("writes");
+    }
+    for (n, name) in names_of_people.iter().enumerate() {
+        assert_eq!(names(slides(&roots, Path::new(name), Order::Name)), [*name]);
+        assert_eq!(read(&roots, Path::new(name), 10).expect(name), [n as u8][..], "{name}");
+        let absolute = root.join(name);
+        assert_eq!(read(&roots, &absolute, 10).expect(name), [n as u8][..], "{}", absolute.display());
+    }
+    assert_eq!(
+        names(slides(&roots, Path::new("holiday [2019]"), Order::Name)),
+        ["holiday [2019]/a[1].jpg"],
+        "a folder"
+    );
+    assert_eq!(names(slides(&roots, Path::new("holiday [2019]/*.jpg"), Order::Name)), ["holiday [2019]/a[1].jpg"]);
+    std::fs::remove_file(root.join("photo[1].jpg")).expect("removes");
+    assert_eq!(names(slides(&roots, Path::new("photo[1].jpg"), Order::Name)), ["./photo1.jpg"], "and else a pattern");
+}
+
 /// CWE-22, CWE-59: ways out that attackers try.
 #[test]
 fn nothing_leads_out_of_the_media_folders() {
