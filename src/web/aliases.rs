@@ -3,7 +3,7 @@
 //! Each alias resolves its stream, and then does the same as our own address: the same policy, limits and parameters. An address
 //! without a name uses `aliases.webcams`.
 
-use actix_web::{HttpRequest, HttpResponse, guard::GuardContext, web};
+use actix_web::{HttpRequest, HttpResponse, guard::GuardContext, http::header, web};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
@@ -12,7 +12,7 @@ use super::{Problem, State, caller::CallerExtractor, endless, problem::ProblemDo
 use crate::{
     error::{Code, Error, Result},
     output::{http::TransformQuery, mjpeg},
-    policy::{Action, Caller},
+    policy::{Action, Caller, token_in_query},
     query,
     stream::{State as Life, StreamName},
 };
@@ -277,11 +277,18 @@ async fn part(
     name: &str,
     what: &str,
 ) -> Result<HttpResponse, Problem> {
-    match what {
+    let mut response = match what {
         "stream" => endless::watch(request, state, caller, name, &mjpeg::OUTPUT).await,
         "snapshot" => watch::take(request, state, caller, name, None).await,
         _ => describe(state, caller, name).await,
+    }?;
+    // mjpg-streamer and ustreamer let every page read. Here that needs a token in the address: without one, a page of any
+    // web site could read with the rights that its visitor's address gives.
+    if token_in_query(request.query_string()).is_some() && request.headers().contains_key(header::ORIGIN) {
+        let every = header::HeaderValue::from_static("*");
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, every);
     }
+    Ok(response)
 }
 
 /// ustreamer's /state (its src/ustreamer/http/server.c), without the list of clients.
