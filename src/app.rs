@@ -30,18 +30,20 @@ use crate::{
     policy::{Policy, Principal},
     producer::{ProducerContext, file::MediaRoots, udp_camera::Hub, upload},
     rtsp, server,
-    settings::{Loaded, Sources, TlsSettings},
+    settings::{Loaded, Settings, Sources, TlsSettings},
     shutdown::Shutdown,
     state::State,
     store::Store,
     stream::Registry,
     supervise::supervise,
     throughput::Throughput,
+    units::is_this_machine,
     web::application,
 };
 
-/// Open files beyond those of watchers: workers, database, log, UDP socket, files of producers.
-const SPARE_FILES: u64 = 256;
+/// Open files beyond those of clients' connections: workers, database, log, UDP socket, cameras, files of producers, and
+/// connections that have made room and are about to be closed.
+const SPARE_FILES: u64 = 512;
 
 /// The program, bound and ready to run.
 pub struct App {
@@ -49,6 +51,7 @@ pub struct App {
     addr: SocketAddr,
     tls_addr: Option<SocketAddr>,
     tls: Option<server::Tls>,
+    connections: server::Connections,
     rtsp: Option<rtsp::Server>,
     state: web::Data<State>,
     revoked: mpsc::Receiver<Vec<Principal>>,
@@ -87,7 +90,7 @@ impl App {
             fetch,
             uploads,
         };
-        raise_file_limit(settings.limits.watchers as u64 + SPARE_FILES);
+        let places = Places::of(&settings);
 
         let listener = server::bind(settings.http.listen)
             .map_err(|e| Error::internal(format!("port {} cannot be opened (http.listen)", settings.http.listen), e))?;
@@ -96,7 +99,7 @@ impl App {
         settings.http.listen = addr;
         let rtsp = match &settings.rtsp {
             rtsp if rtsp.enabled => Some(
-                rtsp::Server::bind(rtsp.listen)
+                rtsp::Server::bind(rtsp.listen, places.connections(places.rtsp, &settings))
                     .map_err(|e| Error::internal(format!("port {} cannot be opened (rtsp.listen)", rtsp.listen), e))?,
             ),
             _ => None,
@@ -149,7 +152,21 @@ impl App {
             0 => std::thread::available_parallelism().map_or(2, usize::from),
             n => n,
         };
-        let options = server::Options { workers, shutdown_timeout: *http.shutdown_timeout };
+        let connections = places.connections(places.http, &state.settings);
+        let rtsp_connections = rtsp.as_ref().map(|rtsp| rtsp.connections().clone());
+        state.metrics.watch_connections("http", &connections);
+        if let Some(connections) = &rtsp_connections {
+            state.metrics.watch_connections("rtsp", connections);
+        }
+        let options = server::Options {
+            workers,
+            shutdown_timeout: *http.shutdown_timeout,
+            head_timeout: *http.head_timeout,
+            idle_timeout: *http.idle_timeout,
+            stall_timeout: *state.settings.output.stall_timeout,
+            min_rate: http.min_rate.0,
+            connections: connections.clone(),
+        };
         let for_workers = state.clone();
         let mut listeners = vec![(listener, None)];
         let mut tls_addr = None;
@@ -160,7 +177,7 @@ impl App {
         });
         let server = server::listen(listeners, &options, shutdown, move || application(for_workers.clone()))
             .map_err(|e| Error::internal("the server cannot be started", e))?;
-        Ok(App { server, addr, tls_addr, tls, rtsp, state, revoked, generated_password, new_data_dir })
+        Ok(App { server, addr, tls_addr, tls, connections, rtsp, state, revoked, generated_password, new_data_dir })
     }
 
     /// The address of the HTTP listener.
@@ -196,14 +213,15 @@ impl App {
     /// Serves until the shutdown is requested (see [`State::shutdown`]), then ends in order: endless responses, requests,
     /// streams, and the pictures that are not written yet.
     pub async fn run_until_stopped(self) -> io::Result<()> {
-        let App { server, rtsp, state, revoked, tls, .. } = self;
+        let App { server, rtsp, state, revoked, tls, connections, .. } = self;
         let handle = server.handle();
         let mut serving = tokio::spawn(server);
+        let rtsp_connections = rtsp.as_ref().map(|rtsp| rtsp.connections().clone());
         if let Some(rtsp) = rtsp {
             tokio::spawn(rtsp.serve(state.clone().into_inner()));
         }
         let uploads = state.catalog.context().uploads.clone();
-        let background = tokio::spawn(run_background(state.clone(), revoked, tls));
+        let background = tokio::spawn(run_background(state.clone(), revoked, tls, (connections, rtsp_connections)));
 
         let ended = tokio::select! {
             ended = &mut serving => Some(ended),
@@ -244,7 +262,12 @@ fn open_tls(settings: &TlsSettings) -> Result<Option<(TcpListener, server::Tls)>
 }
 
 /// Runs everything that is not started by a request, until it is aborted.
-async fn run_background(state: web::Data<State>, revoked: mpsc::Receiver<Vec<Principal>>, tls: Option<server::Tls>) {
+async fn run_background(
+    state: web::Data<State>,
+    revoked: mpsc::Receiver<Vec<Principal>>,
+    tls: Option<server::Tls>,
+    (http, rtsp): (server::Connections, Option<server::Connections>),
+) {
     let observer = Observer {
         events: state.events.clone(),
         registry: state.catalog.registry().clone(),
@@ -266,6 +289,12 @@ async fn run_background(state: web::Data<State>, revoked: mpsc::Receiver<Vec<Pri
         supervise("observer", panicked, || observer.run()),
         supervise("uploads", panicked, || uploads.write_forever()),
         supervise("expiry", panicked, || state.catalog.registry().sweep_forever(|name| uploads.forget(name))),
+        supervise("http connections", panicked, || http.run()),
+        supervise("rtsp connections", panicked, async || {
+            if let Some(rtsp) = &rtsp {
+                rtsp.run().await;
+            }
+        }),
         supervise("certificates", panicked, async || {
             if let Some(tls) = &tls {
                 tls.run().await;
@@ -274,13 +303,44 @@ async fn run_background(state: web::Data<State>, revoked: mpsc::Receiver<Vec<Pri
     );
 }
 
-/// Raises the soft limit on open files to what `limits.watchers` needs, as far as the system allows.
-fn raise_file_limit(wanted: u64) {
-    match rlimit::increase_nofile_limit(wanted) {
-        Ok(limit) if limit < wanted => {
-            tracing::warn!("the system allows {limit} open files; limits.watchers needs {wanted} (ulimit -n)");
+/// How many connections the limit on open files leaves room for.
+struct Places {
+    http: usize,
+    rtsp: usize,
+}
+
+impl Places {
+    /// Raises the soft limit on open files to what the settings need, as far as the system allows. If that is less, HTTP and
+    /// RTSP share it as their settings do.
+    fn of(settings: &Settings) -> Self {
+        let (http, rtsp) = (settings.limits.connections, settings.rtsp.max_connections);
+        let wanted = (http + rtsp) as u64 + SPARE_FILES;
+        let limit = rlimit::increase_nofile_limit(wanted).unwrap_or_else(|e| {
+            tracing::warn!("the limit on open files cannot be raised: {e}");
+            rlimit::Resource::NOFILE.get_soft().unwrap_or(1024)
+        });
+        if limit >= wanted {
+            return Places { http, rtsp };
         }
-        Ok(_) => {}
-        Err(e) => tracing::warn!("the limit on open files cannot be raised: {e}"),
+        let room = usize::try_from(limit.saturating_sub(SPARE_FILES)).unwrap_or(usize::MAX).max(64);
+        let share = |of: usize| ((of as u128 * room as u128 / (http + rtsp) as u128) as usize).max(16);
+        let places = Places { http: share(http), rtsp: share(rtsp) };
+        tracing::warn!(
+            "the system allows {limit} open files, and limits.connections and rtsp.max_connections need {wanted}: there can be \
+             {} HTTP and {} RTSP connections (ulimit -n)",
+            places.http,
+            places.rtsp
+        );
+        places
+    }
+
+    /// The connections of one listener. All clients behind a trusted proxy have its address, and MediaMTX speaks for its own
+    /// clients.
+    fn connections(&self, max: usize, settings: &Settings) -> server::Connections {
+        let networks = [settings.http.trusted_proxies.clone(), settings.auth.webhook_networks.clone()].concat();
+        let share = max * usize::from(settings.limits.caller_share) / 100;
+        server::Connections::new(max, share, move |ip| {
+            is_this_machine(ip) || networks.iter().any(|network| network.contains(ip))
+        })
     }
 }

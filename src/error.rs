@@ -51,6 +51,7 @@ codes! {
     UnknownStream = 404 "unknown_stream" "There is no such stream",
     NotFound = 404 "not_found" "No resource has this address",
     MethodNotAllowed = 405 "method_not_allowed" "The address does not support the method",
+    SlowBody = 408 "slow_body" "The request body did not arrive in time",
     KindConflict = 409 "kind_conflict" "The name is in use by a stream of another kind",
     FileExists = 409 "file_exists" "The file exists already",
     FixedByFile = 409 "fixed_by_file" "The stream is defined in the configuration file",

@@ -98,6 +98,21 @@ impl fmt::Display for Size {
     }
 }
 
+/// Whether the address is the one that programs of this machine have when they connect to it: 127.0.0.1 or ::1, the addresses
+/// of the shipped rule for this machine.
+pub fn is_this_machine(ip: IpAddr) -> bool {
+    ip.to_canonical() == IpAddr::from([127, 0, 0, 1]) || ip == IpAddr::from(std::net::Ipv6Addr::LOCALHOST)
+}
+
+/// The network that counts as one host: an IPv4 address itself, and the /64 of an IPv6 address, of which every host can use
+/// any address (RFC 6177). An IPv4 address from a dual-stack socket counts as the IPv4 address.
+pub fn host_network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
+        v4 => v4,
+    }
+}
+
 /// A network (`192.168.0.0/16`) or a single address (`192.168.1.20`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(pub IpNet);

@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use self::{
     audit::{Asked, Audit},
-    permits::Permits,
+    permits::{Permits, Refusal},
 };
 pub use self::{
     permits::{Permit, Role},
@@ -29,6 +29,7 @@ use crate::{
     policy::{Action, Caller, Decision, Permission, Policy, Principal, Verdict, webhook::Question},
     settings::Limits,
     shutdown::Shutdown,
+    units::is_this_machine,
 };
 
 /// Decides, counts, notes, and hands out permits. Cheap to clone.
@@ -55,8 +56,8 @@ impl Access {
             audit: Audit::default(),
             metrics,
             sessions: Sessions::default(),
-            watchers: Permits::new(Role::Watcher, limits.watchers),
-            publishers: Permits::new(Role::Publisher, limits.publishers),
+            watchers: Permits::new(Role::Watcher, limits.watchers, limits.caller_share),
+            publishers: Permits::new(Role::Publisher, limits.publishers, limits.caller_share),
             shutdown,
             admitted: mediamtx::SessionIndex::default(),
         }))
@@ -113,17 +114,35 @@ impl Access {
             Role::Publisher => Action::Publish,
         };
         let principal = self.authorize(session.protocol, caller, action, &session.path).await?;
-        let permit = self.permit(role, principal.clone(), session)?;
+        let permit = self.permit(role, caller, principal.clone(), session).await?;
         Ok((principal, permit))
     }
 
-    /// Takes a permit for a principal that was authorized already. Fails when all permits of the role are taken.
-    pub fn permit(&self, role: Role, principal: Principal, session: SessionInfo) -> Result<Permit> {
+    /// Takes a permit for a caller that was authorized already as this principal. Fails when all permits of the role are
+    /// taken, or the caller's share of them; the share does not limit administrators and callers of this machine.
+    pub async fn permit(
+        &self,
+        role: Role,
+        caller: &Caller,
+        principal: Principal,
+        session: SessionInfo,
+    ) -> Result<Permit> {
         let permits = match role {
             Role::Watcher => &self.0.watchers,
             Role::Publisher => &self.0.publishers,
         };
-        permits.take(|| self.begin(principal, session))
+        let begin = || self.begin(principal.clone(), session.clone());
+        let is_local = caller.ip.is_some_and(is_this_machine);
+        let refusal = match permits.take(&principal, caller.ip, is_local, begin) {
+            Ok(permit) => return Ok(permit),
+            Err(refusal) => refusal,
+        };
+        match refusal {
+            Refusal::ForOthers(_) if self.may(caller, Action::Api, "").await => {
+                permits.take(&principal, caller.ip, true, begin).map_err(|refusal| permits.error(refusal))
+            }
+            refusal => Err(permits.error(refusal)),
+        }
     }
 
     /// Lists a session that needs no permit. It ends with the program, and when its principal loses a permission.

@@ -8,6 +8,7 @@ mod idr;
 pub mod nal;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
+mod skip;
 mod sps;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 pub use self::{
     decoder::{Decoded, Decoder, Failure},
     encoder::{Effort, Encoder},
+    skip::Skips,
     sps::Sps,
 };
 

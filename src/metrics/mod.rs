@@ -1,5 +1,6 @@
 //! Metrics for Prometheus: counters of this program, and figures of the streams.
 
+mod connections;
 mod rtsp;
 mod variants;
 
@@ -28,10 +29,11 @@ use crate::{
     output::{Report, h264::Encodings, http::OutputKind, variants::Variants},
     policy::{Action, Decision},
     producer::{ProducerContext, rtsp::Counters as CameraCounters, udp_camera::Hub},
+    server::Connections,
     stream::{Origin, Registry, Stats},
 };
 
-use self::variants::VariantFigures;
+use self::{connections::ConnectionFigures, variants::VariantFigures};
 
 pub use self::rtsp::{Connected, Playing, RtspCounters, SampleKind};
 
@@ -80,6 +82,7 @@ struct Inner {
     watched_bytes: Family<WatchedLabels, Counter>,
     left: Family<LeftLabels, Counter>,
     rtsp: RtspCounters,
+    connections: ConnectionFigures,
 }
 
 impl Metrics {
@@ -115,7 +118,24 @@ impl Metrics {
             cameras: context.rtsp.counters().clone(),
         }));
         prometheus.register_collector(Box::new(VariantFigures(variants)));
-        Metrics(Arc::new(Inner { prometheus, requests, durations, decisions, restarts, watched_bytes, left, rtsp }))
+        let connections = ConnectionFigures::default();
+        prometheus.register_collector(Box::new(connections.clone()));
+        Metrics(Arc::new(Inner {
+            prometheus,
+            requests,
+            durations,
+            decisions,
+            restarts,
+            watched_bytes,
+            left,
+            rtsp,
+            connections,
+        }))
+    }
+
+    /// Adds the figures of a listener's connections.
+    pub fn watch_connections(&self, listener: &'static str, connections: &Connections) {
+        self.0.connections.add(listener, connections.clone());
     }
 
     /// The counters of the RTSP server.

@@ -17,10 +17,21 @@ use super::{
     message::{Fault, Incoming, MAX_REQUEST, Parser},
     session::{Session, not_understood},
 };
-use crate::{metrics::RtspCounters, server, state::State};
+use crate::{
+    metrics::RtspCounters,
+    server::{self, Place},
+    state::State,
+};
 
-/// A connection that plays nothing is closed after this time without a byte from the peer.
+/// A connection that plays nothing is closed after this time without a whole message from the peer.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// How long a message can take from its first byte, and the first message of a connection.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// The same for [`Connections`](crate::server::Connections), which end the connection if this task does not.
+pub(super) const HEAD_TICKS: u32 = 15;
+const IDLE_TICKS: u32 = 40;
 
 /// Bytes of unwritten answers at which we stop reading from a peer that does not read.
 const MAX_WAITING: usize = 64 << 10;
@@ -41,24 +52,26 @@ enum DisconnectReason {
     StreamEnded,
     ShuttingDown,
     Revoked,
+    Displaced,
 }
 
 impl DisconnectReason {
     fn reason(self) -> &'static str {
         match self {
             DisconnectReason::Closed => "connection closed",
-            DisconnectReason::Idle => "idle for too long",
+            DisconnectReason::Idle => "sent no whole message in time",
             DisconnectReason::Stalled => "took nothing for too long",
             DisconnectReason::NotUnderstood => "not understood",
             DisconnectReason::StreamEnded => "the stream ended",
             DisconnectReason::ShuttingDown => "shutting down",
             DisconnectReason::Revoked => "the permission was revoked",
+            DisconnectReason::Displaced => "made room for others",
         }
     }
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(io: TcpStream, peer: SocketAddr, state: Arc<State>) {
+pub(super) async fn serve(io: TcpStream, peer: SocketAddr, place: Place, state: Arc<State>) {
     server::tune(&io);
     // A kernel without this option refuses it; the connection then holds more memory.
     let _ = SockRef::from(&io).set_tcp_notsent_lowat(UNSENT);
@@ -71,8 +84,9 @@ pub(super) async fn serve(io: TcpStream, peer: SocketAddr, state: Arc<State>) {
         parser: Parser::default(),
         read: BytesMut::new(),
         outbox: Outbox::default(),
-        heard_at: Instant::now(),
+        expected_by: Instant::now() + HEAD,
         moved_at: Instant::now(),
+        place,
     };
     let reason = tokio::select! {
         reason = connection.run() => reason.unwrap_or(DisconnectReason::Closed),
@@ -94,10 +108,11 @@ struct Connection {
     parser: Parser,
     read: BytesMut,
     outbox: Outbox,
-    /// When the last byte arrived from the peer.
-    heard_at: Instant,
+    /// When the next whole message must have arrived, while nothing plays.
+    expected_by: Instant,
     /// When the peer last took bytes, or the queue was empty.
     moved_at: Instant,
+    place: Place,
 }
 
 /// A step of the loop.
@@ -113,7 +128,7 @@ impl Connection {
             let writes = !self.outbox.is_empty();
             let deadline = match (writes, self.session.is_playing()) {
                 (true, _) => self.moved_at + self.stall_timeout,
-                (false, false) => self.heard_at + IDLE,
+                (false, false) => self.expected_by,
                 // Writing video finds out whether the peer is still there.
                 (false, true) => Instant::now() + IDLE,
             };
@@ -137,6 +152,7 @@ impl Connection {
                     Step::Writable
                 }
                 () = revoked => return Ok(DisconnectReason::Revoked),
+                () = self.place.ended() => return Ok(DisconnectReason::Displaced),
                 () = sleep_until(deadline) => Step::Deadline,
             };
             match step {
@@ -158,21 +174,29 @@ impl Connection {
     async fn take(&mut self) -> io::Result<Option<DisconnectReason>> {
         // At most one request is held; further bytes wait in the kernel.
         let room = (MAX_REQUEST + 4).saturating_sub(self.read.len()).max(1);
+        let was_empty = self.read.is_empty();
         let mut limited = bytes::BufMut::limit(&mut self.read, room);
         match self.io.try_read_buf(&mut limited) {
             Ok(0) => return Ok(Some(DisconnectReason::Closed)),
-            Ok(_) => self.heard_at = Instant::now(),
+            Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(e) => return Err(e),
         }
         loop {
             match self.parser.next(&mut self.read) {
-                Ok(None) => return Ok(None),
-                Ok(Some(Incoming::Frame)) => {}
+                Ok(None) => {
+                    if was_empty && !self.read.is_empty() {
+                        self.expected_by = self.expected_by.min(Instant::now() + HEAD);
+                    }
+                    return Ok(None);
+                }
+                Ok(Some(Incoming::Frame)) => self.expects(),
                 Ok(Some(Incoming::Request(request))) => {
+                    self.place.serve();
                     let answer = self.session.answer(&request).await;
                     self.counters.request(name(request.method()), answer.status().into());
                     self.queue(&answer);
+                    self.expects();
                 }
                 Err(fault) => {
                     self.counters.request("none", 400);
@@ -180,6 +204,15 @@ impl Connection {
                     return Ok(Some(DisconnectReason::NotUnderstood));
                 }
             }
+        }
+    }
+
+    /// A whole message has arrived. While nothing plays, the next one is awaited.
+    fn expects(&mut self) {
+        self.expected_by = Instant::now() + IDLE;
+        match self.session.is_playing() {
+            true => self.place.serve(),
+            false => self.place.wait(IDLE_TICKS),
         }
     }
 

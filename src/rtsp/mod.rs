@@ -18,27 +18,30 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use tokio::{
     net::TcpListener,
-    sync::Semaphore,
     time::{Duration, sleep},
 };
 use tracing::Instrument;
 
-use crate::{server, state::State};
+use crate::{
+    server::{self, Connections},
+    state::State,
+};
 
 /// The bound server.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
     addr: SocketAddr,
+    connections: Connections,
 }
 
 impl Server {
-    /// Opens the port. Port 0 is a free one.
-    pub fn bind(addr: SocketAddr) -> io::Result<Self> {
+    /// Opens the port for these connections. Port 0 is a free one.
+    pub fn bind(addr: SocketAddr, connections: Connections) -> io::Result<Self> {
         let listener = server::bind(addr)?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
-        Ok(Server { listener: TcpListener::from_std(listener)?, addr })
+        Ok(Server { listener: TcpListener::from_std(listener)?, addr, connections })
     }
 
     /// Where it listens.
@@ -46,11 +49,14 @@ impl Server {
         self.addr
     }
 
+    /// The open connections.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
     /// Accepts connections until the shutdown begins. The shutdown waits for them.
     pub async fn serve(self, state: Arc<State>) {
         let counters = state.metrics.rtsp();
-        let max = state.settings.rtsp.max_connections;
-        let permits = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
         let mut is_full = false;
         loop {
             let accepted = tokio::select! {
@@ -66,19 +72,22 @@ impl Server {
                     continue;
                 }
             };
-            let Ok(permit) = permits.clone().try_acquire_owned() else {
-                counters.refused();
-                if !std::mem::replace(&mut is_full, true) {
-                    tracing::warn!("there are {max} RTSP connections (rtsp.max_connections); more are refused");
+            let place = match self.connections.take(peer.ip(), connection::HEAD_TICKS) {
+                Ok(place) => place,
+                Err(cause) => {
+                    counters.refused();
+                    if !std::mem::replace(&mut is_full, true) {
+                        tracing::warn!("RTSP connections are refused: {} (rtsp.max_connections)", cause.as_str());
+                    }
+                    continue;
                 }
-                continue;
             };
             is_full = false;
             let connected = counters.connected();
             let span = tracing::info_span!("rtsp", %peer, stream = tracing::field::Empty);
-            let serve = connection::serve(io, peer, state.clone());
+            let serve = connection::serve(io, peer, place, state.clone());
             let task = async move {
-                let _held = (permit, connected);
+                let _held = connected;
                 serve.await;
             };
             tokio::spawn(state.shutdown.track(task.instrument(span)));

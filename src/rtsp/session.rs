@@ -15,10 +15,7 @@ use super::{
 use crate::{
     error::{Code, Error},
     metrics::{Playing, RtspCounters, SampleKind},
-    output::{
-        h264::{Pacer, Sample},
-        readers,
-    },
+    output::h264::{Pacer, Sample},
     state::State,
     stream::Ended,
 };
@@ -97,7 +94,7 @@ impl Session {
         let epoch = *track.epoch.get_or_insert(sample.at);
         let time = track.packetizer.time(sample.at.duration_since(epoch));
         let mut out = vec![];
-        track.packetizer.packetize(sample.picture.access_unit.nals(sample.alternate), time, &mut out);
+        track.packetizer.packetize(sample.nals().iter(), time, &mut out);
         let now = Instant::now();
         if track.reported_at.is_none_or(|at| now.duration_since(at) >= REPORT_EVERY) {
             // After the first packets: gortsplib ignores a report of a source that it does not know yet.
@@ -152,7 +149,7 @@ impl Session {
             }
             Method::Describe => self.describe(request).await,
             Method::Setup => self.setup(request).await,
-            Method::Play => self.begin(request),
+            Method::Play => self.begin(),
             Method::Pause => self.pause(),
             // A keepalive: there are no parameters.
             Method::GetParameter => self.with_session(empty(StatusCode::Ok)),
@@ -237,7 +234,7 @@ impl Session {
         self.with_session(answer)
     }
 
-    fn begin(&mut self, request: &Request<Vec<u8>>) -> Answer {
+    fn begin(&mut self) -> Answer {
         let Some(track) = &self.track else { return self.wrong_state("SETUP must come first") };
         let Some(opened) = &mut self.opened else { return self.wrong_state("SETUP must come first") };
         let since = track.epoch.map(|epoch| epoch.elapsed()).unwrap_or_default();
@@ -252,9 +249,7 @@ impl Session {
             (Some(play), _) => play.is_paused = false,
             (None, None) => return self.wrong_state("SETUP must come first"),
             (None, Some(reader)) => {
-                let agent = request.header(&headers::USER_AGENT).map(|value| value.as_str()).unwrap_or_default();
-                let probes = readers::is_decoder(agent);
-                let pacer = Pacer::new(reader, self.state.encodings.settings(), opened.want, probes);
+                let pacer = Pacer::new(reader, self.state.encodings.settings(), opened.want);
                 let counted = self.state.metrics.rtsp().now_playing();
                 self.play = Some(Play { pacer, is_paused: false, counted_drops: 0, _counted: counted });
                 tracing::debug!(stream = %opened.name, "reading");

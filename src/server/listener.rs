@@ -10,7 +10,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, time::Duration};
 
 use super::{
-    connection::{Connection, Secure},
+    connection::{Connection, Patience, Secure},
+    connections::{Connections, TICK},
     tls::Tls,
 };
 use crate::shutdown::Shutdown;
@@ -20,12 +21,9 @@ use crate::shutdown::Shutdown;
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long an idle connection stays open for the next request: longer than the interval of clients that poll
-/// snapshots.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-
-/// How long the head of a request can take.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// actix ends late heads and idle connections with an answer or a clean close; the connection's own watch ends the rest, so
+/// much later.
+const LATER: Duration = Duration::from_secs(2);
 
 /// Most connections that wait to be accepted: more than the watchers of a popular stream that all reconnect after a
 /// restart. With the usual 128, the others wait a second for a retransmitted SYN.
@@ -47,6 +45,29 @@ pub struct Options {
     pub workers: usize,
     /// How long requests in progress can take after the shutdown has begun.
     pub shutdown_timeout: Duration,
+    /// How long the head of a request can take.
+    pub head_timeout: Duration,
+    /// How long an idle connection stays open for the next request.
+    pub idle_timeout: Duration,
+    /// How long a response can wait for a peer that does not read, or reads less than [`Self::min_rate`].
+    pub stall_timeout: Duration,
+    /// Bytes a second that a peer must read of a response while its socket is full.
+    pub min_rate: u64,
+    /// The open connections.
+    pub connections: Connections,
+}
+
+impl Options {
+    fn patience(&self) -> Patience {
+        let ticks = |time: Duration| u32::try_from(time.as_secs().div_ceil(TICK.as_secs())).unwrap_or(u32::MAX);
+        let part = self.min_rate.saturating_mul(self.stall_timeout.as_secs());
+        Patience {
+            head: ticks(self.head_timeout + LATER),
+            idle: ticks(self.idle_timeout + LATER),
+            write: ticks(self.stall_timeout),
+            part: usize::try_from(part).unwrap_or(usize::MAX).max(1),
+        }
+    }
 }
 
 /// Serves the application on the sockets until the server is stopped. Sockets with [`Tls`] use HTTPS.
@@ -69,12 +90,13 @@ where
     for (listener, tls) in listeners {
         let (shutdown, application) = (shutdown.clone(), application.clone());
         let name = if tls.is_some() { "https" } else { "http" };
+        let options = options.clone();
         server = server.listen(name, listener, move || {
             let application = application().into_factory().map_err(|e: Error| e.error_response());
             let (shutdown, tls) = (shutdown.clone(), tls.clone());
             let http = HttpService::build()
-                .keep_alive(IDLE_TIMEOUT)
-                .client_request_timeout(HEAD_TIMEOUT)
+                .keep_alive(options.idle_timeout)
+                .client_request_timeout(options.head_timeout)
                 .client_disconnect_timeout(Duration::from_secs(1))
                 // Without this, a body is not dropped when its client closes (actix-web#1313), and the last watcher
                 // would never leave.
@@ -86,16 +108,26 @@ where
                 .on_connect_ext(|io: &Connection, data: &mut actix_http::Extensions| {
                     data.insert(io.takeover());
                     data.insert(io.secure());
+                    data.insert(io.turn());
                 })
                 .h1(map_config(application, |()| AppConfig::default()));
+            let (patience, connections) = (options.patience(), options.connections.clone());
             fn_service(move |io: TcpStream| {
-                let tls = tls.clone();
+                let (tls, connections) = (tls.clone(), connections.clone());
                 async move {
-                    let peer = io.peer_addr().ok();
+                    let peer = io.peer_addr().map_err(DispatchError::Io)?;
+                    // A refused connection is closed without an answer, which would cost more than it.
+                    let place =
+                        connections.take(peer.ip(), patience.head).map_err(|_| DispatchError::DisconnectTimeout)?;
                     tune(&io);
-                    let Some(tls) = tls else { return Ok((Connection::new(Box::new(io), Secure(false)), peer)) };
-                    let io = tls.accept(io).await.map_err(DispatchError::Io)?;
-                    Ok((Connection::new(Box::new(io), Secure(true)), peer))
+                    let io = match tls {
+                        Some(tls) => {
+                            let io = tls.accept(io).await.map_err(DispatchError::Io)?;
+                            Connection::new(Box::new(io), Secure(true), place, patience)
+                        }
+                        None => Connection::new(Box::new(io), Secure(false), place, patience),
+                    };
+                    Ok((io, Some(peer)))
                 }
             })
             .and_then(http)

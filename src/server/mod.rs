@@ -5,12 +5,15 @@
 //! after the head was sent ([`Takeover`]) and writes shared bytes to the socket itself. docs/decisions/0002-takeover.md has
 //! the measurements.
 
+mod behind;
 mod connection;
+mod connections;
 mod listener;
 mod tls;
 
 pub use self::{
-    connection::{Io, Secure, Takeover, TakeoverBody},
+    connection::{Io, Patience, Secure, TakenOver, Takeover, TakeoverBody, Turn},
+    connections::{Cause, Connections, Place, TICK},
     listener::{Options, bind, listen, tune},
     tls::Tls,
 };

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{HumanDuration, Network};
+use crate::units::{HumanDuration, Network, Size};
 
 /// The HTTP server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,12 @@ pub struct HttpSettings {
     pub static_dir: String,
     /// An upload that sends no byte for this time is aborted.
     pub upload_timeout: HumanDuration,
+    /// Time for the head of a request.
+    pub head_timeout: HumanDuration,
+    /// Time for which an idle connection stays open for the next request.
+    pub idle_timeout: HumanDuration,
+    /// Bytes a second that a client must send of a body, or read of a response, on average over half a minute; 0: any.
+    pub min_rate: Size,
     /// Time that requests in progress have at shutdown.
     pub shutdown_timeout: HumanDuration,
 }
@@ -48,6 +54,9 @@ impl Default for HttpSettings {
             hostnames: vec![],
             static_dir: String::new(),
             upload_timeout: HumanDuration::secs(60),
+            head_timeout: HumanDuration::secs(10),
+            idle_timeout: HumanDuration::secs(75),
+            min_rate: Size(1024),
             shutdown_timeout: HumanDuration::secs(5),
         }
     }
@@ -106,6 +115,15 @@ impl HttpSettings {
         let mut found = vec![];
         if !self.static_dir.is_empty() && !PathBuf::from(&self.static_dir).is_dir() {
             found.push(("static_dir", format!("{} is not a folder", self.static_dir)));
+        }
+        for (key, time) in [
+            ("head_timeout", self.head_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("upload_timeout", self.upload_timeout),
+        ] {
+            if !(1..=86_400).contains(&time.as_secs()) {
+                found.push((key, format!("must be from 1s to 24h, not {time}")));
+            }
         }
         let base = &self.base_path;
         let fits = |c: char| c.is_ascii_alphanumeric() || "/_-.~".contains(c);

@@ -152,6 +152,10 @@ pub struct Limits {
     pub watchers: usize,
     /// Most endless uploads and WebSocket publishers together.
     pub publishers: usize,
+    /// The share of the watchers, publishers and connections, in percent, that one caller or one address can have.
+    pub caller_share: u8,
+    /// Most open connections of HTTP and HTTPS together.
+    pub connections: usize,
     /// Most bytes of a file that is uploaded into a media folder.
     pub media_size: Size,
     /// Most paths of MediaMTX that are watched here as pictures at a time, without a definition under `streams`.
@@ -169,6 +173,8 @@ impl Default for Limits {
             name_length: streams.name_length,
             watchers: 10_000,
             publishers: 1_000,
+            caller_share: 25,
+            connections: 12_000,
             media_size: Size(4 << 30),
             pulled_paths: 50,
         }
@@ -215,6 +221,12 @@ impl Settings {
         }
         if !(1..=MAX_NAME_BYTES).contains(&self.limits.name_length) {
             refuse("limits.name_length", format!("must be from 1 to {MAX_NAME_BYTES}"));
+        }
+        if !(1..=100).contains(&self.limits.caller_share) {
+            refuse("limits.caller_share", "must be from 1 to 100 (percent)".into());
+        }
+        if self.limits.connections < 16 {
+            refuse("limits.connections", "must be at least 16".into());
         }
         if self.limits.streams == 0 {
             refuse("limits.streams", "must be at least 1".into());

@@ -30,7 +30,7 @@ use crate::{
         http::{EndlessOutput, Joining, Opened, OutputKind, Request},
     },
     policy::{Action, Caller, Principal},
-    server::{Io, Takeover, TakeoverBody},
+    server::{Io, Place, TakenOver, Takeover, TakeoverBody},
     shutdown::Shutdown,
     stream::{Demand, StreamName, Watch},
 };
@@ -53,6 +53,8 @@ pub(super) struct Connection {
     io: Box<dyn Io>,
     permit: Permit,
     role: Role,
+    /// Its place among the open connections.
+    _place: Option<Place>,
 }
 
 impl Connection {
@@ -142,10 +144,10 @@ impl Endless {
         F: AsyncFnOnce(Connection) -> Option<Report> + Unpin + 'static,
     {
         let Endless { output, role, permit, takeover, span, shutdown, metrics, .. } = self;
-        let then = move |io: Box<dyn Io>| {
+        let then = move |(io, place): TakenOver| {
             let serve = async move {
                 tracing::debug!("the response begins");
-                if let Some(report) = serve(Connection { io, permit, role }).await {
+                if let Some(report) = serve(Connection { io, permit, role, _place: place }).await {
                     metrics.count_watched(output, &report);
                     tracing::debug!(report.parts, report.bytes, report.dropped, "left: {}", report.left.reason());
                 }

@@ -73,8 +73,8 @@ pub(super) async fn listen(
             id.parse().map_err(|_| Error::parameter("since", format!("must be the id of an event, not {id:?}")))?
         }
     };
-    let permit =
-        state.access.permit(Role::Watcher, verdict.who, session_info(&request, "events", "", Role::Watcher))?;
+    let session = session_info(&request, "events", "", Role::Watcher);
+    let permit = state.access.permit(Role::Watcher, &caller, verdict.who, session).await?;
     let listener = Listener {
         permit,
         is_admin: verdict.decision.is_allowed(),

@@ -5,15 +5,15 @@ use std::ops::{Deref, RangeInclusive};
 use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
-    error::{PathError, PayloadError, QueryPayloadError},
+    error::{PathError, QueryPayloadError},
     http::header,
     web,
 };
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt, future::LocalBoxFuture};
+use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
-use super::Problem;
+use super::{Problem, turn::Paced};
 use crate::{
     error::{Code, Error},
     paths::MAX_PATHS,
@@ -49,7 +49,7 @@ impl<const LIMIT: usize> FromRequest for Body<LIMIT> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let body = collect(announced(request), payload.take(), LIMIT);
+        let body = collect(announced(request), Paced::new(request, payload.take()), LIMIT);
         Box::pin(async { Ok(Body(body.await?)) })
     }
 }
@@ -57,14 +57,14 @@ impl<const LIMIT: usize> FromRequest for Body<LIMIT> {
 /// Reads the whole body, of at most `limit` bytes. For large bodies: the handler calls this after the caller is authorized,
 /// while an extractor reads at the same time.
 pub(super) async fn whole(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
-    collect(announced(request), payload.into_inner(), limit).await
+    collect(announced(request), Paced::new(request, payload.into_inner()), limit).await
 }
 
 fn announced(request: &HttpRequest) -> Option<usize> {
     request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn collect(announced: Option<usize>, mut payload: Payload, limit: usize) -> Result<Bytes, Error> {
+async fn collect(announced: Option<usize>, mut body: Paced<Payload>, limit: usize) -> Result<Bytes, Error> {
     let refuse_over = |length: usize| match length {
         length if length > limit => {
             Err(Error::new(Code::BodyTooLarge, format!("the body is larger than {}", Size(limit as u64))))
@@ -72,10 +72,9 @@ async fn collect(announced: Option<usize>, mut payload: Payload, limit: usize) -
         _ => Ok(()),
     };
     refuse_over(announced.unwrap_or_default())?;
-    let broken = |e: PayloadError| Error::new(Code::InvalidBody, format!("the body broke off: {e}"));
     let mut whole = BytesMut::new();
     let mut first = Bytes::new();
-    while let Some(chunk) = payload.next().await.transpose().map_err(broken)? {
+    while let Some(chunk) = body.next().await? {
         refuse_over(first.len() + whole.len() + chunk.len())?;
         // Most bodies come in one piece, which is not copied.
         if first.is_empty() && whole.is_empty() {

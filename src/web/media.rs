@@ -3,7 +3,6 @@
 
 use actix_files::NamedFile;
 use actix_web::{HttpRequest, HttpResponse, body::SizedStream, http::StatusCode, web};
-use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Duration;
@@ -15,6 +14,7 @@ use super::{
     extract::{Body, SMALL, number, read},
     media_file::as_file,
     problem::ProblemDocument,
+    turn::Paced,
 };
 use crate::{
     channels::{Channel, Channels, NewChannel},
@@ -222,18 +222,15 @@ pub(super) async fn upload(
     state: web::Data<State>,
     _: Admin,
     query: web::Query<FileQuery>,
-    mut payload: web::Payload,
+    request: HttpRequest,
+    payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let location = query.location(&state)?;
-    let (library, most, limit) =
-        (state.library.clone(), state.settings.limits.media_size.0, *state.settings.http.upload_timeout);
+    let (library, most) = (state.library.clone(), state.settings.limits.media_size.0);
     let mut upload = blocking(move || library.create(&location)).await?;
     let mut written = 0;
-    let broken = |reason: String| Error::new(Code::InvalidBody, format!("the body breaks off: {reason}"));
-    loop {
-        let next = tokio::time::timeout(limit, payload.try_next()).await;
-        let next = next.map_err(|_| broken("no data came in time (http.upload_timeout)".into()))?;
-        let Some(chunk) = next.map_err(|e| broken(e.to_string()))? else { break };
+    let mut body = Paced::new(&request, payload);
+    while let Some(chunk) = body.next().await? {
         written += chunk.len() as u64;
         if written > most {
             let message = format!("the file is larger than {} (limits.media_size)", state.settings.limits.media_size);

@@ -29,6 +29,7 @@ mod sessions;
 mod sign_in;
 mod still;
 mod streams;
+mod turn;
 mod upload;
 mod wall;
 mod watch;
@@ -72,6 +73,7 @@ pub fn application(
         .wrap(from_fn(guard::secure))
         .wrap(from_fn(guard::log_and_count))
         .wrap(from_fn(guard::strip_base_path))
+        .wrap(from_fn(turn::take_turns))
         .configure(|config| configure(config, &pages))
 }
 

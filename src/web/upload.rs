@@ -5,10 +5,10 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, http::header, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Duration, timeout};
+use tokio::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Problem, State, caller::CallerExtractor, endless::session_info, problem::ProblemDocument};
+use super::{Problem, State, caller::CallerExtractor, endless::session_info, problem::ProblemDocument, turn::Paced};
 use crate::{
     access::Role,
     error::{Code, Error, Result},
@@ -127,7 +127,7 @@ pub(super) async fn take_many(
     state: &State,
     caller: &Caller,
     name: &str,
-    mut payload: web::Payload,
+    payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let name = state.catalog.name(name)?;
     let session = session_info(request, "upload", &name, Role::Publisher);
@@ -138,14 +138,14 @@ pub(super) async fn take_many(
     let limits = state.catalog.context().limits;
     let mut splitter = Splitter::new(content_type, limits.frame_size.bytes());
     let mut result = UploadedMany { stream: name.clone(), frames: 0, skipped: 0, reason: None };
-    let patience = *state.settings.http.upload_timeout;
+    let mut body = Paced::endless(request, payload);
     let skip = |result: &mut UploadedMany, why: String| {
         result.skipped += 1;
         result.reason = Some(why);
     };
     loop {
         let chunk = tokio::select! {
-            chunk = next_chunk(&mut payload, patience) => chunk,
+            chunk = body.next() => chunk,
             // Shutdown or revocation: the sender gets its answer at once instead of a broken connection.
             () = session.end().cancelled() => Ok(None),
         };
@@ -181,6 +181,7 @@ pub(super) async fn take_many(
                     };
                     upload.publish(&picture)?;
                     result.frames += 1;
+                    body.begin_anew();
                 }
                 Err(e) => skip(&mut result, e.to_string()),
             }
@@ -215,43 +216,26 @@ async fn take_one(
     upload.publish(&picture)
 }
 
-/// The next chunk of the body; an error when the sender stalls or disconnects.
-async fn next_chunk<S, E>(body: &mut S, patience: Duration) -> Result<Option<Bytes>>
-where
-    S: futures_util::Stream<Item = std::result::Result<Bytes, E>> + Unpin,
-    E: std::fmt::Display,
-{
-    match timeout(patience, body.next()).await {
-        Ok(None) => Ok(None),
-        Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
-        Ok(Some(Err(e))) => Err(Error::new(Code::InvalidBody, format!("the body broke off: {e}"))),
-        Err(_) => Err(Error::new(
-            Code::InvalidBody,
-            format!("nothing came for {} s (http.upload_timeout)", patience.as_secs_f64()),
-        )),
-    }
-}
-
-async fn collect<S, E>(state: &State, body: &mut S) -> Result<Bytes>
+async fn collect<S, E>(state: &State, mut body: Paced<S>) -> Result<Bytes>
 where
     S: futures_util::Stream<Item = std::result::Result<Bytes, E>> + Unpin,
     E: std::fmt::Display,
 {
     let limits = state.catalog.context().limits;
     let mut data = BytesMut::new();
-    while let Some(chunk) = next_chunk(body, *state.settings.http.upload_timeout).await? {
+    while let Some(chunk) = body.next().await? {
         limits.check_size(data.len() + chunk.len())?;
         data.extend_from_slice(&chunk);
     }
     Ok(data.freeze())
 }
 
-async fn whole_body(request: &HttpRequest, state: &State, mut payload: web::Payload) -> Result<Bytes> {
+async fn whole_body(request: &HttpRequest, state: &State, payload: web::Payload) -> Result<Bytes> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if let Some(length) = announced {
         state.catalog.context().limits.check_size(length)?;
     }
-    collect(state, &mut payload).await
+    collect(state, Paced::new(request, payload)).await
 }
 
 /// The first field of a form that is a picture, whatever its name, its file name and its type are: alarm servers get XML
@@ -259,17 +243,15 @@ async fn whole_body(request: &HttpRequest, state: &State, mut payload: web::Payl
 /// that the error says what it is.
 async fn form_picture(request: &HttpRequest, state: &State, payload: web::Payload) -> Result<Bytes> {
     let unreadable = |e: &dyn std::fmt::Display| Error::new(Code::InvalidBody, format!("the form cannot be read: {e}"));
-    let mut payload = payload.into_inner();
+    let mut payload = Paced::new(request, payload).into_payload();
     let mut form = Multipart::from_request(request, &mut payload).await.map_err(|e| unreadable(&e))?;
-    let patience = *state.settings.http.upload_timeout;
     let mut file = None;
     for _ in 0..MAX_FIELDS {
-        let field = timeout(patience, form.next()).await.map_err(|_| unreadable(&"the sender is silent"))?;
-        let Some(field) = field else { break };
+        let Some(field) = form.next().await else { break };
         let mut field = field.map_err(|e| unreadable(&e))?;
         let is_file = field.content_disposition().is_some_and(|d| d.get_filename().is_some())
             || field.content_type().is_some_and(|t| t.type_() == "image");
-        let data = collect(state, &mut field).await?;
+        let data = collect(state, Paced::endless(request, &mut field)).await?;
         if Format::sniff(&data).is_ok() {
             return Ok(data);
         }

@@ -8,10 +8,11 @@ use utoipa::IntoParams;
 use super::{
     Problem, State,
     caller::CallerExtractor,
-    endless::{Endless, for_output, head},
+    endless::{Endless, for_output, head, session_info},
     problem::ProblemDocument,
     routes::pattern,
     still,
+    turn::Listed,
     watch_params::share_of,
 };
 use crate::{
@@ -106,7 +107,10 @@ pub(super) async fn take(
         snapshot::Options { max_age, usual_max_age: *output.snapshot_max_age, timeout: *output.snapshot_timeout };
     let watch = state.catalog.watch(&name, Demand::Single).await?;
     let frame = snapshot::take(watch, &options).await?;
-    Ok(still::respond(request, state, &name, &frame, &transform, &share_of(&who, caller)).await?)
+    let mut response = still::respond(request, state, &name, &frame, &transform, &share_of(&who, caller)).await?;
+    let info = session_info(request, snapshot::KIND.word, &name, Role::Watcher);
+    response.extensions_mut().insert(Listed { access: state.access.clone(), principal: who, info });
+    Ok(response)
 }
 
 fn recipe_parameters(state: &State, query: &RecipeQuery) -> Result<(StreamName, Definition)> {

@@ -48,6 +48,7 @@ mod rtsp_camera;
 mod rtsp_players;
 mod secrets;
 mod sign_in;
+mod slow_clients;
 mod snapshot;
 mod streams;
 mod tls;

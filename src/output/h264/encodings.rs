@@ -7,7 +7,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
@@ -46,6 +46,7 @@ pub struct Encodings(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     context: Arc<Context>,
+    epoch: Instant,
     /// Entries without a reader stay until the next encoding starts.
     encodings: Mutex<HashMap<Key, Weak<Encoding>>>,
 }
@@ -55,7 +56,7 @@ impl Encodings {
     /// `placeholder_after`.
     pub fn new(settings: H264Settings, placeholder_after: Duration) -> Self {
         let context = Arc::new(Context { settings, placeholder_after, counters: Counters::default() });
-        Encodings(Arc::new(Inner { context, encodings: Mutex::default() }))
+        Encodings(Arc::new(Inner { context, epoch: Instant::now(), encodings: Mutex::default() }))
     }
 
     /// The settings.
@@ -108,6 +109,7 @@ impl Encodings {
             name: key.0.clone(),
             stream: Arc::downgrade(&stream),
             shared: shared.clone(),
+            epoch: self.0.epoch,
             _stop: stop.clone().drop_guard(),
         });
         encodings.insert(key, Arc::downgrade(&encoding));

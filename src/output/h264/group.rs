@@ -10,7 +10,7 @@ use tokio_util::sync::DropGuard;
 
 use crate::{
     error::Result,
-    h264::AccessUnit,
+    h264::{AccessUnit, Skips},
     picture::Canvas,
     stream::{Ended, Stream, StreamName},
 };
@@ -20,6 +20,8 @@ use crate::{
 pub struct CodedPicture {
     /// The bytes: parameter sets and slice.
     pub access_unit: AccessUnit,
+    /// Writes repetitions of the picture; none if it is no IDR picture.
+    pub skips: Option<Skips>,
     /// When the picture arrived here.
     pub at: Instant,
     /// Whether it is a "waiting" picture.
@@ -53,6 +55,8 @@ pub(super) struct Encoding {
     pub(super) name: StreamName,
     pub(super) stream: Weak<Stream>,
     pub(super) shared: Arc<Shared>,
+    /// See [`Reader::epoch`].
+    pub(super) epoch: Instant,
     pub(super) _stop: DropGuard,
 }
 
@@ -124,6 +128,12 @@ impl Reader {
     /// Pictures that this reader missed because it was slow.
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// The time from which repetitions of all streams are counted, so that those of a thousand streams are due together and
+    /// cost the wake-ups of one.
+    pub fn epoch(&self) -> Instant {
+        self.encoding.epoch
     }
 
     /// The stream's name.

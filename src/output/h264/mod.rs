@@ -1,8 +1,8 @@
 //! H.264 video made from pictures. A still picture costs one encoding, however many readers there are.
 //!
 //! [`Encodings`] shares one encoding among all readers of a stream. [`Pacer`] decides what one reader gets, and when: a new
-//! picture at once, and an unchanged picture again and again, because players and MediaMTX keep no keyframe for readers
-//! that join later.
+//! picture at once, and an unchanged picture steadily, because players estimate the pace of a stream and MediaMTX keeps no
+//! keyframe for readers that join later.
 
 mod encode_task;
 mod encodings;
@@ -16,7 +16,7 @@ pub use self::{
     encode_task::Counters,
     encodings::{Encodings, Stats},
     group::{CodedPicture, Reader},
-    pacer::{Pacer, Sample},
+    pacer::{Form, Pacer, Sample},
     settings::{CanvasSetting, H264Settings},
     want::Want,
 };

@@ -12,8 +12,10 @@ use crate::{picture::Canvas, units::HumanDuration};
 pub struct H264Settings {
     /// Size of the video; `auto` takes the size of the first picture.
     pub canvas: CanvasSetting,
-    /// Pause between repeats of an unchanged picture.
-    pub interval: HumanDuration,
+    /// How often an unchanged picture is shown again, in pictures a second. All but keyframes cost a dozen bytes.
+    pub repeat: u32,
+    /// Pause between keyframes of an unchanged picture.
+    pub keyframe: HumanDuration,
     /// How long a reader of a pulled stream waits for the first picture before it gets a "waiting" picture.
     pub first_frame_timeout: HumanDuration,
     /// Most CPU time for encoding one stream, in percent of one core. Above it, pictures are dropped.
@@ -24,7 +26,8 @@ impl Default for H264Settings {
     fn default() -> Self {
         H264Settings {
             canvas: CanvasSetting(None),
-            interval: HumanDuration::secs(1),
+            repeat: 15,
+            keyframe: HumanDuration::secs(1),
             first_frame_timeout: HumanDuration::secs(3),
             cpu_percent: 50,
         }
@@ -35,8 +38,11 @@ impl H264Settings {
     /// Invalid settings: the key and the rule that it breaks.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = vec![];
-        if !(HumanDuration::millis(40)..=HumanDuration::secs(8)).contains(&self.interval) {
-            found.push(("interval", format!("must be from 40ms to 8s, not {}", self.interval)));
+        if !(1..=30).contains(&self.repeat) {
+            found.push(("repeat", format!("must be from 1 to 30 pictures a second, not {}", self.repeat)));
+        }
+        if !(HumanDuration::millis(40)..=HumanDuration::secs(8)).contains(&self.keyframe) {
+            found.push(("keyframe", format!("must be from 40ms to 8s, not {}", self.keyframe)));
         }
         if self.first_frame_timeout > HumanDuration::secs(8) {
             found.push(("first_frame_timeout", format!("must be at most 8s, not {}", self.first_frame_timeout)));

@@ -69,7 +69,7 @@ impl Bench {
     }
 
     fn pacer_of(&self, want: Want) -> Pacer {
-        Pacer::new(self.encodings.join(self.watch(), want), self.encodings.settings(), want, false)
+        Pacer::new(self.encodings.join(self.watch(), want), self.encodings.settings(), want)
     }
 
     fn stats(&self) -> Vec<Stats> {
@@ -100,15 +100,23 @@ fn assert_in_order(samples: &[Sample]) {
     for pair in samples.windows(2) {
         assert!(pair[0].at < pair[1].at, "time goes forward");
     }
-    let idrs: Vec<_> = samples.iter().filter(|s| s.picture.access_unit.is_idr()).collect();
+    let idrs: Vec<_> = samples.iter().filter(|s| s.is_keyframe()).collect();
     for pair in idrs.windows(2) {
-        let [a, b] = [pair[0], pair[1]].map(|s| s.alternate);
-        assert_ne!(a, b, "two IDR pictures in a row have different numbers");
+        assert_ne!(pair[0].form, pair[1].form, "two IDR pictures in a row have different numbers");
+    }
+    for pair in samples.windows(2) {
+        if let Form::Skip(number) = pair[1].form {
+            let before = match pair[0].form {
+                Form::Skip(before) => before,
+                Form::Coded { .. } => 0,
+            };
+            assert!(number == before + 1 && Arc::ptr_eq(&pair[0].picture, &pair[1].picture), "no reference is missing");
+        }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_still_is_encoded_once_and_repeated_faster_at_first() {
+async fn a_still_is_encoded_once_and_is_steady_with_more_keyframes_at_first() {
     let bench = Bench::new(Mode::Pushed);
     bench.push(1);
     // The video begins now, however old the picture is.
@@ -117,14 +125,35 @@ async fn a_still_is_encoded_once_and_repeated_faster_at_first() {
     let samples = read_for(&mut pacer, Duration::from_millis(6900)).await;
     let began = samples[0].at;
     let times: Vec<_> = samples.iter().map(|s| s.at.duration_since(began).as_millis()).collect();
-    // Every 200 ms for two seconds, then every second.
-    assert!((14..=18).contains(&times.len()), "{times:?}");
-    assert!(times.iter().take(9).enumerate().all(|(i, at)| at.abs_diff(200 * i as u128) <= 20), "{times:?}");
-    assert!(times.windows(2).skip(11).all(|w| (w[1] - w[0]).abs_diff(1000) <= 20), "{times:?}");
+    let keyframes: Vec<_> =
+        samples.iter().filter(|s| s.is_keyframe()).map(|s| s.at.duration_since(began).as_millis()).collect();
+    let between = |times: &[u128], from, to| times.iter().filter(|at| (from..to).contains(*at)).count();
+    // 25 pictures a second for two seconds, then 15.
+    assert!((48..=52).contains(&between(&times, 0, 2000)), "{times:?}");
+    assert!((58..=62).contains(&between(&times, 2500, 6500)), "{times:?}");
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 101), "{times:?}");
+    // Keyframes every 80 ms for 0.6 seconds, then every 200 ms, then every second.
+    assert!((7..=9).contains(&between(&keyframes, 0, 600)), "{keyframes:?}");
+    assert!((6..=8).contains(&between(&keyframes, 600, 2000)), "{keyframes:?}");
+    assert!((4..=5).contains(&between(&keyframes, 2000, 6900)), "{keyframes:?}");
+    assert!(keyframes.windows(2).all(|pair| pair[1] - pair[0] <= 1034), "{keyframes:?}");
     assert!(samples[1..].iter().all(|s| s.repeated) && !samples[0].repeated);
     assert_in_order(&samples);
     assert_ne!(slice(&samples[0].picture.access_unit, false), slice(&samples[0].picture.access_unit, true));
     assert_eq!(bench.counted(), [1, 0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn repetitions_of_all_streams_are_due_together() {
+    let bench = Bench::new(Mode::Pushed);
+    bench.push(1);
+    let mut first = bench.pacer();
+    tokio::time::sleep(Duration::from_micros(12_345)).await;
+    let mut second = bench.pacer();
+    let (first, second) =
+        tokio::join!(read_for(&mut first, Duration::from_secs(5)), read_for(&mut second, Duration::from_secs(5)));
+    let late = |samples: &[Sample]| samples.iter().rev().take(20).map(|s| s.at).collect::<Vec<_>>();
+    assert_eq!(late(&first), late(&second));
 }
 
 #[tokio::test(start_paused = true)]
@@ -319,11 +348,12 @@ fn invalid_settings_are_named() {
         assert_eq!(text.parse::<CanvasSetting>().is_ok(), right, "{text:?}");
     }
     let bad = H264Settings {
-        interval: HumanDuration::millis(1),
+        repeat: 0,
+        keyframe: HumanDuration::millis(1),
         first_frame_timeout: HumanDuration::secs(60),
         cpu_percent: 0,
         ..H264Settings::default()
     };
     let keys: Vec<_> = bad.problems().into_iter().map(|(key, _)| key).collect();
-    assert_eq!(keys, ["interval", "first_frame_timeout", "cpu_percent"]);
+    assert_eq!(keys, ["repeat", "keyframe", "first_frame_timeout", "cpu_percent"]);
 }

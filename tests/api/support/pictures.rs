@@ -23,6 +23,11 @@ pub fn sized_picture(width: u32, height: u32, number: u32) -> Vec<u8> {
 
 /// Noise, which does not compress: some 400 KB.
 pub fn large_picture(number: u32) -> Vec<u8> {
+    noise(512, number)
+}
+
+/// The same with sides of so many pixels: 1.6 bytes a pixel.
+pub fn noise(side: u32, number: u32) -> Vec<u8> {
     let mut state = number.wrapping_mul(2_654_435_761) | 1;
     let noise = std::iter::repeat_with(|| {
         state ^= state << 13;
@@ -30,8 +35,8 @@ pub fn large_picture(number: u32) -> Vec<u8> {
         state ^= state << 5;
         state as u8
     });
-    let rgb: Vec<u8> = noise.take(3 * 512 * 512).collect();
-    mtx_sidecar::picture::encode_rgb(&rgb, 512, 512, 90).expect("encodes").to_vec()
+    let rgb: Vec<u8> = noise.take((3 * side * side) as usize).collect();
+    mtx_sidecar::picture::encode_rgb(&rgb, side, side, 90).expect("encodes").to_vec()
 }
 
 /// A picture of one colour.
