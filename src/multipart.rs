@@ -28,6 +28,8 @@ pub struct Part {
     pub data: Bytes,
     /// The `Content-Type` of the part, as sent.
     pub content_type: Option<String>,
+    /// Whether the end-of-image marker of the picture was missing and is added. Only decoding shows if that was all.
+    pub has_added_end: bool,
     /// The `X-Timestamp` of the part in microseconds since 1970, if it is plausible.
     pub timestamp_micros: Option<u64>,
 }

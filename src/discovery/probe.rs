@@ -202,6 +202,15 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_match_without_the_list_around_it_is_read() {
+        let id = Uuid::random().expect("random numbers");
+        let listed = answer(&id.to_string(), "<x:ProbeMatch><x:XAddrs>http://10.0.0.9/onvif</x:XAddrs></x:ProbeMatch>");
+        let bare = listed.replace("<x:ProbeMatches>", "").replace("</x:ProbeMatches>", "");
+        let found = read(bare.as_bytes(), &[id]).expect("read");
+        assert_eq!((found.len(), read(listed.as_bytes(), &[id])), (1, Ok(found)));
+    }
+
     fn answer(relates: &str, body: &str) -> String {
         format!(
             r#"<e:Envelope xmlns:e="x"><e:Header><w:RelatesTo>{relates}</w:RelatesTo></e:Header><e:Body><x:ProbeMatches>{body}</x:ProbeMatches></e:Body></e:Envelope>"#

@@ -186,6 +186,28 @@ impl Head {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties {
+    //! Properties that the reader must have for every input.
+
+    use super::*;
+
+    /// A head is within the data, and the same however much of the rest has arrived.
+    pub(crate) fn hold(data: &[u8]) {
+        let whole = read(data);
+        let Ok(Some(head)) = &whole else { return };
+        assert!(head.length <= data.len(), "{} of {} bytes", head.length, data.len());
+        let first = read(&data[..head.length]);
+        // The body's first byte can show that the head has ended.
+        let again = first
+            .expect("the head alone is one, too")
+            .or_else(|| read(&data[..data.len().min(head.length + 3)]).expect("as well"));
+        let again = again.or_else(|| read(data).expect("as before")).expect("complete");
+        assert_eq!((again.status, again.length, &again.headers), (head.status, head.length, &head.headers));
+        assert_eq!(again.framing(), head.framing());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@
 //! Responses are read by a reader of our own (`head`, `http1`), because libraries refuse a whole response for a header that
 //! nothing needs, and the HTTP of cameras has many of these.
 
+pub mod challenge;
 mod connect;
 mod head;
 mod http1;
@@ -350,7 +351,8 @@ impl Session {
             return Ok(response);
         }
         let challenges = response.headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-        let builder = challenges.fold(PasswordClient::builder(), |builder, challenge| builder.challenges(challenge));
+        let challenges = challenges.flat_map(challenge::normalised);
+        let builder = challenges.fold(PasswordClient::builder(), |builder, challenge| builder.challenges(&challenge));
         match builder.build() {
             // Answered once: a second challenge to the answer means that the password is wrong.
             Ok(login) => self.login = Some(login),
@@ -436,6 +438,9 @@ impl Session {
         Ok(response)
     }
 }
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::head::properties;
 
 #[cfg(test)]
 mod tests;

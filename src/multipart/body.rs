@@ -112,7 +112,12 @@ impl Body {
             data.extend_from_slice(&EOI);
         }
         let data: Bytes = data.freeze();
-        Part { data, content_type: self.content_type.take(), timestamp_micros: self.timestamp_micros }
+        Part {
+            data,
+            content_type: self.content_type.take(),
+            has_added_end: marker == Marker::Missing,
+            timestamp_micros: self.timestamp_micros,
+        }
     }
 
     /// Whether the content is a JPEG; none if that is not known yet.

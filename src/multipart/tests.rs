@@ -257,6 +257,23 @@ proptest! {
     }
 
     #[test]
+    fn damaged_bodies_of_devices_keep_the_properties(
+        which in 0..dialects().len(),
+        damage in proptest::collection::vec((any::<proptest::sample::Index>(), 0u8..3, any::<u8>()), 1..6),
+    ) {
+        let (_, content_type, mut body) = dialects().swap_remove(which);
+        for (at, kind, byte) in damage {
+            let at = at.index(body.len());
+            match kind {
+                0 => drop(body.remove(at)),
+                1 => body.insert(at, byte),
+                _ => body[at] = byte,
+            }
+        }
+        properties::hold(&[content_type.as_bytes(), b"\n", &body].concat());
+    }
+
+    #[test]
     fn noise_neither_panics_nor_grows_memory(noise in proptest::collection::vec(any::<u8>(), 0..2000), boundary in "[a-z-]{1,8}") {
         let content_type = format!("multipart/x-mixed-replace; boundary={boundary}");
         let mut body = format!("--{boundary}\r\nContent-Length: 99999999999999999999\r\n").into_bytes();

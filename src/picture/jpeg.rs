@@ -180,18 +180,15 @@ fn exif_orientation(segment: &[u8]) -> Option<(u8, usize, bool)> {
     None
 }
 
-/// The data with an end-of-image marker behind it, if it is a JPEG that has none after its scan. For a sender of whole
-/// pictures only (its length, or the end of a message, says so): some encoders leave the marker out, and decoders then
-/// show the picture anyway. Any other data is returned as it is.
-pub fn with_end(data: Bytes) -> Bytes {
-    if inspect(&data) != Err(Fault::Truncated) {
-        return data;
+/// The data with an end-of-image marker behind it, if it is a JPEG that has none after the beginning of its scan: some
+/// encoders leave the marker out. None for any other data.
+pub fn with_end(data: &[u8]) -> Option<Bytes> {
+    if inspect(data) != Err(Fault::Truncated) {
+        return None;
     }
     let mut finder = EndFinder::default();
-    if finder.find(&data) != Ok(None) || finder.scan_at().is_none_or(|at| at >= data.len()) {
-        return data;
-    }
-    [&data[..], &EOI].concat().into()
+    let is_in_scan = finder.find(data) == Ok(None) && finder.scan_at().is_some_and(|at| at < data.len());
+    is_in_scan.then(|| [data, &EOI].concat().into())
 }
 
 /// The data with its EXIF orientation set to upright, for pixels that were turned.

@@ -265,9 +265,9 @@ async fn act(
 fn action_of(action: &str) -> Option<(&'static str, Option<usize>)> {
     let action = action.trim_start().to_ascii_lowercase();
     let what = ["stream", "snapshot"].into_iter().find(|what| action.starts_with(what))?;
-    let digits = action[what.len()..].strip_prefix('_').unwrap_or_default();
-    let digits = digits.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-    Some((what, digits.parse().ok()))
+    let Some(plugin) = action[what.len()..].strip_prefix('_') else { return Some((what, None)) };
+    let digits = plugin.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    Some((what, Some(digits.parse().ok()?)))
 }
 
 async fn part(
@@ -351,9 +351,9 @@ mod tests {
             ("snapshot_0?1699", Some(("snapshot", Some(0)))),
             ("streamer", Some(("stream", None))),
             ("Stream", Some(("stream", None))),
-            ("snapshot_x", Some(("snapshot", None))),
+            ("snapshot_x", None),
             ("snapshot/", Some(("snapshot", None))),
-            ("stream_99999999999999999999", Some(("stream", None))),
+            ("stream_99999999999999999999", None),
             ("take", None),
             ("", None),
         ] {

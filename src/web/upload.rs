@@ -13,7 +13,7 @@ use crate::{
     access::Role,
     error::{Code, Error, Result},
     multipart::Splitter,
-    picture::{Format, Picture, SharedFrame, jpeg},
+    picture::{Format, Picture, SharedFrame},
     policy::{Action, Caller},
     stream::StreamName,
 };
@@ -173,7 +173,11 @@ pub(super) async fn take_many(
                 }
             };
             let Some(part) = part else { break };
-            match Picture::from_upload(part.data, &limits).await {
+            let picture = match part.has_added_end {
+                true => Picture::from_repaired(part.data, &limits).await,
+                false => Picture::from_upload(part.data, &limits).await,
+            };
+            match picture {
                 Ok(picture) => {
                     let picture = match part.timestamp_micros {
                         Some(micros) => picture.captured_at(std::time::UNIX_EPOCH + Duration::from_micros(micros)),
@@ -212,7 +216,7 @@ async fn take_one(
         whole_body(request, state, payload).await?
     };
     // The length of the body, or the form, says that the picture is whole.
-    let picture = Picture::from_upload(jpeg::with_end(data), &state.catalog.context().limits).await?;
+    let picture = Picture::from_whole(data, &state.catalog.context().limits).await?;
     upload.publish(&picture)
 }
 

@@ -30,7 +30,7 @@ use crate::{
             wire::{Incoming, Socket},
         },
     },
-    picture::{Picture, PictureLimits, jpeg, transform::Transform},
+    picture::{Picture, PictureLimits, transform::Transform},
     policy::Caller,
     shutdown::Shutdown,
     stream::{Demand, StreamName},
@@ -200,7 +200,7 @@ impl Receiver {
     }
 
     async fn take(&mut self, data: bytes::Bytes) -> Result<Value> {
-        let picture = Picture::from_upload(jpeg::with_end(data), &self.limits).await?;
+        let picture = Picture::from_whole(data, &self.limits).await?;
         let frame = self.upload.publish(&picture)?;
         Ok(json!({
             "type": "taken", "seq": frame.seq, "width": frame.width, "height": frame.height, "bytes": frame.size(),

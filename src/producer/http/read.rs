@@ -112,8 +112,13 @@ impl<'a> Intake<'a> {
     }
 
     /// Publishes a picture. False if the data is not a picture.
-    async fn take(&mut self, data: Bytes, timestamp: Option<u64>) -> bool {
-        let picture = match Picture::from_upload(data, &self.camera.limits).await {
+    async fn take(&mut self, part: Part) -> bool {
+        let limits = &self.camera.limits;
+        let picture = match part.has_added_end {
+            true => Picture::from_repaired(part.data, limits).await,
+            false => Picture::from_upload(part.data, limits).await,
+        };
+        let picture = match picture {
             Ok(picture) => picture,
             Err(e) => {
                 self.sink.damaged(if e.code() == Code::FrameTooLarge { "too large" } else { "damaged" });
@@ -129,7 +134,7 @@ impl<'a> Intake<'a> {
             return true;
         }
         // A clock that was never set counts from the start of the camera.
-        let at = timestamp.map(|micros| UNIX_EPOCH + Duration::from_micros(micros));
+        let at = part.timestamp_micros.map(|micros| UNIX_EPOCH + Duration::from_micros(micros));
         let picture = match at.filter(|at| is_plausible(*at)) {
             Some(at) => picture.captured_at(at),
             None => picture,
@@ -141,13 +146,13 @@ impl<'a> Intake<'a> {
     }
 
     /// Takes the first picture of a response. False if the data is not a picture.
-    async fn take_first(&mut self, data: Bytes, timestamp: Option<u64>, tag: Option<String>) -> bool {
-        let counts = self.to_discard == 0;
+    async fn take_first(&mut self, part: Part, tag: Option<String>) -> bool {
+        let (counts, data) = (self.to_discard == 0, part.data.clone());
         if counts && self.last.as_ref() == Some(&data) {
             self.sink.still_current();
             return true;
         }
-        if !self.take(data.clone(), timestamp).await {
+        if !self.take(part).await {
             return false;
         }
         (self.tag, self.last) = (tag.filter(|_| counts), Some(data));
@@ -175,7 +180,8 @@ async fn answer(camera: &Camera, mut response: Response, intake: &mut Intake<'_>
         Ok(Format::Jpeg) => {}
         Ok(_) => {
             let data = response.bytes(camera.limits.frame_size.bytes(), camera.stale_after).await?;
-            let taken = intake.take_first(data, None, tag).await;
+            let part = Part { data, content_type: None, has_added_end: false, timestamp_micros: None };
+            let taken = intake.take_first(part, tag).await;
             return if taken { Ok(()) } else { Err(no_picture(camera)) };
         }
         Err(_) if is_text(&kind) && !beginning.starts_with(b"--") => {
@@ -298,10 +304,13 @@ impl<'a> Reading<'a> {
     async fn take_parts(&mut self, intake: &mut Intake<'_>, end: Option<&End>) {
         loop {
             let part = match self.splitter.next_part() {
-                Ok(None) if end.is_some() => self.splitter.finish().map(|part| Part {
-                    data: if matches!(end, Some(End::Whole)) { jpeg::with_end(part.data) } else { part.data },
-                    ..part
-                }),
+                Ok(None) if end.is_some() => {
+                    let part = self.splitter.finish();
+                    part.map(|part| match jpeg::with_end(&part.data) {
+                        Some(data) if matches!(end, Some(End::Whole)) => Part { data, has_added_end: true, ..part },
+                        _ => part,
+                    })
+                }
                 Ok(part) => part,
                 Err(fault) => {
                     intake.sink.damaged("damaged");
@@ -316,8 +325,8 @@ impl<'a> Reading<'a> {
                 continue;
             }
             let taken = match self.count {
-                0 => intake.take_first(part.data, part.timestamp_micros, self.tag.take()).await,
-                _ => intake.take(part.data, part.timestamp_micros).await,
+                0 => intake.take_first(part, self.tag.take()).await,
+                _ => intake.take(part).await,
             };
             if taken {
                 self.count += 1;
