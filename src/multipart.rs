@@ -55,7 +55,7 @@ pub enum Fault {
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Fault::TooLarge => "a part is larger than the limit",
+            Fault::TooLarge => "a part is larger than limits.frame_size",
             Fault::Damaged => "a picture is incomplete",
             Fault::EndlessHeaders => "the headers of a part do not end",
         })

@@ -148,7 +148,7 @@ impl Qnap {
         match response.leads_to() {
             Some(address) => self.failed(format_args!("it leads to {address}; set that as url")),
             None => self.failed(format_args!(
-                "it answers with HTTP status {}; check that the port is that of its web interface",
+                "its answer is not that of a QNAP, but HTTP status {}; check that the port is that of its web interface",
                 response.status
             )),
         }

@@ -97,7 +97,8 @@ export class WebRtcSession extends Player {
     try {
       await fetchMedia(location, null, request);
     } catch (error) {
-      this.fail('network', /** @type {Error} */ (error).message);
+      const isGone = error instanceof PlayerError && ['no_publisher', 'unreachable'].includes(error.reason);
+      if (isGone) this.fail('network', error.message);
     } finally {
       clearTimeout(timer);
     }

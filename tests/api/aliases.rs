@@ -340,7 +340,7 @@ async fn bytes_behind_the_request_of_a_stream_are_ignored() {
     use tokio::io::AsyncWriteExt;
     let app = printers().await;
     let mut socket = tokio::net::TcpStream::connect(app.addr).await.expect("connects");
-    socket.write_all(b"GET /?action=stream HTTP/1.0\r\nHost: localhost\r\n\r\n\0").await.expect("sends");
+    socket.write_all(b"GET /?action=stream HTTP/1.1\r\nHost: localhost\r\n\r\n\0").await.expect("sends");
     let mut reader = MjpegReader::new(socket).await;
     assert_eq!(reader.part().await.data, picture(1));
     app.put("/api/v1/streams/Printer/Bed/frame", &picture(3)).await;

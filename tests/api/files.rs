@@ -102,7 +102,7 @@ async fn a_name_at_whose_address_pictures_are_uploaded_is_refused() {
     let app = TestApp::spawn();
     for name in ["door/frame", "door/frames"] {
         let refused = app.put(&format!("/mjpeg-upload?name={name}"), &picture(1)).await;
-        assert_eq!((refused.status, refused.problem().as_str()), (422, "invalid_name"), "{refused:?}");
+        assert_eq!((refused.status, refused.problem().as_str()), (400, "invalid_name"), "{refused:?}");
         assert_eq!(refused.json()["field"], "name");
     }
     assert_eq!(app.put("/mjpeg-upload?name=door/frame1", &picture(1)).await.status, 200);

@@ -347,8 +347,8 @@ async fn an_answer_that_is_no_sign_in_is_told_as_it_is() {
     for (status, location, says) in [
         (302, Some("https://127.0.0.1:5001/cgi-bin/"), "it leads to https://127.0.0.1:5001; set that as url"),
         (301, Some("/elsewhere"), "it leads to http://127.0.0.1"),
-        (404, None, "it answers with HTTP status 404 Not Found"),
-        (503, None, "it answers with HTTP status 503 Service Unavailable"),
+        (404, None, "its answer is not that of a QNAP, but HTTP status 404 Not Found"),
+        (503, None, "its answer is not that of a QNAP, but HTTP status 503 Service Unavailable"),
     ] {
         let server = MockServer::start().await;
         let answer = ResponseTemplate::new(status);

@@ -96,6 +96,8 @@ struct Intake<'a> {
     last: Option<Bytes>,
     /// Whether a response has contained a second picture.
     is_stream: bool,
+    /// Why the last data of this response was not taken.
+    refused: Option<String>,
 }
 
 impl<'a> Intake<'a> {
@@ -123,6 +125,7 @@ impl<'a> Intake<'a> {
             Err(e) => {
                 self.sink.damaged(if e.code() == Code::FrameTooLarge { "too large" } else { "damaged" });
                 self.sink.report_problem(format!("the camera's last picture was not taken: {e}"));
+                self.refused = Some(e.to_string());
                 return false;
             }
         };
@@ -168,6 +171,7 @@ fn is_plausible(at: SystemTime) -> bool {
 
 /// Takes the pictures of one response. Ends without a fault if that was a still.
 async fn answer(camera: &Camera, mut response: Response, intake: &mut Intake<'_>) -> Result<()> {
+    intake.refused = None;
     if response.status.as_u16() == 304 {
         intake.sink.still_current();
         return Ok(());
@@ -182,7 +186,7 @@ async fn answer(camera: &Camera, mut response: Response, intake: &mut Intake<'_>
             let data = response.bytes(camera.limits.frame_size.bytes(), camera.stale_after).await?;
             let part = Part { data, content_type: None, has_added_end: false, timestamp_micros: None };
             let taken = intake.take_first(part, tag).await;
-            return if taken { Ok(()) } else { Err(no_picture(camera)) };
+            return if taken { Ok(()) } else { Err(no_picture(camera, intake.refused.take())) };
         }
         Err(_) if is_text(&kind) && !beginning.starts_with(b"--") => {
             let what = if camera.mode == Mode::Snapshot { "a picture" } else { "pictures" };
@@ -202,8 +206,9 @@ fn silent(camera: &Camera) -> Error {
     camera_error(camera, format_args!("has sent no picture for {:?}", camera.stale_after))
 }
 
-fn no_picture(camera: &Camera) -> Error {
-    camera_error(camera, "gives no complete picture")
+fn no_picture(camera: &Camera, why: Option<String>) -> Error {
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    camera_error(camera, format_args!("gives no complete picture{why}"))
 }
 
 /// A response of JPEGs: one, or many.
@@ -255,7 +260,7 @@ impl<'a> Reading<'a> {
         match (self.count, end) {
             (1, _) => Ok(()),
             (_, End::Broken(e)) => Err(e),
-            (0, _) if !self.splitter.is_delimited() => Err(no_picture(self.camera)),
+            (0, _) if !self.splitter.is_delimited() => Err(no_picture(self.camera, intake.refused.take())),
             _ => Err(camera_error(self.camera, "has ended its stream")),
         }
     }
@@ -315,6 +320,7 @@ impl<'a> Reading<'a> {
                 Err(fault) => {
                     intake.sink.damaged("damaged");
                     intake.sink.report_problem(format!("the camera sends damaged data: {fault}"));
+                    intake.refused = Some(fault.to_string());
                     continue;
                 }
             };
