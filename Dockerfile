@@ -10,7 +10,9 @@ COPY tests tests
 RUN cargo build --release --locked --bin mtx-sidecar
 
 FROM debian:bookworm-slim
-RUN useradd --system --uid 10001 --home-dir /data sidecar && mkdir /data /media /config && chown sidecar /data
+# -p: the base image has a /media of its own.
+RUN useradd --system --uid 10001 --home-dir /data sidecar && mkdir -p /data /media /config \
+    && chown sidecar /data && chmod 700 /data
 COPY --from=build /src/target/release/mtx-sidecar /usr/local/bin/
 USER sidecar
 WORKDIR /config

@@ -15,6 +15,7 @@ use tokio::{
 use crate::{
     access::Access,
     catalog::{Catalog, CatalogParts, mediamtx_reader},
+    data_folder::{DataFolder, Lock},
     discovery::Discovery,
     error::{Code, Error, Result},
     events::{Bus, Observer, Webhooks},
@@ -27,7 +28,7 @@ use crate::{
     nas::AllNas,
     output::{h264::Encodings, variants::Variants},
     paths::Paths,
-    policy::{Policy, Principal},
+    policy::{Policy, Revoked},
     producer::{ProducerContext, file::MediaRoots, udp_camera::Hub, upload},
     rtsp, server,
     settings::{Loaded, Settings, Sources, TlsSettings},
@@ -54,30 +55,31 @@ pub struct App {
     connections: server::Connections,
     rtsp: Option<rtsp::Server>,
     state: web::Data<State>,
-    revoked: mpsc::Receiver<Vec<Principal>>,
+    revoked: mpsc::Receiver<Vec<Revoked>>,
     generated_password: Option<String>,
-    new_data_dir: bool,
+    is_first_start: bool,
+    /// Held until the last picture is written.
+    lock: Lock,
 }
 
 impl App {
     /// Opens the data folder, restores the streams, and binds the ports. Port 0 selects a free port.
     pub async fn build(loaded: impl Into<Loaded>) -> Result<Self> {
         let Loaded { mut settings, file, origins } = loaded.into();
-        let new_data_dir = !settings.data_dir.exists();
-        std::fs::create_dir_all(&settings.data_dir).map_err(|e| {
-            Error::internal(format!("the data folder {} cannot be made (data_dir)", settings.data_dir.display()), e)
-        })?;
-        let store = Store::open(&settings.data_dir.join("sidecar.db"))?;
+        let folder = DataFolder::open(&settings.data_dir)?;
+        let lock = folder.lock()?;
+        let store = open_store(&folder)?;
         let generated_password = first_admin::ensure(&mut settings.auth, &store).await?;
         let policy = Policy::new(&settings.auth).map_err(|e| Error::new(Code::Internal, e))?;
         let (identity, revoked) = Identity::open(settings.auth.clone(), store.clone(), policy.clone()).await?;
+        store.refuse_writes()?;
         let hosts = Hosts::new(&settings.fetch.ca_file)?;
         let mediamtx = mediamtx::Client::start(&settings.mediamtx, &hosts, {
             let identity = identity.clone();
             move || identity.internal_token().ok().map(|token| format!("Bearer {token}"))
         })?;
         let registry = Registry::new(settings.stream_defaults.clone(), settings.limits.streams());
-        let uploads = upload::Store::open(&settings.data_dir.join("frames"))
+        let uploads = upload::Store::open(&folder.frames(), settings.uploads.durability)
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
         let fetch = Fetch::new(&settings.fetch)?;
         let nas = AllNas::new(&settings.media.nas, &fetch)?;
@@ -121,7 +123,11 @@ impl App {
         catalog.restore()?;
         let paths = Paths::open(store.clone(), mediamtx.clone(), events.clone(), advertise_rtsp.clone())?;
         let shutdown = Shutdown::new();
-        let encodings = Encodings::new(settings.h264.clone(), *settings.stream_defaults.placeholder_after);
+        let encodings = Encodings::new(
+            settings.h264.clone(),
+            *settings.stream_defaults.placeholder_after,
+            settings.limits.pictures(),
+        );
         let variants = Variants::new(settings.variants.clone(), settings.limits.pictures(), registry.clone());
         let metrics = Metrics::new(registry, &context, encodings.clone(), variants.clone());
         let state = web::Data::new(State {
@@ -177,7 +183,20 @@ impl App {
         });
         let server = server::listen(listeners, &options, shutdown, move || application(for_workers.clone()))
             .map_err(|e| Error::internal("the server cannot be started", e))?;
-        Ok(App { server, addr, tls_addr, tls, connections, rtsp, state, revoked, generated_password, new_data_dir })
+        let is_first_start = folder.is_new();
+        Ok(App {
+            server,
+            addr,
+            tls_addr,
+            tls,
+            connections,
+            rtsp,
+            state,
+            revoked,
+            generated_password,
+            is_first_start,
+            lock,
+        })
     }
 
     /// The address of the HTTP listener.
@@ -207,13 +226,13 @@ impl App {
 
     /// Whether this start created the data folder.
     pub fn is_first_start(&self) -> bool {
-        self.new_data_dir
+        self.is_first_start
     }
 
     /// Serves until the shutdown is requested (see [`State::shutdown`]), then ends in order: endless responses, requests,
     /// streams, and the pictures that are not written yet.
     pub async fn run_until_stopped(self) -> io::Result<()> {
-        let App { server, rtsp, state, revoked, tls, connections, .. } = self;
+        let App { server, rtsp, state, revoked, tls, connections, lock, .. } = self;
         let handle = server.handle();
         let mut serving = tokio::spawn(server);
         let rtsp_connections = rtsp.as_ref().map(|rtsp| rtsp.connections().clone());
@@ -246,8 +265,24 @@ impl App {
         }
         background.abort();
         uploads.write_waiting().await;
+        if let Some(upload::Fault { streams, reason }) = uploads.fault() {
+            tracing::error!("the last pictures of {streams} streams are lost: {reason}");
+        }
         tracing::debug!("pictures are written");
+        drop(lock);
         ended.unwrap_or_else(|e| Err(io::Error::other(e)))
+    }
+}
+
+/// Opens the database. If the disk has no room for a new one, the server starts with what `sidecar.yml` says.
+fn open_store(folder: &DataFolder) -> Result<Store> {
+    let database = folder.database();
+    match Store::open(&database) {
+        Err(e) if e.code() == Code::StorageFull && !database.exists() => {
+            tracing::error!("{}: the server starts with sidecar.yml alone, and keeps nothing", e.chain());
+            Store::lost()
+        }
+        opened => opened,
     }
 }
 
@@ -264,7 +299,7 @@ fn open_tls(settings: &TlsSettings) -> Result<Option<(TcpListener, server::Tls)>
 /// Runs everything that is not started by a request, until it is aborted.
 async fn run_background(
     state: web::Data<State>,
-    revoked: mpsc::Receiver<Vec<Principal>>,
+    revoked: mpsc::Receiver<Vec<Revoked>>,
     tls: Option<server::Tls>,
     (http, rtsp): (server::Connections, Option<server::Connections>),
 ) {
@@ -289,6 +324,7 @@ async fn run_background(
         supervise("observer", panicked, || observer.run()),
         supervise("uploads", panicked, || uploads.write_forever()),
         supervise("expiry", panicked, || state.catalog.registry().sweep_forever(|name| uploads.forget(name))),
+        supervise("leftovers", panicked, || state.library.remove_leftovers()),
         supervise("http connections", panicked, || http.run()),
         supervise("rtsp connections", panicked, async || {
             if let Some(rtsp) = &rtsp {
@@ -334,10 +370,12 @@ impl Places {
         places
     }
 
-    /// The connections of one listener. All clients behind a trusted proxy have its address, and MediaMTX speaks for its own
-    /// clients.
+    /// The connections of one listener. All clients behind a trusted proxy have its address, and MediaMTX, at an address of
+    /// `auth.webhook_networks`, speaks for its own clients.
     fn connections(&self, max: usize, settings: &Settings) -> server::Connections {
-        let networks = [settings.http.trusted_proxies.clone(), settings.auth.webhook_networks.clone()].concat();
+        let networks =
+            [settings.http.trusted_proxies.clone(), settings.auth.webhook_networks.clone().unwrap_or_default()]
+                .concat();
         let share = max * usize::from(settings.limits.caller_share) / 100;
         server::Connections::new(max, share, move |ip| {
             is_this_machine(ip) || networks.iter().any(|network| network.contains(ip))

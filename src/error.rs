@@ -79,7 +79,9 @@ codes! {
     TooManyPublishers = 503 "too_many_publishers" "The limit on publishers is reached",
     Unavailable = 503 "unavailable" "Temporarily unavailable",
     NoPicture = 504 "no_picture" "The stream gave no picture in time",
+    StorageTimeout = 504 "storage_timeout" "The disk did not answer in time",
     FrameMemory = 507 "frame_memory" "The memory for held pictures is full",
+    StorageFull = 507 "storage_full" "The disk has no room",
 }
 
 /// A failure: its code, a sentence for the client, and the cause for the log.
@@ -109,6 +111,17 @@ impl Error {
     /// A failure inside the server. The client gets `context`, the log also gets the cause.
     pub fn internal(context: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Error::new(Code::Internal, context).caused_by(source)
+    }
+
+    /// A write that the disk did not take. A disk without room has a code of its own.
+    pub fn unwritten(context: impl Into<String>, cause: std::io::Error) -> Self {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        let context = context.into();
+        match cause.kind() {
+            StorageFull | QuotaExceeded => Error::new(Code::StorageFull, format!("{context}: the disk has no room")),
+            _ => Error::new(Code::Internal, context),
+        }
+        .caused_by(cause)
     }
 
     /// Names the field, parameter or header at fault.
@@ -169,6 +182,19 @@ mod tests {
         let words: HashSet<_> = Code::ALL.iter().map(|c| c.as_str()).collect();
         assert_eq!(words.len(), Code::ALL.len());
         assert!(Code::ALL.iter().all(|c| (400..600).contains(&c.status())));
+    }
+
+    #[test]
+    fn a_write_on_a_full_disk_has_a_code_of_its_own() {
+        for (kind, code) in [
+            (std::io::ErrorKind::StorageFull, Code::StorageFull),
+            (std::io::ErrorKind::QuotaExceeded, Code::StorageFull),
+            (std::io::ErrorKind::PermissionDenied, Code::Internal),
+        ] {
+            let error = Error::unwritten("the picture is not kept", kind.into());
+            assert_eq!(error.code(), code, "{kind:?}");
+            assert!(error.to_string().starts_with("the picture is not kept"), "{error}");
+        }
     }
 
     #[test]

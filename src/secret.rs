@@ -1,9 +1,13 @@
 //! Passwords and keys, which are never printed.
 
-use std::{cell::Cell, fmt};
+mod shown;
+
+use std::{cell::Cell, fmt, ops::Range};
 
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use self::shown::{has_hidden, hide_in_json, restored_url, shown_endpoint, shown_text, shown_url};
 
 /// Shown in place of a secret.
 pub const HIDDEN: &str = "***";
@@ -25,19 +29,43 @@ pub fn to_stored_json<T: Serialize>(value: &T) -> serde_json::Result<serde_json:
     serde_json::to_value(value)
 }
 
-/// Splits a URL into the URL without credentials, the user, and the password. A password can have an unescaped `@`: the last `@` before the
-/// path ends it.
+/// Serializes a URL, unless for the database, with its secrets as `***`.
+pub fn serialize_url<S: Serializer>(url: &str, to: S) -> Result<S::Ok, S::Error> {
+    if STORING.get() { to.serialize_str(url) } else { to.serialize_str(&shown_url(url)) }
+}
+
+/// As [`serialize_url`].
+pub fn serialize_optional_url<S: Serializer>(url: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+    match url {
+        Some(url) => serialize_url(url, to),
+        None => to.serialize_none(),
+    }
+}
+
+/// Serializes the URL of a program that is called, unless for the database, without what can be a secret.
+pub fn serialize_endpoint<S: Serializer>(url: &str, to: S) -> Result<S::Ok, S::Error> {
+    if STORING.get() { to.serialize_str(url) } else { to.serialize_str(&shown_endpoint(url)) }
+}
+
+/// Splits a URL into the URL without credentials, the user, and the password.
 pub fn split_login(url: &str) -> Option<(String, String, String)> {
-    let (scheme, rest) = url.split_once("://")?;
+    let login = login_of(url)?;
+    let (user, password) = url[login.clone()].split_once(':').unwrap_or((&url[login.clone()], ""));
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some((format!("{}{}", &url[..login.start], &url[login.end + 1..]), decode(user), decode(password)))
+}
+
+/// The place of `user:password` in a URL; `@` follows. A password can have an unescaped `@`: the last `@` before the path ends it.
+fn login_of(url: &str) -> Option<Range<usize>> {
+    let start = url.find("://")? + 3;
+    let rest = &url[start..];
     let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);
     // A host has a number after its colon. Other text is a password with a slash, `?` or `#`, at which the authority seems to end.
     let is_cut = || {
         !authority.starts_with('[') && authority.split_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_err())
     };
     let at = authority.rfind('@').or_else(|| rest.rfind('@').filter(|_| is_cut()))?;
-    let (user, password) = rest[..at].split_once(':').unwrap_or((&rest[..at], ""));
-    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    Some((format!("{scheme}://{}", &rest[at + 1..]), decode(user), decode(password)))
+    Some(start..start + at)
 }
 
 /// A password or key. `Debug`, `Display` and `Serialize` show `***`; only [`Secret::expose`] gives the text.

@@ -123,6 +123,11 @@ impl Network {
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.0.contains(&ip.to_canonical())
     }
+
+    /// Whether the network contains the other one.
+    pub fn covers(&self, other: &Network) -> bool {
+        self.0.contains(&other.0)
+    }
 }
 
 impl FromStr for Network {
@@ -146,6 +151,11 @@ impl fmt::Display for Network {
 /// Whether one of the networks contains the address.
 pub fn any_contains(networks: &[Network], ip: IpAddr) -> bool {
     networks.iter().any(|n| n.contains(ip))
+}
+
+/// The addresses of this machine itself.
+pub fn loopback_networks() -> Vec<Network> {
+    ["127.0.0.0/8", "::1"].iter().map(|n| n.parse().expect("the literals above are networks")).collect()
 }
 
 /// The networks in which cameras usually are: loopback, private (RFC 1918, RFC 4193) and link-local ranges.

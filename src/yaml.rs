@@ -12,6 +12,10 @@ const MAX_DEPTH: usize = 32;
 /// Most keys, values and sections together: ten thousand paths of ten settings.
 const MAX_NODES: usize = 250_000;
 
+/// Most anchors, and most aliases. A file of a person has some dozens.
+const MAX_ANCHORS: usize = 1000;
+const MAX_ALIASES: usize = 10_000;
+
 /// Most bytes of keys and values together.
 const MAX_TEXT: usize = 16 << 20;
 
@@ -35,6 +39,10 @@ fn options() -> Options {
         budget: serde_saphyr::budget! {
             max_depth: MAX_DEPTH,
             max_nodes: MAX_NODES,
+            max_anchors: MAX_ANCHORS,
+            max_aliases: MAX_ALIASES,
+            max_recorded_anchor_events: 2 * MAX_NODES,
+            max_recorded_anchor_bytes: MAX_TEXT,
             max_total_scalar_bytes: MAX_TEXT,
             max_documents: 1,
         },
@@ -92,6 +100,12 @@ mod tests {
             (merged, "aliases in mappings"),
             (long, "one long text many times"),
             (format!("a: {}{}", "[".repeat(100_000), "]".repeat(100_000)), "nesting"),
+            (format!("a: {}", "{b: ".repeat(100_000)), "nesting of mappings"),
+            ((0..50_000).map(|n| format!("{}- \n", " ".repeat(n % 500))).collect(), "steps of indentation"),
+            (format!("a: {}", "&x ".repeat(100_000)), "many names for one value"),
+            ((0..5000).map(|n| format!("k{n}: &a{n} x\n")).collect(), "many anchors"),
+            (format!("a: {}", "x".repeat(17 << 20)), "one long text"),
+            (format!("? {}\n: b\n", "[a, ".repeat(50_000)), "a long key"),
             (format!("a: [{}]", "x, ".repeat(MAX_NODES)), "many values"),
             ("a: &a [*a]".into(), "an alias of itself"),
         ] {

@@ -14,6 +14,7 @@ mod fanout;
 mod go2rtc;
 mod host;
 mod idle;
+mod players;
 mod policy;
 mod process;
 mod puller;
@@ -46,6 +47,7 @@ const SCENARIOS: &[Scenario] = &[
     ("first", rtsp::first),
     ("moving", rtsp::moving),
     ("whep", whep::run),
+    ("players", players::run),
     ("auth", auth::run),
     ("policy", policy::run),
     ("flood", policy::flood),

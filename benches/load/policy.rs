@@ -23,7 +23,7 @@ const SECONDS: u64 = 8;
 
 fn by(user: &str, password: &str) -> Caller {
     let credentials = Credentials { user: user.into(), password: Secret::new(password) };
-    Caller { ip: Some([198, 51, 100, 7].into()), credentials }
+    Caller { ip: Some([198, 51, 100, 7].into()), credentials, ..Caller::default() }
 }
 
 /// The mean time of a decision in this process.

@@ -1,7 +1,10 @@
 //! The audit: every decision with its reason, in memory for administrators and in the log. It never holds a credential.
+//! Names and paths come from strangers, so they are cut and escaped when they enter ([`foreign`]).
 //!
 //! Answering a question only queues the entry. A task of its own ([`Audit::run`]) writes the log and stores the latest
 //! entries, so that no answer waits for a lock or a disk.
+
+mod denials;
 
 use std::{
     collections::VecDeque,
@@ -17,16 +20,19 @@ use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
 use tokio::{
     sync::mpsc,
-    time::{Duration, sleep},
+    time::{Duration, sleep, sleep_until},
 };
 use utoipa::ToSchema;
 
+use self::denials::Denials;
 use crate::{
     events::{Bus, Kind, RateLimiter},
-    policy::{Caller, Decision, Principal, Verdict},
+    foreign,
+    policy::{Caller, Decision, Lease, Principal, Verdict},
 };
 
-/// Entries stored of allowed decisions, and as many of denied ones, so that a flood of one kind does not evict the other.
+/// Entries stored of allowed decisions, and as many of denied ones, and of changes by administrators, so that a flood of one
+/// kind does not evict the others.
 const KEPT: usize = 1000;
 
 /// Length of the queue; an entry that does not fit is counted as lost.
@@ -55,7 +61,7 @@ pub struct Entry {
     #[serde(serialize_with = "name")]
     #[schema(value_type = String, example = "user alice")]
     pub who: Principal,
-    /// The user name of the request, or empty.
+    /// The user name of the request, or empty. A text of more than 200 characters is cut.
     pub user: Box<str>,
     /// The caller's address, if it is known (see `http.trusted_proxies`).
     #[schema(value_type = Option<String>)]
@@ -68,6 +74,23 @@ pub struct Entry {
     pub protocol: Box<str>,
     /// MediaMTX's id of the session (of the connection for an RTSP DESCRIBE).
     pub session: Option<Box<str>>,
+    /// For a request of an administrator: what it does, such as `PUT users/alice`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<Box<str>>,
+    /// The end of the caller's token, share or sign-in.
+    #[serde(skip)]
+    pub lease: Option<Arc<Lease>>,
+}
+
+impl Entry {
+    /// Whether an administrator has changed something.
+    fn is_change(&self) -> bool {
+        let request = self.request.as_deref().unwrap_or_default();
+        self.decision.is_allowed()
+            && !request.is_empty()
+            && !request.starts_with("GET ")
+            && !request.starts_with("HEAD ")
+    }
 }
 
 fn rfc3339<S: Serializer>(at: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
@@ -83,7 +106,7 @@ fn name<S: Serializer>(who: &Principal, to: S) -> Result<S::Ok, S::Error> {
 }
 
 /// The part of a request that the audit stores.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Asked<'a> {
     /// The action's word.
     pub action: &'a str,
@@ -93,6 +116,8 @@ pub struct Asked<'a> {
     pub protocol: &'a str,
     /// MediaMTX's id of the session.
     pub session: Option<&'a str>,
+    /// What a request of an administrator does: method and resource.
+    pub request: Option<&'a str>,
 }
 
 /// The latest decisions. Cheap to clone.
@@ -112,6 +137,7 @@ struct Kept {
     seq: u64,
     allowed: VecDeque<Entry>,
     denied: VecDeque<Entry>,
+    changes: VecDeque<Entry>,
 }
 
 impl Kept {
@@ -123,7 +149,11 @@ impl Kept {
             }
             self.seq += 1;
             entry.seq = self.seq;
-            let ring = if entry.decision.is_allowed() { &mut self.allowed } else { &mut self.denied };
+            let ring = match entry.decision.is_allowed() {
+                true if entry.is_change() => &mut self.changes,
+                true => &mut self.allowed,
+                false => &mut self.denied,
+            };
             if ring.len() == KEPT {
                 ring.pop_front();
             }
@@ -157,12 +187,14 @@ impl Audit {
             decision: verdict.decision,
             reason: verdict.reason,
             who: verdict.who.clone(),
-            user: caller.credentials.user.as_str().into(),
+            user: cut(&caller.credentials.user),
             ip: caller.ip,
-            action: asked.action.into(),
-            path: asked.path.into(),
-            protocol: asked.protocol.into(),
-            session: asked.session.map(Into::into),
+            action: cut(asked.action),
+            path: cut(asked.path),
+            protocol: cut(asked.protocol),
+            session: asked.session.map(cut),
+            request: asked.request.map(cut),
+            lease: verdict.lease.clone(),
         });
     }
 
@@ -170,10 +202,18 @@ impl Audit {
     pub async fn run(&self, mut also: impl FnMut(&Entry)) {
         let mut from = self.0.from.lock().await;
         let mut batch = Vec::with_capacity(WAITING);
-        while from.recv_many(&mut batch, WAITING).await > 0 {
+        let mut denials = Denials::default();
+        loop {
+            tokio::select! {
+                came = from.recv_many(&mut batch, WAITING) => if came == 0 { return },
+                () = sleep_until(denials.due()) => {}
+            }
             for entry in &batch {
-                log(entry);
+                log(entry, &mut denials);
                 also(entry);
+            }
+            for line in denials.summaries() {
+                tracing::info!("{line}");
             }
             self.0.kept.lock().take(&mut batch);
             // Entries that arrive during the pause wake no task, which would take longer than the answer itself.
@@ -185,9 +225,9 @@ impl Audit {
     pub fn latest(&self, most: usize, denied: Option<bool>, matches: impl Fn(&Entry) -> bool) -> Vec<Entry> {
         let kept = self.0.kept.lock();
         let none = VecDeque::new();
-        let allowed = if denied == Some(true) { &none } else { &kept.allowed };
+        let (allowed, changes) = if denied == Some(true) { (&none, &none) } else { (&kept.allowed, &kept.changes) };
         let refused = if denied == Some(false) { &none } else { &kept.denied };
-        let mut all: Vec<_> = allowed.iter().chain(refused).filter(|e| matches(e)).collect();
+        let mut all: Vec<_> = allowed.iter().chain(changes).chain(refused).filter(|e| matches(e)).collect();
         all.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
         all.into_iter().take(most).cloned().collect()
     }
@@ -218,15 +258,23 @@ impl FailureEvents {
     }
 }
 
-fn log(entry: &Entry) {
+fn cut(text: &str) -> Box<str> {
+    foreign::shown(text).into()
+}
+
+fn log(entry: &Entry, denials: &mut Denials) {
     let Entry { who, user, action, path, protocol, reason, .. } = entry;
     let ip = entry.ip.map(|ip| ip.to_string()).unwrap_or_default();
-    let session = entry.session.as_deref();
+    let (session, request) = (entry.session.as_deref(), entry.request.as_deref());
     match entry.decision {
+        Decision::Allowed if entry.is_change() => tracing::info!(%who, ip, "{}", request.unwrap_or_default()),
         Decision::Allowed | Decision::AskCredentials => {
-            tracing::debug!(%who, %user, ip, %action, %path, %protocol, session, "{reason}");
+            tracing::debug!(%who, %user, ip, %action, %path, %protocol, session, request, "{reason}");
         }
-        _ => tracing::info!(%who, %user, ip, %action, %path, %protocol, session, "denied: {reason}"),
+        _ if denials.is_due(user, &ip, reason) => {
+            tracing::info!(%who, %user, ip, %action, %path, %protocol, session, request, "denied: {reason}");
+        }
+        _ => {}
     }
 }
 
@@ -236,14 +284,14 @@ mod tests {
     use crate::policy::Credentials;
 
     fn verdict(decision: Decision) -> Verdict {
-        Verdict { decision, who: Principal::Anonymous, reason: "because" }
+        Verdict { decision, who: Principal::Anonymous, reason: "because", lease: None }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_denials_leaves_what_was_allowed() {
         let audit = Audit::default();
-        let caller = Caller { ip: None, credentials: Credentials::from_token("eve:hunter2") };
-        let asked = Asked { action: "read", path: "door", protocol: "rtsp", session: Some("1") };
+        let caller = Caller { credentials: Credentials::from_token("eve:hunter2"), ..Caller::default() };
+        let asked = Asked { action: "read", path: "door", protocol: "rtsp", session: Some("1"), request: None };
         let seen = Arc::new(AtomicU64::new(0));
         let keeping = tokio::spawn({
             let (audit, seen) = (audit.clone(), seen.clone());
@@ -273,10 +321,37 @@ mod tests {
         assert!(text.contains(r#""decision":"wrong_credentials""#) && !text.contains("hunter2"), "{text}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn foreign_text_is_cut_and_escaped_and_changes_outlast_what_is_only_read() {
+        let audit = Audit::default();
+        let keeping = tokio::spawn({
+            let audit = audit.clone();
+            async move { audit.run(|_| {}).await }
+        });
+        let long = "x".repeat(44 << 10);
+        let forged = "eve\nINFO alice signed in\u{1b}[2J";
+        let caller = Caller { credentials: Credentials::from_token(&format!("{forged}:guess")), ..Caller::default() };
+        let asked = Asked { action: forged, path: &long, protocol: &long, session: Some(&long), request: None };
+        audit.note(&caller, asked, &verdict(Decision::WrongCredentials));
+        let asked = |request| Asked { action: "api", request: Some(request), ..Asked::default() };
+        audit.note(&Caller::default(), asked("PUT users/alice"), &verdict(Decision::Allowed));
+        for _ in 0..2 * KEPT {
+            audit.note(&Caller::default(), asked("GET streams"), &verdict(Decision::Allowed));
+        }
+        tokio::time::sleep(2 * PAUSE).await;
+        keeping.abort();
+        let denied = audit.latest(10, Some(true), |_| true);
+        let text = serde_json::to_string(&denied).expect("plain data");
+        assert!(text.len() < 2000, "{text}");
+        assert_eq!(&*denied[0].user, "eve\\nINFO alice signed in\\u{1b}[2J");
+        let changes = audit.latest(10, Some(false), |entry| entry.request.as_deref() == Some("PUT users/alice"));
+        assert_eq!(changes.len(), 1);
+    }
+
     #[test]
     fn entries_that_do_not_fit_into_the_queue_are_counted() {
         let audit = Audit::default();
-        let asked = Asked { action: "api", path: "", protocol: "", session: None };
+        let asked = Asked { action: "api", ..Asked::default() };
         for _ in 0..WAITING + 7 {
             audit.note(&Caller::default(), asked, &verdict(Decision::Allowed));
         }

@@ -1,4 +1,4 @@
-//! Active sessions by principal: listed, and ended on revocation.
+//! Active sessions by principal: listed, and ended on revocation and at the end of their lease.
 
 use std::{
     collections::HashMap,
@@ -10,9 +10,17 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::{
+    task::AbortHandle,
+    time::{Duration, Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::policy::Principal;
+use crate::policy::{Authorized, Lease, Principal, Revoked, now};
+
+/// How often the system clock is read while a session waits for the end of its lease. A clock that is set (a Raspberry Pi has
+/// none until it reaches the network) or a machine that slept ends the session no later than this.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The callers that stay connected to us: MJPEG, WebSocket and RTSP readers, event listeners, publishers. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +36,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct Active {
-    principal: Principal,
+    by: Authorized,
     end: CancellationToken,
     since: SystemTime,
     info: SessionInfo,
@@ -70,6 +78,8 @@ pub struct Session {
     all: Sessions,
     end: CancellationToken,
     bytes: Arc<AtomicU64>,
+    /// Waits for the end of the lease.
+    timer: Option<AbortHandle>,
 }
 
 impl Session {
@@ -92,25 +102,31 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if let Some(timer) = &self.timer {
+            timer.abort();
+        }
         self.all.0.active.lock().remove(&self.id);
     }
 }
 
 impl Sessions {
-    /// Begins a session. It also ends when `parent` is cancelled.
-    pub fn begin(&self, principal: Principal, info: SessionInfo, parent: &CancellationToken) -> Session {
+    /// Begins a session. It ends when `parent` is cancelled, when the credentials are revoked, and at the end of their lease.
+    /// A lease needs a tokio runtime.
+    pub fn begin(&self, by: impl Into<Authorized>, info: SessionInfo, parent: &CancellationToken) -> Session {
+        let by = by.into();
         let (id, end) = (self.0.next.fetch_add(1, Ordering::Relaxed), parent.child_token());
+        let timer = by.lease.clone().map(|lease| tokio::spawn(end_with(lease, end.clone())).abort_handle());
         let bytes = Arc::<AtomicU64>::default();
-        let active = Active { principal, end: end.clone(), since: SystemTime::now(), info, bytes: bytes.clone() };
+        let active = Active { by, end: end.clone(), since: SystemTime::now(), info, bytes: bytes.clone() };
         self.0.active.lock().insert(id, active);
-        Session { id, all: self.clone(), end, bytes }
+        Session { id, all: self.clone(), end, bytes, timer }
     }
 
-    /// Ends all sessions of a principal. Returns their number.
-    pub fn end(&self, principal: &Principal) -> usize {
+    /// Ends all sessions of revoked credentials. Returns their number.
+    pub fn end(&self, revoked: &Revoked) -> usize {
         let active = self.0.active.lock();
-        let of_principal = active.values().filter(|session| session.principal == *principal);
-        of_principal.inspect(|session| session.end.cancel()).count()
+        let covered = active.values().filter(|session| revoked.covers(&session.by, session.by.lease.as_deref()));
+        covered.inspect(|session| session.end.cancel()).count()
     }
 
     /// Ends one session. Returns whether it existed.
@@ -123,7 +139,7 @@ impl Sessions {
         let active = self.0.active.lock();
         let snapshots = active.iter().map(|(id, session)| SessionSnapshot {
             id: *id,
-            principal: session.principal.clone(),
+            principal: session.by.who.clone(),
             since: session.since,
             info: session.info.clone(),
             bytes: session.bytes.load(Ordering::Relaxed),
@@ -150,18 +166,77 @@ impl Sessions {
     }
 }
 
+/// Cancels `end` at the end of the lease: by the system clock, and by the time that has passed.
+async fn end_with(lease: Arc<Lease>, end: CancellationToken) {
+    let remaining = Duration::from_secs(lease.expires.saturating_sub(now()));
+    // A deadline that cannot be represented is never reached.
+    let deadline = Instant::now().checked_add(remaining);
+    let is_over = || lease.expires <= now() || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    while !is_over() {
+        let rest = deadline.map_or(CLOCK_INTERVAL, |deadline| deadline.saturating_duration_since(Instant::now()));
+        sleep(rest.min(CLOCK_INTERVAL)).await;
+    }
+    end.cancel();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn leased(lease: Lease) -> Authorized {
+        Authorized { who: Principal::User("alice".into()), lease: Some(Arc::new(lease)) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_ends_with_its_lease() {
+        let (sessions, program) = (Sessions::default(), CancellationToken::new());
+        let lease = Lease { expires: now() + 3600, ..Lease::default() };
+        let session = sessions.begin(leased(lease), SessionInfo::default(), &program);
+        tokio::time::sleep(Duration::from_secs(3590)).await;
+        assert!(!session.end().is_cancelled());
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        assert!(session.end().is_cancelled());
+        let expired = sessions.begin(leased(Lease::default()), SessionInfo::default(), &program);
+        expired.end().cancelled().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_timer_of_a_session_ends_with_the_session() {
+        let (sessions, program) = (Sessions::default(), CancellationToken::new());
+        let lease = Lease { expires: u64::MAX, ..Lease::default() };
+        let session = sessions.begin(leased(lease), SessionInfo::default(), &program);
+        let timer = session.timer.clone().expect("it has a lease");
+        drop(session);
+        while !timer.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sign_in_or_a_key_ends_what_was_begun_with_its_tokens() {
+        let (sessions, program) = (Sessions::default(), CancellationToken::new());
+        let lease = |sign_in: &str, key: &str| Lease {
+            expires: now() + 60,
+            sign_in: Some(sign_in.into()),
+            key: Some(key.into()),
+        };
+        let begin = |lease| sessions.begin(leased(lease), SessionInfo::default(), &program);
+        let (a, b, c) = (begin(lease("one", "old")), begin(lease("two", "old")), begin(lease("three", "new")));
+        assert_eq!(sessions.end(&Revoked::Id("one".into())), 1);
+        assert!(a.end().is_cancelled() && !b.end().is_cancelled());
+        assert_eq!(sessions.end(&Revoked::Key("old".into())), 2);
+        assert!(b.end().is_cancelled() && !c.end().is_cancelled());
+        assert_eq!(sessions.end(&Revoked::Principal(Principal::User("alice".into()))), 3);
+    }
 
     #[test]
     fn revocation_ends_the_sessions_of_one_principal_only() {
         let (sessions, program) = (Sessions::default(), CancellationToken::new());
         let alice = || Principal::User("alice".into());
-        let begin = |principal| sessions.begin(principal, SessionInfo::default(), &program);
+        let begin = |principal: Principal| sessions.begin(principal, SessionInfo::default(), &program);
         let (a, b, c) = (begin(alice()), begin(alice()), begin(Principal::Token("alice".into())));
         drop(b);
-        assert_eq!(sessions.end(&alice()), 1);
+        assert_eq!(sessions.end(&Revoked::Principal(alice())), 1);
         assert!(a.end().is_cancelled() && !c.end().is_cancelled());
         program.cancel();
         assert!(c.end().is_cancelled());

@@ -10,6 +10,7 @@ use crate::{
     error::{Code, Error, Result},
     producer::Definition,
     secret,
+    store::Store,
     stream::{Origin, Stream, StreamName},
 };
 
@@ -96,16 +97,25 @@ impl Catalog {
         Ok((stream, definition))
     }
 
-    /// Defines a stream and stores the definition. Returns whether the stream is new.
+    /// Stores a definition and then defines the stream, so that no stream runs which the next start does not know. Returns
+    /// whether the stream is new.
     pub async fn define(&self, name: &StreamName, definition: &Definition) -> Result<(bool, Arc<Stream>)> {
         self.refuse_if_from_file(name)?;
         let producer = definition.producer(name, &self.0.context)?;
         let text = Value::Object(members(definition)?).to_string();
+        // One at a time: of two definitions of a name, the stored one is the one that runs.
+        let _turn = self.0.defining.lock().await;
         let is_new = self.0.registry.get(name).is_none();
-        let stream = self.0.registry.define(name, Origin::Api, producer)?;
         let key = name.to_string();
-        self.0.store.run(move |store| store.put_stream(&key, &text)).await?;
-        Ok((is_new, stream))
+        let store = &self.0.store;
+        let before = store.run(move |store| replace(store, &key, Some(&text))).await?;
+        let defined = self.0.registry.define(name, Origin::Api, producer);
+        if defined.is_err() {
+            // `limits.streams`, or the end of the program.
+            let key = name.to_string();
+            store.run(move |store| replace(store, &key, before.as_deref())).await?;
+        }
+        Ok((is_new, defined?))
     }
 
     /// Removes a stream, its definition and its stored picture. Watchers are disconnected. A stream of `sidecar.yml` is
@@ -113,6 +123,7 @@ impl Catalog {
     pub async fn remove(&self, name: &StreamName) -> Result<()> {
         self.0.registry.find(name)?;
         self.refuse_if_from_file(name)?;
+        let _turn = self.0.defining.lock().await;
         let key = name.to_string();
         self.0.store.run(move |store| store.delete_stream(&key)).await?;
         self.0.registry.remove(name, "it was deleted");
@@ -129,6 +140,16 @@ impl Catalog {
     }
 }
 
+/// Stores a definition, or deletes it, and returns the one before.
+fn replace(store: &Store, name: &str, definition: Option<&str>) -> Result<Option<String>> {
+    let before = store.stream(name)?;
+    match definition {
+        Some(text) => store.put_stream(name, text)?,
+        None => store.delete_stream(name)?,
+    }
+    Ok(before)
+}
+
 fn parse(text: &str) -> Result<Definition> {
     serde_json::from_str(text).map_err(invalid)
 }
@@ -142,12 +163,21 @@ fn members(definition: &Definition) -> Result<Members> {
     }
 }
 
-/// Replaces each `***` with the stored value, so that a definition that was shown can be sent back.
+/// Replaces each `***`, also those in the parameters of a URL, with the stored value, so that a definition that was shown can be sent back.
 fn with_hidden(mut wanted: Members, present: Option<&Definition>) -> Result<Definition> {
     let stored = present.map(members).transpose()?.unwrap_or_default();
     for (key, value) in wanted.iter_mut().filter(|(_, value)| *value == secret::HIDDEN) {
         *value = stored.get(key).cloned().ok_or_else(|| {
             Error::new(Code::InvalidDefinition, format!("{key}: *** stands for a stored secret, and none is stored"))
+        })?;
+    }
+    if let Some(Value::String(url)) = wanted.get_mut("url")
+        && secret::has_hidden(url)
+    {
+        let before = stored.get("url").and_then(Value::as_str).unwrap_or_default();
+        *url = secret::restored_url(url, before).ok_or_else(|| {
+            let message = "url: *** stands for a stored secret of the same host, and none is stored; write the secret";
+            Error::new(Code::InvalidDefinition, message).in_field("url")
         })?;
     }
     // A caller that sends the secret to another host must know it.

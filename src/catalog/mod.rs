@@ -35,6 +35,8 @@ struct Inner {
     /// The definitions of `sidecar.yml`, which the API cannot change.
     file: BTreeMap<StreamName, Definition>,
     relay: Relay,
+    /// Held while a definition is changed.
+    defining: tokio::sync::Mutex<()>,
 }
 
 /// What a catalog is built from.
@@ -60,7 +62,7 @@ impl Catalog {
     pub fn new(parts: CatalogParts) -> Self {
         let CatalogParts { registry, context, store, file, mediamtx, relayed_paths, advertised } = parts;
         let relay = Relay::new(mediamtx, relayed_paths, advertised);
-        let inner = Arc::new(Inner { registry, context, store, file, relay });
+        let inner = Arc::new(Inner { registry, context, store, file, relay, defining: tokio::sync::Mutex::default() });
         // Weak: the catalog owns the context.
         let weak = Arc::downgrade(&inner);
         inner.context.rtsp.set_own_stream(Box::new(move |path| {

@@ -52,4 +52,10 @@ impl Upload {
         }
         Err(being_removed())
     }
+
+    /// Waits until the published pictures are kept as `uploads.durability` says. After an error the picture is shown, and is
+    /// kept as soon as the disk takes it.
+    pub async fn acknowledge(&self) -> Result<()> {
+        self.catalog.0.context.uploads.acknowledge(&self.name).await
+    }
 }

@@ -20,7 +20,7 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> Outcome {
         Some(file) => println!("{}: no errors, {} streams", file.display(), loaded.settings.streams.len()),
         None => println!("no sidecar.yml: all settings have their defaults"),
     }
-    for warning in loaded.settings.http.warnings() {
+    for warning in loaded.settings.warnings() {
         println!("warning: {warning}");
     }
     let Some(path) = &args.mediamtx else { return Ok(()) };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{Authorities, Outcome};
-use crate::hosts;
+use crate::{hosts, secret::shown_url};
 
 /// Timeout of the request. At its end, MediaMTX waits for its hooks without a limit.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,11 +36,12 @@ pub(super) fn run(args: &Args) -> Outcome {
         if !args.secret.is_empty() {
             request = request.basic_auth("mediamtx", &args.secret);
         }
-        let mut response = request.send_json(&variables).await.map_err(|e| format!("{url}: {}", hosts::explain(&e)))?;
+        let mut response =
+            request.send_json(&variables).await.map_err(|e| format!("{}: {}", shown_url(&url), hosts::explain(&e)))?;
         if response.status().is_success() {
             return Ok(());
         }
         let body = response.body().await.unwrap_or_default();
-        Err(format!("{url} answers {}: {}", response.status(), String::from_utf8_lossy(&body)))
+        Err(format!("{} answers {}: {}", shown_url(&url), response.status(), String::from_utf8_lossy(&body)))
     })
 }

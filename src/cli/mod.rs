@@ -6,6 +6,7 @@ mod check;
 mod discover;
 pub mod fake_camera;
 mod files;
+mod health;
 mod hook;
 mod password;
 mod push;
@@ -14,16 +15,14 @@ mod user;
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    hosts::{self, Hosts},
+    hosts::Hosts,
     settings::{self, Loaded},
 };
 
@@ -66,14 +65,7 @@ enum Command {
     /// Run a camera that answers by UDP, as the ESP32 sketch does.
     FakeCamera(fake_camera::Args),
     /// Check that a running sidecar is ready; for container health checks.
-    Health(HealthArgs),
-}
-
-#[derive(Debug, Args)]
-struct HealthArgs {
-    /// Address of its HTTP server.
-    #[arg(default_value = "127.0.0.1:9995")]
-    address: SocketAddr,
+    Health(health::Args),
 }
 
 /// Parses the arguments and runs the command.
@@ -90,7 +82,7 @@ pub fn run() -> ExitCode {
         Some(Command::HashPassword) => password::hash(),
         Some(Command::Push(args)) => push::run(args),
         Some(Command::FakeCamera(args)) => fake_camera::run(args),
-        Some(Command::Health(args)) => health(args.address),
+        Some(Command::Health(args)) => health::run(cli.common.config.as_deref(), &args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -139,17 +131,6 @@ impl Authorities {
     fn hosts(&self) -> Result<Hosts, String> {
         Hosts::new(self.ca_file.as_deref().unwrap_or(Path::new(""))).map_err(|e| e.chain())
     }
-}
-
-fn health(address: SocketAddr) -> Outcome {
-    let hosts = Authorities { ca_file: None }.hosts()?;
-    hosts.run(Duration::from_secs(3), async |client| {
-        let response = client.get(format!("http://{address}/readyz")).send().await.map_err(|e| hosts::explain(&e))?;
-        match response.status() {
-            status if status.is_success() => Ok(()),
-            status => Err(format!("{address} answers {status}")),
-        }
-    })
 }
 
 #[cfg(test)]

@@ -19,7 +19,15 @@ use tokio::{
 };
 
 use super::{Authorities, Outcome, password::prompt};
-use crate::{backoff::Backoff, hosts, multipart::Splitter, secret::Secret, stream::StreamName, units::Size};
+use crate::{
+    backoff::Backoff,
+    hosts,
+    multipart::Splitter,
+    regular,
+    secret::{Secret, shown_url},
+    stream::StreamName,
+    units::Size,
+};
 
 /// Pauses between attempts to reach the sidecar.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
@@ -56,7 +64,7 @@ pub(super) struct Args {
     /// Upload each new picture of a folder.
     #[arg(long)]
     watch: bool,
-    /// Largest picture from standard input.
+    /// Largest picture from standard input or of a watched folder.
     #[arg(long, default_value = "16M")]
     max_size: Size,
     #[command(flatten)]
@@ -96,7 +104,7 @@ fn password(args: &Args) -> Result<Secret, String> {
 async fn push(args: &Args, mut sender: Sender) -> Outcome {
     let done = match args.sources.as_slice() {
         [dash] if dash == "-" => from_stdin(args, &mut sender).await,
-        [folder] if args.watch => from_folder(Path::new(folder), &mut sender).await,
+        [folder] if args.watch => from_folder(Path::new(folder), args.max_size.0, &mut sender).await,
         _ if args.watch => Err("--watch takes one folder".into()),
         patterns => from_files(patterns, args, &mut sender).await,
     };
@@ -140,7 +148,7 @@ async fn from_files(patterns: &[String], args: &Args, sender: &mut Sender) -> Ou
 type FileVersion = (PathBuf, u64, Option<SystemTime>);
 
 /// Uploads new and changed files. A file is uploaded when two readings of the folder show the same version.
-async fn from_folder(folder: &Path, sender: &mut Sender) -> Outcome {
+async fn from_folder(folder: &Path, max: u64, sender: &mut Sender) -> Outcome {
     if !folder.is_dir() {
         return Err(format!("{} is not a folder", folder.display()));
     }
@@ -159,7 +167,9 @@ async fn from_folder(folder: &Path, sender: &mut Sender) -> Outcome {
                 new.insert(file.clone());
                 continue;
             }
-            let uploaded = match std::fs::read(&file.0) {
+            // Another program can have put a FIFO in the place of the file.
+            let uploaded = match regular::read(&file.0, max) {
+                Ok(data) if data.len() as u64 > max => Err(format!("is larger than {max} bytes (--max-size)")),
                 Ok(data) => sender.send(data.into()).await,
                 Err(e) => Err(e.to_string()),
             };
@@ -314,11 +324,11 @@ impl Sender {
                 Err(e) => {
                     let why = hosts::explain(&e);
                     if hosts::is_untrusted(&e) {
-                        return Err(format!("{}: {why}", self.url));
+                        return Err(format!("{}: {why}", shown_url(&self.url)));
                     }
                     self.say(&format!(
                         "{} does not answer ({why}); next attempt in {:.1} s",
-                        self.url,
+                        shown_url(&self.url),
                         pause.as_secs_f64()
                     ));
                 }

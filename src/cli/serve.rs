@@ -1,6 +1,6 @@
 //! `mtx-sidecar serve`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{Outcome, fake_camera, load};
 use crate::{
@@ -28,7 +28,10 @@ pub(super) fn run(config: &Option<PathBuf>, args: &Args) -> Outcome {
     telemetry::start(&loaded.settings.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| format!("the runtime cannot be started: {e}"))?;
-    runtime.block_on(serve(loaded, args))
+    let done = runtime.block_on(serve(loaded, args));
+    // A call to a disk that hangs cannot be ended. It must not keep the program from ending.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
 }
 
 async fn serve(loaded: Loaded, args: &Args) -> Outcome {
@@ -50,7 +53,7 @@ async fn serve(loaded: Loaded, args: &Args) -> Outcome {
         settings.data_dir.display(),
     );
     tracing::info!("{} streams; UDP cameras send to {}", app.state().catalog.registry().len(), settings.udp.listen);
-    for warning in settings.http.warnings() {
+    for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
     welcome(addr, app.generated_password(), app.is_first_start() || args.demo);

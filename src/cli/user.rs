@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{Outcome, load, password};
 use crate::{
+    data_folder::DataFolder,
     identity::{Role, UserChange, read_users, write_user},
     policy::{Action, Permission, Policy},
     secret::Secret,
@@ -59,9 +60,9 @@ fn permission(text: &str) -> Result<Permission, String> {
 pub(super) fn run(config: Option<&Path>, command: Command) -> Outcome {
     let settings = load(config)?.settings;
     let cannot = |e: crate::error::Error| e.chain();
-    std::fs::create_dir_all(&settings.data_dir)
-        .map_err(|e| format!("the data folder {} cannot be created: {e}", settings.data_dir.display()))?;
-    let store = Store::open(&settings.data_dir.join("sidecar.db")).map_err(cannot)?;
+    // Without its lock, because a running server applies the changes of this command.
+    let folder = DataFolder::open(&settings.data_dir).map_err(cannot)?;
+    let store = Store::open(&folder.database()).map_err(cannot)?;
     let file = Policy::new(&settings.auth)?;
     let write = |name: &str, change: UserChange| {
         if file.is_in_file(name) {

@@ -21,7 +21,7 @@ use crate::{
     backoff::Backoff,
     error::Result,
     hosts::{self, Hosts},
-    secret::Secret,
+    secret::{self, Secret, shown_endpoint},
     units::HumanDuration,
 };
 
@@ -49,7 +49,8 @@ pub struct EventSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
-    /// The URL to which events are posted, `http://` or `https://`.
+    /// The URL to which events are posted, `http://` or `https://`. It can contain a token.
+    #[serde(serialize_with = "secret::serialize_endpoint")]
     pub url: String,
     /// The key of the signature in `X-Mtx-Signature`; empty: no signature.
     #[serde(default)]
@@ -84,7 +85,10 @@ impl EventSettings {
             if !fits || hook.url.contains('@') {
                 found.push((
                     format!("webhooks[{i}].url"),
-                    format!("must be an http or https URL without user and password, not {:?}", hook.url),
+                    format!(
+                        "must be an http or https URL without user and password, not {:?}",
+                        shown_endpoint(&hook.url)
+                    ),
                 ));
             }
             if !(1..=20).contains(&hook.tries) {
@@ -104,7 +108,7 @@ impl EventSettings {
 /// An event that could not be delivered.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DeadLetter {
-    /// The URL of the webhook.
+    /// The URL of the webhook, without what can be a secret: values of parameters, and long segments of the path.
     pub url: String,
     /// Why the last attempt failed.
     pub error: String,
@@ -134,12 +138,18 @@ impl Webhooks {
     }
 
     fn dead_letter(&self, hook: &Webhook, event: &EncodedEvent, error: String, tries: u32) {
-        tracing::warn!(url = hook.url, id = event.event.id, tries, "an event could not be delivered: {error}");
+        tracing::warn!(
+            url = shown_endpoint(&hook.url),
+            id = event.event.id,
+            tries,
+            "an event could not be delivered: {error}"
+        );
         let mut dead_letters = self.0.lock();
         if dead_letters.len() == MAX_DEAD_LETTERS {
             dead_letters.pop_front();
         }
-        dead_letters.push_back(DeadLetter { url: hook.url.clone(), error, tries, event: event.event.clone() });
+        let url = shown_endpoint(&hook.url);
+        dead_letters.push_back(DeadLetter { url, error, tries, event: event.event.clone() });
     }
 }
 
@@ -212,7 +222,7 @@ async fn post_forever(client: awc::Client, hook: Webhook, bus: Bus, dead: Webhoo
                 let replay = bus.since(last);
                 if replay.has_gap {
                     tracing::warn!(
-                        url = hook.url,
+                        url = shown_endpoint(&hook.url),
                         "events came faster than they could be queued; some were not posted"
                     );
                 }
@@ -263,7 +273,12 @@ async fn post(client: &awc::Client, hook: &Webhook, event: &EncodedEvent, dead: 
         if tries >= hook.tries {
             return dead.dead_letter(hook, event, error, tries);
         }
-        tracing::debug!(url = hook.url, id = event.event.id, tries, "an event was not accepted: {error}");
+        tracing::debug!(
+            url = shown_endpoint(&hook.url),
+            id = event.event.id,
+            tries,
+            "an event was not accepted: {error}"
+        );
         sleep(backoff.next_pause()).await;
     }
 }

@@ -1,7 +1,7 @@
 //! HTTP to hosts that definitions and devices name: cameras, NAS, discovered devices.
 //!
 //! A host name is resolved, its address is checked, and the connection goes to exactly that address. A redirect to another host is
-//! followed only into `fetch.redirect_networks`, and without credentials. Heads, bodies and times are bounded. A password is
+//! followed only into `fetch.redirect_networks`. A redirect to another scheme, host or port is followed without credentials. Heads, bodies and times are bounded. A password is
 //! sent only in answer to a challenge (Digest before Basic), and never as a part of a URL.
 //!
 //! Responses are read by a reader of our own (`head`, `http1`), because libraries refuse a whole response for a header that
@@ -304,9 +304,10 @@ impl Session {
 
     /// Makes a request to a URL of the same host. Follows redirects of a `GET`.
     pub async fn send_to(&mut self, url: Url, request: Request) -> Result<Response> {
+        let own = origin(&url);
         let mut at = url;
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.exchange(&at, &request).await?;
+            let response = self.exchange(&at, &request, origin(&at) == own).await?;
             let moved = matches!(response.status.as_u16(), 301 | 302 | 303 | 307 | 308);
             match response.header(LOCATION.as_str()).filter(|_| moved && request.method == Method::GET) {
                 None => return Ok(response),
@@ -343,9 +344,11 @@ impl Session {
     }
 
     /// One request and its response; a second request answers the host's challenge.
-    async fn exchange(&mut self, url: &Url, request: &Request) -> Result<Response> {
+    /// `is_own` is false after a redirect to another scheme, host or port: another program can listen there, which must not
+    /// get the password.
+    async fn exchange(&mut self, url: &Url, request: &Request, is_own: bool) -> Result<Response> {
         let is_own_host = url.host() == self.target.url.host();
-        let may_log_in = is_own_host && !self.target.username.is_empty();
+        let may_log_in = is_own && is_own_host && !self.target.username.is_empty();
         let response = self.once(url, request, may_log_in).await?;
         if response.status != StatusCode::UNAUTHORIZED || !may_log_in {
             return Ok(response);

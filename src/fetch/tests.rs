@@ -152,6 +152,31 @@ async fn redirects_are_followed_to_the_same_host_and_into_permitted_networks_onl
     assert!(e.to_string().contains("more than 5 times"), "{e}");
 }
 
+/// Another program can listen at another port of the camera's host.
+#[tokio::test]
+async fn a_redirect_to_another_port_of_the_host_gets_no_password() {
+    let challenge = "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n".to_owned();
+    let to = |location: &str| format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+    let user = |addr| Target::new(&format!("http://{addr}/"), "ann", &Secret::new("hunter2"), "").expect("a target");
+    let (there, mut requests) = host(vec![challenge.clone(), ok("there")]).await;
+    // The host knows the password already, as after its own challenge.
+    let (here, _requests) = host(vec![challenge.clone(), to(&format!("http://{there}/")), ok("here")]).await;
+    let answer = fetch().send(&user(here), Request::get(SHORT)).await.expect("answers");
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    let (_, request) = requests.recv().await.expect("it followed the redirect");
+    assert!(!request.to_ascii_lowercase().contains("authorization"), "{request}");
+    assert!(requests.try_recv().is_err(), "the challenge was not answered");
+    // To another path of the same port, the password is sent.
+    let (here, mut requests) = host(vec![to("/other"), challenge, ok("here")]).await;
+    let answer = fetch().send(&user(here), Request::get(SHORT)).await.expect("answers");
+    assert_eq!(answer.bytes(100, SHORT).await.expect("whole"), "here");
+    let mut last = String::new();
+    while let Ok((_, request)) = requests.try_recv() {
+        last = request;
+    }
+    assert!(last.contains("/other") && last.to_ascii_lowercase().contains("authorization: basic"), "{last}");
+}
+
 #[tokio::test]
 async fn a_host_name_with_an_address_outside_of_the_networks_is_refused_without_a_connection() {
     let (addr, mut requests) = host(vec![ok("secret")]).await;

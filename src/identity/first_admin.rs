@@ -56,7 +56,7 @@ mod tests {
     async fn is_admin(settings: &AuthSettings, password: &str) -> bool {
         let credentials = Credentials { user: "admin".into(), password: Secret::new(password) };
         let policy = Policy::new(settings).expect("compiles");
-        policy.decide(&Caller { ip: None, credentials }, Action::Api, "").await.decision.is_allowed()
+        policy.decide(&Caller { credentials, ..Caller::default() }, Action::Api, "").await.decision.is_allowed()
     }
 
     #[tokio::test]

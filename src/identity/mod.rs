@@ -21,13 +21,13 @@ use tokio::sync::mpsc;
 pub use self::{
     grant::Grant,
     shares::{NewShare, Opened, Share},
-    sign_in::SignedIn,
+    sign_in::{Refused, SignedIn},
     tokens::{MachineToken, NewToken},
     users::{Role, StoredUser, UserChange, read_users, write_user},
 };
 use crate::{
     error::{Code, Error, Result},
-    policy::{AuthSettings, IdentityData, Policy, Principal, now},
+    policy::{AuthSettings, IdentityData, Policy, Principal, Revoked, now},
     store::Store,
 };
 
@@ -56,7 +56,7 @@ struct Inner {
     loaded: Mutex<Loaded>,
     /// One reload at a time, so that an older state of the database never replaces a newer one.
     reloading: tokio::sync::Mutex<()>,
-    revoked: mpsc::Sender<Vec<Principal>>,
+    revoked: mpsc::Sender<Vec<Revoked>>,
 }
 
 /// What the policy's snapshot was last built from.
@@ -65,16 +65,18 @@ struct Loaded {
     users: users::Compiled,
     shares: shares::Compiled,
     revoked: HashSet<String>,
+    /// The `kid` of each key that verifies tokens.
+    keys: HashSet<String>,
 }
 
 impl Identity {
     /// Reads the database into the policy, and creates the first signing keys if there are none. The receiver gets the
-    /// principals whose permissions were reduced: their sessions must be ended.
+    /// credentials that were revoked, or grant less than before: their sessions must be ended.
     pub async fn open(
         settings: AuthSettings,
         store: Store,
         policy: Policy,
-    ) -> Result<(Self, mpsc::Receiver<Vec<Principal>>)> {
+    ) -> Result<(Self, mpsc::Receiver<Vec<Revoked>>)> {
         let (sender, revoked) = mpsc::channel(PENDING_REVOCATIONS);
         let key_set = store.run(keys::KeySet::open(*settings.key_rotation)).await?;
         let stamp_key = store.run(stamp_key).await?;
@@ -92,12 +94,12 @@ impl Identity {
         Ok((identity, revoked))
     }
 
-    /// Reads the database into the policy again, and sends the principals whose permissions were reduced.
+    /// Reads the database into the policy again, and sends the credentials that were revoked or grant less than before.
     pub async fn reload(&self) -> Result<()> {
         let _turn = self.0.reloading.lock().await;
         let rows = |store: &Store| Ok((store.users()?, store.shares()?, store.revoked()?));
         let (users, shares, revoked) = self.0.store.run(rows).await?;
-        let mut principals = vec![];
+        let mut ended = vec![];
         {
             let mut loaded = self.0.loaded.lock();
             let before = std::mem::take(&mut *loaded);
@@ -110,22 +112,27 @@ impl Identity {
             for (share, reason) in loaded.shares.newly_damaged(&before.shares) {
                 tracing::error!(share, "the share in the database is damaged and opens nothing: {reason}");
             }
-            principals.extend(users::changed(&before.users, &loaded.users).map(|name| Principal::User(name.into())));
+            let keys = self.0.key_set.lock().verifying();
+            loaded.keys = keys.keys().cloned().collect();
+            let principal = |who| Revoked::Principal(who);
+            let changed_users = users::changed(&before.users, &loaded.users);
+            ended.extend(changed_users.map(|name| principal(Principal::User(name.into()))));
             let ended_shares = before.shares.valid.keys().filter(|id| !loaded.shares.valid.contains_key(*id));
-            principals.extend(ended_shares.map(|id| Principal::Share(id.as_str().into())));
+            ended.extend(ended_shares.map(|id| principal(Principal::Share(id.as_str().into()))));
             let revoked = loaded.revoked.difference(&before.revoked);
-            principals.extend(revoked.map(|id| Principal::Token(id.as_str().into())));
+            ended.extend(revoked.map(|id| Revoked::Id(id.as_str().into())));
+            ended.extend(before.keys.difference(&loaded.keys).map(|kid| Revoked::Key(kid.as_str().into())));
             self.0.policy.replace(IdentityData {
                 users: loaded.users.values().filter_map(|(_, entry)| entry.rule().cloned()).collect(),
                 shares: loaded.shares.valid.values().map(|(rule, _)| rule.clone()).collect(),
                 revoked: loaded.revoked.clone(),
-                keys: self.0.key_set.lock().verifying(),
+                keys,
                 stamp_key: self.0.stamp_key,
             });
         }
-        if !principals.is_empty() {
+        if !ended.is_empty() {
             // The receiver is gone only at shutdown, when all sessions end.
-            let _ = self.0.revoked.send(principals).await;
+            let _ = self.0.revoked.send(ended).await;
         }
         Ok(())
     }

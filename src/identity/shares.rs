@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Grant, Identity, check_label, expiry, json, random_id, random_secret, timestamp, tokens::check_permissions,
+    Grant, Identity, Refused, check_label, expiry, json, random_id, random_secret, timestamp, tokens::check_permissions,
 };
 use crate::{
     error::{Code, Error, Result},
-    policy::{Action, Permission, SHARE_PREFIX, ShareRule, code_digest, now},
+    policy::{Action, Permission, SHARE_PREFIX, ShareRule, Verdict, code_digest, now},
     store::{Store, identity::ShareRow},
 };
 
@@ -219,14 +219,11 @@ impl Identity {
     }
 
     /// Opens a share by the code of its link, and counts the use.
-    pub async fn open_share(&self, code: &str) -> Result<Opened> {
+    pub async fn open_share(&self, code: &str) -> Result<Opened, Refused> {
         let digest = code_digest(code);
         let row = self.0.store.run(move |store| store.open_share(&digest, now())).await?;
         let row = row.ok_or_else(|| {
-            Error::new(
-                Code::Unauthenticated,
-                "the share link is unknown, has expired, was revoked, or was opened too often",
-            )
+            Verdict::refused("the share link is unknown, has expired, was revoked, or was opened too often")
         })?;
         let grant = self.grant_share(&row).await?;
         Ok(Opened { share: row.into(), grant })

@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use super::{Grant, Identity, random_id, random_secret, shares};
 use crate::{
     error::{Code, Error, Result},
-    policy::{Authenticated, Caller, Claims, ISSUER, Permission, Principal, Rule, TokenKind, now},
+    policy::{Authenticated, Caller, Claims, ISSUER, Principal, Rule, TokenKind, Verdict, now},
     secret::Secret,
     store::identity::{ShareRow, SignInRow},
 };
@@ -29,19 +29,62 @@ pub struct SignedIn {
     pub grant: Grant,
 }
 
+/// Why there are no tokens.
+#[derive(Debug)]
+pub enum Refused {
+    /// The credentials are not good; for the audit.
+    Verdict(Verdict),
+    /// The sign-in cannot be stored or read.
+    Failed(Error),
+}
+
+impl Refused {
+    /// What the caller is told.
+    pub fn into_error(self) -> Error {
+        match self {
+            Refused::Verdict(verdict) => verdict.sign_in_refusal(),
+            Refused::Failed(error) => error,
+        }
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Refused::Failed(error)
+    }
+}
+
+impl From<Verdict> for Refused {
+    fn from(verdict: Verdict) -> Self {
+        Refused::Verdict(verdict)
+    }
+}
+
 fn digest(secret: &str) -> Vec<u8> {
     Sha256::digest(secret).to_vec()
 }
 
-fn ended() -> Error {
-    Error::new(Code::Unauthenticated, "the sign-in has ended; sign in again")
+fn ended() -> Verdict {
+    Verdict::refused("the sign-in has ended; sign in again")
+}
+
+/// On a disk without room, a sign-in is not stored: the caller gets an access token without a refresh token, or keeps the
+/// refresh token that it has, and signs in again when the access token has expired.
+fn without_room<T>(stored: Result<T>) -> Result<Option<T>> {
+    match stored {
+        Ok(stored) => Ok(Some(stored)),
+        Err(e) if e.code() == Code::StorageFull => {
+            tracing::warn!("a sign-in lasts only as long as its access token: {}", e.chain());
+            Ok(None)
+        }
+        Err(e) => Err(e),
+    }
 }
 
 impl Identity {
     /// Signs a user in by user name and password.
-    pub async fn sign_in(&self, caller: &Caller) -> Result<SignedIn> {
-        let Authenticated { user, rule } =
-            self.0.policy.authenticate(caller).await.map_err(|verdict| verdict.sign_in_refusal())?;
+    pub async fn sign_in(&self, caller: &Caller) -> Result<SignedIn, Refused> {
+        let Authenticated { user, rule } = self.0.policy.authenticate(caller).await?;
         let stamp = self.0.policy.snapshot().password_stamp(&rule);
         let lifetime = self.0.settings.sign_in_lifetime.as_secs();
         let mut row = SignInRow {
@@ -54,31 +97,31 @@ impl Identity {
             password_stamp: stamp,
             expires: now() + lifetime,
         };
-        let refresh = self.begin(&mut row).await?;
-        let grant = self.user_grant(&user, &rule, &row, Some(refresh))?;
+        let refresh = without_room(self.begin(&mut row).await)?;
+        let grant = self.user_grant(&user, &rule, &row, refresh)?;
         Ok(SignedIn { who: Principal::User(user), grant })
     }
 
     /// Exchanges a refresh token for the next access token.
-    pub async fn refresh(&self, caller: &Caller, token: &str) -> Result<SignedIn> {
+    pub async fn refresh(&self, caller: &Caller, token: &str) -> Result<SignedIn, Refused> {
         let (id, secret) = token.split_once('.').ok_or_else(ended)?;
         let key = id.to_owned();
         let row = self.0.store.run(move |store| store.sign_in(&key)).await?.ok_or_else(ended)?;
         if row.expires <= now() {
-            return Err(ended());
+            return Err(ended().into());
         }
         let sent = digest(secret);
         let is_sent = |stored: &[u8]| bool::from(stored.ct_eq(&sent));
         let refresh = if is_sent(&row.secret) {
             // None if a concurrent request with the same token has replaced it.
-            self.rotate(&row).await?
+            without_room(self.rotate(&row).await)?.flatten()
         } else if row.previous.as_deref().is_some_and(is_sent) && now() <= row.rotated + GRACE {
             None
         } else {
             // The id is only in refresh tokens of this sign-in, so other clients cannot end it this way.
             tracing::warn!(user = row.user, share = row.share, "a refresh token was used twice; its sign-in is ended");
             self.end(&row).await?;
-            return Err(ended());
+            return Err(ended().into());
         };
         if row.share.is_some() {
             let grant = self.share_access(&row, refresh).await?;
@@ -89,24 +132,32 @@ impl Identity {
         let rule = snapshot.users(&user).find(|rule| snapshot.password_stamp(rule) == row.password_stamp);
         let Some(rule) = rule.filter(|rule| rule.applies_to(caller.ip)) else {
             self.end(&row).await?;
-            return Err(ended());
+            return Err(ended().into());
         };
         let grant = self.user_grant(&user, rule, &row, refresh)?;
         Ok(SignedIn { who: Principal::User(user), grant })
     }
 
-    /// Ends a sign-in by its refresh token; an invalid token is ignored.
-    pub async fn sign_out(&self, token: &str) -> Result<()> {
-        let Some((id, secret)) = token.split_once('.') else { return Ok(()) };
+    /// Ends a sign-in by its refresh token, with everything that was begun with its access tokens. Returns whose it was; an
+    /// invalid token is ignored.
+    pub async fn sign_out(&self, token: &str) -> Result<Option<Principal>> {
+        let Some((id, secret)) = token.split_once('.') else { return Ok(None) };
         let key = id.to_owned();
-        let Some(row) = self.0.store.run(move |store| store.sign_in(&key)).await? else { return Ok(()) };
+        let Some(row) = self.0.store.run(move |store| store.sign_in(&key)).await? else { return Ok(None) };
         let sent = digest(secret);
         let is_sent = |stored: &[u8]| bool::from(stored.ct_eq(&sent));
-        if is_sent(&row.secret) || row.previous.as_deref().is_some_and(is_sent) { self.end(&row).await } else { Ok(()) }
+        if !is_sent(&row.secret) && !row.previous.as_deref().is_some_and(is_sent) {
+            return Ok(None);
+        }
+        self.end(&row).await?;
+        Ok(Some(match (row.user, row.share) {
+            (Some(user), _) => Principal::User(user.into()),
+            (None, share) => Principal::Share(share.unwrap_or_default().into()),
+        }))
     }
 
     /// Signs a visitor in who has opened a share.
-    pub(super) async fn grant_share(&self, share: &ShareRow) -> Result<Grant> {
+    pub(super) async fn grant_share(&self, share: &ShareRow) -> Result<Grant, Refused> {
         shares::usable_permissions(share)?;
         let mut row = SignInRow {
             id: random_id()?,
@@ -118,11 +169,11 @@ impl Identity {
             password_stamp: String::new(),
             expires: share.expires.min(now() + self.0.settings.sign_in_lifetime.as_secs()),
         };
-        let refresh = self.begin(&mut row).await?;
-        self.share_access(&row, Some(refresh)).await
+        let refresh = without_room(self.begin(&mut row).await)?;
+        self.share_access(&row, refresh).await
     }
 
-    async fn share_access(&self, row: &SignInRow, refresh: Option<(Secret, u64)>) -> Result<Grant> {
+    async fn share_access(&self, row: &SignInRow, refresh: Option<(Secret, u64)>) -> Result<Grant, Refused> {
         let id = row.share.clone().unwrap_or_default();
         let key = id.clone();
         let shares = self.0.store.run(|store| store.shares()).await?;
@@ -130,38 +181,36 @@ impl Identity {
         let share = share.filter(|share| share.revoked.is_none() && share.expires > now()).ok_or_else(ended)?;
         let permissions = shares::usable_permissions(&share)?;
         let lifetime = self.0.settings.access_lifetime.as_secs().min(share.expires.saturating_sub(now()));
-        self.grant(TokenKind::Share, &share.label, id, None, permissions, lifetime, refresh)
+        let claims = Claims { sid: Some(id), sign_in: Some(row.id.clone()), ..self.claims(TokenKind::Share, row)? };
+        Ok(self.grant(Claims { sub: share.label, mediamtx_permissions: permissions, ..claims }, lifetime, refresh)?)
     }
 
     fn user_grant(&self, user: &str, rule: &Rule, row: &SignInRow, refresh: Option<(Secret, u64)>) -> Result<Grant> {
-        let stamp = self.0.policy.snapshot().stamp(rule);
-        let lifetime = self.0.settings.access_lifetime.as_secs();
-        let permissions = rule.permissions().to_vec();
-        self.grant(TokenKind::Access, user, row.id.clone(), Some(stamp), permissions, lifetime, refresh)
+        let ver = Some(self.0.policy.snapshot().stamp(rule));
+        let claims = Claims { sub: user.to_owned(), ver, ..self.claims(TokenKind::Access, row)? };
+        let claims = Claims { mediamtx_permissions: rule.permissions().to_vec(), ..claims };
+        self.grant(claims, self.0.settings.access_lifetime.as_secs(), refresh)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "each is a claim")]
-    fn grant(
-        &self,
-        kind: TokenKind,
-        sub: &str,
-        sid: String,
-        ver: Option<String>,
-        permissions: Vec<Permission>,
-        lifetime: u64,
-        refresh: Option<(Secret, u64)>,
-    ) -> Result<Grant> {
-        let claims = Claims {
+    /// The claims that the tokens of a sign-in have in common.
+    fn claims(&self, kind: TokenKind, row: &SignInRow) -> Result<Claims> {
+        Ok(Claims {
             iss: ISSUER.into(),
-            sub: sub.to_owned(),
+            sub: String::new(),
             jti: random_id()?,
             iat: now(),
-            exp: now() + lifetime,
+            exp: now(),
             kind,
-            sid: Some(sid),
-            ver,
-            mediamtx_permissions: permissions,
-        };
+            sid: Some(row.id.clone()),
+            sign_in: None,
+            sign_in_ends: Some(row.expires),
+            ver: None,
+            mediamtx_permissions: vec![],
+        })
+    }
+
+    fn grant(&self, claims: Claims, lifetime: u64, refresh: Option<(Secret, u64)>) -> Result<Grant> {
+        let claims = Claims { exp: claims.iat + lifetime, ..claims };
         let (access, _) = self.sign(&claims)?;
         let permissions = claims.mediamtx_permissions;
         Ok(Grant { access: Secret::new(access), expires_in: lifetime, refresh, permissions })

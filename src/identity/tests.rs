@@ -14,7 +14,7 @@ struct Fixture {
     identity: Identity,
     policy: Policy,
     store: Store,
-    revoked: mpsc::Receiver<Vec<Principal>>,
+    revoked: mpsc::Receiver<Vec<Revoked>>,
 }
 
 async fn fixture() -> Fixture {
@@ -32,7 +32,7 @@ async fn fixture_on(store: Store) -> Fixture {
 
 fn by_password(user: &str, password: &str) -> Caller {
     let credentials = Credentials { user: user.into(), password: Secret::new(password) };
-    Caller { ip: Some(IpAddr::from([198, 51, 100, 7])), credentials }
+    Caller { ip: Some(IpAddr::from([198, 51, 100, 7])), credentials, ..Caller::default() }
 }
 
 fn by_token(token: &str) -> Caller {
@@ -262,7 +262,7 @@ async fn machine_tokens_are_scoped_and_revocable() {
     fixture.identity.revoke_token(&description.id).await.expect("revoked");
     assert!(fixture.identity.revoke_token(&description.id).await.is_err(), "once");
     assert_eq!(fixture.why(&camera).await, "the token was revoked");
-    assert_eq!(fixture.reduced(), [format!("token {}", description.id)]);
+    assert_eq!(fixture.reduced(), [format!("token or sign-in {}", description.id)]);
     for (value, field) in [
         (json!({"name": "", "publish_to": "x", "expires": "1h"}), "name"),
         (json!({"name": "x", "expires": "1h"}), "permissions"),
@@ -382,6 +382,6 @@ async fn a_change_by_another_process_takes_effect() {
     let other = Store::open(&path).expect("opens");
     write_user(&other, "alice", &change(json!({"disabled": true}))).expect("written");
     let reduced = tokio::time::timeout(Duration::from_secs(10), fixture.revoked.recv()).await.expect("in time");
-    assert_eq!(reduced, Some(vec![Principal::User("alice".into())]));
+    assert_eq!(reduced, Some(vec![Revoked::Principal(Principal::User("alice".into()))]));
     looking.abort();
 }

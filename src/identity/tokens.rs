@@ -102,6 +102,8 @@ impl Identity {
             exp: expires,
             kind: TokenKind::Machine,
             sid: None,
+            sign_in: None,
+            sign_in_ends: None,
             ver: None,
             mediamtx_permissions: permissions,
         };
@@ -156,6 +158,8 @@ impl Identity {
             exp: now() + 900,
             kind: TokenKind::Machine,
             sid: None,
+            sign_in: None,
+            sign_in_ends: None,
             ver: None,
             mediamtx_permissions: vec![Permission::on(Action::Playback, path)],
         };
@@ -182,6 +186,8 @@ impl Identity {
             exp: now() + 60,
             kind: TokenKind::Internal,
             sid: None,
+            sign_in: None,
+            sign_in_ends: None,
             ver: None,
             mediamtx_permissions: permissions,
         };

@@ -1,5 +1,6 @@
 //! A media folder on this machine. Neither `..` nor a symbolic link leads out of it: cap-std resolves paths with `openat2` and
-//! `RESOLVE_BENEATH`. All functions wait for the disk.
+//! `RESOLVE_BENEATH`. Only regular files are opened. All functions wait for the disk; [`Local::run`] calls them on a thread
+//! for this folder.
 
 use std::{
     io::{self, Read},
@@ -9,37 +10,64 @@ use std::{
 
 use cap_std::{ambient_authority, fs::Dir};
 
-use super::{Entry, FileKind, Listing, Location, MAX_ENTRIES};
+use super::{
+    Entry, FileKind, Listing, Location, MAX_ENTRIES,
+    partial::{self, Partial, failed},
+};
 use crate::{
+    blocking::Pool,
     error::{Code, Error, Result},
     producer::file::natural,
+    regular,
 };
 
-/// A folder of `media.roots`.
+/// Pieces of work in one media folder at a time. A network mount answers about as many at once, and one that hangs keeps as
+/// many threads.
+const AT_ONCE: usize = 16;
+
+/// Listings of one media folder at a time. Each holds the names of up to [`MAX_ENTRIES`] entries, some ten megabytes.
+const LISTINGS_AT_ONCE: usize = 2;
+
+/// A folder of `media.roots`. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Local {
     folder: PathBuf,
-}
-
-fn failed(location: &Location, e: io::Error) -> Error {
-    let file = format!("{}/{}", location.root, location.path);
-    match e.kind() {
-        io::ErrorKind::NotFound => Error::new(Code::UnknownFile, format!("there is no {file}")),
-        io::ErrorKind::PermissionDenied => {
-            Error::new(Code::Forbidden, format!("the system does not let the sidecar open {file}"))
-        }
-        io::ErrorKind::AlreadyExists => Error::new(Code::FileExists, format!("{file} exists already")),
-        // The file can be made as soon as the disk takes it.
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem => {
-            Error::internal(format!("{file} cannot be written"), e)
-        }
-        _ => Error::new(Code::UnknownFile, format!("{file} cannot be opened: {e}")),
-    }
+    /// Of its own, so that a mount that hangs stops no other folder.
+    pool: Pool,
+    listings: Pool,
 }
 
 impl Local {
     pub(super) fn new(folder: &Path) -> Self {
-        Local { folder: folder.to_owned() }
+        let name = format!("the media folder {}", folder.file_name().unwrap_or_default().display());
+        Local {
+            folder: folder.to_owned(),
+            pool: Pool::disk(name.clone(), AT_ONCE),
+            listings: Pool::disk(name, LISTINGS_AT_ONCE),
+        }
+    }
+
+    /// The threads for work in this folder.
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Runs work in this folder on a thread for it.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Local) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let local = self.clone();
+        self.pool.run(move || work(&local)).await
+    }
+
+    /// As [`Local::run`], for listings, of which fewer run at a time.
+    pub(super) async fn run_listing<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Local) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let local = self.clone();
+        self.listings.run(move || work(&local)).await
     }
 
     /// Fails if the folder cannot be opened.
@@ -78,53 +106,59 @@ impl Local {
     ) -> Result<Listing> {
         let dir = self.open_root(location)?;
         let path = if location.path.is_empty() { "." } else { &location.path };
-        let mut entries = vec![];
+        let mut found = vec![];
         for entry in dir.read_dir(path).map_err(|e| failed(location, e))?.take(MAX_ENTRIES) {
             let entry = entry.map_err(|e| failed(location, e))?;
             let Ok(name) = entry.file_name().into_string() else { continue };
             if name.starts_with('.') {
                 continue;
             }
-            // Of the target of a symbolic link. A link that leads out of the folder, or to nothing, is left out.
-            let at = Path::new(&location.path).join(&name);
-            let Ok(metadata) = dir.metadata(&at) else { continue };
-            let kind = if metadata.is_dir() { FileKind::Folder } else { FileKind::of(&name) };
+            let is_folder = match entry.file_type() {
+                Ok(kind) if kind.is_dir() => true,
+                Ok(kind) if kind.is_file() => false,
+                // Of the target of a symbolic link. A link that leads out of the folder, or to nothing, is left out, and so
+                // are FIFOs, devices and sockets.
+                _ => match dir.metadata(Path::new(&location.path).join(&name)) {
+                    Ok(metadata) if metadata.is_dir() => true,
+                    Ok(metadata) if metadata.is_file() => false,
+                    _ => continue,
+                },
+            };
+            let kind = if is_folder { FileKind::Folder } else { FileKind::of(&name) };
             if kinds.is_some_and(|listed| kind != listed && kind != FileKind::Folder) {
                 continue;
             }
-            let modified = metadata.modified().ok().map(|at| at.into_std());
+            found.push((!is_folder, natural(&name), name, kind));
+        }
+        found.sort_unstable();
+        let total = found.len();
+        let entry = |(_, _, name, kind): (_, _, String, FileKind)| {
+            // Size and time only of the part that is listed. A file can be removed in the meantime.
+            let metadata = dir.metadata(Path::new(&location.path).join(&name)).ok();
+            let modified = metadata.as_ref().and_then(|metadata| metadata.modified().ok()).map(|at| at.into_std());
             let modified = modified.filter(|at| *at >= SystemTime::UNIX_EPOCH);
-            entries.push(Entry {
-                size: if metadata.is_dir() { 0 } else { metadata.len() },
+            Entry {
+                size: metadata.filter(|_| kind != FileKind::Folder).map_or(0, |metadata| metadata.len()),
                 modified: modified.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
                 kind,
                 name,
-            });
-        }
-        entries.sort_by(|a, b| {
-            let order = |entry: &Entry| (entry.kind != FileKind::Folder, natural(&entry.name));
-            order(a).cmp(&order(b))
-        });
-        let total = entries.len();
-        let entries = entries.into_iter().skip(start).take(limit).collect();
+            }
+        };
+        let entries = found.into_iter().skip(start).take(limit).map(entry).collect();
         Ok(Listing { root: location.root.clone(), path: location.path.clone(), writable: true, total, entries })
     }
 
     /// Opens a file.
     pub(super) fn open(&self, location: &Location) -> Result<std::fs::File> {
         let dir = self.open_root(location)?;
-        let file = dir.open(&location.path).map_err(|e| failed(location, e))?;
-        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            return Err(Error::new(Code::UnknownFile, format!("{}/{} is not a file", location.root, location.path)));
-        }
-        Ok(file.into_std())
+        regular::open_below(&dir, &location.path).map_err(|e| failed(location, e))
     }
 
     /// The content of a file of at most `most` bytes.
     pub(super) fn read(&self, location: &Location, most: u64) -> Result<Vec<u8>> {
         let mut data = vec![];
         let file = self.open(location)?;
-        file.take(most + 1).read_to_end(&mut data).map_err(|e| failed(location, e))?;
+        file.take(most.saturating_add(1)).read_to_end(&mut data).map_err(|e| failed(location, e))?;
         if data.len() as u64 > most {
             return Err(Error::new(
                 Code::FrameTooLarge,
@@ -134,22 +168,16 @@ impl Local {
         Ok(data)
     }
 
-    /// Starts a new file, which has a temporary name until it is complete (see [`Upload::finish`]). An existing file is not replaced.
-    pub(super) fn create(&self, location: &Location) -> Result<Upload> {
-        let dir = self.open_root(location)?;
-        let at = PathBuf::from(&location.path);
-        let name = at.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.is_empty() || name.starts_with('.') {
-            return Err(Error::parameter("path", "must end with a file name that does not begin with a dot"));
-        }
-        if dir.symlink_metadata(&at).is_ok() {
-            return Err(failed(location, io::ErrorKind::AlreadyExists.into()));
-        }
-        let folder = at.parent().unwrap_or(Path::new("")).to_owned();
-        let suffix = getrandom::u64().map_err(|e| Error::internal("the system gives no random numbers", e))?;
-        let temporary = folder.join(format!(".{suffix:016x}.part"));
-        let file = dir.create(&temporary).map_err(|e| failed(location, e))?.into_std();
-        Ok(Upload { dir, temporary, at, location: location.clone(), file, is_done: false })
+    /// Starts a new file, which has a temporary name until it is complete (see [`Partial`]). An existing file is not replaced.
+    pub(super) fn create(&self, location: &Location) -> Result<Partial> {
+        Partial::create(self.open_root(location)?, location)
+    }
+
+    /// Removes the temporary files of uploads that no program writes any longer. Returns their number.
+    pub(super) fn remove_leftovers(&self) -> Result<usize> {
+        let dir = Dir::open_ambient_dir(&self.folder, ambient_authority());
+        let dir = dir.map_err(|e| Error::new(Code::UnknownFile, format!("the folder cannot be opened: {e}")))?;
+        Ok(partial::remove_leftovers(&dir))
     }
 
     /// Deletes a file, or an empty folder.
@@ -164,62 +192,5 @@ impl Local {
             io::ErrorKind::DirectoryNotEmpty => Error::new(Code::FileExists, format!("{} is not empty", location.path)),
             _ => failed(location, e),
         })
-    }
-}
-
-/// A file that is being uploaded. Dropped before [`Upload::finish`], it is removed.
-#[derive(Debug)]
-pub struct Upload {
-    dir: Dir,
-    temporary: PathBuf,
-    at: PathBuf,
-    location: Location,
-    file: std::fs::File,
-    is_done: bool,
-}
-
-impl Upload {
-    /// Appends data.
-    pub fn write(&mut self, data: &[u8]) -> Result<()> {
-        io::Write::write_all(&mut self.file, data).map_err(|e| Error::internal("the file cannot be written", e))
-    }
-
-    /// Gives the file its name. Fails if the name has been taken in the meantime.
-    pub fn finish(mut self) -> Result<()> {
-        self.file.sync_all().map_err(|e| Error::internal("the file cannot be written", e))?;
-        // Not a rename, which would replace an existing file.
-        self.dir.hard_link(&self.temporary, &self.dir, &self.at).map_err(|e| failed(&self.location, e))?;
-        self.is_done = true;
-        Ok(())
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        if let Err(e) = self.dir.remove_file(&self.temporary) {
-            tracing::warn!(file = %self.temporary.display(), "the temporary file of an upload cannot be removed: {e}");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_tell_a_missing_file_from_a_full_disk() {
-        let location = Location { root: "media".into(), path: "x.jpg".into() };
-        for (kind, code) in [
-            (io::ErrorKind::NotFound, Code::UnknownFile),
-            (io::ErrorKind::NotADirectory, Code::UnknownFile),
-            (io::ErrorKind::PermissionDenied, Code::Forbidden),
-            (io::ErrorKind::AlreadyExists, Code::FileExists),
-            (io::ErrorKind::StorageFull, Code::Internal),
-            (io::ErrorKind::ReadOnlyFilesystem, Code::Internal),
-        ] {
-            let error = failed(&location, kind.into());
-            assert_eq!(error.code(), code, "{kind:?}");
-            assert!(error.to_string().contains("media/x.jpg"), "{error}");
-        }
     }
 }

@@ -3,28 +3,35 @@
 //! No file outside of `media.roots` and of the folders in `media.nas` is opened.
 
 mod local;
+mod on_nas;
+mod partial;
 mod probe;
 
 use std::{
     fs::File,
+    io,
+    os::unix::fs::FileExt,
     path::{Component, Path},
     sync::Arc,
-    time::{Duration, SystemTime},
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use self::local::Local;
+use self::{
+    local::Local,
+    on_nas::{READ_TIMEOUT, list_nas},
+};
 pub use self::{
-    local::Upload,
+    partial::Upload,
     probe::{Facts, probe},
 };
 use crate::{
+    blocking::Pool,
     error::{Code, Error, Result},
     fetch::Response,
-    nas::{AllNas, Item, Nas},
+    nas::{AllNas, Nas},
     producer::file::MediaSettings,
 };
 
@@ -33,9 +40,6 @@ const MAX_ENTRIES: usize = 50_000;
 
 /// Most videos of a playlist.
 const MAX_CLIPS: usize = 200;
-
-/// Entries of a NAS that are read at a time when only some kinds are listed.
-const STEP: usize = 1000;
 
 /// The media folders. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -173,18 +177,43 @@ impl Location {
 #[derive(Debug)]
 pub enum Content {
     /// It is on this machine.
-    File(File),
+    File(LocalFile),
     /// It is on a NAS: the response of the NAS.
     Remote(Box<Response>),
 }
 
-fn unknown_root(name: &str) -> Error {
-    Error::new(Code::UnknownFile, format!("there is no media folder {name:?}"))
+/// An open file on this machine, and the threads on which it is read: its disk can hang. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LocalFile {
+    file: Arc<File>,
+    pool: Pool,
 }
 
-/// Runs work that waits for the disk on a thread for such work.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    crate::blocking::files().run(work).await
+impl LocalFile {
+    /// Runs work on the file on a thread for its media folder.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&File) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let file = self.file.clone();
+        let unreadable = |e| Error::internal("the file cannot be read", e);
+        self.pool.run(move || work(&file).map_err(unreadable)).await
+    }
+
+    /// Up to `most` bytes at this offset; none at the end of the file.
+    pub async fn read_at(&self, offset: u64, most: usize) -> Result<bytes::Bytes> {
+        self.run(move |file| {
+            let mut data = vec![0; most];
+            let length = file.read_at(&mut data, offset)?;
+            data.truncate(length);
+            Ok(data.into())
+        })
+        .await
+    }
+}
+
+fn unknown_root(name: &str) -> Error {
+    Error::new(Code::UnknownFile, format!("there is no media folder {name:?}"))
 }
 
 impl Library {
@@ -211,8 +240,7 @@ impl Library {
         let info = async |root: &Root| {
             let (kind, problem) = match &root.files {
                 Files::Local(local) => {
-                    let local = local.clone();
-                    let opened = blocking(move || local.check()).await;
+                    let opened = local.run(Local::check).await;
                     ("local", opened.err().map(|e| e.to_string()))
                 }
                 Files::Nas(_, nas) => ("nas", nas.list("", 0, 1).await.err().map(|e| e.to_string())),
@@ -279,8 +307,8 @@ impl Library {
     pub async fn kind(&self, location: &Location) -> Result<FileKind> {
         match &self.root(&location.root)?.files {
             Files::Local(local) => {
-                let (local, location) = (local.clone(), location.clone());
-                blocking(move || local.kind(&location)).await
+                let location = location.clone();
+                local.run(move |local| local.kind(&location)).await
             }
             // By the name alone: a folder that is named like a file is refused when it is opened.
             Files::Nas(..) => Ok(match FileKind::of(&location.path) {
@@ -301,8 +329,8 @@ impl Library {
     ) -> Result<Listing> {
         match &self.root(&location.root)?.files {
             Files::Local(local) => {
-                let (local, location) = (local.clone(), location.clone());
-                blocking(move || local.list(&location, kinds, start, limit)).await
+                let location = location.clone();
+                local.run_listing(move |local| local.list(&location, kinds, start, limit)).await
             }
             Files::Nas(_, nas) => list_nas(nas, location, kinds, start, limit).await,
         }
@@ -313,8 +341,9 @@ impl Library {
     pub async fn open(&self, location: &Location, range: Option<&str>) -> Result<Content> {
         match &self.root(&location.root)?.files {
             Files::Local(local) => {
-                let (local, location) = (local.clone(), location.clone());
-                blocking(move || local.open(&location)).await.map(Content::File)
+                let (pool, location) = (local.pool().clone(), location.clone());
+                let file = local.run(move |local| local.open(&location)).await?;
+                Ok(Content::File(LocalFile { file: Arc::new(file), pool }))
             }
             Files::Nas(_, nas) if FileKind::of(&location.path) != FileKind::Other => {
                 Ok(Content::Remote(Box::new(nas.open(&location.path, range).await?)))
@@ -330,8 +359,8 @@ impl Library {
     pub async fn read(&self, location: &Location, most: u64) -> Result<bytes::Bytes> {
         match &self.root(&location.root)?.files {
             Files::Local(local) => {
-                let (local, location) = (local.clone(), location.clone());
-                blocking(move || local.read(&location, most)).await.map(Into::into)
+                let location = location.clone();
+                local.run(move |local| local.read(&location, most)).await.map(Into::into)
             }
             Files::Nas(_, nas) => nas.open(&location.path, None).await?.bytes(most as usize, READ_TIMEOUT).await,
         }
@@ -351,61 +380,30 @@ impl Library {
     }
 
     /// Starts a new file, which has a temporary name until it is complete (see [`Upload::finish`]). An existing file is not replaced.
-    pub fn create(&self, location: &Location) -> Result<Upload> {
-        self.local(location)?.create(location)
+    pub async fn create(&self, location: &Location) -> Result<Upload> {
+        let (local, location) = (self.local(location)?, location.clone());
+        let partial = local.run(move |local| local.create(&location)).await?;
+        Ok(Upload::new(partial, local.pool().clone()))
     }
 
     /// Deletes a file, or an empty folder.
-    pub fn delete(&self, location: &Location) -> Result<()> {
-        self.local(location)?.delete(location)
+    pub async fn delete(&self, location: &Location) -> Result<()> {
+        let (local, location) = (self.local(location)?, location.clone());
+        local.run(move |local| local.delete(&location)).await
     }
-}
 
-/// Timeout for a whole file of a NAS.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
-
-async fn list_nas(
-    nas: &Nas,
-    location: &Location,
-    kinds: Option<FileKind>,
-    start: usize,
-    limit: usize,
-) -> Result<Listing> {
-    let entry = |item: Item| {
-        let modified = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(item.modified));
-        let modified = modified.filter(|_| item.modified > 0 && item.modified < 1 << 36);
-        Entry {
-            kind: if item.is_folder { FileKind::Folder } else { FileKind::of(&item.name) },
-            size: item.size,
-            modified: modified.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
-            name: item.name,
-        }
-    };
-    let listing = |total, entries| Listing {
-        root: location.root.clone(),
-        path: location.path.clone(),
-        writable: false,
-        total,
-        entries,
-    };
-    if kinds.is_none() {
-        let page = nas.list(&location.path, start, limit.min(MAX_ENTRIES)).await?;
-        return Ok(listing(page.total, page.items.into_iter().map(entry).collect()));
-    }
-    // In parts, so that only the listed entries are held.
-    let (mut at, mut total, mut entries) = (0, 0, vec![]);
-    loop {
-        let page = nas.list(&location.path, at, STEP).await?;
-        at += page.spans;
-        let is_listed = |entry: &Entry| entry.kind == FileKind::Folder || Some(entry.kind) == kinds;
-        for entry in page.items.into_iter().map(entry).filter(is_listed) {
-            if (start..start.saturating_add(limit)).contains(&total) {
-                entries.push(entry);
+    /// Removes the temporary files of uploads that ended with the program: it was killed, or the power failed.
+    pub async fn remove_leftovers(&self) {
+        let locals = self.0.iter().filter_map(|root| match &root.files {
+            Files::Local(local) => Some((&root.name, local)),
+            Files::Nas(..) => None,
+        });
+        for (name, local) in locals {
+            match local.run(|local| local.remove_leftovers()).await {
+                Ok(0) => {}
+                Ok(n) => tracing::info!("{n} temporary files of unfinished uploads were removed from {name}"),
+                Err(e) => tracing::debug!("temporary files of {name} are not looked for: {}", e.chain()),
             }
-            total += 1;
-        }
-        if page.spans == 0 || at >= page.total.min(MAX_ENTRIES) {
-            return Ok(listing(total, entries));
         }
     }
 }

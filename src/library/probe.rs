@@ -5,7 +5,8 @@ use std::{os::fd::OwnedFd, process::Stdio};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Semaphore,
     time::{Duration, timeout},
 };
 use utoipa::ToSchema;
@@ -40,19 +41,34 @@ impl Facts {
     }
 }
 
+/// Most bytes of its report. A file can have tags of any size.
+const MOST_OF_REPORT: u64 = 1 << 20;
+
+/// Processes of ffprobe at a time.
+static PROCESSES: Semaphore = Semaphore::const_new(4);
+
+/// The demuxers of files that have their content in themselves. A playlist (HLS, DASH, concat) names other files and
+/// addresses, which ffprobe would open.
+const FORMATS: &str =
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,mp3,aac,ogg,flac,wav,h264,hevc";
+
 /// Most bytes of a file on a NAS that ffprobe gets. It reads them as a stream, without seeking.
 const MOST_OF_STREAM: usize = 16 << 20;
 
 /// Runs ffprobe. The file is its standard input, so that no command line has its name.
 pub async fn probe(library: &Library, location: &Location) -> Result<Facts> {
+    let turn = timeout(TIMEOUT, PROCESSES.acquire()).await;
+    let _turn = turn.map_err(|_| Error::new(Code::Unavailable, "other files are being examined; retry later"))?;
     let content = library.open(location, None).await?;
     let mut command = tokio::process::Command::new("ffprobe");
     let (input, remote) = match content {
-        Content::File(file) => (Stdio::from(OwnedFd::from(file)), None),
+        // The file is a regular one, which was checked when it was opened, so that ffprobe does not wait for a FIFO.
+        Content::File(file) => (Stdio::from(OwnedFd::from(file.run(std::fs::File::try_clone).await?)), None),
         Content::Remote(response) => (Stdio::piped(), Some(response)),
     };
     command
-        .args(["-v", "error", "-show_streams", "-show_format", "-of", "json", "-i", "/dev/stdin"])
+        .args(["-v", "error", "-protocol_whitelist", "file,pipe", "-format_whitelist", FORMATS])
+        .args(["-show_streams", "-show_format", "-of", "json", "-i", "/dev/stdin"])
         .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -79,12 +95,20 @@ pub async fn probe(library: &Library, location: &Location) -> Result<Facts> {
         }
         Ok(())
     };
-    let both = async { tokio::join!(feeding, child.wait_with_output()) };
+    let output = child.stdout.take();
+    let reading = async {
+        let mut report = vec![];
+        match output {
+            Some(output) => output.take(MOST_OF_REPORT).read_to_end(&mut report).await.map(|_| report),
+            None => Ok(report),
+        }
+    };
+    let both = async { tokio::join!(feeding, reading) };
     let done = timeout(TIMEOUT, both).await;
     let (fed, output) = done.map_err(|_| Error::new(Code::Unavailable, "ffprobe does not end in time"))?;
     fed?;
     // ffprobe writes `{}` for a file that it does not know.
-    let report: Value = serde_json::from_slice(&output.map_err(missing)?.stdout)
+    let report: Value = serde_json::from_slice(&output.map_err(missing)?)
         .map_err(|e| Error::new(Code::Unavailable, format!("the output of ffprobe is not understood: {e}")))?;
     Ok(facts(&report))
 }

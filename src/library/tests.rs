@@ -1,5 +1,3 @@
-use std::io::Read as _;
-
 use super::*;
 
 fn library() -> (tempfile::TempDir, Library) {
@@ -56,32 +54,56 @@ async fn no_file_outside_of_a_media_folder_is_opened_written_or_deleted() {
     for path in ["out", "etc/passwd", "etc", "holiday", "none", ""] {
         assert!(library.open(&at(path), None).await.is_err(), "{path}");
     }
-    assert!(library.create(&at("etc/new")).is_err() && library.delete(&at("etc/passwd")).is_err());
+    assert!(library.create(&at("etc/new")).await.is_err() && library.delete(&at("etc/passwd")).await.is_err());
     assert!(library.locate(&Location { root: "elsewhere".into(), path: String::new() }).is_err());
-    let mut text = String::new();
-    let Content::File(mut file) = library.open(&at("in.jpg"), None).await.expect("opens") else { panic!("a file") };
-    file.read_to_string(&mut text).expect("reads");
-    assert_eq!(text, "nine");
+    let Content::File(file) = library.open(&at("in.jpg"), None).await.expect("opens") else { panic!("a file") };
+    assert_eq!(file.read_at(1, 100).await.expect("reads"), "ine");
     assert_eq!(std::fs::read_to_string(folder.path().join("secret")).expect("exists"), "secret");
 }
 
 #[tokio::test]
 async fn an_upload_is_visible_only_when_it_is_complete() {
     let (folder, library) = library();
-    let mut upload = library.create(&at("holiday/new.jpg")).expect("starts");
-    upload.write(b"half").expect("writes");
+    let begin = async || library.create(&at("holiday/new.jpg")).await;
+    let mut upload = begin().await.expect("starts");
+    upload.write("half".into()).await.expect("writes");
     assert!(library.open(&at("holiday/new.jpg"), None).await.is_err(), "not complete");
+    assert_eq!(library.list(&at("holiday"), None, 0, 10).await.expect("lists").total, 0, "not listed");
     drop(upload);
-    let left = std::fs::read_dir(folder.path().join("media/holiday")).expect("reads").count();
-    assert_eq!(left, 0, "an aborted upload leaves no file");
-    let mut upload = library.create(&at("holiday/new.jpg")).expect("starts");
-    upload.write(b"whole").expect("writes");
-    upload.finish().expect("finishes");
+    let holiday = folder.path().join("media/holiday");
+    let began = std::time::Instant::now();
+    while std::fs::read_dir(&holiday).expect("reads").count() > 0 {
+        assert!(began.elapsed().as_secs() < 20, "an aborted upload leaves no file");
+        tokio::task::yield_now().await;
+    }
+    let mut upload = begin().await.expect("starts");
+    upload.write("whole".into()).await.expect("writes");
+    upload.finish().await.expect("finishes");
+    assert_eq!(std::fs::read_dir(&holiday).expect("reads").count(), 1, "without the temporary name");
     assert_eq!(library.read(&at("holiday/new.jpg"), 10).await.expect("reads"), "whole");
     assert!(library.read(&at("holiday/new.jpg"), 4).await.is_err(), "too large");
-    assert_eq!(library.create(&at("holiday/new.jpg")).map(drop).expect_err("taken").code(), Code::FileExists);
-    assert_eq!(library.delete(&at("holiday")).expect_err("not empty").code(), Code::FileExists);
-    library.delete(&at("holiday/new.jpg")).expect("deletes");
-    library.delete(&at("holiday")).expect("deletes");
-    assert_eq!(library.delete(&at("holiday")).expect_err("gone").code(), Code::UnknownFile);
+    assert_eq!(begin().await.map(drop).expect_err("taken").code(), Code::FileExists);
+    assert_eq!(library.delete(&at("holiday")).await.expect_err("not empty").code(), Code::FileExists);
+    library.delete(&at("holiday/new.jpg")).await.expect("deletes");
+    library.delete(&at("holiday")).await.expect("deletes");
+    assert_eq!(library.delete(&at("holiday")).await.expect_err("gone").code(), Code::UnknownFile);
+}
+
+/// A FIFO would keep its reader waiting for a writer without end, and a device can do anything.
+#[tokio::test]
+async fn only_regular_files_are_opened_and_listed() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let (folder, library) = library();
+    let holiday = folder.path().join("media/holiday");
+    mknodat(CWD, holiday.join("fifo.jpg"), FileType::Fifo, Mode::RUSR, 0).expect("makes a FIFO");
+    let _socket = std::os::unix::net::UnixListener::bind(holiday.join("socket.jpg")).expect("binds");
+    for (file, says) in [("fifo.jpg", "a FIFO"), ("socket.jpg", "a socket")] {
+        let path = at(&format!("holiday/{file}"));
+        for error in [library.open(&path, None).await.map(drop), library.read(&path, 10).await.map(drop)] {
+            let error = error.expect_err(file);
+            assert_eq!(error.code(), Code::UnknownFile);
+            assert!(error.to_string().contains(says) && error.to_string().contains(file), "{error}");
+        }
+    }
+    assert_eq!(library.list(&at("holiday"), None, 0, 10).await.expect("lists").total, 0);
 }

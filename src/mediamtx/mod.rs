@@ -17,7 +17,7 @@ pub use self::{
     inventory::Connected,
     lookup::{Readable, readable},
     path_cache::PathCache,
-    session_index::SessionIndex,
+    session_index::{IndexedSession, SessionIndex},
     settings::MediaMtxSettings,
 };
 

@@ -7,7 +7,11 @@ use wiremock::{
 };
 
 use super::*;
-use crate::{hosts::Hosts, policy::Principal, secret::Secret};
+use crate::{
+    hosts::Hosts,
+    policy::{Principal, Revoked},
+    secret::Secret,
+};
 
 fn start(settings: &MediaMtxSettings) -> Client {
     let hosts = Hosts::new(Path::new("")).expect("TLS");
@@ -96,12 +100,12 @@ async fn sessions_of_a_revoked_principal_are_ended_and_others_are_not() {
 
     let session_index = SessionIndex::default();
     let alice = || Principal::User("alice".into());
-    session_index.note(&alice(), "webrtc", "aa-11");
-    session_index.note(&alice(), "rtsp", "bb-22");
-    session_index.note(&alice(), "webrtc", "../../config/paths/delete/x");
-    session_index.note(&Principal::User("bob".into()), "srt", "cc-33");
-    session_index.note(&Principal::Anonymous, "srt", "cc-33");
-    assert_eq!(session_index.kick(&client(&server), &alice()).await.expect("kicked"), 3);
+    session_index.note(&alice().into(), "webrtc", "aa-11");
+    session_index.note(&alice().into(), "rtsp", "bb-22");
+    session_index.note(&alice().into(), "webrtc", "../../config/paths/delete/x");
+    session_index.note(&Principal::User("bob".into()).into(), "srt", "cc-33");
+    session_index.note(&Principal::Anonymous.into(), "srt", "cc-33");
+    assert_eq!(session_index.kick(&client(&server), &Revoked::Principal(alice())).await.expect("kicked"), 3);
 }
 
 /// An entry that is not understood is an error: a list without it would look complete.

@@ -2,6 +2,7 @@
 
 mod connections;
 mod rtsp;
+mod storage;
 mod variants;
 
 use std::{
@@ -33,7 +34,7 @@ use crate::{
     stream::{Origin, Registry, Stats},
 };
 
-use self::{connections::ConnectionFigures, variants::VariantFigures};
+use self::{connections::ConnectionFigures, storage::StorageFigures, variants::VariantFigures};
 
 pub use self::rtsp::{Connected, Playing, RtspCounters, SampleKind};
 
@@ -118,6 +119,7 @@ impl Metrics {
             cameras: context.rtsp.counters().clone(),
         }));
         prometheus.register_collector(Box::new(VariantFigures(variants)));
+        prometheus.register_collector(Box::new(StorageFigures(context.uploads.clone())));
         let connections = ConnectionFigures::default();
         prometheus.register_collector(Box::new(connections.clone()));
         Metrics(Arc::new(Inner {

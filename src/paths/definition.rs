@@ -9,15 +9,13 @@ use utoipa::ToSchema;
 use crate::{
     error::{Code, Error, Result},
     mediamtx::{COMMANDS, Fields, command_fault},
+    secret::{HIDDEN, has_hidden, hide_in_json, restored_url, shown_url},
     stream::StreamName,
 };
 
 /// Longest name, and longest source or command, in characters.
 const MAX_NAME: usize = 250;
 const MAX_TEXT: usize = 4096;
-
-/// Shown in place of a password.
-const HIDDEN: &str = "***";
 
 /// The definition of a path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -168,32 +166,31 @@ impl Wanted {
         fields
     }
 
-    /// A copy for clients, with passwords as `***`.
+    /// A copy for clients, with passwords and other secrets as `***`.
     pub fn hidden(&self) -> Self {
         let mut shown = self.clone();
         match &mut shown.kind {
             Kind::Stream { .. } => {}
-            Kind::Camera { url, .. } => *url = hide(url),
+            Kind::Camera { url, .. } => *url = shown_url(url),
             Kind::Raw { fields } => {
-                for (key, value) in fields {
-                    if let Value::String(text) = value {
-                        let is_password = key.to_ascii_lowercase().ends_with("pass") && !text.is_empty();
-                        *text = if is_password { HIDDEN.into() } else { hide(text) };
-                    }
+                let mut all = Value::Object(std::mem::take(fields));
+                hide_in_json(&mut all);
+                if let Value::Object(hidden) = all {
+                    *fields = hidden;
                 }
             }
         }
         shown
     }
 
-    /// Restores the passwords of `before` in texts that are otherwise unchanged.
+    /// Restores the secrets of `before` in texts that are otherwise unchanged, and in parameters of the same URL.
     pub fn unhide(&mut self, before: &Wanted) {
         let shown = before.hidden();
         match (&mut self.kind, &before.kind, &shown.kind) {
-            (Kind::Camera { url, .. }, Kind::Camera { url: old, .. }, Kind::Camera { url: hidden, .. })
-                if url == hidden =>
-            {
-                url.clone_from(old);
+            (Kind::Camera { url, .. }, Kind::Camera { url: old, .. }, _) => {
+                if let Some(restored) = restored_url(url, old) {
+                    *url = restored;
+                }
             }
             (Kind::Raw { fields }, Kind::Raw { fields: old }, Kind::Raw { fields: hidden }) => {
                 for (key, value) in fields {
@@ -205,12 +202,6 @@ impl Wanted {
             _ => {}
         }
     }
-}
-
-/// Replaces the passwords of all URLs in a text.
-fn hide(text: &str) -> String {
-    let userinfo = regex::Regex::new(r"(://[^/@:\s]*):([^/@\s]+)@").expect("a literal expression");
-    userinfo.replace_all(text, format!("$1:{HIDDEN}@")).into_owned()
 }
 
 fn check_source(url: &str) -> Result<()> {
@@ -238,8 +229,11 @@ fn check_source(url: &str) -> Result<()> {
     if url.len() > MAX_TEXT || url.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(wrong("url", format!("must not have more than {MAX_TEXT} characters, and no space")));
     }
-    if url.contains(&format!(":{HIDDEN}@")) {
-        return Err(wrong("url", format!("{HIDDEN} stands for a hidden password; write the password")));
+    if has_hidden(url) {
+        return Err(wrong(
+            "url",
+            format!("{HIDDEN} stands for a hidden password or secret; write the password or secret"),
+        ));
     }
     if scheme.is_some_and(|scheme| scheme.starts_with("http")) && url.contains("mjp") {
         return Err(wrong("url", "MediaMTX reads HLS by http, but not MJPEG; define a stream of kind http instead"));
@@ -249,11 +243,18 @@ fn check_source(url: &str) -> Result<()> {
 
 fn check_field(key: &str, value: &Value) -> Result<()> {
     let rule = |rule: &str| Err(Error::new(Code::InvalidPath, format!("fields.{key}: {rule}")).in_field("fields"));
-    let Some(text) = value.as_str() else { return Ok(()) };
+    let Some(text) = value.as_str() else {
+        let is_hidden = match value {
+            Value::Array(items) => items.iter().any(|item| check_field(key, item).is_err()),
+            Value::Object(members) => members.values().any(|item| check_field(key, item).is_err()),
+            _ => false,
+        };
+        return if is_hidden { rule("has a value that stands for a hidden one; write the value") } else { Ok(()) };
+    };
     if text.len() > MAX_TEXT {
         return rule(&format!("must not have more than {MAX_TEXT} characters"));
     }
-    if text == HIDDEN || text.contains(&format!(":{HIDDEN}@")) || text == "<redacted>" {
+    if has_hidden(text) || text == "<redacted>" {
         return rule("stands for a hidden value; write the value");
     }
     match COMMANDS.contains(&key).then(|| command_fault(text)).flatten() {

@@ -28,6 +28,7 @@ use crate::{
     error::{Code, Error, Result},
     events::Bus,
     mediamtx::{Client, Info},
+    secret::hide_in_json,
     store::Store,
 };
 
@@ -214,7 +215,10 @@ impl Paths {
             state: if wanted.enabled { progress.condition } else { Condition::Disabled },
             error: progress.error,
             differs: progress.differs,
-            actual: actual.get(&name).cloned(),
+            actual: actual.get(&name).cloned().map(|mut actual| {
+                hide_in_json(&mut actual);
+                actual
+            }),
             wanted: wanted.hidden(),
             name,
         }

@@ -17,6 +17,7 @@ use crate::{
     error::{Code, Error, Result},
     events::Kind,
     mediamtx::{Client, Fields, Info},
+    secret,
     store::paths::AppliedRow,
 };
 
@@ -194,11 +195,13 @@ impl Paths {
                 }
                 Err(e) if e.code() == Code::MediaMtxRefuses => {
                     let path = progress.entry(name.clone()).or_default();
-                    if path.error.as_deref() != Some(&e.to_string()) {
-                        tracing::warn!(path = name, "{e}");
+                    // MediaMTX repeats the source with its password.
+                    let refusal = secret::shown_text(&e.to_string());
+                    if path.error.as_deref() != Some(&refusal) {
+                        tracing::warn!(path = name, "{refusal}");
                     }
                     let before = std::mem::replace(&mut path.condition, Condition::Refused);
-                    path.error = Some(e.to_string());
+                    path.error = Some(refusal);
                     if before != Condition::Refused {
                         self.report(&name, path);
                     }

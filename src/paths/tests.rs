@@ -25,7 +25,7 @@ struct HostInner {
 fn defaults() -> Fields {
     let defaults = json!({
         "source": "publisher", "sourceOnDemand": false, "rtspTransport": "automatic", "record": false,
-        "runOnDemand": "", "runOnDemandStartTimeout": "10s", "publishPass": "",
+        "runOnDemand": "", "runOnDemandStartTimeout": "10s", "publishPass": "", "srtReadPassphrase": "", "srtPublishPassphrase": "",
     });
     serde_json::from_value(defaults).expect("an object")
 }
@@ -347,6 +347,40 @@ async fn passwords_are_stored_and_not_shown() {
     assert_eq!(bench.actual("cam").expect("exists")["source"], "rtsp://root:hunter2@10.0.0.5/a");
     let error = bench.paths.put("cam", camera("rtsp://root:***@10.0.0.6/a")).await.expect_err("refused");
     assert!(error.to_string().contains("write the password"), "{error}");
+}
+
+#[tokio::test]
+async fn passphrases_and_secret_parameters_are_stored_and_not_shown() {
+    let bench = bench().await;
+    bench
+        .paths
+        .put("srt", camera("srt://10.0.0.5:8890?streamid=read:cam:bob:hunter2&passphrase=hunter2hunter2"))
+        .await
+        .expect("new");
+    let fields = json!({"kind": "raw", "fields": {
+        "source": "publisher", "srtPublishPassphrase": "hunter2hunter2", "srtReadPassphrase": "hunter2hunter3",
+        "runOnDemand": "ffmpeg -i http://10.0.0.5/x?pwd=hunter2 -f null -",
+    }});
+    bench.paths.put("raw", wanted(fields)).await.expect("new");
+    for name in ["srt", "raw"] {
+        let shown = bench.paths.get(name).await.expect("is defined");
+        let text = serde_json::to_string(&shown).expect("plain data");
+        assert!(!text.contains("hunter") && text.contains("***"), "{text}");
+        bench
+            .paths
+            .put(name, Wanted { note: "x".into(), ..shown.wanted })
+            .await
+            .expect("a shown definition is accepted");
+    }
+    bench.settle().await;
+    let raw = bench.actual("raw").expect("exists");
+    assert_eq!(raw["srtPublishPassphrase"], "hunter2hunter2");
+    assert_eq!(raw["runOnDemand"], "ffmpeg -i http://10.0.0.5/x?pwd=hunter2 -f null -");
+    let source = bench.actual("srt").expect("exists")["source"].clone();
+    assert_eq!(source, "srt://10.0.0.5:8890?streamid=read:cam:bob:hunter2&passphrase=hunter2hunter2");
+    let changed = json!({"kind": "raw", "fields": {"srtReadPassphrase": "***", "source": "srt://h?passphrase=***"}});
+    let error = bench.paths.put("other", wanted(changed)).await.expect_err("nothing is stored");
+    assert!(error.to_string().contains("write the value"), "{error}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Converts uploaded files to a [`Picture`].
 
+mod header;
+
 use std::{io::Cursor, time::SystemTime};
 
 use bytes::Bytes;
@@ -10,6 +12,7 @@ use super::{
     Picture, PictureLimits,
     encode::compress,
     jpeg::{self, Coding, Fault, Header},
+    memory,
 };
 use crate::error::{Code, Error, Result};
 
@@ -19,6 +22,9 @@ const QUALITY: i32 = 92;
 /// Most progressive scans of a JPEG. Encoders write about 10; an attacker writes thousands ("Two Issues with the
 /// JPEG Standard", libjpeg-turbo.org).
 pub(super) const MAX_SCANS: u32 = 100;
+
+/// Most bytes of metadata that a decoder may hold, such as a colour profile.
+const METADATA: u64 = 4 << 20;
 
 /// The picture formats that can be uploaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +102,16 @@ pub(super) enum Sorted {
 /// A conversion that has not run yet.
 pub(super) struct Work {
     data: Bytes,
-    format: Format,
-    header: Option<Header>,
+    source: Source,
+    memory: u64,
+}
+
+/// What is converted.
+enum Source {
+    /// A JPEG that must be turned or is of an unusual kind.
+    Jpeg(Header),
+    /// Another format, with the size that its header says.
+    Other(Format, header::Size),
 }
 
 /// Decides from the markers whether the data needs conversion.
@@ -108,7 +122,9 @@ pub(super) fn sort(data: Bytes, limits: &PictureLimits) -> Result<Sorted> {
     limits.check_size(data.len())?;
     let format = Format::sniff(&data)?;
     if format != Format::Jpeg {
-        return Ok(Sorted::Work(Work { data, format, header: None }));
+        let size = header::Size::read(&data, format)?;
+        limits.check_pixels(size.width, size.height)?;
+        return Ok(Sorted::Work(Work { data, source: Source::Other(format, size), memory: size.memory() }));
     }
     let header = jpeg::inspect(&data).map_err(broken)?;
     limits.check_pixels(header.width, header.height)?;
@@ -119,7 +135,8 @@ pub(super) fn sort(data: Bytes, limits: &PictureLimits) -> Result<Sorted> {
         ));
     }
     if header.coding == Coding::Exotic || header.orientation != 1 {
-        return Ok(Sorted::Work(Work { data, format, header: Some(header) }));
+        let memory = memory::of_jpeg(&data, &header);
+        return Ok(Sorted::Work(Work { data, source: Source::Jpeg(header), memory }));
     }
     let data = if header.has_huffman_tables { data } else { jpeg::with_huffman_tables(&data, &header).into() };
     // The inserted tables count, too: the same picture must be accepted when it is read from the disk after a restart.
@@ -128,11 +145,16 @@ pub(super) fn sort(data: Bytes, limits: &PictureLimits) -> Result<Sorted> {
 }
 
 impl Work {
+    /// The memory that the conversion needs, in bytes, at most.
+    pub(super) fn memory(&self) -> u64 {
+        self.memory
+    }
+
     /// Runs the conversion on the present thread.
     pub(super) fn run(self, limits: &PictureLimits) -> Result<Picture> {
-        match self.header {
-            Some(header) => turn_jpeg(&self.data, &header, limits),
-            None => convert_other(&self.data, self.format, limits),
+        match self.source {
+            Source::Jpeg(header) => turn_jpeg(&self.data, &header, limits),
+            Source::Other(format, size) => convert_other(&self.data, format, size, limits),
         }
     }
 }
@@ -167,11 +189,12 @@ fn turn_jpeg(data: &[u8], header: &Header, limits: &PictureLimits) -> Result<Pic
     encode(image.into_rgb8(), Subsamp::Sub2x2, limits)
 }
 
-fn convert_other(data: &[u8], format: Format, limits: &PictureLimits) -> Result<Picture> {
+fn convert_other(data: &[u8], format: Format, size: header::Size, limits: &PictureLimits) -> Result<Picture> {
     let broken = |e: image::ImageError| match e {
+        // The estimate holds for each picture that is what its header says.
         image::ImageError::Limits(_) => Error::new(
-            Code::FrameTooLarge,
-            format!("the {} has more than {} pixels (limits.frame_pixels)", format.name(), limits.frame_pixels),
+            Code::BrokenPicture,
+            format!("the {} needs more memory than a picture of its size", format.name()),
         ),
         other => Error::new(Code::BrokenPicture, format!("the {} cannot be decoded: {other}", format.name())),
     };
@@ -183,13 +206,16 @@ fn convert_other(data: &[u8], format: Format, limits: &PictureLimits) -> Result<
         Format::Bmp => image::ImageFormat::Bmp,
         Format::Jpeg => return Err(Error::internal("a JPEG is not converted here", "wrong branch")),
     });
-    // A decoder holds at most eight bytes a pixel (16-bit RGBA).
+    // Besides the pixels, a decoder holds metadata such as a colour profile.
     let mut bounds = image::Limits::default();
-    bounds.max_alloc = Some(limits.frame_pixels.saturating_mul(8));
-    reader.limits(bounds);
+    bounds.max_alloc = Some(size.decoder_memory(format) + METADATA);
+    reader.limits(bounds.clone());
     let mut decoder = reader.into_decoder().map_err(broken)?;
-    let (width, height) = decoder.dimensions();
-    limits.check_pixels(width, height)?;
+    // For PNG the line above has set them already; for the others only this does.
+    decoder.set_limits(bounds).map_err(broken)?;
+    if decoder.dimensions() != (size.width, size.height) {
+        return Err(Error::new(Code::BrokenPicture, format!("the {} has two different sizes", format.name())));
+    }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(broken)?;
     image.apply_orientation(orientation);

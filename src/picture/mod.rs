@@ -8,6 +8,7 @@ pub mod draw;
 mod encode;
 mod frame;
 pub mod jpeg;
+mod memory;
 mod planes;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
@@ -25,6 +26,7 @@ pub use self::{
     convert::Format,
     encode::encode_rgb,
     frame::{BOUNDARY, Frame, FrameMemory, PREAMBLE, PREAMBLE_WITH_HEAD, Reserved, SharedFrame},
+    memory::{Held, hold_memory, in_pool_with},
     planes::{Colour, JpegWriter, Matrix, Planes},
     yuv::{Canvas, Yuv420},
 };
@@ -41,11 +43,13 @@ pub struct PictureLimits {
     pub frame_size: Size,
     /// Most pixels (width × height) of one picture, because a small file can decode to gigabytes.
     pub frame_pixels: u64,
+    /// Most memory of all conversions together.
+    pub conversion_memory: Size,
 }
 
 impl Default for PictureLimits {
     fn default() -> Self {
-        PictureLimits { frame_size: Size::mib(16), frame_pixels: 64_000_000 }
+        PictureLimits { frame_size: Size::mib(16), frame_pixels: 64_000_000, conversion_memory: Size::mib(512) }
     }
 }
 
@@ -108,8 +112,8 @@ impl Picture {
         match convert::sort(data, limits)? {
             convert::Sorted::Ready(picture) => Ok(picture),
             convert::Sorted::Work(work) => {
-                let limits = *limits;
-                in_pool(move || work.run(&limits)).await
+                let (memory, copied) = (work.memory(), *limits);
+                in_pool_with(memory, limits, move || work.run(&copied)).await
             }
         }
     }
@@ -134,7 +138,7 @@ impl Picture {
         in_pool(move || verify(&picture).map(|()| picture)).await
     }
 
-    /// As [`Picture::from_upload`], for a caller on a blocking thread.
+    /// As [`Picture::from_upload`], for a caller on a blocking thread that converts one picture at a time.
     pub fn from_upload_blocking(data: Bytes, limits: &PictureLimits) -> Result<Self> {
         match convert::sort(data, limits)? {
             convert::Sorted::Ready(picture) => Ok(picture),
@@ -147,6 +151,11 @@ impl Picture {
         self.captured_at = at;
         self
     }
+}
+
+/// The memory, in bytes, that turning, scaling or decoding a picture needs, at most. A JPEG that cannot be read needs none.
+pub fn memory_to_transform(jpeg: &[u8]) -> u64 {
+    jpeg::inspect(jpeg).map_or(0, |header| memory::of_jpeg(jpeg, &header))
 }
 
 /// Decodes the whole picture roughly and treats every irregularity as damage; for transports that lose, duplicate

@@ -5,7 +5,7 @@ use super::*;
 /// An accepted picture is a complete, upright JPEG within the limits, with its tables. If it is uploaded again, it
 /// does not change.
 pub(crate) fn hold(data: &[u8]) {
-    let limits = PictureLimits { frame_size: Size(2000), frame_pixels: 128 * 128 };
+    let limits = PictureLimits { frame_size: Size(2000), frame_pixels: 128 * 128, ..PictureLimits::default() };
     let Ok(picture) = Picture::from_upload_blocking(Bytes::copy_from_slice(data), &limits) else { return };
     assert!(picture.jpeg.len() as u64 <= limits.frame_size.0, "{} bytes", picture.jpeg.len());
     let header = jpeg::inspect(&picture.jpeg).expect("the result is a JPEG");

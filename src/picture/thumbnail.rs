@@ -4,10 +4,10 @@ use bytes::Bytes;
 use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
 use super::{
-    Picture,
+    Picture, PictureLimits,
     convert::{MAX_SCANS, undecodable},
     encode::encode_rgb,
-    in_pool,
+    in_pool_with, memory_to_transform,
 };
 use crate::error::Result;
 
@@ -17,9 +17,9 @@ const QUALITY: i32 = 75;
 impl Picture {
     /// A small version: its longer side has `side` pixels or up to twice as many, and never more than the original.
     /// Decodes at a fraction of the size, which costs very little.
-    pub async fn thumbnail(&self, side: u32) -> Result<Bytes> {
+    pub async fn thumbnail(&self, side: u32, limits: &PictureLimits) -> Result<Bytes> {
         let (jpeg, longer) = (self.jpeg.clone(), self.width.max(self.height));
-        in_pool(move || {
+        in_pool_with(memory_to_transform(&jpeg), limits, move || {
             let denominator = [8, 4, 2].into_iter().find(|by| longer / by >= side).unwrap_or(1);
             let decode = || {
                 let mut decoder = Decompressor::new()?;
@@ -43,7 +43,7 @@ impl Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::{PictureLimits, encode_rgb};
+    use crate::picture::encode_rgb;
 
     #[tokio::test]
     async fn large_pictures_become_small_and_small_pictures_keep_their_size() {
@@ -53,8 +53,8 @@ mod tests {
         {
             let jpeg = encode_rgb(&vec![90; 3 * width as usize * height as usize], width, height, 90).expect("encodes");
             let picture = Picture::from_plain_jpeg(jpeg, &limits).expect("a picture");
-            let small =
-                Picture::from_plain_jpeg(picture.thumbnail(320).await.expect("made"), &limits).expect("a picture");
+            let small = Picture::from_plain_jpeg(picture.thumbnail(320, &limits).await.expect("made"), &limits)
+                .expect("a picture");
             assert_eq!((small.width, small.height), expected);
         }
     }

@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 
 use super::{
-    Action, AuthSettings, Caller, Credential, Credentials, Decision, IdentityData, Permission, Principal, Snapshot,
-    User, Verdict,
+    Action, AuthSettings, Authorized, Caller, Credential, Credentials, Decision, IdentityData, Permission, Principal,
+    Snapshot, User, Verdict,
     rules::Rule,
     tokens::{NOT_OURS, SHARE_PREFIX, TokenKind, UNKNOWN_KEY, VerifiedToken, code_digest, looks_like_jwt, now, verify},
     verified_cache::VerifiedCache,
-    verifier::{Verification, Verifier},
+    verifier::{VERIFIED_TTL, Verification, Verifier},
 };
 
 /// A user whose name and password are right.
@@ -41,7 +41,7 @@ impl Request<'_> {
 /// A verdict, and the entry that grants the request if one of a user name does.
 type Answer = (Verdict, Option<Arc<Rule>>);
 
-/// A request that only argon2 verifications can decide.
+/// A request that only verifications can decide.
 #[derive(Debug)]
 struct Undecided {
     /// Whether an entry accepted the password already, and does not permit the action.
@@ -123,15 +123,16 @@ impl Policy {
     }
 
     /// The caller's principal and permissions, by token or by user name and password; for showing them to the caller.
-    pub async fn permissions_of(&self, caller: &Caller) -> Result<(Principal, Vec<Permission>), Verdict> {
+    pub async fn permissions_of(&self, caller: &Caller) -> Result<(Authorized, Vec<Permission>), Verdict> {
         if let Some(token) = self.token_of(caller) {
             let (who, token) = self
                 .check_token(caller, token)
                 .map_err(|r| Decision::WrongCredentials.because(Principal::Anonymous, r))?;
-            return Ok((who, token.claims.mediamtx_permissions.clone()));
+            let lease = Some(token.lease.clone());
+            return Ok((Authorized { who, lease }, token.claims.mediamtx_permissions.clone()));
         }
         let authenticated = self.authenticate(caller).await?;
-        Ok((Principal::User(authenticated.user), authenticated.rule.permissions().to_vec()))
+        Ok((Principal::User(authenticated.user).into(), authenticated.rule.permissions().to_vec()))
     }
 
     async fn answer(&self, caller: &Caller, request: Request<'_>) -> Answer {
@@ -167,58 +168,68 @@ impl Policy {
             if !rule.applies_to(caller.ip) {
                 continue;
             }
+            let is_remembered = |max_age| self.0.verifier.is_verified(&rule.pass, sent, max_age);
             let verified = match rule.pass.is_slow() {
-                true => self.0.verifier.is_verified(&rule.pass, sent, self.0.password_cache_ttl),
-                false => rule.pass.matches(sent.password.expose()),
+                true => is_remembered(self.0.password_cache_ttl),
+                // A right guess must not pass where a wrong one would be refused, so it takes a guess from the allowance
+                // as well, unless it was right before.
+                false => {
+                    rule.pass.is_empty() || rule.pass.matches(sent.password.expose()) && is_remembered(VERIFIED_TTL)
+                }
             };
             if verified {
                 undecided.is_authenticated = true;
                 if request.granted_by(rule) {
                     return Ok((Decision::Allowed.of(Principal::User(name_of(rule, sent))), Some(rule.clone())));
                 }
-            } else if rule.pass.is_slow() {
+            } else {
                 undecided.candidates.push((rule.clone(), request.granted_by(rule)));
             }
         }
         if undecided.is_authenticated {
             // The user is known; only an entry that permits the action is worth a verification.
             undecided.candidates.retain(|(_, permits)| *permits);
+            if undecided.candidates.is_empty() {
+                return Ok((Decision::NotPermitted.of(Principal::User(sent.user.as_str().into())), None));
+            }
         }
         // Entries that permit the action come first: one verification is enough if the password is right.
         undecided.candidates.sort_by_key(|(_, permits)| !permits);
-        if !undecided.candidates.is_empty() {
-            return Err(undecided);
-        }
-        if undecided.is_authenticated {
-            return Ok((Decision::NotPermitted.of(Principal::User(sent.user.as_str().into())), None));
-        }
-        let decision = match self.0.verifier.count_wrong(caller.ip, sent) {
-            Verification::Throttled => Decision::TooManyFailures,
-            _ => Decision::WrongCredentials,
-        };
-        Ok((decision.of(Principal::Anonymous), None))
+        Err(undecided)
     }
 
-    /// Decides by argon2 verifications, away from the async threads.
+    /// Decides by verifications; those of argon2 are away from the async threads.
     async fn decide_slowly(&self, caller: &Caller, undecided: Undecided) -> Answer {
+        let refused = |decision: Decision| (decision.of(Principal::Anonymous), None);
         let sent = &caller.credentials;
         let mut is_authenticated = undecided.is_authenticated;
+        let (mut has_guess, mut was_slow) = (false, false);
         for (rule, permits) in undecided.candidates {
-            match self.0.verifier.verify(caller.ip, sent, &rule.pass).await {
+            was_slow |= rule.pass.is_slow();
+            match self.0.verifier.verify(caller, &rule.pass, &mut has_guess).await {
                 Verification::Right if permits => {
                     return (Decision::Allowed.of(Principal::User(name_of(&rule, sent))), Some(rule));
                 }
                 Verification::Right => is_authenticated = true,
                 Verification::Wrong => {}
-                Verification::Throttled => return (Decision::TooManyFailures.of(Principal::Anonymous), None),
-                Verification::NotNow => return (Decision::NotVerified.of(Principal::Anonymous), None),
+                Verification::Throttled => return refused(Decision::TooManyFailures),
+                Verification::NotNow => return refused(Decision::NotVerified),
             }
         }
-        let verdict = match is_authenticated {
-            true => Decision::NotPermitted.of(Principal::User(sent.user.as_str().into())),
-            false => Decision::WrongCredentials.of(Principal::Anonymous),
-        };
-        (verdict, None)
+        if is_authenticated {
+            return (Decision::NotPermitted.of(Principal::User(sent.user.as_str().into())), None);
+        }
+        if !was_slow {
+            // A user name that is unknown, or whose password is not hashed, takes the same time as the others: names cannot
+            // be guessed by the time of the answer.
+            let decoy = self.0.snapshot.load().decoy.clone();
+            match self.0.verifier.verify(caller, &decoy, &mut has_guess).await {
+                Verification::Throttled => return refused(Decision::TooManyFailures),
+                Verification::NotNow => return refused(Decision::NotVerified),
+                Verification::Right | Verification::Wrong => {}
+            }
+        }
+        refused(Decision::WrongCredentials)
     }
 
     fn decide_share(&self, snapshot: &Snapshot, code: &str, action: Action, path: &str) -> Verdict {
@@ -226,10 +237,13 @@ impl Policy {
             Some(share) if share.expires <= now() => {
                 Decision::WrongCredentials.because(Principal::Share(share.id.clone()), "the share link has expired")
             }
-            Some(share) if share.permissions.permit(action, path) => {
-                Decision::Allowed.of(Principal::Share(share.id.clone()))
+            Some(share) => {
+                let decision = match share.permissions.permit(action, path) {
+                    true => Decision::Allowed,
+                    false => Decision::NotPermitted,
+                };
+                decision.of(Principal::Share(share.id.clone())).with(share.lease.clone())
             }
-            Some(share) => Decision::NotPermitted.of(Principal::Share(share.id.clone())),
             None => {
                 let reason = "the share link is unknown, or was revoked";
                 Decision::WrongCredentials.because(Principal::Anonymous, reason)
@@ -248,8 +262,13 @@ impl Policy {
         let verdict = match self.check_token(caller, self.token_of(caller)?) {
             Err(NOT_OURS | UNKNOWN_KEY) => return None,
             Err(reason) => Decision::WrongCredentials.because(Principal::Anonymous, reason),
-            Ok((who, token)) if token.permissions.permit(action, path) => Decision::Allowed.of(who),
-            Ok((who, _)) => Decision::NotPermitted.of(who),
+            Ok((who, token)) => {
+                let decision = match token.permissions.permit(action, path) {
+                    true => Decision::Allowed,
+                    false => Decision::NotPermitted,
+                };
+                decision.of(who).with(token.lease.clone())
+            }
         };
         Some(verdict)
     }
@@ -276,7 +295,8 @@ impl Policy {
             return Err("the token has expired");
         }
         let is_revoked = |id: &String| snapshot.revoked.contains(id);
-        if is_revoked(&claims.jti) || claims.sid.as_ref().is_some_and(is_revoked) {
+        let ids = [Some(&claims.jti), claims.sid.as_ref(), claims.sign_in.as_ref()];
+        if ids.into_iter().flatten().any(is_revoked) {
             return Err("the token was revoked");
         }
         let who = match claims.kind {

@@ -17,7 +17,7 @@ mod verified_cache;
 mod verifier;
 pub mod webhook;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,11 +28,11 @@ pub use self::{
     rules::{Permission, Rule, User, loopback_rule},
     snapshot::{IdentityData, ShareRule, Snapshot},
     tokens::{Claims, ISSUER, SHARE_PREFIX, TokenKind, code_digest, now},
-    verdict::{Decision, Verdict},
+    verdict::{Authorized, Decision, Lease, Revoked, Verdict},
 };
 use crate::{
     secret::Secret,
-    units::{HumanDuration, Network, private_networks},
+    units::{HumanDuration, Network, loopback_networks, private_networks},
 };
 
 /// Authentication settings (`auth` in sidecar.yml).
@@ -43,8 +43,9 @@ pub struct AuthSettings {
     pub users: Vec<User>,
     /// Whether the first start creates an administrator with a random password if no rule grants `api`.
     pub generate_admin: bool,
-    /// Networks from which `/mediamtx-auth` and the hooks accept requests.
-    pub webhook_networks: Vec<Network>,
+    /// Networks from which `/mediamtx-auth` and the hooks accept requests. None: this machine, or with `webhook_secret` all
+    /// private networks.
+    pub webhook_networks: Option<Vec<Network>>,
     /// How long a verified argon2 password is remembered (as a keyed digest).
     pub password_cache_ttl: HumanDuration,
     /// Wrong passwords per minute, for each pair of address and user name; further ones are refused without
@@ -61,6 +62,28 @@ pub struct AuthSettings {
 }
 
 impl AuthSettings {
+    /// The networks from which `/mediamtx-auth` and the hooks accept requests.
+    pub fn webhook_senders(&self) -> Cow<'_, [Network]> {
+        match &self.webhook_networks {
+            Some(networks) => networks.into(),
+            None if self.webhook_secret.is_empty() => loopback_networks().into(),
+            None => private_networks().into(),
+        }
+    }
+
+    /// Settings that are valid, and open MediaMTX's question to other programs.
+    pub fn warnings(&self) -> Vec<String> {
+        let is_loopback = |network: &Network| loopback_networks().iter().any(|own| own.covers(network));
+        if !self.webhook_secret.is_empty() || self.webhook_senders().iter().all(is_loopback) {
+            return vec![];
+        }
+        let networks = self.webhook_senders().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        vec![format!(
+            "auth.webhook_networks ({networks}) lets every program there ask MediaMTX's question, guess passwords with invented \
+             addresses, and report events: set auth.webhook_secret, or only MediaMTX's own address"
+        )]
+    }
+
     /// Settings that are not valid: the key, and the rule that it breaks.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = vec![];
@@ -86,7 +109,7 @@ impl Default for AuthSettings {
         AuthSettings {
             users: vec![loopback_rule()],
             generate_admin: true,
-            webhook_networks: private_networks(),
+            webhook_networks: None,
             password_cache_ttl: HumanDuration::secs(300),
             failures_per_minute: 10,
             webhook_secret: Secret::default(),
@@ -185,9 +208,23 @@ impl std::fmt::Display for Principal {
     }
 }
 
+/// The peer that sent a request, and whose word the caller's address is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Sender {
+    /// The caller itself, or a proxy that is trusted.
+    #[default]
+    Client,
+    /// A proxy that is not trusted, which hides the caller's address.
+    Proxy(IpAddr),
+    /// MediaMTX, or another program that sends its question; it states the caller's address.
+    MediaMtx(Option<IpAddr>),
+}
+
 /// The client of a request: its address and its credentials.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
+    /// The peer that sent the request.
+    pub sender: Sender,
     /// The address, if it is known and trustworthy. None for a request through a proxy that is not in
     /// `http.trusted_proxies`.
     pub ip: Option<IpAddr>,

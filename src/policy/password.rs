@@ -75,6 +75,18 @@ impl Credential {
         }
     }
 
+    /// A hash with the cost of `like`, or of [`hash_password`], that is the hash of no known password.
+    pub(super) fn decoy(like: Option<&Credential>) -> Self {
+        let parameters = match like.map(|like| &like.0) {
+            // $argon2id$v=19$m=19456,t=2,p=1
+            Some(Form::Argon2(phc)) => phc.split('$').take(4).collect::<Vec<_>>().join("$"),
+            _ => DECOY_PARAMETERS.to_owned(),
+        };
+        let decoy = format!("{parameters}{DECOY_SALT_AND_HASH}");
+        let fits = Argon2Hash::parse(&decoy).is_some();
+        Credential(Form::Argon2(if fits { decoy } else { format!("{DECOY_PARAMETERS}{DECOY_SALT_AND_HASH}") }))
+    }
+
     /// Compares in constant time. Takes milliseconds, and megabytes of memory, if [`Credential::is_slow`].
     pub(super) fn matches(&self, sent: &str) -> bool {
         match &self.0 {
@@ -96,6 +108,12 @@ impl Credential {
         }
     }
 }
+
+/// The parameters of [`hash_password`].
+const DECOY_PARAMETERS: &str = "$argon2id$v=19$m=19456,t=2,p=1";
+
+/// 16 and 32 bytes of text.
+const DECOY_SALT_AND_HASH: &str = "$bXR4LXNpZGVjYXIgc2FsdA$bm8gcGFzc3dvcmQgaGFzIHRoaXMgaGFzaCAgICAgICA";
 
 thread_local! {
     /// argon2's working memory, kept by the few threads that verify: freed after each verification, glibc's arenas
@@ -201,6 +219,23 @@ mod tests {
         let reference = "argon2:$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
         let reference = Credential::parse(reference).expect("a hash of the reference implementation");
         assert!(reference.matches("password") && !reference.matches("passwords"));
+    }
+
+    #[test]
+    fn the_decoy_costs_as_much_as_the_hash_of_a_user() {
+        let (hash, cheap) = (
+            hash_password("s3cret").expect("hashes"),
+            "argon2:$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
+        );
+        assert!(hash.starts_with(&format!("argon2:{DECOY_PARAMETERS}$")), "{hash}");
+        for (like, parameters) in
+            [(None, DECOY_PARAMETERS), (Some(&*hash), DECOY_PARAMETERS), (Some(cheap), "$argon2id$v=19$m=256,t=2,p=1")]
+        {
+            let decoy = Credential::decoy(like.map(|like| Credential::parse(like).expect("a hash")).as_ref());
+            let Form::Argon2(phc) = &decoy.0 else { panic!("not a hash") };
+            assert!(phc.starts_with(&format!("{parameters}$")) && Argon2Hash::parse(phc).is_some(), "{phc}");
+            assert!(!decoy.matches("") && !decoy.matches("s3cret"));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use jsonwebtoken::DecodingKey;
 use sha2::Sha256;
 
 use super::{
-    Permission,
+    Credential, Lease, Permission,
     rules::{Permissions, Rule},
 };
 
@@ -38,12 +38,14 @@ pub struct ShareRule {
     pub(super) permissions: Permissions,
     /// Seconds of the Unix epoch.
     pub(super) expires: u64,
+    pub(super) lease: Arc<Lease>,
 }
 
 impl ShareRule {
     /// Compiles the permissions; the error says what is wrong. `code` is [`super::code_digest`] of the link's code.
     pub fn compile(id: &str, code: [u8; 32], permissions: &[Permission], expires: u64) -> Result<Arc<Self>, String> {
-        Ok(Arc::new(ShareRule { id: id.into(), code, permissions: Permissions::compile(permissions)?, expires }))
+        let lease = Arc::new(Lease { expires, ..Lease::default() });
+        Ok(Arc::new(ShareRule { id: id.into(), code, permissions: Permissions::compile(permissions)?, expires, lease }))
     }
 }
 
@@ -58,6 +60,8 @@ pub struct Snapshot {
     pub(super) keys: HashMap<String, DecodingKey>,
     pub(super) revoked: HashSet<String>,
     pub(super) shares: HashMap<[u8; 32], Arc<ShareRule>>,
+    /// A hash that no password has, and that takes as long as those of the users.
+    pub(super) decoy: Credential,
     stamp_key: [u8; 32],
 }
 
@@ -77,7 +81,8 @@ impl Snapshot {
         }
         let shares = data.shares.into_iter().map(|share| (share.code, share)).collect();
         let IdentityData { keys, revoked, stamp_key, .. } = data;
-        Snapshot { rules, for_any, by_name, hashed, keys, revoked, shares, stamp_key }
+        let decoy = Credential::decoy(rules.iter().map(|rule| &rule.pass).find(|pass| pass.is_slow()));
+        Snapshot { rules, for_any, by_name, hashed, keys, revoked, shares, decoy, stamp_key }
     }
 
     /// Indices of the entries with this user name, written plainly or as a digest.

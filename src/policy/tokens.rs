@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, Validation, decode, decode_header, errors::ErrorKi
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Permission, rules::Permissions, snapshot::Snapshot};
+use super::{Lease, Permission, rules::Permissions, snapshot::Snapshot};
 
 /// The `iss` of all tokens of this program.
 pub const ISSUER: &str = "mtx-sidecar";
@@ -43,6 +43,13 @@ pub struct Claims {
     /// The id of its sign-in or share; revoking that revokes the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
+    /// For a visitor's token, the id of the sign-in; `sid` is that of the share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<String>,
+    /// When the sign-in of an access token ends, in seconds of the Unix epoch. What was begun with the token ends then, and not
+    /// when the token expires, because the page renews it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in_ends: Option<u64>,
     /// The stamp of the user's entry at the time of issue: a changed entry invalidates the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ver: Option<String>,
@@ -70,6 +77,7 @@ pub(super) struct VerifiedToken {
     pub(super) claims: Claims,
     pub(super) kid: String,
     pub(super) permissions: Permissions,
+    pub(super) lease: Arc<Lease>,
 }
 
 /// Whether the text has the form of a JWT of any issuer: three parts of base64url, of which the first is a JSON object.
@@ -110,5 +118,14 @@ pub(super) fn verify(token: &str, snapshot: &Snapshot) -> Result<Arc<VerifiedTok
     })?;
     let claims = claims.claims;
     let permissions = Permissions::compile(&claims.mediamtx_permissions).map_err(|_| NOT_OURS)?;
-    Ok(Arc::new(VerifiedToken { claims, kid, permissions }))
+    let sign_in = match claims.kind {
+        TokenKind::Access => claims.sid.as_deref(),
+        _ => claims.sign_in.as_deref(),
+    };
+    let lease = Lease {
+        expires: claims.sign_in_ends.unwrap_or(claims.exp),
+        sign_in: sign_in.map(Into::into),
+        key: Some(kid.as_str().into()),
+    };
+    Ok(Arc::new(VerifiedToken { claims, kid, permissions, lease: Arc::new(lease) }))
 }

@@ -1,4 +1,7 @@
-//! The answer to a question: [`Decision`], and [`Verdict`], which adds the principal and the reason.
+//! The answer to a question: [`Decision`], and [`Verdict`], which adds the principal and the reason. [`Lease`] has the end of what
+//! was permitted.
+
+use std::{fmt, ops::Deref, sync::Arc};
 
 use super::{Action, Caller, Principal};
 use crate::error::{Code, Error};
@@ -41,7 +44,7 @@ impl Decision {
 
     /// The verdict with a reason of its own.
     pub(super) fn because(self, who: Principal, reason: &'static str) -> Verdict {
-        Verdict { decision: self, who, reason }
+        Verdict { decision: self, who, reason, lease: None }
     }
 
     /// The verdict with the decision's usual reason.
@@ -68,9 +71,103 @@ pub struct Verdict {
     pub who: Principal,
     /// Why, in words, for log, audit and caller. Never contains a credential.
     pub reason: &'static str,
+    /// The end of what was permitted; none for a password and for a rule for `any`.
+    pub lease: Option<Arc<Lease>>,
+}
+
+/// How long the credentials of a request are good: what was begun with them ends then, too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lease {
+    /// When the token, the share or the sign-in expires, in seconds of the Unix epoch. A page renews its access token every few
+    /// minutes, so that of its sign-in counts, and not that of the token.
+    pub expires: u64,
+    /// The id of the sign-in to which an access token belongs.
+    pub sign_in: Option<Arc<str>>,
+    /// The `kid` of the key that signed the token.
+    pub key: Option<Arc<str>>,
+}
+
+/// A principal that was authorized, and the lease of its credentials.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Authorized {
+    /// The principal.
+    pub who: Principal,
+    /// The end of what was permitted.
+    pub lease: Option<Arc<Lease>>,
+}
+
+impl From<Principal> for Authorized {
+    fn from(who: Principal) -> Self {
+        Authorized { who, lease: None }
+    }
+}
+
+impl From<Verdict> for Authorized {
+    fn from(Verdict { who, lease, .. }: Verdict) -> Self {
+        Authorized { who, lease }
+    }
+}
+
+impl Deref for Authorized {
+    type Target = Principal;
+
+    fn deref(&self) -> &Principal {
+        &self.who
+    }
+}
+
+impl fmt::Display for Authorized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.who.fmt(f)
+    }
+}
+
+/// Credentials that are no longer good, or grant less than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// All of a principal.
+    Principal(Principal),
+    /// A token or a sign-in, by its id.
+    Id(Arc<str>),
+    /// All tokens of a key, by its `kid`.
+    Key(Arc<str>),
+}
+
+impl Revoked {
+    /// Whether what this principal has begun with these credentials must end.
+    pub fn covers(&self, who: &Principal, lease: Option<&Lease>) -> bool {
+        match self {
+            Revoked::Principal(principal) => who == principal,
+            Revoked::Id(id) => {
+                matches!(who, Principal::Token(token) if token == id)
+                    || lease.is_some_and(|lease| lease.sign_in.as_ref() == Some(id))
+            }
+            Revoked::Key(kid) => lease.is_some_and(|lease| lease.key.as_ref() == Some(kid)),
+        }
+    }
+}
+
+impl fmt::Display for Revoked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Revoked::Principal(who) => who.fmt(f),
+            Revoked::Id(id) => write!(f, "token or sign-in {id}"),
+            Revoked::Key(kid) => write!(f, "tokens of key {kid}"),
+        }
+    }
 }
 
 impl Verdict {
+    /// The same with the lease of the credentials.
+    pub(super) fn with(self, lease: Arc<Lease>) -> Self {
+        Verdict { lease: Some(lease), ..self }
+    }
+
+    /// A failed attempt to sign in that the policy has not judged, such as an ended sign-in.
+    pub fn refused(reason: &'static str) -> Self {
+        Decision::WrongCredentials.because(Principal::Anonymous, reason)
+    }
+
     /// The answer to MediaMTX about an action that this version does not know.
     pub fn on_unknown_action(caller: &Caller) -> Self {
         let decision = if caller.credentials.is_empty() { Decision::AskCredentials } else { Decision::NotPermitted };

@@ -3,43 +3,43 @@
 //! A verification that cannot be done (no thread can be started, too many wait, the code panics) is answered with
 //! [`Verification::NotNow`]; nothing of it remains, so that the next one starts anew.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::IpAddr,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread,
-    time::Duration,
-};
+mod pool;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
 use sha2::Sha256;
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
-use super::{Credential, Credentials, throttle::Throttle, verified_cache::VerifiedCache};
+use self::pool::{Pool, StartThread, start_thread};
+use super::{
+    Caller, Credential, Credentials,
+    throttle::{Guess, Throttle},
+    verified_cache::VerifiedCache,
+};
 
 /// Passwords that wait for verification or are being verified; further ones are answered with
 /// [`Verification::NotNow`]. At 25 ms each the last one waits for a few seconds, which is as long as clients wait.
 const MAX_VERIFYING: usize = 128;
 
-/// For how long a verified password is verified again even when the allowance of wrong ones is used up: guesses from
-/// the same address do not lock its user out.
-const VERIFIED_TTL: Duration = Duration::from_secs(24 * 3600);
+/// Places among them for passwords that were right before, and for users at an address from which the right password
+/// came before. A flood of guesses leaves these places free, and they are verified first.
+const RESERVED: usize = 32;
 
-/// Verifications run after the threads that answer requests (nice(2) applies to a single thread on Linux).
-const NICENESS: i32 = 10;
+/// For how long a password that was right is verified again without an allowance: guesses of others do not lock its
+/// user out.
+pub(super) const VERIFIED_TTL: Duration = Duration::from_secs(30 * 86_400);
 
 /// What was found out about a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verification {
     Right,
     Wrong,
-    /// Too many wrong passwords for this address and user name; this one was not looked at.
+    /// Too many wrong passwords; this one was not looked at.
     Throttled,
     /// It could not be verified; the password may be right or wrong.
     NotNow,
@@ -47,9 +47,6 @@ pub(super) enum Verification {
 
 /// Compares a stored hash with a password. A parameter so that a test can pass one that panics.
 type Matches = fn(&Credential, &str) -> bool;
-
-/// Starts a thread. A parameter so that a test can pass one that fails.
-type StartThread = fn(Box<dyn FnOnce() + Send>) -> io::Result<()>;
 
 /// Verifies argon2 passwords, and remembers which were right or wrong. Cheap to clone.
 #[derive(Clone)]
@@ -88,57 +85,65 @@ impl Verifier {
         self.0.verified.get(&self.digest(hash, sent), max_age).is_some()
     }
 
-    /// Verifies the password that was sent from that address against a stored hash.
-    pub(super) async fn verify(&self, ip: Option<IpAddr>, sent: &Credentials, hash: &Credential) -> Verification {
+    /// Verifies the caller's password against a stored hash. The first verification of a request takes a guess from the
+    /// allowances, and sets `has_guess` for the others of the request.
+    pub(super) async fn verify(&self, caller: &Caller, hash: &Credential, has_guess: &mut bool) -> Verification {
+        let Inner { throttle, pool, verified, in_flight, .. } = &*self.0;
+        let sent = &caller.credentials;
         let digest = self.digest(hash, sent);
-        if self.0.throttle.is_known_wrong(&digest) {
+        if throttle.is_known_wrong(&digest) {
             return Verification::Wrong;
         }
         // Before a guess is taken from the allowance: this is not the client's failure.
-        if let Err(e) = self.0.pool.start_missing() {
+        if hash.is_slow()
+            && let Err(e) = pool.start_missing()
+        {
             tracing::error!("passwords cannot be verified, no thread can be started: {e}");
             return Verification::NotNow;
         }
+        let was_verified = verified.get(&digest, VERIFIED_TTL).is_some();
+        let has_priority = was_verified || throttle.is_known(caller);
         let (mut result, begun) = {
-            let mut in_flight = self.0.in_flight.lock();
+            let mut in_flight = in_flight.lock();
             match in_flight.get(&digest) {
                 Some(result) => (result.clone(), None),
                 None => {
-                    if in_flight.len() >= MAX_VERIFYING {
+                    if in_flight.len() >= MAX_VERIFYING - if has_priority { 0 } else { RESERVED } {
                         return Verification::NotNow;
                     }
-                    let was_verified = self.0.verified.get(&digest, VERIFIED_TTL).is_some();
-                    if !was_verified && !self.0.throttle.take_guess(ip, &sent.user) {
-                        return Verification::Throttled;
+                    let mut guess = None;
+                    if !*has_guess && !was_verified {
+                        guess = throttle.take(caller);
+                        if guess.is_none() {
+                            return Verification::Throttled;
+                        }
+                        *has_guess = true;
                     }
                     let (tell, result) = watch::channel(None);
                     in_flight.insert(digest, result.clone());
-                    let begun = InFlight { verifier: self.clone(), digest, outcome: Verification::NotNow, tell };
-                    (result, Some(begun))
+                    let (verifier, caller) = (self.clone(), caller.clone());
+                    let outcome = Verification::NotNow;
+                    (result, Some(InFlight { verifier, caller, guess, digest, outcome, tell }))
                 }
             }
         };
-        if let Some(mut begun) = begun {
+        if let Some(begun) = begun {
             // Not a part of this request: the client that sent it first may disconnect while others wait for it.
-            let (hash, sent) = (hash.clone(), sent.clone());
-            self.0.pool.run(Box::new(move || begun.run(&hash, sent.password.expose())));
+            let (pool, hash) = (pool.clone(), hash.clone());
+            let turn = begun.guess.as_ref().map(|guess| guess.at).filter(|at| *at > Instant::now());
+            let start = move || begun.start(&pool, hash, has_priority);
+            match turn {
+                None => start(),
+                Some(at) => drop(tokio::spawn(async move {
+                    sleep_until(at).await;
+                    start();
+                })),
+            }
         }
         match result.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.unwrap_or(Verification::NotNow),
             Err(_) => Verification::NotNow,
         }
-    }
-
-    /// Counts a wrong password that was cheap to check against the allowance of its address and user name.
-    pub(super) fn count_wrong(&self, ip: Option<IpAddr>, sent: &Credentials) -> Verification {
-        let guess = self.digest(&Credential::default(), sent);
-        if !self.0.throttle.is_known_wrong(&guess) {
-            if !self.0.throttle.take_guess(ip, &sent.user) {
-                return Verification::Throttled;
-            }
-            self.0.throttle.record_wrong(guess);
-        }
-        Verification::Wrong
     }
 
     /// A keyed digest of credentials, bound to the stored hash that they are compared with.
@@ -155,20 +160,31 @@ impl Verifier {
 /// A verification that waits or runs. Dropping it answers those who wait, whether it ran, panicked, or never started.
 struct InFlight {
     verifier: Verifier,
+    caller: Caller,
+    /// Given back unless it was wrong.
+    guess: Option<Guess>,
     digest: [u8; 32],
     outcome: Verification,
     tell: watch::Sender<Option<Verification>>,
 }
 
 impl InFlight {
-    fn run(&mut self, hash: &Credential, password: &str) {
+    fn start(mut self, pool: &Pool, hash: Credential, first: bool) {
+        match hash.is_slow() {
+            true => pool.run(Box::new(move || self.run(&hash)), first),
+            false => self.run(&hash),
+        }
+    }
+
+    fn run(&mut self, hash: &Credential) {
         let Inner { verified, throttle, matches, .. } = &*self.verifier.0;
         // Recorded before the entry is removed: a caller in between must not begin anew.
-        self.outcome = if matches(hash, password) {
+        self.outcome = if matches(hash, self.caller.credentials.password.expose()) {
             verified.put(self.digest, ());
+            throttle.record_right(&self.caller);
             Verification::Right
         } else {
-            throttle.record_wrong(self.digest);
+            throttle.record_wrong(&self.caller, self.digest);
             Verification::Wrong
         };
     }
@@ -176,74 +192,11 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        if let Some(guess) = self.guess.as_ref().filter(|_| self.outcome != Verification::Wrong) {
+            self.verifier.0.throttle.give_back(guess);
+        }
         self.verifier.0.in_flight.lock().remove(&self.digest);
         self.tell.send_replace(Some(self.outcome));
-    }
-}
-
-type Job = Box<dyn FnOnce() + Send>;
-
-/// Threads for argon2, which takes 19 MiB and 20 ms each time. Each keeps its memory, so there are few: at most half
-/// as many as cores. (tokio's blocking pool can have hundreds.) They are started when they are first needed, and end
-/// when the pool is dropped.
-struct Pool {
-    jobs: SyncSender<Job>,
-    queue: Arc<Mutex<Receiver<Job>>>,
-    start_thread: StartThread,
-    /// Threads that are still to be started.
-    missing: Mutex<usize>,
-    size: usize,
-}
-
-impl Pool {
-    fn new(start_thread: StartThread) -> Self {
-        let (jobs, queue) = sync_channel(MAX_VERIFYING);
-        let size = thread::available_parallelism().map_or(2, usize::from).div_ceil(2);
-        Pool { jobs, queue: Arc::new(Mutex::new(queue)), start_thread, missing: Mutex::new(size), size }
-    }
-
-    /// Queues a job; drops it if the queue is full, which `MAX_VERIFYING` prevents.
-    fn run(&self, job: Job) {
-        if let Err(e) = self.jobs.try_send(job) {
-            tracing::error!("a password cannot be verified: {e}");
-        }
-    }
-
-    /// Starts the threads that do not run yet; fails if none runs then.
-    fn start_missing(&self) -> io::Result<()> {
-        let mut missing = self.missing.lock();
-        while *missing > 0 {
-            let queue = self.queue.clone();
-            match (self.start_thread)(Box::new(move || work(&queue))) {
-                Ok(()) => *missing -= 1,
-                Err(e) if *missing == self.size => return Err(e),
-                // Those that run do the work; the rest are started with a later job.
-                Err(e) => {
-                    tracing::warn!("another thread for passwords cannot be started: {e}");
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn start_thread(work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
-    thread::Builder::new().name("passwords".into()).spawn(work).map(drop)
-}
-
-/// Runs jobs until the pool is dropped.
-fn work(queue: &Mutex<Receiver<Job>>) {
-    if let Err(e) = rustix::process::nice(NICENESS) {
-        tracing::debug!("the priority of password verification cannot be lowered: {e}");
-    }
-    loop {
-        let job = queue.lock().recv();
-        let Ok(job) = job else { return };
-        // The job is consumed: it leaves nothing half done that could be seen afterwards.
-        if catch_unwind(AssertUnwindSafe(job)).is_err() {
-            tracing::error!("a password verification panicked");
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{Action, Caller, Credentials, token_in_query};
+use super::{Action, Caller, Credentials, Sender, token_in_query};
 use crate::secret::Secret;
 
 /// The body of MediaMTX's POST. MediaMTX always sends all ten keys; missing, null and new keys are accepted too,
@@ -65,7 +65,7 @@ impl Question<'_> {
         self.action.parse().ok()
     }
 
-    /// The client that MediaMTX asks about. A token of the form `user:password` is split, as MediaMTX splits a bearer
+    /// The client that MediaMTX asks about. The address of the sender of the question is left open. A token of the form `user:password` is split, as MediaMTX splits a bearer
     /// token with exactly one colon. Without other credentials the token is taken from the query, where MediaMTX leaves
     /// it for HLS, WebRTC, SRT, playback and the API.
     pub fn caller(&self) -> Caller {
@@ -78,7 +78,7 @@ impl Question<'_> {
                 credentials = Credentials::from_token(&token);
             }
         }
-        Caller { ip: self.ip.parse().ok(), credentials }
+        Caller { sender: Sender::MediaMtx(None), ip: self.ip.parse().ok(), credentials }
     }
 }
 

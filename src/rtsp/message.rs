@@ -64,10 +64,14 @@ fn request(data: &mut BytesMut) -> Result<Option<Incoming>, Fault> {
         return Err(Fault::Garbage);
     }
     // A body that is too long is refused as soon as its length is known.
-    if memchr::memmem::find(data, b"\r\n\r\n").is_none() {
+    let Some(head) = memchr::memmem::find(data, b"\r\n\r\n") else {
         return if data.len() > MAX_REQUEST { Err(Fault::TooLong) } else { Ok(None) };
-    }
-    match Message::<Vec<u8>>::parse(&data[..]) {
+    };
+    // With the end of the last line; the empty line follows.
+    let (head, rest) = data.split_at(head + 2);
+    let known = only_known_headers(head);
+    let left_out = head.len() - known.len();
+    match Message::<Vec<u8>>::parse(&[&known[..], rest].concat()).map(|(message, used)| (message, used + left_out)) {
         Ok((Message::Request(request), used)) if used <= MAX_REQUEST => {
             // rtsp-types merges every header into one with an empty name, and loses Content-Length by it. A name has at
             // least one character (RFC 2326 section 15.1).
@@ -85,6 +89,33 @@ fn request(data: &mut BytesMut) -> Result<Option<Incoming>, Fault> {
             if announced > MAX_REQUEST { Err(Fault::TooLong) } else { Ok(None) }
         }
     }
+}
+
+/// The head without the headers that are not read here. rtsp-types takes two names for equal of which one begins with the
+/// other, and joins their values: `C: x` would hide `CSeq`.
+fn only_known_headers(head: &[u8]) -> Vec<u8> {
+    let mut known = Vec::with_capacity(head.len());
+    let mut keeps = true;
+    for (n, line) in head.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        // A line that begins with a space continues the header before it (RFC 2326 section 15.1).
+        let is_continued = n > 0 && line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t'));
+        if n > 0 && !is_continued {
+            let name = line.split(|byte| *byte == b':').next().filter(|name| name.len() < line.len());
+            // A line that is no header is for the parser to refuse.
+            keeps = name.is_none_or(|name| name.is_empty() || is_known(name));
+        }
+        if keeps {
+            known.extend_from_slice(line);
+        }
+    }
+    known
+}
+
+/// Whether this server reads the header.
+fn is_known(name: &[u8]) -> bool {
+    const KNOWN: [&str; 9] =
+        ["Accept", "Authorization", "Content-Length", "CSeq", "Range", "Require", "Session", "Transport", "User-Agent"];
+    KNOWN.iter().any(|known| name.trim_ascii().eq_ignore_ascii_case(known.as_bytes()))
 }
 
 fn is_request_line(line: &[u8]) -> bool {
@@ -139,6 +170,15 @@ mod tests {
         assert_eq!(get.body(), b"ping");
         assert_eq!(end.header(&headers::CSEQ).map(|v| v.as_str()), Some("3"), "header names have no case");
         assert_eq!(end.request_uri(), None);
+    }
+
+    #[test]
+    fn a_header_that_is_not_read_here_hides_no_other() {
+        let text = b"OPTIONS rtsp://h/a RTSP/1.0\r\nC: x\r\n folded: y\r\nAccept-Language: en\r\nCSeq: 7\r\nContent-Length: 4\r\nSessionX: 1\r\n\r\nping";
+        let talk = all(text).expect("RTSP");
+        let [Incoming::Request(options)] = &talk[..] else { panic!("{talk:?}") };
+        assert_eq!(options.header(&headers::CSEQ).map(|v| v.as_str()), Some("7"));
+        assert_eq!((options.header(&headers::SESSION), &options.body()[..]), (None, &b"ping"[..]));
     }
 
     #[test]

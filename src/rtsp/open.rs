@@ -57,7 +57,7 @@ pub(super) fn caller(peer: SocketAddr, authorization: Option<&str>, url: &Url) -
         token_in_query(query).map(|token| Credentials::from_token(&token))
     };
     let credentials = authorization.and_then(Credentials::from_header).or_else(in_url).unwrap_or_default();
-    Caller { ip: Some(peer.ip().to_canonical()), credentials }
+    Caller { ip: Some(peer.ip().to_canonical()), credentials, ..Caller::default() }
 }
 
 /// The base of a URL; see [`Opened::base`].

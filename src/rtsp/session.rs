@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     error::{Code, Error},
+    foreign,
     metrics::{Playing, RtspCounters, SampleKind},
     output::h264::{Pacer, Sample},
     state::State,
@@ -28,6 +29,9 @@ const PUBLIC: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, TEAR
 
 /// Interval of RTCP sender reports, which map RTP time to wall-clock time (MediaMTX: useAbsoluteTimestamp).
 const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// Most characters of a refusal in the log; it can repeat what the client sent.
+const MAX_REASON: usize = 500;
 
 type Answer = Response<Vec<u8>>;
 
@@ -333,7 +337,7 @@ fn refusal(error: &Error, showed_credentials: bool) -> Answer {
     };
     // Every client is asked for credentials first, which needs no log line.
     if error.code() != Code::Unauthenticated || showed_credentials {
-        tracing::info!("refused: {}", error.chain());
+        tracing::info!("refused: {}", foreign::limited(&error.chain(), MAX_REASON));
     }
     let mut answer = text(status, &error.to_string());
     if status == StatusCode::Unauthorized {

@@ -26,6 +26,9 @@ const ENV_PREFIX: &str = "SIDECAR";
 /// Keys that can also be given as `KEY_file`, with the path of a file that holds the value.
 const SECRETS: &[&str] = &["pass", "webhook_secret"];
 
+/// Lists whose default is null.
+const OPTIONAL_LISTS: &[&str] = &["auth.webhook_networks"];
+
 type Table = Map<String, Value>;
 
 /// One error of a configuration.
@@ -155,7 +158,8 @@ fn prune(tree: &mut Table, schema: &Json, path: &mut Vec<String>, errors: &mut S
             },
             Some(default) => {
                 let value = tree.get_mut(&key).expect("listed above");
-                if let (Json::Array(_), ValueKind::String(text)) = (default, &value.kind) {
+                let is_list = default.is_array() || OPTIONAL_LISTS.contains(&dotted.as_str());
+                if let (true, ValueKind::String(text)) = (is_list, &value.kind) {
                     // The environment has lists as text: with commas, or in YAML's form.
                     let list = text.trim();
                     let list = list.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or(list);

@@ -27,7 +27,9 @@ use crate::{
     output::{OutputSettings, h264::H264Settings, variants::VariantSettings},
     picture::PictureLimits,
     policy::{AuthSettings, Policy},
-    producer::{Definition, file::MediaSettings, rtsp::RtspCameraSettings, udp_camera::UdpSettings},
+    producer::{
+        Definition, file::MediaSettings, rtsp::RtspCameraSettings, udp_camera::UdpSettings, upload::UploadSettings,
+    },
     stream::{MAX_NAME_BYTES, StreamLimits, StreamName, StreamSettings},
     units::Size,
 };
@@ -78,6 +80,8 @@ pub struct Settings {
     pub rtsp_cameras: RtspCameraSettings,
     /// Media folders.
     pub media: MediaSettings,
+    /// Uploads.
+    pub uploads: UploadSettings,
     /// The streams, by name.
     pub streams: BTreeMap<StreamName, Definition>,
 }
@@ -103,6 +107,7 @@ impl Default for Settings {
             fetch: FetchSettings::default(),
             rtsp_cameras: RtspCameraSettings::default(),
             media: MediaSettings::default(),
+            uploads: UploadSettings::default(),
             streams: BTreeMap::new(),
         }
     }
@@ -142,6 +147,8 @@ pub struct Limits {
     pub frame_size: Size,
     /// Most pixels (width × height) of one picture.
     pub frame_pixels: u64,
+    /// Most memory for converting, turning and scaling pictures, for all of them together.
+    pub conversion_memory: Size,
     /// Most memory for the pictures of all streams together.
     pub frame_memory: Size,
     /// Most streams.
@@ -168,6 +175,7 @@ impl Default for Limits {
         Limits {
             frame_size: pictures.frame_size,
             frame_pixels: pictures.frame_pixels,
+            conversion_memory: pictures.conversion_memory,
             frame_memory: streams.frame_memory,
             streams: streams.streams,
             name_length: streams.name_length,
@@ -184,7 +192,11 @@ impl Default for Limits {
 impl Limits {
     /// The limits of one picture.
     pub fn pictures(&self) -> PictureLimits {
-        PictureLimits { frame_size: self.frame_size, frame_pixels: self.frame_pixels }
+        PictureLimits {
+            frame_size: self.frame_size,
+            frame_pixels: self.frame_pixels,
+            conversion_memory: self.conversion_memory,
+        }
     }
 
     /// The limits of all streams.
@@ -203,8 +215,14 @@ impl Settings {
             default_rtsp_port: RtspSettings::default().listen.port(),
             udp_port: self.udp.listen.port(),
             has_webhook_secret: !self.auth.webhook_secret.is_empty(),
+            webhook_is_local: self.auth.webhook_networks.is_none() && self.auth.webhook_secret.is_empty(),
             streams: &self.streams,
         }
+    }
+
+    /// Settings that are valid, and probably not what is meant, for the start and for `check`.
+    pub fn warnings(&self) -> Vec<String> {
+        [self.http.warnings(), self.auth.warnings()].concat()
     }
 
     /// Adds the errors of values that have the right type.
@@ -215,6 +233,9 @@ impl Settings {
         }
         if self.limits.frame_size.0 < 1024 {
             refuse("limits.frame_size", "must be at least 1K".into());
+        }
+        if self.limits.conversion_memory < Size::mib(16) {
+            refuse("limits.conversion_memory", "must be at least 16M".into());
         }
         if self.limits.frame_memory < self.limits.frame_size {
             refuse("limits.frame_memory", "must not be less than limits.frame_size".into());

@@ -3,16 +3,17 @@
 //! Calls block for the duration of a disk write; async code calls them through [`Store::run`].
 
 pub mod identity;
+mod open;
 pub mod paths;
 
 use std::{path::Path, sync::Arc};
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use crate::{
     blocking::Pool,
-    error::{Error, Result},
+    error::{Code, Error, Result},
 };
 
 /// Each step migrates the database from one version to the next. A released step is never edited.
@@ -30,37 +31,72 @@ const MIGRATIONS: &[&str] = &[
 pub struct Store {
     connection: Arc<Mutex<Connection>>,
     pool: Pool,
+    place: Place,
+    /// Why the last write failed, until a write succeeds.
+    fault: Arc<Mutex<Option<String>>>,
+}
+
+/// Where the database is, and who can use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In its file, shared with other processes.
+    Shared,
+    /// In its file, for this process alone: the disk had no room for the memory that processes share.
+    Alone,
+    /// In memory.
+    Memory,
+    /// In memory, because the disk had no room for a new file. It takes no writes.
+    Lost,
 }
 
 impl Store {
-    /// Opens the file; creates or migrates it if necessary.
+    /// Opens the file; creates or migrates it if necessary. A file that is not a database of this version or an earlier one
+    /// is refused, and the error says what to do. On a disk without room for a new file the error has the code
+    /// `storage_full`.
     pub fn open(path: &Path) -> Result<Self> {
-        let cannot = |e| Error::internal(format!("the database {} cannot be opened", path.display()), e);
-        let connection = Connection::open(path).map_err(cannot)?;
-        // With WAL a power cut loses at most the last writes; it does not damage the file.
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(cannot)?;
-        restrict(path);
-        Store::migrate(connection).map_err(cannot)
+        let (connection, is_shared) = open::open(path)?;
+        Ok(Store::of(connection, if is_shared { Place::Shared } else { Place::Alone }))
     }
 
     /// A database in memory, for tests.
     pub fn in_memory() -> Result<Self> {
-        let cannot = |e| Error::internal("the database cannot be created", e);
-        Store::migrate(Connection::open_in_memory().map_err(cannot)?).map_err(cannot)
+        open::in_memory().map(|connection| Store::of(connection, Place::Memory))
     }
 
-    fn migrate(mut connection: Connection) -> rusqlite::Result<Self> {
-        connection.pragma_update(None, "foreign_keys", true)?;
-        connection.pragma_update(None, "busy_timeout", 5000)?;
-        let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        for (i, step) in MIGRATIONS.iter().enumerate().skip(version as usize) {
-            let transaction = connection.transaction()?;
-            transaction.execute_batch(step)?;
-            transaction.pragma_update(None, "user_version", i as u32 + 1)?;
-            transaction.commit()?;
-        }
+    /// A database in memory for a server whose disk has no room for a new file. After [`Store::refuse_writes`] nothing can be
+    /// changed, so that nothing is acknowledged that the next start does not know.
+    pub fn lost() -> Result<Self> {
+        open::in_memory().map(|connection| Store::of(connection, Place::Lost))
+    }
+
+    fn of(connection: Connection, place: Place) -> Self {
         // One at a time: a second thread would only wait for the lock of the connection.
-        Ok(Store { connection: Arc::new(Mutex::new(connection)), pool: Pool::new("the database call", 1) })
+        Store {
+            connection: Arc::new(Mutex::new(connection)),
+            pool: Pool::disk("the database", 1),
+            place,
+            fault: Arc::default(),
+        }
+    }
+
+    /// Ends the writes to a database that will be lost; others are not changed.
+    pub fn refuse_writes(&self) -> Result<()> {
+        match self.place {
+            Place::Lost => self.with(|c| c.pragma_update(None, "query_only", true)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What does not work, for `/readyz` and the log.
+    pub fn problem(&self) -> Option<String> {
+        match (self.place, self.fault.lock().clone()) {
+            (Place::Lost, _) => Some(LOST.into()),
+            (_, Some(fault)) => Some(fault),
+            (Place::Alone, None) => Some(
+                "the disk was full at the start: until a restart, mtx-sidecar user cannot change the database".into(),
+            ),
+            (Place::Shared | Place::Memory, None) => None,
+        }
     }
 
     /// Runs blocking work on the database away from the async threads.
@@ -71,16 +107,50 @@ impl Store {
 
     fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         let connection = self.connection.lock();
-        work(&connection).map_err(|e| Error::internal("the database cannot be read or written", e))
+        let before = connection.total_changes();
+        let done = work(&connection);
+        self.judge(&connection, before, done)
     }
 
     fn transaction(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<()> {
         let mut connection = self.connection.lock();
+        let before = connection.total_changes();
         let done = connection.transaction().and_then(|transaction| {
             work(&transaction)?;
             transaction.commit()
         });
-        done.map_err(|e| Error::internal("the database cannot be read or written", e))
+        self.judge(&connection, before, done)
+    }
+
+    /// Turns a failure into an error, and notes whether writes work.
+    fn judge<T>(&self, connection: &Connection, before: u64, done: rusqlite::Result<T>) -> Result<T> {
+        match done {
+            Ok(value) => {
+                if connection.total_changes() != before && self.fault.lock().take().is_some() {
+                    tracing::info!("the database can be written again");
+                }
+                Ok(value)
+            }
+            Err(e) => {
+                let error = self.failure(e);
+                // One line for each full disk, and not for each change that is refused.
+                if error.code() == Code::StorageFull && self.fault.lock().replace(error.to_string()).is_none() {
+                    tracing::error!("the database cannot be written: {}", error.chain());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn failure(&self, e: rusqlite::Error) -> Error {
+        match e.sqlite_error_code() {
+            Some(ErrorCode::ReadOnly) if self.place == Place::Lost => Error::new(Code::StorageFull, LOST).caused_by(e),
+            Some(ErrorCode::DiskFull) => {
+                let message = "the disk of data_dir has no room, so the change was not made";
+                Error::new(Code::StorageFull, message).caused_by(e)
+            }
+            _ => Error::internal("the database cannot be read or written", e),
+        }
     }
 
     /// A number that changes whenever another process has changed the database.
@@ -132,14 +202,8 @@ impl Store {
     }
 }
 
-/// Makes the file readable for its owner only: it holds password hashes and signing keys. SQLite gives the files
-/// beside it the same mode.
-fn restrict(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    if let Err(e) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)) {
-        tracing::warn!("{} cannot be made readable for its owner only: {e}", path.display());
-    }
-}
+const LOST: &str = "the disk had no room for the database at the start: nothing can be changed until mtx-sidecar is started with room \
+     on the disk";
 
 #[cfg(test)]
 mod tests {
@@ -167,11 +231,30 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_a_database_is_an_error_that_names_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("sidecar.db");
-        std::fs::write(&path, "not a database, but long enough to be read as one").expect("writes");
-        let error = Store::open(&path).err().expect("refused").to_string();
-        assert!(error.contains("sidecar.db"), "{error}");
+    fn a_database_that_will_be_lost_takes_no_changes_and_says_why() {
+        let store = Store::lost().expect("opens");
+        store.put_fact("k", "v").expect("the first values are made at the start");
+        store.refuse_writes().expect("works");
+        assert_eq!(store.fact("k").expect("reads").as_deref(), Some("v"));
+        for error in [store.put_fact("k", "w"), store.change_paths(&[("p".into(), "{}".into())], &[])] {
+            let error = error.expect_err("refused");
+            assert_eq!((error.code(), error.to_string().as_str()), (Code::StorageFull, LOST));
+        }
+        assert_eq!(store.problem().as_deref(), Some(LOST));
+    }
+
+    #[test]
+    fn a_full_disk_is_a_problem_until_a_write_succeeds() {
+        let store = Store::in_memory().expect("opens");
+        // The largest size that SQLite may give the database stands for the end of the disk.
+        let pages = |n: i64| store.with(|c| c.pragma_update(None, "max_page_count", n)).expect("sets");
+        pages(1);
+        let error = store.put_fact("k", &"v".repeat(100_000)).expect_err("no room");
+        assert_eq!(error.code(), Code::StorageFull, "{}", error.chain());
+        assert!(store.problem().is_some_and(|problem| problem.contains("no room")));
+        assert_eq!(store.fact("k").expect("reads go on"), None);
+        pages(10_000);
+        store.put_fact("k", "v").expect("room again");
+        assert_eq!(store.problem(), None);
     }
 }

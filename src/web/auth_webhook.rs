@@ -33,7 +33,7 @@ pub(super) async fn answer(request: HttpRequest, state: web::Data<State>, body: 
     check_sender(&request, &state)?;
     let question = Question::parse(&body)
         .map_err(|e| Error::new(Code::InvalidBody, format!("not what MediaMTX sends to authHTTPAddress: {e}")))?;
-    let verdict = state.access.answer(&question).await;
+    let verdict = state.access.answer(&question, request.peer_addr().map(|peer| peer.ip())).await;
     if verdict.decision.is_allowed() {
         return Ok(HttpResponse::NoContent().finish());
     }
@@ -54,10 +54,19 @@ pub(super) fn check_sender(request: &HttpRequest, state: &State) -> Result<(), E
     }
     // The address of the connection: a proxy's headers do not count here.
     let from = request.peer_addr().map(|a| a.ip());
-    if !from.is_some_and(|ip| any_contains(&state.settings.auth.webhook_networks, ip)) {
-        return Err(Error::new(Code::Forbidden, "this address is not in auth.webhook_networks"));
+    let auth = &state.settings.auth;
+    if !from.is_some_and(|ip| any_contains(&auth.webhook_senders(), ip)) {
+        let from = from.map_or_else(|| "this address".to_owned(), |ip| ip.to_canonical().to_string());
+        let remedy = match auth.webhook_networks.is_none() && auth.webhook_secret.is_empty() {
+            true => "set auth.webhook_secret, with which all private networks are accepted, or auth.webhook_networks",
+            false => "add it to auth.webhook_networks if it is that of MediaMTX",
+        };
+        return Err(Error::new(
+            Code::Forbidden,
+            format!("{from} is not in auth.webhook_networks; in sidecar.yml, {remedy}"),
+        ));
     }
-    let secret = state.settings.auth.webhook_secret.expose();
+    let secret = auth.webhook_secret.expose();
     if !secret.is_empty() && !shows(request, secret) {
         let message =
             "auth.webhook_secret is not shown, as ?secret= or as the password (authHTTPAddress in mediamtx.yml)";

@@ -16,7 +16,9 @@ use futures_util::future::LocalBoxFuture;
 
 use super::{Problem, State, origin};
 use crate::{
-    policy::{Action, Caller, Credentials, Principal, token_in_query},
+    error::Error,
+    policy::{Authorized, Caller, Credentials, Sender, token_in_query},
+    query,
     settings::HttpSettings,
     units::any_contains,
 };
@@ -60,11 +62,11 @@ pub(super) async fn shows_its_sender(request: &HttpRequest, state: &State) -> bo
     if caller.credentials.is_empty() || (is_basic && token_in_protocols(request).is_none() && !of_no_site) {
         return false;
     }
-    state.access.permissions_of(&caller).await.is_ok()
+    state.access.permissions_of(&caller, "a request from another site").await.is_ok()
 }
 
 /// An administrator: the extractor refuses callers without the permission `api`. It holds the principal.
-pub struct Admin(pub Principal);
+pub struct Admin(pub Authorized);
 
 impl FromRequest for Admin {
     type Error = Problem;
@@ -73,14 +75,38 @@ impl FromRequest for Admin {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let state = request.app_data::<web::Data<State>>().expect("the application has its state").clone();
         let caller = CallerExtractor::from_request(request, payload);
-        Box::pin(async move { Ok(Admin(state.access.authorize("http", &caller.await?.0, Action::Api, "").await?)) })
+        let request = request.clone();
+        Box::pin(async move { Ok(Admin(administrator(&request, &state, &caller.await?.0).await?)) })
     }
+}
+
+/// Authorizes an administrator. The audit has the method and the resource.
+pub(super) async fn administrator(request: &HttpRequest, state: &State, caller: &Caller) -> Result<Authorized, Error> {
+    let path = request.path();
+    let resource = path.strip_prefix("/api/v1/").unwrap_or_else(|| path.trim_start_matches('/'));
+    let mut asked =
+        format!("{} {}", request.method(), percent_encoding::percent_decode_str(resource).decode_utf8_lossy());
+    // The file of a media folder or of a recording. Other parameters can be secrets that a client has put there.
+    for (n, name) in ["root", "path", "start"]
+        .into_iter()
+        .filter(|name| query::first(request.query_string(), name).is_some())
+        .enumerate()
+    {
+        let value = query::first(request.query_string(), name).unwrap_or_default();
+        asked.extend([if n == 0 { "?" } else { "&" }, name, "=", &value]);
+    }
+    state.access.authorize_administrator(caller, &asked).await
 }
 
 /// Reads the caller from the connection's address and the request's headers.
 pub fn caller(peer: Option<IpAddr>, headers: &HeaderMap, settings: &HttpSettings) -> Caller {
-    let ip = peer.and_then(|peer| address(peer.to_canonical(), headers, settings));
-    Caller { ip, credentials: shown(headers).unwrap_or_default() }
+    let peer = peer.map(|peer| peer.to_canonical());
+    let ip = peer.and_then(|peer| address(peer, headers, settings));
+    let sender = match (ip, peer) {
+        (None, Some(peer)) => Sender::Proxy(peer),
+        _ => Sender::Client,
+    };
+    Caller { sender, ip, credentials: shown(headers).unwrap_or_default() }
 }
 
 /// The trustworthy address of the caller, or none.

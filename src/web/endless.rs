@@ -29,7 +29,7 @@ use crate::{
         Report,
         http::{EndlessOutput, Joining, Opened, OutputKind, Request},
     },
-    policy::{Action, Caller, Principal},
+    policy::{Action, Authorized, Caller, Principal},
     server::{Io, Place, TakenOver, Takeover, TakeoverBody},
     shutdown::Shutdown,
     stream::{Demand, StreamName, Watch},
@@ -39,7 +39,7 @@ use crate::{
 pub(super) struct Endless {
     output: &'static OutputKind,
     role: Role,
-    principal: Principal,
+    principal: Authorized,
     permit: Permit,
     takeover: Takeover,
     span: tracing::Span,

@@ -24,6 +24,7 @@ use crate::{
     access::{Permit, Role},
     error::{Code, Error},
     events::{Audience, DeadLetter, EncodedEvent, Event, Kind},
+    foreign,
     policy::{Action, Caller, Decision},
 };
 
@@ -32,6 +33,12 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// Events of this time are sent together, so that a thousand listeners cost ten writes per second each and not one per event.
 const COLLECT: Duration = Duration::from_millis(100);
+
+/// Most variables of a hook; MediaMTX has up to ten for each.
+const MAX_VARIABLES: usize = 50;
+
+/// Most characters of a hook's variable. MediaMTX's paths have up to 250; names of files can be longer.
+const MAX_VARIABLE: usize = 1000;
 
 /// The filter and start of a listener.
 #[derive(Deserialize, IntoParams)]
@@ -65,6 +72,7 @@ pub(super) async fn listen(
     if !matches!(verdict.decision, Decision::Allowed | Decision::NotPermitted | Decision::AskCredentials) {
         return Err(verdict.sign_in_refusal().into());
     }
+    let is_admin = verdict.decision.is_allowed();
     let types = query.types.as_deref().map(kinds).transpose()?;
     let header = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
     let last = match header.or(query.since.as_deref()) {
@@ -74,10 +82,10 @@ pub(super) async fn listen(
         }
     };
     let session = session_info(&request, "events", "", Role::Watcher);
-    let permit = state.access.permit(Role::Watcher, &caller, verdict.who, session).await?;
+    let permit = state.access.permit(Role::Watcher, &caller, verdict, session).await?;
     let listener = Listener {
         permit,
-        is_admin: verdict.decision.is_allowed(),
+        is_admin,
         listening: state.events.listen(),
         state: state.into_inner(),
         caller,
@@ -118,6 +126,10 @@ impl Listener {
     /// The next chunk to send; none at the end.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
+            // Also while events come without a pause.
+            if self.permit.session().end().is_cancelled() {
+                return None;
+            }
             if self.begun && self.state.events.latest() == self.last {
                 let waited = tokio::select! {
                     changed = timeout(KEEPALIVE, self.listening.changed()) => changed,
@@ -186,12 +198,24 @@ pub(super) async fn hook(
         }
     };
     // MTX_QUERY is the whole query (MediaMTX's internal/hooks) and can contain a token.
-    let variables: Map<_, _> = variables.into_iter().filter(|(key, _)| key != "MTX_QUERY").take(50).collect();
-    let path =
-        variables.get("MTX_PATH").or(variables.get("path")).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let variables: Map<_, _> =
+        variables.into_iter().filter(|(key, _)| key != "MTX_QUERY").take(MAX_VARIABLES).collect();
+    let path = variables.get("MTX_PATH").or(variables.get("path")).and_then(Value::as_str).unwrap_or_default();
+    let path = foreign::limited(path, MAX_VARIABLE).into_owned();
+    let variables: Map<_, _> =
+        variables.into_iter().map(|(key, value)| (foreign::shown(&key).into_owned(), bounded(value))).collect();
     let kind = if *event == "record-segment-complete" { Kind::RecordingSegment } else { Kind::Hook };
     state.events.tell(kind, &path, json!({ "hook": *event, "variables": variables }));
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// A hook's variable, which the sidecar keeps in memory with the latest events: text is cut, and other JSON becomes text.
+fn bounded(value: Value) -> Value {
+    match value {
+        Value::String(text) => foreign::limited(&text, MAX_VARIABLE).into(),
+        Value::Array(_) | Value::Object(_) => foreign::limited(&value.to_string(), MAX_VARIABLE).into(),
+        value => value,
+    }
 }
 
 /// Events that could not be posted to a webhook.

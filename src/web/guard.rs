@@ -16,6 +16,7 @@ use tracing::Instrument;
 use super::{Problem, State, addresses, caller::shows_its_sender, origin, pages};
 use crate::{
     error::{Code, Error as OurError},
+    foreign,
     settings::HttpSettings,
 };
 
@@ -27,7 +28,7 @@ pub(super) async fn log_and_count(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let began = Instant::now();
     let metrics = request.app_data::<web::Data<State>>().expect("the application has its state").metrics.clone();
-    let span = tracing::debug_span!("request", method = %request.method(), path = %request.path());
+    let span = tracing::debug_span!("request", method = %request.method(), path = %foreign::shown(request.path()));
     let result = next.call(request).instrument(span.clone()).await;
     let _entered = span.enter();
     let elapsed = began.elapsed();
@@ -36,11 +37,12 @@ pub(super) async fn log_and_count(
             let status = response.status().as_u16();
             let request = response.request();
             metrics.count_request(request.match_pattern().as_deref().unwrap_or("other"), status, elapsed);
-            let (method, path, ms) = (request.method(), request.path(), elapsed.as_secs_f64() * 1000.0);
+            let (method, path, ms) = (request.method(), foreign::shown(request.path()), elapsed.as_secs_f64() * 1000.0);
             let ms = (ms * 10.0).round() / 10.0;
             match status {
                 500.. => tracing::warn!("{method} {path} -> {status} ({ms} ms)"),
-                400..500 if status != 401 => tracing::info!("{method} {path} -> {status} ({ms} ms)"),
+                // The audit has its own lines about refused callers, so that a flood of guesses does not fill the log.
+                400..500 if !matches!(status, 401 | 429) => tracing::info!("{method} {path} -> {status} ({ms} ms)"),
                 _ => tracing::debug!("{method} {path} -> {status} ({ms} ms)"),
             }
         }

@@ -6,6 +6,7 @@ use super::{Problem, State, caller::CallerExtractor, problem::ProblemDocument};
 use crate::{
     error::{Code, Error},
     policy::Action,
+    producer::upload::Fault,
 };
 
 /// Liveness: the process answers.
@@ -14,7 +15,9 @@ pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("ok\n")
 }
 
-/// Readiness: the database answers, and no shutdown has begun.
+/// Readiness: the database answers, and no shutdown has begun. Lines that begin with `degraded:` name what does not work:
+/// writes to the database, and uploaded pictures that are not kept. They are no reason for 503, because pictures,
+/// sign-ins and MediaMTX's question go on.
 #[utoipa::path(method(get, head), path = "/readyz", tag = "operations", responses((status = 200), (status = 503, body = ProblemDocument)))]
 pub(super) async fn ready(state: web::Data<State>) -> Result<HttpResponse, Problem> {
     if state.shutdown.is_asked() {
@@ -25,7 +28,17 @@ pub(super) async fn ready(state: web::Data<State>) -> Result<HttpResponse, Probl
         .run(|store| store.fact("ready").map(drop))
         .await
         .map_err(|e| Error::new(Code::Unavailable, "the database does not answer").caused_by(e))?;
-    Ok(HttpResponse::Ok().content_type("text/plain").body("ready\n"))
+    let pictures = state
+        .catalog
+        .context()
+        .uploads
+        .fault()
+        .map(|Fault { streams, reason }| format!("the pictures of {streams} streams are not written: {reason}"));
+    let mut text = String::from("ready\n");
+    for problem in [state.store.problem(), pictures].into_iter().flatten() {
+        text.push_str(&format!("degraded: {problem}\n"));
+    }
+    Ok(HttpResponse::Ok().content_type("text/plain").body(text))
 }
 
 /// All metrics, as OpenMetrics text.

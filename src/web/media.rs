@@ -2,7 +2,12 @@
 //! were a path of MediaMTX; changes need an administrator.
 
 use actix_files::NamedFile;
-use actix_web::{HttpRequest, HttpResponse, body::SizedStream, http::StatusCode, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    body::{BodySize, BoxBody, MessageBody, SizedStream},
+    http::StatusCode,
+    web,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Duration;
@@ -11,16 +16,18 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem, State,
     caller::{Admin, CallerExtractor},
+    endless::session_info,
     extract::{Body, SMALL, number, read},
     media_file::as_file,
     problem::ProblemDocument,
     turn::Paced,
 };
 use crate::{
+    access::Role,
     channels::{Channel, Channels, NewChannel},
     error::{Code, Error},
     fetch::Response,
-    library::{self, Content, Facts, FileKind, Listing, Location, RootInfo, blocking},
+    library::{self, Content, Facts, FileKind, Listing, LocalFile, Location, RootInfo},
     picture::Picture,
     policy::{Action, Caller},
 };
@@ -34,6 +41,9 @@ const PAGE: usize = 200;
 
 /// Longest pause of a NAS within a file.
 const NAS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes of a file that are read at a time: what a client that reads slowly holds.
+const CHUNK: usize = 1 << 16;
 
 /// The longer side of a thumbnail, in pixels.
 const THUMBNAIL: u32 = 320;
@@ -143,7 +153,7 @@ pub(super) async fn thumbnail(
         None => {
             let limits = state.catalog.context().limits;
             let data = state.library.read(&location, limits.frame_size.0).await?;
-            Picture::from_upload(data, &limits).await?.thumbnail(THUMBNAIL).await?
+            Picture::from_upload(data, &limits).await?.thumbnail(THUMBNAIL, &limits).await?
         }
     };
     Ok(HttpResponse::Ok()
@@ -170,9 +180,40 @@ pub(super) async fn content(
         Content::File(file) => file,
         Content::Remote(response) => return Ok(as_file(forwarded(*response))),
     };
-    let named = NamedFile::from_file(file, location.path.rsplit('/').next().unwrap_or("file"));
-    let named = named.map_err(|e| Error::internal("the file cannot be served", e))?;
-    Ok(as_file(named.into_response(&request)))
+    let name = location.path.rsplit('/').next().unwrap_or("file").to_owned();
+    let named = file.run(move |file| NamedFile::from_file(file.try_clone()?, name)).await?;
+    Ok(read_in_pool(as_file(named.into_response(&request)), file))
+}
+
+/// Reads the body on the threads of the media folder. actix-files would read it on the threads of the worker, on which
+/// everything else waits as soon as enough reads hang.
+fn read_in_pool(response: HttpResponse, file: LocalFile) -> HttpResponse {
+    let range = response.headers().get("content-range").and_then(|range| range.to_str().ok());
+    // `bytes 7-20/100` (RFC 9110, section 14.4); without it, the body is the whole file.
+    let first = range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse::<u64>().ok());
+    response.map_body(|head, body| match body.size() {
+        BodySize::Sized(length) if length > 0 && head.status.is_success() => {
+            let (begin, end) = (first.unwrap_or(0), first.unwrap_or(0) + length);
+            let stream = futures_util::stream::try_unfold(begin, move |at| {
+                let file = file.clone();
+                async move {
+                    let most = usize::try_from(end - at).unwrap_or(usize::MAX).min(CHUNK);
+                    if most == 0 {
+                        return Ok(None);
+                    }
+                    match file.read_at(at, most).await? {
+                        data if data.is_empty() => Err(Error::new(Code::Internal, "the file has become shorter")),
+                        data => {
+                            let next = at + data.len() as u64;
+                            Ok(Some((data, next)))
+                        }
+                    }
+                }
+            });
+            BoxBody::new(SizedStream::new(length, Box::pin(stream)))
+        }
+        _ => body,
+    })
 }
 
 /// The response of a NAS, with those of its headers that concern the content.
@@ -213,36 +254,41 @@ pub(super) async fn playlist(
     Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(list))
 }
 
-/// Uploads a file into a media folder. An existing file is not replaced.
+/// Uploads a file into a media folder. An existing file is not replaced. The upload ends with the caller's token.
 #[utoipa::path(
     put, path = FILE, tag = "media", params(FileQuery),
     responses((status = 201), (status = 409, body = ProblemDocument), (status = 413, body = ProblemDocument))
 )]
 pub(super) async fn upload(
-    state: web::Data<State>,
-    _: Admin,
-    query: web::Query<FileQuery>,
     request: HttpRequest,
+    state: web::Data<State>,
+    Admin(who): Admin,
+    query: web::Query<FileQuery>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let location = query.location(&state)?;
-    let (library, most) = (state.library.clone(), state.settings.limits.media_size.0);
-    let mut upload = blocking(move || library.create(&location)).await?;
+    let most = state.settings.limits.media_size.0;
+    let mut upload = state.library.create(&location).await?;
+    let session = state.access.begin(who, session_info(&request, "media", "", Role::Publisher));
     let mut written = 0;
     let mut body = Paced::new(&request, payload);
-    while let Some(chunk) = body.next().await? {
+    loop {
+        let next = tokio::select! {
+            next = body.next() => next?,
+            () = session.end().cancelled() => {
+                return Err(Error::new(Code::InvalidBody, "the body breaks off: the session was ended").into());
+            }
+        };
+        let Some(chunk) = next else { break };
         written += chunk.len() as u64;
+        session.received(chunk.len());
         if written > most {
             let message = format!("the file is larger than {} (limits.media_size)", state.settings.limits.media_size);
             return Err(Error::new(Code::BodyTooLarge, message).into());
         }
-        upload = blocking(move || {
-            upload.write(&chunk)?;
-            Ok(upload)
-        })
-        .await?;
+        upload.write(chunk).await?;
     }
-    blocking(move || upload.finish()).await?;
+    upload.finish().await?;
     Ok(HttpResponse::Created().finish())
 }
 
@@ -256,8 +302,7 @@ pub(super) async fn delete(
     _: Admin,
     query: web::Query<FileQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let (library, location) = (state.library.clone(), query.location(&state)?);
-    blocking(move || library.delete(&location)).await?;
+    state.library.delete(&query.location(&state)?).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -12,6 +12,7 @@ use super::{
     problem::ProblemDocument,
 };
 use crate::{
+    blocking::documents,
     error::{Code, Error},
     mediamtx::config_check::{self, Finding},
     policy::Action,
@@ -67,9 +68,10 @@ pub(super) async fn check(
     body: Body<CONFIGURATION>,
 ) -> Result<HttpResponse, Problem> {
     let wrong = |reason: String| Error::new(Code::InvalidBody, reason);
-    let text = std::str::from_utf8(&body).map_err(|e| wrong(format!("the file is not UTF-8: {e}")))?;
-    let config = yaml::parse(text).map_err(|e| wrong(format!("the file is not valid YAML: {e}")))?;
-    let findings = config_check::examine(&config, &state.settings.for_config_check());
+    let text = std::str::from_utf8(&body).map_err(|e| wrong(format!("the file is not UTF-8: {e}")))?.to_owned();
+    let parsed =
+        documents().run(move || yaml::parse(&text).map_err(|e| wrong(format!("the file is not valid YAML: {e}"))));
+    let findings = config_check::examine(&parsed.await?, &state.settings.for_config_check());
     Ok(HttpResponse::Ok().json(Checked { findings }))
 }
 

@@ -22,8 +22,8 @@ use super::{
 use crate::{
     access::audit::Asked,
     error::{Code, Error},
-    identity::{Grant, UserChange},
-    policy::{Caller, Credentials, Permission, Principal},
+    identity::{Grant, Refused, UserChange},
+    policy::{Caller, Credentials, Permission, Principal, Verdict},
     secret::Secret,
 };
 
@@ -104,17 +104,27 @@ pub(super) async fn sign_in(
 ) -> Result<HttpResponse, Problem> {
     let SignIn { user, pass } = read(&body, Code::InvalidBody)?;
     let caller = Caller { credentials: Credentials { user: user.clone(), password: pass }, ..caller };
-    let verdict_of = |e: &Error| if e.code() == Code::TooManyFailures { "throttled" } else { "refused" };
     match state.identity.sign_in(&caller).await {
         Ok(signed_in) => {
-            tracing::info!(user, ip = ?caller.ip, "signed in");
+            note(&state, &caller, "sign in", signed_in.who);
             Ok(answer(&request, &state, user, false, signed_in.grant))
         }
-        Err(e) => {
-            tracing::info!(user, ip = ?caller.ip, "sign-in {}: {e}", verdict_of(&e));
-            Err(e.into())
-        }
+        Err(refused) => Err(refusal(&state, &caller, "sign in", refused).into()),
     }
+}
+
+/// Notes what a caller did with its own sign-in.
+fn note(state: &State, caller: &Caller, action: &str, who: Principal) {
+    let asked = Asked { action, protocol: "http", ..Asked::default() };
+    state.access.note(caller, asked, &Verdict::allowed(who));
+}
+
+/// Notes a refusal. Returns what the caller is told.
+fn refusal(state: &State, caller: &Caller, action: &str, refused: Refused) -> Error {
+    if let Refused::Verdict(verdict) = &refused {
+        state.access.refuse(caller, action, verdict);
+    }
+    refused.into_error()
 }
 
 /// Gives the next access token for the sign-in of the cookie.
@@ -136,10 +146,12 @@ pub(super) async fn refresh(
                 who => who.to_string(),
             };
             let is_guest = !matches!(signed_in.who, Principal::User(_));
+            note(&state, &caller, "refresh", signed_in.who);
             Ok(answer(&request, &state, name, is_guest, signed_in.grant))
         }
-        Err(e) => {
-            let mut response = actix_web::ResponseError::error_response(&Problem::from(e));
+        Err(refused) => {
+            let error = refusal(&state, &caller, "refresh", refused);
+            let mut response = actix_web::ResponseError::error_response(&Problem::from(error));
             // The browser must not send an invalid cookie again.
             let _ = response.add_removal_cookie(&bare_cookie(&state, ""));
             Ok(response)
@@ -147,11 +159,17 @@ pub(super) async fn refresh(
     }
 }
 
-/// Ends the sign-in of the cookie, and its access tokens.
+/// Ends the sign-in of the cookie, its access tokens, and what was begun with them.
 #[utoipa::path(post, path = "/api/v1/logout", tag = "identity", responses((status = 204)))]
-pub(super) async fn sign_out(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, Problem> {
-    if let Some(cookie) = request.cookie(COOKIE) {
-        state.identity.sign_out(cookie.value()).await?;
+pub(super) async fn sign_out(
+    request: HttpRequest,
+    state: web::Data<State>,
+    CallerExtractor(caller): CallerExtractor,
+) -> Result<HttpResponse, Problem> {
+    if let Some(cookie) = request.cookie(COOKIE)
+        && let Some(who) = state.identity.sign_out(cookie.value()).await?
+    {
+        note(&state, &caller, "sign out", who);
     }
     let mut response = HttpResponse::NoContent().finish();
     let _ = response.add_removal_cookie(&bare_cookie(&state, ""));
@@ -166,10 +184,13 @@ pub(super) async fn sign_out(request: HttpRequest, state: web::Data<State>) -> R
 pub(super) async fn open_share(
     request: HttpRequest,
     state: web::Data<State>,
+    CallerExtractor(caller): CallerExtractor,
     body: Body<SMALL>,
 ) -> Result<HttpResponse, Problem> {
     let ShareCode { code } = read(&body, Code::InvalidBody)?;
-    let opened = state.identity.open_share(code.expose()).await?;
+    let opened = state.identity.open_share(code.expose()).await;
+    let opened = opened.map_err(|refused| refusal(&state, &caller, "open share", refused))?;
+    note(&state, &caller, "open share", Principal::Share(opened.share.id.as_str().into()));
     Ok(answer(&request, &state, opened.share.label, true, opened.grant))
 }
 
@@ -189,8 +210,8 @@ pub(super) async fn me(
             permissions: vec![],
         }));
     }
-    let (who, permissions) = state.access.permissions_of(&caller).await?;
-    let user = match &who {
+    let (who, permissions) = state.access.permissions_of(&caller, "me").await?;
+    let user = match &*who {
         Principal::User(name) => Some(name.to_string()),
         _ => None,
     };
@@ -207,17 +228,16 @@ pub(super) async fn change_password(
     CallerExtractor(caller): CallerExtractor,
     body: Body<SMALL>,
 ) -> Result<HttpResponse, Problem> {
-    let (who, _) = state.access.permissions_of(&caller).await?;
-    let Principal::User(name) = who else {
-        return Err(Error::new(Code::Forbidden, format!("{who} has no password")).into());
+    let (by, _) = state.access.permissions_of(&caller, "change password").await?;
+    let Principal::User(name) = by.who else {
+        return Err(Error::new(Code::Forbidden, format!("{} has no password", by.who)).into());
     };
     let PasswordChange { present, new } = read(&body, Code::InvalidBody)?;
     let credentials = Credentials { user: name.to_string(), password: present };
     let caller = Caller { credentials, ..caller };
-    state.access.authenticate(&caller).await?;
+    state.access.authenticate(&caller, "change password").await?;
     state.identity.put_user(&name, UserChange { pass: Some(new), ..UserChange::default() }).await?;
-    let asked = Asked { action: "change password", path: "", protocol: "http", session: None };
-    state.access.note(&caller, asked, &crate::policy::Verdict::allowed(Principal::User(name)));
+    note(&state, &caller, "change password", Principal::User(name));
     Ok(HttpResponse::NoContent().finish())
 }
 

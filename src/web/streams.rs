@@ -1,10 +1,15 @@
 //! Streams: their state, and their definitions for administrators.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Problem, State, caller::CallerExtractor, extract::Body, problem::ProblemDocument};
+use super::{
+    Problem, State,
+    caller::{CallerExtractor, administrator},
+    extract::Body,
+    problem::ProblemDocument,
+};
 use crate::{
     catalog::{Members, invalid},
     error::Code,
@@ -106,13 +111,14 @@ pub(super) async fn get(
     )
 )]
 pub(super) async fn put(
+    request: HttpRequest,
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let name = state.catalog.name(&name)?;
-    state.access.authorize("http", &caller, Action::Api, "").await?;
+    administrator(&request, &state, &caller).await?;
     let members: Members = serde_json::from_slice(&body).map_err(invalid)?;
     let (is_new, stream, definition) = state.catalog.put(&name, members).await?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
@@ -126,13 +132,14 @@ pub(super) async fn put(
     responses((status = 200, body = StreamDetail), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument))
 )]
 pub(super) async fn patch(
+    request: HttpRequest,
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let name = state.catalog.name(&name)?;
-    state.access.authorize("http", &caller, Action::Api, "").await?;
+    administrator(&request, &state, &caller).await?;
     let changes: Members = serde_json::from_slice(&body).map_err(invalid)?;
     let (stream, definition) = state.catalog.patch(&name, changes).await?;
     Ok(HttpResponse::Ok().json(StreamDetail { state: state_of(&state, &stream), definition: Some(definition) }))
@@ -147,12 +154,13 @@ pub(super) async fn patch(
     )
 )]
 pub(super) async fn delete(
+    request: HttpRequest,
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let name = state.catalog.name(&name)?;
-    state.access.authorize("http", &caller, Action::Api, "").await?;
+    administrator(&request, &state, &caller).await?;
     state.catalog.remove(&name).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -28,7 +28,7 @@ use super::State;
 use crate::{
     access::{Access, SessionInfo},
     error::{Code, Error, Result},
-    policy::Principal,
+    policy::Authorized,
     server::{TICK, Turn},
     settings::HttpSettings,
 };
@@ -66,7 +66,7 @@ pub(super) async fn take_turns(
 /// extensions of the response.
 pub(super) struct Listed {
     pub(super) access: Access,
-    pub(super) principal: Principal,
+    pub(super) principal: Authorized,
     pub(super) info: SessionInfo,
 }
 

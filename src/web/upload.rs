@@ -197,7 +197,10 @@ pub(super) async fn take_many(
     match (result.frames, &result.reason) {
         (0, Some(why)) => Err(Error::new(Code::InvalidBody, format!("no whole picture came: {why}")).into()),
         (0, None) => Err(Error::new(Code::EmptyBody, "no picture came before the end of the body").into()),
-        _ => Ok(HttpResponse::Ok().json(result)),
+        _ => {
+            upload.acknowledge().await?;
+            Ok(HttpResponse::Ok().json(result))
+        }
     }
 }
 
@@ -217,7 +220,9 @@ async fn take_one(
     };
     // The length of the body, or the form, says that the picture is whole.
     let picture = Picture::from_whole(data, &state.catalog.context().limits).await?;
-    upload.publish(&picture)
+    let frame = upload.publish(&picture)?;
+    upload.acknowledge().await?;
+    Ok(frame)
 }
 
 async fn collect<S, E>(state: &State, mut body: Paced<S>) -> Result<Bytes>

@@ -202,6 +202,7 @@ impl Receiver {
     async fn take(&mut self, data: bytes::Bytes) -> Result<Value> {
         let picture = Picture::from_whole(data, &self.limits).await?;
         let frame = self.upload.publish(&picture)?;
+        self.upload.acknowledge().await?;
         Ok(json!({
             "type": "taken", "seq": frame.seq, "width": frame.width, "height": frame.height, "bytes": frame.size(),
         }))

@@ -25,8 +25,8 @@ export async function show(main, { signal }) {
     empty: emptyState('check', t('console.audit_none')),
   });
   const draw = () => {
-    const found = entries.filter(({ who, user, path, action, protocol, ip, reason }) =>
-      matches(query, who, user, path, action, protocol, ip, reason),
+    const found = entries.filter(({ who, user, path, request, action, protocol, ip, reason }) =>
+      matches(query, who, user, path, request, action, protocol, ip, reason),
     );
     list.show(found);
   };
@@ -64,7 +64,7 @@ function columns() {
     { label: t('console.decision'), node: ({ decision }) => decisionBadge(decision) },
     { label: t('console.who'), class: 'wide', node: caller },
     { label: t('console.action'), text: ({ action }) => action },
-    { label: t('console.path'), class: 'wide', text: ({ path }) => path || '—' },
+    { label: t('console.path'), class: 'wide', text: ({ path, request }) => path || request || '—' },
     { label: t('console.protocol'), text: ({ protocol }) => protocol },
     { label: t('console.from'), text: ({ ip }) => ip ?? t('console.unknown') },
     { label: t('console.why'), class: 'wide', text: ({ reason }) => reason },

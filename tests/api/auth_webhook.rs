@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::TestApp;
+use crate::support::{TestApp, basic, eventually};
 
 /// The body of a request; MediaMTX always sends all ten keys.
 fn question(changes: Value) -> String {
@@ -105,6 +105,9 @@ async fn requests_of_other_hosts_and_other_bodies_are_refused() {
     let app = TestApp::with("auth: {webhook_networks: [10.0.0.0/8]}");
     let response = app.request("POST", "/mediamtx-auth", &[], question(json!({})).as_bytes()).await;
     assert_eq!((response.status, response.problem().as_str()), (403, "forbidden"));
+    assert!(response.detail().starts_with("127.0.0.1 is not in auth.webhook_networks"), "{}", response.detail());
+    let hook = app.request("POST", "/api/v1/hooks/read", &[], b"{}").await;
+    assert!(hook.status == 403 && hook.detail().contains("auth.webhook_networks"), "{hook:?}");
     // A header of a proxy that is not trusted does not change the address.
     let spoofed =
         app.request("POST", "/mediamtx-auth", &["X-Forwarded-For: 10.0.0.1"], question(json!({})).as_bytes()).await;
@@ -137,4 +140,94 @@ async fn a_configured_secret_is_required() {
         assert_eq!(answer.status, status, "{path} {header}");
         assert!(!String::from_utf8_lossy(&answer.body).contains("s3cret"));
     }
+}
+
+/// The default: this machine, and with a secret all private networks.
+#[test]
+fn the_networks_of_the_question_follow_from_the_secret() {
+    let auth = |yaml: &str| {
+        let environment = yaml.split_whitespace().filter_map(|pair| pair.split_once('='));
+        let environment = environment.map(|(key, value)| (format!("SIDECAR__AUTH__{key}"), value.to_owned())).collect();
+        mtx_sidecar::settings::load(None, &environment).expect("fine").settings
+    };
+    for (settings, lan, this_machine, warns) in [
+        ("", false, true, false),
+        ("WEBHOOK_SECRET=s3cret", true, true, false),
+        ("WEBHOOK_NETWORKS=10.0.0.0/8", true, false, true),
+        ("WEBHOOK_NETWORKS=127.0.0.1", false, true, false),
+        ("WEBHOOK_NETWORKS=127.0.0.0/8,10.0.0.5", false, true, true),
+        ("WEBHOOK_NETWORKS=10.0.0.0/8 WEBHOOK_SECRET=s3cret", true, false, false),
+    ] {
+        let found = auth(settings);
+        let accepts = |ip: [u8; 4]| found.auth.webhook_senders().iter().any(|network| network.contains(ip.into()));
+        assert_eq!((accepts([10, 1, 2, 3]), accepts([127, 0, 0, 1])), (lan, this_machine), "{settings}");
+        let warnings = found.warnings();
+        let says = |text: &str| warnings.iter().any(|warning| warning.contains(text));
+        assert_eq!((says("auth.webhook_networks"), says("auth.webhook_secret")), (warns, warns), "{settings}");
+    }
+}
+
+fn invented(n: u32) -> String {
+    std::net::Ipv4Addr::from(0x0b00_0000 + n * 7919).to_string()
+}
+
+async fn status_of(app: &TestApp, ip: &str, user: &str, password: &str) -> u16 {
+    ask(app, json!({"ip": ip, "user": user, "password": password, "token": password})).await
+}
+
+/// The reasons of the audit's denied entries about a user.
+async fn denied(app: &TestApp, user: &str) -> Vec<String> {
+    let found = app.admin("GET", &format!("/api/v1/audit?decision=denied&limit=2000&who={user}"), "").await.json();
+    let entries = found["entries"].as_array().expect("entries");
+    entries.iter().map(|entry| entry["decision"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn invented_addresses_are_throttled_and_the_users_are_not() {
+    let app = TestApp::spawn();
+    for name in ["alice", "bob"] {
+        app.user(name, json!({"pass": "correct horse", "role": "user"})).await;
+    }
+    assert_eq!(status_of(&app, "198.51.100.7", "alice", "correct horse").await, 204);
+    for n in 0..400 {
+        assert_eq!(status_of(&app, &invented(n), "alice", &format!("guess {n}")).await, 401);
+    }
+    eventually("most of the guesses were refused without a check", async || {
+        let denied = denied(&app, "alice").await;
+        let throttled = denied.iter().filter(|decision| *decision == "throttled").count();
+        denied.len() == 400 && throttled > 200
+    })
+    .await;
+    // The password that was right before, and the first one of another user, by MediaMTX.
+    assert_eq!(status_of(&app, "198.51.100.7", "alice", "correct horse").await, 204);
+    assert_eq!(status_of(&app, "192.0.2.1", "alice", "correct horse").await, 204, "from another address");
+    assert_eq!(status_of(&app, "192.0.2.1", "bob", "correct horse").await, 204);
+    // Without MediaMTX, the address is the sender's own.
+    assert_eq!(app.request("GET", "/api/v1/me", &[&basic("alice", "correct horse")], b"").await.status, 200);
+    let body = json!({"user": "alice", "pass": "correct horse"}).to_string();
+    assert_eq!(app.request("POST", "/api/v1/login", &[], body.as_bytes()).await.status, 200);
+}
+
+/// A password of the file is compared in no time. Its guesses are throttled as those of a hashed one are: a right guess must not
+/// pass where a wrong one is refused.
+#[tokio::test]
+async fn a_right_guess_of_a_plain_password_passes_no_throttle() {
+    let app = TestApp::with(
+        "auth: {failures_per_minute: 1, users: [{user: alice, pass: s3cret, permissions: [{action: read}]}]}",
+    );
+    for n in 0..100 {
+        status_of(&app, &invented(n), "alice", &format!("guess {n}")).await;
+    }
+    assert_eq!(status_of(&app, "192.0.2.1", "alice", "s3cret").await, 401);
+}
+
+#[tokio::test]
+async fn wrong_guesses_of_one_address_leave_the_user_s_first_sign_in_from_another() {
+    let app = TestApp::with("auth: {failures_per_minute: 1}");
+    app.user("alice", json!({"pass": "correct horse", "role": "user"})).await;
+    for n in 0..40 {
+        status_of(&app, "192.0.2.66", "alice", &format!("guess {n}")).await;
+    }
+    assert_eq!(status_of(&app, "192.0.2.66", "alice", "correct horse").await, 401, "its allowance is used up");
+    assert_eq!(status_of(&app, "192.0.2.1", "alice", "correct horse").await, 204);
 }

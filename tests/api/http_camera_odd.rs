@@ -175,9 +175,7 @@ async fn what_stays_refused_says_why() {
     let app = TestApp::with(&format!("{limited}streams: {{cam: {{kind: http, url: '{url}'}}}}"));
     let _watch = app.watch("/stream/cam.mjpeg").await;
     eventually("the limit is named", async || {
-        app.stats("cam").await["reason"]
-            .as_str()
-            .is_some_and(|text| text.contains("no complete picture") || text.contains("limit"))
+        app.stats("cam").await["reason"].as_str().is_some_and(|text| text.contains("limits.frame_size"))
     })
     .await;
 }

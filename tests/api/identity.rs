@@ -149,6 +149,103 @@ async fn the_audit_names_the_caller_and_the_decision_and_contains_no_secret() {
     assert_eq!(denied["entries"].as_array().map(Vec::len), Some(1));
 }
 
+/// The entries of the audit for which the closure holds, newest first.
+async fn audited(app: &TestApp, holds: impl Fn(&Value) -> bool) -> Vec<Value> {
+    let found = app.admin("GET", "/api/v1/audit?limit=2000", "").await.json();
+    found["entries"].as_array().expect("entries").iter().filter(|entry| holds(entry)).cloned().collect()
+}
+
+#[tokio::test]
+async fn the_audit_has_sign_ins_refreshes_sign_outs_and_opened_shares() {
+    let app = TestApp::spawn();
+    app.user("alice", json!({"pass": "correct horse", "role": "user"})).await;
+    let post = async |path: &str, header: &str, body: Value| {
+        app.request("POST", path, &[FAR, header], body.to_string().as_bytes()).await
+    };
+    let none = "Accept: */*";
+    let login = async |pass: &str| post("/api/v1/login", none, json!({"user": "alice", "pass": pass})).await;
+    for n in 0..3 {
+        assert_eq!(login(&format!("guess {n}")).await.status, 401);
+    }
+    let signed_in = login("correct horse").await;
+    let set = signed_in.header("set-cookie").expect("a cookie").split(';').next().expect("a value").to_owned();
+    let cookie = format!("Cookie: {set}");
+    let refreshed = post("/api/v1/login/refresh", &cookie, json!({})).await;
+    assert_eq!(refreshed.status, 200);
+    assert_eq!(post("/api/v1/login/refresh", "Cookie: mtx_sidecar_refresh=x.y", json!({})).await.status, 401);
+    assert_eq!(post("/api/v1/logout", &cookie, json!({})).await.status, 204);
+    let share = app.made("/api/v1/shares", json!({"path": "door", "expires": "1h"})).await;
+    assert_eq!(post("/api/v1/shares/open", none, json!({"code": share["code"]})).await.status, 200);
+    assert_eq!(post("/api/v1/shares/open", none, json!({"code": "mtxs_nonsense"})).await.status, 401);
+    let bearer = bearer(login("correct horse").await.json()["access_token"].as_str().expect("a token"));
+    let change = json!({"present": "wrong horse", "new": "battery staple"});
+    assert_eq!(post("/api/v1/me/password", &bearer, change).await.status, 401);
+    assert_eq!(app.far("GET", "/api/v1/me", &basic("alice", "another guess"), "").await.status, 401);
+    assert_eq!(app.far("GET", "/api/v1/events", &basic("alice", "third guess"), "").await.status, 401);
+
+    let share = format!("share {}", share["id"].as_str().expect("an id"));
+    let expected = [
+        ("sign in", "wrong_credentials", "anonymous", 3),
+        ("sign in", "allowed", "user alice", 2),
+        ("refresh", "allowed", "user alice", 1),
+        ("refresh", "wrong_credentials", "anonymous", 1),
+        ("sign out", "allowed", "user alice", 1),
+        ("open share", "allowed", share.as_str(), 1),
+        ("open share", "wrong_credentials", "anonymous", 1),
+        ("change password", "wrong_credentials", "anonymous", 1),
+        ("me", "wrong_credentials", "anonymous", 1),
+    ];
+    for (action, decision, who, count) in expected {
+        eventually(&format!("{action} {decision}"), async || {
+            let matches =
+                |entry: &Value| entry["action"] == action && entry["decision"] == decision && entry["who"] == who;
+            audited(&app, matches).await.len() == count
+        })
+        .await;
+    }
+    let by_list = audited(&app, |entry| entry["user"] == "alice" && entry["action"] == "api").await;
+    assert_eq!(by_list.len(), 1, "wrong credentials for events");
+}
+
+#[tokio::test]
+async fn the_audit_says_what_an_administrator_has_changed() {
+    let app = TestApp::spawn();
+    app.user("newadmin", json!({"pass": "correct horse", "role": "admin"})).await;
+    app.admin("PUT", "/api/v1/streams/front/door", r#"{"kind": "test-card"}"#).await;
+    app.admin("DELETE", "/api/v1/users/newadmin", "").await;
+    assert_eq!(app.far("DELETE", "/api/v1/users/admin", "Accept: */*", "").await.status, 401);
+    // Pages ask all the time. Their requests do not displace what was changed.
+    for (decision, request) in [
+        ("allowed", "PUT users/newadmin"),
+        ("allowed", "PUT streams/front/door"),
+        ("allowed", "DELETE users/newadmin"),
+        ("ask", "DELETE users/admin"),
+    ] {
+        eventually(request, async || {
+            audited(&app, |entry| entry["request"] == request && entry["decision"] == decision).await.len() == 1
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn names_of_strangers_are_cut_and_escaped_in_the_audit() {
+    let app = TestApp::spawn();
+    let name = format!("eve\nINFO forged \u{1b}[2J{}", "x".repeat(20_000));
+    assert_eq!(app.far("GET", "/snapshot/door.jpg", &basic(&name, "guess"), "").await.status, 401);
+    let question = json!({"ip": "192.0.2.1", "user": name, "password": "x", "action": name, "path": name, "protocol": name, "id": name});
+    app.request("POST", "/mediamtx-auth", &[], question.to_string().as_bytes()).await;
+    let mut entries = vec![];
+    eventually("both are listed", async || {
+        entries = audited(&app, |entry| entry["user"].as_str().is_some_and(|user| user.starts_with("eve"))).await;
+        entries.len() == 2
+    })
+    .await;
+    let text = Value::from(entries).to_string();
+    assert!(text.len() < 5000, "{} bytes", text.len());
+    assert!(text.contains("eve\\\\nINFO forged \\\\u{1b}[2J") && text.contains("cut, 20"), "{text}");
+}
+
 /// The command line changes the database while the program runs, and the program loads the change.
 #[tokio::test]
 async fn the_command_line_manages_users_of_a_running_sidecar() {

@@ -113,6 +113,34 @@ async fn credentials_are_valid_at_mediamtx_and_their_revocation_ends_its_session
     assert!(!reads(&mediamtx, "alice:correct-horse@", "", &app).await, "a disabled user cannot read again");
 }
 
+/// What MediaMTX has admitted by a token ends with it, although MediaMTX asks only once.
+#[tokio::test]
+async fn sessions_at_mediamtx_end_with_their_token_and_with_their_sign_in() {
+    let ports = MediaMtx::ports();
+    let app = TestApp::with(&settings(ports));
+    let text = with_source(&app, mtx_sidecar::settings::MEDIAMTX_YML).await;
+    let Some(mediamtx) = MediaMtx::start_with(&app, &text, &ports).await else { return };
+    let door = flat_picture(320, 180, [9, 99, 200]);
+    app.request("PUT", "/api/v1/streams/door/frame", &[&basic("root", "r00t-pass")], &door).await;
+    root(&app, "PUT", "/api/v1/users/alice", json!({"pass": "correct-horse", "role": "user"})).await;
+    let login = async || {
+        let body = br#"{"user":"alice","pass":"correct-horse"}"#;
+        let signed_in = app.request("POST", "/api/v1/login", &[FAR], body).await;
+        let cookie = signed_in.header("set-cookie").and_then(|set| set.split(';').next()).expect("a cookie").to_owned();
+        (signed_in.json()["access_token"].as_str().expect("a token").to_owned(), cookie)
+    };
+    let ((leaving, cookie), (staying, _)) = (login().await, login().await);
+    let leaves = session(&mediamtx, &format!("?token={leaving}")).await;
+    let mut stays = session(&mediamtx, &format!("?token={staying}")).await;
+    assert_eq!(app.far("POST", "/api/v1/logout", &format!("Cookie: {cookie}"), "").await.status, 204);
+    is_ended(leaves).await;
+    let wanted = json!({"name": "wall", "permissions": [{"action": "read"}], "expires": "6s"});
+    let token = root(&app, "POST", "/api/v1/tokens", wanted).await;
+    let expires = session(&mediamtx, &format!("?token={}", token["token"].as_str().expect("a token"))).await;
+    is_ended(expires).await;
+    assert!(stays.try_picture().await.is_some(), "another sign-in of the user goes on");
+}
+
 #[tokio::test]
 async fn tokens_are_valid_where_mediamtx_verifies_them_itself() {
     let ports = MediaMtx::ports();

@@ -211,11 +211,11 @@ async fn a_camera_that_sends_nothing_is_reported() {
     let app = TestApp::with(&format!("streams: {{cam: {{kind: rtsp, url: 'rtsp://{}/s'}}}}", camera.addr()));
     let (answer, ()) = tokio::join!(app.get("/snapshot/cam.jpg"), camera.play());
     assert_eq!((answer.status, answer.problem().as_str()), (504, "no_picture"));
-    // A camera that plays but sends a picture only every eight seconds.
-    let source = TestApp::with("h264: {interval: 8s}");
+    // A camera that plays but, after the first seconds, sends a picture only every five seconds.
+    let source = TestApp::spawn();
     source.put("/api/v1/streams/door/frame", &flat_picture(320, 180, [9, 9, 9])).await;
     let app = TestApp::with(&format!(
-        "rtsp_cameras: {{stale_after: 1s}}\nstreams: {{cam: {{kind: rtsp, url: 'rtsp://{}/door'}}}}",
+        "rtsp_cameras: {{stale_after: 1s}}\nstreams: {{cam: {{kind: rtsp, url: 'rtsp://{}/door?fps=0.2'}}}}",
         source.rtsp
     ));
     let _watcher = app.watch("/stream/cam.mjpeg").await;

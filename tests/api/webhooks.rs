@@ -225,3 +225,25 @@ async fn a_receiver_that_hangs_or_disconnects_gets_every_event_and_delays_only_t
         }
     );
 }
+
+/// The URL of a webhook often is its secret.
+#[tokio::test]
+async fn the_url_of_a_webhook_is_shown_without_its_secrets() {
+    let mut receiver = Receiver::new().await;
+    let url = format!("{}/services/T1/abcdefghij0123456789?token=hunter2", receiver.url());
+    let app = TestApp::with(&format!("events: {{webhooks: [{{url: '{url}', events: [hook], tries: 1}}]}}"));
+    tokio::join!(hook(&app, "door", 1), async {
+        receiver.next("door").await.answer("410 Gone").await;
+    });
+    let mut letters = String::new();
+    eventually("it is listed", async || {
+        letters = app.admin("GET", "/api/v1/events/dead-letters", "").await.json()["dead"].to_string();
+        letters.contains("410")
+    })
+    .await;
+    let settings = app.admin("GET", "/api/v1/settings", "").await.json().to_string();
+    for text in [letters, settings] {
+        assert!(text.contains("/in/services/T1/***?token=***") && !text.contains("hunter2"), "{text}");
+        assert!(!text.contains("abcdefghij0123456789"), "{text}");
+    }
+}

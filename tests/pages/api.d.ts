@@ -1958,6 +1958,7 @@ export interface components {
             path: string;
             protocol: string;
             reason: string;
+            request?: string | null;
             seq: number;
             session?: string | null;
             user: string;

@@ -47,7 +47,7 @@ async fn a_damaged_share_is_listed_as_damaged_and_opens_nothing() {
     for (id, reason) in [("torn", "permissions: "), ("odd", "not a valid regular expression")] {
         let share = shares.iter().find(|share| share.id == id).expect("it is listed");
         assert!(share.damaged.as_ref().is_some_and(|damaged| damaged.contains(reason)), "{share:?}");
-        let error = fixture.identity.open_share(&format!("mtxs_{id}")).await.expect_err("refused");
+        let error = fixture.identity.open_share(&format!("mtxs_{id}")).await.expect_err("refused").into_error();
         assert!(error.to_string().contains(id) && error.to_string().contains("damaged"), "{error}");
         let caller = by_token(&format!("mtxs_{id}"));
         assert_eq!(fixture.ask(&caller, Action::Read, "door").await, Decision::WrongCredentials);

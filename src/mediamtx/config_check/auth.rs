@@ -50,6 +50,14 @@ impl Findings<'_> {
                     self.warn("authHTTPAddress", super::LOCALHOST);
                     self.fix("", &fix);
                 }
+                if self.sidecar.webhook_is_local && !url.is_this_machine() {
+                    let advice = format!(
+                        "asks {}, so MediaMTX does not connect from 127.0.0.1, and the sidecar accepts this machine only; set \
+                         auth.webhook_secret in sidecar.yml and append ?secret=… here, or set auth.webhook_networks",
+                        url.host
+                    );
+                    self.warn("authHTTPAddress", advice);
+                }
                 if self.sidecar.has_webhook_secret && url.parameter("secret").is_none() && !url.has_password {
                     self.error("authHTTPAddress", "lacks auth.webhook_secret of sidecar.yml; append ?secret=…");
                 }

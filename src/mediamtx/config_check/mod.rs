@@ -31,6 +31,8 @@ pub struct Sidecar<'a> {
     pub udp_port: u16,
     /// Whether `auth.webhook_secret` is set.
     pub has_webhook_secret: bool,
+    /// Whether only programs on this machine can ask: neither `auth.webhook_networks` nor the secret is set.
+    pub webhook_is_local: bool,
     /// The streams of `sidecar.yml`.
     pub streams: &'a BTreeMap<StreamName, Definition>,
 }

@@ -10,6 +10,7 @@ fn sidecar(streams: &BTreeMap<StreamName, Definition>) -> Sidecar<'_> {
         default_rtsp_port: 9554,
         udp_port: 1234,
         has_webhook_secret: false,
+        webhook_is_local: true,
         streams,
     }
 }
@@ -165,7 +166,7 @@ fn a_missing_secret_is_found() {
     let streams = BTreeMap::new();
     let found = |address: &str, has_webhook_secret| {
         let yaml = format!("authMethod: http\nauthHTTPAddress: {address}\napi: yes\napiAddress: 127.0.0.1:9997");
-        let sidecar = Sidecar { has_webhook_secret, ..sidecar(&streams) };
+        let sidecar = Sidecar { has_webhook_secret, webhook_is_local: !has_webhook_secret, ..sidecar(&streams) };
         examine(&yaml::parse(&yaml).expect("YAML"), &sidecar).len()
     };
     let address = "http://127.0.0.1:9995/mediamtx-auth";
@@ -173,6 +174,21 @@ fn a_missing_secret_is_found() {
     assert_eq!(found(address, true), 1);
     assert_eq!(found(&format!("{address}?secret=s3cret"), true), 0);
     assert_eq!(found("http://mediamtx:s3cret@127.0.0.1:9995/mediamtx-auth", true), 0);
+}
+
+#[test]
+fn a_question_from_another_container_needs_a_secret_or_the_network() {
+    let streams = BTreeMap::new();
+    let yaml =
+        "authMethod: http\nauthHTTPAddress: http://sidecar:9995/mediamtx-auth\napi: yes\napiAddress: 127.0.0.1:9997";
+    let found = |webhook_is_local| {
+        let sidecar = Sidecar { webhook_is_local, ..sidecar(&streams) };
+        let findings = examine(&yaml::parse(yaml).expect("YAML"), &sidecar);
+        findings.iter().map(Finding::to_string).collect::<Vec<_>>()
+    };
+    let local = found(true);
+    assert!(local[0].contains("asks sidecar") && local[0].contains("auth.webhook_secret"), "{local:?}");
+    assert_eq!(found(false), [""; 0]);
 }
 
 #[test]

@@ -16,12 +16,15 @@ use super::{
 use crate::{
     error::Result,
     h264::{Effort, Encoder, Skips},
-    picture::{SharedFrame, Yuv420, in_pool},
+    picture::{PictureLimits, SharedFrame, Yuv420, in_pool_with, memory_to_transform},
     stream::{Ended, Mode, Watch},
 };
 
 /// The canvas of a stream that has no picture yet.
 const UNKNOWN: (u32, u32) = (1280, 720);
+
+/// Pictures of at most so many pixels are decoded at once: the number of threads bounds their memory well enough.
+const SMALL: u64 = 4_000_000;
 
 /// Pause between keyframes of a moving stream. A new reader gets everything since the last one.
 const KEYFRAME_INTERVAL: Duration = Duration::from_secs(1);
@@ -59,6 +62,8 @@ pub(super) struct Context {
     pub(super) settings: H264Settings,
     /// How long a stream with a pushed producer waits for its first picture before it shows "waiting".
     pub(super) placeholder_after: Duration,
+    /// Limits on the memory of decoding.
+    pub(super) limits: PictureLimits,
     pub(super) counters: Counters,
 }
 
@@ -189,7 +194,9 @@ impl EncodeTask {
         let due = self.keyframe_at.is_none_or(|at| now.duration_since(at) >= KEYFRAME_INTERVAL);
         let idr = !moving || full || due || self.encoder.is_none();
         let (encoder, jpeg) = (self.encoder.take(), frame.jpeg());
-        let encoded = in_pool(move || {
+        let memory =
+            if u64::from(frame.width) * u64::from(frame.height) > SMALL { memory_to_transform(&jpeg) } else { 0 };
+        let encoded = in_pool_with(memory, &self.context.limits, move || {
             let began = Instant::now();
             let mut encoder = match encoder {
                 Some(encoder) => encoder,

@@ -17,7 +17,10 @@ use super::{
     settings::H264Settings,
     want::Want,
 };
-use crate::stream::{StreamName, Watch};
+use crate::{
+    picture::PictureLimits,
+    stream::{StreamName, Watch},
+};
 
 /// One encoding at one moment.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -53,9 +56,9 @@ struct Inner {
 
 impl Encodings {
     /// Starts with no encoding. A reader of an `upload` stream without a picture gets a "waiting" picture after
-    /// `placeholder_after`.
-    pub fn new(settings: H264Settings, placeholder_after: Duration) -> Self {
-        let context = Arc::new(Context { settings, placeholder_after, counters: Counters::default() });
+    /// `placeholder_after`. Large pictures are decoded within `limits.conversion_memory`.
+    pub fn new(settings: H264Settings, placeholder_after: Duration, limits: PictureLimits) -> Self {
+        let context = Arc::new(Context { settings, placeholder_after, limits, counters: Counters::default() });
         Encodings(Arc::new(Inner { context, epoch: Instant::now(), encodings: Mutex::default() }))
     }
 

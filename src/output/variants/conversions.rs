@@ -17,7 +17,7 @@ use crate::{
     blocking::Pool,
     error::{Code, Error, Result},
     picture::{
-        PictureLimits, SharedFrame,
+        PictureLimits, SharedFrame, hold_memory, memory_to_transform,
         transform::{Applied, How, Transform, apply},
     },
 };
@@ -127,11 +127,21 @@ impl Conversions {
     async fn convert(&self, frame: &SharedFrame, transform: Transform) -> Outcome {
         let (jpeg, size) = (frame.jpeg(), (frame.width, frame.height));
         let (quality, limits) = (self.quality, self.limits);
-        let converted = self.pool.run(move || {
+        let work = move || {
             let began = Instant::now();
             let applied = apply(&jpeg, size, &transform, quality, &limits);
             Ok((applied, began.elapsed()))
-        });
+        };
+        let memory = memory_to_transform(&frame.jpeg());
+        let converted = async {
+            let held = hold_memory(memory, &limits).await?;
+            // The memory is in use until the work ends, also if its caller has left.
+            let work = move || {
+                let _held = held;
+                work()
+            };
+            self.pool.run(work).await
+        };
         let (applied, took) = match converted.await {
             Ok((applied, took)) => (applied, took.as_micros() as u64),
             Err(e) => (Err(e), 0),

@@ -148,3 +148,90 @@ fn inserted_huffman_tables_count_towards_the_limit() {
         assert_eq!(result.is_ok(), is_taken, "{frame_size} bytes: {result:?}");
     }
 }
+
+/// The first bytes of a PNG: signature and IHDR without its checksum.
+fn png_head(width: u32, height: u32, depth: u8, colour: u8) -> Vec<u8> {
+    let mut head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    head.extend_from_slice(&width.to_be_bytes());
+    head.extend_from_slice(&height.to_be_bytes());
+    head.extend_from_slice(&[depth, colour, 0, 0, 0]);
+    head
+}
+
+fn bmp_head(width: i32, height: i32) -> Vec<u8> {
+    let mut head = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
+    head.extend_from_slice(&width.to_le_bytes());
+    head.extend_from_slice(&height.to_le_bytes());
+    head.extend_from_slice(&[1, 0, 24, 0]);
+    head.resize(54, 0);
+    head
+}
+
+#[test]
+fn a_side_of_zero_and_a_header_that_ends_early_are_damage() {
+    let webp = |chunk: &[u8]| [b"RIFF\x10\0\0\0WEBP".as_slice(), chunk].concat();
+    for (what, data) in [
+        ("GIF of 128 × 0", b"GIF89a\x80\0\0\0\0\0\0;".to_vec()),
+        ("GIF of 0 × 128", b"GIF87a\0\0\x80\0\0\0\0;".to_vec()),
+        ("GIF without a size", b"GIF89a\x80\0\0".to_vec()),
+        ("PNG of 0 × 8", png_head(0, 8, 8, 2)),
+        ("PNG of 8 × 0", png_head(8, 0, 16, 6)),
+        ("PNG without a depth", png_head(8, 8, 8, 2)[..24].to_vec()),
+        ("PNG without data", png_head(8, 8, 8, 2)),
+        ("BMP of 0 × 8", bmp_head(0, 8)),
+        ("BMP of 8 × 0", bmp_head(8, 0)),
+        ("BMP without data", bmp_head(8, -8)),
+        ("VP8 of 0 × 0", webp(b"VP8 \x0a\0\0\0\x10\0\0\x9d\x01\x2a\0\0\0\0")),
+        ("VP8X without a size", webp(b"VP8X\x0a\0\0\0\0\0\0\0\x01")),
+        ("VP8L without a size", webp(b"VP8L\x05\0\0\0\x2f\0")),
+        ("WebP with another chunk", webp(b"JUNK\0\0\0\0")),
+    ] {
+        let error = take(data).expect_err(what);
+        assert_eq!(error.code(), Code::BrokenPicture, "{what}: {error}");
+    }
+}
+
+/// Half a megabyte of PNG with 16 bits a sample can decode to 768 MB.
+#[tokio::test]
+async fn a_picture_that_needs_too_much_memory_is_refused_before_it_is_decoded() {
+    let refused = async |data: Vec<u8>, limits: &PictureLimits| {
+        let error = Picture::from_upload(data.into(), limits).await.expect_err("refused");
+        assert_eq!(error.code(), Code::FrameTooLarge, "{error}");
+        error.to_string()
+    };
+    for (what, head) in
+        [("RGBA of 16 bits", png_head(8000, 8000, 16, 6)), ("RGB of 16 bits", png_head(8000, 8000, 16, 2))]
+    {
+        let text = refused(head, &limits()).await;
+        assert!(text.contains("733 MiB") && text.contains("limits.conversion_memory"), "{what}: {text}");
+    }
+    let small = PictureLimits { conversion_memory: crate::units::Size(1000), ..limits() };
+    let gif = b"GIF89a\x80\0\x80\0\0\0\0;".to_vec();
+    for data in [png(&RgbaImage::new(16, 16)), bmp_head(16, -16), gif] {
+        refused(data, &small).await;
+    }
+    let turned = testing::with_exif_orientation(&testing::photo(64, 48), 6);
+    refused(turned, &small).await;
+    // A JPEG that needs no conversion needs no memory.
+    Picture::from_upload(testing::photo(64, 48).into(), &small).await.expect("taken as it is");
+    // The largest picture with 8 bits a sample is decoded: its data is missing here.
+    let whole = Picture::from_upload(png_head(8000, 8000, 8, 6).into(), &limits()).await.expect_err("no data");
+    assert_eq!(whole.code(), Code::BrokenPicture, "{whole}");
+}
+
+/// libjpeg-turbo writes no longer side, whatever the number of pixels.
+#[test]
+fn a_side_that_no_jpeg_has_is_refused() {
+    let error = take(png_head(65_501, 1, 8, 2)).expect_err("too long");
+    assert_eq!(error.code(), Code::FrameTooLarge, "{error}");
+    assert!(error.to_string().contains("65500"), "{error}");
+}
+
+/// A frame that is larger than the screen would take memory that the header does not announce.
+#[test]
+fn a_gif_whose_frame_is_larger_than_its_screen_is_refused_without_its_memory() {
+    let mut gif = b"GIF89a\x10\0\x10\0\x80\0\0\0\0\0\xff\xff\xff".to_vec();
+    gif.extend_from_slice(b",\0\0\0\0\xff\xff\xff\xff\0\x02\x02\x4c\x01\0;");
+    let error = take(gif).expect_err("refused");
+    assert_eq!(error.code(), Code::BrokenPicture, "{error}");
+}

@@ -8,7 +8,7 @@ fn policy(yaml: &str) -> Policy {
 
 fn caller(ip: &str, user: &str, password: &str) -> Caller {
     let credentials = Credentials { user: user.into(), password: Secret::new(password) };
-    Caller { ip: ip.parse().ok(), credentials }
+    Caller { ip: ip.parse().ok(), credentials, ..Caller::default() }
 }
 
 /// Rules × (address, user, password, action, path) -> decision.
@@ -143,4 +143,32 @@ async fn a_password_that_cannot_be_verified_is_neither_right_nor_wrong() {
     }
     let verdict = policy.authenticate(&caller("198.51.100.7", "bob", "right")).await.expect_err("not verified");
     assert_eq!(verdict.sign_in_refusal().code(), crate::error::Code::Unavailable);
+}
+
+/// The time of the answer must not tell whether a user exists.
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_user_cost_one_verification_each() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static SLOW: AtomicUsize = AtomicUsize::new(0);
+    let counted = |hash: &Credential, password: &str| {
+        SLOW.fetch_add(usize::from(hash.is_slow()), Ordering::SeqCst);
+        hash.matches(password)
+    };
+    let start = |work: Box<dyn FnOnce() + Send>| std::thread::Builder::new().spawn(work).map(drop);
+    let argon2 = hash_password("right").expect("hashes");
+    let rules = format!(
+        r#"[{{"user": "bob", "pass": "{argon2}", "permissions": [{{"action": "read"}}]}},
+            {{"user": "eve", "pass": "plain", "permissions": [{{"action": "read"}}]}},
+            {{"user": "near", "pass": "plain", "ips": ["10.0.0.0/8"], "permissions": [{{"action": "read"}}]}}]"#
+    );
+    let settings = AuthSettings { users: serde_json::from_str(&rules).expect("rules"), ..Default::default() };
+    let policy = Policy::with(&settings, Verifier::with([0; 32], 10, start, counted)).expect("compiles");
+    for user in ["bob", "eve", "near", "mallory", ""] {
+        for (attempt, expected) in [("first", 1), ("again", 0)] {
+            let before = SLOW.load(Ordering::SeqCst);
+            let verdict = policy.decide(&caller("198.51.100.7", user, "wrong"), Action::Read, "x").await;
+            assert_eq!(verdict.decision, Decision::WrongCredentials, "{user}");
+            assert_eq!(SLOW.load(Ordering::SeqCst) - before, expected, "{user:?} {attempt}");
+        }
+    }
 }

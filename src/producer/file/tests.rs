@@ -16,27 +16,32 @@ fn media() -> (tempfile::TempDir, MediaRoots) {
     (outside, roots)
 }
 
-fn names(slides: io::Result<Vec<Slide>>) -> Vec<String> {
-    slides.expect("readable").into_iter().map(|s| s.below.display().to_string()).collect()
+async fn list(roots: &MediaRoots, path: &str) -> Result<Vec<String>> {
+    let found = roots.run(Path::new(path), |dir, _, below| slides(dir, below, Order::Name)).await?;
+    Ok(found.slides.into_iter().map(|s| s.below.display().to_string()).collect())
 }
 
-#[test]
-fn folders_and_patterns_list_pictures_in_their_order() {
+async fn content(roots: &MediaRoots, path: &Path) -> Result<bytes::Bytes> {
+    roots.run(path, |dir, _, below| read(dir, below, 1 << 20)).await
+}
+
+#[tokio::test]
+async fn folders_and_patterns_list_pictures_in_their_order() {
     let (_outside, roots) = media();
-    let list = |path: &str| names(slides(&roots, Path::new(path), Order::Name));
+    let list = async |path: &str| list(&roots, path).await.expect("readable");
     assert_eq!(
-        list("show"),
+        list("show").await,
         ["show/2.JPG", "show/3.jpg", "show/10.jpg"],
         "the link that leads out of the folder is ignored"
     );
-    assert_eq!(list("show/*.jpg"), ["show/3.jpg", "show/10.jpg"]);
-    assert_eq!(list("one.jpg"), ["one.jpg"]);
-    assert_eq!(list("o*"), ["./one.jpg"]);
-    assert!(list("show/*.txt").len() == 1 && list("show/z*").is_empty());
+    assert_eq!(list("show/*.jpg").await, ["show/3.jpg", "show/10.jpg"]);
+    assert_eq!(list("one.jpg").await, ["one.jpg"]);
+    assert_eq!(list("o*").await, ["./one.jpg"]);
+    assert!(list("show/*.txt").await.len() == 1 && list("show/z*").await.is_empty());
 }
 
-#[test]
-fn a_name_that_exists_is_no_pattern() {
+#[tokio::test]
+async fn a_name_that_exists_is_no_pattern() {
     let (outside, roots) = media();
     let root = outside.path().join("media");
     std::fs::create_dir_all(root.join("holiday [2019]")).expect("makes");
@@ -46,24 +51,21 @@ fn a_name_that_exists_is_no_pattern() {
         std::fs::write(root.join(name), [n as u8]).expect("writes");
     }
     for (n, name) in names_of_people.iter().enumerate() {
-        assert_eq!(names(slides(&roots, Path::new(name), Order::Name)), [*name]);
-        assert_eq!(read(&roots, Path::new(name), 10).expect(name), [n as u8][..], "{name}");
-        let absolute = root.join(name);
-        assert_eq!(read(&roots, &absolute, 10).expect(name), [n as u8][..], "{}", absolute.display());
+        assert_eq!(list(&roots, name).await.expect(name), [*name]);
+        for path in [PathBuf::from(name), root.join(name)] {
+            assert_eq!(content(&roots, &path).await.expect(name), [n as u8][..], "{}", path.display());
+        }
     }
-    assert_eq!(
-        names(slides(&roots, Path::new("holiday [2019]"), Order::Name)),
-        ["holiday [2019]/a[1].jpg"],
-        "a folder"
-    );
-    assert_eq!(names(slides(&roots, Path::new("holiday [2019]/*.jpg"), Order::Name)), ["holiday [2019]/a[1].jpg"]);
+    for folder in ["holiday [2019]", "holiday [2019]/*.jpg"] {
+        assert_eq!(list(&roots, folder).await.expect(folder), ["holiday [2019]/a[1].jpg"], "{folder}");
+    }
     std::fs::remove_file(root.join("photo[1].jpg")).expect("removes");
-    assert_eq!(names(slides(&roots, Path::new("photo[1].jpg"), Order::Name)), ["./photo1.jpg"], "and else a pattern");
+    assert_eq!(list(&roots, "photo[1].jpg").await.expect("a pattern"), ["./photo1.jpg"]);
 }
 
 /// CWE-22, CWE-59: ways out that attackers try.
-#[test]
-fn nothing_leads_out_of_the_media_folders() {
+#[tokio::test]
+async fn nothing_leads_out_of_the_media_folders() {
     let (outside, roots) = media();
     let secret = outside.path().join("secret.jpg");
     for path in [
@@ -75,11 +77,23 @@ fn nothing_leads_out_of_the_media_folders() {
         "/etc/passwd",
         &secret.to_string_lossy(),
     ] {
-        assert!(read(&roots, Path::new(path), 1 << 20).is_err(), "{path} was read");
-        assert!(slides(&roots, Path::new(path), Order::Name).is_err(), "{path} was listed");
+        assert!(content(&roots, Path::new(path)).await.is_err(), "{path} was read");
+        assert!(list(&roots, path).await.is_err(), "{path} was listed");
     }
     let inside = outside.path().join("media/one.jpg");
-    read(&roots, &inside, 1 << 20).expect("an absolute path inside a media folder");
+    content(&roots, &inside).await.expect("an absolute path inside a media folder");
+}
+
+/// A FIFO would keep its reader waiting for a writer without end.
+#[tokio::test]
+async fn a_fifo_that_is_named_like_a_picture_is_refused_and_no_slide() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let (outside, roots) = media();
+    let fifo = outside.path().join("media/show/1.jpg");
+    mknodat(CWD, fifo, FileType::Fifo, Mode::RUSR, 0).expect("makes a FIFO");
+    let error = content(&roots, Path::new("show/1.jpg")).await.expect_err("refused");
+    assert!(error.to_string().contains("a FIFO, and only regular files are read"), "{error}");
+    assert!(!list(&roots, "show").await.expect("readable").contains(&"show/1.jpg".to_owned()));
 }
 
 #[test]

@@ -31,8 +31,9 @@ const MAX_DISCARD: u32 = 100;
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct Settings {
     /// The URL, `http://` or `https://`. With a preset the host is enough. A user and password in it are moved to
-    /// `user` and `pass`.
+    /// `user` and `pass`. Parameters such as `pwd` are shown as `***`.
     #[schema(example = "http://192.168.1.30:81/stream")]
+    #[serde(serialize_with = "secret::serialize_url")]
     pub url: String,
     /// The kind of the camera, from which its paths follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -110,6 +110,7 @@ impl<'a> Intake<'a> {
             tag: None,
             last: None,
             is_stream: false,
+            refused: None,
         }
     }
 

@@ -53,8 +53,8 @@ pub enum Transport {
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct Settings {
     /// The camera's URL, such as `rtsp://192.168.1.30/stream1`. A user and password in it are moved to `user` and
-    /// `pass`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `pass`. Parameters such as `pwd` are shown as `***`.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "secret::serialize_optional_url")]
     pub url: Option<String>,
     /// A path of MediaMTX, instead of `url`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -221,11 +221,10 @@ async fn watch_camera(
 
 /// Decodes the picture to detect damage that the protocol does not reveal, and publishes it.
 async fn take(data: Encoded, sink: &FrameSink, limits: PictureLimits) -> Result<()> {
-    let checked = in_pool(move || {
-        let picture = Picture::from_upload_blocking(data, &limits)?;
-        verify(&picture)?;
-        Ok(picture)
-    });
+    let checked = async {
+        let picture = Picture::from_upload(data, &limits).await?;
+        in_pool(move || verify(&picture).map(|()| picture)).await
+    };
     match checked.await {
         Ok(picture) => {
             if let Err(full) = sink.publish(&picture) {

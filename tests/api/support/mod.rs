@@ -11,6 +11,7 @@ mod program;
 pub mod rtsp_client;
 pub mod script;
 pub mod skip;
+pub mod small_disk;
 pub mod tls;
 mod ws_client;
 
