@@ -3,16 +3,17 @@
 //!
 //! Compiled for tests and for cargo-fuzz, which sets `cfg(fuzzing)`.
 
-use crate::{discovery, h264, multipart, output, picture, policy, producer, rtsp};
+use crate::{discovery, fetch, h264, multipart, output, picture, policy, producer, rtsp};
 
 /// Panics if the property does not hold for these bytes.
 pub type Property = fn(&[u8]);
 
 /// All properties.
-pub const PROPERTIES: [(&str, Property); 10] = [
+pub const PROPERTIES: [(&str, Property); 11] = [
     ("discovery_soap", discovery::properties::soap),
     ("discovery_xml", discovery::properties::xml),
     ("h264", h264::properties::hold),
+    ("http_head", fetch::properties::hold),
     ("jpeg", picture::jpeg::properties::hold),
     ("mediamtx_question", policy::webhook::properties::hold),
     ("multipart", multipart::properties::hold),

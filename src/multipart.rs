@@ -1,18 +1,25 @@
 //! Reads `multipart/x-mixed-replace` and consecutive JPEGs as real cameras send them.
 //!
 //! [`Splitter`] takes bytes in portions of any length and returns parts. It accepts the deviations of real cameras
-//! (boundaries declared with their dashes, bare line feeds, missing or impossible lengths, garbage before the first part)
-//! and holds at most one part in memory.
+//! (boundaries declared with their dashes or not at all, bare line feeds, wrong lengths, pictures without an end, garbage
+//! before the first part) and holds at most one part in memory. The data decides, not its description: a picture ends
+//! where its markers say so, and a boundary that does not occur is replaced by the one that does.
+
+mod body;
+mod delimiter;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::picture::jpeg::EndFinder;
+use self::{
+    body::{Body, Step},
+    delimiter::{Beginning, Boundaries, MAX_LINE},
+};
 
 /// Most bytes of the headers of a part. ESP32 cameras send fewer than 200.
 const MAX_HEADERS: usize = 8 << 10;
 
-/// If this many bytes contain a JPEG and no boundary, the declared boundary is wrong.
-const MAX_WITHOUT_BOUNDARY: usize = 64 << 10;
+/// The beginning of a JPEG: start-of-image, and the marker after it.
+const JPEG: &[u8] = &[0xFF, 0xD8, 0xFF];
 
 /// One part: a picture, or other content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +28,8 @@ pub struct Part {
     pub data: Bytes,
     /// The `Content-Type` of the part, as sent.
     pub content_type: Option<String>,
+    /// Whether the end-of-image marker of the picture was missing and is added. Only decoding shows if that was all.
+    pub has_added_end: bool,
     /// The `X-Timestamp` of the part in microseconds since 1970, if it is plausible.
     pub timestamp_micros: Option<u64>,
 }
@@ -46,7 +55,7 @@ pub enum Fault {
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Fault::TooLarge => "a part is larger than the limit",
+            Fault::TooLarge => "a part is larger than limits.frame_size",
             Fault::Damaged => "a picture is incomplete",
             Fault::EndlessHeaders => "the headers of a part do not end",
         })
@@ -55,38 +64,40 @@ impl std::fmt::Display for Fault {
 
 #[derive(Debug)]
 enum Phase {
-    /// Searches for a boundary line or, without a boundary, for the start of a JPEG.
+    /// Searches for a delimiter line or for the start of a JPEG.
     Seek,
     Headers,
-    Body {
-        length: Option<usize>,
-        content_type: Option<String>,
-        timestamp_micros: Option<u64>,
-        finder: EndFinder,
-    },
+    Body(Body),
+    /// The bytes behind a picture that its part's length includes.
+    Tail(usize),
 }
 
 /// Splits a byte stream into parts.
 #[derive(Debug)]
 pub struct Splitter {
-    /// The boundary without leading dashes; none for consecutive JPEGs.
-    boundary: Option<Vec<u8>>,
+    boundaries: Boundaries,
     max_part: usize,
     buffer: BytesMut,
     phase: Phase,
-    skipped: usize,
+    /// Whether the buffer begins where a part can begin: at the start of the body, or behind a part.
+    fresh: bool,
+    /// Whether the buffer begins at the start of a line.
+    at_line_start: bool,
+    is_delimited: bool,
 }
 
 impl Splitter {
-    /// A splitter for a body with this `Content-Type`. Without one, or with another type than multipart, the body
-    /// is read as consecutive JPEGs with arbitrary data between them.
+    /// A splitter for a body with this `Content-Type`, which is a hint: a body without delimiter lines is read as
+    /// consecutive JPEGs with arbitrary data between them, and an undeclared boundary is recognised.
     pub fn new(content_type: Option<&str>, max_part: usize) -> Self {
         Splitter {
-            boundary: content_type.and_then(boundary_of),
+            boundaries: Boundaries::of(content_type),
             max_part,
             buffer: BytesMut::new(),
             phase: Phase::Seek,
-            skipped: 0,
+            fresh: true,
+            at_line_start: true,
+            is_delimited: false,
         }
     }
 
@@ -96,15 +107,45 @@ impl Splitter {
         self.buffer.extend_from_slice(data);
     }
 
+    /// Whether a delimiter line has been read: the body is multipart, whatever its type says.
+    pub fn is_delimited(&self) -> bool {
+        self.is_delimited
+    }
+
+    /// Whether the data that was fed ends between two parts.
+    pub fn is_between_parts(&self) -> bool {
+        match self.phase {
+            Phase::Seek => self.buffer.len() <= MAX_LINE,
+            Phase::Headers => self.buffer.is_empty(),
+            Phase::Body(_) | Phase::Tail(_) => false,
+        }
+    }
+
     /// The next complete part, or none when more bytes are needed.
     pub fn next_part(&mut self) -> Result<Option<Part>, Fault> {
         loop {
-            let progressed = match self.phase {
+            let progressed = match &mut self.phase {
                 Phase::Seek => self.seek(),
                 Phase::Headers => self.read_headers()?,
-                Phase::Body { .. } => match self.read_body()? {
-                    Some(part) => return Ok(Some(part)),
-                    None => false,
+                Phase::Tail(length) => {
+                    let length = *length;
+                    self.skip_tail(length)
+                }
+                Phase::Body(body) => match body.read(&mut self.buffer, &self.boundaries, self.max_part) {
+                    Step::More => false,
+                    Step::Part(part, tail) => {
+                        self.phase = if tail == 0 { Phase::Seek } else { Phase::Tail(tail) };
+                        (self.fresh, self.at_line_start) = (true, true);
+                        if !part.data.is_empty() {
+                            return Ok(Some(part));
+                        }
+                        true
+                    }
+                    Step::Fault(fault) => {
+                        self.phase = Phase::Seek;
+                        (self.fresh, self.at_line_start) = (false, true);
+                        return Err(fault);
+                    }
                 },
             };
             if !progressed {
@@ -115,51 +156,65 @@ impl Splitter {
 
     /// The part that the end of the stream completes: one without a length, whose sender closed.
     pub fn finish(&mut self) -> Option<Part> {
-        let Phase::Body { length: None, content_type, .. } = &self.phase else { return None };
-        let content_type = content_type.clone();
-        let data = self.buffer.split().freeze();
+        // The last delimiter can be without its line end.
+        self.buffer.extend_from_slice(b"\n");
+        if let Ok(Some(part)) = self.next_part() {
+            return Some(part);
+        }
+        let Phase::Body(body) = &mut self.phase else { return None };
+        let mut data = self.buffer.split();
+        data.truncate(data.len().saturating_sub(1));
+        let part = body.finish(data, self.max_part);
         self.phase = Phase::Seek;
-        (!data.is_empty()).then_some(Part { data, content_type, timestamp_micros: None })
+        part
     }
 
     fn seek(&mut self) -> bool {
-        let Some(boundary) = self.boundary.as_deref() else { return self.seek_picture() };
-        if let Some(line) = boundary_line(&self.buffer, boundary) {
-            self.buffer.advance(line.end);
-            self.skipped = 0;
-            self.phase = Phase::Headers;
-            return true;
+        if self.fresh {
+            if self.boundaries.learn(&self.buffer) == Beginning::Unclear {
+                return false;
+            }
+            self.fresh = false;
         }
-        if self.skipped + self.buffer.len() > MAX_WITHOUT_BOUNDARY
-            && let Some(start) = find(&self.buffer, &[0xFF, 0xD8, 0xFF])
-        {
-            self.boundary = None;
-            self.buffer.advance(start);
-            return true;
-        }
-        // Keeps bytes that can be the beginning of a boundary line or of a picture.
-        let keep = MAX_WITHOUT_BOUNDARY + boundary.len();
-        if self.buffer.len() > 2 * keep {
-            let surplus = self.buffer.len() - keep;
-            self.skipped += surplus;
-            self.buffer.advance(surplus);
-        }
-        false
-    }
-
-    fn seek_picture(&mut self) -> bool {
-        match find(&self.buffer, &[0xFF, 0xD8, 0xFF]) {
-            Some(start) => {
-                self.buffer.advance(start);
-                self.phase = Phase::body(None);
+        let line = self.boundaries.find(&self.buffer, 0, self.at_line_start);
+        let picture = find(&self.buffer, JPEG);
+        match (line, picture) {
+            (Some(line), picture) if picture.is_none_or(|at| line.start <= at) => {
+                self.buffer.advance(line.end);
+                self.is_delimited = true;
+                self.phase = Phase::Headers;
                 true
             }
-            None => {
-                let surplus = self.buffer.len().saturating_sub(2);
-                self.buffer.advance(surplus);
+            (_, Some(start)) => {
+                self.buffer.advance(start);
+                self.phase = Phase::Body(Body::new(None, None, None));
+                true
+            }
+            (_, None) => {
+                // Keeps bytes that can be the beginning of a delimiter line or of a picture.
+                let surplus = self.buffer.len().saturating_sub(MAX_LINE + 2);
+                if surplus > 0 {
+                    self.buffer.advance(surplus);
+                    self.at_line_start = false;
+                }
                 false
             }
         }
+    }
+
+    /// Passes over bytes behind a picture: padding. A length that is too large reaches into the next part, whose
+    /// delimiter ends it.
+    fn skip_tail(&mut self, length: usize) -> bool {
+        let line = self.boundaries.find(&self.buffer, 0, true).filter(|line| line.start < length);
+        if let Some(line) = line {
+            self.buffer.advance(line.start);
+        } else if self.buffer.len() < length || !is_settled(&self.buffer, length) {
+            return false;
+        } else {
+            self.buffer.advance(length);
+        }
+        self.phase = Phase::Seek;
+        true
     }
 
     fn read_headers(&mut self) -> Result<bool, Fault> {
@@ -168,6 +223,12 @@ impl Splitter {
         let mut timestamp_micros = None;
         let mut at = 0;
         loop {
+            // A picture without the empty line before it.
+            match &self.buffer[at..] {
+                [0xFF] => return Ok(false),
+                [0xFF, 0xD8, ..] => break,
+                _ => {}
+            }
             let Some(end) = memchr::memchr(b'\n', &self.buffer[at..]).map(|n| at + n) else {
                 if self.buffer.len() > MAX_HEADERS {
                     self.phase = Phase::Seek;
@@ -197,113 +258,18 @@ impl Splitter {
             }
         }
         self.buffer.advance(at);
-        if length.is_some_and(|n| n > self.max_part) {
-            self.phase = Phase::Seek;
-            return Err(Fault::TooLarge);
-        }
-        self.phase = Phase::Body { length, content_type, timestamp_micros, finder: EndFinder::default() };
+        // A length beyond the limit can be wrong, too. The data shows it.
+        let length = length.filter(|n| *n <= self.max_part);
+        self.phase = Phase::Body(Body::new(length, content_type, timestamp_micros));
         Ok(true)
     }
-
-    fn read_body(&mut self) -> Result<Option<Part>, Fault> {
-        let Phase::Body { length, content_type, timestamp_micros, finder } = &mut self.phase else {
-            return Ok(None);
-        };
-        let end = if let Some(wanted) = *length {
-            if self.buffer.len() < wanted {
-                return Ok(None);
-            }
-            let content = &self.buffer[..wanted];
-            // A picture without an end shows that the length is wrong. Otherwise the part is returned at once,
-            // because waiting for the next boundary would add a frame of latency.
-            let tail = &content[wanted.saturating_sub(64)..];
-            if content.starts_with(&[0xFF, 0xD8]) && find(tail, &[0xFF, 0xD9]).is_none() {
-                *length = None;
-                return self.read_body();
-            }
-            Some(wanted)
-        } else if self.buffer.len() < 2 {
-            return Ok(None);
-        } else if self.buffer.starts_with(&[0xFF, 0xD8]) {
-            match finder.find(&self.buffer) {
-                Ok(end) => end,
-                Err(at) => {
-                    // The boundary of the next part can be inside the data that was read as the picture.
-                    self.buffer.advance(if self.boundary.is_some() { 2 } else { at.max(2) });
-                    self.phase = Phase::Seek;
-                    return Err(Fault::Damaged);
-                }
-            }
-        } else {
-            // Not a picture but, for example, an error text: the next boundary ends it.
-            let boundary = self.boundary.as_deref().unwrap_or(b"\xFF\xD8\xFF");
-            boundary_line(&self.buffer, boundary).map(|line| line.start)
-        };
-        match end {
-            Some(end) if end <= self.max_part => {
-                let part = Part {
-                    data: self.buffer.split_to(end).freeze(),
-                    content_type: content_type.take(),
-                    timestamp_micros: *timestamp_micros,
-                };
-                self.phase = Phase::Seek;
-                Ok(Some(part))
-            }
-            None if self.buffer.len() <= self.max_part => Ok(None),
-            _ => {
-                self.buffer.clear();
-                self.phase = Phase::Seek;
-                Err(Fault::TooLarge)
-            }
-        }
-    }
 }
 
-impl Phase {
-    fn body(length: Option<usize>) -> Self {
-        Phase::Body { length, content_type: None, timestamp_micros: None, finder: EndFinder::default() }
-    }
-}
-
-/// The boundary of a multipart content type, without leading dashes: some programs declare the boundary with its
-/// dashes (pymjpeg declares `--boundarydonotcross` and sends the same).
-fn boundary_of(content_type: &str) -> Option<Vec<u8>> {
-    let (kind, parameters) = content_type.split_once(';')?;
-    if !kind.trim().to_ascii_lowercase().starts_with("multipart/") {
-        return None;
-    }
-    let value = parameters.split(';').find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"'))
-    })?;
-    let bare = value.trim_start_matches('-');
-    let boundary = if bare.is_empty() { value } else { bare };
-    (!boundary.is_empty() && boundary.len() <= 200).then(|| boundary.as_bytes().to_vec())
-}
-
-/// The range of the first complete boundary line, including the line ends before and after it.
-fn boundary_line(data: &[u8], boundary: &[u8]) -> Option<std::ops::Range<usize>> {
-    let mut from = 0;
-    while let Some(found) = find(&data[from..], boundary).map(|n| from + n) {
-        let dashes = data[..found].iter().rev().take_while(|b| **b == b'-').count();
-        let start = found - dashes;
-        let behind = found + boundary.len();
-        let end = memchr::memchr(b'\n', &data[behind..]).map(|n| behind + n + 1)?;
-        let at_line_start = start == 0 || data[start - 1] == b'\n';
-        let nothing_else = data[behind..end].iter().all(|b| *b == b'-' || b.is_ascii_whitespace());
-        if at_line_start && nothing_else {
-            let mut content_end = start;
-            if data[..content_end].ends_with(b"\n") {
-                content_end -= 1;
-            }
-            if data[..content_end].ends_with(b"\r") {
-                content_end -= 1;
-            }
-            return Some(content_end..end);
-        }
-        from = behind;
-    }
-    None
+/// Whether the line that contains, or begins at, this offset is complete, so that it is known if it is a delimiter.
+fn is_settled(data: &[u8], offset: usize) -> bool {
+    let Some(behind) = data.get(offset..) else { return false };
+    let line_ends = behind.iter().take(4).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    behind.len() > MAX_LINE || memchr::memchr(b'\n', &behind[line_ends..]).is_some()
 }
 
 fn find(data: &[u8], wanted: &[u8]) -> Option<usize> {

@@ -137,7 +137,7 @@ impl Relay {
         let path = percent_decode_str(url.path()).decode_utf8().ok()?;
         let recipe = |default: Option<&str>| {
             let word = query("type").or(default.map(str::to_owned));
-            word.map(|word| Definition::of_recipe(&word)).transpose()
+            word.map(|word| Definition::of_recipe(&word, query("interval").as_deref())).transpose()
         };
         if url.scheme() == "rtsp" {
             return Some((path.trim_matches('/').to_owned(), recipe(None)));

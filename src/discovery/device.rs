@@ -100,20 +100,27 @@ fn codec(text: &str) -> String {
     }
 }
 
-/// The seconds by which the device's clock is ahead of `now`.
+/// The seconds by which the device's clock is ahead of `now`. A device that tells only its local time is taken to be in our
+/// time zone of UTC: many have no other, and the difference is tried, not trusted.
 pub(super) fn clock_offset(answer: &Element, now: SystemTime) -> Option<i64> {
-    let utc = answer.find("UTCDateTime")?;
-    let part = |path: [&str; 2]| utc.at(&path)?.text.trim().parse::<u32>().ok();
+    ["UTCDateTime", "LocalDateTime"].into_iter().find_map(|name| offset_of(answer.find(name)?, now))
+}
+
+/// The seconds by which a time is ahead of `now`.
+pub(super) fn ahead(there: SystemTime, now: SystemTime) -> Option<i64> {
+    match there.duration_since(now) {
+        Ok(ahead) => i64::try_from(ahead.as_secs()).ok(),
+        Err(behind) => i64::try_from(behind.duration().as_secs()).ok().map(|seconds| -seconds),
+    }
+}
+
+fn offset_of(time: &Element, now: SystemTime) -> Option<i64> {
+    let part = |path: [&str; 2]| time.at(&path)?.text.trim().parse::<u32>().ok();
     let date = (part(["Date", "Year"])?, part(["Date", "Month"])?, part(["Date", "Day"])?);
     // The library refuses midnight as 24:00, and leap seconds.
     let time = (part(["Time", "Hour"])? % 24, part(["Time", "Minute"])?, part(["Time", "Second"])?.min(59));
     let text = format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", date.0, date.1, date.2, time.0, time.1, time.2);
-    let there = humantime::parse_rfc3339(&text).ok()?;
-    let offset = match there.duration_since(now) {
-        Ok(ahead) => i64::try_from(ahead.as_secs()).ok()?,
-        Err(behind) => -i64::try_from(behind.duration().as_secs()).ok()?,
-    };
-    Some(offset)
+    ahead(humantime::parse_rfc3339(&text).ok()?, now)
 }
 
 /// Manufacturer, model, firmware and serial number of a device.
@@ -144,7 +151,9 @@ pub(super) fn media_services(answer: &Element) -> Vec<(Media, Url)> {
         let at = answer.all("Service").find(is_it).and_then(|service| service.child("XAddr"));
         // GetCapabilities has Media1 as an element.
         let at = at.or_else(|| answer.find("Media").filter(|_| media == Media::One).and_then(|m| m.child("XAddr")));
-        found.extend(at.and_then(|at| uri(&at.text, &["http", "https"])).map(|url| (media, url)));
+        // Some devices list several addresses, as in an answer to a probe.
+        let url = at.and_then(|at| at.text.split_whitespace().find_map(|text| uri(text, &["http", "https"])));
+        found.extend(url.map(|url| (media, url)));
     }
     found
 }
@@ -194,6 +203,15 @@ mod tests {
             assert_eq!(clock_offset(&answer(hour, day), now), expected, "{hour} {day}");
         }
         assert_eq!(clock_offset(&element("<R/>"), now), None);
+        let time = "<Time><Hour>23</Hour><Minute>13</Minute><Second>20</Second></Time>\
+                    <Date><Year>2023</Year><Month>11</Month><Day>14</Day></Date>";
+        for (answer, expected) in [
+            (format!("<R><LocalDateTime>{time}</LocalDateTime></R>"), Some(3600)),
+            (format!("<R><UTCDateTime/><LocalDateTime>{time}</LocalDateTime></R>"), Some(3600)),
+            (format!("<R><LocalDateTime/><UTCDateTime>{time}</UTCDateTime></R>"), Some(3600)),
+        ] {
+            assert_eq!(clock_offset(&element(&answer), now), expected, "{answer}");
+        }
     }
 
     #[test]

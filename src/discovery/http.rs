@@ -1,10 +1,10 @@
 //! HTTP to a device: only to the address that has answered, and to the addresses of `consent`.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::SystemTime};
 
 use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use http_auth::{ChallengeParser, DigestClient, PasswordParams};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use tokio::time::Duration;
 use url::Url;
 
@@ -14,7 +14,7 @@ use super::{
     xml,
 };
 use crate::{
-    fetch::{Fetch, Request, Response, Target},
+    fetch::{Fetch, Request, Response, Target, challenge},
     secret::Secret,
     units::{Network, any_contains},
 };
@@ -44,6 +44,8 @@ pub(super) struct Reply {
     pub body: Bytes,
     /// The challenge of HTTP Digest, if the device sends one.
     pub challenge: Option<DigestClient>,
+    /// The time on the device's clock, if its web server tells it.
+    pub date: Option<SystemTime>,
 }
 
 impl Peer<'_> {
@@ -77,9 +79,13 @@ impl Peer<'_> {
             request.headers.insert(AUTHORIZATION, answer);
         }
         let response = self.fetch.send(&target, request).await.map_err(|e| e.to_string())?;
-        let (status, challenge) = (response.status.as_u16(), challenge(&response));
+        if let Some(address) = response.leads_to() {
+            return Err(format!("it leads to {address}; ask there"));
+        }
+        let (status, challenge) = (response.status.as_u16(), digest_challenge(&response));
+        let date = response.header("date").and_then(|date| httpdate::parse_http_date(date).ok());
         let body = response.bytes(xml::MAX_BYTES, TIMEOUT).await.map_err(|e| e.to_string())?;
-        Ok(Reply { status, body, challenge })
+        Ok(Reply { status, body, challenge, date })
     }
 
     /// Gets a document.
@@ -111,7 +117,9 @@ impl Peer<'_> {
 
 /// The challenge of HTTP Digest. Basic is never answered: it would show the password to any host that pretends to be a camera, and ONVIF
 /// does not have it (Core, 5.9.1).
-fn challenge(response: &Response) -> Option<DigestClient> {
+fn digest_challenge(response: &Response) -> Option<DigestClient> {
     let values = response.headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(ChallengeParser::new).filter_map(Result::ok).find_map(|challenge| (&challenge).try_into().ok())
+    let written: Vec<_> = values.flat_map(challenge::normalised).collect();
+    let challenges = written.iter().flat_map(|text| ChallengeParser::new(text)).filter_map(Result::ok);
+    challenges.filter_map(|challenge| (&challenge).try_into().ok()).next()
 }

@@ -14,6 +14,9 @@ use super::{
     xml::Element,
 };
 
+/// Most requests for one operation: with three clocks, and two challenges of HTTP Digest.
+const MAX_TRIES: usize = 5;
+
 /// Smaller clock offsets are not reported: the request itself takes time.
 const WRONG_CLOCK_SECONDS: i64 = 5;
 
@@ -32,8 +35,12 @@ pub(super) struct Conversation<'a> {
     peer: &'a Peer<'a>,
     login: Option<&'a Login>,
     proof: Proof,
-    /// Seconds by which the device's clock is ahead of the sidecar's.
+    /// Seconds by which the device's clock is ahead of the sidecar's, as far as is known.
     offset: i64,
+    /// What the device says: the same, or none if it tells no time.
+    told: Option<i64>,
+    /// Offsets that the device has refused. Some devices tell another time than the one by which they measure.
+    refused: Vec<i64>,
     /// Whether the device has accepted the credentials.
     is_proven: bool,
     /// Whether the device has refused the credentials.
@@ -51,7 +58,16 @@ enum Failure {
 
 impl<'a> Conversation<'a> {
     pub(super) fn new(peer: &'a Peer<'a>, login: Option<&'a Login>) -> Self {
-        Conversation { peer, login, proof: Proof::Token, offset: 0, is_proven: false, is_refused: false }
+        Conversation {
+            peer,
+            login,
+            proof: Proof::Token,
+            offset: 0,
+            told: None,
+            refused: vec![],
+            is_proven: false,
+            is_refused: false,
+        }
     }
 
     /// Asks for the time, which needs no credentials (Core, access class PRE_AUTH). The error says why this is not an ONVIF device.
@@ -60,7 +76,7 @@ impl<'a> Conversation<'a> {
         match self.exchange(service, &operation, false).await {
             Ok(answer) => {
                 let offset = device::clock_offset(&answer, SystemTime::now());
-                self.offset = offset.unwrap_or(0);
+                (self.offset, self.told) = (offset.unwrap_or(0), offset);
                 Ok(offset)
             }
             // Some devices require credentials for the time. Then the sidecar's clock is used.
@@ -172,15 +188,28 @@ impl<'a> Conversation<'a> {
             Failure::Refused(Refusal::NotAuthorized) => {
                 found.needs_credentials = true;
                 found.note(match self.login {
-                    None => "it gives more details to a client with user name and password",
-                    Some(_) => {
-                        "it does not accept the user name and password; many cameras have other users for ONVIF than for their web page"
-                    }
+                    None => "it gives more details to a client with user name and password".to_owned(),
+                    Some(_) => self.why_refused(),
                 });
             }
             Failure::Refused(Refusal::Fault(text) | Refusal::Unreadable(text)) | Failure::Away(text) => {
                 found.note(format!("{operation}: {text}"));
             }
+        }
+    }
+
+    /// Why the device does not accept the credentials. A token has a time, and a device refuses one that is minutes old in
+    /// the same words as a wrong password.
+    fn why_refused(&self) -> String {
+        let users = "it does not accept the user name and password; many cameras have other users for ONVIF than for their web page";
+        match self.told {
+            Some(offset) if offset.abs() <= WRONG_CLOCK_SECONDS => users.to_owned(),
+            Some(_) => {
+                format!("{users}, and others refuse them because their clock is wrong: set the clock of the camera")
+            }
+            None => format!(
+                "{users}, and others refuse them because their clock is wrong, which this one does not tell: set its clock"
+            ),
         }
     }
 
@@ -198,7 +227,7 @@ impl<'a> Conversation<'a> {
         if self.is_refused {
             return Err(Failure::Refused(Refusal::NotAuthorized));
         }
-        for _ in 0..3 {
+        for _ in 0..MAX_TRIES {
             let token = match self.proof {
                 Proof::Token => Some(self.token(login).map_err(Failure::Away)?),
                 Proof::Digest(_) => None,
@@ -223,14 +252,31 @@ impl<'a> Conversation<'a> {
                 }
                 (Proof::Digest(_), _) => None,
             };
+            let is_token = matches!(self.proof, Proof::Token);
             match next {
                 Some(challenge) => self.proof = Proof::Digest(challenge.into()),
+                None if is_token && !self.is_proven && self.try_other_clock(reply.date) => {}
                 None => break,
             }
         }
         // After accepted credentials, the refusal is about a permission.
         self.is_refused = !self.is_proven;
         Err(Failure::Refused(Refusal::NotAuthorized))
+    }
+
+    /// Takes the next time that can be the one by which the device measures: ours, or that of its web server. False if all
+    /// were refused. A wrong password is sent no more often for it unless the device's times differ.
+    fn try_other_clock(&mut self, date: Option<SystemTime>) -> bool {
+        self.refused.push(self.offset);
+        let by_date = date.and_then(|date| device::ahead(date, SystemTime::now()));
+        let is_new = |offset: &i64| self.refused.iter().all(|known| (known - offset).abs() > WRONG_CLOCK_SECONDS);
+        match [Some(0), by_date].into_iter().flatten().find(is_new) {
+            Some(offset) => {
+                self.offset = offset;
+                true
+            }
+            None => false,
+        }
     }
 
     /// The challenge that the device sends in answer to a request without credentials.

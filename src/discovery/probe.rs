@@ -91,10 +91,15 @@ pub(super) fn read(datagram: &[u8], ids: &[Uuid]) -> Result<Vec<Match>, String> 
     if !ids.iter().any(|id| bare(relates) == id.to_string()) {
         return Err(format!("it answers {:?}, which is not a probe of this search", shorten(relates)));
     }
-    let Some(matches) = envelope.at(&["Body", "ProbeMatches"]) else {
-        return Err("it has no ProbeMatches".into());
+    // Small programs, such as ipycam, send a ProbeMatch without the list around it.
+    let matches = match envelope.at(&["Body", "ProbeMatches"]) {
+        Some(matches) => matches.all("ProbeMatch").take(MAX_MATCHES).filter_map(one).collect(),
+        None => envelope
+            .at(&["Body", "ProbeMatch"])
+            .map(|bare| one(bare).into_iter().collect())
+            .ok_or("it has no ProbeMatches")?,
     };
-    Ok(matches.all("ProbeMatch").take(MAX_MATCHES).filter_map(one).collect())
+    Ok(matches)
 }
 
 fn one(found: &Element) -> Option<Match> {
@@ -200,6 +205,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_match_without_the_list_around_it_is_read() {
+        let id = Uuid::random().expect("random numbers");
+        let listed = answer(&id.to_string(), "<x:ProbeMatch><x:XAddrs>http://10.0.0.9/onvif</x:XAddrs></x:ProbeMatch>");
+        let bare = listed.replace("<x:ProbeMatches>", "").replace("</x:ProbeMatches>", "");
+        let found = read(bare.as_bytes(), &[id]).expect("read");
+        assert_eq!((found.len(), read(listed.as_bytes(), &[id])), (1, Ok(found)));
+    }
 
     fn answer(relates: &str, body: &str) -> String {
         format!(

@@ -2,38 +2,21 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpStream, lookup_host},
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 use url::Url;
 
-use super::{Inner, Target};
+use super::{Inner, Target, http1::Connection};
 use crate::{
     error::{Code, Error, Result},
     trust::{self, Check},
 };
 
-/// Most bytes of the status line and the headers together (hyper's buffer). Cameras send hundreds of bytes.
-const MAX_HEAD: usize = 64 << 10;
-
 /// Most addresses of one host name to which a connection is tried.
 const MAX_ADDRESSES: usize = 4;
-
-/// A connection that serves one request after the other.
-#[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) send: SendRequest<Full<Bytes>>,
-    pub(super) peer: SocketAddr,
-    /// Scheme, host and port.
-    pub(super) origin: String,
-}
 
 /// Scheme, host and port of a URL.
 pub(super) fn origin(url: &Url) -> String {
@@ -81,28 +64,15 @@ async fn handshake(
     target: &Target,
     peer: SocketAddr,
 ) -> Result<Connection> {
-    let send = if url.scheme() == "https" {
+    if url.scheme() == "https" {
         let check = target.fingerprint.map_or(Check::AuthorityOrFingerprint, Check::Fingerprint);
         let config = trust::client_config(&inner.roots, check)?;
         let name = ServerName::try_from(host.to_owned()).map_err(|e| failure(format!("{host}: {e}")))?;
         let socket = TlsConnector::from(Arc::new(config)).connect(name, socket).await;
         let explained = |e| trust::tls_failure(&e).unwrap_or_else(|| format!("the TLS handshake failed: {e}"));
-        start_http(socket.map_err(|e| failure(format!("{host}: {}", explained(e))))?).await?
+        let socket = socket.map_err(|e| failure(format!("{host}: {}", explained(e))))?;
+        Ok(Connection::new(socket, peer, origin(url)))
     } else {
-        start_http(socket).await?
-    };
-    Ok(Connection { send, peer, origin: origin(url) })
-}
-
-async fn start_http(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<SendRequest<Full<Bytes>>> {
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(MAX_HEAD).allow_spaces_after_header_name_in_responses(true);
-    // Firmware writes malformed header lines; the rest of the response is usable.
-    builder.ignore_invalid_headers_in_responses(true).allow_obsolete_multiline_headers_in_responses(true);
-    let (send, connection) = builder.handshake(TokioIo::new(io)).await.map_err(|e| failure(e.to_string()))?;
-    tokio::spawn(async move {
-        // The task that reads the response or its body gets the error.
-        let _ = connection.await;
-    });
-    Ok(send)
+        Ok(Connection::new(socket, peer, origin(url)))
+    }
 }

@@ -3,10 +3,16 @@
 //! A host name is resolved, its address is checked, and the connection goes to exactly that address. A redirect to another host is
 //! followed only into `fetch.redirect_networks`. A redirect to another scheme, host or port is followed without credentials. Heads, bodies and times are bounded. A password is
 //! sent only in answer to a challenge (Digest before Basic), and never as a part of a URL.
+//!
+//! Responses are read by a reader of our own (`head`, `http1`), because libraries refuse a whole response for a header that
+//! nothing needs, and the HTTP of cameras has many of these.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+pub mod challenge;
 mod connect;
+mod head;
+mod http1;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -15,19 +21,21 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http_auth::{PasswordClient, PasswordParams};
-use http_body_util::{BodyExt, Full};
-use hyper::{
+use http::{
     HeaderMap, Method, StatusCode,
-    body::Incoming,
     header::{AUTHORIZATION, HOST, HeaderValue, LOCATION, USER_AGENT, WWW_AUTHENTICATE},
 };
+use http_auth::{PasswordClient, PasswordParams};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, timeout};
 use tokio_rustls::rustls::RootCertStore;
 use url::Url;
 
-use self::connect::{Connection, connect, origin};
+use self::{
+    connect::{connect, origin},
+    http1::{Body, Connection, Read},
+};
 use crate::{
     error::{Code, Error, Result},
     secret::Secret,
@@ -149,7 +157,7 @@ impl Request {
     /// A `POST` of a body with its media type.
     pub fn post(content_type: &'static str, body: impl Into<Bytes>, timeout: Duration) -> Self {
         let mut headers = HeaderMap::new();
-        headers.insert(hyper::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         Request { method: Method::POST, headers, body: body.into(), timeout }
     }
 }
@@ -165,8 +173,15 @@ pub struct Response {
     pub peer: SocketAddr,
     /// The URL after redirects.
     pub url: Url,
-    body: Incoming,
+    body: Body,
+    /// Bytes of the body that were looked at and not yet read.
+    peeked: BytesMut,
+    /// Where the connection goes when the body has ended.
+    home: Home,
 }
+
+/// The connection of a session while no response is read from it.
+type Home = Arc<Mutex<Option<Connection>>>;
 
 impl Response {
     /// The value of a header, if it is text.
@@ -174,21 +189,56 @@ impl Response {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The next part of the body; none at its end. Fails if no part comes within `limit`. Cancel-safe.
+    /// The address to which a redirect leads that was not followed, as scheme, host and port.
+    pub fn leads_to(&self) -> Option<String> {
+        let location = self.header(LOCATION.as_str()).filter(|_| self.status.is_redirection())?;
+        let address = self.url.join(location).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+        Some(origin(&address))
+    }
+
+    /// The next part of the body; none at its end. Fails if no part comes within `limit`, and if the body ends before its
+    /// declared length. Cancel-safe.
     pub async fn chunk(&mut self, limit: Duration) -> Result<Option<Bytes>> {
-        loop {
-            let next = timeout(limit, self.body.frame()).await;
-            let next = next.map_err(|_| upstream(&self.url, format_args!("is silent for {limit:?}")))?;
-            match next {
-                None => return Ok(None),
-                Some(Err(e)) => return Err(upstream(&self.url, format_args!("breaks off: {e}"))),
-                // Not data: trailers, which nothing here needs.
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => return Ok(Some(data)),
-                    Err(_) => continue,
-                },
+        if !self.peeked.is_empty() {
+            return Ok(Some(self.peeked.split().freeze()));
+        }
+        let next = timeout(limit, self.body.read()).await;
+        let next = next.map_err(|_| upstream(&self.url, format_args!("is silent for {limit:?}")))?;
+        match next.map_err(|e| upstream(&self.url, format_args!("breaks off: {e}")))? {
+            Read::Data(data) => Ok(Some(data)),
+            Read::End(connection) => {
+                if connection.is_some() {
+                    *self.home.lock() = connection;
+                }
+                Ok(None)
             }
         }
+    }
+
+    /// The first bytes of the body without reading them: at least `least`, or all. Each portion must arrive within `limit`.
+    pub async fn peek(&mut self, least: usize, limit: Duration) -> Result<&[u8]> {
+        while self.peeked.len() < least {
+            let before = self.peeked.split();
+            let next = self.chunk(limit).await;
+            self.peeked = before;
+            match next? {
+                Some(data) => self.peeked.extend_from_slice(&data),
+                None => break,
+            }
+        }
+        Ok(&self.peeked)
+    }
+
+    /// Whether the head gives the length of the body.
+    pub fn has_length(&self) -> bool {
+        self.body.has_length()
+    }
+
+    /// Reads on behind the declared end, up to the end of the connection, because the content shows that its length is
+    /// wrong. False if the connection has already ended.
+    pub fn read_past_length(&mut self) -> bool {
+        let given = self.home.lock().take();
+        self.body.read_past_length(given)
     }
 
     /// The whole body, of at most `most` bytes, within `limit`.
@@ -223,7 +273,7 @@ impl Fetch {
 
     /// Makes requests to one host, one after the other, over one connection while it lasts.
     pub fn session(&self, target: Target) -> Session {
-        Session { fetch: self.clone(), target, connection: None, login: None }
+        Session { fetch: self.clone(), target, connection: Home::default(), login: None }
     }
 
     /// Makes one request.
@@ -237,7 +287,7 @@ impl Fetch {
 pub struct Session {
     fetch: Fetch,
     target: Target,
-    connection: Option<Connection>,
+    connection: Home,
     /// The last challenge of the host, so that the next request answers it at once.
     login: Option<PasswordClient>,
 }
@@ -267,7 +317,7 @@ impl Session {
                     let wrong = |e| upstream(&at, format_args!("redirects to something that is not a URL: {e}"));
                     let next = at.join(location).map_err(wrong)?;
                     self.check_redirect(&at, &next)?;
-                    self.connection = None;
+                    self.connection = Home::default();
                     at = next;
                 }
             }
@@ -306,23 +356,26 @@ impl Session {
             return Ok(response);
         }
         let challenges = response.headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-        let builder = challenges.fold(PasswordClient::builder(), |builder, challenge| builder.challenges(challenge));
+        let challenges = challenges.flat_map(challenge::normalised);
+        let builder = challenges.fold(PasswordClient::builder(), |builder, challenge| builder.challenges(&challenge));
         match builder.build() {
             // Answered once: a second challenge to the answer means that the password is wrong.
             Ok(login) => self.login = Some(login),
             Err(_) => return Ok(response),
         }
         drop(response);
-        self.connection = None;
+        self.connection = Home::default();
         self.once(url, request, true).await
     }
 
     async fn once(&mut self, url: &Url, request: &Request, may_log_in: bool) -> Result<Response> {
         // Only GET: when a kept connection breaks, it is unknown whether the host has already acted on the request.
         let may_repeat = request.method == Method::GET;
-        let fits = |kept: &Connection| may_repeat && kept.origin == origin(url) && !kept.send.is_closed();
-        let reused = self.connection.take().filter(fits);
-        if let Some(connection) = reused {
+        // A response that is still being read keeps its connection to itself.
+        let kept = std::mem::take(&mut self.connection).lock().take();
+        if let Some(mut connection) = kept.filter(|kept| may_repeat && kept.origin == origin(url))
+            && connection.is_idle().await
+        {
             let peer_closed = match self.over(connection, url, request, may_log_in).await {
                 Ok(response) => return Ok(response),
                 Err(e) => e,
@@ -346,14 +399,11 @@ impl Session {
             None => url.path().to_owned(),
         };
         let bad = |e: &dyn std::fmt::Display| upstream(url, format_args!("cannot be sent this request: {e}"));
-        let mut message = hyper::Request::new(Full::new(request.body.clone()));
-        *message.method_mut() = request.method.clone();
-        *message.uri_mut() = path.parse().map_err(|e| bad(&e))?;
+        let mut headers = HeaderMap::new();
         let host = match url.port() {
             Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
             None => url.host_str().unwrap_or_default().to_owned(),
         };
-        let headers = message.headers_mut();
         headers.insert(HOST, host.parse().map_err(|e| bad(&e))?);
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("mtx-sidecar/", env!("CARGO_PKG_VERSION"))));
         headers.extend(request.headers.clone());
@@ -369,28 +419,33 @@ impl Session {
             answer.set_sensitive(true);
             headers.insert(AUTHORIZATION, answer);
         }
-        let ready = async {
-            connection.send.ready().await?;
-            connection.send.send_request(message).await
-        };
-        let response = timeout(request.timeout, ready).await;
-        let response =
-            response.map_err(|_| upstream(url, format_args!("does not answer within {:?}", request.timeout)))?;
-        let response = response.map_err(|e| upstream(url, format_args!("does not answer: {}", chain(&e))))?;
+        let answer = connection.exchange(&request.method, &path, &headers, &request.body);
+        let answer = timeout(request.timeout, answer).await;
+        let answer = answer.map_err(|_| upstream(url, format_args!("does not answer within {:?}", request.timeout)))?;
+        let unusable = |e| upstream(url, format_args!("cannot be read: {e}"));
+        let head = answer.map_err(unusable)?;
         let peer = connection.peer;
-        self.connection = Some(connection);
-        let (head, body) = response.into_parts();
-        Ok(Response { status: head.status, headers: head.headers, peer, url: url.clone(), body })
+        let body = Body::new(connection, &head).map_err(unusable)?;
+        let home = self.connection.clone();
+        let mut response = Response {
+            status: head.status,
+            headers: head.headers,
+            peer,
+            url: url.clone(),
+            body,
+            peeked: BytesMut::new(),
+            home,
+        };
+        if response.body.is_empty() {
+            // Gives the connection back.
+            response.chunk(request.timeout).await?;
+        }
+        Ok(response)
     }
 }
 
-/// An error of hyper with its source, which has the actual reason.
-fn chain(e: &hyper::Error) -> String {
-    match std::error::Error::source(e) {
-        Some(cause) => format!("{e}: {cause}"),
-        None => e.to_string(),
-    }
-}
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::head::properties;
 
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ fn split<'a>(content_type: &str, portions: impl IntoIterator<Item = &'a [u8]>) -
                 Err(fault) => out.push(Err(fault)),
             }
         }
-        assert!(splitter.buffer.len() <= LIMIT + 2 * MAX_WITHOUT_BOUNDARY, "memory is bounded");
+        assert!(splitter.buffer.len() <= LIMIT + 4 * MAX_LINE + 70_000, "memory is bounded");
     }
     out.extend(splitter.finish().map(Ok));
     out
@@ -97,9 +97,125 @@ fn dialects() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         (
             "another boundary than declared",
             "multipart/x-mixed-replace; boundary=declared",
-            [vec![b'x'; MAX_WITHOUT_BOUNDARY + 1], both(&|data, _| part("\r\n", "--sent", &[], data))].concat(),
+            [vec![b'x'; 70_000], both(&|data, _| part("\r\n", "--sent", &[], data))].concat(),
+        ),
+        (
+            "another boundary than declared, with small pictures",
+            "multipart/x-mixed-replace; boundary=declared",
+            both(&|data, length| part("\r\n", "--sent", &["Content-Type: image/jpeg", length], data)),
+        ),
+        (
+            "no boundary declared",
+            "multipart/x-mixed-replace",
+            both(&|data, length| part("\r\n", "--x", &[length], data)),
+        ),
+        (
+            "delimiters without dashes, and another type",
+            "text/html",
+            both(&|data, _| part("\r\n", "myboundary", &["Content-type: image/jpeg"], data)),
+        ),
+        (
+            "a new boundary for each part",
+            "multipart/x-mixed-replace; boundary=declared",
+            [part("\r\n", "--one", &["A: b"], &a), part("\r\n", "--two", &["A: b"], &b)].concat(),
+        ),
+        (
+            "the first delimiter is missing",
+            "multipart/x-mixed-replace; boundary=e8b8c539-047d",
+            both(&|data, length| {
+                let head = format!("Content-Type: image/jpeg\r\n{length}\r\n\r\n");
+                [head.as_bytes(), data, b"\r\n--e8b8c539-047d\r\n"].concat()
+            }),
+        ),
+        (
+            "each delimiter ends with dashes",
+            "multipart/x-mixed-replace; boundary=data-boundary--",
+            both(&|data, length| part("\r\n", "--data-boundary--", &[length], data)),
+        ),
+        (
+            "each delimiter twice",
+            "multipart/x-mixed-replace; boundary=frame",
+            both(&|data, length| [b"--frame\r\n", &part("\r\n", "--frame", &[length], data)[..]].concat()),
+        ),
+        (
+            "length too large by the line end",
+            "multipart/x-mixed-replace; boundary=frame",
+            both(&|data, _| part("\r\n", "--frame", &[&format!("Content-Length: {}", data.len() + 2)], data)),
+        ),
+        (
+            "length too large by the next delimiter",
+            "multipart/x-mixed-replace; boundary=frame",
+            [
+                both(&|data, _| part("\r\n", "--frame", &[&format!("Content-Length: {}", data.len() + 11)], data)),
+                b"--frame--\r\n".to_vec(),
+            ]
+            .concat(),
+        ),
+        (
+            "length too large by more than a part",
+            "multipart/x-mixed-replace; boundary=frame",
+            both(&|data, _| part("\r\n", "--frame", &[&format!("Content-Length: {}", 3 * data.len())], data)),
+        ),
+        (
+            "length too small by five",
+            "multipart/x-mixed-replace; boundary=frame",
+            both(&|data, _| part("\r\n", "--frame", &[&format!("Content-Length: {}", data.len() - 5)], data)),
+        ),
+        (
+            "two lengths",
+            "multipart/x-mixed-replace; boundary=frame",
+            both(&|data, length| part("\r\n", "--frame", &[length, "Content-Length: 17"], data)),
+        ),
+        (
+            "a length beyond the limit",
+            "multipart/x-mixed-replace; boundary=frame",
+            both(&|data, _| part("\r\n", "--frame", &["Content-Length: 99999999"], data)),
+        ),
+        (
+            "no end-of-image marker, with a length",
+            "multipart/x-mixed-replace; boundary=frame",
+            [
+                both(&|data, _| {
+                    let length = format!("Content-Length: {}", data.len() - 2);
+                    part("\r\n", "--frame", &[&length], &data[..data.len() - 2])
+                }),
+                b"--frame--\r\n".to_vec(),
+            ]
+            .concat(),
+        ),
+        (
+            "no end-of-image marker, and no length",
+            "multipart/x-mixed-replace; boundary=frame",
+            [both(&|data, _| part("\r\n", "--frame", &[], &data[..data.len() - 2])), b"--frame--".to_vec()].concat(),
+        ),
+        (
+            "no empty line before the picture",
+            "multipart/x-mixed-replace; boundary=frame",
+            both(&|data, _| [b"--frame\r\nContent-Type: image/jpeg\r\n", data, b"\r\n"].concat()),
+        ),
+        (
+            "empty lines before the picture",
+            "multipart/x-mixed-replace; boundary=frame",
+            both(&|data, length| part("\r\n", "--frame", &[length], &[b"\r\n", data].concat())),
+        ),
+        (
+            "padding behind the picture",
+            "multipart/x-mixed-replace; boundary=frame",
+            both(&|data, _| {
+                let length = format!("Content-Length: {}", data.len() + 700);
+                part("\r\n", "--frame", &[&length], &[data, &[0; 700]].concat())
+            }),
+        ),
+        (
+            "an empty part between",
+            "multipart/x-mixed-replace; boundary=frame",
+            both(&|data, length| {
+                let empty = part("\r\n", "--frame", &["Content-Length: 0"], b"");
+                [empty, part("\r\n", "--frame", &[length], data)].concat()
+            }),
         ),
         ("JPEGs back to back", "image/jpeg", both(&|data, _| data.to_vec())),
+        ("JPEGs back to back that are called multipart", "multipart/mixed; boundary=x", both(&|data, _| data.to_vec())),
         (
             "ffmpeg -f image2pipe with noise between",
             "application/octet-stream",
@@ -127,7 +243,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn the_result_does_not_depend_on_the_portions(which in 0usize..10, cuts in proptest::collection::vec(1usize..700, 1..40)) {
+    fn the_result_does_not_depend_on_the_portions(which in 0..dialects().len(), cuts in proptest::collection::vec(1usize..700, 1..40)) {
         let (_, content_type, body) = dialects().swap_remove(which);
         let mut rest = &body[..];
         let mut portions = vec![];
@@ -138,6 +254,23 @@ proptest! {
             if rest.is_empty() { break; }
         }
         prop_assert_eq!(split(content_type, portions), split(content_type, [&body[..]]));
+    }
+
+    #[test]
+    fn damaged_bodies_of_devices_keep_the_properties(
+        which in 0..dialects().len(),
+        damage in proptest::collection::vec((any::<proptest::sample::Index>(), 0u8..3, any::<u8>()), 1..6),
+    ) {
+        let (_, content_type, mut body) = dialects().swap_remove(which);
+        for (at, kind, byte) in damage {
+            let at = at.index(body.len());
+            match kind {
+                0 => drop(body.remove(at)),
+                1 => body.insert(at, byte),
+                _ => body[at] = byte,
+            }
+        }
+        properties::hold(&[content_type.as_bytes(), b"\n", &body].concat());
     }
 
     #[test]
@@ -159,6 +292,37 @@ fn a_picture_is_returned_before_the_next_boundary_arrives() {
     splitter.feed(head.as_bytes());
     splitter.feed(&data);
     assert_eq!(splitter.next_part().expect("fine").expect("at once").data, data);
+}
+
+#[test]
+fn a_picture_of_a_part_with_a_wrong_length_is_returned_when_its_end_has_arrived() {
+    let data = photo(32, 24);
+    let mut splitter = Splitter::new(Some("multipart/x-mixed-replace; boundary=frame"), LIMIT);
+    splitter.feed(format!("--frame\r\nContent-Length: {}\r\n\r\n", data.len() + 600).as_bytes());
+    splitter.feed(&data);
+    assert_eq!(splitter.next_part().expect("fine").expect("at once").data, data);
+    assert!(!splitter.is_between_parts());
+}
+
+#[test]
+fn a_part_that_its_delimiter_cuts_off_is_damaged() {
+    let (whole, good) = (photo_numbered(64, 48, 1), photo_numbered(32, 24, 2));
+    let length = format!("Content-Length: {}", whole.len());
+    let bad = part("\r\n", "--frame", &[&length], &whole[..whole.len() - 100]);
+    let body = [bad, part("\r\n", "--frame", &[], &good)].concat();
+    let results = split("multipart/x-mixed-replace; boundary=frame", body.chunks(50));
+    assert_eq!(results.iter().filter(|result| result.is_err()).count(), 1, "{results:?}");
+    assert_eq!(pictures(&results), [Bytes::from(good)]);
+}
+
+#[test]
+fn a_boundary_within_a_picture_is_no_delimiter() {
+    let plain = photo(32, 24);
+    let comment = b"\xFF\xFE\x00\x20\r\n--frame\r\nhello hello hello..";
+    let data = [&plain[..2], comment, &plain[2..]].concat();
+    assert_eq!(comment.len(), 34, "the marker, and the length that the segment gives");
+    let body = part("\r\n", "--frame", &[], &data);
+    assert_eq!(pictures(&split("multipart/x-mixed-replace; boundary=frame", body.chunks(9))), [Bytes::from(data)]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use hyper::header::{HeaderValue, RANGE};
+use http::header::{HeaderValue, RANGE};
 use tokio::{sync::Mutex, time::Duration};
 use url::{Url, form_urlencoded};
 
@@ -91,6 +91,9 @@ impl Qnap {
         let mut url = self.target.url.clone();
         url.set_path("/cgi-bin/authLogin.cgi");
         let response = self.fetch.send(&self.target.at(url), request).await?;
+        if !response.status.is_success() {
+            return Err(self.unexpected(&response));
+        }
         let sid = match answer::login(&response.bytes(MAX_LIST, TIMEOUT).await?) {
             Login::In(sid) => sid,
             Login::Refused => {
@@ -136,7 +139,18 @@ impl Qnap {
         match response.status.as_u16() {
             200..=299 | 416 => Ok(response),
             404 => Err(self.refused(5)),
-            status => Err(self.failed(format_args!("it answers with HTTP status {status}"))),
+            _ => Err(self.unexpected(&response)),
+        }
+    }
+
+    /// An answer with a status that File Station does not have: another program answers at this address.
+    fn unexpected(&self, response: &Response) -> Error {
+        match response.leads_to() {
+            Some(address) => self.failed(format_args!("it leads to {address}; set that as url")),
+            None => self.failed(format_args!(
+                "its answer is not that of a QNAP, but HTTP status {}; check that the port is that of its web interface",
+                response.status
+            )),
         }
     }
 

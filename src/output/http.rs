@@ -60,6 +60,8 @@ pub struct Request<'a> {
     pub query: &'a str,
     /// The `User-Agent` header, or empty.
     pub user_agent: &'a str,
+    /// The `Accept` header, if there is one.
+    pub accept: Option<&'a str>,
     /// Settings of all outputs.
     pub settings: &'a OutputSettings,
     /// How long a watcher waits for a first picture before it gets the "waiting" one.

@@ -34,6 +34,9 @@ const WARM_UP: Duration = Duration::from_secs(10);
 /// Longest interval during the warm-up.
 const WARM_UP_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Longest interval for a client that [`keeps_fresh`](Options::keeps_fresh).
+const FRESH_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Copies of the first picture for a decoder that probes its input before it starts. One part with its closing
 /// boundary is enough for ffmpeg 5.1; three are enough for versions that compare timestamps, too.
 const COPIES_FOR_PROBES: usize = 3;
@@ -56,6 +59,12 @@ pub struct Options {
     /// Whether the client is a decoder that probes its input and publishes it again, as ffmpeg in MediaMTX's
     /// runOnDemand does.
     pub for_decoder: bool,
+    /// Whether the picture is repeated at least each second for as long as the client watches, because others join what
+    /// the client makes of it, and need a keyframe.
+    pub keeps_fresh: bool,
+    /// Bytes that the client takes at a time, before it looks at them. The first picture is repeated at once until so many
+    /// were sent.
+    pub reads_at_once: Option<usize>,
     /// The form of the parts.
     pub form: Form,
     /// How long to wait for a first picture before the "waiting" picture is sent.
@@ -117,8 +126,7 @@ impl Pacer {
                     Ok(frame) => frame.ok()?,
                     Err(_) => self.watch.placeholder(),
                 };
-                let copies = if self.options.for_decoder { COPIES_FOR_PROBES } else { COPIES };
-                self.copies_left = copies.min(MAX_COPIED_BYTES / first.size().max(1)).saturating_sub(1);
+                self.copies_left = self.copies_of(first.size()).saturating_sub(1);
                 Some(self.show(first))
             }
             Stage::Running(shown) => {
@@ -157,11 +165,23 @@ impl Pacer {
         part
     }
 
+    /// How often the first picture is sent.
+    fn copies_of(&self, size: usize) -> usize {
+        let Options { for_decoder, form, reads_at_once, .. } = &self.options;
+        let usual = if *for_decoder || form.dual_final_frames { COPIES_FOR_PROBES } else { COPIES };
+        // The client takes whole portions: a picture that is larger than one is whole in the next.
+        let portions = reads_at_once.map(|portion| (size.div_ceil(portion.max(1)) * portion).div_ceil(size.max(1)) + 1);
+        usual.max(portions.unwrap_or(0)).min(MAX_COPIED_BYTES / size.max(1))
+    }
+
     fn pause(&self) -> Duration {
-        if self.options.for_decoder && self.began.elapsed() < WARM_UP {
-            self.options.interval.min(WARM_UP_INTERVAL)
+        let Options { interval, for_decoder, keeps_fresh, .. } = self.options;
+        if for_decoder && self.began.elapsed() < WARM_UP {
+            interval.min(WARM_UP_INTERVAL)
+        } else if keeps_fresh {
+            interval.min(FRESH_INTERVAL)
         } else {
-            self.options.interval
+            interval
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod h264;
 pub mod http;
 pub mod mjpeg;
+pub mod readers;
 pub mod snapshot;
 pub mod variants;
 pub mod websocket;

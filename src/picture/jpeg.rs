@@ -4,6 +4,11 @@
 
 use std::{ops::Range, sync::LazyLock};
 
+use bytes::Bytes;
+
+/// The end-of-image marker.
+pub const EOI: [u8; 2] = [0xFF, 0xD9];
+
 /// How the scan data is coded. Browsers and ffmpeg show the first two kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
@@ -175,6 +180,17 @@ fn exif_orientation(segment: &[u8]) -> Option<(u8, usize, bool)> {
     None
 }
 
+/// The data with an end-of-image marker behind it, if it is a JPEG that has none after the beginning of its scan: some
+/// encoders leave the marker out. None for any other data.
+pub fn with_end(data: &[u8]) -> Option<Bytes> {
+    if inspect(data) != Err(Fault::Truncated) {
+        return None;
+    }
+    let mut finder = EndFinder::default();
+    let is_in_scan = finder.find(data) == Ok(None) && finder.scan_at().is_some_and(|at| at < data.len());
+    is_in_scan.then(|| [data, &EOI].concat().into())
+}
+
 /// The data with its EXIF orientation set to upright, for pixels that were turned.
 pub fn with_upright_exif(data: &[u8], header: &Header) -> Vec<u8> {
     let mut data = data.to_vec();
@@ -230,9 +246,15 @@ pub(super) fn segments(data: &[u8]) -> Vec<Range<usize>> {
 pub struct EndFinder {
     at: usize,
     in_scan: bool,
+    scan_at: Option<usize>,
 }
 
 impl EndFinder {
+    /// Where the data of the first scan begins, if it has been read up to there.
+    pub fn scan_at(&self) -> Option<usize> {
+        self.scan_at
+    }
+
     /// Continues where the last call stopped. The buffer begins with the picture's SOI.
     ///
     /// Returns the length of the picture when its end-of-image has arrived, none when more data is needed, and an error with
@@ -284,6 +306,9 @@ impl EndFinder {
                     }
                     self.in_scan = *marker == 0xDA;
                     self.at += 2 + length;
+                    if self.in_scan && self.scan_at.is_none() {
+                        self.scan_at = Some(self.at);
+                    }
                 }
                 _ => return Err(self.at),
             }

@@ -118,6 +118,26 @@ impl Picture {
         }
     }
 
+    /// As [`Picture::from_upload`], for data whose sender says that it is whole, by its length or by the end of a message. A
+    /// JPEG without an end-of-image marker is accepted if nothing else is missing; the marker is added, as ffmpeg does.
+    pub async fn from_whole(data: Bytes, limits: &PictureLimits) -> Result<Self> {
+        match jpeg::with_end(&data) {
+            None => Self::from_upload(data, limits).await,
+            Some(ended) => match Self::from_repaired(ended, limits).await {
+                Ok(picture) => Ok(picture),
+                // Names what is wrong with the data as it was sent.
+                Err(_) => Self::from_upload(data, limits).await,
+            },
+        }
+    }
+
+    /// As [`Picture::from_upload`], for a JPEG whose end-of-image marker was added. It is decoded, because only that tells a
+    /// missing marker from a picture that was cut off.
+    pub async fn from_repaired(data: Bytes, limits: &PictureLimits) -> Result<Self> {
+        let picture = Self::from_upload(data, limits).await?;
+        in_pool(move || verify(&picture).map(|()| picture)).await
+    }
+
     /// As [`Picture::from_upload`], for a caller on a blocking thread that converts one picture at a time.
     pub fn from_upload_blocking(data: Bytes, limits: &PictureLimits) -> Result<Self> {
         match convert::sort(data, limits)? {

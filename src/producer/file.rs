@@ -18,7 +18,7 @@ use tokio::{
 use utoipa::ToSchema;
 
 pub(super) use self::slides::is_picture_name;
-use self::slides::{Found, Slide, after, is_pattern, pattern_of, read, slides};
+use self::slides::{Found, Slide, after, exists, pattern_of, read, slides};
 pub use self::{roots::MediaRoots, slides::natural};
 use super::ProducerContext;
 use crate::{
@@ -54,7 +54,8 @@ impl Default for MediaSettings {
 #[serde(deny_unknown_fields)]
 #[schema(as = FileDefinition)]
 pub struct Settings {
-    /// A picture, a folder, or a pattern such as `holiday/*.jpg`; relative to a media folder, or absolute inside one.
+    /// A picture, a folder, or a pattern such as `holiday/*.jpg`; relative to a media folder, or absolute inside one. A file or
+    /// folder of exactly this name has precedence over a pattern.
     pub path: String,
     /// How long a slideshow shows each picture.
     #[serde(default = "default_interval", alias = "every")]
@@ -105,10 +106,16 @@ pub(super) fn producer(
     if path.is_absolute() && !context.media.contains(path) {
         return refuse("path", format!("{} is in none of the media folders (media.roots)", settings.path));
     }
-    if let (true, Some(Err(e))) = (is_pattern(path), pattern_of(path)) {
-        return refuse("path", format!("the pattern is not valid: {e}"));
+    if let Some(Err(e)) = pattern_of(path)
+        && !context.media.has(path)
+    {
+        return refuse("path", format!("the pattern is not valid, and no file has this name: {e}"));
     }
-    if path.parent().is_some_and(is_pattern) {
+    // Brackets alone are taken for a part of the folder's name.
+    if let Some(folder) = path.parent()
+        && folder.to_string_lossy().contains(['*', '?'])
+        && !context.media.has(folder)
+    {
         return refuse("path", "only the last part can be a pattern".into());
     }
     if !(HumanDuration::millis(40)..=HumanDuration::secs(86_400)).contains(&settings.interval) {
@@ -147,8 +154,8 @@ impl Producer for File {
 async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits: PictureLimits) -> Result<()> {
     let path = Path::new(&settings.path);
     let unreadable = |e: Error| Error::new(e.code(), format!("{} cannot be read: {e}", settings.path));
-    let watched = roots.run(path, |_, root, below| {
-        let watched = if is_pattern(below) { below.parent().unwrap_or(below) } else { below };
+    let watched = roots.run(path, |dir, root, below| {
+        let watched = if exists(dir, below) { below } else { below.parent().unwrap_or(below) };
         Ok(Changes::watch(&root.join(watched)))
     });
     let mut changes = watched.await.map_err(unreadable)?;

@@ -119,10 +119,15 @@ impl Definition {
     }
 
     /// The definition for the `type` parameter of the original recipe: `file` or `udp`.
-    pub fn of_recipe(word: &str) -> Result<Self> {
+    ///
+    /// `interval` is the parameter of the same name in milliseconds, if the address has it. As in the original recipe, a UDP
+    /// camera is asked that often, within the limits of such cameras.
+    pub fn of_recipe(word: &str, interval: Option<&str>) -> Result<Self> {
         match word {
             "file" => Ok(Definition::upload()),
-            "udp" => Ok(Definition::UdpCamera(udp_camera::Settings::default())),
+            "udp" => {
+                Ok(Definition::UdpCamera(udp_camera::Settings::asked_each(interval.and_then(|text| text.parse().ok()))))
+            }
             other => Err(Error::parameter("type", format!("must be file or udp, not {other:?}"))),
         }
     }

@@ -89,7 +89,8 @@ fn parse(url: &Url) -> Result<Target> {
     let parameters = url.query().unwrap_or_default();
     let parameters = parameters.strip_suffix(TRACK).map_or(parameters, |rest| rest.trim_end_matches('/'));
     let parameter = |name| query::first(parameters, name);
-    let recipe = parameter("type").map(|word| Definition::of_recipe(&word)).transpose()?;
+    let recipe =
+        parameter("type").map(|word| Definition::of_recipe(&word, parameter("interval").as_deref())).transpose()?;
     Ok(Target {
         want: Want::parse(parameter("w").as_deref(), parameter("h").as_deref(), parameter("fps").as_deref())?,
         recipe,

@@ -17,7 +17,7 @@ use actix_http::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connections::Place;
+use super::{behind::garbage_at, connections::Place};
 
 /// The transport of a connection: plain TCP, or TLS over it.
 pub trait Io: AsyncRead + AsyncWrite + Unpin + 'static {}
@@ -55,7 +55,8 @@ struct Inner {
     /// Set while a [`TakeoverBody`] waits for the head to be written.
     waiting: Option<Waker>,
     flushed: bool,
-    /// Set when a takeover is certain: actix must not read data that the peer sends after that.
+    /// Set when a takeover is certain, and when the peer has sent what is no request behind one: actix must not read data that
+    /// the peer sends after that.
     held: bool,
 }
 
@@ -218,7 +219,15 @@ impl AsyncRead for Connection {
         };
         match read {
             Poll::Pending => inner.check(cx)?,
-            Poll::Ready(Ok(())) => inner.has_read(buf.filled().len() - before),
+            Poll::Ready(Ok(())) => {
+                if inner.phase != Phase::Request
+                    && let Some(end) = garbage_at(&buf.filled()[before..])
+                {
+                    buf.set_filled(before + end);
+                    inner.held = true;
+                }
+                inner.has_read(buf.filled().len() - before);
+            }
             Poll::Ready(Err(_)) => {}
         }
         read

@@ -5,6 +5,7 @@
 //! after the head was sent ([`Takeover`]) and writes shared bytes to the socket itself. docs/decisions/0002-takeover.md has
 //! the measurements.
 
+mod behind;
 mod connection;
 mod connections;
 mod listener;

@@ -20,13 +20,14 @@ pub struct HttpSettings {
     pub base_path: String,
     /// Base URL of the links that the sidecar makes; empty: the address of the request.
     pub public_url: String,
-    /// Origins of other web pages that can use the API.
+    /// Origins of other web pages that can use the API: `https://host:port`, and `file://` or `null` of programs that are no
+    /// web sites and of pages that were opened from a disk.
     pub cors_origins: Vec<String>,
     /// Reverse proxies whose `X-Forwarded-For` names the client.
     pub trusted_proxies: Vec<Network>,
     /// Host names of this machine, besides localhost, for requests from this machine.
     pub hostnames: Vec<String>,
-    /// Folder from which the pages are served instead of the copies inside the program; empty: none.
+    /// Folder whose files are served before the pages inside the program; empty: none.
     pub static_dir: String,
     /// An upload that sends no byte for this time is aborted.
     pub upload_timeout: HumanDuration,
@@ -138,8 +139,11 @@ impl HttpSettings {
             let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
             host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*']))
         };
-        if let Some(wrong) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
-            found.push(("cors_origins", format!("must be origins such as https://home.example:8123, not {wrong:?}")));
+        // Programs that are no web sites, and pages of the disk, send these.
+        let is_opaque = |text: &str| matches!(text, "null" | "file://");
+        if let Some(wrong) = self.cors_origins.iter().find(|origin| !is_origin(origin) && !is_opaque(origin)) {
+            let rule = "must be origins such as https://home.example:8123, file:// or null";
+            found.push(("cors_origins", format!("{rule}, not {wrong:?}")));
         }
         let origin = self.public_url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
         if !self.public_url.is_empty() && (!is_origin(&origin) || self.public_url.ends_with('/')) {

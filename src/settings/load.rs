@@ -162,8 +162,11 @@ fn prune(tree: &mut Table, schema: &Json, path: &mut Vec<String>, errors: &mut S
                 let value = tree.get_mut(&key).expect("listed above");
                 let is_list = default.is_array() || OPTIONAL_LISTS.contains(&dotted.as_str());
                 if let (true, ValueKind::String(text)) = (is_list, &value.kind) {
-                    // The environment has lists as text with commas.
-                    let items = text.split(',').map(str::trim).filter(|t| !t.is_empty());
+                    // The environment has lists as text: with commas, or in YAML's form.
+                    let list = text.trim();
+                    let list = list.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or(list);
+                    let items =
+                        list.split(',').map(|item| item.trim().trim_matches(['\'', '"'])).filter(|t| !t.is_empty());
                     value.kind = ValueKind::Array(items.map(|t| Value::new(None, t.to_owned())).collect());
                 }
                 if matches!(value.kind, ValueKind::Nil) {

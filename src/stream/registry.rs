@@ -146,6 +146,10 @@ impl Registry {
         if let Some(stream) = self.get(name) {
             return Ok(stream);
         }
+        // A path of MediaMTX can only be read here, and can have such a name.
+        if origin != Origin::MediaMtx {
+            check_new(name)?;
+        }
         self.make(name, origin, producer()?).map(|(stream, _)| stream)
     }
 
@@ -162,6 +166,7 @@ impl Registry {
             self.0.requested.used(name, caller);
             return Ok(stream);
         }
+        check_new(name)?;
         let producer = producer()?;
         let (closed, has_room) = self.0.requested.make_room(caller);
         closed.iter().for_each(|stream| self.give_way(stream));
@@ -359,4 +364,16 @@ impl Registry {
 
 fn max_streams(limits: &StreamLimits) -> usize {
     limits.streams.min(Semaphore::MAX_PERMITS)
+}
+
+/// Refuses a name at whose address another resource is: `/api/v1/streams/{name}/frame` and `/frames` take pictures.
+fn check_new(name: &StreamName) -> Result<()> {
+    match name.rsplit_once('/') {
+        Some((_, last @ ("frame" | "frames"))) => Err(Error::new(
+            Code::InvalidName,
+            format!("name: must not end with /{last}, because pictures are uploaded to that address"),
+        )
+        .in_field("name")),
+        _ => Ok(()),
+    }
 }

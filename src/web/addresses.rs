@@ -58,6 +58,12 @@ fn host_of(url: &str) -> &str {
     if host.is_empty() || !host.chars().all(fits) { "localhost" } else { host }
 }
 
+/// The Content-Security-Policy of pages in `http.static_dir` that are not ours: the original program's load Vue, Bootstrap and
+/// jQuery from networks, compile templates in the browser, and ask hosts that are written in their scripts. Who can write into
+/// the folder can do that anyway.
+pub(super) const FOREIGN_PAGES: &str = "default-src 'self' http: https: ws: wss: data: blob: 'unsafe-inline' 'unsafe-eval'; \
+     object-src 'none'; base-uri 'self'; frame-ancestors 'none'";
+
 impl Addresses {
     /// The Content-Security-Policy of pages: resources of this server and of MediaMTX only, and no inline script or style.
     pub(super) fn content_security_policy(&self) -> String {

@@ -3,7 +3,7 @@
 //! Each alias resolves its stream, and then does the same as our own address: the same policy, limits and parameters. An address
 //! without a name uses `aliases.webcams`.
 
-use actix_web::{HttpRequest, HttpResponse, guard::GuardContext, web};
+use actix_web::{HttpRequest, HttpResponse, guard::GuardContext, http::header, web};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::{Code, Error, Result},
     output::{http::TransformQuery, mjpeg},
-    policy::{Action, Caller},
+    policy::{Action, Caller, token_in_query},
     query,
     stream::{State as Life, StreamName},
 };
@@ -142,7 +142,7 @@ pub(super) async fn capture(
 
 /// The state of the first webcam, in ustreamer's format.
 #[utoipa::path(
-    get, path = "/state", tag = "aliases",
+    method(get, head), path = "/state", tag = "aliases",
     responses((status = 200, content_type = "application/json"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn state(
@@ -251,18 +251,25 @@ async fn act(
     webcam: usize,
 ) -> Result<HttpResponse, Problem> {
     let action = query.action.as_deref().unwrap_or_default();
-    // Input plugins are counted from 0.
-    let (what, plugin) = match action.split_once('_') {
-        Some((what, plugin)) => (what, plugin.parse::<usize>().ok()),
-        None => (action, Some(webcam)),
-    };
-    let (Some(plugin), "stream" | "snapshot") = (plugin, what) else {
+    let Some((what, plugin)) = action_of(action) else {
         return Err(Error::parameter("action", format!("must be stream or snapshot, not {action:?}")).into());
     };
+    let plugin = plugin.unwrap_or(webcam);
     match &query.name {
         Some(name) => part(request, state, caller, name, what).await,
         None => part(request, state, caller, &webcam_name(state, plugin)?, what).await,
     }
+}
+
+/// What an action asks for, and the input plugin, counted from 0. mjpg-streamer compares only the beginning
+/// (its plugins/output_http/httpd.c), so that addresses such as `/?action=stream?dummy=param.mjpg` work, which OpenCV needs,
+/// and `/?action=snapshot?1699` against caches.
+fn action_of(action: &str) -> Option<(&'static str, Option<usize>)> {
+    let action = action.trim_start().to_ascii_lowercase();
+    let what = ["stream", "snapshot"].into_iter().find(|what| action.starts_with(what))?;
+    let Some(plugin) = action[what.len()..].strip_prefix('_') else { return Some((what, None)) };
+    let digits = plugin.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    Some((what, Some(digits.parse().ok()?)))
 }
 
 async fn part(
@@ -272,11 +279,18 @@ async fn part(
     name: &str,
     what: &str,
 ) -> Result<HttpResponse, Problem> {
-    match what {
+    let mut response = match what {
         "stream" => endless::watch(request, state, caller, name, &mjpeg::OUTPUT).await,
         "snapshot" => watch::take(request, state, caller, name, None).await,
         _ => describe(request, state, caller, name).await,
+    }?;
+    // mjpg-streamer and ustreamer let every page read. Here that needs a token in the address: without one, a page of any
+    // web site could read with the rights that its visitor's address gives.
+    if token_in_query(request.query_string()).is_some() && request.headers().contains_key(header::ORIGIN) {
+        let every = header::HeaderValue::from_static("*");
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, every);
     }
+    Ok(response)
 }
 
 /// ustreamer's /state (its src/ustreamer/http/server.c), without the list of clients.
@@ -287,7 +301,8 @@ async fn describe(request: &HttpRequest, state: &State, caller: &Caller, name: &
     let stream = state.catalog.find_or_relay(&name, &by).await?;
     let stats = stream.stats();
     let (width, height) = stats.picture.as_ref().map_or((0, 0), |picture| (picture.width, picture.height));
-    let fps = stats.fps.round();
+    // Integers, as ustreamer's own; its clients read them as such.
+    let fps = stats.fps.round() as u64;
     let is_online = stats.picture.is_some() && !matches!(stream.state().0, Life::Starting | Life::Failing { .. });
     Ok(HttpResponse::Ok().json(json!({
         "ok": true,
@@ -323,4 +338,29 @@ fn webcam_name(state: &State, index: usize) -> Result<StreamName> {
 
 fn needed<'a>(field: &'static str, value: Option<&'a str>) -> Result<&'a str> {
     value.filter(|value| !value.is_empty()).ok_or_else(|| Error::parameter(field, "is required: the name of a stream"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_beginning_of_an_action_counts() {
+        for (action, expected) in [
+            ("stream", Some(("stream", None))),
+            ("stream_1", Some(("stream", Some(1)))),
+            ("snapshot?t=123", Some(("snapshot", None))),
+            ("stream?dummy=param.mjpg", Some(("stream", None))),
+            ("snapshot_0?1699", Some(("snapshot", Some(0)))),
+            ("streamer", Some(("stream", None))),
+            ("Stream", Some(("stream", None))),
+            ("snapshot_x", None),
+            ("snapshot/", Some(("snapshot", None))),
+            ("stream_99999999999999999999", None),
+            ("take", None),
+            ("", None),
+        ] {
+            assert_eq!(action_of(action), expected, "{action:?}");
+        }
+    }
 }

@@ -44,6 +44,26 @@ impl FromRequest for CallerExtractor {
     }
 }
 
+/// Whether the request shows by itself who sends it: a token or password that is valid, and that no browser adds by itself to
+/// the requests of another site's page. Cookies and the address show nothing.
+///
+/// A browser adds Basic credentials by itself. They count only from an origin that no web site can have: `file://` of a
+/// program, or that of an app. (A token in a URL has to be valid: with an invalid one, the caller's address would count.)
+pub(super) async fn shows_its_sender(request: &HttpRequest, state: &State) -> bool {
+    let Ok(CallerExtractor(caller)) = CallerExtractor::from_request(request, &mut Payload::None).await else {
+        return false;
+    };
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_basic = text(header::AUTHORIZATION).get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic "));
+    let origin = text(header::ORIGIN);
+    let of_a_site = ["http://", "https://"].iter().any(|scheme| origin.starts_with(scheme));
+    let of_no_site = origin.contains("://") && !of_a_site && !origin::has_fetch_metadata(request.headers());
+    if caller.credentials.is_empty() || (is_basic && token_in_protocols(request).is_none() && !of_no_site) {
+        return false;
+    }
+    state.access.permissions_of(&caller, "a request from another site").await.is_ok()
+}
+
 /// An administrator: the extractor refuses callers without the permission `api`. It holds the principal.
 pub struct Admin(pub Authorized);
 

@@ -199,10 +199,11 @@ pub(super) async fn watch(
 
 /// The parts of a request that outputs read.
 pub(super) fn for_output<'a>(request: &'a HttpRequest, state: &'a State) -> Request<'a> {
-    let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     Request {
         query: request.query_string(),
-        user_agent: user_agent.unwrap_or_default(),
+        user_agent: text(header::USER_AGENT).unwrap_or_default(),
+        accept: text(header::ACCEPT),
         settings: &state.settings.output,
         placeholder_after: *state.catalog.registry().settings().placeholder_after,
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use actix_web::{
-    Error, ResponseError,
+    Error, HttpRequest, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{Method, header},
@@ -12,7 +12,7 @@ use actix_web::{
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Problem, addresses, origin, state_in};
+use super::{Problem, State, addresses, caller::shows_its_sender, origin, pages, state_in};
 use crate::{
     error::{Code, Error as OurError},
     foreign,
@@ -56,7 +56,7 @@ pub(super) async fn refuse_other_sites(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
-    if is_foreign(&request) {
+    if is_foreign(&request).await {
         let problem = Problem::from(OurError::new(
             Code::CrossSite,
             "pages of other web sites cannot change anything here, and the Origin header does not name this server; behind a \
@@ -67,16 +67,21 @@ pub(super) async fn refuse_other_sites(
     Ok(next.call(request).await?.map_into_left_body())
 }
 
-fn is_foreign(request: &ServiceRequest) -> bool {
+async fn is_foreign(request: &ServiceRequest) -> bool {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return false;
     }
-    let http = &state_in(request.app_data()).settings.http;
-    comes_from_elsewhere(request.peer_addr().map(|addr| addr.ip()), request.headers(), http)
+    acts_for_another_site(request.request(), state_in(request.app_data())).await
+}
+
+/// Whether a page of another origin makes the request, with rights that the browser or the address gives it.
+pub(super) async fn acts_for_another_site(request: &HttpRequest, state: &State) -> bool {
+    let peer = request.peer_addr().map(|addr| addr.ip());
+    comes_from_elsewhere(peer, request.headers(), &state.settings.http) && !shows_its_sender(request, state).await
 }
 
 /// Whether a page of another origin makes the request.
-pub(super) fn comes_from_elsewhere(peer: Option<IpAddr>, headers: &header::HeaderMap, http: &HttpSettings) -> bool {
+fn comes_from_elsewhere(peer: Option<IpAddr>, headers: &header::HeaderMap, http: &HttpSettings) -> bool {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     if let Some(origin) = text(header::ORIGIN.as_str()) {
         return !is_ours(origin, peer, headers, http);
@@ -95,7 +100,11 @@ pub(super) fn is_ours(origin: &str, peer: Option<IpAddr>, headers: &header::Head
 /// Allows pages of these origins to use the API with a token. Cookies are left to our own pages.
 pub(super) fn cors(origins: &[String]) -> actix_cors::Cors {
     let cors = actix_cors::Cors::default().block_on_origin_mismatch(false);
-    let cors = origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin));
+    let (sites, others): (Vec<_>, Vec<_>) = origins.iter().cloned().partition(|origin| origin.starts_with("http"));
+    let cors = sites.iter().fold(cors, |cors, origin| cors.allowed_origin(origin));
+    // `file://` and `null` are no URLs, which the library wants.
+    let cors =
+        cors.allowed_origin_fn(move |origin, _| others.iter().any(|known| known.as_bytes() == origin.as_bytes()));
     cors.allow_any_method()
         .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_NONE_MATCH])
         .expose_headers(["X-Timestamp", "X-Mtx-Frame-Age", "X-Mtx-Placeholder", "ETag", "Retry-After"])
@@ -116,7 +125,10 @@ pub(super) async fn secure(
     let content_security_policy = is_page.then(|| {
         let request = response.request();
         let state = state_in(request.app_data());
-        addresses::of(request, state).content_security_policy()
+        match pages::is_foreign(request.path(), &state.settings.http.static_dir) {
+            true => addresses::FOREIGN_PAGES.to_owned(),
+            false => addresses::of(request, state).content_security_policy(),
+        }
     });
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));

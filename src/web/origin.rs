@@ -37,6 +37,11 @@ pub(super) fn is_from_browser(headers: &HeaderMap) -> bool {
     BROWSER_HEADERS.iter().any(|name| headers.contains_key(*name))
 }
 
+/// Whether a browser says what the request is for (Fetch Metadata). It does so only to HTTPS and to this machine.
+pub(super) fn has_fetch_metadata(headers: &HeaderMap) -> bool {
+    BROWSER_HEADERS.iter().any(|name| *name != "origin" && headers.contains_key(*name))
+}
+
 /// Whether the client's connection is encrypted, by our own knowledge or a trusted proxy's.
 pub(super) fn is_secure(request: &HttpRequest, state: &State) -> bool {
     let http = &state.settings.http;

@@ -1,4 +1,4 @@
-//! The pages of `static/`: from inside the program, or from a folder during development.
+//! The pages of `static/`: from inside the program, and before them those of a folder, during development or for pages of others.
 //!
 //! A page keeps its address (`/viewer/`), and browsers revalidate it each time. The files that it loads are below
 //! `/static/VERSION/`, where browsers cache them without limit: another version has another address. build.rs compresses all files.
@@ -12,7 +12,7 @@ use actix_web::{
     web,
 };
 
-use super::{Problem, routes::method_not_allowed};
+use super::{Problem, State, routes::method_not_allowed};
 use crate::error::{Code, Error};
 
 include!(concat!(env!("OUT_DIR"), "/pages.rs"));
@@ -28,16 +28,43 @@ struct File {
     gzip: Option<&'static [u8]>,
 }
 
-/// The original program's address of the viewer. It redirects to `/viewer/`.
-#[utoipa::path(method(get, head), path = "/mediamtx_viewer", tag = "pages", responses((status = 308)))]
-pub(super) async fn viewer(request: HttpRequest) -> HttpResponse {
-    beside(&request, "viewer/")
+/// The original program's address of the viewer: its own page if `http.static_dir` has it, otherwise `/viewer/`.
+#[utoipa::path(method(get, head), path = "/mediamtx_viewer", tag = "pages", responses((status = 200, content_type = "text/html", description = "The original page"), (status = 308)))]
+pub(super) async fn viewer(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    original(&request, &state, "mediamtx_viewer", "viewer/").await
 }
 
-/// The original program's address of the console. It redirects to `/console/`.
-#[utoipa::path(method(get, head), path = "/mediamtx_console", tag = "pages", responses((status = 308)))]
-pub(super) async fn console(request: HttpRequest) -> HttpResponse {
-    beside(&request, "console/")
+/// The original program's address of the console: its own page if `http.static_dir` has it, otherwise `/console/`.
+#[utoipa::path(method(get, head), path = "/mediamtx_console", tag = "pages", responses((status = 200, content_type = "text/html", description = "The original page"), (status = 308)))]
+pub(super) async fn console(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+    original(&request, &state, "mediamtx_console", "console/").await
+}
+
+async fn original(request: &HttpRequest, state: &State, folder: &str, ours: &str) -> HttpResponse {
+    let files = &state.settings.http.static_dir;
+    if files.is_empty() {
+        return beside(request, ours);
+    }
+    match actix_files::NamedFile::open_async(Path::new(files).join(folder).join("index.html")).await {
+        Err(_) => beside(request, ours),
+        // The addresses in the page are relative to the folder.
+        Ok(_) if !request.path().ends_with('/') => redirect(&format!("{folder}/")),
+        Ok(page) => {
+            let mut answer = page.into_response(request);
+            answer.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-cache"));
+            answer
+        }
+    }
+}
+
+/// Whether the page at this address comes from `folder` (`http.static_dir`) and is none of ours.
+pub(super) fn is_foreign(path: &str, folder: &str) -> bool {
+    if folder.is_empty() {
+        return false;
+    }
+    let name = path.trim_start_matches('/');
+    let name = if name.is_empty() || name.ends_with('/') { format!("{name}index.html") } else { name.to_owned() };
+    find(&name).is_none()
 }
 
 /// Redirects to another page, by a relative address, because a proxy can add a path in front.
@@ -47,7 +74,8 @@ fn beside(request: &HttpRequest, page: &str) -> HttpResponse {
     redirect(&format!("{up}{page}{query}"))
 }
 
-/// Adds the pages after all routes. `folder` is `http.static_dir`; if it is empty, the files inside the program are served.
+/// Adds the pages after all routes. `folder` is `http.static_dir`: its files have precedence over the files inside the
+/// program.
 pub(super) fn configure(routes: &mut web::ServiceConfig, folder: &str) {
     if folder.is_empty() {
         routes.default_service(web::to(embedded));
@@ -64,7 +92,7 @@ fn from_folder(folder: &Path) -> actix_files::Files {
         .index_file("index.html")
         .redirect_to_slash_directory()
         .use_hidden_files()
-        .default_handler(web::to(nothing))
+        .default_handler(web::to(embedded))
 }
 
 fn find(name: &str) -> Option<&'static File> {

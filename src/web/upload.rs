@@ -13,10 +13,13 @@ use crate::{
     access::Role,
     error::{Code, Error, Result},
     multipart::Splitter,
-    picture::{Picture, SharedFrame},
+    picture::{Format, Picture, SharedFrame},
     policy::{Action, Caller},
     stream::StreamName,
 };
+
+/// Most fields of a form before its picture. Alarm servers get two or three.
+const MAX_FIELDS: usize = 64;
 
 /// The parameter of the original recipe.
 #[derive(Deserialize, IntoParams)]
@@ -170,7 +173,11 @@ pub(super) async fn take_many(
                 }
             };
             let Some(part) = part else { break };
-            match Picture::from_upload(part.data, &limits).await {
+            let picture = match part.has_added_end {
+                true => Picture::from_repaired(part.data, &limits).await,
+                false => Picture::from_upload(part.data, &limits).await,
+            };
+            match picture {
                 Ok(picture) => {
                     let picture = match part.timestamp_micros {
                         Some(micros) => picture.captured_at(std::time::UNIX_EPOCH + Duration::from_micros(micros)),
@@ -207,11 +214,12 @@ async fn take_one(
     let mut upload = state.catalog.upload(name)?;
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let data = if content_type.to_ascii_lowercase().starts_with("multipart/form-data") {
-        form_file(request, state, payload).await?
+        form_picture(request, state, payload).await?
     } else {
         whole_body(request, state, payload).await?
     };
-    let picture = Picture::from_upload(data, &state.catalog.context().limits).await?;
+    // The length of the body, or the form, says that the picture is whole.
+    let picture = Picture::from_whole(data, &state.catalog.context().limits).await?;
     let frame = upload.publish(&picture)?;
     upload.acknowledge().await?;
     Ok(frame)
@@ -239,19 +247,26 @@ async fn whole_body(request: &HttpRequest, state: &State, payload: web::Payload)
     collect(state, Paced::new(request, payload)).await
 }
 
-/// The first field of a form that has a file name or an image type.
-async fn form_file(request: &HttpRequest, state: &State, payload: web::Payload) -> Result<Bytes> {
+/// The first field of a form that is a picture, whatever its name, its file name and its type are: alarm servers get XML
+/// first, and `curl -F 'image=<x.jpg'` sends no file name. If no field is a picture, the first one that is called a file, so
+/// that the error says what it is.
+async fn form_picture(request: &HttpRequest, state: &State, payload: web::Payload) -> Result<Bytes> {
     let unreadable = |e: &dyn std::fmt::Display| Error::new(Code::InvalidBody, format!("the form cannot be read: {e}"));
     let mut payload = Paced::new(request, payload).into_payload();
     let mut form = Multipart::from_request(request, &mut payload).await.map_err(|e| unreadable(&e))?;
-    while let Some(field) = form.next().await {
+    let mut file = None;
+    for _ in 0..MAX_FIELDS {
+        let Some(field) = form.next().await else { break };
         let mut field = field.map_err(|e| unreadable(&e))?;
         let is_file = field.content_disposition().is_some_and(|d| d.get_filename().is_some())
             || field.content_type().is_some_and(|t| t.type_() == "image");
         let data = collect(state, Paced::endless(request, &mut field)).await?;
-        if is_file {
+        if Format::sniff(&data).is_ok() {
             return Ok(data);
         }
+        if is_file && file.is_none() {
+            file = Some(data);
+        }
     }
-    Err(Error::new(Code::EmptyBody, "the form holds no file").in_field("file"))
+    file.ok_or_else(|| Error::new(Code::EmptyBody, "the form holds no picture").in_field("file"))
 }

@@ -36,8 +36,8 @@ pub struct RecipeQuery {
     name: Option<String>,
     /// `file` for uploads, which is the default, or `udp` for a camera.
     r#type: Option<String>,
-    /// How often an unchanged picture is repeated, in milliseconds (40 to 3600000).
-    #[allow(dead_code, reason = "read by the output")]
+    /// How often an unchanged picture is repeated, in milliseconds (40 to 3600000); for `type=udp` also how often the camera is
+    /// asked. Without it, decoders (ffmpeg, GStreamer, VLC, OpenCV, Frigate) get the picture at least each second.
     interval: Option<String>,
 }
 
@@ -117,7 +117,8 @@ pub(super) async fn take(
 fn recipe_parameters(state: &State, query: &RecipeQuery) -> Result<(StreamName, Definition)> {
     let name = query.name.as_deref().ok_or_else(|| Error::parameter("name", "is required: /mjpeg-get?name=…"))?;
     let name = state.catalog.name(name)?;
-    Ok((name, Definition::of_recipe(query.r#type.as_deref().unwrap_or("file"))?))
+    let kind = query.r#type.as_deref().unwrap_or("file");
+    Ok((name, Definition::of_recipe(kind, query.interval.as_deref())?))
 }
 
 /// The recipe's clients are decoders, unless they are browsers.

@@ -12,7 +12,7 @@ use super::{
     Problem, State,
     caller::CallerExtractor,
     endless::{Connection, Endless},
-    guard::comes_from_elsewhere,
+    guard::acts_for_another_site,
     problem::ProblemDocument,
     routes::pattern,
     watch_params::{flag, requester, share_of},
@@ -106,7 +106,7 @@ async fn watch(
     meta: bool,
 ) -> Result<HttpResponse, Problem> {
     let transform = Transform::from_query(request.query_string())?;
-    check(request, state)?;
+    check(request, state).await?;
     let endless = Endless::admit(request, state, caller, Role::Watcher, &websocket::KIND, name).await?;
     let by = requester(request, state, endless.principal(), caller);
     let watch = state.catalog.watch(name, Demand::Continuous, &by).await?;
@@ -136,7 +136,7 @@ async fn push(
     caller: &Caller,
     name: &StreamName,
 ) -> Result<HttpResponse, Problem> {
-    check(request, state)?;
+    check(request, state).await?;
     let endless = Endless::admit(request, state, caller, Role::Publisher, &websocket::KIND, name).await?;
     let mut receiver = Receiver {
         upload: state.catalog.upload(name)?,
@@ -201,7 +201,7 @@ impl Receiver {
     }
 
     async fn take(&mut self, data: bytes::Bytes) -> Result<Value> {
-        let picture = Picture::from_upload(data, &self.limits).await?;
+        let picture = Picture::from_whole(data, &self.limits).await?;
         let frame = self.upload.publish(&picture)?;
         self.upload.acknowledge().await?;
         Ok(json!({
@@ -220,12 +220,13 @@ fn ending(shutdown: &Shutdown) -> Ending {
 
 /// Refuses requests that are no handshake, and pages of other sites: a browser adds stored Basic credentials, and the rights of
 /// 127.0.0.1, to the WebSocket of every page, and the same-origin policy does not prevent reading (RFC 6455, section 10.2).
-fn check(request: &HttpRequest, state: &State) -> Result<()> {
+async fn check(request: &HttpRequest, state: &State) -> Result<()> {
     verify_handshake(request.head()).map_err(|e| Error::new(Code::NotAWebSocket, e.to_string()))?;
-    if comes_from_elsewhere(request.peer_addr().map(|addr| addr.ip()), request.headers(), &state.settings.http) {
+    if acts_for_another_site(request, state).await {
         return Err(Error::new(
             Code::CrossSite,
-            "pages of other web sites may not connect here; the Origin header does not name this server",
+            "pages of other web sites cannot connect here without a token, and the Origin header does not name this server; \
+             list the origin in http.cors_origins",
         ));
     }
     Ok(())

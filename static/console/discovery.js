@@ -4,6 +4,7 @@
 
 import * as api from '../lib/api.js';
 import { fill, h, keyed } from '../lib/dom.js';
+import { serverSentEvents } from '../lib/events.js';
 import { exactValueOf, field, valueOf } from '../lib/form.js';
 import { number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
@@ -96,7 +97,7 @@ async function* find(address, signal) {
   const headers = { Accept: 'text/event-stream' };
   const response = await api.request(`api/v1/discover${query}`, { signal, headers });
   if (!response.ok) throw await api.refusal(response);
-  yield* api.serverSentEvents(response);
+  yield* serverSentEvents(response);
 }
 
 /** @param {{ found: number, others: number, seconds: number }} report */

@@ -3,6 +3,7 @@
 
 import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
+import { listen } from '../lib/events.js';
 import { dateTime, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { badge, button, emptyState, heading, matches, searchField } from './parts.js';
@@ -91,7 +92,7 @@ export async function show(main, { signal }) {
     state.className = `badge ${isConnected ? 'live' : 'failing'}`;
     state.textContent = isConnected ? t('console.listening') : t('console.connecting');
   };
-  signal.addEventListener('abort', api.listen([], onEvent, { since: events[0]?.id ?? 0, onConnection }));
+  signal.addEventListener('abort', listen([], onEvent, { since: events[0]?.id ?? 0, onConnection }));
   await showDeadLetters(deadLetters, signal);
 }
 

@@ -4,6 +4,7 @@
 import * as api from '../lib/api.js';
 import { confirmed } from '../lib/dialog.js';
 import { fill, h } from '../lib/dom.js';
+import { listen } from '../lib/events.js';
 import { number, t } from '../lib/i18n.js';
 import { attempt, toast } from '../lib/toast.js';
 import {
@@ -85,7 +86,7 @@ export async function show(main, { args, signal }) {
   fill(main, heading('paths', actions), errors, warning, list.element);
   /** @type {Api.EventKind[]} */
   const kinds = ['path.drift', 'path.available', 'path.unavailable'];
-  signal.addEventListener('abort', api.listen(kinds, load, { onGap: load }));
+  signal.addEventListener('abort', listen(kinds, load, { onGap: load }));
   await load();
   if (args.has('new')) add();
 }

@@ -4,6 +4,7 @@
 import * as api from '../lib/api.js';
 import { confirmed, openDialog } from '../lib/dialog.js';
 import { fill, h } from '../lib/dom.js';
+import { listen } from '../lib/events.js';
 import { dateTime, number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { attempt } from '../lib/toast.js';
@@ -45,7 +46,7 @@ export async function show(main, { signal }) {
     draw();
   });
   fill(main, heading('recordings', search), errors, list.element);
-  signal.addEventListener('abort', api.listen(['recording.segment'], load, { onGap: load }));
+  signal.addEventListener('abort', listen(['recording.segment'], load, { onGap: load }));
   await load();
 }
 

@@ -4,6 +4,7 @@
 import * as api from '../lib/api.js';
 import { confirmed } from '../lib/dialog.js';
 import { fill, h } from '../lib/dom.js';
+import { listen } from '../lib/events.js';
 import { bytes, number, t } from '../lib/i18n.js';
 import { attempt } from '../lib/toast.js';
 import {
@@ -67,7 +68,7 @@ export async function show(main, { signal }) {
   fill(main, heading('sessions', search), errors, warning, count, list.element);
   /** @type {Api.EventKind[]} */
   const kinds = ['reader.joined', 'reader.left', 'path.available', 'path.unavailable'];
-  signal.addEventListener('abort', api.listen(kinds, load, { onGap: load }));
+  signal.addEventListener('abort', listen(kinds, load, { onGap: load }));
   await load();
 }
 

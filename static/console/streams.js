@@ -3,6 +3,7 @@
 
 import * as api from '../lib/api.js';
 import { dropTarget, fill, h, keyed } from '../lib/dom.js';
+import { listen } from '../lib/events.js';
 import { number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { button, emptyState, heading, matches, poller, searchField } from './parts.js';
@@ -81,7 +82,7 @@ export async function show(main, { args, signal }) {
     Object.assign(known, { state, reason });
     draw();
   };
-  signal.addEventListener('abort', api.listen(['stream.state'], changed, { onGap: load }));
+  signal.addEventListener('abort', listen(['stream.state'], changed, { onGap: load }));
   addresses = await api.call('api/v1/addresses').catch(() => null);
   await load();
   const name = args.get('new');

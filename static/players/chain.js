@@ -7,6 +7,7 @@ import { MjpegPlayer } from './mjpeg.js';
 import { PlayerError } from './player.js';
 import { WhepPlayer } from './whep.js';
 
+const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 
 /** After playing for this long, pauses are short again. */
@@ -124,7 +125,7 @@ export class Chain extends EventTarget {
   /** Starts again after a pause. */
   #startLater() {
     this.player = null;
-    const pause = Math.min(1000 * 2 ** this.#attempt++, LONGEST_PAUSE_MS) * (0.8 + Math.random() * 0.4);
+    const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#attempt++, LONGEST_PAUSE_MS) * (0.8 + Math.random() * 0.4);
     this.retryAt = Date.now() + pause;
     if (!this.#options.sources.length) return this.#become('failed');
     this.#timer = setTimeout(() => this.#run(), pause);

@@ -2,7 +2,7 @@
 // MJPEG from the sidecar, into a <canvas>: works in every network. It is read by fetch and not by an <img>: the token
 // is then in a header, an error has a reason, and the page can measure.
 
-import { Player, Rate, fetchMedia } from './player.js';
+import { Player, PlayerError, Rate, fetchMedia } from './player.js';
 
 /** The server repeats an unchanged picture every five seconds by default (`output.interval`). */
 const SILENT_MS = 30_000;
@@ -28,21 +28,50 @@ export class MjpegPlayer extends Player {
   #age = null;
   #timer = 0;
   #drawn = () => {};
+  /** @type {AbortController | null} */
+  #connection = null;
 
   async open() {
-    const url = new URL(this.url);
-    url.searchParams.set('advance_headers', '0');
-    const { body } = await fetchMedia(url.href, this.token(), { signal: this.ending.signal });
-    if (!body) return this.fail('ended');
     this.#context = this.element.getContext('2d', { alpha: false });
+    const { signal } = this.ending;
+    signal.addEventListener('abort', () => this.#connection?.abort());
+    const reader = await this.#connect();
     await new Promise((done) => {
       this.#drawn = () => done(null);
-      this.#read(body.getReader());
+      this.#read(reader);
     });
+    document.addEventListener('visibilitychange', () => this.#turn(), { signal });
+    this.#turn();
+  }
+
+  async #connect() {
+    const connection = new AbortController();
+    this.#connection = connection;
+    const url = new URL(this.url);
+    url.searchParams.set('advance_headers', '0');
+    const { body } = await fetchMedia(url.href, this.token(), { signal: connection.signal });
+    if (!body) throw new PlayerError('ended');
+    return body.getReader();
+  }
+
+  /** A hidden page releases its connection: a browser has six to a server by HTTP/1.1, for all tabs together. */
+  async #turn() {
+    if (document.hidden) {
+      clearTimeout(this.#timer);
+      this.#connection?.abort();
+      this.#connection = null;
+    } else if (!this.#connection) {
+      try {
+        this.#read(await this.#connect());
+      } catch (error) {
+        if (error instanceof PlayerError) this.fail(error.reason, error.message);
+      }
+    }
   }
 
   /** @param {Reader} reader */
   async #read(reader) {
+    const connection = this.#connection;
     const parts = new Parts(reader);
     try {
       for (;;) {
@@ -59,9 +88,9 @@ export class MjpegPlayer extends Player {
         this.#waiting = body;
         this.#draw();
       }
-      this.fail('ended');
+      if (connection === this.#connection) this.fail('ended');
     } catch (error) {
-      this.fail('network', /** @type {Error} */ (error).message);
+      if (connection === this.#connection) this.fail('network', /** @type {Error} */ (error).message);
     } finally {
       reader.cancel().catch(() => {});
     }

@@ -4,6 +4,13 @@
 import { Player, PlayerError, fetchMedia } from './player.js';
 import { fragment, iceServers, sessionUrl } from './sdp.js';
 
+/** How often arriving media are looked at, and after which silence the server is asked for the session. */
+const WATCH_MS = 500;
+const SILENT_MS = 2500;
+
+/** The limit for the server's answer to that. */
+const CHECK_MS = 2000;
+
 /**
  * @template {HTMLVideoElement | null} E
  * @extends {Player<E>}
@@ -42,7 +49,9 @@ export class WebRtcSession extends Player {
     this.peer = peer;
     peer.addEventListener('icecandidate', ({ candidate }) => candidate?.candidate && this.#trickle(candidate));
     peer.addEventListener('connectionstatechange', () => {
-      if (['failed', 'closed'].includes(peer.connectionState)) this.fail('network', `ICE ${peer.iceConnectionState}`);
+      const { connectionState } = peer;
+      if (['failed', 'closed'].includes(connectionState)) this.fail('network', `ICE ${peer.iceConnectionState}`);
+      else if (connectionState === 'disconnected') this.#check();
     });
     prepare(peer);
     this.#offer = adjust((await peer.createOffer()).sdp ?? '');
@@ -56,6 +65,43 @@ export class WebRtcSession extends Player {
     if (this.hasEnded) return this.#leave();
     await peer.setRemoteDescription({ type: 'answer', sdp });
     this.#send(this.#candidates.splice(0));
+    this.#watch();
+  }
+
+  /**
+   * Watches the media that arrive. A server that was restarted knows nothing of this session, and the browser notices
+   * that after some fifteen seconds only.
+   */
+  #watch() {
+    let [packets, since] = [0, performance.now()];
+    const timer = setInterval(async () => {
+      const inbound = (await this.reports()).filter(({ type }) => type === 'inbound-rtp');
+      const count = inbound.reduce((sum, { packetsReceived = 0 }) => sum + packetsReceived, 0);
+      const now = performance.now();
+      if (count !== packets || !inbound.length) [packets, since] = [count, now];
+      if (now - since < SILENT_MS) return;
+      since = now;
+      this.#check();
+    }, WATCH_MS);
+    this.ending.signal.addEventListener('abort', () => clearInterval(timer));
+  }
+
+  /** Ends the player if the server does not know the session. A session without media can be right: a slow stream. */
+  async #check() {
+    const location = this.#location;
+    if (!location || this.hasEnded) return;
+    const headers = { 'Content-Type': 'application/trickle-ice-sdpfrag' };
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(), CHECK_MS);
+    const request = { method: 'PATCH', body: fragment(this.#offer, []), headers, signal: limit.signal };
+    try {
+      await fetchMedia(location, null, request);
+    } catch (error) {
+      const isGone = error instanceof PlayerError && ['no_publisher', 'unreachable'].includes(error.reason);
+      if (isGone) this.fail('network', error.message);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** @param {RTCIceCandidate} candidate */

@@ -3,6 +3,7 @@
 
 import * as api from '../lib/api.js';
 import { byId, fill, h } from '../lib/dom.js';
+import { listen } from '../lib/events.js';
 import { errorText, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { askToSignIn, startShell } from '../lib/shell.js';
@@ -74,7 +75,7 @@ async function list() {
     data = await api.call('api/v1/wall');
     wall.update(data);
     if (!data.items.length) sayEmpty();
-    unlisten ??= api.listen(['path.available', 'path.unavailable', 'stream.state'], changed, { onGap: listSoon });
+    unlisten ??= listen(['path.available', 'path.unavailable', 'stream.state'], changed, { onGap: listSoon });
   } catch (error) {
     if (api.needsSignIn(error)) return askFirst();
     // 403: the user may watch nothing at all.

@@ -21,6 +21,8 @@ async fn every_alias_gives_the_picture_of_its_stream() {
         ("/?action=snapshot_0&n=1", 1),
         ("/?action=snapshot_1", 2),
         ("/?action=snapshot&name=nozzle", 2),
+        ("/?action=snapshot?1699", 1),
+        ("/webcam/?action=snapshot?t=123", 1),
         ("/webcam/?action=snapshot", 1),
         ("/webcam?action=snapshot&cacheBust=17", 1),
         ("/webcam1/?action=snapshot", 1),
@@ -48,6 +50,8 @@ async fn every_alias_gives_the_picture_of_its_stream() {
         ("/?action=stream_1", 2),
         ("/webcam/?action=stream&1637502", 1),
         ("/webcam2/?action=stream", 2),
+        ("/?action=stream?dummy=param.mjpg", 1),
+        ("/?action=stream&dummy=param.mjpg", 1),
         ("/webcam/stream", 1),
         ("/stream", 1),
         ("/stream?key=0.123&extra_headers=1&dual_final_frames=1", 1),
@@ -328,4 +332,57 @@ async fn ffmpeg_reads_the_aliases_as_cameras() {
         let pixel = Program::output("ffmpeg", &[&args[..], &take[..]].concat()).await;
         assert!(close_to([pixel[0], pixel[1], pixel[2]], [200, 30, 30]), "{path}: {pixel:?}");
     }
+}
+
+/// mjpg-streamer's input_http sends the NUL at the end of its string along with its request.
+#[tokio::test]
+async fn bytes_behind_the_request_of_a_stream_are_ignored() {
+    use tokio::io::AsyncWriteExt;
+    let app = printers().await;
+    let mut socket = tokio::net::TcpStream::connect(app.addr).await.expect("connects");
+    socket.write_all(b"GET /?action=stream HTTP/1.1\r\nHost: localhost\r\n\r\n\0").await.expect("sends");
+    let mut reader = MjpegReader::new(socket).await;
+    assert_eq!(reader.part().await.data, picture(1));
+    app.put("/api/v1/streams/Printer/Bed/frame", &picture(3)).await;
+    reader.until(&picture(3)).await;
+}
+
+/// The workers of Mainsail and Fluidd read by `fetch`, and need lengths; an `<img>` needs the head of the next part.
+#[tokio::test]
+async fn scripts_get_lengths_and_images_get_the_next_head() {
+    let app = printers().await;
+    let chrome =
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36";
+    for (accept, has_lengths) in [
+        ("Accept: */*", true),
+        ("Accept: image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8", false),
+        ("Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", false),
+    ] {
+        let mut reader =
+            MjpegReader::new(app.send("GET", "/webcam/?action=stream", &[chrome, accept], b"").await).await;
+        reader.until(&picture(1)).await;
+        assert_eq!(reader.raw().contains("Content-Length: "), has_lengths, "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_every_site_can_read_with_a_token_in_the_address() {
+    let app = printers().await;
+    let permissions = serde_json::json!([{"action": "read", "path": "nozzle"}]);
+    let body = serde_json::json!({"name": "wall", "permissions": permissions, "expires": "1day"});
+    let made = app.made("/api/v1/tokens", body).await;
+    let token = made["token"].as_str().expect("a token");
+    let from_a_page = "Origin: http://mainsail.local";
+    let with_token = app.request("GET", &format!("/webcam2/?action=snapshot&token={token}"), &[from_a_page], b"").await;
+    assert_eq!((with_token.status, with_token.header("access-control-allow-origin")), (200, Some("*")));
+    let without = app.request("GET", "/webcam2/?action=snapshot", &[from_a_page], b"").await;
+    assert_eq!((without.status, without.header("access-control-allow-origin")), (200, None));
+}
+
+#[tokio::test]
+async fn rates_in_the_state_are_integers() {
+    let app = printers().await;
+    let state = app.get("/ustreamer/nozzle/state").await.json();
+    assert!(state["result"]["source"]["captured_fps"].is_u64(), "{state}");
+    assert!(state["result"]["stream"]["queued_fps"].is_u64(), "{state}");
 }

@@ -110,6 +110,40 @@ async fn requests_from_pages_of_other_sites_are_refused() {
         let response = app.request("PUT", "/api/v1/streams/x/frame", &headers, &body).await;
         assert_eq!(response.status, status, "{headers:?}: {response:?}");
     }
+    // Credentials that a browser adds by itself do not count from a web site, and a token does.
+    let admin = crate::support::basic("admin", app.password.as_deref().expect("generated"));
+    let permissions = serde_json::json!([{"action": "publish", "path": "x"}]);
+    let made = app
+        .made("/api/v1/tokens", serde_json::json!({"name": "cam", "permissions": permissions, "expires": "1day"}))
+        .await;
+    let token = made["token"].as_str().expect("a token").to_owned();
+    let bearer = crate::support::bearer(&token);
+    let (plain, with_token, with_nonsense) = (
+        "/api/v1/streams/x/frame",
+        format!("/api/v1/streams/x/frame?token={token}"),
+        "/api/v1/streams/x/frame?token=nonsense",
+    );
+    for (path, headers, status) in [
+        (plain, vec!["Origin: https://evil.example", &admin], 403),
+        (plain, vec!["Origin: null", &admin], 403),
+        (plain, vec!["Origin: https://evil.example", &bearer], 200),
+        (&with_token, vec!["Origin: file://"], 200),
+        (&with_token, vec!["Origin: https://other.example"], 200),
+        // The rights of this machine are not lent to a page that adds an invalid token.
+        (with_nonsense, vec!["Origin: https://evil.example"], 403),
+        (plain, vec!["Origin: file://", &admin], 200),
+        (plain, vec!["Origin: file://", "Sec-Fetch-Mode: cors", &admin], 403),
+        (plain, vec!["Origin: file://"], 403),
+    ] {
+        let response = app.request("PUT", path, &headers, &body).await;
+        assert_eq!(response.status, status, "{path} {headers:?}: {response:?}");
+    }
+    let open = TestApp::with("http: {cors_origins: ['file://', 'null']}");
+    for origin in ["Origin: file://", "Origin: null"] {
+        assert_eq!(open.request("PUT", plain, &[origin], &body).await.status, 200, "{origin}");
+        let read = open.request("GET", "/snapshot/x.jpg", &[origin], b"").await;
+        assert_eq!(read.header("access-control-allow-origin"), origin.strip_prefix("Origin: "), "{read:?}");
+    }
     let rebound = app.request("GET", "/snapshot/x.jpg", &["Host: evil.example"], b"").await;
     assert_eq!(rebound.status, 401);
     let proxied = app.request("GET", "/snapshot/x.jpg", &["X-Forwarded-For: 127.0.0.1"], b"").await;

@@ -77,3 +77,33 @@ async fn symbolic_links_out_of_the_media_folder_are_refused() {
     assert_eq!((response.status, response.problem().as_str()), (504, "no_picture"));
     assert_eq!(app.get("/snapshot/in.jpg").await.body, picture(2));
 }
+
+/// Browsers and phones make such names.
+#[tokio::test]
+async fn a_name_with_brackets_is_that_file_and_no_pattern() {
+    let app = TestApp::with(
+        "streams: {later: {kind: file, path: 'holiday [2019]/later.jpg'}, one: {kind: file, path: 'photo[1].jpg'}}",
+    );
+    for (n, name) in [(1, "photo[1].jpg"), (2, "photo1.jpg"), (3, "holiday [2019]/a.jpg")] {
+        write(&app, name, &picture(n));
+    }
+    assert_eq!(app.get("/snapshot/one.jpg").await.body, picture(1));
+    for (stream, path, n) in [("folder", "holiday [2019]", 3), ("inside", "holiday [2019]/a.jpg", 3)] {
+        let body = serde_json::json!({"kind": "file", "path": path});
+        assert_eq!(app.admin("PUT", &format!("/api/v1/streams/{stream}"), &body.to_string()).await.status, 201);
+        assert_eq!(app.get(&format!("/snapshot/{stream}.jpg")).await.body, picture(n), "{path}");
+    }
+    write(&app, "holiday [2019]/later.jpg", &picture(2));
+    assert_eq!(app.get("/snapshot/later.jpg").await.body, picture(2));
+}
+
+#[tokio::test]
+async fn a_name_at_whose_address_pictures_are_uploaded_is_refused() {
+    let app = TestApp::spawn();
+    for name in ["door/frame", "door/frames"] {
+        let refused = app.put(&format!("/mjpeg-upload?name={name}"), &picture(1)).await;
+        assert_eq!((refused.status, refused.problem().as_str()), (400, "invalid_name"), "{refused:?}");
+        assert_eq!(refused.json()["field"], "name");
+    }
+    assert_eq!(app.put("/mjpeg-upload?name=door/frame1", &picture(1)).await.status, 200);
+}

@@ -27,6 +27,7 @@ mod ffmpeg;
 mod files;
 mod first_page;
 mod http_camera;
+mod http_camera_odd;
 mod https_hosts;
 mod identity;
 mod kept;

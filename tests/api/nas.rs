@@ -340,3 +340,23 @@ async fn a_self_signed_certificate_is_accepted_by_its_fingerprint_only() {
         assert!(refused.status == 502 && refused.detail().contains(says), "{says}: {refused:?}");
     }
 }
+
+/// An address of another web server, or of the NAS without encryption, which it redirects.
+#[tokio::test]
+async fn an_answer_that_is_no_sign_in_is_told_as_it_is() {
+    for (status, location, says) in [
+        (302, Some("https://127.0.0.1:5001/cgi-bin/"), "it leads to https://127.0.0.1:5001; set that as url"),
+        (301, Some("/elsewhere"), "it leads to http://127.0.0.1"),
+        (404, None, "its answer is not that of a QNAP, but HTTP status 404 Not Found"),
+        (503, None, "its answer is not that of a QNAP, but HTTP status 503 Service Unavailable"),
+    ] {
+        let server = MockServer::start().await;
+        let answer = ResponseTemplate::new(status);
+        let answer = location.into_iter().fold(answer, |answer, to| answer.insert_header("location", to));
+        Mock::given(method("POST")).respond_with(answer).mount(&server).await;
+        let nas = format!("{{name: photos, url: '{}', user: viewer, pass: x, folder: /Photos}}", server.uri());
+        let app = TestApp::with(&format!("media: {{nas: [{nas}]}}\nstreams: {{n: {{kind: nas, nas: photos}}}}"));
+        let refused = app.get("/snapshot/n.jpg").await;
+        assert!(refused.status == 504 && refused.detail().contains(says), "{says}: {refused:?}");
+    }
+}

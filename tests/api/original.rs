@@ -86,3 +86,38 @@ async fn the_original_console_and_viewer_get_their_answers() {
         }
     }
 }
+
+/// The folder `public` of the original program, as far as its pages need it.
+fn original_pages() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for page in ["mediamtx_console", "mediamtx_viewer"] {
+        std::fs::create_dir_all(folder.path().join(page).join("js")).expect("makes");
+        let html = "<script src=\"https://cdn.jsdelivr.net/npm/vue@2.x/dist/vue.min.js\"></script><script src=\"js/start.js\"></script>";
+        std::fs::write(folder.path().join(page).join("index.html"), format!("<title>{page}</title>{html}"))
+            .expect("writes");
+        std::fs::write(folder.path().join(page).join("js/start.js"), "new Vue({});").expect("writes");
+    }
+    folder
+}
+
+#[tokio::test]
+async fn the_original_pages_are_served_with_their_scripts_and_ours_stay_strict() {
+    let folder = original_pages();
+    let app = TestApp::with(&format!("http: {{static_dir: '{}'}}", folder.path().display()));
+    for page in ["mediamtx_console", "mediamtx_viewer"] {
+        let moved = app.get(&format!("/{page}?x=1")).await;
+        assert_eq!((moved.status, moved.header("location")), (308, Some(&*format!("{page}/"))), "{moved:?}");
+        let answer = app.get(&format!("/{page}/")).await;
+        assert!(String::from_utf8_lossy(&answer.body).contains(&format!("<title>{page}</title>")), "{answer:?}");
+        let policy = answer.header("content-security-policy").unwrap_or_default();
+        for needed in ["https:", "'unsafe-eval'", "'unsafe-inline'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(needed), "{needed}: {policy}");
+        }
+        assert_eq!(app.get(&format!("/{page}/js/start.js")).await.body, &b"new Vue({});"[..]);
+    }
+    for ours in ["/", "/viewer/", "/console/"] {
+        let page = app.get(ours).await;
+        let policy = page.header("content-security-policy").unwrap_or_default();
+        assert!(page.status == 200 && policy.contains("'self'") && !policy.contains("unsafe"), "{ours}: {page:?}");
+    }
+}

@@ -211,3 +211,60 @@ async fn uploads_need_permission_to_publish() {
     assert_eq!(upload("house/1", &[&right]).await, (403, None));
     assert!(app.registry.get("house/1").is_none());
 }
+
+/// Some encoders leave the marker out; ffmpeg and browsers show such a picture.
+#[tokio::test]
+async fn a_picture_that_lacks_nothing_but_its_end_of_image_marker_is_accepted() {
+    let app = TestApp::spawn();
+    let whole = sized_picture(320, 240, 1);
+    let cut = &whole[..whole.len() - 2];
+    assert_eq!(app.put("/api/v1/streams/cam/frame", cut).await.status, 200);
+    assert_eq!(app.get("/snapshot/cam.jpg").await.body, whole);
+    let other = sized_picture(320, 240, 2);
+    let parts = [
+        b"--frame\r\n\r\n",
+        &other[..other.len() - 2],
+        b"\r\n--frame\r\n\r\n",
+        &whole[..whole.len() / 2],
+        b"\r\n--frame--",
+    ];
+    let headers = ["Content-Type: multipart/x-mixed-replace; boundary=frame"];
+    let many = app.request("POST", "/api/v1/streams/cam/frames", &headers, &parts.concat()).await.json();
+    assert_eq!((many["frames"].as_u64(), many["skipped"].as_u64()), (Some(1), Some(1)), "{many}");
+    assert_eq!(app.get("/snapshot/cam.jpg").await.body, other);
+}
+
+#[tokio::test]
+async fn the_first_field_of_a_form_that_is_a_picture_counts() {
+    let app = TestApp::spawn();
+    let field = |disposition: &str, kind: &str, data: &[u8]| {
+        let kind = if kind.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
+        let head = format!("--b\r\nContent-Disposition: form-data; {disposition}\r\n{kind}\r\n");
+        [head.as_bytes(), data, b"\r\n"].concat()
+    };
+    let send = async |fields: &[Vec<u8>]| {
+        let body = [fields.concat(), b"--b--\r\n".to_vec()].concat();
+        app.request("POST", "/api/v1/streams/alarm/frame", &["Content-Type: multipart/form-data; boundary=b"], &body)
+            .await
+    };
+    let xml = field("name=\"a.xml\"; filename=\"a.xml\"", "application/xml", b"<EventNotificationAlert/>");
+    let named = field("name=\"p\"; filename=\"detection.jpg\"", "image/jpeg", &picture(1));
+    let bare = field("name=\"image\"", "", &picture(2));
+    let typed = field("name=\"image\"", "image/jpeg", &picture(3));
+    let text = field("name=\"comment\"", "", b"at the door");
+    for (fields, number) in [
+        (vec![named.clone(), xml.clone()], 1),
+        (vec![xml.clone(), named], 1),
+        (vec![bare.clone()], 2),
+        (vec![text.clone(), xml.clone(), bare], 2),
+        (vec![typed], 3),
+    ] {
+        let answer = send(&fields).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(app.get("/snapshot/alarm.jpg").await.body, picture(number));
+    }
+    let refused = send(&[text.clone(), xml]).await;
+    assert_eq!((refused.status, refused.problem().as_str()), (415, "not_a_picture"), "{refused:?}");
+    let empty = send(&[text]).await;
+    assert_eq!((empty.status, empty.json()["field"].as_str()), (400, Some("file")), "{empty:?}");
+}

@@ -189,3 +189,23 @@ async fn a_wall_of_a_hundred_streams_loads_only_visible_thumbnails() {
     browser.assert_quiet("a hundred").await;
     browser.close().await;
 }
+
+/// Browsers have six connections to a server by HTTP/1.1, for all tabs together.
+#[tokio::test]
+async fn any_number_of_tabs_can_be_open_and_each_shows_changes() {
+    let app = TestApp::with(STREAMS);
+    let browser = Browser::start().await;
+    let mut tabs = vec![];
+    for _ in 0..8 {
+        let tab = browser.client.new_window(true).await.expect("opens").handle;
+        browser.client.switch_to_window(tab.clone()).await.expect("is there");
+        open(&browser, &app, "").await;
+        browser.find(".tile.has-picture[data-key='Yard/Card']").await;
+        tabs.push(tab);
+    }
+    app.put("/api/v1/streams/door/frame", &flat_picture(640, 360, [20, 90, 160])).await;
+    for tab in [tabs.pop(), tabs.into_iter().next()].into_iter().flatten() {
+        browser.client.switch_to_window(tab).await.expect("is there");
+        browser.find(".tile[data-key=door]").await;
+    }
+}

@@ -153,7 +153,7 @@ impl Findings<'_> {
 
     /// A stream name and the `type` of the original recipe, compared with the streams of sidecar.yml. Names with variables are skipped.
     fn recipe(&mut self, key: &str, name: &str, word: &str) {
-        let kind = match Definition::of_recipe(word) {
+        let kind = match Definition::of_recipe(word, None) {
             Ok(definition) => definition.kind(),
             Err(_) => return self.error(key, format!("type={word} in the URL must be file or udp")),
         };

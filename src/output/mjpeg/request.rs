@@ -6,7 +6,10 @@ use utoipa::IntoParams;
 use super::{Form, Options, check_interval, serve};
 use crate::{
     error::{Error, Result},
-    output::http::{EndlessOutput, Joining, Opened, OutputKind, Request, Serve, TransformQuery},
+    output::{
+        http::{EndlessOutput, Joining, Opened, OutputKind, Request, Serve, TransformQuery},
+        readers,
+    },
     picture::{BOUNDARY, transform::Transform},
     query,
 };
@@ -33,25 +36,39 @@ pub static OUTPUT: EndlessOutput = EndlessOutput {
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "for the documentation; each parameter is read by itself")]
 struct MjpegQuery {
-    /// How often an unchanged picture is repeated, in milliseconds (40 to 3600000).
+    /// How often an unchanged picture is repeated, in milliseconds (40 to 3600000). Without it, decoders (ffmpeg, GStreamer, VLC,
+    /// OpenCV, Frigate) get it at least each second.
     interval: Option<String>,
     /// `1` sends the head of the next part along with each picture, which then has no Content-Length; `0` does not. The
-    /// default is 1 for browsers, which need it.
+    /// default is 1 for the `<img>` of browsers, which need it, and 0 for their `fetch`.
     advance_headers: Option<String>,
 }
 
 impl Options {
     /// The options for the client that made the request.
     pub fn new(request: &Request<'_>, interval: Duration) -> Self {
-        // All browsers begin their name with this, and no client that needs `Content-Length` does.
-        let is_browser = request.user_agent.starts_with("Mozilla/");
+        let is_decoder = readers::is_decoder(request.user_agent);
+        let has_interval = query::first(request.query, "interval").is_some();
+        let advance_heads = !is_decoder && shows_images(request);
+        let dual_final_frames = readers::shows_a_part_late(request.user_agent);
         Options {
             interval,
-            for_decoder: request.user_agent.starts_with("Lavf/"),
-            form: Form { advance_heads: is_browser, ..Form::default() },
+            for_decoder: is_decoder,
+            keeps_fresh: is_decoder && !has_interval,
+            reads_at_once: readers::reads_at_once(request.user_agent),
+            form: Form { advance_heads, dual_final_frames, ..Form::default() },
             placeholder_after: request.placeholder_after,
             stall_timeout: *request.settings.stall_timeout,
         }
+    }
+}
+
+/// Whether a browser asks for an `<img>`, or opens the address itself: then it names types of images. Its `fetch` accepts
+/// `*/*`, and scripts that read the parts (the workers of Mainsail and Fluidd) need their lengths.
+fn shows_images(request: &Request<'_>) -> bool {
+    match request.accept {
+        Some(accept) => accept.to_ascii_lowercase().contains("image/"),
+        None => request.user_agent.starts_with("Mozilla/"),
     }
 }
 

@@ -42,6 +42,8 @@ fn options(for_decoder: bool) -> Options {
     Options {
         interval: Duration::from_secs(5),
         for_decoder,
+        keeps_fresh: false,
+        reads_at_once: None,
         form: Form::default(),
         placeholder_after: Duration::from_millis(700),
         stall_timeout: Duration::from_secs(30),
@@ -77,6 +79,31 @@ async fn a_decoder_is_warmed_up_for_ten_seconds() {
     let times: Vec<_> = timeline(&mut pacer, 26).await.into_iter().map(|(at, _)| at).collect();
     assert_eq!(times[..6], [0, 0, 0, 0, 500, 1000]);
     assert_eq!(times[22..], [9500, 10_000, 15_000, 20_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decoder_by_name_gets_the_picture_each_second_for_as_long_as_it_watches() {
+    let (_registry, stream) = stream();
+    stream.push(&picture(1)).expect("room");
+    let options = Options { keeps_fresh: true, ..options(true) };
+    let mut pacer = Pacer::new(stream.watch().expect("open"), options);
+    let times: Vec<_> = timeline(&mut pacer, 40).await.into_iter().map(|(at, _)| at).collect();
+    assert_eq!(times[22..26], [9500, 10_000, 11_000, 12_000]);
+    assert_eq!(times[39], 26_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_a_portion_before_it_looks_gets_one_at_once() {
+    let (_registry, stream) = stream();
+    let frame = stream.push(&picture(1)).expect("room").expect("open");
+    let options = Options { reads_at_once: Some(102_400), ..options(false) };
+    let mut pacer = Pacer::new(stream.watch().expect("open"), options);
+    let parts = 2 + 102_400_usize.div_ceil(frame.size());
+    let all = timeline(&mut pacer, parts).await;
+    assert!(all.iter().all(|(at, _)| *at == 0));
+    let bytes: usize = all.iter().map(|(_, part)| part.len()).sum();
+    assert!(bytes >= 102_400 + frame.size(), "{bytes}");
+    assert_eq!(timeline(&mut pacer, 1).await[0].0, 5000, "and then the interval");
 }
 
 #[tokio::test(start_paused = true)]

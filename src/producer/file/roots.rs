@@ -8,7 +8,10 @@ use std::{
 
 use cap_std::{ambient_authority, fs::Dir};
 
-use super::{MediaSettings, slides::is_pattern};
+use super::{
+    MediaSettings,
+    slides::{pattern_of, whole},
+};
 use crate::{
     blocking::Pool,
     error::{Code, Error, Result},
@@ -44,27 +47,34 @@ impl MediaRoots {
         self.0.iter().any(|root| strip_root(path, &root.folder).is_some())
     }
 
+    /// Whether a file or folder of exactly this name exists.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        let mut below = self.0.iter().filter_map(|root| Some((&root.folder, root.below(path)?)));
+        below.any(|(folder, below)| enter(folder, &below, Meaning::Name).is_ok())
+    }
+
     /// Finds the root that contains the path, and runs `work` there on a thread for disk work with the opened root, its
     /// path, and the path below it. A relative path is searched in each root; an absolute path must begin with the path
-    /// of a root.
+    /// of a root. The root that has a file or folder of exactly this name comes before one with the folder of a pattern.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         path: &Path,
         work: impl Fn(&Dir, &Path, &Path) -> io::Result<T> + Clone + Send + 'static,
     ) -> Result<T> {
         let mut first_error = None;
-        for Root { folder, pool } in self.0.iter() {
-            let below = if path.is_absolute() {
-                let Some(below) = strip_root(path, folder) else { continue };
-                below
-            } else {
-                path.to_owned()
-            };
-            let (folder, work) = (folder.clone(), work.clone());
-            let done = pool.run(move || Ok(enter(&folder, &below).map(|dir| work(&dir, &folder, &below)))).await?;
-            match done {
-                Ok(done) => return done.map_err(unreadable),
-                Err(e) => first_error = first_error.or(Some(e)),
+        let meanings: &[Meaning] = match pattern_of(path) {
+            Some(Ok(_)) => &[Meaning::Name, Meaning::Pattern],
+            _ => &[Meaning::Name],
+        };
+        for meaning in meanings.iter().copied() {
+            for root in self.0.iter() {
+                let Some(below) = root.below(path) else { continue };
+                let (folder, work) = (root.folder.clone(), work.clone());
+                let done = move || Ok(enter(&folder, &below, meaning).map(|dir| work(&dir, &folder, &below)));
+                match root.pool.run(done).await? {
+                    Ok(done) => return done.map_err(unreadable),
+                    Err(e) => first_error = first_error.or(Some(e)),
+                }
             }
         }
         Err(unreadable(
@@ -74,11 +84,30 @@ impl MediaRoots {
     }
 }
 
+impl Root {
+    /// The path below this root; none for an absolute path that leads elsewhere.
+    fn below(&self, path: &Path) -> Option<PathBuf> {
+        if path.is_absolute() { strip_root(path, &self.folder) } else { Some(path.to_owned()) }
+    }
+}
+
+/// What a path is taken for.
+#[derive(Clone, Copy)]
+enum Meaning {
+    /// A file or folder of this name.
+    Name,
+    /// Files in its folder whose names have this pattern.
+    Pattern,
+}
+
 /// Opens the root if it has the path: for a pattern its folder, otherwise the path itself.
-fn enter(root: &Path, below: &Path) -> io::Result<Dir> {
+fn enter(root: &Path, below: &Path, meaning: Meaning) -> io::Result<Dir> {
     let dir = Dir::open_ambient_dir(root, ambient_authority())?;
-    let there = if is_pattern(below) { below.parent().unwrap_or(Path::new("")) } else { below };
-    dir.metadata(if there.as_os_str().is_empty() { Path::new(".") } else { there })?;
+    let there = match meaning {
+        Meaning::Name => below,
+        Meaning::Pattern => below.parent().unwrap_or(Path::new("")),
+    };
+    dir.metadata(whole(there))?;
     Ok(dir)
 }
 

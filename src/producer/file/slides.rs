@@ -35,12 +35,21 @@ pub(super) struct Found {
     pub(super) left_out: usize,
 }
 
-pub(super) fn is_pattern(path: &Path) -> bool {
-    path.to_string_lossy().contains(['*', '?', '['])
+/// The last part of a path as a pattern, if it can be one. A file or folder of exactly this name has precedence: names that
+/// browsers, phones and people give contain `[`, `*` and `?`.
+pub(super) fn pattern_of(path: &Path) -> Option<Result<glob::Pattern, glob::PatternError>> {
+    let name = path.file_name()?.to_string_lossy();
+    name.contains(['*', '?', '[']).then(|| glob::Pattern::new(&name))
 }
 
-pub(super) fn pattern_of(path: &Path) -> Option<Result<glob::Pattern, glob::PatternError>> {
-    Some(glob::Pattern::new(&path.file_name()?.to_string_lossy()))
+/// Whether a media folder has a file or folder of exactly this name.
+pub(super) fn exists(root: &Dir, below: &Path) -> bool {
+    root.metadata(whole(below)).is_ok()
+}
+
+/// The path of an entry, or of the media folder itself.
+pub(super) fn whole(below: &Path) -> &Path {
+    if below.as_os_str().is_empty() { Path::new(".") } else { below }
 }
 
 /// Whether the extension of a file name is that of a picture.
@@ -86,18 +95,15 @@ pub fn natural(name: &str) -> Vec<(u64, String)> {
 
 /// The slides of a path below a media folder: of a folder, of a pattern, or the one file.
 pub(super) fn slides(root: &Dir, below: &Path, order: Order) -> io::Result<Found> {
-    let whole = if below.as_os_str().is_empty() { Path::new(".") } else { below };
-    let (folder, pattern) = if is_pattern(below) {
-        let pattern = pattern_of(below).and_then(Result::ok).ok_or(io::ErrorKind::InvalidInput)?;
-        (below.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned(), Some(pattern))
-    } else {
-        let metadata = root.metadata(whole)?;
-        if !metadata.is_dir() {
+    let (folder, pattern) = match (root.metadata(whole(below)), pattern_of(below)) {
+        (Ok(metadata), _) if metadata.is_dir() => (whole(below).to_owned(), None),
+        (Ok(metadata), _) => {
             let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
             let slide = Slide { below: below.to_owned(), modified, length: metadata.len() };
             return Ok(Found { slides: vec![slide], left_out: 0 });
         }
-        (whole.to_owned(), None)
+        (Err(_), Some(Ok(pattern))) => (whole(below.parent().unwrap_or(Path::new(""))).to_owned(), Some(pattern)),
+        (Err(e), _) => return Err(e),
     };
     let mut slides = vec![];
     for entry in root.read_dir(&folder)?.take(MAX_ENTRIES) {

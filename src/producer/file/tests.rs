@@ -40,6 +40,29 @@ async fn folders_and_patterns_list_pictures_in_their_order() {
     assert!(list("show/*.txt").await.len() == 1 && list("show/z*").await.is_empty());
 }
 
+#[tokio::test]
+async fn a_name_that_exists_is_no_pattern() {
+    let (outside, roots) = media();
+    let root = outside.path().join("media");
+    std::fs::create_dir_all(root.join("holiday [2019]")).expect("makes");
+    let names_of_people =
+        ["photo[1].jpg", "what?.jpg", "a*b.jpg", "[half.jpg", "{x}.jpg", "holiday [2019]/a[1].jpg", "photo1.jpg"];
+    for (n, name) in names_of_people.iter().enumerate() {
+        std::fs::write(root.join(name), [n as u8]).expect("writes");
+    }
+    for (n, name) in names_of_people.iter().enumerate() {
+        assert_eq!(list(&roots, name).await.expect(name), [*name]);
+        for path in [PathBuf::from(name), root.join(name)] {
+            assert_eq!(content(&roots, &path).await.expect(name), [n as u8][..], "{}", path.display());
+        }
+    }
+    for folder in ["holiday [2019]", "holiday [2019]/*.jpg"] {
+        assert_eq!(list(&roots, folder).await.expect(folder), ["holiday [2019]/a[1].jpg"], "{folder}");
+    }
+    std::fs::remove_file(root.join("photo[1].jpg")).expect("removes");
+    assert_eq!(list(&roots, "photo[1].jpg").await.expect("a pattern"), ["./photo1.jpg"]);
+}
+
 /// CWE-22, CWE-59: ways out that attackers try.
 #[tokio::test]
 async fn nothing_leads_out_of_the_media_folders() {

@@ -34,6 +34,10 @@ use crate::{
 /// Pause between requests until the first answer, because a camera that is starting can miss a request.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
+/// Pauses between requests to a camera that are permitted.
+const SHORTEST_INTERVAL: HumanDuration = HumanDuration::millis(100);
+const LONGEST_INTERVAL: HumanDuration = HumanDuration::secs(3600);
+
 /// Requests without an answer after which users see a problem.
 const SILENT_REQUESTS: u32 = 3;
 
@@ -104,6 +108,15 @@ pub struct Settings {
     pub interval: Option<HumanDuration>,
 }
 
+impl Settings {
+    /// The camera whose address is the stream's name, asked at this interval in milliseconds, or the nearest one that is
+    /// permitted.
+    pub(super) fn asked_each(interval: Option<u64>) -> Self {
+        let permitted = |millis| HumanDuration::millis(millis).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
+        Settings { address: None, interval: interval.map(permitted) }
+    }
+}
+
 pub(super) fn producer(settings: &Settings, name: &StreamName, context: &ProducerContext) -> Result<Arc<dyn Producer>> {
     let common = context.udp.settings();
     let refuse = |field: &'static str, rule: String| {
@@ -135,10 +148,10 @@ fn parse_address(text: &str, default_port: u16) -> Option<SocketAddr> {
 }
 
 fn check_interval(interval: HumanDuration) -> Result<(), String> {
-    if (HumanDuration::millis(100)..=HumanDuration::secs(3600)).contains(&interval) {
+    if (SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&interval) {
         Ok(())
     } else {
-        Err(format!("must be from 100ms to 1h, not {interval}"))
+        Err(format!("must be from {SHORTEST_INTERVAL} to {LONGEST_INTERVAL}, not {interval}"))
     }
 }
 

@@ -115,6 +115,17 @@ fn errors_have_these_words() {
 }
 
 #[test]
+fn a_list_in_the_environment_is_written_with_commas_or_as_in_yaml() {
+    for text in ["10.0.0.0/8,192.168.1.7", "[10.0.0.0/8, '192.168.1.7']", " [ \"10.0.0.0/8\" , 192.168.1.7, ] "] {
+        let environment = HashMap::from([("SIDECAR__HTTP__TRUSTED_PROXIES".to_owned(), text.to_owned())]);
+        let read = parse("", &environment).expect(text).settings.http.trusted_proxies;
+        assert_eq!(read, ["10.0.0.0/8", "192.168.1.7"].map(|network| network.parse().expect("a network")), "{text}");
+    }
+    let none = HashMap::from([("SIDECAR__HTTP__CORS_ORIGINS".to_owned(), "[]".to_owned())]);
+    assert!(parse("", &none).expect("empty").settings.http.cors_origins.is_empty());
+}
+
+#[test]
 fn all_errors_are_reported_together() {
     let text = "
 htp: {}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     SETTINGS, detail,
-    fake::{Auth, Behaviour, Camera, LOGIN, card_id},
+    fake::{Auth, Behaviour, Camera, LOGIN, Told, card_id},
     search,
 };
 use crate::support::{Response, TestApp, tls::tls_in_front_of};
@@ -47,6 +47,23 @@ async fn a_token_contains_the_time_of_the_camera_s_clock() {
         assert!(!rest.to_string().contains("s3cret"), "{rest}");
         assert!(!camera.all_text().contains("s3cret"), "the password itself is never sent");
     }
+}
+
+/// Cameras without a time zone tell their local time only; others tell a time by which they do not measure.
+#[tokio::test]
+async fn a_clock_that_is_told_wrong_or_as_local_time_does_not_make_the_password_wrong() {
+    let app = TestApp::with(SETTINGS);
+    for (clock, told) in [(-86_400 * 365 * 8, Told::AsLocal), (0, Told::Wrong(36_000)), (0, Told::Nothing)] {
+        let camera = Camera::start(Behaviour { auth: Auth::Token, clock, told, ..Behaviour::of("hikvision") }).await;
+        let card = inquire(&app, &camera, LOGIN.1).await;
+        assert_eq!((&card["needs_credentials"], &card["model"]), (&json!(false), &json!("DS-2CD2143G2-I")), "{card}");
+    }
+    // This one measures by a clock that nothing tells.
+    let camera =
+        Camera::start(Behaviour { auth: Auth::Token, clock: 7200, told: Told::Nothing, ..Behaviour::of("hikvision") })
+            .await;
+    let card = inquire(&app, &camera, LOGIN.1).await;
+    assert!(card["needs_credentials"] == true && card["problems"].to_string().contains("clock"), "{card}");
 }
 
 #[tokio::test]

@@ -34,6 +34,17 @@ pub enum Auth {
     Basic,
 }
 
+/// What a camera tells of its clock.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Told {
+    Right,
+    /// The right time, as `LocalDateTime` only.
+    AsLocal,
+    /// A time that is so many seconds fast.
+    Wrong(i64),
+    Nothing,
+}
+
 /// The behaviour of a camera.
 #[derive(Clone)]
 pub struct Behaviour {
@@ -42,6 +53,8 @@ pub struct Behaviour {
     pub auth: Auth,
     /// The seconds by which its clock is ahead.
     pub clock: i64,
+    /// What its answer tells of the clock.
+    pub told: Told,
     /// The host that it names in its answers; none for its own.
     pub elsewhere: Option<String>,
     /// Answers each HTTP request with this body.
@@ -66,6 +79,7 @@ impl Behaviour {
             maker,
             auth: Auth::None,
             clock: 0,
+            told: Told::Right,
             elsewhere: None,
             answers_with: None,
             is_silent: false,
@@ -254,6 +268,17 @@ async fn connection(
             <s:Subcode><s:Value>ter:ActionNotSupported</s:Value></s:Subcode></s:Code><s:Reason><s:Text>Optional Action Not Implemented</s:Text>\
             </s:Reason></s:Fault></s:Body></s:Envelope>";
         return reply(&mut socket, 500, "", fault.as_bytes()).await;
+    };
+    let (text, now) = match behaviour.told {
+        _ if operation != "GetSystemDateAndTime" => (text, now),
+        Told::Right => (text, now),
+        Told::Wrong(seconds) => (text, shifted(behaviour.clock + seconds)),
+        Told::AsLocal => {
+            let own = between(&text, "<tt:LocalDateTime>", "</tt:LocalDateTime>").unwrap_or_default().to_owned();
+            let own = format!("<tt:LocalDateTime>{own}</tt:LocalDateTime>");
+            (text.replace(&own, "").replace("UTCDateTime", "LocalDateTime"), now)
+        }
+        Told::Nothing => (text.replace("UTCDateTime", "tt:None").replace("LocalDateTime", "None"), now),
     };
     let time = humantime::format_rfc3339_seconds(now).to_string();
     let (host, elsewhere) = (at.to_string(), behaviour.elsewhere.clone().unwrap_or_else(|| at.to_string()));

@@ -75,6 +75,7 @@ impl FakeCamera {
             self.requests.lock().push(text.clone());
             let Some(pieces) = answer(&text) else { return };
             let endless = pieces.len() > 1;
+            let closes = matches!(pieces.first(), Some(Piece::Bytes(bytes)) if says_close(bytes));
             for piece in pieces {
                 match piece {
                     Piece::Bytes(bytes) => {
@@ -84,6 +85,9 @@ impl FakeCamera {
                     }
                     Piece::Wait => self.go_on.acquire().await.expect("open").forget(),
                 }
+            }
+            if closes {
+                return;
             }
             if endless {
                 // The stream continues after the end of the file.
@@ -96,6 +100,11 @@ impl FakeCamera {
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
+}
+
+fn says_close(answer: &[u8]) -> bool {
+    let head = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(answer, |end| &answer[..end]);
+    String::from_utf8_lossy(head).contains("\r\nConnection: close")
 }
 
 /// The picture without its Huffman tables (DHT segments, marker 0xFFC4).
