@@ -38,6 +38,7 @@ pub mod multipart;
 pub mod paths;
 pub mod picture;
 pub mod recordings;
+pub mod rtsp_client;
 
 pub mod producer;
 

@@ -45,6 +45,8 @@ mod push;
 mod restart;
 mod rtsp;
 mod rtsp_camera;
+mod rtsp_odd_answers;
+mod rtsp_odd_sessions;
 mod rtsp_players;
 mod secrets;
 mod sign_in;
