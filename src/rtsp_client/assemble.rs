@@ -31,6 +31,8 @@ pub(super) struct Assembler {
     current: Current,
     /// Data was lost before the current unit.
     has_loss: bool,
+    /// There has been no unit yet: the session can begin in the middle of one.
+    is_joining: bool,
     /// The RTP time of a unit that its marker ended.
     closed: Option<u32>,
     /// The marker is on packets that are not the last one of a picture.
@@ -67,8 +69,8 @@ impl Assembler {
             depacketizer: Depacketizer::new(codec, has_order),
             sets: ParameterSets::new(codec, &track.parameter_sets()),
             current: Current::default(),
-            // The session can begin in the middle of a picture.
-            has_loss: true,
+            has_loss: false,
+            is_joining: true,
             closed: None,
             is_marker_wrong: false,
             is_time_wrong: false,
@@ -81,8 +83,9 @@ impl Assembler {
         let is_new = self.current.timestamp != Some(packet.timestamp);
         if has_gap {
             self.depacketizer.gap();
-            // Lost packets belong to this unit, or to the end of one that no marker has ended, or to units between.
-            self.current.is_damaged |= self.current.has_slices || !is_new;
+            // Lost packets belong to this unit, or to the end of one that no marker has ended, or to units between. Without their
+            // beginning the slices that follow are no whole picture (see below).
+            self.current.is_damaged |= self.current.has_slices;
             self.has_loss = true;
         }
         if is_new {
@@ -105,6 +108,12 @@ impl Assembler {
                 self.current.timestamp = Some(packet.timestamp);
             }
         }
+    }
+
+    /// The sender begins anew: the current unit is lost.
+    pub(super) fn begin_anew(&mut self) {
+        self.depacketizer.gap();
+        (self.current, self.closed, self.has_loss) = (Current::default(), None, true);
     }
 
     fn end_nal(&mut self, out: &mut impl Extend<Unit>) {
@@ -149,7 +158,7 @@ impl Assembler {
                         self.has_loss = true;
                     }
                     // The beginning of this picture was lost.
-                    self.current.is_damaged |= !is_first && self.has_loss;
+                    self.current.is_damaged |= !is_first && (self.has_loss || self.is_joining);
                 }
                 self.current.is_intra = is_intra && (self.current.is_intra || !self.current.has_slices);
                 self.current.has_slices = true;
@@ -186,6 +195,7 @@ impl Assembler {
             return;
         }
         let unit = std::mem::take(&mut self.current);
+        self.is_joining = false;
         if unit.is_damaged {
             self.has_loss = true;
             return;

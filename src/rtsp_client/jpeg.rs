@@ -73,7 +73,13 @@ struct Picture {
 
 impl Jpegs {
     pub(super) fn new(size: Option<(u32, u32)>) -> Self {
-        Jpegs { size, tables: vec![], picture: None, has_loss: true }
+        Jpegs { size, tables: vec![], picture: None, has_loss: false }
+    }
+
+    /// The sender begins anew: the current picture is lost.
+    pub(super) fn begin_anew(&mut self) {
+        self.picture = None;
+        self.has_loss = true;
     }
 
     /// Takes a packet; `has_gap` if packets before it were lost.

@@ -217,9 +217,10 @@ impl Reader {
                 return Ok(true);
             }
         }
-        let end = self.next_start(1).unwrap_or(self.buffer.len());
+        // The last bytes can be the beginning of `RTSP/`.
+        let end = self.next_start(1).unwrap_or(self.buffer.len().saturating_sub("RTSP".len()));
         self.skip(end)?;
-        Ok(true)
+        Ok(end > 0)
     }
 
     /// The position of the next possible beginning of a message.

@@ -56,6 +56,15 @@ enum Media {
     Jpeg(Box<Jpegs>),
 }
 
+impl Media {
+    fn begin_anew(&mut self) {
+        match self {
+            Media::Video(assembler) => assembler.begin_anew(),
+            Media::Jpeg(jpegs) => jpegs.begin_anew(),
+        }
+    }
+}
+
 /// Packets by their distance from the next one.
 #[derive(Debug, Default)]
 struct Order {
@@ -90,12 +99,13 @@ impl Receiver {
         self.units.pop_front()
     }
 
-    /// Takes the bytes of a packet. Returns whether it belongs to the track.
-    pub(super) fn push(&mut self, data: Bytes, now: Instant) -> bool {
+    /// Takes the bytes of a packet, which came on the agreed channel or port, or on another one. Returns whether it belongs to the
+    /// track.
+    pub(super) fn push(&mut self, data: Bytes, is_agreed: bool, now: Instant) -> bool {
         let Some(packet) = Packet::read(data) else { return false };
         if packet.payload_type != self.payload_type {
-            self.others += 1;
-            if self.taken > 0 || self.others < OTHER_TYPE {
+            self.others += u32::from(is_agreed);
+            if !is_agreed || self.taken > 0 || self.others < OTHER_TYPE {
                 return false;
             }
             self.payload_type = packet.payload_type;
@@ -105,12 +115,13 @@ impl Receiver {
         if has_begun_anew {
             self.release_all();
             self.last = None;
+            self.media.begin_anew();
             if let Some(order) = &mut self.order {
                 *order = Order::default();
             }
         }
         match &mut self.order {
-            None => self.in_order(packet, has_begun_anew),
+            None => self.in_order(packet),
             Some(order) => {
                 order.push(packet, now);
                 self.release(now);
@@ -127,17 +138,17 @@ impl Receiver {
     /// Passes on the packets that need not wait.
     pub(super) fn release(&mut self, now: Instant) {
         while let Some(packet) = self.order.as_mut().and_then(|order| order.pop(now)) {
-            self.in_order(packet, false);
+            self.in_order(packet);
         }
     }
 
     fn release_all(&mut self) {
         let waiting = self.order.as_mut().map(|order| std::mem::take(&mut order.waiting)).unwrap_or_default();
-        waiting.into_values().for_each(|packet| self.in_order(packet, false));
+        waiting.into_values().for_each(|packet| self.in_order(packet));
     }
 
-    fn in_order(&mut self, packet: Packet, has_begun_anew: bool) {
-        let mut has_gap = has_begun_anew;
+    fn in_order(&mut self, packet: Packet) {
+        let mut has_gap = false;
         if let Some(last) = &self.last {
             if *last == packet {
                 // Sent twice.
@@ -148,7 +159,7 @@ impl Receiver {
             let is_gap = step != 1 && (step < 0x8000 || self.order.is_some());
             self.gaps = if is_gap || step == 0 { self.gaps + 1 } else { 0 };
             self.is_sequence_wrong |= self.order.is_none() && self.gaps >= MAX_GAPS;
-            has_gap |= is_gap && step != 0 && !self.is_sequence_wrong;
+            has_gap = is_gap && step != 0 && !self.is_sequence_wrong;
         }
         match &mut self.media {
             Media::Video(assembler) => assembler.push(&packet, has_gap, &mut self.units),

@@ -251,7 +251,7 @@ impl Inner {
                     Err(e) => return Err(e),
                 },
                 data = datagram => {
-                    receiver.push(data, Instant::now());
+                    receiver.push(data, true, Instant::now());
                 }
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     receiver.release(Instant::now());
@@ -301,7 +301,7 @@ impl Inner {
         if !is_agreed && (self.is_channel_right || channel == self.channels.1) {
             return;
         }
-        let is_ours = receiver.push(data, Instant::now());
+        let is_ours = receiver.push(data, is_agreed, Instant::now());
         self.is_channel_right |= is_ours && is_agreed;
         if is_ours && !is_agreed {
             // The server sends on another channel than it has said.

@@ -116,6 +116,14 @@ fn bent(odd: &'static Odd, request: &Request, usual: Vec<u8>) -> Vec<u8> {
     }
 }
 
+/// Sends all packets on another channel.
+fn on_channel(mut packets: &mut [u8], channel: u8) {
+    while let [_, at, high, low, behind @ ..] = packets {
+        *at = channel;
+        packets = &mut behind[usize::from(u16::from_be_bytes([*high, *low]))..];
+    }
+}
+
 #[tokio::test]
 async fn every_odd_camera_gives_its_picture() {
     let (format, packets) = keyframe([200, 60, 30]);
@@ -127,7 +135,7 @@ async fn every_odd_camera_gives_its_picture() {
         match odd {
             Packets(before) => packets = [before, packets.as_slice()].concat(),
             // The channel that the answer to SETUP has named.
-            Headers(_, lines) if lines.contains("interleaved=6-7") => packets[1] = 6,
+            Headers(_, lines) if lines.contains("interleaved=6-7") => on_channel(&mut packets, 6),
             _ => {}
         }
         let peer = RtspPeer::start(sdp, packets, move |request, usual| Some(bent(odd, request, usual))).await;
