@@ -22,6 +22,10 @@ const MAX_NALS: usize = 2048;
 /// Pictures of one RTP time, after which the time is not believed: an interlaced unit has two.
 const MAX_FIELDS: u32 = 2;
 
+/// Supplemental information that is added to an intra picture without a recovery point: the picture is correct at once, if not exactly
+/// (H.264 D.2.8). Without it ffmpeg 5 and 6 begin at IDR pictures only.
+const RECOVERY_POINT: [u8; 9] = [0, 0, 0, 1, 0x06, 6, 1, 0b1_0_0_00_100, 0x80];
+
 /// Collects packets.
 #[derive(Debug)]
 pub(super) struct Assembler {
@@ -100,8 +104,8 @@ impl Assembler {
             self.add(nal, packet.timestamp, out);
         }
         self.nals = nals;
-        if packet.marker && !self.is_marker_wrong {
-            self.end_nal(out);
+        // A marker in the middle of a NAL ends nothing: the next packet tells whether the NAL goes on.
+        if packet.marker && !self.is_marker_wrong && !self.depacketizer.is_inside() {
             if self.current.has_slices {
                 self.finish(out);
                 self.closed = Some(packet.timestamp);
@@ -211,6 +215,9 @@ impl Assembler {
         let mut data = BytesMut::with_capacity(unit.bytes + if has_sets { self.sets.size() } else { 0 });
         if has_sets {
             self.sets.write(&mut data);
+        }
+        if start == Start::Recovery(0) && unit.recovery.is_none() {
+            data.extend_from_slice(&RECOVERY_POINT);
         }
         for nal in &unit.nals {
             data.extend_from_slice(&[0, 0, 0, 1]);

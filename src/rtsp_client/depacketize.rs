@@ -30,6 +30,11 @@ impl Depacketizer {
         self.fragment.take().is_some()
     }
 
+    /// Whether a NAL in fragments has no end yet.
+    pub(super) fn is_inside(&self) -> bool {
+        self.fragment.is_some()
+    }
+
     /// Ends a NAL whose last fragment has no end bit, which some firmware never sets.
     pub(super) fn flush(&mut self, out: &mut Vec<Bytes>) {
         if let Some(fragment) = self.fragment.take() {

@@ -14,8 +14,10 @@ impl Headers {
 
     /// Continues the value of the last field (a folded line; RFC 822, section 3.1.1).
     pub(super) fn fold(&mut self, more: &str) {
-        if let Some((_, value)) = self.0.last_mut() {
-            value.push(' ');
+        if let (Some((_, value)), false) = (self.0.last_mut(), more.trim().is_empty()) {
+            if !value.is_empty() {
+                value.push(' ');
+            }
             value.push_str(more.trim());
         }
     }

@@ -178,6 +178,14 @@ impl Reader {
         if self.buffer.len() < 4 + length {
             return Some(None);
         }
+        if length > 0 && self.buffer[4] >> 6 != 2 {
+            // No RTP: a packet nevertheless, if another message follows it.
+            match self.buffer.get(4 + length) {
+                None => return Some(None),
+                Some(b'$' | b'\r' | b'\n' | b'A'..=b'Z') => {}
+                Some(_) => return None,
+            }
+        }
         self.advance(4);
         let data = self.buffer.split_to(length).freeze();
         self.consumed += length as u64;

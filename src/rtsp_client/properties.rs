@@ -22,7 +22,7 @@ pub(crate) fn hold(data: &[u8]) {
             Item::Answer(answer) => {
                 let _ = (answer.headers.session(), answer.headers.transport());
                 if let Ok(mut scheme) = Scheme::choose(&answer.headers) {
-                    let _ = scheme.answer("user", &"password".to_owned().into(), "DESCRIBE", "rtsp://h/");
+                    let _ = scheme.answer("user", &crate::secret::Secret::new("password"), "DESCRIBE", "rtsp://h/");
                 }
                 bodies.push(answer.body);
             }

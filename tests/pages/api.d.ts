@@ -2323,6 +2323,7 @@ export interface components {
             drop_old?: boolean;
         };
         RtspDefinition: {
+            fingerprint?: string;
             fps?: number;
             keyframes_only?: boolean;
             pass?: string | null;
@@ -2470,7 +2471,7 @@ export interface components {
             tokens: components["schemas"]["MachineToken"][];
         };
         /** @enum {string} */
-        Transport: "tcp" | "udp";
+        Transport: "auto" | "tcp" | "udp";
         UdpCameraDefinition: {
             /** @default null */
             address: string | null;

@@ -70,6 +70,17 @@ fn a_marker_on_every_slice_is_not_believed_for_long() {
 }
 
 #[test]
+fn a_marker_on_every_fragment_ends_no_picture() {
+    let (first, last): (&[u8], &[u8]) = (&[0x7C, 0x85, 0x88], &[0x7C, 0x45, 0x84]);
+    let packets: &[(u32, bool, bool, &[u8])] = &[(1, true, false, first), (1, true, false, last), (2, true, false, P)];
+    assert_eq!(seen(packets), ["67-68-65 K", "41"]);
+    // The end bit is never set.
+    let open: &[u8] = &[0x7C, 0x05, 0x84];
+    let packets: &[(u32, bool, bool, &[u8])] = &[(1, false, false, first), (1, true, false, open), (2, true, false, P)];
+    assert_eq!(seen(packets), ["67-68-65 K", "41"]);
+}
+
+#[test]
 fn parameter_sets_come_from_the_stream_or_from_the_description() {
     let in_stream: &[(u32, bool, bool, &[u8])] = &[
         (1, true, false, SPS),
@@ -97,7 +108,7 @@ fn intra_pictures_and_recovery_points_are_beginnings() {
         (3, true, false, P_2),
         (4, true, false, P),
     ];
-    assert_eq!(seen(packets), ["67-68-06-41 r9", "67-68-41 r0", "41-41", "41"]);
+    assert_eq!(seen(packets), ["67-68-06-41 r9", "67-68-06-41 r0", "41-41", "41"]);
 }
 
 #[test]

@@ -84,16 +84,9 @@ fn the_length_of_a_description_is_corrected() {
         assert_eq!(shown, [whole.clone()], "{length:?}");
     }
     // The next message ends a description without a length.
-    let data = [b"RTSP/1.0 200 OK\r\n\r\nv=0\r\n", PACKET, b"RTSP/1.0 404 No\r\n\r\n"].concat();
+    let data = [b"RTSP/1.0 200 OK\r\n\r\nv=0\n", PACKET, b"RTSP/1.0 404 No\r\n\r\n"].concat();
     let read = items(&data, data.len(), true).expect("no bound is exceeded");
-    assert_eq!(
-        shown(&read),
-        ["200 OK v=0|".trim_end_matches('|'), "$0 12", "404 No"].map(str::to_owned).map(|t| if t.starts_with("200") {
-            "200 OK v=0|".trim_end().to_owned()
-        } else {
-            t
-        })
-    );
+    assert_eq!(shown(&read), ["200 OK v=0", "$0 12", "404 No"]);
 }
 
 #[test]
@@ -103,15 +96,11 @@ fn packets_are_found_before_between_and_in_the_middle_of_answers() {
         (with_packet(b"RTSP/1.0 200 OK\r\nX: 1\r\n", b"Session: 1\r\n\r\n"), &["$0 12", "200 OK session=1"]),
         (with_packet(b"RTSP/1.0 200 OK\r\n\r\n", PACKET), &["200 OK", "$0 12", "$0 12"]),
         (with_packet(b"garbage-without-a-frame", b"RTSP/1.0 200 OK\r\n\r\n"), &["$0 12", "200 OK"]),
-        (with_packet(b"$\xF0\x99", b""), &["$0 12"]),
+        (with_packet(b"$$$\0\x04junk\r\n", b""), &["$0 12"]),
         (with_packet(b"junk$\x00\x00\x03abc", PACKET), &["$0 12", "$0 12"]),
         (with_packet(b"$\x07\x00\x03abc", b""), &["$7 3", "$0 12"]),
     ] {
         let read = items(&data, data.len(), false).expect("no bound is exceeded");
-        // A false beginning can hide the packet behind it.
-        if data.starts_with(b"$\xF0") {
-            continue;
-        }
         assert_eq!(shown(&read), expected, "{}", String::from_utf8_lossy(&data));
     }
 }
