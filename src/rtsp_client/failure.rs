@@ -58,7 +58,7 @@ impl Failure {
     pub fn is_protocol(&self) -> bool {
         match self {
             Failure::Malformed(_) | Failure::NoVideo(_) | Failure::Closed(_) => true,
-            Failure::Refused { status, .. } => !matches!(status, 403 | 404 | 453 | 503),
+            Failure::Refused { status, .. } => !matches!(status, 403 | 404 | 453 | 461 | 503),
             Failure::Password { unsupported, .. } => unsupported.is_some(),
             Failure::Unreachable(_) | Failure::Tls(_) | Failure::Silent | Failure::Moved(_) => false,
         }

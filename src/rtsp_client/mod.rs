@@ -25,6 +25,7 @@ mod rtp;
 mod sdp;
 mod session;
 mod udp;
+mod uri;
 
 use bytes::Bytes;
 

@@ -1,5 +1,7 @@
 //! [`Session`]: DESCRIBE, SETUP and PLAY, then packets, with a keep-alive, until it is dropped, which sends TEARDOWN.
 
+mod keep_alive;
+
 use std::fmt::Write;
 
 use tokio::time::{Duration, Instant, sleep_until, timeout};
@@ -14,7 +16,8 @@ use super::{
     message::{Answer, Item},
     receive::Receiver,
     sdp::Description,
-    udp::{EMPTY_REPORT, UdpPair},
+    udp::UdpPair,
+    uri::{base, clean, joined},
 };
 use crate::secret::Secret;
 
@@ -261,30 +264,6 @@ impl Inner {
         }
     }
 
-    async fn send_sign_of_life(&mut self) {
-        self.keep_alive.at = Instant::now() + self.keep_alive.pause;
-        if self.connection.unsent() > MAX_UNSENT {
-            return;
-        }
-        match &self.udp {
-            Some(udp) => udp.report().await,
-            None => {
-                let [high, low] = (EMPTY_REPORT.len() as u16).to_be_bytes();
-                self.connection.send(&[b'$', self.channels.1, high, low]);
-                self.connection.send(&EMPTY_REPORT);
-            }
-        }
-        self.keep_alive.is_waiting = true;
-        self.keep_alive.may_answer = true;
-        self.ask_for_life();
-    }
-
-    fn ask_for_life(&mut self) {
-        let method = if self.keep_alive.has_get_parameter { "GET_PARAMETER" } else { "OPTIONS" };
-        let base = self.base.clone();
-        self.send(method, &base, "");
-    }
-
     fn take(&mut self, item: Item) {
         match item {
             Item::Packet(channel, data) => self.take_packet(channel, data),
@@ -307,29 +286,6 @@ impl Inner {
             // The server sends on another channel than it has said.
             self.channels = (channel, channel.saturating_add(1));
             self.is_channel_right = true;
-        }
-    }
-
-    /// The answer to a sign of life. No answer ends the session: the packets tell whether it lives.
-    fn take_life(&mut self, answer: &Answer) {
-        self.keep_alive.is_waiting = false;
-        match answer.status {
-            401 if self.keep_alive.may_answer && self.target.login.is_some() => {
-                self.keep_alive.may_answer = false;
-                if let Ok(scheme) = Scheme::choose(&answer.headers) {
-                    self.auth = Some(scheme);
-                    self.keep_alive.is_waiting = true;
-                    self.ask_for_life();
-                }
-            }
-            200..=299 => {
-                let public = answer.headers.all("public").chain(answer.headers.all("allow"));
-                let has = |list: &str| list.to_ascii_uppercase().contains("GET_PARAMETER");
-                self.keep_alive.has_get_parameter |= public.into_iter().any(has);
-            }
-            // Not supported: the other request may be.
-            400.. => self.keep_alive.has_get_parameter = !self.keep_alive.has_get_parameter,
-            _ => {}
         }
     }
 
@@ -454,40 +410,3 @@ async fn open(target: &Target) -> Result<Connection, Failure> {
     let port = url.port().unwrap_or(if target.tls.is_some() { 322 } else { 554 });
     Connection::open(host, port, target.tls.as_ref()).await
 }
-
-/// The URL that control attributes are relative to (RFC 2326, appendix C.1.1), if the answer has a usable one. Firmware writes
-/// addresses without a scheme there.
-fn base(url: &Url, headers: &Headers, control: &str) -> String {
-    let is_url =
-        |text: &str| text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("rtsp")) && text.contains("://");
-    if is_url(control) {
-        return control.to_owned();
-    }
-    let announced = ["content-base", "content-location"].iter().filter_map(|name| headers.get(name));
-    let mut usable = announced.filter_map(|text| match text {
-        text if is_url(text) => Some(text.to_owned()),
-        text if text.starts_with('/') => url.join(text).ok().map(Url::into),
-        _ => None,
-    });
-    usable.next().unwrap_or_else(|| url.as_str().to_owned())
-}
-
-/// A control attribute behind the base, as ffmpeg and live555 join them: also behind a query.
-fn joined(base: &str, control: &str) -> String {
-    match control.trim() {
-        "" | "*" => base.to_owned(),
-        absolute if absolute.contains("://") => absolute.to_owned(),
-        relative if base.ends_with('/') || relative.starts_with('/') => {
-            format!("{}/{}", base.trim_end_matches('/'), relative.trim_start_matches('/'))
-        }
-        relative => format!("{base}/{relative}"),
-    }
-}
-
-/// A text without characters that would end a request line or a header.
-fn clean(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).map(|c| if c == ' ' { "%20".to_owned() } else { c.to_string() }).collect()
-}
-
-#[cfg(test)]
-mod tests;

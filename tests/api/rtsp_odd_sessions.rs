@@ -9,7 +9,11 @@ use tokio::net::UdpSocket;
 
 use crate::{
     rtsp_camera::{figure, keyframe},
-    support::{Program, TestApp, close_to, eventually, middle_colour, rtsp_peer::RtspPeer},
+    support::{
+        Program, TestApp, close_to, eventually, flat_picture, middle_colour,
+        rtsp_peer::RtspPeer,
+        tls::{Authority, Certificate, tls_in_front_of},
+    },
 };
 
 const COLOUR: [u8; 3] = [200, 60, 30];
@@ -173,6 +177,63 @@ async fn udp_is_used_when_the_camera_refuses_tcp() {
     assert_eq!(answer.status, 200, "{answer:?}");
     let only_tcp = app_with(&peer, ", transport: tcp").get("/snapshot/cam.jpg").await;
     assert!(only_tcp.detail().contains("does not support this transport"), "{only_tcp:?}");
+}
+
+#[tokio::test]
+async fn an_rtsps_camera_is_recognised_by_the_fingerprint_that_its_refusal_shows() {
+    let (sdp, packets) = described();
+    let peer = RtspPeer::start(sdp, packets, |_, usual| Some(usual)).await;
+    let Certificate { certificate, key } = Authority::new().await.sign("camera.lan").await;
+    let addr = tls_in_front_of(peer.addr, &certificate, &key).await;
+    let app_of =
+        |more: &str| TestApp::with(&format!("streams: {{cam: {{kind: rtsp, url: 'rtsps://{addr}/live'{more}}}}}"));
+    let refused = app_of("").get("/snapshot/cam.jpg").await.detail();
+    assert!(refused.contains("its certificate is not trusted"), "{refused}");
+    let shown = refused.split("set its fingerprint ").nth(1).and_then(|rest| rest.get(..95)).expect("a fingerprint");
+    let answer = app_of(&format!(", fingerprint: '{shown}'")).get("/snapshot/cam.jpg").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let wrong = app_of(&format!(", fingerprint: '{}'", "00".repeat(32))).get("/snapshot/cam.jpg").await;
+    assert!(wrong.detail().contains("does not have the configured fingerprint"), "{wrong:?}");
+}
+
+/// ffmpeg, which writes its arguments down first.
+#[cfg(unix)]
+fn noting_ffmpeg(folder: &std::path::Path) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let script = folder.join("ffmpeg");
+    let text = format!("#!/bin/sh\necho \"$@\" >> '{}/arguments'\nexec ffmpeg \"$@\"\n", folder.display());
+    std::fs::write(&script, text).expect("writes");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("its own file");
+    script
+}
+
+#[tokio::test]
+async fn ffmpeg_reads_a_camera_and_its_arguments_have_no_password() {
+    let source = TestApp::with(
+        "auth: {users: [{user: viewer, pass: 'right one', permissions: [{action: read}]}, \
+         {user: any, ips: ['127.0.0.1'], permissions: [{action: publish}]}]}",
+    );
+    source.put("/api/v1/streams/door/frame", &flat_picture(320, 180, COLOUR)).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let ffmpeg = noting_ffmpeg(folder.path());
+    let app = TestApp::with(&format!(
+        "rtsp_cameras: {{reader: ffmpeg, ffmpeg: '{}'}}\noutput: {{snapshot_timeout: 30s}}\n\
+         stream_defaults: {{start_timeout: 30s}}\n\
+         streams: {{cam: {{kind: rtsp, url: 'rtsp://{}/door', user: viewer, pass: 'right one'}}}}",
+        ffmpeg.display(),
+        source.rtsp
+    ));
+    let mut watcher = app.watch("/stream/cam.mjpeg").await;
+    let file = app.folder().join("seen.jpg");
+    std::fs::write(&file, &watcher.part().await.data).expect("writes");
+    assert!(close_to(middle_colour(&file).await, COLOUR));
+    let arguments = std::fs::read_to_string(folder.path().join("arguments")).expect("noted");
+    assert!(
+        arguments.contains("pipe:0") && !arguments.contains("right") && !arguments.contains("rtsp://"),
+        "{arguments}"
+    );
+    drop(watcher);
+    eventually("ffmpeg ends with its last watcher", async || source.stats("door").await["watchers"] == 0).await;
 }
 
 /// Packets of a byte stream of H.264 from ffmpeg, from this picture on: one RTP time for each picture.

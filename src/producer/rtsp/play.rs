@@ -36,7 +36,9 @@ pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
         Ok(camera) => camera,
         Err(refusal) if refusal.is_protocol && reader == Reader::Auto && by_ffmpeg::can_read(plan) => {
             run.sink.report_problem(format!("{}; ffmpeg reads it", refusal.error));
-            return by_ffmpeg::read(plan, &run).await;
+            // What this client has seen is the better reason, if ffmpeg cannot read the camera either.
+            let both = |e: Error| Error::new(Code::Unavailable, format!("{}; {e}", refusal.error)).caused_by(e);
+            return by_ffmpeg::read(plan, &run).await.map_err(both);
         }
         Err(refusal) => return Err(refusal.error),
     };
@@ -132,11 +134,6 @@ impl Work<'_> {
                 ));
             }
         }
-        let is_key = match unit.start {
-            Start::Key => true,
-            Start::Recovery(_) => matches!(engine, Engine::Ffmpeg(_)),
-            Start::No => false,
-        };
         if self.starts.has_waited_long() {
             self.sink.report_problem(format!(
                 "{} is connected and has sent {LONG_WAIT} pictures, but none to begin with: its {} has no IDR picture, no recovery \
@@ -145,9 +142,20 @@ impl Work<'_> {
                 self.starts.codec_name()
             ));
         }
+        let is_ffmpeg = matches!(engine, Engine::Ffmpeg(_));
+        let mut is_key = match unit.start {
+            Start::Key => true,
+            Start::Recovery(frames) => is_ffmpeg && frames == 0,
+            Start::No => false,
+        };
         if unit.has_loss && !is_key {
             self.sink.damaged("lost on the way");
             self.backlog.break_off();
+        }
+        if is_ffmpeg && matches!(unit.start, Start::Recovery(1..)) && self.backlog.is_waiting() {
+            // Pictures of a decoder that has seen a gap would not become correct: a new one begins here.
+            is_key = true;
+            *engine = Engine::Ffmpeg(Box::new(Ffmpeg::new(Codec::H264, NO_IDR, self.plan)));
         }
         self.backlog.push(ReceivedUnit { data: unit.data, is_key, received }, demand);
         self.plan.common.counters().units(UnitKind::Skipped, self.backlog.take_skipped());
