@@ -196,6 +196,7 @@ impl Inner {
 
     async fn set_up(&mut self, uri: &str) -> Result<(), Failure> {
         let by_tcp = format!("Transport: RTP/AVP/TCP;unicast;interleaved={}-{}\r\n", CHANNELS.0, CHANNELS.1);
+        let mut refusal = None;
         if self.target.transport != Transport::Udp {
             match self.request("SETUP", uri, &by_tcp).await {
                 Ok(answer) => {
@@ -207,10 +208,13 @@ impl Inner {
                     }
                     // The server has answered with UDP, and expects ports: ask for that.
                 }
-                Err(Failure::Refused { status, .. })
+                Err(Failure::Refused { status, method, reason })
                     if self.target.transport == Transport::Auto
                         && self.target.tls.is_none()
-                        && !matches!(status, 403 | 404 | 453 | 454) => {}
+                        && !matches!(status, 403 | 404 | 453 | 454) =>
+                {
+                    refusal = Some(Failure::Refused { status, method, reason });
+                }
                 Err(e) => return Err(e),
             }
         }
@@ -218,7 +222,12 @@ impl Inner {
         let mut pair = UdpPair::bind(local.ip(), peer.ip()).await.map_err(Failure::Unreachable)?;
         let (rtp, rtcp) = pair.ports().map_err(Failure::Unreachable)?;
         let by_udp = format!("Transport: RTP/AVP;unicast;client_port={rtp}-{rtcp}\r\n");
-        let answer = self.request("SETUP", uri, &by_udp).await?;
+        let answer = match (self.request("SETUP", uri, &by_udp).await, refusal) {
+            (Ok(answer), _) => answer,
+            // UDP was not asked for: the reason is that TCP is refused.
+            (Err(_), Some(refusal)) => return Err(refusal),
+            (Err(e), None) => return Err(e),
+        };
         self.take_session(&answer.headers);
         let chosen = answer.headers.transport();
         pair.agree(chosen.server_ports, chosen.source).await;

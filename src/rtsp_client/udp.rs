@@ -69,7 +69,8 @@ impl UdpPair {
 
     /// Sends a sign of life.
     pub(super) async fn report(&self) {
-        let (Some((rtp, rtcp)), Some(peer)) = (self.server_ports, self.peers.last()) else { return };
+        // Only to the host of the connection: the camera must not choose where this program sends to.
+        let (Some((rtp, rtcp)), Some(peer)) = (self.server_ports, self.peers.first()) else { return };
         let _ = self.rtp.send_to(&EMPTY_RTP, SocketAddr::new(*peer, rtp)).await;
         let _ = self.rtcp.send_to(&EMPTY_REPORT, SocketAddr::new(*peer, rtcp)).await;
     }

@@ -183,7 +183,8 @@ async fn udp_is_used_when_the_camera_refuses_tcp() {
 async fn an_rtsps_camera_is_recognised_by_the_fingerprint_that_its_refusal_shows() {
     let (sdp, packets) = described();
     let peer = RtspPeer::start(sdp, packets, |_, usual| Some(usual)).await;
-    let Certificate { certificate, key } = Authority::new().await.sign("camera.lan").await;
+    let authority = Authority::new().await;
+    let Certificate { certificate, key } = authority.sign("camera.lan").await;
     let addr = tls_in_front_of(peer.addr, &certificate, &key).await;
     let app_of =
         |more: &str| TestApp::with(&format!("streams: {{cam: {{kind: rtsp, url: 'rtsps://{addr}/live'{more}}}}}"));
@@ -225,8 +226,11 @@ async fn ffmpeg_reads_a_camera_and_its_arguments_have_no_password() {
     ));
     let mut watcher = app.watch("/stream/cam.mjpeg").await;
     let file = app.folder().join("seen.jpg");
-    std::fs::write(&file, &watcher.part().await.data).expect("writes");
-    assert!(close_to(middle_colour(&file).await, COLOUR));
+    eventually("the camera's picture follows the placeholder", async || {
+        std::fs::write(&file, &watcher.part().await.data).expect("writes");
+        close_to(middle_colour(&file).await, COLOUR)
+    })
+    .await;
     let arguments = std::fs::read_to_string(folder.path().join("arguments")).expect("noted");
     assert!(
         arguments.contains("pipe:0") && !arguments.contains("right") && !arguments.contains("rtsp://"),
