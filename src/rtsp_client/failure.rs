@@ -57,7 +57,9 @@ impl Failure {
     /// Whether another client could succeed: the camera can be reached, and the password is not the reason.
     pub fn is_protocol(&self) -> bool {
         match self {
-            Failure::Malformed(_) | Failure::NoVideo(_) | Failure::Closed(_) => true,
+            Failure::Malformed(_) | Failure::Closed(_) => true,
+            // ffmpeg knows more codecs.
+            Failure::NoVideo(names) => !names.is_empty(),
             Failure::Refused { status, .. } => !matches!(status, 403 | 404 | 453 | 461 | 503),
             Failure::Password { unsupported, .. } => unsupported.is_some(),
             Failure::Unreachable(_) | Failure::Tls(_) | Failure::Silent | Failure::Moved(_) => false,

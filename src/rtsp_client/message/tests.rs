@@ -96,13 +96,19 @@ fn packets_are_found_before_between_and_in_the_middle_of_answers() {
         (with_packet(b"RTSP/1.0 200 OK\r\nX: 1\r\n", b"Session: 1\r\n\r\n"), &["$0 12", "200 OK session=1"]),
         (with_packet(b"RTSP/1.0 200 OK\r\n\r\n", PACKET), &["200 OK", "$0 12", "$0 12"]),
         (with_packet(b"garbage-without-a-frame", b"RTSP/1.0 200 OK\r\n\r\n"), &["$0 12", "200 OK"]),
-        (with_packet(b"$$$\0\x04junk\r\n", b""), &["$0 12"]),
         (with_packet(b"junk$\x00\x00\x03abc", PACKET), &["$0 12", "$0 12"]),
         (with_packet(b"$\x07\x00\x03abc", b""), &["$7 3", "$0 12"]),
     ] {
         let read = items(&data, data.len(), false).expect("no bound is exceeded");
         assert_eq!(shown(&read), expected, "{}", String::from_utf8_lossy(&data));
     }
+}
+
+#[test]
+fn junk_that_looks_like_a_long_packet_hides_no_packet() {
+    let data = [b"$$$\0\x04junk\r\n", &PACKET.repeat(700)[..]].concat();
+    let read = items(&data, 100, false).expect("no bound is exceeded");
+    assert_eq!(shown(&read), vec!["$0 12"; 700]);
 }
 
 #[test]
