@@ -46,6 +46,7 @@ pub mod multipart;
 pub mod paths;
 pub mod picture;
 pub mod recordings;
+pub mod rtsp_client;
 
 pub mod producer;
 

@@ -35,11 +35,9 @@ const MAX_ANSWERS: usize = 1000;
 pub fn mediamtx_reader(settings: &Settings, identity: &Identity) -> Common {
     let MediaMtxSettings { rtsp, user, pass, .. } = settings.mediamtx.clone();
     let identity = identity.clone();
-    Common::new(settings.rtsp_cameras.clone(), settings.fetch.networks.clone(), &rtsp, move |path| {
-        match user.as_str() {
-            "" => Some((ISSUER.to_owned(), Secret::new(identity.reading_token(path).ok()?))),
-            user => Some((user.to_owned(), pass.clone())),
-        }
+    Common::new(settings.rtsp_cameras.clone(), settings.fetch.clone(), &rtsp, move |path| match user.as_str() {
+        "" => Some((ISSUER.to_owned(), Secret::new(identity.reading_token(path).ok()?))),
+        user => Some((user.to_owned(), pass.clone())),
     })
 }
 

@@ -81,7 +81,7 @@ pub(super) async fn acts_for_another_site(request: &HttpRequest, state: &State) 
 }
 
 /// Whether a page of another origin makes the request.
-fn comes_from_elsewhere(peer: Option<IpAddr>, headers: &header::HeaderMap, http: &HttpSettings) -> bool {
+pub(super) fn comes_from_elsewhere(peer: Option<IpAddr>, headers: &header::HeaderMap, http: &HttpSettings) -> bool {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     if let Some(origin) = text(header::ORIGIN.as_str()) {
         return !is_ours(origin, peer, headers, http);

@@ -54,6 +54,8 @@ mod requested;
 mod restart;
 mod rtsp;
 mod rtsp_camera;
+mod rtsp_odd_answers;
+mod rtsp_odd_sessions;
 mod rtsp_players;
 mod secrets;
 mod sign_in;
