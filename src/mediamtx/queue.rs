@@ -247,23 +247,32 @@ async fn serve(
         let authorization = authorize();
         actix_web::rt::spawn(async move {
             let _permit = permit;
-            let mut attempts = if job.method == Method::GET { ATTEMPTS } else { 1 };
-            let answer = loop {
-                attempts -= 1;
-                let mut request = client.request(job.method.clone(), &url);
-                if let Some(value) = &authorization {
-                    request = request.insert_header(("Authorization", value.as_str()));
+            let Job { server, method, body, mut reply, .. } = job;
+            let is_question = method == Method::GET;
+            let mut attempts = if is_question { ATTEMPTS } else { 1 };
+            let answering = async {
+                loop {
+                    attempts -= 1;
+                    let mut request = client.request(method.clone(), &url);
+                    if let Some(value) = &authorization {
+                        request = request.insert_header(("Authorization", value.as_str()));
+                    }
+                    let answer = send(request, body.clone()).await;
+                    breaker.borrow_mut().note(answer.as_ref().err().map(String::as_str));
+                    match answer {
+                        Ok(answer) => break Ok(answer),
+                        Err(reason) if attempts == 0 || breaker.borrow().is_open() => break Err(away(server, reason)),
+                        Err(_) => {}
+                    }
+                    sleep(RETRY.pause_after(1)).await;
                 }
-                let answer = send(request, job.body.clone()).await;
-                breaker.borrow_mut().note(answer.as_ref().err().map(String::as_str));
-                match answer {
-                    Ok(answer) => break Ok(answer),
-                    Err(reason) if attempts == 0 || breaker.borrow().is_open() => break Err(away(job.server, reason)),
-                    Err(_) => {}
-                }
-                sleep(RETRY.pause_after(1)).await;
             };
-            let _ = job.reply.send(answer);
+            let answer = tokio::select! {
+                answer = answering => answer,
+                // No caller waits for it any longer.
+                () = reply.closed(), if is_question => return,
+            };
+            let _ = reply.send(answer);
         });
     }
 }

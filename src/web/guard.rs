@@ -1,7 +1,5 @@
 //! Middlewares of every request: log line, counter, security headers, and the refusal of other web sites.
 
-use std::net::IpAddr;
-
 use actix_web::{
     Error, HttpRequest, ResponseError,
     body::{EitherBody, MessageBody},
@@ -16,7 +14,6 @@ use super::{Problem, State, addresses, caller::shows_its_sender, origin, pages, 
 use crate::{
     error::{Code, Error as OurError},
     foreign,
-    settings::HttpSettings,
 };
 
 /// Opens a span for each request, and logs it at a level that depends on the status. The query is left out, because it can
@@ -77,24 +74,8 @@ async fn is_foreign(request: &ServiceRequest) -> bool {
 /// Whether a page of another origin makes the request, with rights that the browser or the address gives it.
 pub(super) async fn acts_for_another_site(request: &HttpRequest, state: &State) -> bool {
     let peer = request.peer_addr().map(|addr| addr.ip());
-    comes_from_elsewhere(peer, request.headers(), &state.settings.http) && !shows_its_sender(request, state).await
-}
-
-/// Whether a page of another origin makes the request.
-pub(super) fn comes_from_elsewhere(peer: Option<IpAddr>, headers: &header::HeaderMap, http: &HttpSettings) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
-    if let Some(origin) = text(header::ORIGIN.as_str()) {
-        return !is_ours(origin, peer, headers, http);
-    }
-    matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"))
-}
-
-/// Whether pages of this origin can change data here.
-pub(super) fn is_ours(origin: &str, peer: Option<IpAddr>, headers: &header::HeaderMap, http: &HttpSettings) -> bool {
-    let leads_to = |url: &str| !url.is_empty() && (url == origin || url.starts_with(&format!("{origin}/")));
-    http.cors_origins.iter().any(|known| known == origin)
-        || leads_to(&http.public_url)
-        || origin::names(origin, origin::host(peer, headers, http))
+    let is_elsewhere = origin::comes_from_elsewhere(peer, request.headers(), &state.settings.http);
+    is_elsewhere && !shows_its_sender(request, state).await
 }
 
 /// Allows pages of these origins to use the API with a token. Cookies are left to our own pages.

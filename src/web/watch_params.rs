@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{
     State,
-    guard::{comes_from_elsewhere, is_ours},
+    origin::{comes_from_elsewhere, is_ours},
 };
 use crate::{
     catalog::Requester,
