@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 use crate::{
     rtsp_camera::{figure, keyframe},
     support::{
-        Program, TestApp, close_to, eventually, flat_picture, middle_colour,
+        Program, TestApp, basic, close_to, eventually, flat_picture, middle_colour,
         rtsp_peer::RtspPeer,
         tls::{Authority, Certificate, tls_in_front_of},
     },
@@ -237,7 +237,10 @@ async fn ffmpeg_reads_a_camera_and_its_arguments_have_no_password() {
         "{arguments}"
     );
     drop(watcher);
-    eventually("ffmpeg ends with its last watcher", async || source.stats("door").await["watchers"] == 0).await;
+    eventually("ffmpeg ends with its last watcher", async || {
+        source.stats_as("door", &basic("viewer", "right one")).await["watchers"] == 0
+    })
+    .await;
 }
 
 /// Packets of a byte stream of H.264 from ffmpeg, from this picture on: one RTP time for each picture.
