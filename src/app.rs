@@ -36,7 +36,7 @@ use crate::{
     state::State,
     store::Store,
     stream::Registry,
-    supervise::supervise,
+    supervise::Supervisor,
     throughput::Throughput,
     units::is_this_machine,
     web::application,
@@ -56,6 +56,7 @@ pub struct App {
     rtsp: Option<rtsp::Server>,
     state: web::Data<State>,
     revoked: mpsc::Receiver<Vec<Revoked>>,
+    supervisor: Supervisor,
     generated_password: Option<String>,
     is_first_start: bool,
     /// Held until the last picture is written.
@@ -73,12 +74,14 @@ impl App {
         let policy = Policy::new(&settings.auth).map_err(|e| Error::new(Code::Internal, e))?;
         let (identity, revoked) = Identity::open(settings.auth.clone(), store.clone(), policy.clone()).await?;
         store.refuse_writes()?;
-        let hosts = Hosts::new(&settings.fetch.ca_file)?;
+        let supervisor = Supervisor::new(&settings.data_dir);
+        let hosts = Hosts::new(&settings.fetch.ca_file)?.supervised_by(&supervisor);
         let mediamtx = mediamtx::Client::start(&settings.mediamtx, &hosts, {
             let identity = identity.clone();
             move || identity.internal_token().ok().map(|token| format!("Bearer {token}"))
         })?;
-        let registry = Registry::new(settings.stream_defaults.clone(), settings.limits.streams());
+        let registry =
+            Registry::supervised_by(&supervisor, settings.stream_defaults.clone(), settings.limits.streams());
         let uploads = upload::Store::open(&folder.frames(), settings.uploads.durability)
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
         let fetch = Fetch::new(&settings.fetch)?;
@@ -129,7 +132,7 @@ impl App {
             settings.limits.pictures(),
         );
         let variants = Variants::new(settings.variants.clone(), settings.limits.pictures(), registry.clone());
-        let metrics = Metrics::new(registry, &context, encodings.clone(), variants.clone());
+        let metrics = Metrics::new(registry, &context, encodings.clone(), variants.clone(), supervisor.restarts());
         let state = web::Data::new(State {
             access: Access::new(policy, metrics.clone(), shutdown.clone(), &settings.limits),
             catalog,
@@ -193,6 +196,7 @@ impl App {
             rtsp,
             state,
             revoked,
+            supervisor,
             generated_password,
             is_first_start,
             lock,
@@ -232,15 +236,17 @@ impl App {
     /// Serves until the shutdown is requested (see [`State::shutdown`]), then ends in order: endless responses, requests,
     /// streams, and the pictures that are not written yet.
     pub async fn run_until_stopped(self) -> io::Result<()> {
-        let App { server, rtsp, state, revoked, tls, connections, lock, .. } = self;
+        let App { server, rtsp, state, revoked, supervisor, tls, connections, lock, .. } = self;
         let handle = server.handle();
         let mut serving = tokio::spawn(server);
         let rtsp_connections = rtsp.as_ref().map(|rtsp| rtsp.connections().clone());
         if let Some(rtsp) = rtsp {
-            tokio::spawn(rtsp.serve(state.clone().into_inner()));
+            let (state, supervisor) = (state.clone().into_inner(), supervisor.clone());
+            tokio::spawn(async move { supervisor.run("rtsp", || rtsp.serve(&state)).await });
         }
         let uploads = state.catalog.context().uploads.clone();
-        let background = tokio::spawn(run_background(state.clone(), revoked, tls, (connections, rtsp_connections)));
+        let background =
+            tokio::spawn(run_background(state.clone(), supervisor, revoked, tls, (connections, rtsp_connections)));
 
         let ended = tokio::select! {
             ended = &mut serving => Some(ended),
@@ -299,6 +305,7 @@ fn open_tls(settings: &TlsSettings) -> Result<Option<(TcpListener, server::Tls)>
 /// Runs everything that is not started by a request, until it is aborted.
 async fn run_background(
     state: web::Data<State>,
+    supervisor: Supervisor,
     revoked: mpsc::Receiver<Vec<Revoked>>,
     tls: Option<server::Tls>,
     (http, rtsp): (server::Connections, Option<server::Connections>),
@@ -316,22 +323,21 @@ async fn run_background(
     };
     let revoked = Mutex::new(revoked);
     let uploads = &state.catalog.context().uploads;
-    let panicked = |task| state.metrics.count_restart(task);
     tokio::join!(
-        supervise("access", panicked, || state.access.run(&state.events, &state.mediamtx, &revoked)),
-        supervise("identity", panicked, || state.identity.run()),
-        supervise("paths", panicked, || state.paths.run()),
-        supervise("observer", panicked, || observer.run()),
-        supervise("uploads", panicked, || uploads.write_forever()),
-        supervise("expiry", panicked, || state.catalog.registry().sweep_forever(|name| uploads.forget(name))),
-        supervise("leftovers", panicked, || state.library.remove_leftovers()),
-        supervise("http connections", panicked, || http.run()),
-        supervise("rtsp connections", panicked, async || {
+        supervisor.run("access", || state.access.run(&state.events, &state.mediamtx, &revoked)),
+        supervisor.run("identity", || state.identity.run()),
+        supervisor.run("paths", || state.paths.run()),
+        supervisor.run("observer", || observer.run()),
+        supervisor.run("uploads", || uploads.write_forever()),
+        supervisor.run("expiry", || state.catalog.registry().sweep_forever(|name| uploads.forget(name))),
+        supervisor.run("leftovers", || state.library.remove_leftovers()),
+        supervisor.run("http connections", || http.run()),
+        supervisor.run("rtsp connections", async || {
             if let Some(rtsp) = &rtsp {
                 rtsp.run().await;
             }
         }),
-        supervise("certificates", panicked, async || {
+        supervisor.run("certificates", async || {
             if let Some(tls) = &tls {
                 tls.run().await;
             }

@@ -15,12 +15,16 @@ use tokio_rustls::rustls::ClientConfig;
 
 use crate::{
     error::{Error, Result},
+    supervise::Supervisor,
     trust::{self, Check},
 };
 
 /// Makes HTTP clients. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Hosts(Arc<ClientConfig>);
+pub struct Hosts {
+    tls: Arc<ClientConfig>,
+    supervisor: Supervisor,
+}
 
 impl Hosts {
     /// Trusts the well-known authorities, and those of the PEM file `ca_file`; an empty path is no file.
@@ -28,24 +32,33 @@ impl Hosts {
         let mut tls = trust::client_config(&trust::roots(ca_file)?, Check::Authority)?;
         // Without HTTP/2: awc speaks it with h2 0.3, which gets no more repairs (RUSTSEC-2026-0258).
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Hosts(Arc::new(tls)))
+        Ok(Hosts { tls: Arc::new(tls), supervisor: Supervisor::default() })
+    }
+
+    /// Has this supervisor start work again that panics ([`Hosts::spawn`]).
+    pub fn supervised_by(self, supervisor: &Supervisor) -> Self {
+        Hosts { supervisor: supervisor.clone(), ..self }
     }
 
     /// A client for this thread. It follows no redirect; `timeout` bounds the time up to the head of a response.
     fn client(&self, timeout: Duration) -> awc::Client {
-        let connector = Connector::new().rustls_0_23(self.0.clone());
+        let connector = Connector::new().rustls_0_23(self.tls.clone());
         awc::Client::builder().connector(connector).timeout(timeout).disable_redirects().finish()
     }
 
-    /// Runs work on a new thread with a client of its own, until the work ends.
+    /// Runs work on a new thread with a client of its own, until the work ends. Work that panics is started again.
     pub fn spawn<W: Future<Output = ()>>(
         &self,
-        name: &str,
+        name: &'static str,
         timeout: Duration,
-        work: impl FnOnce(awc::Client) -> W + Send + 'static,
+        work: impl Fn(awc::Client) -> W + Send + 'static,
     ) -> Result<()> {
         let hosts = self.clone();
-        let started = thread::Builder::new().name(name.to_owned()).spawn(move || hosts.run(timeout, work));
+        let supervised = move || {
+            let supervisor = hosts.supervisor.clone();
+            hosts.run(timeout, async |client| supervisor.run(name, || work(client.clone())).await);
+        };
+        let started = thread::Builder::new().name(name.to_owned()).spawn(supervised);
         started.map(drop).map_err(|e| Error::internal(format!("the thread {name} cannot be started"), e))
     }
 
@@ -99,10 +112,13 @@ mod tests {
     fn work_has_a_client_on_a_thread_with_the_name() {
         let (sender, receiver) = std::sync::mpsc::channel();
         let hosts = Hosts::new(Path::new("")).expect("TLS");
-        let work = move |client: awc::Client| async move {
-            let refused = client.get("http://127.0.0.1:1/").send().await.map(drop).expect_err("no server");
-            let name = thread::current().name().map(str::to_owned);
-            sender.send((name, explain(&refused), is_untrusted(&refused))).expect("the test waits");
+        let work = move |client: awc::Client| {
+            let sender = sender.clone();
+            async move {
+                let refused = client.get("http://127.0.0.1:1/").send().await.map(drop).expect_err("no server");
+                let name = thread::current().name().map(str::to_owned);
+                sender.send((name, explain(&refused), is_untrusted(&refused))).expect("the test waits");
+            }
         };
         hosts.spawn("some work", Duration::from_secs(5), work).expect("a thread");
         let (name, reason, untrusted) = receiver.recv().expect("the work is done");

@@ -14,12 +14,17 @@
 //! `web`; `settings` knows what each module lets an administrator set; [`app`] builds all parts; `cli` has the commands.
 //! docs/architecture.md has the map, the journeys in detail, and recipes for additions.
 
+// A panic in a request would take its connection. The few calls that cannot fail say why.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::string_slice)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::string_slice))]
+
 pub mod access;
 pub mod backoff;
 pub mod blocking;
 pub mod catalog;
 pub mod data_folder;
 pub mod error;
+pub mod faults;
 pub mod foreign;
 pub mod query;
 pub mod regular;
@@ -41,6 +46,7 @@ pub mod multipart;
 pub mod paths;
 pub mod picture;
 pub mod recordings;
+pub mod rtsp_client;
 
 pub mod producer;
 

@@ -4,8 +4,10 @@ mod shown;
 
 use std::{cell::Cell, fmt, ops::Range};
 
+use hmac::{Hmac, KeyInit};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::Sha256;
 
 pub use self::shown::{has_hidden, hide_in_json, restored_url, shown_endpoint, shown_text, shown_url};
 
@@ -29,6 +31,12 @@ pub fn to_stored_json<T: Serialize>(value: &T) -> serde_json::Result<serde_json:
     serde_json::to_value(value)
 }
 
+/// HMAC-SHA256 with this key.
+#[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104, section 3)")]
+pub fn hmac_sha256(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("a key of any length")
+}
+
 /// Serializes a URL, unless for the database, with its secrets as `***`.
 pub fn serialize_url<S: Serializer>(url: &str, to: S) -> Result<S::Ok, S::Error> {
     if STORING.get() { to.serialize_str(url) } else { to.serialize_str(&shown_url(url)) }
@@ -50,16 +58,17 @@ pub fn serialize_endpoint<S: Serializer>(url: &str, to: S) -> Result<S::Ok, S::E
 /// Splits a URL into the URL without credentials, the user, and the password.
 pub fn split_login(url: &str) -> Option<(String, String, String)> {
     let login = login_of(url)?;
-    let (user, password) = url[login.clone()].split_once(':').unwrap_or((&url[login.clone()], ""));
+    let text = url.get(login.clone())?;
+    let (user, password) = text.split_once(':').unwrap_or((text, ""));
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    Some((format!("{}{}", &url[..login.start], &url[login.end + 1..]), decode(user), decode(password)))
+    Some((format!("{}{}", url.get(..login.start)?, url.get(login.end + 1..)?), decode(user), decode(password)))
 }
 
 /// The place of `user:password` in a URL; `@` follows. A password can have an unescaped `@`: the last `@` before the path ends it.
 fn login_of(url: &str) -> Option<Range<usize>> {
     let start = url.find("://")? + 3;
-    let rest = &url[start..];
-    let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);
+    let rest = url.get(start..)?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // A host has a number after its colon. Other text is a password with a slash, `?` or `#`, at which the authority seems to end.
     let is_cut = || {
         !authority.starts_with('[') && authority.split_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_err())

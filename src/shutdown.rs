@@ -51,6 +51,7 @@ impl Shutdown {
 }
 
 /// Returns at the first SIGINT or SIGTERM. A second signal ends the process at once.
+#[expect(clippy::expect_used, reason = "called once at the start, in a runtime with its signal driver")]
 pub async fn signalled() {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).expect("the runtime has its signal driver");

@@ -3,35 +3,86 @@
 //! A panic in a task of tokio ends that task alone and is easily missed. Without this, one bad value could stop the audit,
 //! revocation or the expiry of streams until the next restart of the program.
 
-use std::{any::Any, future::Future, panic::AssertUnwindSafe};
+use std::{any::Any, fmt, future::Future, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
-use tokio::time::{Duration, sleep};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+};
+use tokio::time::{Duration, Instant, sleep};
 
-use crate::backoff::Backoff;
+use crate::{backoff::Backoff, faults};
 
-/// The pauses before a task is started again.
-const RESTART: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+/// The pauses before a task is started again. A task that ran for the longest pause begins with the shortest again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const RESTART: Backoff = Backoff::new(Duration::from_secs(1), LONGEST_PAUSE);
 
-/// Runs `task` until it returns. After a panic it calls `panicked` with the name and starts the task again.
-///
-/// The task's own state may be half changed after a panic, so `task` must build it anew, and everything that outlives it
-/// must be consistent at each await point.
-pub async fn supervise<F: Future<Output = ()>>(
-    name: &'static str,
-    panicked: impl Fn(&'static str),
-    mut task: impl FnMut() -> F,
-) {
-    let mut backoff = RESTART;
-    while let Err(panic) = AssertUnwindSafe(task()).catch_unwind().await {
-        let pause = backoff.next_pause();
-        tracing::error!(task = name, "the task panicked and is started again in {pause:?}: {}", message(&*panic));
-        panicked(name);
-        sleep(pause).await;
+/// The label of the counter of restarts.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct TaskLabels {
+    task: &'static str,
+}
+
+/// Restarts of background tasks by task.
+pub type Restarts = Family<TaskLabels, Counter>;
+
+/// Runs the background tasks of one program and counts their restarts. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Supervisor(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    restarts: Restarts,
+    /// The subject of [`faults`]: the data folder, which distinguishes programs in one process.
+    subject: String,
+}
+
+impl Supervisor {
+    /// The supervisor of the program with this data folder.
+    pub fn new(data_dir: &std::path::Path) -> Self {
+        Supervisor(Arc::new(Inner { restarts: Restarts::default(), subject: data_dir.display().to_string() }))
+    }
+
+    /// Runs `task` until it returns. After a panic, the task is logged, counted, and started again.
+    ///
+    /// The task's own state may be half changed after a panic, so `task` must build it anew, and everything that outlives
+    /// it must be consistent at each await point.
+    pub async fn run<F: Future<Output = ()>>(&self, name: &'static str, mut task: impl FnMut() -> F) {
+        let mut backoff = RESTART;
+        loop {
+            let began = Instant::now();
+            let attempt = async {
+                tokio::select! {
+                    () = task() => {}
+                    () = faults::wait(name, &self.0.subject) => {}
+                }
+            };
+            let Err(panic) = AssertUnwindSafe(attempt).catch_unwind().await else { return };
+            if began.elapsed() >= LONGEST_PAUSE {
+                backoff = RESTART;
+            }
+            let pause = backoff.next_pause();
+            tracing::error!(task = name, "the task panicked and is started again in {pause:?}: {}", message(&*panic));
+            self.0.restarts.get_or_create(&TaskLabels { task: name }).inc();
+            sleep(pause).await;
+        }
+    }
+
+    /// The counters, for the metrics.
+    pub fn restarts(&self) -> &Restarts {
+        &self.0.restarts
     }
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
+impl fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Supervisor({})", self.0.subject)
+    }
+}
+
+/// The text of a panic.
+pub fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
@@ -42,14 +93,14 @@ mod tests {
 
     use super::*;
 
+    fn count(supervisor: &Supervisor, task: &'static str) -> u64 {
+        supervisor.restarts().get_or_create(&TaskLabels { task }).get()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_task_that_panics_is_counted_and_started_again_while_others_go_on() {
-        let (runs, restarts, others) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
-        let count = |name: &'static str| {
-            assert_eq!(name, "fragile");
-            restarts.fetch_add(1, SeqCst);
-        };
-        let fragile = supervise("fragile", count, || async {
+        let (runs, others, supervisor) = (AtomicUsize::new(0), AtomicUsize::new(0), Supervisor::default());
+        let fragile = supervisor.run("fragile", || async {
             sleep(Duration::from_millis(1)).await;
             match runs.fetch_add(1, SeqCst) {
                 0 => panic!("a literal"),
@@ -67,7 +118,21 @@ mod tests {
             () = fragile => {}
             () = other => {}
         }
-        assert_eq!((runs.load(SeqCst), restarts.load(SeqCst)), (3, 2));
+        assert_eq!((runs.load(SeqCst), count(&supervisor, "fragile")), (3, 2));
         assert!(others.load(SeqCst) >= 20, "the other task runs during the pauses of one and two seconds");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_pauses_begin_anew_after_a_long_run() {
+        let (supervisor, runs) = (Supervisor::default(), AtomicUsize::new(0));
+        let began = Instant::now();
+        let task = supervisor.run("rare", || async {
+            sleep(LONGEST_PAUSE).await;
+            assert!(runs.fetch_add(1, SeqCst) >= 10, "on purpose");
+        });
+        task.await;
+        let paused = began.elapsed() - LONGEST_PAUSE * 11;
+        assert_eq!(count(&supervisor, "rare"), 10);
+        assert!(paused < Duration::from_secs(20), "ten first pauses, and no longer ones: {paused:?}");
     }
 }

@@ -3,7 +3,13 @@
 //! The notation is that of MediaMTX (`10s`, `1m30s`, `50M`), so that a value can be copied between `mediamtx.yml` and
 //! `sidecar.yml`. This module has no defaults and knows no setting by name.
 
-use std::{fmt, net::IpAddr, ops::Deref, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    net::IpAddr,
+    ops::Deref,
+    str::FromStr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -76,12 +82,9 @@ impl FromStr for Size {
         let wrong = || format!("{text:?} is not a size; write a number of bytes, or one with K, M or G, such as 16M");
         let upper = text.trim().to_ascii_uppercase();
         let upper = upper.strip_suffix("IB").or(upper.strip_suffix('B')).unwrap_or(&upper);
-        let (digits, shift) = match upper.chars().last() {
-            Some('K') => (&upper[..upper.len() - 1], 10),
-            Some('M') => (&upper[..upper.len() - 1], 20),
-            Some('G') => (&upper[..upper.len() - 1], 30),
-            _ => (upper, 0),
-        };
+        let units = [('K', 10), ('M', 20), ('G', 30)];
+        let with_unit = units.into_iter().find_map(|(unit, shift)| Some((upper.strip_suffix(unit)?, shift)));
+        let (digits, shift) = with_unit.unwrap_or((upper, 0));
         let number: u64 = digits.trim().parse().map_err(|_| wrong())?;
         number.checked_mul(1 << shift).map(Size).ok_or_else(wrong)
     }
@@ -112,6 +115,14 @@ pub fn host_network(ip: IpAddr) -> IpAddr {
         v4 => v4,
     }
 }
+
+/// Whether the forms of HTTP and RFC 3339 have the time: the years 1970 to 9999. Files can have any other.
+pub fn is_writable(at: SystemTime) -> bool {
+    at.duration_since(UNIX_EPOCH).is_ok_and(|since| since.as_secs() <= LATEST_SECONDS)
+}
+
+/// The last second of the year 9999, in seconds since 1970.
+pub const LATEST_SECONDS: u64 = 253_402_300_799;
 
 /// A network (`192.168.0.0/16`) or a single address (`192.168.1.20`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +170,7 @@ pub fn loopback_networks() -> Vec<Network> {
 }
 
 /// The networks in which cameras usually are: loopback, private (RFC 1918, RFC 4193) and link-local ranges.
+#[expect(clippy::expect_used, reason = "the literals are networks, and every start parses them")]
 pub fn private_networks() -> Vec<Network> {
     ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "::1", "fc00::/7", "fe80::/10"]
         .iter()

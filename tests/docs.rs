@@ -51,13 +51,15 @@ fn reader_of(yaml: &str) -> Result<Reader, String> {
     }
 }
 
-/// Secret files of the examples exist while the test runs.
-fn with_secrets(yaml: &str, folder: &Path) -> String {
+/// Secret files and the folder of pages of the examples exist while the test runs.
+fn with_files(yaml: &str, folder: &Path) -> String {
     let secret = Regex::new(r"/run/secrets/(\w+)").expect("a pattern");
     for name in secret.captures_iter(yaml) {
         std::fs::write(folder.join(&name[1]), "secret").expect("writes");
     }
-    secret.replace_all(yaml, format!("{}/$1", folder.display())).into_owned()
+    let yaml = secret.replace_all(yaml, format!("{}/$1", folder.display()));
+    let pages = Regex::new(r"static_dir: /\S+").expect("a pattern");
+    pages.replace_all(&yaml, format!("static_dir: {}", folder.display())).into_owned()
 }
 
 /// Loads the text as its reader does; the error says why that fails.
@@ -67,7 +69,7 @@ fn load(yaml: &str) -> Result<Reader, String> {
     let reader = reader_of(yaml)?;
     match reader {
         Reader::Sidecar => {
-            std::fs::write(&path, with_secrets(yaml, folder.path())).expect("writes");
+            std::fs::write(&path, with_files(yaml, folder.path())).expect("writes");
             settings::load(Some(&path), &Default::default()).map_err(|problems| problems.to_string())?;
         }
         Reader::MediaMtx => {

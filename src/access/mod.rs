@@ -4,6 +4,8 @@
 //! policy decides, the decision is counted and noted in the audit, a caller that stays connected takes a [`Permit`],
 //! and only then is a camera started. The rules themselves are in [`policy`](crate::policy), which does no I/O.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 pub mod audit;
 mod permits;
 mod revocation;
@@ -77,9 +79,6 @@ impl Access {
 
     /// The policy's verdict on a request to our own addresses, without counting it: for lists, which leave out what the caller
     /// may not see. Wrong credentials are noted once.
-    ///
-    /// The token that we send to MediaMTX's control API grants nothing here, because MediaMTX and everything that reads
-    /// its traffic sees that token.
     pub async fn decide(&self, caller: &Caller, action: Action, path: &str) -> Verdict {
         let verdict = self.judge(caller, action, path).await;
         if matches!(verdict.decision, Decision::WrongCredentials | Decision::TooManyFailures) {
@@ -93,13 +92,26 @@ impl Access {
     }
 
     async fn judge(&self, caller: &Caller, action: Action, path: &str) -> Verdict {
-        let verdict = self.0.policy.decide(caller, action, path).await;
-        match verdict.who {
-            Principal::Internal => {
-                Verdict { decision: Decision::NotPermitted, reason: "this token is for MediaMTX only", ..verdict }
-            }
-            _ => verdict,
+        not_by_internal(self.0.policy.decide(caller, action, path).await)
+    }
+
+    /// Checks that the caller may see anything in a list: at least one path by `action`, or everything as an
+    /// administrator. A refusal is counted and noted. Ask before the list is made, so that a caller who may see nothing
+    /// costs nothing.
+    pub async fn authorize_some(&self, protocol: &str, caller: &Caller, action: Action) -> Result<Verdict> {
+        let verdict = not_by_internal(self.0.policy.decide_some(caller, action).await);
+        if verdict.decision.is_allowed() {
+            return Ok(verdict);
         }
+        // Not after a wrong password, which would count twice.
+        if matches!(verdict.decision, Decision::NotPermitted | Decision::AskCredentials) {
+            let as_administrator = self.decide(caller, Action::Api, "").await;
+            if as_administrator.decision.is_allowed() {
+                return Ok(as_administrator);
+            }
+        }
+        self.record(caller, Asked { action: action.as_str(), protocol, ..Asked::default() }, &verdict);
+        Err(verdict.refusal(action, ""))
     }
 
     /// Whether the caller may do this; neither counted nor noted.
@@ -253,5 +265,16 @@ impl Access {
     fn record(&self, caller: &Caller, asked: Asked<'_>, verdict: &Verdict) {
         self.0.metrics.count_decision(asked.action, verdict.decision);
         self.0.audit.note(caller, asked, verdict);
+    }
+}
+
+/// The token that we send to MediaMTX's control API grants nothing here, because MediaMTX and everything that reads its
+/// traffic sees that token.
+fn not_by_internal(verdict: Verdict) -> Verdict {
+    match verdict.who {
+        Principal::Internal => {
+            Verdict { decision: Decision::NotPermitted, reason: "this token is for MediaMTX only", ..verdict }
+        }
+        _ => verdict,
     }
 }

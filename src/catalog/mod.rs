@@ -4,6 +4,8 @@
 //! that a path of MediaMTX leads back to, or a path of MediaMTX that is read while it is watched. The catalog does not ask
 //! the policy: a caller is authorized before it comes here.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 mod definitions;
 mod relay;
 mod uploads;
@@ -37,6 +39,15 @@ struct Inner {
     relay: Relay,
     /// Held while a definition is changed.
     defining: tokio::sync::Mutex<()>,
+}
+
+/// A caller whose request can make a stream: by a recipe, or because a path of MediaMTX leads to one.
+#[derive(Clone, Debug)]
+pub struct Requester {
+    /// The holder of the quota ([`Caller::quota_holder`](crate::policy::Caller::quota_holder)).
+    pub share: String,
+    /// False for a request that a page of another web site caused: it watches what exists, and makes nothing.
+    pub may_make: bool,
 }
 
 /// What a catalog is built from.
@@ -89,9 +100,9 @@ impl Catalog {
 
     /// Watches a stream, or MediaMTX's path of that name. The policy's answer for the name is also what MediaMTX would be
     /// told, so the caller needs no second permission.
-    pub async fn watch(&self, name: &StreamName, demand: Demand) -> Result<Watch> {
+    pub async fn watch(&self, name: &StreamName, demand: Demand, by: &Requester) -> Result<Watch> {
         for _ in 0..ATTEMPTS {
-            if let Ok(watch) = self.find_or_relay(name).await?.watch_for(demand) {
+            if let Ok(watch) = self.find_or_relay(name, by).await?.watch_for(demand) {
                 return Ok(watch);
             }
         }
@@ -100,9 +111,9 @@ impl Catalog {
 
     /// Watches a stream of ours. `recipe` makes the stream if there is none, as the original program's addresses do;
     /// without it an unknown name is an error. Paths of MediaMTX are left out: MediaMTX itself asks here, by RTSP.
-    pub fn watch_own(&self, name: &StreamName, recipe: Option<&Definition>) -> Result<Watch> {
+    pub fn watch_own(&self, name: &StreamName, recipe: Option<&Definition>, by: &Requester) -> Result<Watch> {
         self.0.registry.watch(|| match recipe {
-            Some(definition) => self.stream_of_kind(name, definition, Origin::Pull),
+            Some(definition) => self.requested(name, definition, by),
             None => self.0.registry.find(name),
         })
     }
@@ -110,12 +121,13 @@ impl Catalog {
     /// Checks that a recipe could make this stream, without making or starting anything.
     pub fn check_recipe(&self, name: &StreamName, recipe: &Definition) -> Result<()> {
         match self.0.registry.get(name) {
-            Some(_) => self.stream_of_kind(name, recipe, Origin::Pull).map(drop),
+            Some(stream) => of_kind(stream, recipe).map(drop),
             None => recipe.producer(name, &self.0.context).map(drop),
         }
     }
 
-    /// The stream, made of the definition if there is none of that name. A stream of another kind is a conflict.
+    /// The stream, made of the definition for a publisher if there is none of that name. A stream of another kind is a
+    /// conflict.
     fn stream_of_kind(&self, name: &StreamName, definition: &Definition, origin: Origin) -> Result<Arc<Stream>> {
         let Inner { registry, context, .. } = &*self.0;
         let mut stream = registry.get_or_create(name, origin, || definition.producer(name, context))?;
@@ -123,15 +135,37 @@ impl Catalog {
             // A definition replaces a path of MediaMTX that is only read while it is watched.
             stream = registry.define(name, origin, definition.producer(name, context)?)?;
         }
-        let kind = stream.kind();
-        if kind != definition.kind() {
-            return Err(Error::new(
-                Code::KindConflict,
-                format!("stream {name} is of kind {kind}, and this needs one of kind {}", definition.kind()),
-            ));
-        }
-        Ok(stream)
+        of_kind(stream, definition)
     }
+
+    /// The same for a watcher, whose request makes the stream if there is none of that name.
+    fn requested(&self, name: &StreamName, definition: &Definition, by: &Requester) -> Result<Arc<Stream>> {
+        let Inner { registry, context, .. } = &*self.0;
+        let present = registry.get(name).filter(|stream| stream.origin() != Origin::MediaMtx);
+        if present.is_none() && !by.may_make {
+            let message = format!(
+                "a page of another web site cannot make the stream {name}, which does not exist; define it, or open this \
+                 address directly"
+            );
+            return Err(Error::new(Code::CrossSite, message));
+        }
+        let mut stream = registry.get_or_request(name, &by.share, || definition.producer(name, context))?;
+        if stream.origin() == Origin::MediaMtx {
+            stream = registry.define(name, Origin::Pull, definition.producer(name, context)?)?;
+        }
+        of_kind(stream, definition)
+    }
+}
+
+/// The stream, if it has the kind of the definition.
+fn of_kind(stream: Arc<Stream>, definition: &Definition) -> Result<Arc<Stream>> {
+    let kind = stream.kind();
+    if kind != definition.kind() {
+        let (name, needed) = (stream.name(), definition.kind());
+        let message = format!("stream {name} is of kind {kind}, and this needs one of kind {needed}");
+        return Err(Error::new(Code::KindConflict, message));
+    }
+    Ok(stream)
 }
 
 /// A stream that expires between look-up and use is looked up again, this many times in all.

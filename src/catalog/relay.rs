@@ -10,7 +10,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::Catalog;
+use super::{Catalog, Requester};
 use crate::{
     error::{Code, Error, Result},
     identity::Identity,
@@ -35,11 +35,9 @@ const MAX_ANSWERS: usize = 1000;
 pub fn mediamtx_reader(settings: &Settings, identity: &Identity) -> Common {
     let MediaMtxSettings { rtsp, user, pass, .. } = settings.mediamtx.clone();
     let identity = identity.clone();
-    Common::new(settings.rtsp_cameras.clone(), settings.fetch.networks.clone(), &rtsp, move |path| {
-        match user.as_str() {
-            "" => Some((ISSUER.to_owned(), Secret::new(identity.reading_token(path).ok()?))),
-            user => Some((user.to_owned(), pass.clone())),
-        }
+    Common::new(settings.rtsp_cameras.clone(), settings.fetch.clone(), &rtsp, move |path| match user.as_str() {
+        "" => Some((ISSUER.to_owned(), Secret::new(identity.reading_token(path).ok()?))),
+        user => Some((user.to_owned(), pass.clone())),
     })
 }
 
@@ -84,6 +82,8 @@ impl<T> Cached<T> {
 impl Relay {
     pub(super) fn new(mediamtx: Client, max: usize, advertised: [String; 2]) -> Self {
         let max = max.min(Semaphore::MAX_PERMITS);
+        // Watchers ask about any name: the program's own requests do not wait behind theirs.
+        let mediamtx = mediamtx.for_callers();
         Relay {
             mediamtx,
             max,
@@ -168,10 +168,10 @@ impl Catalog {
     }
 
     /// The stream of that name, or one that reads MediaMTX's path of that name and is removed after its last watcher.
-    pub async fn find_or_relay(&self, name: &StreamName) -> Result<Arc<Stream>> {
+    pub async fn find_or_relay(&self, name: &StreamName, by: &Requester) -> Result<Arc<Stream>> {
         match self.resolve(name).await? {
             Resolution::Stream(stream) => Ok(stream),
-            Resolution::Own(name, Some(definition)) => self.stream_of_kind(&name, &definition, Origin::Pull),
+            Resolution::Own(name, Some(definition)) => self.requested(&name, &definition, by),
             Resolution::Own(name, None) => self.0.registry.find(&name),
             Resolution::Path => self.relay(name),
         }

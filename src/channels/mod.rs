@@ -4,6 +4,8 @@
 //! path whose ffmpeg plays it in a loop while a client reads the path. `plan` decides which
 //! stream and path a channel needs; it is the only module that makes command lines.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 mod plan;
 
 use futures_util::{StreamExt, TryStreamExt};
@@ -115,9 +117,16 @@ impl Channels<'_> {
             }
             FileKind::Video | FileKind::Audio => {
                 // Without ffprobe the video is encoded again, which plays in any case.
-                let facts = library::probe(self.library, location).await;
-                let facts = facts.inspect_err(|e| tracing::debug!(path = location.path, "not examined: {}", e.chain()));
-                plan::video(location, name, kind, facts.ok().as_ref(), self.base_url)
+                let facts = match library::probe(self.library, location).await {
+                    Ok(facts) => Some(facts),
+                    // It is no media file, whatever its name says.
+                    Err(e) if e.code() == Code::InvalidPath => return Err(e),
+                    Err(e) => {
+                        tracing::debug!(path = location.path, "not examined: {}", e.chain());
+                        None
+                    }
+                };
+                plan::video(location, name, kind, facts.as_ref(), self.base_url)
             }
             FileKind::Other => {
                 let rule = "path: must be a picture, a video or a sound file, by the ending of its name";

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Channel;
 use crate::{
     error::{Code, Error, Result},
-    library::{Facts, FileKind, Location},
+    library::{Facts, FileKind, Location, MEDIA_FORMATS},
     paths::{Kind, Wanted},
     producer::Definition,
     stream::StreamName,
@@ -63,7 +63,14 @@ pub(super) fn video(
         _ => format!("{H264} {OPUS}"),
     };
     let url = format!("{base_url}/api/v1/media/content/{}", location.id());
-    played(location, name, command("", &url, &codecs), copies)
+    played(location, name, command(&format!("{} ", only(base_url, MEDIA_FORMATS)), &url, &codecs), copies)
+}
+
+/// Options before `-i`: ffmpeg reads from the sidecar alone, and nothing that would lead it to another address. The file can
+/// have changed since it was examined.
+fn only(base_url: &str, formats: &str) -> String {
+    let protocols = if base_url.starts_with("https:") { "https,tls,tcp" } else { "http,tcp" };
+    format!("-protocol_whitelist {protocols} -format_whitelist {formats}")
 }
 
 /// A channel of a folder of videos. ffmpeg's concat demuxer uses the decoder of the first file for all files, so all must have one codec.
@@ -87,9 +94,11 @@ pub(super) fn playlist(location: &Location, name: &StreamName, clips: &[Clip], b
         "-vf scale={width}:{height}:force_original_aspect_ratio=decrease,pad={width}:{height}:-1:-1,setsar=1,fps=25"
     );
     let codecs = format!("{frame} {H264} {}", if has_sound { OPUS } else { "-an" });
-    let input = "-f concat -safe 0 -protocol_whitelist http,https,tcp,tls ";
+    // The demuxer of lists gives its files the same formats. A list within the list can name only files beside it: `safe` is
+    // not inherited.
+    let input = format!("-f concat -safe 0 {} ", only(base_url, &format!("concat,{MEDIA_FORMATS}")));
     let url = format!("{base_url}/api/v1/media/playlist/{}", location.id());
-    played(location, name, command(input, &url, &codecs), false)
+    played(location, name, command(&input, &url, &codecs), false)
 }
 
 fn path_of(location: &Location, kind: Kind) -> Wanted {
@@ -147,8 +156,9 @@ mod tests {
                 let plan = video(&location, &stream, FileKind::Video, Some(&facts), BASE).expect("a channel");
                 let Kind::Raw { fields } = &plan.path.kind else { panic!("raw") };
                 let line = fields["runOnDemand"].as_str().expect("a command");
-                assert!(line.bytes().all(|b| b.is_ascii_alphanumeric() || b" :/.-_$".contains(&b)), "{line}");
+                assert!(line.bytes().all(|b| b.is_ascii_alphanumeric() || b" :/.-_$,".contains(&b)), "{line}");
                 assert_eq!(line.matches('$').count(), 2, "{line}");
+                assert!(line.contains("-protocol_whitelist http,tcp -format_whitelist mov,"), "{line}");
                 assert_eq!(line.contains("-c copy"), copies);
                 assert!(plan.path.check("channel").is_ok());
             }

@@ -284,6 +284,7 @@ impl Sender {
         }
     }
 
+    #[expect(clippy::expect_used, reason = "the templates are literals")]
     fn expect(&self, pictures: Option<u64>) {
         let Some(bar) = &self.bar else { return };
         let template = match pictures {

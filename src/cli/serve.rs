@@ -69,6 +69,7 @@ async fn serve(loaded: Loaded, args: &Args) -> Outcome {
     Ok(())
 }
 
+#[expect(clippy::expect_used, reason = "the names are literals")]
 fn add_demo(settings: &mut Settings, camera: SocketAddr) {
     let mut add = |name: &str, definition: Definition| {
         let name = StreamName::parse(name).expect("a literal name");

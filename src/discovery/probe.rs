@@ -47,8 +47,10 @@ impl Uuid {
 
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hex = format!("{:032x}", self.0);
-        write!(f, "{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        let Uuid(bits) = self;
+        let part = |shift: u32, digits: u32| (bits >> shift) & ((1 << (4 * digits)) - 1);
+        let [a, b, c, d, e] = [part(96, 8), part(80, 4), part(64, 4), part(48, 4), part(0, 12)];
+        write!(f, "{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}")
     }
 }
 
@@ -125,8 +127,10 @@ fn one(found: &Element) -> Option<Match> {
 
 /// The decoded value of the scope `onvif://www.onvif.org/KEY/VALUE`, if it has this key.
 fn scoped(scope: &str, wanted: &str) -> Option<String> {
-    let rest =
-        scope.get(.."onvif://".len()).filter(|s| s.eq_ignore_ascii_case("onvif://")).map(|s| &scope[s.len()..])?;
+    let (scheme, rest) = scope.split_at_checked("onvif://".len())?;
+    if !scheme.eq_ignore_ascii_case("onvif://") {
+        return None;
+    }
     let (_, path) = rest.split_once('/')?;
     let (key, value) = path.split_once('/')?;
     if !key.eq_ignore_ascii_case(wanted) {

@@ -363,6 +363,7 @@ impl Run {
 }
 
 /// The device service at its usual path.
+#[expect(clippy::expect_used, reason = "an address, a port and a literal path make a URL")]
 fn service_at(ip: IpAddr, port: u16) -> Url {
     let text = format!("http://{}:{port}{SERVICE}", host_text(ip));
     Url::parse(&text).expect("an address, a port and a path make a URL")

@@ -135,6 +135,7 @@ pub(super) fn escape(text: &str) -> String {
     quick_xml::escape::escape(text).into_owned()
 }
 
+#[expect(clippy::expect_used, reason = "an element was pushed if there was none")]
 fn last(open: &mut Vec<Element>) -> &mut Element {
     if open.is_empty() {
         open.push(Element::default());

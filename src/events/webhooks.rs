@@ -1,15 +1,19 @@
 //! Posts events to other programs: signed, repeated until they are accepted, in order for each path.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    sync::Arc,
+    collections::{HashMap, VecDeque},
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use hmac::{Hmac, KeyInit, Mac};
+use futures_util::FutureExt;
+use hmac::Mac;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use tokio::{
     task::JoinSet,
     time::{Duration, sleep},
@@ -21,7 +25,7 @@ use crate::{
     backoff::Backoff,
     error::Result,
     hosts::{self, Hosts},
-    secret::{self, Secret, shown_endpoint},
+    secret::{self, Secret, hmac_sha256, shown_endpoint},
     units::HumanDuration,
 };
 
@@ -127,7 +131,9 @@ impl Webhooks {
     pub fn start(&self, settings: &EventSettings, bus: &Bus, hosts: &Hosts) -> Result<()> {
         for hook in settings.webhooks.clone() {
             let (bus, dead) = (bus.clone(), self.clone());
-            hosts.spawn("webhook", *hook.timeout, move |client| post_forever(client, hook, bus, dead))?;
+            let timeout = *hook.timeout;
+            let delivery = Arc::new(Delivery::new(hook, bus, dead));
+            hosts.spawn("webhook", timeout, move |client| post_forever(client, delivery.clone()))?;
         }
         Ok(())
     }
@@ -156,7 +162,7 @@ impl Webhooks {
 /// The value of `X-Mtx-Signature`: `t=SECONDS,sha256=HEX`, where HEX is the HMAC-SHA256 of `SECONDS.BODY`. The time is
 /// signed too, so that a receiver can refuse a request that a third party recorded and posts again later.
 fn signature(secret: &str, timestamp: u64, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    let mut mac = hmac_sha256(secret.as_bytes());
     mac.update(format!("{timestamp}.").as_bytes());
     mac.update(body);
     let digest: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -171,8 +177,8 @@ fn seconds_since_epoch() -> u64 {
 #[derive(Default)]
 struct Queues {
     waiting: HashMap<String, VecDeque<Arc<EncodedEvent>>>,
-    /// Paths of which an event is being posted.
-    busy: HashSet<String>,
+    /// The event that is being posted, by path.
+    busy: HashMap<String, Arc<EncodedEvent>>,
     /// Events in `waiting`.
     count: usize,
 }
@@ -193,10 +199,18 @@ impl Queues {
 
     /// The next event of a path that is not busy; the path is busy then.
     fn pop(&mut self) -> Option<Arc<EncodedEvent>> {
-        let path = self.waiting.keys().find(|path| !self.busy.contains(*path))?.clone();
-        let event = self.take(&path);
-        self.busy.insert(path);
-        event
+        let path = self.waiting.keys().find(|path| !self.busy.contains_key(*path))?.clone();
+        let event = self.take(&path)?;
+        self.busy.insert(path, event.clone());
+        Some(event)
+    }
+
+    /// Puts the events that were being posted when the task ended back to the front of their queues.
+    fn restart(&mut self) {
+        for (path, event) in self.busy.drain() {
+            self.waiting.entry(path).or_default().push_front(event);
+            self.count += 1;
+        }
     }
 
     /// Removes the oldest event of a path. No queue in `waiting` is empty.
@@ -211,45 +225,79 @@ impl Queues {
     }
 }
 
-async fn post_forever(client: awc::Client, hook: Webhook, bus: Bus, dead: Webhooks) {
-    let (hook, mut listening, mut last) = (Arc::new(hook), bus.listen(), bus.latest());
-    let mut queues = Queues::default();
+/// What a webhook keeps when its task is started again after a panic.
+struct Delivery {
+    hook: Webhook,
+    bus: Bus,
+    dead: Webhooks,
+    /// The id of the last event that was queued.
+    last: AtomicU64,
+    queues: Mutex<Queues>,
+}
+
+impl Delivery {
+    fn new(hook: Webhook, bus: Bus, dead: Webhooks) -> Self {
+        let last = AtomicU64::new(bus.latest());
+        Delivery { hook, bus, dead, last, queues: Mutex::default() }
+    }
+
+    /// Queues the events that were published since the last call.
+    fn collect(&self) {
+        let Delivery { hook, bus, dead, last, queues } = self;
+        let replay = bus.since(last.load(Ordering::Relaxed));
+        if replay.has_gap {
+            tracing::warn!(
+                url = shown_endpoint(&hook.url),
+                "events came faster than they could be queued; some were not posted"
+            );
+        }
+        for event in replay.events {
+            last.store(event.event.id, Ordering::Relaxed);
+            if !hook.events.is_empty() && !hook.events.contains(&event.event.kind) {
+                continue;
+            }
+            let dropped = queues.lock().push(event);
+            if let Some(dropped) = dropped {
+                dead.dead_letter(hook, &dropped, "too many events were waiting".into(), 0);
+            }
+        }
+    }
+}
+
+async fn post_forever(client: awc::Client, delivery: Arc<Delivery>) {
+    let mut listening = delivery.bus.listen();
+    delivery.queues.lock().restart();
     let local = tokio::task::LocalSet::new();
     let mut posting = JoinSet::new();
     local
         .run_until(async {
             loop {
-                let replay = bus.since(last);
-                if replay.has_gap {
-                    tracing::warn!(
-                        url = shown_endpoint(&hook.url),
-                        "events came faster than they could be queued; some were not posted"
-                    );
-                }
-                for event in replay.events {
-                    last = event.event.id;
-                    if (hook.events.is_empty() || hook.events.contains(&event.event.kind))
-                        && let Some(dropped) = queues.push(event)
-                    {
-                        dead.dead_letter(&hook, &dropped, "too many events were waiting".into(), 0);
-                    }
-                }
+                delivery.collect();
                 while posting.len() < MAX_CONCURRENT
-                    && let Some(event) = queues.pop()
+                    && let Some(event) = next(&delivery)
                 {
-                    let (client, hook, dead) = (client.clone(), hook.clone(), dead.clone());
+                    let (client, delivery) = (client.clone(), delivery.clone());
                     posting.spawn_local(async move {
-                        post(&client, &hook, &event, &dead).await;
-                        event.event.path.clone()
+                        let Delivery { hook, dead, .. } = &*delivery;
+                        let posted = AssertUnwindSafe(post(&client, hook, &event, dead)).catch_unwind().await;
+                        if posted.is_err() {
+                            // The path must not stay busy, or its later events would wait for ever.
+                            dead.dead_letter(hook, &event, "posting it panicked (see the log)".into(), 1);
+                        }
+                        delivery.queues.lock().busy.remove(&event.event.path);
                     });
                 }
                 tokio::select! {
                     changed = listening.changed() => if changed.is_err() { return },
-                    Some(Ok(path)) = posting.join_next() => drop(queues.busy.remove(&path)),
+                    Some(_) = posting.join_next() => {}
                 }
             }
         })
         .await;
+}
+
+fn next(delivery: &Delivery) -> Option<Arc<EncodedEvent>> {
+    delivery.queues.lock().pop()
 }
 
 async fn post(client: &awc::Client, hook: &Webhook, event: &EncodedEvent, dead: &Webhooks) {
@@ -335,5 +383,7 @@ mod tests {
         queues.push(event(dropped.event.path.clone()));
         let posted = std::iter::from_fn(|| queues.pop()).count();
         assert_eq!((posted, queues.count), (MAX_WAITING, 0));
+        queues.restart();
+        assert_eq!((queues.busy.len(), queues.count), (0, MAX_WAITING), "after a panic they are posted again");
     }
 }

@@ -7,24 +7,23 @@
 //! Responses are read by a reader of our own (`head`, `http1`), because libraries refuse a whole response for a header that
 //! nothing needs, and the HTTP of cameras has many of these.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 pub mod challenge;
 mod connect;
 mod head;
 mod http1;
 mod response;
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, Method, StatusCode,
     header::{AUTHORIZATION, HOST, HeaderValue, LOCATION, USER_AGENT, WWW_AUTHENTICATE},
 };
 use http_auth::{PasswordClient, PasswordParams};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, timeout};
 use tokio_rustls::rustls::RootCertStore;
@@ -34,7 +33,6 @@ pub use self::response::Response;
 use self::{
     connect::{connect, origin},
     http1::{Body, Connection},
-    response::Home,
 };
 use crate::{
     error::{Code, Error, Result},
@@ -161,6 +159,9 @@ impl Request {
         Request { method: Method::POST, headers, body: body.into(), timeout }
     }
 }
+
+/// The connection of a session while no response is read from it.
+type Home = Arc<Mutex<Option<Connection>>>;
 
 fn upstream(url: &Url, failure: impl std::fmt::Display) -> Error {
     Error::new(Code::Upstream, format!("{} {failure}", url.host_str().unwrap_or_default()))
@@ -329,7 +330,20 @@ impl Session {
         let peer = connection.peer;
         let body = Body::new(connection, &head).map_err(unusable)?;
         let home = self.connection.clone();
-        Response::new(head, peer, url, body, home).await
+        let mut response = Response {
+            status: head.status,
+            headers: head.headers,
+            peer,
+            url: url.clone(),
+            body,
+            peeked: BytesMut::new(),
+            home,
+        };
+        if response.body.is_empty() {
+            // Gives the connection back.
+            response.chunk(request.timeout).await?;
+        }
+        Ok(response)
     }
 }
 

@@ -1,17 +1,16 @@
-//! The answer of a host.
+//! [`Response`]: the head of a response, and its body as it arrives.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header::LOCATION};
-use parking_lot::Mutex;
 use tokio::time::{Duration, timeout};
 use url::Url;
 
 use super::{
+    Home,
     connect::origin,
-    head::Head,
-    http1::{Body, Connection, Read},
+    http1::{Body, Read},
     upstream,
 };
 use crate::error::{Code, Error, Result};
@@ -27,28 +26,14 @@ pub struct Response {
     pub peer: SocketAddr,
     /// The URL after redirects.
     pub url: Url,
-    body: Body,
+    pub(super) body: Body,
     /// Bytes of the body that were looked at and not yet read.
-    peeked: BytesMut,
+    pub(super) peeked: BytesMut,
     /// Where the connection goes when the body has ended.
-    home: Home,
+    pub(super) home: Home,
 }
 
-/// The connection of a session while no response is read from it.
-pub(super) type Home = Arc<Mutex<Option<Connection>>>;
-
 impl Response {
-    /// The answer with this head. A body that is empty gives its connection back at once.
-    pub(super) async fn new(head: Head, peer: SocketAddr, url: &Url, body: Body, home: Home) -> Result<Self> {
-        let Head { status, headers, .. } = head;
-        let is_empty = body.is_empty();
-        let mut response = Response { status, headers, peer, url: url.clone(), body, peeked: BytesMut::new(), home };
-        if is_empty {
-            response.chunk(Duration::MAX).await?;
-        }
-        Ok(response)
-    }
-
     /// The value of a header, if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())

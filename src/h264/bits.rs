@@ -1,22 +1,22 @@
 //! Bit fields and Exp-Golomb codes (clauses 7.2 and 9.1 of the standard).
 
 /// Reads bits, most significant first. Reading past the end gives none.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     data: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(data: &'a [u8]) -> Self {
+    pub(crate) fn new(data: &'a [u8]) -> Self {
         Reader { data, at: 0 }
     }
 
     /// Bits read so far.
-    pub(super) fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.at
     }
 
-    pub(super) fn bit(&mut self) -> Option<bool> {
+    pub(crate) fn bit(&mut self) -> Option<bool> {
         let byte = self.data.get(self.at / 8)?;
         let bit = byte >> (7 - self.at % 8) & 1;
         self.at += 1;
@@ -24,12 +24,12 @@ impl<'a> Reader<'a> {
     }
 
     /// `u(n)`, at most 32 bits.
-    pub(super) fn bits(&mut self, n: u32) -> Option<u32> {
+    pub(crate) fn bits(&mut self, n: u32) -> Option<u32> {
         (0..n).try_fold(0, |value, _| Some(value << 1 | u32::from(self.bit()?)))
     }
 
     /// `ue(v)`.
-    pub(super) fn ue(&mut self) -> Option<u32> {
+    pub(crate) fn ue(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while !self.bit()? {
             zeros += 1;

@@ -20,6 +20,7 @@ pub struct Decoder {
     inner: openh264::decoder::Decoder,
     colour: Option<Colour>,
     reorders: bool,
+    must_restart: bool,
 }
 
 /// Why decoding gave no picture.
@@ -50,7 +51,7 @@ impl Decoded<'_> {
 impl Decoder {
     /// A new decoder.
     pub fn new() -> Result<Self> {
-        Ok(Decoder { inner: fresh()?, colour: None, reorders: false })
+        Ok(Decoder { inner: fresh()?, colour: None, reorders: false, must_restart: false })
     }
 
     /// Decodes an access unit in the form of a byte stream (annex B); a keyframe includes its parameter sets.
@@ -96,9 +97,19 @@ impl Decoder {
     }
 
     fn run(&mut self, unit: &[u8], flush: Flush) -> Result<Option<Decoded<'_>>, Failure> {
+        if self.must_restart {
+            self.inner = fresh().map_err(|_| Failure::Damaged)?;
+            self.must_restart = false;
+        }
         let options = DecodeOptions::new().flush_after_decode(flush);
-        let decoded = self.inner.decode_with_options(unit, options).map_err(|_| Failure::Damaged)?;
-        Ok(decoded.map(|picture| Decoded { picture, colour: self.colour }))
+        match self.inner.decode_with_options(unit, options) {
+            Ok(decoded) => Ok(decoded.map(|picture| Decoded { picture, colour: self.colour })),
+            Err(_) => {
+                // After half a picture the decoder refuses the next keyframes, too.
+                self.must_restart = true;
+                Err(Failure::Damaged)
+            }
+        }
     }
 }
 

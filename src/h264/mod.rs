@@ -1,7 +1,7 @@
 //! H.264 (ITU-T H.264, below "the standard"): encodes pictures to access units, and decodes them. This module knows
 //! pictures, but no streams, no network and no clock.
 
-mod bits;
+pub(crate) mod bits;
 mod decoder;
 mod encoder;
 mod idr;
@@ -9,6 +9,7 @@ pub mod nal;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod skip;
+pub mod slice;
 mod sps;
 
 use bytes::Bytes;

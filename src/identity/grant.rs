@@ -1,6 +1,10 @@
-//! [`Grant`]: what a browser gets for a sign-in or for a share link.
+//! [`Grant`]: what a browser gets for a sign-in or for a share link; [`Refused`]: why it gets nothing.
 
-use crate::{policy::Permission, secret::Secret};
+use crate::{
+    error::Error,
+    policy::{Permission, Verdict},
+    secret::Secret,
+};
 
 /// The tokens of a sign-in.
 #[derive(Debug)]
@@ -13,4 +17,35 @@ pub struct Grant {
     pub refresh: Option<(Secret, u64)>,
     /// The permissions.
     pub permissions: Vec<Permission>,
+}
+
+/// Why there are no tokens.
+#[derive(Debug)]
+pub enum Refused {
+    /// The credentials are not good; for the audit.
+    Verdict(Verdict),
+    /// The sign-in cannot be stored or read.
+    Failed(Error),
+}
+
+impl Refused {
+    /// What the caller is told.
+    pub fn into_error(self) -> Error {
+        match self {
+            Refused::Verdict(verdict) => verdict.sign_in_refusal(),
+            Refused::Failed(error) => error,
+        }
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Refused::Failed(error)
+    }
+}
+
+impl From<Verdict> for Refused {
+    fn from(verdict: Verdict) -> Self {
+        Refused::Verdict(verdict)
+    }
 }

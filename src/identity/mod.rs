@@ -19,9 +19,9 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 pub use self::{
-    grant::Grant,
+    grant::{Grant, Refused},
     shares::{NewShare, Opened, Share},
-    sign_in::{Refused, SignedIn},
+    sign_in::SignedIn,
     tokens::{MachineToken, NewToken},
     users::{Role, StoredUser, UserChange, read_users, write_user},
 };
@@ -29,6 +29,7 @@ use crate::{
     error::{Code, Error, Result},
     policy::{AuthSettings, IdentityData, Policy, Principal, Revoked, now},
     store::Store,
+    units::LATEST_SECONDS,
 };
 
 /// How often the database is checked for changes by other processes: it compares one number in memory.
@@ -212,7 +213,9 @@ fn expiry(expires: &str) -> Result<u64> {
 
 /// A time in the form of the API (RFC 3339).
 fn timestamp(at: u64) -> String {
-    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + Duration::from_secs(at)).to_string()
+    // A damaged row can have any number.
+    let at = Duration::from_secs(at.min(LATEST_SECONDS));
+    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + at).to_string()
 }
 
 /// Checks a name or label for people: one line of 1 to 100 characters.

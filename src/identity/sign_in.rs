@@ -8,9 +8,9 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Grant, Identity, random_id, random_secret, shares};
+use super::{Grant, Identity, Refused, random_id, random_secret, shares};
 use crate::{
-    error::{Code, Error, Result},
+    error::{Code, Result},
     policy::{Authenticated, Caller, Claims, ISSUER, Principal, Rule, TokenKind, Verdict, now},
     secret::Secret,
     store::identity::{ShareRow, SignInRow},
@@ -27,37 +27,6 @@ pub struct SignedIn {
     pub who: Principal,
     /// The tokens.
     pub grant: Grant,
-}
-
-/// Why there are no tokens.
-#[derive(Debug)]
-pub enum Refused {
-    /// The credentials are not good; for the audit.
-    Verdict(Verdict),
-    /// The sign-in cannot be stored or read.
-    Failed(Error),
-}
-
-impl Refused {
-    /// What the caller is told.
-    pub fn into_error(self) -> Error {
-        match self {
-            Refused::Verdict(verdict) => verdict.sign_in_refusal(),
-            Refused::Failed(error) => error,
-        }
-    }
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Refused::Failed(error)
-    }
-}
-
-impl From<Verdict> for Refused {
-    fn from(verdict: Verdict) -> Self {
-        Refused::Verdict(verdict)
-    }
 }
 
 fn digest(secret: &str) -> Vec<u8> {

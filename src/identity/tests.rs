@@ -196,7 +196,7 @@ async fn foreign_and_forged_tokens_are_refused_with_the_reason() {
             format!("{head}.{}.{signature}", b64(json!({"exp": now() + 1000}))),
             "the token's signature is wrong",
         ),
-        ("cut off", good[..good.len() - 4].to_owned(), "the token was not issued by mtx-sidecar"),
+        ("cut off", good[..good.len() - 5].to_owned(), "the token was not issued by mtx-sidecar"),
         ("expired", fixture.sign(json!({"exp": now()})), "the token has expired"),
         ("expired long ago", fixture.sign(json!({"exp": 1})), "the token has expired"),
         ("issuer", fixture.sign(json!({"iss": "another"})), "the token was not issued by mtx-sidecar"),

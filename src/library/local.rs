@@ -5,7 +5,6 @@
 use std::{
     io::{self, Read},
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use cap_std::{ambient_authority, fs::Dir};
@@ -19,6 +18,7 @@ use crate::{
     error::{Code, Error, Result},
     producer::file::natural,
     regular,
+    units::is_writable,
 };
 
 /// Pieces of work in one media folder at a time. A network mount answers about as many at once, and one that hangs keeps as
@@ -136,7 +136,7 @@ impl Local {
             // Size and time only of the part that is listed. A file can be removed in the meantime.
             let metadata = dir.metadata(Path::new(&location.path).join(&name)).ok();
             let modified = metadata.as_ref().and_then(|metadata| metadata.modified().ok()).map(|at| at.into_std());
-            let modified = modified.filter(|at| *at >= SystemTime::UNIX_EPOCH);
+            let modified = modified.filter(|at| is_writable(*at));
             Entry {
                 size: metadata.filter(|_| kind != FileKind::Folder).map_or(0, |metadata| metadata.len()),
                 modified: modified.map(|at| humantime::format_rfc3339_seconds(at).to_string()),

@@ -2,6 +2,7 @@
 //!
 //! No file outside of `media.roots` and of the folders in `media.nas` is opened.
 
+mod formats;
 mod local;
 mod on_nas;
 mod partial;
@@ -19,13 +20,14 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::{
+    formats::MEDIA_FORMATS,
+    partial::Upload,
+    probe::{Facts, probe},
+};
 use self::{
     local::Local,
     on_nas::{READ_TIMEOUT, list_nas},
-};
-pub use self::{
-    partial::Upload,
-    probe::{Facts, probe},
 };
 use crate::{
     blocking::Pool,

@@ -11,7 +11,10 @@ use tokio::{
 };
 use utoipa::ToSchema;
 
-use super::{Content, Library, Location};
+use super::{
+    Content, Library, Location,
+    formats::{HEAD, MEDIA_FORMATS, list_in},
+};
 use crate::error::{Code, Error, Result};
 
 /// Timeout of ffprobe.
@@ -47,27 +50,33 @@ const MOST_OF_REPORT: u64 = 1 << 20;
 /// Processes of ffprobe at a time.
 static PROCESSES: Semaphore = Semaphore::const_new(4);
 
-/// The demuxers of files that have their content in themselves. A playlist (HLS, DASH, concat) names other files and
-/// addresses, which ffprobe would open.
-const FORMATS: &str =
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,mp3,aac,ogg,flac,wav,h264,hevc";
-
 /// Most bytes of a file on a NAS that ffprobe gets. It reads them as a stream, without seeking.
 const MOST_OF_STREAM: usize = 16 << 20;
 
-/// Runs ffprobe. The file is its standard input, so that no command line has its name.
+/// Runs ffprobe. The file is its standard input, so that no command line has its name. A list of addresses that claims to be
+/// a media file is refused, and ffprobe opens nothing else.
 pub async fn probe(library: &Library, location: &Location) -> Result<Facts> {
     let turn = timeout(TIMEOUT, PROCESSES.acquire()).await;
     let _turn = turn.map_err(|_| Error::new(Code::Unavailable, "other files are being examined; retry later"))?;
     let content = library.open(location, None).await?;
     let mut command = tokio::process::Command::new("ffprobe");
-    let (input, remote) = match content {
+    let (head, input, remote) = match content {
         // The file is a regular one, which was checked when it was opened, so that ffprobe does not wait for a FIFO.
-        Content::File(file) => (Stdio::from(OwnedFd::from(file.run(std::fs::File::try_clone).await?)), None),
-        Content::Remote(response) => (Stdio::piped(), Some(response)),
+        Content::File(file) => {
+            let head = file.read_at(0, HEAD).await?;
+            (head, Stdio::from(OwnedFd::from(file.run(std::fs::File::try_clone).await?)), None)
+        }
+        Content::Remote(mut response) => {
+            let head = response.chunk(TIMEOUT).await?.unwrap_or_default();
+            (head, Stdio::piped(), Some(response))
+        }
     };
+    if let Some(list) = list_in(&head) {
+        let message = format!("path: the content of the file is {list}, and not a picture, a video or sound");
+        return Err(Error::new(Code::InvalidPath, message).in_field("path"));
+    }
     command
-        .args(["-v", "error", "-protocol_whitelist", "file,pipe", "-format_whitelist", FORMATS])
+        .args(["-v", "error", "-protocol_whitelist", "file,pipe", "-format_whitelist", MEDIA_FORMATS])
         .args(["-show_streams", "-show_format", "-of", "json", "-i", "/dev/stdin"])
         .stdin(input)
         .stdout(Stdio::piped())
@@ -80,17 +89,13 @@ pub async fn probe(library: &Library, location: &Location) -> Result<Facts> {
     let input = child.stdin.take();
     let feeding = async move {
         let (Some(mut to), Some(mut from)) = (input, remote) else { return Ok(()) };
-        let mut given = 0;
-        while given < MOST_OF_STREAM {
-            let data = match from.chunk(TIMEOUT).await {
-                Ok(Some(data)) => data,
-                Ok(None) => return Ok(()),
-                Err(e) => return Err(e),
-            };
+        let (mut given, mut data) = (0, head);
+        // ffprobe closes its input when it knows enough.
+        while to.write_all(&data).await.is_ok() {
             given += data.len();
-            // ffprobe closes its input when it knows enough.
-            if to.write_all(&data).await.is_err() {
-                break;
+            match from.chunk(TIMEOUT).await? {
+                Some(next) if given < MOST_OF_STREAM => data = next,
+                _ => break,
             }
         }
         Ok(())

@@ -1,44 +1,24 @@
 //! Requests to the control API and the playback server.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use actix_web::http::{Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::{
-    sync::{
-        Semaphore,
-        mpsc::{self, error::TrySendError},
-        oneshot,
-    },
-    time::{Duration, sleep},
-};
+use tokio::time::Duration;
 
-use super::{MediaMtxSettings, SessionKind, breaker::Breaker};
+use super::{
+    MediaMtxSettings, SessionKind,
+    queue::{Answer, Authorize, Queue, Server},
+};
 use crate::{
-    backoff::Backoff,
     error::{Code, Error, Result},
-    hosts::{self, Hosts},
+    hosts::Hosts,
 };
-
-/// Requests that can wait for MediaMTX; further ones are refused.
-const QUEUE: usize = 256;
-
-/// Requests at a time.
-const CONCURRENT: usize = 8;
 
 /// Timeout of a request. MediaMTX's own timeouts are 10 s.
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Most bytes of an answer: a page of a thousand paths has about 700 KB.
-const MAX_ANSWER: usize = 8 << 20;
-
-/// Attempts for a request that changes nothing, and the pauses between them: 100 to 300 ms, so that requests that failed together
-/// are not repeated together.
-const ATTEMPTS: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(100);
-const RETRY: Backoff = Backoff::new(PAUSE, PAUSE).with_spread(2.0);
 
 /// Characters that are encoded in a path name within a URL. MediaMTX takes slashes as they are.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
@@ -47,37 +27,11 @@ const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'
 const PAGE: usize = 1000;
 const MAX_PAGES: usize = 100;
 
-/// Gives the value of the `Authorization` header for each request, because tokens expire.
-type Authorize = Box<dyn Fn() -> Option<String> + Send>;
-
 /// A handle for requests to MediaMTX. Cheap to clone.
+///
+/// Equal questions at the same time are one request, whose answer their callers share.
 #[derive(Clone, Debug)]
-pub struct Client(mpsc::Sender<Job>);
-
-#[derive(Debug)]
-struct Job {
-    server: Server,
-    method: Method,
-    path: String,
-    body: Option<String>,
-    reply: oneshot::Sender<Result<(StatusCode, Vec<u8>)>>,
-}
-
-/// The HTTP servers of MediaMTX that the sidecar uses.
-#[derive(Clone, Copy, Debug)]
-enum Server {
-    Api,
-    Playback,
-}
-
-impl Server {
-    fn setting(self) -> &'static str {
-        match self {
-            Server::Api => "mediamtx.api",
-            Server::Playback => "mediamtx.playback",
-        }
-    }
-}
+pub struct Client(Queue);
 
 /// The MediaMTX that answers.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -134,9 +88,9 @@ impl Client {
     pub fn start(
         settings: &MediaMtxSettings,
         hosts: &Hosts,
-        authorize: impl Fn() -> Option<String> + Send + 'static,
+        authorize: impl Fn() -> Option<String> + Send + Sync + 'static,
     ) -> Result<Self> {
-        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (queue, waiting) = Queue::new();
         let bases = [&settings.api, &settings.playback].map(|base| base.trim_end_matches('/').to_owned());
         let basic = (!settings.user.is_empty()).then(|| {
             use base64::{Engine, engine::general_purpose::STANDARD};
@@ -146,28 +100,29 @@ impl Client {
             Some(basic) => Box::new(move || Some(basic.clone())),
             None => Box::new(authorize),
         };
-        hosts.spawn("mediamtx", TIMEOUT, move |client| serve(client, bases, authorize, queue))?;
-        Ok(Client(jobs))
-    }
-
-    async fn get(&self, path: String) -> Result<(StatusCode, Vec<u8>)> {
-        self.ask(Server::Api, Method::GET, path, None).await
-    }
-
-    async fn ask(
-        &self,
-        server: Server,
-        method: Method,
-        path: String,
-        body: Option<String>,
-    ) -> Result<(StatusCode, Vec<u8>)> {
-        let (reply, answer) = oneshot::channel();
-        let job = Job { server, method, path, body, reply };
-        self.0.try_send(job).map_err(|e| match e {
-            TrySendError::Full(_) => Error::new(Code::MediaMtxAway, "too many requests to MediaMTX are waiting"),
-            TrySendError::Closed(_) => Error::new(Code::Internal, "the thread for requests to MediaMTX has ended"),
+        let work = Arc::new((waiting, bases, authorize));
+        hosts.spawn("mediamtx", TIMEOUT, move |client| {
+            let work = work.clone();
+            async move {
+                let (waiting, bases, authorize) = &*work;
+                waiting.serve(&client, bases, authorize).await;
+            }
         })?;
-        answer.await.map_err(|_| Error::new(Code::MediaMtxAway, "the request to MediaMTX was cancelled"))?
+        Ok(Client(queue))
+    }
+
+    /// The handle for requests that callers without administrative permission cause: the program's own requests and those
+    /// of administrators do not wait behind them.
+    pub fn for_callers(&self) -> Client {
+        Client(self.0.for_callers())
+    }
+
+    async fn get(&self, path: String) -> Result<Answer> {
+        self.0.get(Server::Api, path).await
+    }
+
+    async fn change(&self, method: Method, path: String, body: Option<String>) -> Result<Answer> {
+        self.0.change(Server::Api, method, path, body).await
     }
 
     /// All items of a list. The list of a server that is switched off does not exist, and is empty here.
@@ -227,7 +182,7 @@ impl Client {
             .map(serde_json::to_string)
             .transpose()
             .map_err(|e| Error::internal("settings cannot be written", e))?;
-        let (status, body) = self.ask(Server::Api, method, path, body).await?;
+        let (status, body) = self.change(method, path, body).await?;
         match status {
             StatusCode::NOT_FOUND => Ok(false),
             status if status.is_success() => Ok(true),
@@ -285,7 +240,7 @@ impl Client {
     pub async fn delete_segment(&self, path: &str, start: &str) -> Result<()> {
         let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let target = format!("/v3/recordings/deletesegment?path={}&start={}", encode(path), encode(start));
-        let (status, body) = self.ask(Server::Api, Method::DELETE, target, None).await?;
+        let (status, body) = self.change(Method::DELETE, target, None).await?;
         if status.is_success() { Ok(()) } else { Err(refused(status, &body)) }
     }
 
@@ -298,7 +253,7 @@ impl Client {
                 target.push_str(&format!("&{key}={}", encode(value)));
             }
         }
-        let (status, body) = self.ask(Server::Playback, Method::GET, target, None).await?;
+        let (status, body) = self.0.get(Server::Playback, target).await?;
         match status {
             StatusCode::NOT_FOUND => Ok(vec![]),
             status if status.is_success() => serde_json::from_slice(&body).map_err(not_understood),
@@ -327,7 +282,7 @@ impl Client {
             return Ok(false);
         }
         let path = format!("/v3/{}/kick/{id}", kind.word());
-        let (status, body) = self.ask(Server::Api, Method::POST, path, None).await?;
+        let (status, body) = self.change(Method::POST, path, None).await?;
         match status {
             StatusCode::NOT_FOUND => Ok(false),
             status if status.is_success() => Ok(true),
@@ -346,57 +301,4 @@ fn refused(status: StatusCode, body: &[u8]) -> Error {
     // 400 is about the content of the request. All other codes are about the connection: permissions, a wrong URL, a failure.
     let code = if status == StatusCode::BAD_REQUEST { Code::MediaMtxRefuses } else { Code::MediaMtxAway };
     Error::new(code, format!("MediaMTX refuses: {status} {reason}"))
-}
-
-async fn serve(client: awc::Client, bases: [String; 2], authorize: Authorize, mut queue: mpsc::Receiver<Job>) {
-    let permits = Arc::new(Semaphore::new(CONCURRENT));
-    // One for each server.
-    let breakers: [Rc<RefCell<Breaker>>; 2] = Default::default();
-    while let Some(job) = queue.recv().await {
-        let (base, breaker) = (&bases[job.server as usize], breakers[job.server as usize].clone());
-        if breaker.borrow().is_open() {
-            // The receiver can be gone; so everywhere below.
-            let _ = job
-                .reply
-                .send(Err(away(job.server, format!("the last attempts failed: {}", breaker.borrow().reason()))));
-            continue;
-        }
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
-        let (client, url) = (client.clone(), format!("{base}{}", job.path));
-        let authorization = authorize();
-        actix_web::rt::spawn(async move {
-            let _permit = permit;
-            let mut attempts = if job.method == Method::GET { ATTEMPTS } else { 1 };
-            let answer = loop {
-                attempts -= 1;
-                let mut request = client.request(job.method.clone(), &url);
-                if let Some(value) = &authorization {
-                    request = request.insert_header(("Authorization", value.as_str()));
-                }
-                let answer = send(request, job.body.clone()).await;
-                breaker.borrow_mut().note(answer.as_ref().err().map(String::as_str));
-                match answer {
-                    Ok(answer) => break Ok(answer),
-                    Err(reason) if attempts == 0 || breaker.borrow().is_open() => break Err(away(job.server, reason)),
-                    Err(_) => {}
-                }
-                sleep(RETRY.pause_after(1)).await;
-            };
-            let _ = job.reply.send(answer);
-        });
-    }
-}
-
-fn away(server: Server, reason: String) -> Error {
-    Error::new(Code::MediaMtxAway, format!("MediaMTX does not answer ({})", server.setting())).caused_by(reason)
-}
-
-async fn send(request: awc::ClientRequest, body: Option<String>) -> Result<(StatusCode, Vec<u8>), String> {
-    let sent = match body {
-        Some(body) => request.content_type("application/json").send_body(body),
-        None => request.send(),
-    };
-    let mut response = sent.await.map_err(|e| hosts::explain(&e))?;
-    let body = response.body().limit(MAX_ANSWER).await.map_err(|e| e.to_string())?;
-    Ok((response.status(), body.to_vec()))
 }

@@ -9,6 +9,7 @@ pub mod config_check;
 mod inventory;
 mod lookup;
 mod path_cache;
+mod queue;
 mod session_index;
 mod settings;
 

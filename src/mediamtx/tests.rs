@@ -134,3 +134,30 @@ async fn an_entry_that_is_not_understood_is_an_error() {
         assert!(error.expect_err("not understood").to_string().contains("not understood"));
     }
 }
+
+#[tokio::test]
+async fn equal_questions_share_a_request_and_one_after_a_change_begins_anew() {
+    let server = MockServer::start().await;
+    let answer =
+        |name: &str| ResponseTemplate::new(200).set_body_json(json!({"pageCount": 1, "items": [{"name": name}]}));
+    let first = answer("before").set_delay(std::time::Duration::from_secs(1));
+    Mock::given(method("GET")).respond_with(first).up_to_n_times(1).mount(&server).await;
+    Mock::given(method("GET")).respond_with(answer("after")).mount(&server).await;
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(200)).mount(&server).await;
+    let client = client(&server);
+    let ask = async || {
+        let paths = client.configured_paths().await.expect("a list");
+        paths[0]["name"].as_str().expect("a name").to_owned()
+    };
+    let change = async {
+        while server.received_requests().await.is_none_or(|all| all.is_empty()) {
+            tokio::task::yield_now().await;
+        }
+        client.add_path("cam", &Fields::new()).await.expect("added");
+        ask().await
+    };
+    let (one, same, later) = tokio::join!(ask(), ask(), change);
+    assert_eq!([&*one, &*same, &*later], ["before", "before", "after"]);
+    let asked = server.received_requests().await.expect("recorded");
+    assert_eq!(asked.iter().filter(|request| request.method.as_str() == "GET").count(), 2);
+}

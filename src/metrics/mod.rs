@@ -32,6 +32,7 @@ use crate::{
     producer::{ProducerContext, rtsp::Counters as CameraCounters, udp_camera::Hub},
     server::Connections,
     stream::{Origin, Registry, Stats},
+    supervise::Restarts,
 };
 
 use self::{connections::ConnectionFigures, storage::StorageFigures, variants::VariantFigures};
@@ -65,11 +66,6 @@ struct LeftLabels {
     reason: &'static str,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct TaskLabels {
-    task: &'static str,
-}
-
 /// All counters. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics(Arc<Inner>);
@@ -79,7 +75,6 @@ struct Inner {
     requests: Family<RequestLabels, Counter>,
     durations: Histogram,
     decisions: Family<DecisionLabels, Counter>,
-    restarts: Family<TaskLabels, Counter>,
     watched_bytes: Family<WatchedLabels, Counter>,
     left: Family<LeftLabels, Counter>,
     rtsp: RtspCounters,
@@ -88,12 +83,17 @@ struct Inner {
 
 impl Metrics {
     /// Registers the counters, and collectors that read the figures of streams, cameras and outputs at each scrape.
-    pub fn new(streams: Registry, context: &ProducerContext, encodings: Encodings, variants: Variants) -> Self {
+    pub fn new(
+        streams: Registry,
+        context: &ProducerContext,
+        encodings: Encodings,
+        variants: Variants,
+        restarts: &Restarts,
+    ) -> Self {
         let mut prometheus = Prometheus::with_prefix("mtx_sidecar");
         let requests = Family::<RequestLabels, Counter>::default();
         let durations = Histogram::new(exponential_buckets(0.0001, 4.0, 9));
         let decisions = Family::<DecisionLabels, Counter>::default();
-        let restarts = Family::<TaskLabels, Counter>::default();
         let watched_bytes = Family::<WatchedLabels, Counter>::default();
         let left = Family::<LeftLabels, Counter>::default();
         prometheus.register("http_requests", "Requests by route pattern and status", requests.clone());
@@ -122,17 +122,7 @@ impl Metrics {
         prometheus.register_collector(Box::new(StorageFigures(context.uploads.clone())));
         let connections = ConnectionFigures::default();
         prometheus.register_collector(Box::new(connections.clone()));
-        Metrics(Arc::new(Inner {
-            prometheus,
-            requests,
-            durations,
-            decisions,
-            restarts,
-            watched_bytes,
-            left,
-            rtsp,
-            connections,
-        }))
+        Metrics(Arc::new(Inner { prometheus, requests, durations, decisions, watched_bytes, left, rtsp, connections }))
     }
 
     /// Adds the figures of a listener's connections.
@@ -165,15 +155,12 @@ impl Metrics {
         self.0.left.get_or_create(&LeftLabels { output, reason: report.left.reason() }).inc();
     }
 
-    /// A background task that panicked and is started again.
-    pub fn count_restart(&self, task: &'static str) {
-        self.0.restarts.get_or_create(&TaskLabels { task }).inc();
-    }
-
     /// All metrics in OpenMetrics text format.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        encode(&mut text, &self.0.prometheus).expect("writing to a String never fails");
+        if let Err(e) = encode(&mut text, &self.0.prometheus) {
+            tracing::error!("the metrics cannot be written: {e}");
+        }
         text
     }
 }

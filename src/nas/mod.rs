@@ -1,5 +1,7 @@
 //! Folders on network storage (NAS) that is read by HTTP, without a mount. Today QNAP's File Station.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 mod answer;
 mod qnap;
 

@@ -91,8 +91,8 @@ fn duration(text: &str) -> Option<u128> {
     let mut sum = 0.0;
     while !rest.is_empty() {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..end].parse().ok()?;
-        rest = &rest[end..];
+        let (number, behind) = rest.split_at_checked(end)?;
+        let number: f64 = number.parse().ok()?;
         let units = [
             ("ns", 1.0),
             ("us", 1e3),
@@ -103,9 +103,9 @@ fn duration(text: &str) -> Option<u128> {
             ("h", 3600e9),
             ("d", 86_400e9),
         ];
-        let (unit, nanos) = units.into_iter().find(|(unit, _)| rest.starts_with(unit))?;
+        let (nanos, next) = units.into_iter().find_map(|(unit, nanos)| Some((nanos, behind.strip_prefix(unit)?)))?;
         sum += number * nanos;
-        rest = &rest[unit.len()..];
+        rest = next;
     }
     Some(sum as u128)
 }
@@ -113,8 +113,9 @@ fn duration(text: &str) -> Option<u128> {
 /// Bytes of a size.
 fn size(text: &str) -> Option<u64> {
     let end = text.find(|c: char| !c.is_ascii_digit())?;
-    let number: u64 = text[..end].parse().ok()?;
-    let factor = match text[end..].trim_end_matches('B') {
+    let (number, unit) = text.split_at_checked(end)?;
+    let number: u64 = number.parse().ok()?;
+    let factor = match unit.trim_end_matches('B') {
         "" => 1,
         "K" => 1 << 10,
         "M" => 1 << 20,

@@ -225,6 +225,7 @@ fn convert_other(data: &[u8], format: Format, size: header::Size, limits: &Pictu
 }
 
 /// Blends transparent pixels with white, as a browser shows them on an empty page.
+#[expect(clippy::expect_used, reason = "three bytes are pushed for each pixel")]
 fn on_white(image: DynamicImage) -> image::RgbImage {
     if !image.color().has_alpha() {
         return image.into_rgb8();
@@ -239,6 +240,7 @@ fn on_white(image: DynamicImage) -> image::RgbImage {
     image::RgbImage::from_raw(width, height, rgb).expect("three bytes were pushed for each pixel")
 }
 
+#[expect(clippy::expect_used, reason = "the buffer is made with three bytes for each pixel")]
 fn decode_rgb(data: &[u8]) -> Result<image::RgbImage> {
     let decode = || -> turbojpeg::Result<(usize, usize, Vec<u8>)> {
         let mut decoder = Decompressor::new()?;

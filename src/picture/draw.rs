@@ -21,8 +21,10 @@ const GROUND: Rgb = [24, 28, 36];
 const BARS: [Rgb; 7] =
     [[191, 191, 191], [191, 191, 0], [0, 191, 191], [0, 191, 0], [191, 0, 191], [191, 0, 0], [0, 0, 191]];
 
+#[expect(clippy::expect_used, reason = "the bundled fonts parse, as every drawn picture of the tests shows")]
 static SANS: LazyLock<FontRef<'static>> =
     LazyLock::new(|| FontRef::try_from_slice(include_bytes!("font/DejaVuSans.ttf")).expect("the bundled font parses"));
+#[expect(clippy::expect_used, reason = "the bundled fonts parse, as every drawn picture of the tests shows")]
 static MONO: LazyLock<FontRef<'static>> = LazyLock::new(|| {
     FontRef::try_from_slice(include_bytes!("font/DejaVuSansMono-Bold.ttf")).expect("the bundled font parses")
 });

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use super::{
     Action, AuthSettings, Authorized, Caller, Credential, Credentials, Decision, IdentityData, Permission, Principal,
     Snapshot, User, Verdict,
-    rules::Rule,
+    rules::{Permissions, Rule},
     tokens::{NOT_OURS, SHARE_PREFIX, TokenKind, UNKNOWN_KEY, VerifiedToken, code_digest, looks_like_jwt, now, verify},
     verified_cache::VerifiedCache,
     verifier::{VERIFIED_TTL, Verification, Verifier},
@@ -26,13 +26,16 @@ pub struct Authenticated {
 #[derive(Clone, Copy)]
 enum Request<'a> {
     To(Action, &'a str),
+    /// The action on at least one path.
+    ToSome(Action),
     SignIn,
 }
 
 impl Request<'_> {
-    fn granted_by(self, rule: &Rule) -> bool {
+    fn granted_by(self, permissions: &Permissions) -> bool {
         match self {
-            Request::To(action, path) => rule.permits(action, path),
+            Request::To(action, path) => permissions.permit(action, path),
+            Request::ToSome(action) => permissions.permit_some(action),
             Request::SignIn => true,
         }
     }
@@ -109,6 +112,11 @@ impl Policy {
         self.answer(caller, Request::To(action, path)).await.0
     }
 
+    /// Decides whether the caller is permitted the action on at least one path, for requests about all paths.
+    pub async fn decide_some(&self, caller: &Caller, action: Action) -> Verdict {
+        self.answer(caller, Request::ToSome(action)).await.0
+    }
+
     /// Checks user name and password, whatever they permit.
     pub async fn authenticate(&self, caller: &Caller) -> Result<Authenticated, Verdict> {
         let (verdict, rule) = self.answer(caller, Request::SignIn).await;
@@ -146,12 +154,12 @@ impl Policy {
     fn decide_now(&self, caller: &Caller, request: Request<'_>) -> Result<Answer, Undecided> {
         let snapshot = self.0.snapshot.load();
         let sent = &caller.credentials;
-        if let Request::To(action, path) = request {
-            if let Some(verdict) = self.decide_by_token(&snapshot, caller, action, path) {
+        if !matches!(request, Request::SignIn) {
+            if let Some(verdict) = self.decide_by_token(&snapshot, caller, request) {
                 return Ok((verdict, None));
             }
             let mut for_any = snapshot.for_any.iter().map(|i| &snapshot.rules[*i]);
-            if for_any.any(|rule| rule.applies_to(caller.ip) && rule.permits(action, path)) {
+            if for_any.any(|rule| rule.applies_to(caller.ip) && request.granted_by(rule.compiled())) {
                 return Ok((Decision::Allowed.of(Principal::Anonymous), None));
             }
         }
@@ -179,11 +187,11 @@ impl Policy {
             };
             if verified {
                 undecided.is_authenticated = true;
-                if request.granted_by(rule) {
+                if request.granted_by(rule.compiled()) {
                     return Ok((Decision::Allowed.of(Principal::User(name_of(rule, sent))), Some(rule.clone())));
                 }
             } else {
-                undecided.candidates.push((rule.clone(), request.granted_by(rule)));
+                undecided.candidates.push((rule.clone(), request.granted_by(rule.compiled())));
             }
         }
         if undecided.is_authenticated {
@@ -232,13 +240,13 @@ impl Policy {
         refused(Decision::WrongCredentials)
     }
 
-    fn decide_share(&self, snapshot: &Snapshot, code: &str, action: Action, path: &str) -> Verdict {
+    fn decide_share(&self, snapshot: &Snapshot, code: &str, request: Request<'_>) -> Verdict {
         match snapshot.shares.get(&code_digest(code)) {
             Some(share) if share.expires <= now() => {
                 Decision::WrongCredentials.because(Principal::Share(share.id.clone()), "the share link has expired")
             }
             Some(share) => {
-                let decision = match share.permissions.permit(action, path) {
+                let decision = match request.granted_by(&share.permissions) {
                     true => Decision::Allowed,
                     false => Decision::NotPermitted,
                 };
@@ -254,16 +262,16 @@ impl Policy {
     /// The verdict by a token or share code that was issued here, if the client sent one. It alone decides, even where
     /// the rules for `any` permit more: a visitor with a link sees what the link is for, on this host too. None for
     /// foreign tokens.
-    fn decide_by_token(&self, snapshot: &Snapshot, caller: &Caller, action: Action, path: &str) -> Option<Verdict> {
+    fn decide_by_token(&self, snapshot: &Snapshot, caller: &Caller, request: Request<'_>) -> Option<Verdict> {
         let password = caller.credentials.password.expose();
         if password.starts_with(SHARE_PREFIX) {
-            return Some(self.decide_share(snapshot, password, action, path));
+            return Some(self.decide_share(snapshot, password, request));
         }
         let verdict = match self.check_token(caller, self.token_of(caller)?) {
             Err(NOT_OURS | UNKNOWN_KEY) => return None,
             Err(reason) => Decision::WrongCredentials.because(Principal::Anonymous, reason),
             Ok((who, token)) => {
-                let decision = match token.permissions.permit(action, path) {
+                let decision = match request.granted_by(&token.permissions) {
                     true => Decision::Allowed,
                     false => Decision::NotPermitted,
                 };

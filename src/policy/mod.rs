@@ -32,7 +32,7 @@ pub use self::{
 };
 use crate::{
     secret::Secret,
-    units::{HumanDuration, Network, loopback_networks, private_networks},
+    units::{HumanDuration, Network, host_network, loopback_networks, private_networks},
 };
 
 /// Authentication settings (`auth` in sidecar.yml).
@@ -230,4 +230,14 @@ pub struct Caller {
     pub ip: Option<IpAddr>,
     /// The credentials that the client sent.
     pub credentials: Credentials,
+}
+
+impl Caller {
+    /// The holder of a quota: the principal, or the network of an anonymous caller. A host has a whole /64 of IPv6 addresses.
+    pub fn quota_holder(&self, who: &Principal) -> String {
+        match (who, self.ip) {
+            (Principal::Anonymous, Some(ip)) => host_network(ip).to_string(),
+            (who, _) => who.to_string(),
+        }
+    }
 }

@@ -61,6 +61,7 @@ impl Permission {
 
 /// The default rule: programs on this host can read and publish without credentials, as ffmpeg beside MediaMTX
 /// needs to.
+#[expect(clippy::expect_used, reason = "the literals are addresses")]
 pub fn loopback_rule() -> User {
     User {
         user: Credential::any(),
@@ -104,13 +105,19 @@ impl Permissions {
         Ok(compiled)
     }
 
+    /// Whether the action is permitted on at least one path.
+    pub(super) fn permit_some(&self, action: Action) -> bool {
+        let paths = &self.0[action as usize];
+        paths.everything || paths.matching.is_some() || !paths.exactly.is_empty()
+    }
+
     pub(super) fn permit(&self, action: Action, path: &str) -> bool {
         let paths = &self.0[action as usize];
-        let any = paths.everything || paths.matching.is_some() || !paths.exactly.is_empty();
+        let some = self.permit_some(action);
         if !action.has_path() {
-            return any;
+            return some;
         }
-        any && (paths.everything
+        some && (paths.everything
             || paths.exactly.contains(path)
             || paths.matching.as_ref().is_some_and(|set| set.is_match(path)))
     }
@@ -198,7 +205,8 @@ impl Rule {
         self.ips.is_empty() || ip.is_some_and(|ip| any_contains(&self.ips, ip))
     }
 
-    pub(super) fn permits(&self, action: Action, path: &str) -> bool {
-        self.permissions.permit(action, path)
+    /// The compiled permissions.
+    pub(super) fn compiled(&self) -> &Permissions {
+        &self.permissions
     }
 }

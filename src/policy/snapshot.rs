@@ -7,14 +7,14 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::Mac;
 use jsonwebtoken::DecodingKey;
-use sha2::Sha256;
 
 use super::{
     Credential, Lease, Permission,
     rules::{Permissions, Rule},
 };
+use crate::secret::hmac_sha256;
 
 /// The part of a snapshot that `identity` reads from the database.
 #[derive(Clone, Default)]
@@ -109,7 +109,7 @@ impl Snapshot {
 
     /// Keyed, because the data can be a plain password of the file: a token must not help in guessing it.
     fn keyed(&self, data: &[u8]) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.stamp_key).expect("HMAC takes keys of any length");
+        let mut mac = hmac_sha256(&self.stamp_key);
         mac.update(data);
         URL_SAFE_NO_PAD.encode(&mac.finalize().into_bytes()[..12])
     }

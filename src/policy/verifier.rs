@@ -7,9 +7,8 @@ mod pool;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::Mac;
 use parking_lot::Mutex;
-use sha2::Sha256;
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -21,6 +20,7 @@ use super::{
     throttle::{Guess, Throttle},
     verified_cache::VerifiedCache,
 };
+use crate::secret::hmac_sha256;
 
 /// Passwords that wait for verification or are being verified; further ones are answered with
 /// [`Verification::NotNow`]. At 25 ms each the last one waits for a few seconds, which is as long as clients wait.
@@ -148,7 +148,7 @@ impl Verifier {
 
     /// A keyed digest of credentials, bound to the stored hash that they are compared with.
     pub(super) fn digest(&self, hash: &Credential, sent: &Credentials) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0.key).expect("HMAC takes keys of any length");
+        let mut mac = hmac_sha256(&self.0.key);
         for part in [hash.identity(), sent.user.as_bytes(), sent.password.expose().as_bytes()] {
             mac.update(&(part.len() as u64).to_le_bytes());
             mac.update(part);

@@ -1,5 +1,7 @@
 //! Recordings of MediaMTX: the files, from its control API, and the playable ranges, from its playback server.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 use jiff::{
     Timestamp,
     civil::Date,

@@ -216,6 +216,7 @@ impl Connection {
         }
     }
 
+    #[expect(clippy::expect_used, reason = "a Vec takes everything that is written into it")]
     fn queue(&mut self, answer: &Response<Vec<u8>>) {
         let mut text = vec![];
         answer.write(&mut text).expect("a Vec takes everything");

@@ -55,7 +55,7 @@ impl Server {
     }
 
     /// Accepts connections until the shutdown begins. The shutdown waits for them.
-    pub async fn serve(self, state: Arc<State>) {
+    pub async fn serve(&self, state: &Arc<State>) {
         let counters = state.metrics.rtsp();
         let mut is_full = false;
         loop {

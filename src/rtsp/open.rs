@@ -8,7 +8,9 @@ use rtsp_types::Url;
 use super::sdp::TRACK;
 use crate::{
     access::{Permit, Role, SessionInfo},
+    catalog::Requester,
     error::{Code, Error, Result},
+    faults,
     output::h264::{Reader, Want},
     policy::{Caller, Credentials, token_in_query},
     producer::Definition,
@@ -42,8 +44,11 @@ pub(super) async fn open(state: &State, peer: SocketAddr, caller: &Caller, url: 
     let Target { name, base, want, recipe } = parse(url)?;
     let name = state.catalog.name(&name)?;
     let session = SessionInfo { protocol: "rtsp", path: name.to_string(), remote: peer.to_string(), publishes: false };
-    let (_, permit) = state.access.admit(Role::Watcher, caller, session).await?;
-    let watch = state.catalog.watch_own(&name, recipe.as_ref())?;
+    let (who, permit) = state.access.admit(Role::Watcher, caller, session).await?;
+    // No browser speaks RTSP, so that no page of a web site can cause this request.
+    let by = Requester { share: caller.quota_holder(&who), may_make: true };
+    let watch = state.catalog.watch_own(&name, recipe.as_ref(), &by)?;
+    faults::pass("RTSP request", &name);
     let reader = Some(state.encodings.join(watch, want));
     Ok(Opened { name, want, reader, base, permit })
 }

@@ -13,6 +13,7 @@ pub(super) const TRACK: &str = "trackID=0";
 
 /// Describes a stream. With a first picture it names the parameter sets, so that decoders need not wait
 /// for them; MediaMTX takes them from the stream as well.
+#[expect(clippy::expect_used, reason = "a Vec takes everything that is written into it")]
 pub(super) fn describe(name: &str, id: u64, first: Option<&AccessUnit>) -> Vec<u8> {
     let mut format = "packetization-mode=1".to_owned();
     if let Some(AccessUnit { sps, pps, .. }) = first {

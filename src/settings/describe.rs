@@ -93,8 +93,10 @@ fn flatten(value: &Value, path: &str, found: &mut Vec<(String, Value)>) {
 /// Hides passwords in URLs, and the values of URL parameters, which can be tokens. A [`Secret`](crate::secret::Secret) or credential is
 /// hidden already when it is serialized.
 fn redact(value: &mut Value) {
+    #[expect(clippy::expect_used, reason = "a literal expression, which tests compile")]
     static USERINFO: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"(://[^/@:\s]*):([^/@\s]+)@").expect("a literal expression"));
+    #[expect(clippy::expect_used, reason = "a literal expression, which tests compile")]
     static PARAMETER: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"([?&][^=&\s]+)=[^&\s]+").expect("a literal expression"));
     match value {

@@ -101,6 +101,7 @@ fn whole(rule: impl Into<String>) -> SettingErrors {
     SettingErrors(vec![SettingError { key: String::new(), rule: rule.into() }])
 }
 
+#[expect(clippy::expect_used, reason = "the defaults are plain data, which every start serializes")]
 fn parse(text: &str, environment: &HashMap<String, String>) -> Result<Loaded, SettingErrors> {
     let content = FileContent::parse(text).map_err(|e| whole(format!("is not valid YAML: {e}")))?;
     let variables = Environment::with_prefix(ENV_PREFIX).prefix_separator("__").separator("__");
@@ -135,6 +136,7 @@ fn table(table: Table) -> Value {
 }
 
 /// Reports and removes unknown keys and values of a wrong type, so that the rest can be read.
+#[expect(clippy::expect_used, reason = "the keys are those of the table")]
 fn prune(tree: &mut Table, schema: &Json, path: &mut Vec<String>, errors: &mut SettingErrors) {
     let mut keys: Vec<_> = tree.keys().cloned().collect();
     keys.sort();
@@ -185,6 +187,7 @@ fn alone(path: &[String], value: Value) -> Value {
     path.iter().rev().fold(value, |inner, key| table(Map::from_iter([(key.clone(), inner)])))
 }
 
+#[expect(clippy::expect_used, reason = "the names are those of the table")]
 fn take_streams(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<StreamName, Definition> {
     let mut read = BTreeMap::new();
     let Some(streams) = tree.remove("streams") else { return read };
@@ -231,6 +234,7 @@ fn take_streams(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<Stream
 
 /// The config crate reads names of environment variables in lower case. A variable for the stream `frontdoor` therefore belongs to the
 /// stream of the file whose name differs only in case, if there is exactly one.
+#[expect(clippy::expect_used, reason = "the names are those of the table")]
 fn join_environment_names(streams: &mut Table) {
     let lost: Vec<_> = streams.iter().filter(|(_, v)| is_from_environment(v)).map(|(k, _)| k.clone()).collect();
     for lower in lost {

@@ -9,6 +9,7 @@ use super::{StreamLimits, StreamSettings};
 use crate::{
     error::Result,
     picture::{FrameMemory, Reserved},
+    supervise::Supervisor,
 };
 
 /// Shared by all streams of a registry.
@@ -17,6 +18,8 @@ pub(super) struct SharedContext {
     pub(super) limits: StreamLimits,
     pub(super) memory: Arc<FrameMemory>,
     pub(super) runtime: Handle,
+    /// Starts the supervisor task of a stream again if it panics.
+    pub(super) supervisor: Supervisor,
     /// The supervisor tasks, so that shutdown can wait for them.
     pub(super) tasks: TaskTracker,
     /// Tries to free this many bytes by dropping pictures of streams without a watcher. Set by the registry, which

@@ -13,6 +13,7 @@ pub mod lifecycle;
 mod name;
 mod producer;
 mod registry;
+mod requested;
 mod stats;
 #[expect(clippy::module_inception, reason = "the file holds the type Stream")]
 mod stream;

@@ -15,11 +15,12 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     Demand, Origin, Producer, State, Stats, Stream, StreamLimits, StreamName, StreamSettings, Watch,
-    context::SharedContext, stream::UNWATCHED,
+    context::SharedContext, requested::Requested, stream::UNWATCHED,
 };
 use crate::{
     error::{Code, Error, Result},
     picture::FrameMemory,
+    supervise::Supervisor,
     units::HumanDuration,
 };
 
@@ -35,6 +36,8 @@ struct Inner {
     streams: DashMap<StreamName, Registered>,
     /// `limits.streams`, held by the entries of `streams`.
     permits: Arc<Semaphore>,
+    /// The streams that requests made.
+    requested: Requested,
     closed: AtomicBool,
     context: Arc<SharedContext>,
     /// The context of derived streams.
@@ -55,6 +58,14 @@ impl Registry {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn new(settings: StreamSettings, limits: StreamLimits) -> Self {
+        Registry::supervised_by(&Supervisor::default(), settings, limits)
+    }
+
+    /// As [`Registry::new`]; the supervisor counts the restarts of the streams' tasks.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn supervised_by(supervisor: &Supervisor, settings: StreamSettings, limits: StreamLimits) -> Self {
         let (memory, tasks) = (FrameMemory::new(limits.frame_memory.bytes()), TaskTracker::new());
         let make = |settings| {
             Arc::new(SharedContext {
@@ -62,6 +73,7 @@ impl Registry {
                 settings,
                 limits: limits.clone(),
                 runtime: Handle::current(),
+                supervisor: supervisor.clone(),
                 tasks: tasks.clone(),
                 make_room: OnceLock::new(),
             })
@@ -72,6 +84,7 @@ impl Registry {
         let inner = Arc::new(Inner {
             streams: DashMap::new(),
             permits: Arc::new(Semaphore::new(max_streams(&limits))),
+            requested: Requested::new(max_streams(&limits)),
             closed: AtomicBool::new(false),
             context,
             derived,
@@ -137,19 +150,55 @@ impl Registry {
         if origin != Origin::MediaMtx {
             check_new(name)?;
         }
-        // Before the map is locked, because `producer` is the caller's code.
+        self.make(name, origin, producer()?).map(|(stream, _)| stream)
+    }
+
+    /// As [`Registry::get_or_create`] for a request with a recipe. The streams of requests have a share of `limits.streams`, and
+    /// each caller has a part of it. Beyond them, the oldest ones without a watcher give way; if all are watched, the request
+    /// is refused.
+    pub fn get_or_request(
+        &self,
+        name: &StreamName,
+        caller: &str,
+        producer: impl FnOnce() -> Result<Arc<dyn Producer>>,
+    ) -> Result<Arc<Stream>> {
+        if let Some(stream) = self.get(name) {
+            self.0.requested.used(name, caller);
+            return Ok(stream);
+        }
+        check_new(name)?;
         let producer = producer()?;
+        let (closed, has_room) = self.0.requested.make_room(caller);
+        closed.iter().for_each(|stream| self.give_way(stream));
+        if !has_room {
+            let max = self.0.context.limits.streams;
+            let message = format!(
+                "requests have made a quarter of {max} streams for this caller, or a half for all callers (limits.streams), \
+                 and all of them are watched"
+            );
+            return Err(Error::new(Code::TooManyStreams, message));
+        }
+        let (stream, is_new) = self.make(name, Origin::Pull, producer)?;
+        if is_new {
+            self.0.requested.note(&stream, caller);
+        }
+        Ok(stream)
+    }
+
+    /// Makes the stream unless there is one of that name; true if it is new.
+    fn make(&self, name: &StreamName, origin: Origin, producer: Arc<dyn Producer>) -> Result<(Arc<Stream>, bool)> {
+        // Before the map is locked, because another stream may have to be removed from it.
+        let permit = self.permit()?;
         match self.0.streams.entry(name.clone()) {
-            Entry::Occupied(present) => Ok(present.get().stream.clone()),
+            Entry::Occupied(present) => Ok((present.get().stream.clone(), false)),
             Entry::Vacant(vacant) => {
-                let permit = self.permit()?;
                 let stream = Arc::new(Stream::new(name.clone(), producer, origin, self.0.context.clone()));
                 vacant.insert(Registered { stream: stream.clone(), _permit: permit });
                 if origin == Origin::MediaMtx {
                     let context = &self.0.context;
                     context.tasks.spawn_on(self.clone().forget_at_rest(stream.clone()), &context.runtime);
                 }
-                Ok(stream)
+                Ok((stream, true))
             }
         }
     }
@@ -275,11 +324,26 @@ impl Registry {
         if self.0.closed.load(Ordering::Relaxed) {
             return Err(Error::new(Code::Unavailable, "the server is shutting down"));
         }
-        let full = |_| {
-            let max = self.0.context.limits.streams;
-            Error::new(Code::TooManyStreams, format!("there are {max} streams already (limits.streams)"))
-        };
-        self.0.permits.clone().try_acquire_owned().map_err(full)
+        loop {
+            if let Ok(permit) = self.0.permits.clone().try_acquire_owned() {
+                return Ok(permit);
+            }
+            let Some(stream) = self.0.requested.give_way() else {
+                let max = self.0.context.limits.streams;
+                return Err(Error::new(
+                    Code::TooManyStreams,
+                    format!("there are {max} streams already (limits.streams)"),
+                ));
+            };
+            self.give_way(&stream);
+        }
+    }
+
+    /// Removes a stream that was closed to make room.
+    fn give_way(&self, stream: &Arc<Stream>) {
+        if self.forget(stream) {
+            tracing::debug!(stream = %stream.name(), "removed to make room: a request made it, and it has no watcher");
+        }
     }
 
     /// Frees memory until `bytes` fit: drops pictures of streams without a watcher whose producer can bring the picture

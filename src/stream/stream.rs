@@ -28,6 +28,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     error::Result,
+    faults,
     picture::{Frame, Picture, Reserved, SharedFrame, draw},
     units::HumanDuration,
 };
@@ -104,11 +105,11 @@ pub(super) struct Core {
     pub(super) run: u64,
     /// Whether the present run can still deliver pictures.
     pub(super) delivering: bool,
-    last_seq: u64,
+    pub(super) last_seq: u64,
     last_used: Instant,
     arrivals: Arrivals,
     damaged: BTreeMap<&'static str, u64>,
-    closed: bool,
+    pub(super) closed: bool,
 }
 
 impl Stream {
@@ -184,6 +185,7 @@ impl Stream {
         let frame = self.latest();
         let (state, reason) = self.state();
         let core = self.lock();
+        faults::pass("figures of a stream", &self.name);
         Stats {
             name: self.name.clone(),
             kind: core.producer.kind(),
@@ -293,7 +295,7 @@ impl Stream {
         self.lock().last_used
     }
 
-    fn close_locked(self: &Arc<Self>, core: &mut Core, why: &'static str) {
+    pub(super) fn close_locked(self: &Arc<Self>, core: &mut Core, why: &'static str) {
         core.closed = true;
         core.delivering = false;
         self.slot.send_replace(Slot { frame: None, ended: Some(why) });
@@ -373,6 +375,7 @@ impl Stream {
     }
 
     /// A "waiting for NAME" picture with the present reason. The same picture until the reason changes.
+    #[expect(clippy::expect_used, reason = "640 × 360 drawn pixels can be encoded, whatever the text")]
     pub(super) fn placeholder(&self) -> SharedFrame {
         let (_, reason) = self.state();
         let mut held = self.placeholder.lock();

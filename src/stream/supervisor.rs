@@ -14,7 +14,10 @@ use super::{
     FrameSink, Run, Stream,
     lifecycle::{Effect, Event, Stop, Timer},
 };
-use crate::error::{Code, Error, Result};
+use crate::{
+    error::{Code, Error, Result},
+    faults,
+};
 
 /// How long a cancelled producer can take to end before it is aborted: enough to close a connection in order, short
 /// enough that the next run starts soon.
@@ -25,44 +28,64 @@ struct Running {
     stop: CancellationToken,
 }
 
-/// Runs until the stream is at rest and no effect is left.
+/// What the supervisor holds, also across a panic.
+#[derive(Default)]
+struct Held {
+    running: Option<Running>,
+    timer: Option<(Timer, Instant)>,
+    /// Whether a run of the supervisor began before.
+    has_begun: bool,
+}
+
+/// Runs until the stream is at rest and no effect is left. A panic in here is logged and counted, and the supervisor goes on
+/// with the next effect: without it the stream would never start or stop its producer again.
 pub(super) async fn supervise(stream: Arc<Stream>) {
-    let mut running: Option<Running> = None;
-    let mut timer: Option<(Timer, Instant)> = None;
+    let held = tokio::sync::Mutex::new(Held::default());
+    let supervisor = stream.context.supervisor.clone();
+    supervisor.run("streams", || async { carry_out(&stream, &mut *held.lock().await).await }).await;
+}
+
+async fn carry_out(stream: &Arc<Stream>, held: &mut Held) {
+    if std::mem::replace(&mut held.has_begun, true) && held.running.is_none() && stream.lock().delivering {
+        // The effect that panicked was the start of the producer.
+        ended(stream, Err(Error::new(Code::Internal, "the stream's task crashed (see the log)")));
+    }
     loop {
-        let effects = {
+        let effect = {
             let mut core = stream.lock();
-            if core.effects.is_empty() && running.is_none() && timer.is_none() {
+            let effect = core.effects.pop_front();
+            if effect.is_none() && held.running.is_none() && held.timer.is_none() {
                 core.supervised = false;
                 return;
             }
-            std::mem::take(&mut core.effects)
+            effect
         };
-        for effect in effects {
-            match effect {
-                Effect::Start => running = Some(start(&stream)),
-                Effect::Stop(why) => {
-                    if let Some(running) = running.take() {
-                        stop(&stream, running, why).await;
-                    }
+        faults::pass("supervisor of a stream", &stream.name);
+        match effect {
+            Some(Effect::Start) => held.running = Some(start(stream)),
+            Some(Effect::Stop(why)) => {
+                if let Some(running) = held.running.take() {
+                    stop(stream, running, why).await;
                 }
-                Effect::Arm(which) => timer = Some((which, Instant::now() + delay(&stream, which))),
-                Effect::Disarm => timer = None,
             }
+            Some(Effect::Arm(which)) => held.timer = Some((which, Instant::now() + delay(stream, which))),
+            Some(Effect::Disarm) => held.timer = None,
+            None => wait(stream, held).await,
         }
-        if running.is_none() && timer.is_none() {
-            continue; // ends the task, unless an event arrived meanwhile
+    }
+}
+
+/// Waits for an event, for the end of the producer, or for the timer.
+async fn wait(stream: &Arc<Stream>, held: &mut Held) {
+    select! {
+        () = stream.wake.notified() => {}
+        end = end_of(&mut held.running) => {
+            held.running = None;
+            ended(stream, end.unwrap_or_else(|gone| Err(Error::internal("the producer was aborted", gone))));
         }
-        select! {
-            () = stream.wake.notified() => {}
-            end = end_of(&mut running) => {
-                running = None;
-                ended(&stream, end.unwrap_or_else(|gone| Err(Error::internal("the producer was aborted", gone))));
-            }
-            which = fired(timer) => {
-                timer = None;
-                stream.step(&mut stream.lock(), Event::Fired(which), None);
-            }
+        which = fired(held.timer) => {
+            held.timer = None;
+            stream.step(&mut stream.lock(), Event::Fired(which), None);
         }
     }
 }
@@ -95,8 +118,13 @@ fn start(stream: &Arc<Stream>) -> Running {
     tracing::debug!(stream = %stream.name, kind = producer.kind(), "starting");
     let name = stream.name.clone();
     let sink = FrameSink::new(stream.clone(), run);
-    let work = producer.run(Run { name, sink, stop: stop.clone(), demand });
-    // A panic in one producer must not end the supervisor, because the stream's watchers would then wait for ever.
+    let run = Run { name, sink, stop: stop.clone(), demand };
+    // A panic in one producer must not end the supervisor, because the stream's watchers would then wait for ever. A producer
+    // can panic before it returns its future, too.
+    let work = async move {
+        faults::pass("producer", &run.name);
+        producer.run(run).await
+    };
     let guarded = AssertUnwindSafe(work)
         .catch_unwind()
         .map(|end| end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "the producer crashed (see the log)"))));

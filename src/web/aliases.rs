@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
 
-use super::{Problem, State, caller::CallerExtractor, endless, problem::ProblemDocument, upload, watch};
+use super::{
+    Problem, State, caller::CallerExtractor, endless, problem::ProblemDocument, upload, watch, watch_params::requester,
+};
 use crate::{
     error::{Code, Error, Result},
     output::{http::TransformQuery, mjpeg},
@@ -280,7 +282,7 @@ async fn part(
     let mut response = match what {
         "stream" => endless::watch(request, state, caller, name, &mjpeg::OUTPUT).await,
         "snapshot" => watch::take(request, state, caller, name, None).await,
-        _ => describe(state, caller, name).await,
+        _ => describe(request, state, caller, name).await,
     }?;
     // mjpg-streamer and ustreamer let every page read. Here that needs a token in the address: without one, a page of any
     // web site could read with the rights that its visitor's address gives.
@@ -292,10 +294,11 @@ async fn part(
 }
 
 /// ustreamer's /state (its src/ustreamer/http/server.c), without the list of clients.
-async fn describe(state: &State, caller: &Caller, name: &str) -> Result<HttpResponse, Problem> {
+async fn describe(request: &HttpRequest, state: &State, caller: &Caller, name: &str) -> Result<HttpResponse, Problem> {
     let name = state.catalog.name(name)?;
-    state.access.authorize("http", caller, Action::Read, &name).await?;
-    let stream = state.catalog.find_or_relay(&name).await?;
+    let who = state.access.authorize("http", caller, Action::Read, &name).await?;
+    let by = requester(request, state, &who, caller);
+    let stream = state.catalog.find_or_relay(&name, &by).await?;
     let stats = stream.stats();
     let (width, height) = stats.picture.as_ref().map_or((0, 0), |picture| (picture.width, picture.height));
     // Integers, as ustreamer's own; its clients read them as such.

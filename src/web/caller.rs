@@ -9,12 +9,11 @@ use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
     http::header::{self, HeaderMap},
-    web,
 };
 
 use futures_util::future::LocalBoxFuture;
 
-use super::{Problem, State, origin};
+use super::{Problem, State, origin, state_in};
 use crate::{
     error::Error,
     policy::{Authorized, Caller, Credentials, Sender, token_in_query},
@@ -31,7 +30,7 @@ impl FromRequest for CallerExtractor {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let settings = &request.app_data::<web::Data<State>>().expect("the application has its state").settings.http;
+        let settings = &state_in(request.app_data()).settings.http;
         let mut caller = caller(request.peer_addr().map(|a| a.ip()), request.headers(), settings);
         // A token for this one connection has precedence over credentials that the browser adds to each request.
         if let Some(token) = token_in_protocols(request) {
@@ -73,7 +72,7 @@ impl FromRequest for Admin {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let state = request.app_data::<web::Data<State>>().expect("the application has its state").clone();
+        let state = state_in(request.app_data()).clone();
         let caller = CallerExtractor::from_request(request, payload);
         let request = request.clone();
         Box::pin(async move { Ok(Admin(administrator(&request, &state, &caller.await?.0).await?)) })

@@ -20,7 +20,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{Problem, State, caller::CallerExtractor, watch_params::share_of};
+use super::{
+    Problem, State,
+    caller::CallerExtractor,
+    watch_params::{requester, share_of},
+};
 use crate::{
     access::{Permit, Role, SessionInfo},
     error::{Code, Error, Result},
@@ -188,7 +192,8 @@ pub(super) async fn watch(
         return Ok(head(&opened).finish());
     }
     let endless = Endless::admit(request, state, caller, Role::Watcher, &output.kind, &name).await?;
-    let watch = state.catalog.watch(&name, Demand::Continuous).await?;
+    let by = requester(request, state, endless.principal(), caller);
+    let watch = state.catalog.watch(&name, Demand::Continuous, &by).await?;
     Ok(endless.serve(state, caller, opened, watch)?)
 }
 

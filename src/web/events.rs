@@ -57,10 +57,11 @@ pub struct DeadLetters {
     dead: Vec<DeadLetter>,
 }
 
-/// Events as server-sent events. A listener gets the events of paths that it can read; an administrator gets all.
+/// Events as server-sent events. A listener gets the events of paths that it can read; an administrator gets all. A caller
+/// that can read nothing is refused.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events", params(EventQuery),
-    responses((status = 200, content_type = "text/event-stream", body = Event, description = "Each with `id:`, `event:` (its `type`) and `data:` (this, as JSON)"), (status = 401, body = ProblemDocument))
+    responses((status = 200, content_type = "text/event-stream", body = Event, description = "Each with `id:`, `event:` (its `type`) and `data:` (this, as JSON)"), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument))
 )]
 pub(super) async fn listen(
     request: HttpRequest,
@@ -68,11 +69,15 @@ pub(super) async fn listen(
     CallerExtractor(caller): CallerExtractor,
     query: web::Query<EventQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let verdict = state.access.decide(&caller, Action::Api, "").await;
-    if !matches!(verdict.decision, Decision::Allowed | Decision::NotPermitted | Decision::AskCredentials) {
-        return Err(verdict.sign_in_refusal().into());
-    }
-    let is_admin = verdict.decision.is_allowed();
+    let some = state.access.authorize_some("events", &caller, Action::Read).await?;
+    let as_administrator = state.access.decide(&caller, Action::Api, "").await;
+    let is_admin = as_administrator.decision.is_allowed();
+    // On this machine a rule for `any` admits the caller. The session belongs to the user all the same, so that a
+    // revocation ends it.
+    let verdict = match as_administrator.decision {
+        Decision::Allowed | Decision::NotPermitted => as_administrator,
+        _ => some,
+    };
     let types = query.types.as_deref().map(kinds).transpose()?;
     let header = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
     let last = match header.or(query.since.as_deref()) {

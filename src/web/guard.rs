@@ -1,23 +1,19 @@
 //! Middlewares of every request: log line, counter, security headers, and the refusal of other web sites.
 
-use std::net::IpAddr;
-
 use actix_web::{
     Error, HttpRequest, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{Method, header},
     middleware::Next,
-    web,
 };
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Problem, State, addresses, caller::shows_its_sender, origin, pages};
+use super::{Problem, State, addresses, caller::shows_its_sender, origin, pages, state_in};
 use crate::{
     error::{Code, Error as OurError},
     foreign,
-    settings::HttpSettings,
 };
 
 /// Opens a span for each request, and logs it at a level that depends on the status. The query is left out, because it can
@@ -27,7 +23,7 @@ pub(super) async fn log_and_count(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let began = Instant::now();
-    let metrics = request.app_data::<web::Data<State>>().expect("the application has its state").metrics.clone();
+    let metrics = state_in(request.app_data()).metrics.clone();
     let span = tracing::debug_span!("request", method = %request.method(), path = %foreign::shown(request.path()));
     let result = next.call(request).instrument(span.clone()).await;
     let _entered = span.enter();
@@ -72,27 +68,14 @@ async fn is_foreign(request: &ServiceRequest) -> bool {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return false;
     }
-    let state = request.app_data::<web::Data<State>>().expect("the application has its state");
-    acts_for_another_site(request.request(), state).await
+    acts_for_another_site(request.request(), state_in(request.app_data())).await
 }
 
 /// Whether a page of another origin makes the request, with rights that the browser or the address gives it.
 pub(super) async fn acts_for_another_site(request: &HttpRequest, state: &State) -> bool {
     let peer = request.peer_addr().map(|addr| addr.ip());
-    comes_from_elsewhere(peer, request.headers(), &state.settings.http) && !shows_its_sender(request, state).await
-}
-
-/// Whether a page of another origin makes the request.
-fn comes_from_elsewhere(peer: Option<IpAddr>, headers: &header::HeaderMap, http: &HttpSettings) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
-    if let Some(origin) = text(header::ORIGIN.as_str()) {
-        let is_ours = |url: &str| !url.is_empty() && (url == origin || url.starts_with(&format!("{origin}/")));
-        if http.cors_origins.iter().any(|known| known == origin) || is_ours(&http.public_url) {
-            return false;
-        }
-        return !origin::names(origin, origin::host(peer, headers, http));
-    }
-    matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"))
+    let is_elsewhere = origin::comes_from_elsewhere(peer, request.headers(), &state.settings.http);
+    is_elsewhere && !shows_its_sender(request, state).await
 }
 
 /// Allows pages of these origins to use the API with a token. Cookies are left to our own pages.
@@ -122,7 +105,7 @@ pub(super) async fn secure(
     let is_page = response.headers().get(header::CONTENT_TYPE).is_some_and(is_page);
     let content_security_policy = is_page.then(|| {
         let request = response.request();
-        let state = request.app_data::<web::Data<State>>().expect("the application has its state");
+        let state = state_in(request.app_data());
         match pages::is_foreign(request.path(), &state.settings.http.static_dir) {
             true => addresses::FOREIGN_PAGES.to_owned(),
             false => addresses::of(request, state).content_security_policy(),
@@ -147,7 +130,7 @@ pub(super) async fn strip_base_path(
     mut request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let state = request.app_data::<web::Data<State>>().expect("the application has its state");
+    let state = state_in(request.app_data());
     let base = &state.settings.http.base_path;
     let is_below = |rest: &str| rest.is_empty() || rest.starts_with(['/', '?']);
     let text = request.uri().path_and_query().map(|target| target.as_str()).unwrap_or_default();

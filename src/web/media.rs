@@ -30,6 +30,7 @@ use crate::{
     library::{self, Content, Facts, FileKind, Listing, LocalFile, Location, RootInfo},
     picture::Picture,
     policy::{Action, Caller},
+    units::is_writable,
 };
 
 /// A file of a media folder.
@@ -182,6 +183,9 @@ pub(super) async fn content(
     };
     let name = location.path.rsplit('/').next().unwrap_or("file").to_owned();
     let named = file.run(move |file| NamedFile::from_file(file.try_clone()?, name)).await?;
+    // Headers have no form for other times, and actix-files panics over them.
+    let dated = named.modified().is_none_or(is_writable);
+    let named = named.use_etag(dated).use_last_modified(dated);
     Ok(read_in_pool(as_file(named.into_response(&request)), file))
 }
 

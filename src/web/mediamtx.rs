@@ -14,8 +14,11 @@ use super::{
 use crate::{
     blocking::documents,
     error::{Code, Error},
-    mediamtx::config_check::{self, Finding},
-    policy::Action,
+    mediamtx::{
+        Client,
+        config_check::{self, Finding},
+    },
+    policy::{Action, Caller},
     yaml,
 };
 
@@ -86,29 +89,32 @@ pub struct PathList {
 /// The original program's list of paths, limited to those that the caller can read.
 #[utoipa::path(
     post, path = "/mediamtx-get-path", tag = "mediamtx",
-    responses((status = 200, body = PathList), (status = 401, body = ProblemDocument), (status = 502, body = ProblemDocument))
+    responses((status = 200, body = PathList), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument), (status = 502, body = ProblemDocument))
 )]
 pub(super) async fn paths(
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
+    state.access.authorize_some("http", &caller, Action::Read).await?;
     let mut list = vec![];
-    let mut refused = None;
-    for mut path in state.mediamtx.paths().await? {
+    for mut path in asking(&state, &caller).await.paths().await? {
         let name = path["name"].as_str().unwrap_or_default().to_owned();
-        let verdict = state.access.decide(&caller, Action::Read, &name).await;
-        if verdict.decision.is_allowed() {
+        if state.access.may(&caller, Action::Read, &name).await {
             // URLs with passwords are for administrators only.
             if let Some(path) = path.as_object_mut() {
                 path.remove("forward");
             }
             list.push(path);
-        } else {
-            refused = Some(verdict.refusal(Action::Read, ""));
         }
     }
-    match refused {
-        Some(e) if list.is_empty() && e.code() != Code::Forbidden => Err(e.into()),
-        _ => Ok(HttpResponse::Ok().json(PathList { list })),
+    Ok(HttpResponse::Ok().json(PathList { list }))
+}
+
+/// MediaMTX's API for a request of this caller, who was authorized before. Requests of administrators do not wait behind
+/// those of other callers.
+pub(super) async fn asking(state: &State, caller: &Caller) -> Client {
+    match state.access.may(caller, Action::Api, "").await {
+        true => state.mediamtx.clone(),
+        false => state.mediamtx.for_callers(),
     }
 }

@@ -6,6 +6,7 @@ mod addresses;
 mod aliases;
 mod auth_webhook;
 mod caller;
+mod crash;
 mod discovery;
 mod endless;
 mod events;
@@ -194,6 +195,12 @@ const ROUTES: &[Route] = routes![
 pub fn addresses() -> &'static [Address] {
     static ADDRESSES: LazyLock<Vec<Address>> = LazyLock::new(|| Address::all(ROUTES, OUTPUTS));
     &ADDRESSES
+}
+
+/// The state in the data of a request.
+#[expect(clippy::expect_used, reason = "`application` adds it, and nothing else makes requests for these handlers")]
+fn state_in(data: Option<&web::Data<State>>) -> &web::Data<State> {
+    data.expect("the application has its state")
 }
 
 fn configure(config: &mut web::ServiceConfig, pages: &str) {

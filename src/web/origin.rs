@@ -42,6 +42,23 @@ pub(super) fn has_fetch_metadata(headers: &HeaderMap) -> bool {
     BROWSER_HEADERS.iter().any(|name| *name != "origin" && headers.contains_key(*name))
 }
 
+/// Whether a page of another origin makes the request.
+pub(super) fn comes_from_elsewhere(peer: Option<IpAddr>, headers: &HeaderMap, http: &HttpSettings) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    if let Some(origin) = text(header::ORIGIN.as_str()) {
+        return !is_ours(origin, peer, headers, http);
+    }
+    matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"))
+}
+
+/// Whether pages of this origin can change data here.
+pub(super) fn is_ours(origin: &str, peer: Option<IpAddr>, headers: &HeaderMap, http: &HttpSettings) -> bool {
+    let leads_to = |url: &str| !url.is_empty() && (url == origin || url.starts_with(&format!("{origin}/")));
+    http.cors_origins.iter().any(|known| known == origin)
+        || leads_to(&http.public_url)
+        || names(origin, host(peer, headers, http))
+}
+
 /// Whether the client's connection is encrypted, by our own knowledge or a trusted proxy's.
 pub(super) fn is_secure(request: &HttpRequest, state: &State) -> bool {
     let http = &state.settings.http;

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem, State, addresses,
     caller::{Admin, CallerExtractor},
+    mediamtx::asking,
     problem::ProblemDocument,
 };
 use crate::{
@@ -71,17 +72,15 @@ pub struct SegmentQuery {
 }
 
 /// Lists the recorded paths.
-#[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", responses((status = 200, body = RecordingList), (status = 502, body = ProblemDocument)))]
+#[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", responses((status = 200, body = RecordingList), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument), (status = 502, body = ProblemDocument)))]
 pub(super) async fn list(
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
+    state.access.authorize_some("http", &caller, Action::Playback).await?;
     let mut found = vec![];
-    let mut refused = None;
-    for recorded in state.mediamtx.recordings().await? {
-        let verdict = state.access.decide(&caller, Action::Playback, &recorded.name).await;
-        if !verdict.decision.is_allowed() {
-            refused = Some(verdict.refusal(Action::Playback, ""));
+    for recorded in asking(&state, &caller).await.recordings().await? {
+        if !state.access.may(&caller, Action::Playback, &recorded.name).await {
             continue;
         }
         found.push(RecordedPath {
@@ -91,10 +90,7 @@ pub(super) async fn list(
             last: recorded.segments.last().map(|segment| segment.start.clone()),
         });
     }
-    match refused {
-        Some(e) if found.is_empty() && e.code() != crate::error::Code::Forbidden => Err(e.into()),
-        _ => Ok(HttpResponse::Ok().json(RecordingList { recordings: found })),
-    }
+    Ok(HttpResponse::Ok().json(RecordingList { recordings: found }))
 }
 
 /// The recording of a path: its files, and its playable parts with URLs that are valid for some minutes.
@@ -112,7 +108,9 @@ pub(super) async fn get(
 ) -> Result<HttpResponse, Problem> {
     state.access.authorize("http", &caller, Action::Playback, &path).await?;
     let player = player(&request, &state, &path)?;
-    let found = recordings::get(&state.mediamtx, &path, query.start.as_deref(), query.end.as_deref(), &player).await?;
+    let found =
+        recordings::get(&asking(&state, &caller).await, &path, query.start.as_deref(), query.end.as_deref(), &player)
+            .await?;
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(found))
 }
 
@@ -132,7 +130,7 @@ pub(super) async fn timeline(
     let offset = query.offset.as_deref().unwrap_or("Z");
     // A plus sign that was not encoded arrives as a space.
     let offset = offset.replace(' ', "+");
-    Ok(HttpResponse::Ok().json(recordings::timeline(&state.mediamtx, &path, &query.day, &offset).await?))
+    Ok(HttpResponse::Ok().json(recordings::timeline(&asking(&state, &caller).await, &path, &query.day, &offset).await?))
 }
 
 /// Deletes a file of a recording.
@@ -160,7 +158,7 @@ pub(super) async fn original(
 ) -> Result<HttpResponse, Problem> {
     state.access.authorize("http", &caller, Action::Playback, ORIGINAL_PATH).await?;
     let player = player(&request, &state, ORIGINAL_PATH)?;
-    let found = recordings::get(&state.mediamtx, ORIGINAL_PATH, None, None, &player).await?;
+    let found = recordings::get(&asking(&state, &caller).await, ORIGINAL_PATH, None, None, &player).await?;
     let list: Vec<Value> = found
         .ranges
         .into_iter()

@@ -8,11 +8,13 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, Resource, ResponseError,
+    dev::HttpServiceFactory,
     guard::{GuardContext, fn_guard},
     http::{
         Method,
         header::{self, HeaderValue},
     },
+    middleware::from_fn,
     web,
 };
 use utoipa::openapi::{
@@ -21,7 +23,7 @@ use utoipa::openapi::{
     path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn},
 };
 
-use super::{Problem, endless};
+use super::{Problem, crash, endless};
 use crate::{
     error::{Code, Error},
     output::http::{EndlessOutput, Output, OutputKind},
@@ -151,7 +153,7 @@ impl Address {
     }
 
     /// The resource that answers. Other methods get 405 with the list of those that are supported.
-    pub(super) fn resource(&self) -> Resource {
+    pub(super) fn resource(&self) -> impl HttpServiceFactory + use<> {
         let mut resource = web::resource(self.pattern.as_str());
         if let Some(guard) = self.guard {
             resource = resource.guard(fn_guard(guard));
@@ -163,10 +165,11 @@ impl Address {
             };
         }
         let allowed = self.methods().map(Method::as_str).collect::<Vec<_>>().join(", ");
-        resource.default_service(web::to(move |request: HttpRequest| {
+        let resource = resource.default_service(web::to(move |request: HttpRequest| {
             let refusal = method_not_allowed(&request, &allowed);
             async move { refusal }
-        }))
+        }));
+        resource.wrap(from_fn(crash::answer_panics))
     }
 
     /// Adds the documentation of the address.

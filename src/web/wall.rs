@@ -14,7 +14,7 @@ use super::{
     caller::CallerExtractor,
     problem::ProblemDocument,
 };
-use crate::{error::Code, policy::Action, stream::Origin};
+use crate::{policy::Action, stream::Origin};
 
 /// All streams and paths that the caller can read.
 #[derive(Serialize, ToSchema)]
@@ -70,23 +70,21 @@ pub struct PathState {
 }
 
 /// All streams and paths that the caller can read.
-#[utoipa::path(get, path = "/api/v1/wall", tag = "streams", responses((status = 200, body = Wall), (status = 401, body = ProblemDocument)))]
+#[utoipa::path(get, path = "/api/v1/wall", tag = "streams", responses((status = 200, body = Wall), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument)))]
 pub(super) async fn get(
     request: HttpRequest,
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
+    state.access.authorize_some("http", &caller, Action::Read).await?;
     let addresses = addresses::of(&request, &state);
     let seen = state.path_cache.paths();
     let mediamtx = seen.is_some();
     let paths = seen.as_deref().map(Vec::as_slice).unwrap_or_default();
     let find = |name: &str| paths.iter().find(|path| path["name"] == name);
-    let mut refused = None;
     let (mut items, mut ours) = (vec![], HashSet::new());
     for stream in state.catalog.registry().list() {
-        let verdict = state.access.decide(&caller, Action::Read, stream.name()).await;
-        if !verdict.decision.is_allowed() {
-            refused = Some(verdict.refusal(Action::Read, ""));
+        if !state.access.may(&caller, Action::Read, stream.name()).await {
             continue;
         }
         let name = stream.name().to_string();
@@ -97,7 +95,7 @@ pub(super) async fn get(
         // The path can also have the stream's own name. The one that MediaMTX lists is preferred.
         let path = if find(&path).is_none() && find(&name).is_some() { name.clone() } else { path };
         ours.extend([path.clone(), name.clone()]);
-        let may = mediamtx && state.access.decide(&caller, Action::Read, &path).await.decision.is_allowed();
+        let may = mediamtx && state.access.may(&caller, Action::Read, &path).await;
         // MediaMTX pulls an unlisted path when a reader asks for it.
         let path = may.then(|| match find(&path) {
             Some(known) => describe(known),
@@ -115,22 +113,12 @@ pub(super) async fn get(
         if ours.contains(name) {
             continue;
         }
-        let verdict = state.access.decide(&caller, Action::Read, name).await;
-        if verdict.decision.is_allowed() {
+        if state.access.may(&caller, Action::Read, name).await {
             items.push(Item { name: name.to_owned(), stream: None, path: Some(describe(path)) });
-        } else {
-            refused = Some(verdict.refusal(Action::Read, ""));
         }
     }
-    match refused {
-        // A caller that can read none of the existing streams gets an error instead of an empty list.
-        Some(e) if items.is_empty() && e.code() != Code::Forbidden => Err(e.into()),
-        _ => Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(Wall {
-            items,
-            mediamtx,
-            addresses,
-        })),
-    }
+    let wall = Wall { items, mediamtx, addresses };
+    Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(wall))
 }
 
 fn describe(path: &Value) -> PathState {

@@ -13,7 +13,7 @@ use super::{
     routes::pattern,
     still,
     turn::Listed,
-    watch_params::share_of,
+    watch_params::{requester, share_of},
 };
 use crate::{
     access::Role,
@@ -68,7 +68,8 @@ pub(super) async fn recipe(
         return Ok(head(&opened).finish());
     }
     let endless = Endless::admit(&request, &state, &caller, Role::Watcher, &mjpeg::OUTPUT.kind, &name).await?;
-    let watch = state.catalog.watch_own(&name, Some(&wanted))?;
+    let by = requester(&request, &state, endless.principal(), &caller);
+    let watch = state.catalog.watch_own(&name, Some(&wanted), &by)?;
     Ok(endless.serve(&state, &caller, opened, watch)?)
 }
 
@@ -105,7 +106,7 @@ pub(super) async fn take(
     let output = &state.settings.output;
     let options =
         snapshot::Options { max_age, usual_max_age: *output.snapshot_max_age, timeout: *output.snapshot_timeout };
-    let watch = state.catalog.watch(&name, Demand::Single).await?;
+    let watch = state.catalog.watch(&name, Demand::Single, &requester(request, state, &who, caller)).await?;
     let frame = snapshot::take(watch, &options).await?;
     let mut response = still::respond(request, state, &name, &frame, &transform, &share_of(&who, caller)).await?;
     let info = session_info(request, snapshot::KIND.word, &name, Role::Watcher);

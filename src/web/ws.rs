@@ -15,7 +15,7 @@ use super::{
     guard::acts_for_another_site,
     problem::ProblemDocument,
     routes::pattern,
-    watch_params::{flag, share_of},
+    watch_params::{flag, requester, share_of},
 };
 use crate::{
     access::Role,
@@ -108,7 +108,8 @@ async fn watch(
     let transform = Transform::from_query(request.query_string())?;
     check(request, state).await?;
     let endless = Endless::admit(request, state, caller, Role::Watcher, &websocket::KIND, name).await?;
-    let watch = state.catalog.watch(name, Demand::Continuous).await?;
+    let by = requester(request, state, endless.principal(), caller);
+    let watch = state.catalog.watch(name, Demand::Continuous, &by).await?;
     let watching = state.variants.join(watch, transform, &share_of(endless.principal(), caller))?;
     let parent_states = watching.parent().states();
     let Watching { watch, held } = watching;

@@ -78,8 +78,12 @@ async function list() {
     unlisten ??= listen(['path.available', 'path.unavailable', 'stream.state'], changed, { onGap: listSoon });
   } catch (error) {
     if (api.needsSignIn(error)) return askFirst();
-    const again = h('button', { type: 'button', onclick: list }, icon('refresh'), t('viewer.try_again'));
-    wall.say(t('viewer.away_title'), errorText(error), again);
+    // 403: the user may watch nothing at all.
+    if (error instanceof api.ApiError && error.status === 403) sayEmpty();
+    else {
+      const again = h('button', { type: 'button', onclick: list }, icon('refresh'), t('viewer.try_again'));
+      wall.say(t('viewer.away_title'), errorText(error), again);
+    }
   }
   show();
 }

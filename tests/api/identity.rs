@@ -203,8 +203,10 @@ async fn the_audit_has_sign_ins_refreshes_sign_outs_and_opened_shares() {
         })
         .await;
     }
-    let by_list = audited(&app, |entry| entry["user"] == "alice" && entry["action"] == "api").await;
-    assert_eq!(by_list.len(), 1, "wrong credentials for events");
+    eventually("the wrong credentials at the events", async || {
+        audited(&app, |entry| entry["user"] == "alice" && entry["action"] == "api").await.len() == 1
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -234,3 +234,33 @@ async fn markup_in_a_media_folder_is_sent_as_a_text_file_and_never_as_a_page() {
         assert_eq!(disposition.starts_with("attachment"), is_saved, "{name}: {disposition}");
     }
 }
+
+/// Neither HTTP nor RFC 3339 has a form for times before 1970 and after 9999, which files can have.
+#[tokio::test]
+async fn files_of_any_time_are_listed_and_sent() {
+    let app = with_folder("streams: {old: {kind: file, path: old.jpg}}");
+    let now = std::time::SystemTime::now();
+    let times = [
+        ("old.jpg", std::time::UNIX_EPOCH - std::time::Duration::from_secs(86_400)),
+        ("far.jpg", std::time::UNIX_EPOCH + std::time::Duration::from_secs(300_000_000_000)),
+        ("new.jpg", now),
+    ];
+    let picture = sized_picture(64, 48, 1);
+    for (name, at) in times {
+        let path = app.folder().join("media").join(name);
+        std::fs::write(&path, &picture).expect("writes");
+        let file = std::fs::File::options().write(true).open(&path).expect("opens");
+        // Not every file system can keep the time far ahead.
+        let _ = file.set_modified(at);
+    }
+    for (name, _) in times {
+        let id = URL_SAFE_NO_PAD.encode(format!("media\0{name}"));
+        let content = app.get(&format!("/api/v1/media/content/{id}")).await;
+        assert_eq!((content.status, &content.body[..]), (200, &picture[..]), "{name}");
+    }
+    let listed = app.get("/api/v1/media?root=media").await;
+    assert_eq!((listed.status, listed.json()["total"].as_u64()), (200, Some(4)), "{listed:?}");
+    let shown = app.get("/snapshot/old.jpg").await;
+    assert_eq!((shown.status, &shown.body[..]), (200, &picture[..]));
+    assert_eq!(app.admin("GET", "/api/v1/streams", "").await.status, 200);
+}

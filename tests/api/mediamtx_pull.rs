@@ -130,6 +130,21 @@ async fn every_video_format_is_shown_in_its_colours() {
     }
 }
 
+/// MPEG-4 Part 2, which some old cameras send.
+#[tokio::test]
+async fn a_codec_that_only_ffmpeg_knows_is_read_by_ffmpeg() {
+    let Some((app, mediamtx)) = pair("output: {snapshot_timeout: 20s}\nstream_defaults: {start_timeout: 20s}").await
+    else {
+        return;
+    };
+    let png = bars(app.folder(), "640x360").await;
+    let options = "-c:v mpeg4 -q:v 2 -g 12";
+    let _publisher = publish((&app, &mediamtx), "mpeg4", &png, "12", "format=yuv420p", options).await;
+    let snapshot = app.get("/snapshot/mpeg4.jpg").await;
+    assert_eq!(snapshot.status, 200, "{snapshot:?}");
+    assert_eq!(figure(&app, "camera_ffmpegs").await, 1.0);
+}
+
 #[tokio::test]
 async fn a_path_is_a_stream_while_it_has_watchers() {
     let Some((app, mediamtx)) = pair("").await else { return };

@@ -18,7 +18,7 @@ fn camera(source: &TestApp, path: &str, more: &str) -> TestApp {
 }
 
 /// One keyframe, as SDP's format parameters and as RTP packets on channel 0.
-fn keyframe(colour: [u8; 3]) -> (String, Vec<u8>) {
+pub fn keyframe(colour: [u8; 3]) -> (String, Vec<u8>) {
     let jpeg = flat_picture(64, 48, colour);
     let canvas = Canvas::for_picture(64, 48);
     let picture = Yuv420::from_jpeg(&jpeg, canvas).expect("a JPEG");
@@ -232,7 +232,8 @@ async fn invalid_definitions_are_refused_with_their_field() {
         (json!({"kind": "rtsp"}), "url"),
         (json!({"kind": "rtsp", "url": "rtsp://h/s", "path": "p"}), "url"),
         (json!({"kind": "rtsp", "url": "http://h/s"}), "url"),
-        (json!({"kind": "rtsp", "url": "rtsps://h/s"}), "url"),
+        (json!({"kind": "rtsp", "url": "rtsps://h/s", "transport": "udp"}), "transport"),
+        (json!({"kind": "rtsp", "url": "rtsps://h/s", "fingerprint": "1"}), "fingerprint"),
         (json!({"kind": "rtsp", "url": "rtsp://h/s", "fps": 0}), "fps"),
         (json!({"kind": "rtsp", "url": "rtsp://h/s", "quality": 101}), "quality"),
         (json!({"kind": "rtsp", "path": "/p"}), "path"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Program, basic, eventually, free_port, picture};
+use crate::support::{Program, TestApp, basic, eventually, free_port, picture};
 
 #[tokio::test]
 async fn the_log_contains_no_password_and_no_token() {
@@ -66,6 +66,7 @@ async fn the_log_contains_no_password_and_no_token() {
     assert!(refused.contains("refuses the user name and password"), "{refused}");
     let shown = String::from_utf8(curl(&["-H", &admin, &url("/api/v1/streams/yard")]).await).expect("text");
     assert!(shown.contains("***") && !shown.contains("pass-of-the-camera"), "{shown}");
+    assert!(shown.contains("key=***") && !shown.contains("pass-in-the-url"), "{shown}");
     curl(&["-d", &json!({ "code": code }).to_string(), &url("/api/v1/shares/open")]).await;
     curl(&["-u", "alice:pass-that-is-wrong", &url("/api/v1/users")]).await;
     let question = json!({"ip": "192.0.2.1", "user": "alice", "password": "pass-of-the-base", "action": "read", "path": "x", "query": format!("token={code}")});
@@ -91,5 +92,26 @@ async fn the_log_contains_no_password_and_no_token() {
     ] {
         let line = log.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret}");
+    }
+}
+
+/// A definition that was shown can be sent back. Its secrets go to no other host.
+#[tokio::test]
+async fn secret_parameters_of_a_camera_s_url_are_not_shown_and_stay_with_their_host() {
+    let app = TestApp::spawn();
+    let put = async |url: &str| {
+        let definition = json!({"kind": "http", "url": url}).to_string();
+        app.admin("PUT", "/api/v1/streams/yard", &definition).await
+    };
+    let made = put("http://127.0.0.1:9/s.cgi?user=admin&pwd=hunter2&channel=1").await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let shown = app.admin("GET", "/api/v1/streams/yard", "").await.json()["definition"]["url"].clone();
+    assert_eq!(shown, "http://127.0.0.1:9/s.cgi?user=admin&pwd=***&channel=1");
+    for url in [shown.as_str().expect("a text"), "http://127.0.0.1:9/s.cgi?user=admin&pwd=***&channel=2"] {
+        assert_eq!(put(url).await.status, 200, "{url}");
+    }
+    for url in ["http://127.0.0.2:9/s.cgi?user=admin&pwd=***&channel=1", "http://127.0.0.1:10/s.cgi?pwd=***"] {
+        let refused = put(url).await;
+        assert!(refused.status == 422 && refused.detail().starts_with("url: ***"), "{refused:?}");
     }
 }

@@ -2324,6 +2324,7 @@ export interface components {
             drop_old?: boolean;
         };
         RtspDefinition: {
+            fingerprint?: string;
             fps?: number;
             keyframes_only?: boolean;
             pass?: string | null;
@@ -2471,7 +2472,7 @@ export interface components {
             tokens: components["schemas"]["MachineToken"][];
         };
         /** @enum {string} */
-        Transport: "tcp" | "udp";
+        Transport: "auto" | "tcp" | "udp";
         UdpCameraDefinition: {
             /** @default null */
             address: string | null;

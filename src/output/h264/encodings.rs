@@ -2,9 +2,11 @@
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, Weak},
 };
 
+use futures_util::FutureExt;
 use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::time::{Duration, Instant};
@@ -118,11 +120,13 @@ impl Encodings {
         encodings.insert(key, Arc::downgrade(&encoding));
         let encode_task = EncodeTask::new(self.0.context.clone(), shared.clone(), watch, want);
         tokio::spawn(async move {
+            // Readers of an encoding that crashed must not wait for ever, and the next reader gets a new one.
+            let run = AssertUnwindSafe(encode_task.run()).catch_unwind();
             let why = tokio::select! {
-                ended = encode_task.run() => ended,
+                ended = run => ended.map_or("the encoder crashed (see the log)", |why| why.0),
                 () = stop.cancelled() => return,
             };
-            shared.gop.send_modify(|gop| gop.ended = Some(why.0));
+            shared.gop.send_modify(|gop| gop.ended = Some(why));
         });
         Reader::new(encoding)
     }

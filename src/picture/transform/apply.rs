@@ -171,8 +171,8 @@ impl Decoded {
         let (cut_w, cut_h) = (w * geometry.shown.0, h * geometry.shown.1);
         // Catmull-Rom is sharp without halos, for reduction and enlargement.
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(
-            (w - cut_w) / 2.0,
-            (h - cut_h) / 2.0,
+            beside_pixels((w - cut_w) / 2.0, cut_w / f64::from(width)),
+            beside_pixels((h - cut_h) / 2.0, cut_h / f64::from(height)),
             cut_w,
             cut_h,
         );
@@ -203,6 +203,7 @@ impl Decoded {
         image
     }
 
+    #[expect(clippy::expect_used, reason = "the type keeps a buffer of its width and height")]
     fn into_image(self) -> DynamicImage {
         const WHY: &str = "the buffer has that size";
         match self.gray {
@@ -238,4 +239,14 @@ fn encode(image: &DynamicImage, quality: u8) -> turbojpeg::Result<Bytes> {
     encoder
         .compress_to_vec(Image { pixels: image.as_bytes(), width, pitch: width * format.size(), height, format })
         .map(Bytes::from)
+}
+
+/// Moves the beginning of a cut by a 64th of a pixel where fast_image_resize 6.1 would read outside of its buffers: in an
+/// enlargement whose first output pixel has its center on an input pixel. The filter is zero at all other input pixels then, and
+/// the crate leaves them out for this output pixel, but not for the next one; `b.start -= x_first` in its resizer.rs is below
+/// zero. The end of a centered cut is symmetrical, and moves with its beginning.
+fn beside_pixels(begin: f64, scale: f64) -> f64 {
+    let center = begin + 0.5 * scale - 0.5;
+    let is_on_pixel = center > 0.5 && (center - center.round()).abs() < 1.0 / 128.0;
+    if scale < 1.0 && is_on_pixel { begin - 1.0 / 64.0 } else { begin }
 }

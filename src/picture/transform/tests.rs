@@ -246,6 +246,20 @@ fn a_damaged_picture_is_an_error_and_no_panic() {
     assert_eq!(error.code(), Code::BrokenPicture);
 }
 
+/// The center of the first pixel of these lies on a pixel of the picture, where fast_image_resize 6.1 panicked in a
+/// debug build and read outside of its buffers in a release build.
+#[test]
+fn a_cut_that_begins_at_the_center_of_a_pixel_is_enlarged() {
+    for (from, to) in [((30, 27), (57, 56)), ((78, 85), (104, 89)), ((27, 53), (36, 41))] {
+        let jpeg = Bytes::from(photo(from.0, from.1));
+        for gray in [0, 1] {
+            let query = format!("w={}&h={}&fit=cover&gray={gray}", to.0, to.1);
+            let result = apply(&jpeg, from, &read(&query), 80, &PictureLimits::default()).expect("made");
+            assert_eq!((result.width, result.height), to, "{query}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

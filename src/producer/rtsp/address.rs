@@ -10,28 +10,43 @@ use crate::{
     units::{Network, any_contains},
 };
 
-/// The port of RTSP (RFC 2326, section 3.2).
+/// The port of RTSP (RFC 2326, section 3.2), and of RTSP over TLS (IANA's registry).
 const RTSP_PORT: u16 = 554;
+const RTSPS_PORT: u16 = 322;
 
 /// Parses a camera's URL, from which `split_login` has removed user and password. Errors do not contain the URL,
 /// because some cameras have the password in its path.
 pub(super) fn parse(text: &str) -> Result<Url> {
-    if text.starts_with("rtsps://") {
-        return Err(refuse(
-            "url",
-            "rtsps is not supported here; let MediaMTX read the camera (source: rtsps://…) and set `path` to that path of MediaMTX",
-        ));
-    }
     let url = Url::parse(text).map_err(|e| refuse("url", format!("is not an address: {e}")))?;
-    if url.scheme() != "rtsp" || url.host().is_none() || !url.username().is_empty() || url.password().is_some() {
+    if !is_rtsp(&url) || url.host().is_none() || !url.username().is_empty() || url.password().is_some() {
         return Err(refuse("url", "must be like rtsp://192.168.1.30/stream1"));
     }
     Ok(url)
 }
 
+fn is_rtsp(url: &Url) -> bool {
+    matches!(url.scheme(), "rtsp" | "rtsps")
+}
+
 /// The camera's port.
 pub(super) fn port(url: &Url) -> u16 {
-    url.port().unwrap_or(RTSP_PORT)
+    url.port().unwrap_or(if url.scheme() == "rtsps" { RTSPS_PORT } else { RTSP_PORT })
+}
+
+/// The address that a redirect leads to: on the same host, or in `networks` (`fetch.redirect_networks`). The error names the host.
+pub(super) fn redirect(from: &Url, location: &str, networks: &[Network]) -> Result<Url, String> {
+    let mut to = from.join(location.trim()).map_err(|e| format!("an address that cannot be read: {e}"))?;
+    let host = to.host_str().unwrap_or_default().to_owned();
+    if !is_rtsp(&to) || (from.scheme() == "rtsps" && to.scheme() == "rtsp") {
+        return Err(format!("{host}, which is not rtsp, or is rtsp after rtsps"));
+    }
+    // The password of a redirect is not ours.
+    let _ = (to.set_username(""), to.set_password(None));
+    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    if to.host() == from.host() || ip.is_ok_and(|ip| any_contains(networks, ip.to_canonical())) {
+        return Ok(to);
+    }
+    Err(format!("{host}, which is not in fetch.redirect_networks"))
 }
 
 /// Replaces the host name by its address, so that the connection goes to the address that was checked. Uses the
@@ -70,12 +85,33 @@ mod tests {
 
     #[test]
     fn an_invalid_camera_url_is_refused_without_repeating_it() {
-        for text in ["", "camera", "http://h/secret", "rtsps://h/secret", "rtsp://", "rtsp://h:99999/secret"] {
+        for text in ["", "camera", "http://h/secret", "rtsp://", "rtsp://h:99999/secret"] {
             let error = parse(text).expect_err(text);
             assert_eq!(error.field(), Some("url"));
             assert!(!error.to_string().contains("secret"), "{error}");
         }
         assert_eq!(port(&parse("rtsp://h/x").expect("an address")), 554);
+        assert_eq!(port(&parse("rtsps://h/x").expect("an address")), 322);
+    }
+
+    #[test]
+    fn a_redirect_leads_to_the_same_host_or_into_the_permitted_networks() {
+        let networks = vec![Network("10.0.0.0/8".parse().expect("a network"))];
+        for (location, expected) in [
+            ("rtsp://192.168.1.30:8554/other", Ok("rtsp://192.168.1.30:8554/other")),
+            ("/other?x", Ok("rtsp://192.168.1.30/other?x")),
+            ("rtsps://u:p@10.1.2.3/s", Ok("rtsps://10.1.2.3/s")),
+            ("rtsp://8.8.8.8/s", Err("8.8.8.8, which is not in fetch.redirect_networks")),
+            ("rtsp://camera.lan/s", Err("camera.lan, which is not in fetch.redirect_networks")),
+            ("http://192.168.1.30/s", Err("192.168.1.30, which is not rtsp, or is rtsp after rtsps")),
+            ("rtsp://h:99999/", Err("an address that cannot be read: invalid port number")),
+        ] {
+            let from = parse("rtsp://192.168.1.30/live").expect("an address");
+            let to = redirect(&from, location, &networks);
+            assert_eq!(to.as_ref().map(Url::as_str).map_err(String::as_str), expected, "{location}");
+        }
+        let from = parse("rtsps://192.168.1.30/live").expect("an address");
+        assert!(redirect(&from, "rtsp://192.168.1.30/live", &networks).is_err());
     }
 
     #[tokio::test]

@@ -92,6 +92,11 @@ impl Backlog {
         }
     }
 
+    /// Whether decoding waits for a keyframe.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_broken
+    }
+
     /// Number of waiting units.
     pub(super) fn len(&self) -> usize {
         self.units.len()

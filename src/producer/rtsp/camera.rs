@@ -1,122 +1,110 @@
-//! [`Camera`]: an RTSP session with a camera, by retina.
+//! [`Camera`]: a session with a camera or with MediaMTX, and its failures in words without secrets.
 
-use std::{pin::Pin, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
-use bytes::Bytes;
-use futures_util::StreamExt;
-use retina::{
-    client::{
-        Credentials, Demuxed, Described, PlayOptions, Session, SessionOptions, SetupOptions, TcpTransportOptions,
-        Transport as RtpTransport, UdpTransportOptions,
-    },
-    codec::{CodecItem, FrameFormat},
-};
-use tokio::time::{Duration, timeout};
+use tokio::time::Duration;
+use tokio_rustls::rustls::pki_types::ServerName;
+use url::Url;
 
-use super::{Plan, Source, Transport, address, backlog::ReceivedUnit};
+use super::{Plan, Source, address};
 use crate::{
     error::{Code, Error, Result},
+    rtsp_client::{Codec, Failure, Session, Target, Tls, Unit},
     secret::Secret,
+    trust::{self, Check},
 };
 
 /// How long DESCRIBE, SETUP and PLAY can take together: shorter than the usual start timeout, so that users see
 /// what failed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The codec of the video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Codec {
-    H264,
-    H265,
-    Jpeg,
-}
-
-impl Codec {
-    /// Reads retina's name of a codec, which is the name in SDP in lower case.
-    fn of(name: &str) -> Option<Self> {
-        Some(match name {
-            "h264" => Codec::H264,
-            "h265" => Codec::H265,
-            "jpeg" => Codec::Jpeg,
-            _ => return None,
-        })
-    }
-}
+/// Most redirects that are followed.
+const MAX_REDIRECTS: usize = 5;
 
 /// A playing session.
 pub(super) struct Camera {
-    pub(super) codec: Codec,
-    frames: Pin<Box<Demuxed>>,
+    session: Session,
     explainer: Explainer,
+}
+
+/// Why there is no session.
+pub(super) struct Refusal {
+    pub(super) error: Error,
+    /// Whether the camera can be reached but speaks otherwise than this client, so that another program may read it.
+    pub(super) is_protocol: bool,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Refusal { error, is_protocol: false }
+    }
 }
 
 impl Camera {
     /// Connects, and plays the first video that can be decoded.
-    pub(super) async fn connect(plan: &Plan) -> Result<Self> {
-        let (url, login) = plan.target()?;
-        let url = match &plan.source {
-            Source::Camera { .. } => address::pin(url, plan.common.networks()).await?,
-            // The administrator configured this address.
-            Source::Path(_) => url,
-        };
+    pub(super) async fn connect(plan: &Plan) -> Result<Self, Refusal> {
+        let (mut url, mut login) = plan.target()?;
         let explainer = Explainer::new(plan, &url, &login);
-        let creds = login.map(|(username, pass)| Credentials { username, password: pass.expose().to_owned() });
-        let options = SessionOptions::default().creds(creds).user_agent("mtx-sidecar".into());
-        let connecting = async {
-            let mut session = Session::describe(url, options).await.map_err(|e| explainer.explain(&e))?;
-            let (i, codec) = explainer.choose(&session)?;
-            let transport = match plan.transport {
-                Transport::Tcp => RtpTransport::Tcp(TcpTransportOptions::default()),
-                Transport::Udp => RtpTransport::Udp(UdpTransportOptions::default()),
-            };
-            let setup = SetupOptions::default().transport(transport).frame_format(FrameFormat::SIMPLE);
-            session.setup(i, setup).await.map_err(|e| explainer.explain(&e))?;
-            let playing = session.play(PlayOptions::default()).await.map_err(|e| explainer.explain(&e))?;
-            let frames = playing.demuxed().map_err(|e| explainer.explain(&e))?;
-            Ok((codec, Box::pin(frames)))
-        };
-        let late = || Error::new(Code::Unavailable, format!("{} does not answer", explainer.peer));
-        let (codec, frames) = timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| late())??;
-        plan.common.counters().connected();
-        Ok(Camera { codec, frames, explainer })
-    }
-
-    /// The next unit, and whether data before it was lost. Cancel-safe. Must be called all the time, because it
-    /// reads the connection and keeps it alive.
-    pub(super) async fn next(&mut self) -> Result<(ReceivedUnit, bool)> {
-        loop {
-            match self.frames.next().await {
-                Some(Ok(CodecItem::VideoFrame(frame))) => {
-                    let (is_key, has_loss) = (frame.is_random_access_point(), frame.loss() > 0);
-                    let unit =
-                        ReceivedUnit { is_key, received: SystemTime::now(), data: Bytes::from(frame.into_data()) };
-                    return Ok((unit, has_loss));
+        for _ in 0..=MAX_REDIRECTS {
+            let tls = if url.scheme() == "rtsps" { Some(tls(plan, &url, &explainer)?) } else { None };
+            let pinned = plan.pin(url.clone()).await?;
+            let target = Target { url: pinned, login: login.clone(), transport: plan.transport.into(), tls };
+            match Session::play(target, CONNECT_TIMEOUT).await {
+                Ok(session) => {
+                    plan.common.counters().connected();
+                    return Ok(Camera { session, explainer });
                 }
-                Some(Ok(_)) => {}
-                Some(Err(e)) => return Err(self.explainer.explain(&e)),
-                None => {
-                    return Err(Error::new(
-                        Code::Unavailable,
-                        format!("{} has closed the connection", self.explainer.peer),
-                    ));
+                Err(Failure::Moved(location)) => {
+                    let moved = address::redirect(&url, &location, &plan.common.fetch().redirect_networks);
+                    let next = moved.map_err(|why| explainer.unavailable(&format!("redirects to {why}")))?;
+                    // The password is for the host of the definition only.
+                    if next.host() != url.host() {
+                        login = None;
+                    }
+                    url = next;
+                }
+                Err(failure) => {
+                    let is_protocol = failure.is_protocol();
+                    return Err(Refusal { error: explainer.explain(&failure), is_protocol });
                 }
             }
         }
+        Err(explainer.unavailable(&format!("redirects more than {MAX_REDIRECTS} times")).into())
+    }
+
+    /// The codec of the video.
+    pub(super) fn codec(&self) -> Codec {
+        self.session.codec()
+    }
+
+    /// The next unit, and when it arrived. Cancel-safe. Must be called all the time, because it reads the connection and keeps it
+    /// alive.
+    pub(super) async fn next(&mut self) -> Result<(Unit, SystemTime)> {
+        let unit = self.session.next().await.map_err(|failure| self.explainer.explain(&failure))?;
+        Ok((unit, SystemTime::now()))
     }
 }
 
+fn tls(plan: &Plan, url: &Url, explainer: &Explainer) -> Result<Tls> {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let check = plan.fingerprint.map_or(Check::AuthorityOrFingerprint, Check::Fingerprint);
+    let roots = trust::roots(&plan.common.fetch().ca_file)?;
+    let config = Arc::new(trust::client_config(&roots, check)?);
+    let name = ServerName::try_from(host).map_err(|e| explainer.unavailable(&format!("has no usable name: {e}")))?;
+    Ok(Tls { config, name })
+}
+
 /// Explains errors without secrets.
-struct Explainer {
+pub(super) struct Explainer {
     peer: String,
     is_path: bool,
-    has_login: bool,
     /// Texts that must not be logged: the password, and the part of the URL after the host, where some cameras have
     /// the password.
     secrets: Vec<Secret>,
 }
 
 impl Explainer {
-    fn new(plan: &Plan, url: &url::Url, login: &Option<(String, Secret)>) -> Self {
+    pub(super) fn new(plan: &Plan, url: &Url, login: &Option<(String, Secret)>) -> Self {
         let is_path = matches!(plan.source, Source::Path(_));
         let mut secrets: Vec<_> = login.iter().map(|(_, password)| password.clone()).collect();
         if !is_path {
@@ -124,46 +112,39 @@ impl Explainer {
             texts.extend(url.query().map(str::to_owned));
             secrets.extend(texts.into_iter().filter(|text| text.len() > 1).map(Secret::new));
         }
-        Explainer { peer: plan.peer(), is_path, has_login: login.is_some(), secrets }
+        Explainer { peer: plan.peer(), is_path, secrets }
     }
 
-    fn explain(&self, e: &retina::Error) -> Error {
-        let peer = &self.peer;
-        let why = match (e.status_code(), self.is_path) {
-            (Some(401 | 403), true) => {
-                format!("{peer} cannot be read with our credentials (mediamtx.user, mediamtx.pass)")
+    fn unavailable(&self, why: &str) -> Error {
+        Error::new(Code::Unavailable, self.without_secrets(format!("{} {why}", self.peer)))
+    }
+
+    fn explain(&self, failure: &Failure) -> Error {
+        let why = match (failure, self.is_path) {
+            (Failure::Password { .. } | Failure::Refused { status: 401 | 403, .. }, true) => {
+                "cannot be read with our credentials (mediamtx.user, mediamtx.pass)".to_owned()
             }
-            (Some(401 | 403), false) if self.has_login => format!("{peer} refuses the user name and password"),
-            (Some(401 | 403), false) => format!("{peer} requires a user name and password"),
-            (Some(404), true) => format!("{peer} has no publisher"),
-            (Some(404), false) => format!("{peer} has no stream at this path"),
-            (Some(461), _) => format!("{peer} does not support this transport; try the other one"),
-            (Some(status), _) => format!("{peer} answers with status {status}"),
-            (None, _) if e.to_string().starts_with("Unable to connect") => format!("{peer} cannot be reached"),
-            (None, _) => format!("the connection to {peer} was lost"),
+            (Failure::Refused { status: 404, .. }, true) => "has no publisher".to_owned(),
+            (Failure::Refused { status: 404, .. }, false) => "has no stream at this path".to_owned(),
+            (Failure::Refused { status: 461, .. }, _) => {
+                "does not support this transport; try the other one".to_owned()
+            }
+            (Failure::NoVideo(_), _) => format!("{failure}; H.264, H.265 and MJPEG can be shown as pictures"),
+            (failure, false) if failure.is_protocol() && !matches!(failure, Failure::Closed(_)) => format!(
+                "{failure}; MediaMTX may be able to read it: make a path of MediaMTX with this source, and set `path` \
+                 instead of `url`"
+            ),
+            (failure, _) => failure.to_string(),
         };
-        let cause = e.to_string().replace("\n\n", "; ").replace('\n', ", ");
-        Error::new(Code::Unavailable, why).caused_by(self.without_secrets(cause))
+        let error = self.unavailable(&why);
+        match failure {
+            Failure::Closed(Some(e)) | Failure::Unreachable(e) => error.caused_by(self.without_secrets(e.to_string())),
+            _ => error,
+        }
     }
 
-    fn without_secrets(&self, text: String) -> String {
+    pub(super) fn without_secrets(&self, text: String) -> String {
         let secrets = self.secrets.iter().map(Secret::expose).filter(|secret| !secret.is_empty());
         secrets.fold(text, |text, secret| text.replace(secret, "***"))
-    }
-
-    fn choose(&self, session: &Session<Described>) -> Result<(usize, Codec)> {
-        let videos = session.streams().iter().enumerate().filter(|(_, stream)| stream.media() == "video");
-        let names: Vec<_> = videos.map(|(i, stream)| (i, stream.encoding_name())).collect();
-        if let Some(found) = names.iter().find_map(|(i, name)| Some((*i, Codec::of(name)?))) {
-            return Ok(found);
-        }
-        let what = match names.as_slice() {
-            [] => "no video".to_owned(),
-            names => names.iter().map(|(_, name)| name.to_ascii_uppercase()).collect::<Vec<_>>().join(" and "),
-        };
-        Err(Error::new(
-            Code::Unavailable,
-            format!("{} offers {what}; H.264, H.265 and MJPEG can be shown as pictures", self.peer),
-        ))
     }
 }

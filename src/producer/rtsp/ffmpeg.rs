@@ -17,17 +17,17 @@ use tokio::{
 use super::{
     Plan,
     backlog::ReceivedUnit,
-    camera::Codec,
     decode::{Outcome, Task},
 };
 use crate::{
     error::{Code, Error, Result},
     multipart::Splitter,
     picture::Picture,
+    rtsp_client::Codec,
 };
 
 /// Bytes to read at a time.
-const CHUNK: usize = 64 << 10;
+pub(super) const CHUNK: usize = 64 << 10;
 
 /// How long decoding a single picture can take.
 const SINGLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ const SINGLE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_MESSAGES: usize = 2000;
 
 type Single = Pin<Box<dyn Future<Output = Result<Outcome>> + Send>>;
-type Messages = JoinHandle<Vec<u8>>;
+pub(super) type Messages = JoinHandle<Vec<u8>>;
 type Writing = Pin<Box<dyn Future<Output = std::io::Result<ChildStdin>> + Send>>;
 
 /// The engine for one camera.
@@ -104,7 +104,7 @@ struct Recipe {
 }
 
 impl Recipe {
-    fn spawn(&self, input: &[&str], filter: &str, output: &[&str]) -> Result<Child> {
+    fn spawn(&self, input: &[&str], is_paced: bool, output: &[&str]) -> Result<Child> {
         let plan = &self.plan;
         let program = &plan.common.settings().ffmpeg;
         let without = |what: &str| {
@@ -117,15 +117,12 @@ impl Recipe {
         if program.is_empty() {
             return Err(without("set its path"));
         }
-        // A quality from 100 (best) to 1 becomes a quantiser from 2 (best) to 25.
-        let quantiser = (2 + (100 - plan.quality) * 23 / 99).to_string();
-        // The range and matrix of JPEG.
-        let filter = format!("{filter}scale=out_range=full:out_color_matrix=bt601,format=yuvj420p");
-        let child = Command::new(program)
-            .args(["-hide_banner", "-nostdin", "-loglevel", "error"])
-            .args(input)
-            .args(["-thread_type", "slice", "-threads", "2", "-f", self.format, "-i", "pipe:0", "-an", "-vf", &filter])
-            .args(["-fps_mode", "passthrough", "-c:v", "mjpeg", "-threads", "1", "-q:v", &quantiser])
+        let mut command = Command::new(program);
+        command.args(["-hide_banner", "-nostdin", "-loglevel", "error"]).args(input);
+        command.args(["-thread_type", "slice", "-threads", "2", "-protocol_whitelist", "pipe"]);
+        command.args(["-f", self.format, "-i", "pipe:0"]);
+        to_jpegs(&mut command, plan, is_paced);
+        let child = command
             .args(output)
             .args(["-f", "image2pipe", "pipe:1"])
             .stdin(Stdio::piped())
@@ -140,7 +137,7 @@ impl Recipe {
 
     /// Decodes a keyframe alone.
     async fn single(&self, unit: ReceivedUnit) -> Result<Outcome> {
-        let mut child = self.spawn(&[], "", &["-frames:v", "1"])?;
+        let mut child = self.spawn(&[], false, &["-frames:v", "1"])?;
         let (mut stdin, mut stdout, mut messages) = pipes(&mut child)?;
         let max = self.plan.limits.frame_size.bytes();
         let work = async {
@@ -166,6 +163,19 @@ impl Recipe {
     }
 }
 
+/// Adds the arguments that make JPEGs: all pictures, or those that are due.
+pub(super) fn to_jpegs(command: &mut Command, plan: &Plan, is_paced: bool) {
+    // A quality from 100 (best) to 1 becomes a quantiser from 2 (best) to 25.
+    let quantiser = (2 + (100 - plan.quality) * 23 / 99).to_string();
+    let early = 0.75 * plan.every.as_secs_f64();
+    let due = format!("select='isnan(prev_selected_t)+gte(t-prev_selected_t,{early:.4})',");
+    // The range and matrix of JPEG.
+    let filter = "scale=out_range=full:out_color_matrix=bt601,format=yuvj420p";
+    let filter = if is_paced { due + filter } else { filter.to_owned() };
+    command.args(["-an", "-vf", &filter, "-fps_mode", "passthrough"]);
+    command.args(["-c:v", "mjpeg", "-threads", "1", "-q:v", &quantiser]);
+}
+
 /// A process for continuous watchers. Dropping it kills the process.
 struct Running {
     recipe: Arc<Recipe>,
@@ -180,13 +190,11 @@ struct Running {
 
 impl Running {
     fn start(recipe: Arc<Recipe>) -> Result<Self> {
-        let early = 0.75 * recipe.plan.every.as_secs_f64();
         // The pipe does not carry the camera's time, so ffmpeg uses the clock of this machine. `-fflags nobuffer`
         // would discard the data that ffmpeg reads while it probes.
         let input =
             ["-flags", "low_delay", "-probesize", "32", "-analyzeduration", "0", "-use_wallclock_as_timestamps", "1"];
-        let filter = format!("select='isnan(prev_selected_t)+gte(t-prev_selected_t,{early:.4})',");
-        let mut child = recipe.spawn(&input, &filter, &["-flush_packets", "1"])?;
+        let mut child = recipe.spawn(&input, true, &["-flush_packets", "1"])?;
         let (stdin, stdout, messages) = pipes(&mut child)?;
         let splitter = Splitter::new(None, recipe.plan.limits.frame_size.bytes());
         let buffer = vec![0; CHUNK];
@@ -239,7 +247,7 @@ impl Running {
     }
 }
 
-fn pipes(child: &mut Child) -> Result<(ChildStdin, ChildStdout, Messages)> {
+pub(super) fn pipes(child: &mut Child) -> Result<(ChildStdin, ChildStdout, Messages)> {
     match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         (Some(stdin), Some(stdout), Some(stderr)) => Ok((stdin, stdout, listen(stderr))),
         _ => Err(Error::new(Code::Unavailable, "ffmpeg was started without pipes")),
@@ -258,7 +266,7 @@ fn listen(mut stderr: ChildStderr) -> Messages {
     })
 }
 
-async fn last_messages(child: &mut Child, messages: &mut Messages) -> String {
+pub(super) async fn last_messages(child: &mut Child, messages: &mut Messages) -> String {
     let _ = child.start_kill();
     let messages = timeout(Duration::from_secs(1), messages).await.ok().and_then(Result::ok).unwrap_or_default();
     String::from_utf8_lossy(&messages).trim().replace('\n', "; ")

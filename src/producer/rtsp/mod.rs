@@ -1,8 +1,9 @@
 //! RTSP cameras and paths of MediaMTX: decodes their video to pictures.
 //!
 //! ```text
-//! camera (retina) ──▶ backlog ──▶ engine: openh264, or ffmpeg for what it cannot decode ──▶ sink
-//!        └── MJPEG ───────────────────────────────────────────────────────────────────────▶ sink
+//! camera (rtsp_client) ──▶ backlog ──▶ engine: openh264, or ffmpeg for what it cannot decode ──▶ sink
+//!        ├── MJPEG ────────────────────────────────────────────────────────────────────────────▶ sink
+//!        └── a camera that the client cannot read: ffmpeg reads and decodes it ────────────────▶ sink
 //! ```
 //!
 //! While the watchers need only snapshots, only keyframes are decoded. Decoding runs in the pool for pictures, one access
@@ -10,13 +11,16 @@
 
 mod address;
 mod backlog;
+mod by_ffmpeg;
 mod camera;
 mod counters;
 mod decode;
 mod engine;
 mod ffmpeg;
+mod pace;
 mod play;
 mod settings;
+mod starts;
 
 use std::{
     pin::Pin,
@@ -29,15 +33,16 @@ use url::Url;
 
 pub use self::{
     counters::{Counters, UnitKind},
-    settings::{RtspCameraSettings, Settings, Transport},
+    settings::{Reader, RtspCameraSettings, Settings, Transport},
 };
 use super::ProducerContext;
 use crate::{
     error::{Code, Error, Result},
-    picture::PictureLimits,
+    fetch::FetchSettings,
+    picture::{Picture, PictureLimits},
     secret::Secret,
-    stream::{Producer, ProducerFuture, Run, StreamName},
-    units::Network,
+    stream::{FrameSink, Producer, ProducerFuture, Run, StreamName},
+    trust::Fingerprint,
 };
 
 /// The characters of a path name that are percent-encoded. The others are not, because RTSP servers compare them
@@ -57,7 +62,7 @@ pub struct Common(Arc<Inner>);
 
 struct Inner {
     settings: RtspCameraSettings,
-    networks: Vec<Network>,
+    fetch: FetchSettings,
     mediamtx: String,
     login: Box<Login>,
     own_stream: OnceLock<Box<OwnStream>>,
@@ -65,16 +70,16 @@ struct Inner {
 }
 
 impl Common {
-    /// `mediamtx` is the base URL of MediaMTX's RTSP server.
+    /// `fetch` has the networks in which cameras are permitted; `mediamtx` is the base URL of MediaMTX's RTSP server.
     pub fn new(
         settings: RtspCameraSettings,
-        networks: Vec<Network>,
+        fetch: FetchSettings,
         mediamtx: &str,
         login: impl Fn(&str) -> Option<(String, Secret)> + Send + Sync + 'static,
     ) -> Self {
         let mediamtx = mediamtx.trim_end_matches('/').to_owned();
         let (login, own_stream, counters) = (Box::new(login), OnceLock::new(), Counters::default());
-        Common(Arc::new(Inner { settings, networks, mediamtx, login, own_stream, counters }))
+        Common(Arc::new(Inner { settings, fetch, mediamtx, login, own_stream, counters }))
     }
 
     /// Sets the function that finds the stream from which a path is made. Only the first call has an effect.
@@ -91,9 +96,9 @@ impl Common {
         &self.0.settings
     }
 
-    /// The networks in which cameras are permitted (`fetch.networks`).
-    fn networks(&self) -> &[Network] {
-        &self.0.networks
+    /// The networks in which cameras are permitted, and the trusted authorities.
+    fn fetch(&self) -> &FetchSettings {
+        &self.0.fetch
     }
 }
 
@@ -114,8 +119,13 @@ pub(super) fn producer(
         }
         _ => return Err(settings::refuse("url", "either url (of a camera) or path (of MediaMTX) is needed, not both")),
     };
+    let fingerprint = match settings.fingerprint.as_str() {
+        "" => None,
+        text => Some(Fingerprint::parse(text).map_err(|e| settings::refuse("fingerprint", e.to_string()))?),
+    };
     Ok(Arc::new(RtspCamera(Arc::new(Plan {
         source,
+        fingerprint,
         transport: settings.transport,
         every: Duration::from_secs_f64(1.0 / settings.fps),
         quality: settings.quality,
@@ -136,6 +146,8 @@ enum Source {
 /// The checked definition of a stream.
 struct Plan {
     source: Source,
+    /// The certificate of an rtsps camera, if no authority has signed it.
+    fingerprint: Option<Fingerprint>,
     transport: Transport,
     /// Shortest time between two pictures.
     every: Duration,
@@ -153,6 +165,31 @@ impl Plan {
                 format!("the camera {}:{}", url.host_str().unwrap_or_default(), address::port(url))
             }
             Source::Path(path) => format!("MediaMTX's path {path}"),
+        }
+    }
+
+    /// The address to connect to. The administrator configured that of MediaMTX.
+    async fn pin(&self, url: Url) -> Result<Url> {
+        match &self.source {
+            Source::Camera { .. } => address::pin(url, &self.common.fetch().networks).await,
+            Source::Path(_) => Ok(url),
+        }
+    }
+
+    /// Whether ffmpeg can be started: a file with its path, or its name in a folder of `PATH`.
+    fn is_ffmpeg_installed(&self) -> bool {
+        let program = std::path::Path::new(&self.common.settings().ffmpeg);
+        if program.components().count() != 1 {
+            return program.is_file();
+        }
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&folders).any(|folder| folder.join(program).is_file())
+    }
+
+    fn publish(&self, picture: &Picture, sink: &FrameSink) {
+        self.common.counters().picture();
+        if let Err(full) = sink.publish(picture) {
+            sink.report_problem(full.to_string());
         }
     }
 

@@ -1,58 +1,79 @@
 //! One run of the producer: connects to the camera, decodes its video, and publishes the pictures.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
-use tokio::time::{Duration, Instant, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Plan, UnitKind,
+    Plan, Reader, UnitKind,
     backlog::{Backlog, ReceivedUnit},
-    camera::{Camera, Codec},
+    by_ffmpeg,
+    camera::Camera,
     decode::{Outcome, Task},
     engine::{Engine, OpenH264},
     ffmpeg::Ffmpeg,
+    pace::{Pace, SINGLE_INTERVAL},
+    starts::{LONG_WAIT, NO_IDR, Starts, Step},
 };
 use crate::{
     error::{Code, Error, Result},
     picture::Picture,
+    rtsp_client::{Codec, Start, Unit},
     stream::{Demand, FrameSink, Run},
 };
 
 /// Consecutive keyframes that openh264 cannot decode, although no data was lost, before ffmpeg is used.
 const MAX_DAMAGED: u32 = 3;
 
-/// Shortest time between two pictures if watchers need only single pictures.
-const SINGLE_INTERVAL: Duration = Duration::from_millis(250);
-
 /// Connects and publishes pictures until something fails.
 pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
     plan.refuse_circle().await?;
-    let mut camera = Camera::connect(plan).await?;
+    let reader = plan.common.settings().reader;
+    if reader == Reader::Ffmpeg {
+        return by_ffmpeg::read(plan, &run).await;
+    }
+    let mut camera = match Camera::connect(plan).await {
+        Ok(camera) => camera,
+        Err(refusal) if refusal.is_protocol && reader == Reader::Auto && by_ffmpeg::can_read(plan) => {
+            run.sink.report_problem(format!("{}; ffmpeg reads it", refusal.error));
+            // What this client has seen is the better reason, if ffmpeg cannot read the camera either.
+            let both = |e: Error| Error::new(Code::Unavailable, format!("{}; {e}", refusal.error)).caused_by(e);
+            return by_ffmpeg::read(plan, &run).await.map_err(both);
+        }
+        Err(refusal) => return Err(refusal.error),
+    };
     run.sink.report_problem(format!("{} is connected; waiting for a keyframe", plan.peer()));
-    let mut pace = Pace::new(plan);
+    let mut pace = Pace::new(plan.every);
     let mut stale_at = Instant::now() + *plan.common.settings().stale_after;
-    if camera.codec == Codec::Jpeg {
+    let codec = camera.codec();
+    if codec == Codec::Jpeg {
         loop {
-            let (unit, _) = next_of(&mut camera, plan, &mut stale_at).await?;
+            let (unit, received) = next_of(&mut camera, plan, &mut stale_at).await?;
             if pace.is_due() {
-                publish_jpeg(unit, plan, &run.sink);
+                publish_jpeg(unit, received, plan, &run.sink);
             }
         }
     }
-    let mut engine = match camera.codec {
+    let mut engine = match codec {
         Codec::H265 => Engine::Ffmpeg(Box::new(Ffmpeg::new(Codec::H265, "H.265", plan))),
         _ => Engine::OpenH264(OpenH264::new(plan)?),
     };
-    let mut work = Work { plan, sink: &run.sink, backlog: Backlog::new(), at_work: None, damaged: 0 };
+    let mut work =
+        Work { plan, sink: &run.sink, backlog: Backlog::new(), at_work: None, damaged: 0, starts: Starts::new(codec) };
     loop {
-        let demand = if plan.keyframes_only { Demand::Single } else { *run.demand.borrow_and_update() };
+        let demand = *run.demand.borrow_and_update();
+        let demand = match plan.keyframes_only && !work.starts.are_gradual {
+            true => Demand::Single,
+            false if work.starts.are_gradual => Demand::Continuous,
+            false => demand,
+        };
         if engine.is_free() {
             work.start(&mut engine, demand, &mut pace)?;
         }
         tokio::select! {
             next = next_of(&mut camera, plan, &mut stale_at) => {
-                let (unit, has_loss) = next?;
-                work.take(unit, has_loss, demand);
+                let (unit, received) = next?;
+                work.take(unit, received, demand, &mut engine);
             }
             outcome = engine.next() => work.finish(outcome?, &mut engine)?,
             // Never an error: the stream holds the sender and outlives its runs.
@@ -61,7 +82,7 @@ pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
     }
 }
 
-async fn next_of(camera: &mut Camera, plan: &Plan, stale_at: &mut Instant) -> Result<(ReceivedUnit, bool)> {
+async fn next_of(camera: &mut Camera, plan: &Plan, stale_at: &mut Instant) -> Result<(Unit, SystemTime)> {
     let stale_after = plan.common.settings().stale_after;
     tokio::select! {
         next = camera.next() => {
@@ -76,20 +97,13 @@ async fn next_of(camera: &mut Camera, plan: &Plan, stale_at: &mut Instant) -> Re
 }
 
 /// MJPEG: publishes the camera's own pictures.
-fn publish_jpeg(unit: ReceivedUnit, plan: &Plan, sink: &FrameSink) {
+fn publish_jpeg(unit: Unit, received: SystemTime, plan: &Plan, sink: &FrameSink) {
     match Picture::from_plain_jpeg(unit.data, &plan.limits) {
-        Ok(picture) => publish(&picture.captured_at(unit.received), plan, sink),
+        Ok(picture) => plan.publish(&picture.captured_at(received), sink),
         Err(e) => {
             sink.damaged(if e.code() == Code::FrameTooLarge { "too large" } else { "damaged" });
             sink.report_problem(format!("the camera's last picture was not taken: {e}"));
         }
-    }
-}
-
-fn publish(picture: &Picture, plan: &Plan, sink: &FrameSink) {
-    plan.common.counters().picture();
-    if let Err(full) = sink.publish(picture) {
-        sink.report_problem(full.to_string());
     }
 }
 
@@ -101,15 +115,49 @@ struct Work<'a> {
     at_work: Option<(ReceivedUnit, Task)>,
     /// Consecutive keyframes that could not be decoded.
     damaged: u32,
+    starts: Starts,
 }
 
 impl Work<'_> {
-    fn take(&mut self, unit: ReceivedUnit, has_loss: bool, demand: Demand) {
-        if has_loss && !unit.is_key {
+    fn take(&mut self, unit: Unit, received: SystemTime, demand: Demand, engine: &mut Engine) {
+        let is_waiting = self.backlog.is_waiting() || demand == Demand::Single;
+        if let Step::Change = self.starts.see(unit.start, is_waiting, matches!(engine, Engine::Ffmpeg(_))) {
+            if self.plan.is_ffmpeg_installed() {
+                *engine = Engine::Ffmpeg(Box::new(Ffmpeg::new(Codec::H264, NO_IDR, self.plan)));
+                self.starts.see(unit.start, is_waiting, true);
+                self.backlog.break_off();
+            } else {
+                self.sink.report_problem(format!(
+                    "{} is connected, but its H.264 has no IDR picture to begin with; ffmpeg can begin at its other pictures: \
+                     install it (rtsp_cameras.ffmpeg)",
+                    self.plan.peer()
+                ));
+            }
+        }
+        if self.starts.has_waited_long() {
+            self.sink.report_problem(format!(
+                "{} is connected and has sent {LONG_WAIT} pictures, but none to begin with: its {} has no IDR picture, no recovery \
+                 point, or no parameter sets",
+                self.plan.peer(),
+                self.starts.codec_name()
+            ));
+        }
+        let is_ffmpeg = matches!(engine, Engine::Ffmpeg(_));
+        let mut is_key = match unit.start {
+            Start::Key => true,
+            Start::Recovery(frames) => is_ffmpeg && frames == 0,
+            Start::No => false,
+        };
+        if unit.has_loss && !is_key {
             self.sink.damaged("lost on the way");
             self.backlog.break_off();
         }
-        self.backlog.push(unit, demand);
+        if is_ffmpeg && matches!(unit.start, Start::Recovery(1..)) && self.backlog.is_waiting() {
+            // Pictures of a decoder that has seen a gap would not become correct: a new one begins here.
+            is_key = true;
+            *engine = Engine::Ffmpeg(Box::new(Ffmpeg::new(Codec::H264, NO_IDR, self.plan)));
+        }
+        self.backlog.push(ReceivedUnit { data: unit.data, is_key, received }, demand);
         self.plan.common.counters().units(UnitKind::Skipped, self.backlog.take_skipped());
     }
 
@@ -137,7 +185,7 @@ impl Work<'_> {
         match outcome {
             Outcome::Picture(picture) => {
                 self.damaged = 0;
-                publish(&picture, self.plan, self.sink);
+                self.plan.publish(&picture, self.sink);
             }
             Outcome::Nothing => {}
             Outcome::Damaged => {
@@ -165,70 +213,5 @@ impl Work<'_> {
         }
         *engine = Engine::Ffmpeg(Box::new(ffmpeg));
         Ok(())
-    }
-}
-
-/// Decides which pictures are due.
-struct Pace {
-    every: Duration,
-    next: Instant,
-}
-
-impl Pace {
-    fn new(plan: &Plan) -> Self {
-        Pace { every: plan.every, next: Instant::now() }
-    }
-
-    fn is_due(&mut self) -> bool {
-        self.is_due_at_least(Duration::ZERO)
-    }
-
-    /// Whether a picture is due while this many units wait. While decoding catches up, only some pictures are
-    /// published.
-    fn is_due_behind(&mut self, waiting: usize) -> bool {
-        /// Number of waiting units that is normal.
-        const A_FEW: usize = 5;
-        self.is_due_at_least(if waiting > A_FEW { SINGLE_INTERVAL } else { Duration::ZERO })
-    }
-
-    /// Whether a picture is due, with at least this time between pictures. A picture can be a little early, because
-    /// pictures do not arrive at even intervals.
-    fn is_due_at_least(&mut self, every: Duration) -> bool {
-        let every = self.every.max(every);
-        let now = Instant::now();
-        if now + every / 4 < self.next {
-            return false;
-        }
-        // Keeps the rhythm, unless there was a pause.
-        self.next = if now > self.next + every { now + every } else { self.next + every };
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn pictures_are_due_at_the_requested_rate() {
-        for (camera_ms, every_ms, waiting, expected) in [
-            (33, 100, 0, 100),
-            (100, 100, 0, 100),
-            (97, 100, 0, 100),
-            (200, 100, 0, 50),
-            (33, 33, 0, 300),
-            (33, 33, 9, 40),
-        ] {
-            let mut pace = Pace { every: Duration::from_millis(every_ms), next: Instant::now() };
-            let (mut due, began) = (0, Instant::now());
-            let mut jitter = 0;
-            while began.elapsed() < Duration::from_secs(10) {
-                due += u32::from(pace.is_due_behind(waiting));
-                jitter = (jitter + 7) % 11;
-                tokio::time::advance(Duration::from_millis(camera_ms) + Duration::from_micros(jitter * 100)).await;
-            }
-            let near = (f64::from(due) / f64::from(expected) - 1.0).abs() < 0.12;
-            assert!(near, "{due} for {expected} of a camera with {camera_ms} ms");
-        }
     }
 }

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::{
     error::{Code, Error, Result},
+    rtsp_client,
     secret::{self, Secret},
     units::HumanDuration,
 };
@@ -17,11 +18,26 @@ pub struct RtspCameraSettings {
     pub stale_after: HumanDuration,
     /// The program ffmpeg, for video that is not decoded here; empty for none.
     pub ffmpeg: String,
+    /// What reads cameras.
+    pub reader: Reader,
+}
+
+/// What reads a camera's RTSP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reader {
+    /// This program; ffmpeg for a camera whose answers this program does not understand, if ffmpeg is installed.
+    #[default]
+    Auto,
+    /// This program.
+    Native,
+    /// ffmpeg, also for paths of MediaMTX.
+    Ffmpeg,
 }
 
 impl Default for RtspCameraSettings {
     fn default() -> Self {
-        RtspCameraSettings { stale_after: HumanDuration::secs(10), ffmpeg: "ffmpeg".into() }
+        RtspCameraSettings { stale_after: HumanDuration::secs(10), ffmpeg: "ffmpeg".into(), reader: Reader::Auto }
     }
 }
 
@@ -40,11 +56,23 @@ impl RtspCameraSettings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
-    /// In the RTSP connection: without loss, and through every firewall that permits RTSP.
+    /// By TCP; by UDP if the camera refuses TCP.
     #[default]
+    Auto,
+    /// In the RTSP connection: without loss, and through every firewall that permits RTSP.
     Tcp,
     /// In UDP datagrams, for cameras without TCP transport.
     Udp,
+}
+
+impl From<Transport> for rtsp_client::Transport {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Auto => rtsp_client::Transport::Auto,
+            Transport::Tcp => rtsp_client::Transport::Tcp,
+            Transport::Udp => rtsp_client::Transport::Udp,
+        }
+    }
 }
 
 /// One RTSP camera, or a path of MediaMTX.
@@ -52,7 +80,7 @@ pub enum Transport {
 #[schema(as = RtspDefinition)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct Settings {
-    /// The camera's URL, such as `rtsp://192.168.1.30/stream1`. A user and password in it are moved to `user` and
+    /// The camera's URL, such as `rtsp://192.168.1.30/stream1`, or with `rtsps`. A user and password in it are moved to `user` and
     /// `pass`. Parameters such as `pwd` are shown as `***`.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "secret::serialize_optional_url")]
     pub url: Option<String>,
@@ -66,6 +94,9 @@ pub struct Settings {
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Secret::is_empty")]
     pub pass: Secret,
+    /// The SHA-256 of the certificate of an rtsps camera, if it is self-signed; 64 hexadecimal digits.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub fingerprint: String,
     /// How the video is transported.
     pub transport: Transport,
     /// Most pictures a second, from 0.02 to 60.
@@ -104,7 +135,8 @@ impl Default for Settings {
             path: None,
             user: None,
             pass: Secret::default(),
-            transport: Transport::Tcp,
+            fingerprint: String::new(),
+            transport: Transport::Auto,
             fps: 10.0,
             quality: 80,
             keyframes_only: false,
@@ -128,8 +160,15 @@ impl Settings {
         if self.path.is_some() && (self.user.is_some() || !self.pass.is_empty()) {
             return Err(refuse("user", "is for cameras; for a path of MediaMTX set mediamtx.user"));
         }
-        if self.path.is_some() && self.transport != Transport::Tcp {
-            return Err(refuse("transport", "must be tcp for a path of MediaMTX"));
+        if self.path.is_some() && self.transport == Transport::Udp {
+            return Err(refuse("transport", "must be tcp or auto for a path of MediaMTX"));
+        }
+        let is_secure = self.url.as_deref().is_some_and(|url| url.starts_with("rtsps:"));
+        if is_secure && self.transport == Transport::Udp {
+            return Err(refuse("transport", "must be tcp or auto for rtsps, because UDP is not encrypted"));
+        }
+        if !is_secure && !self.fingerprint.is_empty() {
+            return Err(refuse("fingerprint", "needs an rtsps URL"));
         }
         Ok(())
     }
@@ -175,6 +214,8 @@ mod tests {
             (r#"{"url":"rtsp://h/","quality":0}"#, "quality"),
             (r#"{"path":"a","user":"u"}"#, "user"),
             (r#"{"path":"a","transport":"udp"}"#, "transport"),
+            (r#"{"url":"rtsps://h/","transport":"udp"}"#, "transport"),
+            (r#"{"url":"rtsp://h/","fingerprint":"00"}"#, "fingerprint"),
         ] {
             let settings: Settings = serde_json::from_str(text).expect("reads");
             assert_eq!(settings.check().err().as_ref().and_then(Error::field), Some(field), "{text}");

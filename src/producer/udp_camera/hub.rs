@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     io,
     net::{IpAddr, SocketAddr, UdpSocket as StdUdpSocket},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak},
 };
 
@@ -15,7 +16,7 @@ use super::{
     UdpSettings,
     assembler::{Assembler, Outcome},
 };
-use crate::stream::FrameSink;
+use crate::{faults, stream::FrameSink, supervise::message};
 
 /// Pictures that wait for their stream. More would only be older.
 const WAITING_PICTURES: usize = 2;
@@ -135,7 +136,11 @@ async fn receive(socket: Arc<UdpSocket>, hub: Weak<Inner>) {
         match socket.recv_from(&mut buffer).await {
             Ok((length, from)) => {
                 let Some(hub) = hub.upgrade() else { return };
-                hub.dispatch(&buffer[..length], from);
+                // A panic over the datagrams of one camera must not take the pictures of the others.
+                let dispatch = AssertUnwindSafe(|| hub.dispatch(&buffer[..length], from));
+                if let Err(panic) = catch_unwind(dispatch) {
+                    tracing::error!(%from, "a datagram of a camera caused a panic: {}", message(&*panic));
+                }
             }
             // An ICMP error of an earlier send. The socket still works.
             Err(e) => tracing::debug!("udp cameras: {e}"),
@@ -151,6 +156,7 @@ impl Inner {
             routes.unexpected += 1;
             return;
         };
+        faults::pass("datagram of a camera", &from.ip().to_string());
         let now = Instant::now();
         // Firmware can answer from any port. The port matters only for cameras with the same address.
         let exact = expected.iter().any(|route| route.port == from.port());

@@ -9,6 +9,7 @@ mod outcome;
 mod pictures;
 mod program;
 pub mod rtsp_client;
+pub mod rtsp_peer;
 pub mod script;
 pub mod skip;
 pub mod small_disk;
