@@ -191,10 +191,15 @@ const ROUTES: &[Route] = routes![
     openapi::document,
 ];
 
-/// The addresses of all routes, for the server, the OpenAPI document, and tests that walk them.
+/// The addresses of all routes, for the server and for tests that walk them.
 pub fn addresses() -> &'static [Address] {
-    static ADDRESSES: LazyLock<Vec<Address>> = LazyLock::new(|| Address::all(ROUTES, OUTPUTS));
+    static ADDRESSES: LazyLock<Vec<Address>> = LazyLock::new(|| Address::all(ROUTES, OUTPUTS, false));
     &ADDRESSES
+}
+
+/// The same with their documentation.
+fn documented_addresses() -> Vec<Address> {
+    Address::all(ROUTES, OUTPUTS, true)
 }
 
 /// The state in the data of a request.

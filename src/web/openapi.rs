@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
-use super::addresses;
+use super::documented_addresses;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -39,7 +39,7 @@ pub fn json() -> &'static str {
     static JSON: LazyLock<String> = LazyLock::new(|| {
         let mut document = Document::openapi();
         let components = document.components.get_or_insert_default();
-        for address in addresses() {
+        for address in documented_addresses() {
             address.document(&mut document.paths, components);
         }
         document.to_pretty_json().expect("the document is plain data")

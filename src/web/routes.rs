@@ -98,7 +98,8 @@ pub(super) use routes;
 struct Answer {
     method: Method,
     add: Add,
-    operation: Operation,
+    /// Boxed, and left out of the addresses that the server keeps: all of them take megabytes.
+    operation: Option<Box<Operation>>,
 }
 
 /// An address of the server, with the handlers of all its methods.
@@ -110,11 +111,16 @@ pub struct Address {
 }
 
 impl Address {
-    /// All addresses: those of the routes in their order, then those of the endless outputs.
-    pub(super) fn all(routes: &[Route], outputs: &[Output]) -> Vec<Address> {
+    /// All addresses: those of the routes in their order, then those of the endless outputs. `documented` says whether they
+    /// keep their documentation.
+    pub(super) fn all(routes: &[Route], outputs: &[Output], documented: bool) -> Vec<Address> {
         let mut all: Vec<Address> = vec![];
         for route in routes {
-            let (pattern, answers, components) = declared(route);
+            let (pattern, mut answers, mut components) = declared(route);
+            if !documented {
+                answers.iter_mut().for_each(|answer| answer.operation = None);
+                components = Components::default();
+            }
             match all.last_mut() {
                 Some(last) if last.pattern == pattern && last.guard.is_some() == route.guard.is_some() => {
                     last.answers.extend(answers);
@@ -126,7 +132,7 @@ impl Address {
         for output in outputs {
             if let Output::Endless(output) = output {
                 let answers = [Method::GET, Method::HEAD].map(|method| Answer {
-                    operation: operation(output, &method),
+                    operation: documented.then(|| Box::new(operation(output, &method))),
                     method,
                     add: Add::Output(output),
                 });
@@ -184,7 +190,9 @@ impl Address {
                 Method::PATCH => HttpMethod::Patch,
                 _ => HttpMethod::Delete,
             };
-            paths.add_path_operation(self.path(), vec![method], answer.operation.clone());
+            if let Some(operation) = &answer.operation {
+                paths.add_path_operation(self.path(), vec![method], (**operation).clone());
+            }
         }
     }
 }
@@ -212,7 +220,7 @@ fn declared(route: &Route) -> (String, Vec<Answer>, Components) {
                 (None, false) => Some(format!("{id}_{}", method.as_str().to_ascii_lowercase())),
             };
             problems_as_they_are_sent(&mut operation);
-            answers.push(Answer { method, add: Add::Handler(route.add), operation });
+            answers.push(Answer { method, add: Add::Handler(route.add), operation: Some(Box::new(operation)) });
         }
         pattern = path;
     }
