@@ -17,7 +17,7 @@ use bytes::Bytes;
 pub use self::{
     decoder::{Decoded, Decoder, Failure},
     encoder::{Effort, Encoder},
-    skip::Skips,
+    skip::Repetitions,
     sps::Sps,
 };
 

@@ -1,6 +1,8 @@
 //! Coded pictures that repeat the picture before: P pictures in which every macroblock is skipped (7.3.4). They are written
 //! and not encoded, and have about a dozen bytes.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 
 use super::{
@@ -131,6 +133,32 @@ impl Skips {
     }
 }
 
+/// The first repetitions, which are the same for all readers and after each keyframe.
+const CACHED: usize = 32;
+
+/// The repetitions of one IDR picture, written when they are first sent.
+#[derive(Debug)]
+pub struct Repetitions {
+    skips: Skips,
+    written: [OnceLock<Bytes>; CACHED],
+}
+
+impl Repetitions {
+    /// Those of an IDR picture with these parameter sets; see [`Skips::of`].
+    pub fn of(sps: &[u8], pps: &[u8]) -> Option<Self> {
+        Some(Repetitions { skips: Skips::of(sps, pps)?, written: Default::default() })
+    }
+
+    /// As [`Skips::slice`].
+    pub fn slice(&self, number: u32) -> Bytes {
+        let slot = usize::try_from(number).ok().and_then(|number| self.written.get(number));
+        match slot {
+            Some(slot) => slot.get_or_init(|| self.skips.slice(number)).clone(),
+            None => self.skips.slice(number),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,7 +178,7 @@ mod tests {
     fn a_decoder_shows_the_same_picture_again_and_again() {
         for (width, height) in [(64, 48), (320, 240), (1920, 1080)] {
             let still = still(width, height);
-            let skips = Skips::of(&still.sps, &still.pps).expect("the encoder's parameter sets");
+            let skips = Repetitions::of(&still.sps, &still.pps).expect("the encoder's parameter sets");
             let mut decoder = Decoder::new().expect("a decoder");
             let mut shown = |nals: &[&Bytes]| {
                 let stream: Vec<u8> = nals.iter().flat_map(|nal| [&[0, 0, 0, 1], &nal[..]].concat()).collect();

@@ -3,7 +3,7 @@
 //! There is one queue, and a picture enters it only when the queue is empty: a slow reader gets fewer pictures, holds one of
 //! them at most, and slows no other reader.
 
-use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc};
+use std::{collections::VecDeque, io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use bytes::{Buf, Bytes, BytesMut};
 use rtsp_types::Response;
@@ -12,6 +12,7 @@ use tokio::{
     net::TcpStream,
     time::{Duration, Instant, sleep_until, timeout},
 };
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
     message::{Fault, Incoming, MAX_REQUEST, Parser},
@@ -87,6 +88,7 @@ pub(super) async fn serve(io: TcpStream, peer: SocketAddr, place: Place, state: 
         expected_by: Instant::now() + HEAD,
         moved_at: Instant::now(),
         place,
+        revoked: None,
     };
     let reason = tokio::select! {
         reason = connection.run() => reason.unwrap_or(DisconnectReason::Closed),
@@ -113,6 +115,8 @@ struct Connection {
     /// When the peer last took bytes, or the queue was empty.
     moved_at: Instant,
     place: Place,
+    /// Kept from sample to sample: to wait anew for each would take locks.
+    revoked: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 /// A step of the loop.
@@ -126,16 +130,14 @@ impl Connection {
     async fn run(&mut self) -> io::Result<DisconnectReason> {
         loop {
             let writes = !self.outbox.is_empty();
-            let deadline = match (writes, self.session.is_playing()) {
-                (true, _) => self.moved_at + self.stall_timeout,
-                (false, false) => self.expected_by,
-                // Writing video finds out whether the peer is still there.
-                (false, true) => Instant::now() + IDLE,
-            };
-            let end = self.session.end();
+            let is_playing = self.session.is_playing();
+            let deadline = if writes { self.moved_at + self.stall_timeout } else { self.expected_by };
+            if self.revoked.is_none() {
+                self.revoked = self.session.end().map(|end| Box::pin(end.cancelled_owned()));
+            }
             let revoked = async {
-                match &end {
-                    Some(end) => end.cancelled().await,
+                match &mut self.revoked {
+                    Some(revoked) => revoked.await,
                     None => std::future::pending().await,
                 }
             };
@@ -153,12 +155,12 @@ impl Connection {
                 }
                 () = revoked => return Ok(DisconnectReason::Revoked),
                 () = self.place.ended() => return Ok(DisconnectReason::Displaced),
-                () = sleep_until(deadline) => Step::Deadline,
+                // Writing video finds out whether the peer is still there.
+                () = sleep_until(deadline), if writes || !is_playing => Step::Deadline,
             };
             match step {
                 Step::Writable => self.flush()?,
                 Step::Deadline if writes => return Ok(DisconnectReason::Stalled),
-                Step::Deadline if self.session.is_playing() => {}
                 Step::Deadline => return Ok(DisconnectReason::Idle),
                 Step::Readable => {
                     if let Some(reason) = self.take().await? {
@@ -197,6 +199,8 @@ impl Connection {
                     self.counters.request(name(request.method()), answer.status().into());
                     self.queue(&answer);
                     self.expects();
+                    // The request can have opened another stream.
+                    self.revoked = None;
                 }
                 Err(fault) => {
                     self.counters.request("none", 400);

@@ -17,6 +17,9 @@ pub const MAX_PAYLOAD: usize = 1400;
 /// `$`, channel, length; the RTP header; the two bytes of a fragmentation unit.
 const HEADERS: usize = 4 + 12 + 2;
 
+/// Bytes of a NAL that is copied behind its header.
+const SMALL: usize = 64;
+
 /// FU-A (RFC 6184 section 5.8).
 const FU_A: u8 = 28;
 
@@ -60,10 +63,22 @@ impl Packetizer {
 
     /// The packets of one access unit as buffers to be written in order. NAL units are not copied.
     pub fn packetize<'a>(&mut self, nals: impl Iterator<Item = &'a Bytes>, time: u32, out: &mut Vec<Bytes>) {
+        let mut nals = nals.filter(|nal| !nal.is_empty());
+        let (first, second) = (nals.next(), nals.next());
+        if let (Some(only), None) = (first, second)
+            && only.len() <= SMALL
+        {
+            // A repetition of a still: one piece is cheaper than two.
+            let mut packet = BytesMut::with_capacity(HEADERS + only.len());
+            self.header(&mut packet, only.len(), true, time);
+            packet.put_slice(only);
+            out.push(packet.freeze());
+            return;
+        }
         let mut headers = BytesMut::new();
         // All headers share one buffer, which is sliced when it is complete.
         let mut payloads: Vec<(usize, Bytes)> = vec![];
-        let mut nals = nals.filter(|nal| !nal.is_empty()).peekable();
+        let mut nals = first.into_iter().chain(second).chain(nals).peekable();
         while let Some(nal) = nals.next() {
             let is_last_nal = nals.peek().is_none();
             if nal.len() <= MAX_PAYLOAD {

@@ -21,8 +21,7 @@ use crate::shutdown::Shutdown;
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// actix ends late heads and idle connections with an answer or a clean close; the connection's own watch ends the rest, so
-/// much later.
+/// actix closes idle connections cleanly; the connection's own watch ends the rest, so somewhat later.
 const LATER: Duration = Duration::from_secs(2);
 
 /// Most connections that wait to be accepted: more than the watchers of a popular stream that all reconnect after a
@@ -62,7 +61,7 @@ impl Options {
         let ticks = |time: Duration| u32::try_from(time.as_secs().div_ceil(TICK.as_secs())).unwrap_or(u32::MAX);
         let part = self.min_rate.saturating_mul(self.stall_timeout.as_secs());
         Patience {
-            head: ticks(self.head_timeout + LATER),
+            head: ticks(self.head_timeout),
             idle: ticks(self.idle_timeout + LATER),
             write: ticks(self.stall_timeout),
             part: usize::try_from(part).unwrap_or(usize::MAX).max(1),
@@ -96,7 +95,8 @@ where
             let (shutdown, tls) = (shutdown.clone(), tls.clone());
             let http = HttpService::build()
                 .keep_alive(options.idle_timeout)
-                .client_request_timeout(options.head_timeout)
+                // The connection's own watch does this, for every head and for a few at a time.
+                .client_request_timeout(Duration::ZERO)
                 .client_disconnect_timeout(Duration::from_secs(1))
                 // Without this, a body is not dropped when its client closes (actix-web#1313), and the last watcher
                 // would never leave.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    h264::{Effort, Encoder, Skips},
+    h264::{Effort, Encoder, Repetitions},
     picture::{PictureLimits, SharedFrame, Yuv420, in_pool_with, memory_to_transform},
     stream::{Ended, Mode, Watch},
 };
@@ -244,8 +244,8 @@ impl EncodeTask {
         self.group_bytes += access_unit.size();
         self.seq += 1;
         self.shown_at = now;
-        let skips = access_unit.is_idr().then(|| Skips::of(&access_unit.sps, &access_unit.pps)).flatten();
-        let picture = Arc::new(CodedPicture { access_unit, skips, at, placeholder, seq: self.seq });
+        let repetitions = access_unit.is_idr().then(|| Repetitions::of(&access_unit.sps, &access_unit.pps)).flatten();
+        let picture = Arc::new(CodedPicture { access_unit, repetitions, at, placeholder, seq: self.seq });
         self.shared.gop.send_modify(|gop| {
             if picture.access_unit.is_idr() {
                 gop.number += 1;

@@ -10,7 +10,7 @@ use tokio_util::sync::DropGuard;
 
 use crate::{
     error::Result,
-    h264::{AccessUnit, Skips},
+    h264::{AccessUnit, Repetitions},
     picture::Canvas,
     stream::{Ended, Stream, StreamName},
 };
@@ -20,8 +20,8 @@ use crate::{
 pub struct CodedPicture {
     /// The bytes: parameter sets and slice.
     pub access_unit: AccessUnit,
-    /// Writes repetitions of the picture; none if it is no IDR picture.
-    pub skips: Option<Skips>,
+    /// The repetitions of the picture; none if it is no IDR picture.
+    pub repetitions: Option<Repetitions>,
     /// When the picture arrived here.
     pub at: Instant,
     /// Whether it is a "waiting" picture.

@@ -68,10 +68,10 @@ impl Sample {
 
     /// The NALs in the order of sending.
     pub fn nals(&self) -> Vec<Bytes> {
-        match (self.form, &self.picture.skips) {
-            (Form::Skip(number), Some(skips)) => vec![skips.slice(number)],
+        match (self.form, &self.picture.repetitions) {
+            (Form::Skip(number), Some(repetitions)) => vec![repetitions.slice(number)],
             (Form::Coded { alternate }, _) => self.picture.access_unit.nals(alternate).cloned().collect(),
-            // Only a picture with skips is given in this form.
+            // Only a picture with repetitions is given in this form.
             (Form::Skip(_), None) => vec![],
         }
     }
@@ -134,7 +134,7 @@ impl Pacer {
             _ => 1,
         };
         let is_due = at.saturating_duration_since(self.keyframe_at) + repeat / 2 >= keyframe;
-        if is_due || picture.skips.is_none() {
+        if is_due || picture.repetitions.is_none() {
             return self.give(picture, at, true);
         }
         let sample = Sample { picture, form: Form::Skip(number), at, repeated: true };
