@@ -8,9 +8,9 @@ import { t } from '../lib/i18n.js';
 /** @typedef {import('../players/chain.js').SourceKind} SourceKind */
 
 /** @type {SourceKind[]} */
-const KINDS = ['whep', 'hls', 'mjpeg'];
+const KINDS = ['whep', 'mse', 'hls', 'mjpeg'];
 
-const PROTOCOLS = { whep: 'WebRTC', hls: 'HLS', mjpeg: 'MJPEG' };
+const PROTOCOLS = { whep: 'WebRTC', mse: 'MSE', hls: 'HLS', mjpeg: 'MJPEG' };
 
 /**
  * The sources of an item for Chain, the best first. `kinds` restricts them.
@@ -27,8 +27,12 @@ export function sourcesOf(item, wall, kinds = KINDS) {
     sources.push({ kind: 'whep', url: `${wall.webrtc}/${path}/whep`, base: wall.webrtc });
     sources.push({ kind: 'hls', url: `${wall.hls}/${path}/index.m3u8` });
   }
-  if (item.stream) sources.push({ kind: 'mjpeg', url: address(`stream/${encoded(item.name)}.mjpeg`) });
-  return sources.filter(({ kind }) => kinds.includes(kind));
+  if (item.stream) {
+    sources.push({ kind: 'mse', url: address(`stream/${encoded(item.name)}.mp4`) });
+    sources.push({ kind: 'mjpeg', url: address(`stream/${encoded(item.name)}.mjpeg`) });
+  }
+  const usable = sources.filter(({ kind }) => kinds.includes(kind));
+  return usable.toSorted((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
 }
 
 /**
