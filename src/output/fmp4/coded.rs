@@ -8,6 +8,9 @@ use crate::{
     stream::Ended,
 };
 
+/// Why a source ends when another size or codec follows. Players connect again.
+pub(super) const CHANGED: Ended = Ended("the size or the codec of the video has changed");
+
 /// A source of coded frames. It begins with a keyframe, and its tracks never change: a source whose size or codec changes ends.
 pub trait Coded: Send {
     /// The tracks.

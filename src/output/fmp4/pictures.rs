@@ -1,26 +1,21 @@
 //! [`Pictures`]: the pictures of a stream as a [`Coded`] source.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::time::{Duration, Instant};
 
-use super::{Coded, Feed, Frame, OpenFeed};
+use super::{Coded, Frame, coded::CHANGED};
 use crate::{
     error::{Code, Error, Result},
     fmp4::{Track, Tracks, VIDEO_CLOCK, Video},
     h264::{AccessUnit, nal},
     output::h264::{Encodings, Pacer, Want},
-    stream::{Ended, Stream, Watch},
+    stream::{Ended, Watch},
 };
 
 /// How much longer than the first picture of an encoding can take, in which it shows "waiting", a client waits for it: decoding
 /// and encoding a large picture beside others.
 const ENCODING: Duration = Duration::from_secs(10);
-
-/// Why a source ends when another size or codec follows. Players connect again.
-const CHANGED: Ended = Ended("the size or the codec of the video has changed");
 
 /// The pictures of a stream, encoded once for all of its readers.
 ///
@@ -55,18 +50,6 @@ impl Pictures {
             sets: [sps, pps],
             began: Instant::now(),
             has_keyframe: false,
-        })
-    }
-
-    /// Begins feeds of a stream's pictures. Each feed watches the stream as long as it lasts.
-    pub fn feeds(encodings: Encodings, stream: Arc<Stream>, want: Want) -> OpenFeed {
-        Box::new(move || {
-            let (encodings, watch) = (encodings.clone(), stream.watch());
-            Box::pin(async move {
-                let gone = |why: Ended| Error::new(Code::UnknownStream, format!("the stream is gone: {}", why.0));
-                let pictures = Pictures::join(&encodings, watch.map_err(gone)?, want).await?;
-                Ok(Feed::new(Box::new(pictures)))
-            })
         })
     }
 

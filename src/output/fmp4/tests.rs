@@ -63,7 +63,7 @@ impl Bench {
     }
 
     async fn feed(&self) -> Feed {
-        Pictures::feeds(self.encodings.clone(), self.stream.clone(), Want::default())().await.expect("encodes")
+        feeds(self.encodings.clone(), self.stream.clone(), Want::default())().await.expect("encodes")
     }
 }
 
@@ -206,7 +206,7 @@ async fn a_feed_ends_with_its_stream_and_one_of_a_stream_that_is_gone_is_refused
         }
     };
     assert_eq!(why, Ended("removed by a test"));
-    let refused = Pictures::feeds(bench.encodings.clone(), bench.stream.clone(), Want::default())().await;
+    let refused = feeds(bench.encodings.clone(), bench.stream.clone(), Want::default())().await;
     assert!(refused.err().expect("refused").to_string().contains("removed by a test"));
 }
 

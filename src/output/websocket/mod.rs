@@ -26,7 +26,7 @@ use self::{
 use super::{DisconnectReason, Report, fmp4::OpenFeed, http::OutputKind};
 use crate::{
     picture::SharedFrame,
-    stream::{States, Watch},
+    stream::{Demand, States, Watch},
 };
 
 /// `/ws/{name}`.
@@ -289,6 +289,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watcher<T> {
                 Err(why) => return self.refuse("mjpeg", why.0).await,
             }
         }
+        self.watch.set_demand(Demand::Continuous);
         self.started = true;
         self.send(&json!({"type": "mjpeg"})).await
     }

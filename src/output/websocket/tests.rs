@@ -11,7 +11,7 @@ use tokio_util::codec::{Decoder, Encoder};
 use super::{wire::Fault, *};
 use crate::{
     output::{
-        fmp4::Pictures,
+        fmp4::feeds,
         h264::{Encodings, H264Settings, Want},
     },
     picture::{Picture, PictureLimits, testing},
@@ -58,7 +58,7 @@ impl Peer {
         let watch = stream.watch().expect("goes on");
         let (states, stop) = (watch.states(), CancellationToken::new());
         let encodings = Encodings::new(H264Settings::default(), Duration::from_millis(700), PictureLimits::default());
-        let source = Source { watch, states, video: Pictures::feeds(encodings, stream.clone(), Want::default()) };
+        let source = Source { watch, states, video: feeds(encodings, stream.clone(), Want::default()) };
         let serving = tokio::spawn(serve(theirs, source, options, stop.clone(), || Ending::NOT_PERMITTED));
         Peer {
             io,
