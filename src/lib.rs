@@ -37,6 +37,7 @@ pub mod channels;
 pub mod discovery;
 pub mod events;
 pub mod fetch;
+pub mod fmp4;
 pub mod h264;
 pub mod hosts;
 pub mod identity;

@@ -143,7 +143,8 @@ impl Relay {
         if path == "/mjpeg-get" {
             return Some((query("name")?, recipe(Some("file"))));
         }
-        let name = path.strip_prefix("/stream/")?.strip_suffix(".mjpeg")?;
+        let file = path.strip_prefix("/stream/")?;
+        let name = [".mjpeg", ".mp4"].into_iter().find_map(|suffix| file.strip_suffix(suffix))?;
         Some((name.to_owned(), Ok(None)))
     }
 }
@@ -250,6 +251,10 @@ impl Producer for RelayProducer {
 
     fn mode(&self) -> Mode {
         self.inner.mode()
+    }
+
+    fn passes_video(&self) -> bool {
+        self.inner.passes_video()
     }
 
     fn run(&self, run: Run) -> ProducerFuture {

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite},
     time::{Duration, Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,10 @@ pub use self::{
     form::Form,
     request::{OUTPUT, interval_in, opened},
 };
-use super::{DisconnectReason, Report};
+use super::{
+    DisconnectReason, Report,
+    connection::{closed, end, write_all},
+};
 use crate::{
     error::{Error, Result},
     picture::{PREAMBLE, PREAMBLE_WITH_HEAD, SharedFrame},
@@ -210,35 +213,8 @@ where
         report.bytes += part.len() as u64;
     };
     report.dropped = pacer.dropped();
-    // Bounded, because a client that takes no bytes does not take the end either.
-    let _ = timeout(Duration::from_millis(500), io.shutdown()).await;
+    end(&mut io).await;
     report
-}
-
-async fn write_all<T: AsyncWrite + Unpin>(
-    io: &mut T,
-    mut data: &[u8],
-    stall_timeout: Duration,
-) -> Result<(), DisconnectReason> {
-    while !data.is_empty() {
-        match timeout(stall_timeout, io.write(data)).await {
-            Ok(Ok(n)) if n > 0 => data = &data[n..],
-            Ok(_) => return Err(DisconnectReason::Closed),
-            Err(_) => return Err(DisconnectReason::Stalled),
-        }
-    }
-    // TLS holds back the end of a record until a flush.
-    match timeout(stall_timeout, io.flush()).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(DisconnectReason::Closed),
-        Err(_) => Err(DisconnectReason::Stalled),
-    }
-}
-
-/// Returns when the client has closed. Ignores data from the client.
-async fn closed<T: AsyncRead + Unpin>(io: &mut T) {
-    let mut ignored = [0; 256];
-    while let Ok(1..) = io.read(&mut ignored).await {}
 }
 
 #[cfg(test)]

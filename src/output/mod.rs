@@ -4,6 +4,8 @@
 //! never stays silent for long, because only a write detects a client that vanished. It disconnects a client that takes
 //! no bytes for [`OutputSettings::stall_timeout`]. It skips frames instead of queueing them.
 
+mod connection;
+pub mod fmp4;
 pub mod h264;
 pub mod http;
 pub mod mjpeg;
@@ -19,8 +21,13 @@ use crate::units::HumanDuration;
 
 /// All outputs with an address of HTTP. A new output is a file in this folder and an entry here: its route, its part of the
 /// OpenAPI document, the metrics' label and the protocol in the list of sessions follow from the entry.
-pub const OUTPUTS: &[Output] =
-    &[Output::Endless(&mjpeg::OUTPUT), Output::Other(&snapshot::KIND), Output::Other(&websocket::KIND)];
+pub const OUTPUTS: &[Output] = &[
+    Output::Endless(&mjpeg::OUTPUT),
+    Output::Other(&fmp4::KIND),
+    Output::Other(&snapshot::KIND),
+    Output::Other(&fmp4::SNAPSHOT),
+    Output::Other(&websocket::KIND),
+];
 
 /// Settings for all outputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +79,8 @@ pub enum DisconnectReason {
     StreamEnded,
     /// The server shuts down, or the peer has lost its permission.
     ToldToEnd,
+    /// The peer has all that it asked for.
+    Complete,
 }
 
 impl DisconnectReason {
@@ -82,6 +91,7 @@ impl DisconnectReason {
             DisconnectReason::Stalled => "took nothing for too long",
             DisconnectReason::StreamEnded => "the stream ended",
             DisconnectReason::ToldToEnd => "told to end: shutdown, or permission lost",
+            DisconnectReason::Complete => "has all that it asked for",
         }
     }
 }

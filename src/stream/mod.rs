@@ -18,6 +18,7 @@ mod stats;
 #[expect(clippy::module_inception, reason = "the file holds the type Stream")]
 mod stream;
 mod supervisor;
+mod video;
 mod watch;
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ pub use self::{
     registry::Registry,
     stats::Stats,
     stream::{Origin, Stream},
+    video::{VideoCodec, VideoReader, VideoUnit},
     watch::{Ended, States, Watch},
 };
 pub use lifecycle::{Mode, State};

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Demand, Ended, Mode, Stream, StreamName};
+use super::{Demand, Ended, Mode, Stream, StreamName, VideoUnit};
 use crate::{
     error::Result,
     picture::{Picture, SharedFrame},
@@ -36,6 +36,11 @@ pub trait Producer: Send + Sync + 'static {
     /// Whether a picture becomes outdated. A camera's does; a file's stays valid until the file changes.
     fn ages(&self) -> bool {
         true
+    }
+
+    /// Whether the source is video that [`FrameSink::pass`] can hand over as it is.
+    fn passes_video(&self) -> bool {
+        false
     }
 
     /// Brings pictures until `run.stop` is cancelled, which is no error, or until it fails. Users see the error's text as the
@@ -90,6 +95,22 @@ impl FrameSink {
     /// The picture that the stream holds at the moment.
     pub fn latest(&self) -> Option<SharedFrame> {
         self.stream.latest()
+    }
+
+    /// Hands over an access unit of the source, before it is decoded.
+    pub fn pass(&self, unit: VideoUnit) {
+        let core = self.stream.lock();
+        if core.run == self.run && core.delivering {
+            self.stream.video.push(unit);
+        }
+    }
+
+    /// The source is connected: access units of an earlier connection are no longer the present.
+    pub fn pass_anew(&self) {
+        let core = self.stream.lock();
+        if core.run == self.run && core.delivering {
+            self.stream.video.clear();
+        }
     }
 
     /// Shows users why there is no new picture. The producer keeps running, and the next picture clears the reason.

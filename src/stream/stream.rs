@@ -24,6 +24,7 @@ use super::{
     lifecycle::{self, Effect, Event, Lifecycle},
     stats::{Arrivals, PictureInfo},
     supervisor,
+    video::Passing,
 };
 use crate::{
     backoff::Backoff,
@@ -85,6 +86,7 @@ pub struct Stream {
     /// Held for a few instructions and never across an await, so a blocking mutex is right.
     core: Mutex<Core>,
     placeholder: Mutex<Option<(String, SharedFrame)>>,
+    pub(super) video: Passing,
     frames: AtomicU64,
     bytes: AtomicU64,
     dropped: AtomicU64,
@@ -143,6 +145,7 @@ impl Stream {
                 closed: false,
             }),
             placeholder: Mutex::new(None),
+            video: Passing::default(),
             frames: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             dropped: AtomicU64::new(0),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{
-    Demand, State, Stream,
+    Demand, State, Stream, VideoReader,
     stream::{Slot, Status},
 };
 use crate::picture::SharedFrame;
@@ -97,6 +97,11 @@ impl Watch {
     /// Frames that this watcher skipped because it was slow.
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// Reads the coded video of the source; see [`Producer::passes_video`](super::Producer::passes_video).
+    pub fn video(&self) -> VideoReader {
+        self.stream.video.reader()
     }
 
     /// Reports failures of the producer, beside a wait for a frame.

@@ -9,11 +9,16 @@ use serde_json::json;
 use utoipa::IntoParams;
 
 use super::{
-    Problem, State, caller::CallerExtractor, endless, problem::ProblemDocument, upload, watch, watch_params::requester,
+    Problem, State, caller::CallerExtractor, endless, problem::ProblemDocument, upload, video, watch,
+    watch_params::requester,
 };
 use crate::{
     error::{Code, Error, Result},
-    output::{http::TransformQuery, mjpeg},
+    output::{
+        fmp4::{Mp4Query, SizeQuery},
+        http::TransformQuery,
+        mjpeg,
+    },
     policy::{Action, Caller, token_in_query},
     query,
     stream::{State as Life, StreamName},
@@ -40,6 +45,14 @@ pub struct SourceQuery {
     src: Option<String>,
     /// The maximum age of the picture, in seconds or as `10s`.
     cache: Option<String>,
+}
+
+/// go2rtc's parameter for video.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SourceOfVideoQuery {
+    /// The stream's name.
+    src: Option<String>,
 }
 
 /// go2rtc's parameter for pictures in.
@@ -212,6 +225,34 @@ pub(super) async fn go2rtc_frame(
 ) -> Result<HttpResponse, Problem> {
     let oldest = query.cache.as_deref().map(|text| watch::max_age("cache", text)).transpose()?;
     watch::take(&request, &state, &caller, needed("src", query.src.as_deref())?, oldest).await
+}
+
+/// go2rtc's MP4. Its parameters for codecs (`mp4`, `video`, `audio`) have no effect: there is one video track, and no sound.
+#[utoipa::path(
+    method(get, head), path = "/api/stream.mp4", tag = "aliases", params(SourceOfVideoQuery, Mp4Query, SizeQuery),
+    responses((status = 200, content_type = "video/mp4"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn go2rtc_video(
+    request: HttpRequest,
+    state: web::Data<State>,
+    CallerExtractor(caller): CallerExtractor,
+    query: web::Query<SourceOfVideoQuery>,
+) -> Result<HttpResponse, Problem> {
+    video::watch(&request, &state, &caller, needed("src", query.src.as_deref())?).await
+}
+
+/// go2rtc's snapshot as MP4.
+#[utoipa::path(
+    method(get, head), path = "/api/frame.mp4", tag = "aliases", params(SourceOfVideoQuery, SizeQuery),
+    responses((status = 200, content_type = "video/mp4"), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn go2rtc_video_frame(
+    request: HttpRequest,
+    state: web::Data<State>,
+    CallerExtractor(caller): CallerExtractor,
+    query: web::Query<SourceOfVideoQuery>,
+) -> Result<HttpResponse, Problem> {
+    video::take(&request, &state, &caller, needed("src", query.src.as_deref())?).await
 }
 
 /// Frigate's snapshot, for streams without a slash in their name.

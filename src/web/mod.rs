@@ -32,6 +32,7 @@ mod still;
 mod streams;
 mod turn;
 mod upload;
+mod video;
 mod wall;
 mod watch;
 mod watch_params;
@@ -97,6 +98,8 @@ const ROUTES: &[Route] = routes![
     streams::delete,
     // Pictures out.
     watch::snapshot,
+    video::stream,
+    video::frame,
     ws::connect,
     // The same at addresses that other programs expect.
     aliases::root when aliases::has_action,
@@ -111,6 +114,8 @@ const ROUTES: &[Route] = routes![
     aliases::go2rtc_stream,
     aliases::go2rtc_push,
     aliases::go2rtc_frame,
+    aliases::go2rtc_video,
+    aliases::go2rtc_video_frame,
     ws::go2rtc,
     aliases::frigate_latest,
     aliases::frigate_stream,

@@ -22,11 +22,12 @@ use crate::{
     catalog::Upload,
     error::{Code, Error, Result},
     output::{
-        DisconnectReason,
+        DisconnectReason, fmp4,
+        h264::Want,
         http::TransformQuery,
         variants::Watching,
         websocket::{
-            self, Dialect, Ending, MAX_WINDOW,
+            self, Dialect, Ending, MAX_WINDOW, Source,
             wire::{Incoming, Socket},
         },
     },
@@ -47,6 +48,10 @@ pub struct SocketQuery {
     push: Option<String>,
     /// Pictures sent beyond the last acknowledged one, 1 to 64. Default: 2 from the first acknowledgement on.
     window: Option<String>,
+    /// `1` for video: a text message `{"type":"mse","value":"video/mp4; codecs=…"}`, and then binary messages for a browser's
+    /// MediaSource, an init segment and a fragment for each picture. Of the other parameters, `w`, `h` (even numbers from 32 to 3840)
+    /// and `fps` (0.2 to 30) are those of the video.
+    video: Option<String>,
     /// `1` for a notice before each picture, with its number, time and size.
     meta: Option<String>,
 }
@@ -76,11 +81,12 @@ pub(super) async fn connect(
         return push(&request, &state, &caller, &name).await;
     }
     let window = query.window.as_deref().map(window).transpose()?;
-    let meta = flag("meta", query.meta.as_deref())?;
-    watch(&request, &state, &caller, &name, Dialect::Own, window, meta).await
+    let (meta, video) = (flag("meta", query.meta.as_deref())?, flag("video", query.video.as_deref())?);
+    watch(&request, &state, &caller, &name, Wish { dialect: Dialect::Own, window, meta, video }).await
 }
 
-/// go2rtc's WebSocket for MJPEG: the answer to `{"type":"mjpeg"}` is the same message, and pictures follow.
+/// go2rtc's WebSocket. The answer to `{"type":"mjpeg"}` is the same message, and pictures follow. The answer to `{"type":"mse"}` has the
+/// media type, and fragments of MP4 follow; after `{"type":"mp4"}`, a file with one keyframe for each picture.
 #[utoipa::path(
     get, path = "/api/ws", tag = "aliases", params(SourceQuery, TransformQuery),
     responses((status = 101, description = "Messages follow"), (status = 404, body = ProblemDocument), (status = 426, body = ProblemDocument))
@@ -93,7 +99,17 @@ pub(super) async fn go2rtc(
 ) -> Result<HttpResponse, Problem> {
     let name = query.src.as_deref().ok_or_else(|| Error::parameter("src", "is required: /api/ws?src=…"))?;
     let name = state.catalog.name(name)?;
-    watch(&request, &state, &caller, &name, Dialect::Go2rtc, None, false).await
+    let wish = Wish { dialect: Dialect::Go2rtc, window: None, meta: false, video: false };
+    watch(&request, &state, &caller, &name, wish).await
+}
+
+/// What a watcher asks for.
+struct Wish {
+    dialect: Dialect,
+    window: Option<u64>,
+    meta: bool,
+    /// Video from the beginning.
+    video: bool,
 }
 
 async fn watch(
@@ -101,20 +117,26 @@ async fn watch(
     state: &web::Data<State>,
     caller: &Caller,
     name: &StreamName,
-    dialect: Dialect,
-    window: Option<u64>,
-    meta: bool,
+    Wish { dialect, window, meta, video }: Wish,
 ) -> Result<HttpResponse, Problem> {
-    let transform = Transform::from_query(request.query_string())?;
+    let query = request.query_string();
+    // The same parameters have other limits for video. A client of go2rtc says only later which of both it wants.
+    let transform = if video { Transform::NONE } else { Transform::from_query(query)? };
+    let want = if video { fmp4::Options::parse(query)?.want } else { Want::default() };
     check(request, state).await?;
     let endless = Endless::admit(request, state, caller, Role::Watcher, &websocket::KIND, name).await?;
     let by = requester(request, state, endless.principal(), caller);
-    let watch = state.catalog.watch(name, Demand::Continuous, &by).await?;
+    // Video can need single pictures only. A client of go2rtc says later whether it wants video.
+    let needs_single = video || dialect == Dialect::Go2rtc && transform.is_none();
+    let demand = if needs_single { Demand::Single } else { Demand::Continuous };
+    let watch = state.catalog.watch(name, demand, &by).await?;
     let watching = state.variants.join(watch, transform, &share_of(endless.principal(), caller))?;
-    let parent_states = watching.parent().states();
+    let (stream, states) = (watching.parent().stream().clone(), watching.parent().states());
     let Watching { watch, held } = watching;
+    let source = Source { watch, states, video: fmp4::feeds(state.encodings.clone(), stream, want) };
     let options = websocket::Options {
         dialect,
+        video,
         window,
         meta,
         placeholder_after: *state.catalog.registry().settings().placeholder_after,
@@ -122,8 +144,8 @@ async fn watch(
     };
     let shutdown = state.shutdown.clone();
     Ok(endless.respond(switching_protocols(request), async move |connection| {
-        let (stop, states) = (connection.stop(), parent_states);
-        let report = websocket::serve(connection, watch, states, options, stop, || ending(&shutdown)).await;
+        let stop = connection.stop();
+        let report = websocket::serve(connection, source, options, stop, || ending(&shutdown)).await;
         drop(held);
         Some(report)
     }))

@@ -1,9 +1,10 @@
 // @ts-check
-// Tries the sources of a stream in their order (WebRTC, HLS, MJPEG) and stays with the first that plays. After an
+// Tries the sources of a stream in their order (WebRTC, MSE, HLS, MJPEG) and stays with the first that plays. After an
 // interruption it starts again from the first, with growing pauses.
 
 import { HlsPlayer } from './hls.js';
 import { MjpegPlayer } from './mjpeg.js';
+import { MsePlayer } from './mse.js';
 import { PlayerError } from './player.js';
 import { WhepPlayer } from './whep.js';
 
@@ -13,11 +14,11 @@ const LONGEST_PAUSE_MS = 30_000;
 /** After playing for this long, pauses are short again. */
 const STABLE_MS = 10_000;
 
-/** @typedef {'whep' | 'hls' | 'mjpeg'} SourceKind */
+/** @typedef {'whep' | 'mse' | 'hls' | 'mjpeg'} SourceKind */
 /** @typedef {{ kind: SourceKind, url: string, base?: string }} Source */
 /** @typedef {'connecting' | 'waiting' | 'playing' | 'pausing' | 'failed' | 'stopped'} ChainState */
 /** @typedef {{ kind: SourceKind, error: PlayerError }} Failure */
-/** @typedef {HlsPlayer | MjpegPlayer | WhepPlayer} AnyPlayer */
+/** @typedef {HlsPlayer | MjpegPlayer | MsePlayer | WhepPlayer} AnyPlayer */
 /**
  * @typedef {object} ChainOptions
  * @property {HTMLVideoElement} video
@@ -96,7 +97,7 @@ export class Chain extends EventTarget {
     const player =
       kind === 'mjpeg'
         ? new MjpegPlayer(canvas, url, options)
-        : new { whep: WhepPlayer, hls: HlsPlayer }[kind](video, url, options);
+        : new { whep: WhepPlayer, mse: MsePlayer, hls: HlsPlayer }[kind](video, url, options);
     this.#current = player;
     player.addEventListener('state', () => {
       const { state } = player;

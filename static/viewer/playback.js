@@ -8,9 +8,13 @@ import { t } from '../lib/i18n.js';
 /** @typedef {import('../players/chain.js').SourceKind} SourceKind */
 
 /** @type {SourceKind[]} */
-const KINDS = ['whep', 'hls', 'mjpeg'];
+const KINDS = ['whep', 'mse', 'hls', 'mjpeg'];
 
-const PROTOCOLS = { whep: 'WebRTC', hls: 'HLS', mjpeg: 'MJPEG' };
+const PROTOCOLS = { whep: 'WebRTC', mse: 'MSE', hls: 'HLS', mjpeg: 'MJPEG' };
+
+/** The tracks of MediaMTX's paths that the sidecar reads, and those with sound, in MediaMTX's words. */
+const PASSED = ['H264', 'H265'];
+const SOUND = /audio|opus|g711|g722|lpcm|ac-?3|speex|vorbis/i;
 
 /**
  * The sources of an item for Chain, the best first. `kinds` restricts them.
@@ -27,8 +31,18 @@ export function sourcesOf(item, wall, kinds = KINDS) {
     sources.push({ kind: 'whep', url: `${wall.webrtc}/${path}/whep`, base: wall.webrtc });
     sources.push({ kind: 'hls', url: `${wall.hls}/${path}/index.m3u8` });
   }
-  if (item.stream) sources.push({ kind: 'mjpeg', url: address(`stream/${encoded(item.name)}.mjpeg`) });
-  return sources.filter(({ kind }) => kinds.includes(kind));
+  if (item.stream || item.path?.tracks.some((track) => PASSED.includes(track))) {
+    sources.push({ kind: 'mse', url: address(`stream/${encoded(item.name)}.mp4`) });
+  }
+  if (item.stream) {
+    sources.push({ kind: 'mjpeg', url: address(`stream/${encoded(item.name)}.mjpeg`) });
+  }
+  // The sidecar passes no sound on, and HLS has it.
+  const hasSound = item.path?.tracks.some((track) => SOUND.test(track));
+  /** @type {SourceKind[]} */
+  const order = hasSound ? ['whep', 'hls', 'mse', 'mjpeg'] : KINDS;
+  const usable = sources.filter(({ kind }) => kinds.includes(kind));
+  return usable.toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
 }
 
 /**

@@ -14,8 +14,8 @@ struct Running {
     rtsp: Client,
 }
 
-/// The sessions that [`Running::begin`] makes: MJPEG, SSE, two WebSockets, an upload, RTSP.
-const SESSIONS: usize = 6;
+/// The sessions that [`Running::begin`] makes: MJPEG, SSE, three WebSockets, an upload, MP4, RTSP.
+const SESSIONS: usize = 8;
 
 impl Running {
     async fn begin(app: &TestApp, header: &str, who: &Principal) -> Self {
@@ -31,6 +31,8 @@ impl Running {
             ("events", "GET", "/api/v1/events", &[]),
             ("WebSocket", "GET", "/ws/door", &handshake),
             ("WebSocket that publishes", "GET", "/ws/yard?push=1", &handshake),
+            ("MP4", "GET", "/stream/door.mp4", &[][..]),
+            ("video by WebSocket", "GET", "/ws/door?video=1", &handshake),
             ("upload", "POST", "/api/v1/streams/gate/frames", &["Content-Length: 1000000"]),
         ] {
             let headers: Vec<_> = [FAR, header].into_iter().chain(more.iter().copied()).collect();

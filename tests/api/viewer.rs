@@ -63,11 +63,15 @@ async fn the_wall_shows_all_streams_and_remembers_their_order_and_layout() {
 }
 
 #[tokio::test]
-async fn without_mediamtx_a_stream_is_watched_by_mjpeg() {
+async fn without_mediamtx_a_stream_is_watched_by_mse_or_by_mjpeg() {
     let app = TestApp::with(STREAMS);
     let browser = Browser::start().await;
     open(&browser, &app, "").await;
     browser.click(".tile[data-key='Yard/Card'] .tile-open").await;
+    browser.says(".stage-how", "Playing over MSE.").await;
+    let choose = "const ways = document.querySelector('.stage-foot select'); ways.value = 'mjpeg';
+        ways.dispatchEvent(new Event('change', { bubbles: true }))";
+    browser.run(choose).await;
     browser.says(".stage-how", "Playing over MJPEG.").await;
     assert_eq!(browser.run("return location.hash").await, "#/watch/Yard/Card");
     browser.click(".do-stats").await;

@@ -37,6 +37,13 @@ async fn shows_the_picture(browser: &Browser) {
         .await;
 }
 
+/// From now on WebSockets fail in this page, as behind a proxy that does not know them; then shows the stream again.
+async fn block_websockets(browser: &Browser, name: &str) {
+    browser.run("location.hash = '#/'").await;
+    browser.run("window.WebSocket = class { constructor() { throw new Error('blocked by a test') } }").await;
+    browser.run(&format!("location.hash = '#/watch/{name}'")).await;
+}
+
 #[tokio::test]
 async fn a_stream_is_watched_by_webrtc_and_its_session_ends_with_the_page() {
     let Some((app, _mediamtx)) =
@@ -67,7 +74,7 @@ async fn a_stream_is_watched_by_webrtc_and_its_session_ends_with_the_page() {
 }
 
 #[tokio::test]
-async fn hls_and_then_mjpeg_replace_webrtc_and_the_page_says_why() {
+async fn mse_then_hls_and_then_mjpeg_replace_webrtc_and_the_page_says_why() {
     let (no_webrtc, no_hls) = (free_port(), free_port());
     let Some((app, _mediamtx)) =
         start(|ports| format!("webrtc_url: 'http://127.0.0.1:{no_webrtc}', hls_url: 'http://127.0.0.1:{}'", ports[1]))
@@ -77,11 +84,15 @@ async fn hls_and_then_mjpeg_replace_webrtc_and_the_page_says_why() {
     };
     let browser = Browser::start().await;
     open(&browser, &app, "door").await;
+    browser.says(".stage-how", "Playing over MSE, because: WebRTC: MediaMTX does not answer this browser").await;
+    shows_the_picture(&browser).await;
+    block_websockets(&browser, "door").await;
     browser.says(".stage-how", "Playing over HLS, because: WebRTC: MediaMTX does not answer this browser").await;
+    browser.says(".stage-how", "MSE: ").await;
     shows_the_picture(&browser).await;
     browser.keep_screenshot("fallback-desktop").await;
     let other_ways = "return [...document.querySelectorAll('.stage-foot option')].map((o) => o.value)";
-    assert_eq!(browser.run(other_ways).await, json!(["auto", "whep", "hls", "mjpeg"]));
+    assert_eq!(browser.run(other_ways).await, json!(["auto", "whep", "mse", "hls", "mjpeg"]));
     browser.close().await;
     drop(app);
 
@@ -92,6 +103,8 @@ async fn hls_and_then_mjpeg_replace_webrtc_and_the_page_says_why() {
     };
     let browser = Browser::start().await;
     open(&browser, &app, "door").await;
+    browser.says(".stage-how", "Playing over MSE, because: WebRTC: MediaMTX does not answer").await;
+    block_websockets(&browser, "door").await;
     browser.says(".stage-how", "Playing over MJPEG, because: WebRTC: MediaMTX does not answer").await;
     browser.says(".stage-how", "HLS: MediaMTX does not answer").await;
     shows_the_picture(&browser).await;

@@ -185,17 +185,27 @@ async fn watchers_by_websocket_count_for_the_limit() {
 
 /// The messages of go2rtc's page (www/video-rtc.js), and the answers that clients of go2rtc expect.
 #[tokio::test]
-async fn clients_of_go2rtc_get_mjpeg() {
+async fn clients_of_go2rtc_get_video_and_mjpeg() {
     let app = TestApp::spawn();
     app.put("/api/v1/streams/cam/frame", &large_picture(1)).await;
     let mut client = app.ws("/api/ws?src=cam&w=100", &[]).await.expect("connects");
-    client.text(r#"{"type":"mse","value":"avc1.640029,mp4a.40.2"}"#).await;
+    client.text(r#"{"type":"webrtc/offer","value":"v=0"}"#).await;
     let refused = client.notice().await;
     assert_eq!(refused["type"], "error");
-    assert!(refused["value"].as_str().is_some_and(|value| value.starts_with("mse: ")), "{refused}");
+    assert!(refused["value"].as_str().is_some_and(|value| value.starts_with("webrtc/offer: ")), "{refused}");
+    client.text(r#"{"type":"mse","value":"avc1.640029,mp4a.40.2"}"#).await;
+    let begun = client.notice().await;
+    assert_eq!(begun["type"], "mse", "{begun}");
+    assert_eq!(client.picture().await[4..8], *b"ftyp");
+    assert_eq!(client.picture().await[4..8], *b"moof");
     client.text(r#"{"type":"mjpeg"}"#).await;
     assert_eq!(client.notice().await, json!({"type": "mjpeg"}));
-    assert_eq!(mtx_sidecar::picture::jpeg::inspect(&client.picture().await).expect("a JPEG").width, 100);
+    let jpeg = loop {
+        if let Ok(jpeg) = mtx_sidecar::picture::jpeg::inspect(&client.picture().await) {
+            break jpeg;
+        }
+    };
+    assert_eq!(jpeg.width, 100);
     let missing = app.ws("/api/ws", &[]).await.err().expect("refused");
     assert_eq!((missing.status, missing.json()["field"].as_str()), (400, Some("src")));
 }

@@ -244,7 +244,8 @@ impl EncodeTask {
         self.group_bytes += access_unit.size();
         self.seq += 1;
         self.shown_at = now;
-        let repetitions = access_unit.is_idr().then(|| Repetitions::of(&access_unit.sps, &access_unit.pps)).flatten();
+        let is_still = !moving && access_unit.is_idr();
+        let repetitions = is_still.then(|| Repetitions::of(&access_unit.sps, &access_unit.pps)).flatten();
         let picture = Arc::new(CodedPicture { access_unit, repetitions, at, placeholder, seq: self.seq });
         self.shared.gop.send_modify(|gop| {
             if picture.access_unit.is_idr() {

@@ -20,7 +20,8 @@ use crate::{
 pub struct CodedPicture {
     /// The bytes: parameter sets and slice.
     pub access_unit: AccessUnit,
-    /// The repetitions of the picture; none if it is no IDR picture.
+    /// The repetitions of the picture; none if it is no still. A picture that refers to an IDR picture cannot follow its repetitions,
+    /// because `frame_num` counts them.
     pub repetitions: Option<Repetitions>,
     /// When the picture arrived here.
     pub at: Instant,
@@ -111,10 +112,11 @@ impl Reader {
         }
     }
 
-    /// Whether the picture returned last is the only one of its group, so that it can be repeated.
+    /// Whether the picture returned last is a still and the only one of its group, so that it can be repeated.
     pub fn is_at_rest(&self) -> bool {
         let gop = self.gop.borrow();
-        gop.number == self.group && gop.pictures.len() == 1 && self.next == 1
+        let is_still = gop.pictures.first().is_some_and(|picture| picture.repetitions.is_some());
+        gop.number == self.group && gop.pictures.len() == 1 && self.next == 1 && is_still
     }
 
     /// The first coded picture of the present group. Waits for one for at most `longest`. The picture does not count as

@@ -105,6 +105,9 @@ fn assert_in_order(samples: &[Sample]) {
         assert_ne!(pair[0].form, pair[1].form, "two IDR pictures in a row have different numbers");
     }
     for pair in samples.windows(2) {
+        if matches!(pair[1].form, Form::Coded { .. }) && !pair[1].is_keyframe() {
+            assert!(matches!(pair[0].form, Form::Coded { .. }), "a picture refers to the coded one before it");
+        }
         if let Form::Skip(number) = pair[1].form {
             let before = match pair[0].form {
                 Form::Skip(before) => before,
@@ -170,6 +173,20 @@ async fn a_new_picture_is_sent_at_once_and_an_identical_one_is_not_encoded() {
     bench.push(2);
     read_for(&mut pacer, Duration::from_millis(1500)).await;
     assert_eq!(bench.counted(), [2, 0, 0, 1]);
+}
+
+/// A stream slower than the repetitions of a still: `frame_num` of the pictures after a keyframe counts no repetition of it.
+#[tokio::test(start_paused = true)]
+async fn a_keyframe_of_a_slowly_moving_stream_is_not_repeated() {
+    let bench = Bench::new(Mode::Pushed);
+    let mut pacer = bench.pacer();
+    let mut samples = vec![];
+    for number in 0..60 {
+        bench.push(number);
+        samples.extend(read_for(&mut pacer, Duration::from_millis(150)).await);
+    }
+    assert_in_order(&samples);
+    assert!(bench.counted()[2] > 40, "{:?}", bench.counted());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 use std::{sync::Arc, time::SystemTime};
 
+use tokio::io::AsyncReadExt;
+
 use super::*;
 use crate::{
     picture::{BOUNDARY, Picture, testing},

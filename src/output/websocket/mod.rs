@@ -1,4 +1,5 @@
-//! Pictures by WebSocket: each picture is a binary message with a JPEG, and there are small JSON notices between them.
+//! Pictures by WebSocket: each picture is a binary message with a JPEG, and there are small JSON notices between them. Or video, in
+//! pieces of MP4 (see [`video`]).
 //!
 //! A client can acknowledge the pictures that it has shown (`{"ack":7}`, counted from 1 on each connection). It then gets at
 //! most a window of pictures beyond the last acknowledged one; other pictures are skipped instead of queued in a slow
@@ -6,6 +7,7 @@
 
 #[cfg(test)]
 mod tests;
+mod video;
 pub mod wire;
 
 use actix_http::ws::CloseCode;
@@ -17,11 +19,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::wire::{Incoming, Socket};
-use super::{DisconnectReason, Report, http::OutputKind};
+use self::{
+    video::{Form, Step, Video},
+    wire::{Incoming, Socket},
+};
+use super::{DisconnectReason, Report, fmp4::OpenFeed, http::OutputKind};
 use crate::{
     picture::SharedFrame,
-    stream::{States, Watch},
+    stream::{Demand, States, Watch},
 };
 
 /// `/ws/{name}`.
@@ -41,6 +46,9 @@ pub const WINDOW: u64 = 2;
 /// The largest window that a request can ask for.
 pub const MAX_WINDOW: u64 = 64;
 
+/// Most characters of a message's type that an error repeats.
+const LONGEST_KIND: usize = 40;
+
 /// Shortest pause between notices of dropped frames.
 const DROPPED_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -49,6 +57,8 @@ const DROPPED_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Options {
     /// The protocol of the text messages.
     pub dialect: Dialect,
+    /// Whether the client gets video from the beginning, and no pictures.
+    pub video: bool,
     /// Most pictures beyond the last acknowledged one; none for no limit before the first acknowledgement.
     pub window: Option<u64>,
     /// Whether a notice with number, time and size precedes each picture.
@@ -64,9 +74,19 @@ pub struct Options {
 pub enum Dialect {
     /// Notices of this server; pictures are sent at once.
     Own,
-    /// go2rtc's `/api/ws`: pictures are sent after `{"type":"mjpeg"}`, which gets the same message as its answer.
-    /// No notices.
+    /// go2rtc's `/api/ws`: pictures are sent after `{"type":"mjpeg"}`, which gets the same message as its answer, and video
+    /// after `{"type":"mse"}` or `{"type":"mp4"}`. No notices.
     Go2rtc,
+}
+
+/// The stream that a client gets.
+pub struct Source {
+    /// Its pictures, or those of a variant.
+    pub watch: Watch,
+    /// The states of the stream itself, also when a variant of it is watched.
+    pub states: States,
+    /// The stream as video.
+    pub video: OpenFeed,
 }
 
 /// The code and the reason with which the server ends a connection.
@@ -86,17 +106,22 @@ impl Ending {
 }
 
 /// A text message of a client.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct ClientMessage {
     #[serde(default)]
     ack: Option<u64>,
     #[serde(default)]
     r#type: Option<String>,
+    /// go2rtc: the codecs that the client plays; of other types, anything.
+    #[serde(default)]
+    value: Value,
 }
 
 struct Watcher<T> {
     socket: Socket<T>,
     watch: Watch,
+    open_video: OpenFeed,
+    video: Video,
     options: Options,
     /// Whether pictures are sent.
     started: bool,
@@ -108,11 +133,10 @@ struct Watcher<T> {
 }
 
 /// Serves one client until it disconnects or stalls, the stream ends, or `stop` is cancelled; `ending` then gives
-/// the reason. `states` are those of the stream itself, also when a variant of it is watched.
+/// the reason.
 pub async fn serve<T>(
     io: T,
-    watch: Watch,
-    mut states: States,
+    source: Source,
     options: Options,
     stop: CancellationToken,
     ending: impl Fn() -> Ending,
@@ -120,10 +144,13 @@ pub async fn serve<T>(
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
+    let Source { watch, mut states, video } = source;
     let mut watcher = Watcher {
         socket: Socket::new(io, MAX_MESSAGE, options.stall_timeout),
-        started: options.dialect == Dialect::Own,
+        started: options.dialect == Dialect::Own && !options.video,
         watch,
+        open_video: video,
+        video: Video::Off,
         sent: 0,
         acked: 0,
         reported_dropped: 0,
@@ -131,6 +158,9 @@ where
         report: Report { parts: 0, bytes: 0, dropped: 0, left: DisconnectReason::Closed },
         options,
     };
+    if watcher.options.video {
+        watcher.begin_video(Form::Mse, "");
+    }
     let waiting_at = Instant::now() + watcher.options.placeholder_after;
     let left = loop {
         let (may_send, ping_due) = (watcher.may_send(), watcher.socket.ping_due());
@@ -156,6 +186,7 @@ where
                 let waiting = watcher.watch.placeholder();
                 watcher.show(&waiting).await
             }
+            step = watcher.video.next() => watcher.play(step).await,
             (state, reason) = states.next(), if watcher.options.dialect == Dialect::Own => {
                 watcher.send(&json!({"type": "state", "state": state.as_str(), "reason": reason})).await
             }
@@ -170,7 +201,7 @@ where
             break left;
         }
     };
-    Report { dropped: watcher.watch.dropped(), left, ..watcher.report }
+    Report { dropped: watcher.watch.dropped() + watcher.video.dropped(), left, ..watcher.report }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Watcher<T> {
@@ -228,21 +259,76 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watcher<T> {
 
     /// Handles a text message. Ignores unknown messages, because players of other servers send more kinds.
     async fn handle_text(&mut self, text: &str) -> Result<(), DisconnectReason> {
-        let message = serde_json::from_str(text).unwrap_or(ClientMessage { ack: None, r#type: None });
+        let message: ClientMessage = serde_json::from_str(text).unwrap_or_default();
         if let Some(ack) = message.ack {
             self.options.window.get_or_insert(WINDOW);
             self.acked = self.acked.max(ack.min(self.sent));
         }
         match (self.options.dialect, message.r#type.as_deref()) {
             (Dialect::Own, _) | (Dialect::Go2rtc, None) => Ok(()),
-            (Dialect::Go2rtc, Some("mjpeg")) => {
-                self.started = true;
-                self.send(&json!({"type": "mjpeg"})).await
-            }
-            (Dialect::Go2rtc, Some(other)) => {
-                let value = format!("{other}: only mjpeg is available here");
-                self.send(&json!({"type": "error", "value": value})).await
+            (Dialect::Go2rtc, Some("mjpeg")) => self.begin_pictures().await,
+            (Dialect::Go2rtc, Some(kind)) => match Form::of(kind) {
+                Some(form) => {
+                    self.begin_video(form, message.value.as_str().unwrap_or_default());
+                    Ok(())
+                }
+                None => {
+                    let kind: String = kind.chars().take(LONGEST_KIND).collect();
+                    self.refuse(&kind, "only mse, mp4 and mjpeg are available here").await
+                }
+            },
+        }
+    }
+
+    /// Sends pictures, and no video.
+    async fn begin_pictures(&mut self) -> Result<(), DisconnectReason> {
+        if !matches!(self.video, Video::Off) {
+            self.video = Video::Off;
+            match self.watch.stream().clone().watch() {
+                Ok(watch) => self.watch = watch,
+                Err(why) => return self.refuse("mjpeg", why.0).await,
             }
         }
+        self.watch.set_demand(Demand::Continuous);
+        self.started = true;
+        self.send(&json!({"type": "mjpeg"})).await
+    }
+
+    /// Sends video, and no pictures. `offered` are the codecs that the client plays; empty for all.
+    fn begin_video(&mut self, form: Form, offered: &str) {
+        self.started = false;
+        self.video = Video::opening(form, offered, (self.open_video)());
+        // The video has a watch of its own; this one does not count as a second watcher.
+        self.watch = self.watch.stream().follow();
+    }
+
+    async fn play(&mut self, step: Step) -> Result<(), DisconnectReason> {
+        match step {
+            Step::Begin { kind, media_type } => self.send(&json!({"type": kind, "value": media_type})).await,
+            Step::Data(data) => {
+                self.socket.binary(&data).await?;
+                self.report.parts += 1;
+                self.report.bytes += data.len() as u64;
+                Ok(())
+            }
+            Step::Refused { kind, why } => {
+                self.refuse(kind, &why).await?;
+                if self.options.dialect == Dialect::Go2rtc {
+                    return Ok(());
+                }
+                self.socket.close(CloseCode::Away, "there is no video; see the error before").await;
+                Err(DisconnectReason::StreamEnded)
+            }
+            Step::Ended { kind, why } => {
+                self.refuse(kind, why).await?;
+                self.socket.close(CloseCode::Away, why).await;
+                Err(DisconnectReason::StreamEnded)
+            }
+        }
+    }
+
+    /// An error begins with the type of the message: go2rtc's player then tries its next mode.
+    async fn refuse(&mut self, kind: &str, why: &str) -> Result<(), DisconnectReason> {
+        self.send(&json!({"type": "error", "value": format!("{kind}: {why}")})).await
     }
 }

@@ -10,7 +10,11 @@ use tokio_util::codec::{Decoder, Encoder};
 
 use super::{wire::Fault, *};
 use crate::{
-    picture::{Picture, testing},
+    output::{
+        fmp4::feeds,
+        h264::{Encodings, H264Settings, Want},
+    },
+    picture::{Picture, PictureLimits, testing},
     stream::{Mode, Origin, Producer, ProducerFuture, Registry, Run, Stream, StreamLimits, StreamName, StreamSettings},
 };
 
@@ -53,7 +57,9 @@ impl Peer {
         let (io, theirs) = duplex(buffer);
         let watch = stream.watch().expect("goes on");
         let (states, stop) = (watch.states(), CancellationToken::new());
-        let serving = tokio::spawn(serve(theirs, watch, states, options, stop.clone(), || Ending::NOT_PERMITTED));
+        let encodings = Encodings::new(H264Settings::default(), Duration::from_millis(700), PictureLimits::default());
+        let source = Source { watch, states, video: feeds(encodings, stream.clone(), Want::default()) };
+        let serving = tokio::spawn(serve(theirs, source, options, stop.clone(), || Ending::NOT_PERMITTED));
         Peer {
             io,
             codec: Codec::new().client_mode().max_size(1 << 20),
@@ -127,6 +133,7 @@ impl Peer {
 fn options() -> Options {
     Options {
         dialect: Dialect::Own,
+        video: false,
         window: None,
         meta: false,
         placeholder_after: Duration::from_millis(700),
@@ -284,6 +291,77 @@ async fn go2rtc_s_players_get_mjpeg_and_an_error_for_other_types() {
     peer.tell(r#"{"type":"mjpeg"}"#).await;
     assert_eq!(peer.notice().await, serde_json::json!({"type": "mjpeg"}));
     assert_eq!(peer.picture().await, testing::photo_numbered(48, 32, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn go2rtc_s_players_get_mse_that_begins_with_its_codec_and_a_keyframe() {
+    let mut peer = Peer::connect(Options { dialect: Dialect::Go2rtc, ..options() }, 1 << 20);
+    peer.push(1);
+    peer.tell(r#"{"type":"mse","value":"hvc1.1.6.L153.B0,mp4a.40.2"}"#).await;
+    let refused = peer.notice().await;
+    assert!(refused["value"].as_str().is_some_and(|value| value.starts_with("mse: the client does not")), "{refused}");
+    peer.tell(r#"{"type":"mse","value":"avc1.640029,avc1.64002A,mp4a.40.2,flac,opus"}"#).await;
+    let begun = peer.notice().await;
+    assert_eq!(begun["type"], "mse");
+    let media_type = begun["value"].as_str().expect("a media type");
+    assert!(media_type.starts_with("video/mp4; codecs=\"avc1.42C0"), "{media_type}");
+    assert_eq!(peer.picture().await[4..8], *b"ftyp");
+    let mut fragments = vec![];
+    for _ in 0..40 {
+        fragments.push(peer.picture().await);
+    }
+    assert!(fragments.iter().all(|fragment| fragment[4..8] == *b"moof"));
+    assert_eq!(peer.stream.stats().watchers, 1, "video and pictures together are one watcher");
+
+    // The same client can ask for pictures afterwards.
+    peer.tell(r#"{"type":"mjpeg"}"#).await;
+    assert_eq!(peer.notice().await, serde_json::json!({"type": "mjpeg"}));
+    while peer.picture().await != testing::photo_numbered(48, 32, 1) {}
+    peer.registry.remove(peer.stream.name(), "removed by a test");
+    assert_eq!(peer.close_code().await, (1001, "removed by a test".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn mp4_is_a_whole_file_for_each_new_picture() {
+    let mut peer = Peer::connect(Options { dialect: Dialect::Go2rtc, ..options() }, 1 << 20);
+    peer.push(1);
+    peer.tell(r#"{"type":"mp4"}"#).await;
+    assert_eq!(peer.notice().await["type"], "mp4");
+    for number in 2..5 {
+        let file = peer.picture().await;
+        let kinds: Vec<_> = [&b"ftyp"[..], b"moov", b"moof", b"mdat"]
+            .map(|kind| memchr::memmem::find(&file, kind).expect("the box"))
+            .into();
+        assert!(kinds.is_sorted(), "{kinds:?}");
+        assert!(peer.has_quiet(5000).await, "a still is sent once");
+        peer.push(number);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_ours_gets_video_at_once_and_the_reason_of_its_end() {
+    let mut peer = Peer::connect(Options { video: true, ..options() }, 1 << 20);
+    peer.push(1);
+    let media_type = loop {
+        let notice = peer.notice().await;
+        if notice["type"] == "mse" {
+            break notice["value"].to_string();
+        }
+        assert_eq!(notice["type"], "state", "{notice}");
+    };
+    assert!(media_type.contains("video/mp4"), "{media_type}");
+    assert_eq!(peer.picture().await[4..8], *b"ftyp");
+    peer.registry.remove(peer.stream.name(), "removed by a test");
+    loop {
+        let notice = peer.notice().await;
+        if notice["type"] == "error" {
+            assert_eq!(notice["value"], "mse: removed by a test");
+            break;
+        }
+    }
+    assert_eq!(peer.close_code().await, (1001, "removed by a test".into()));
+    peer.say(Message::Close(None)).await;
+    assert_eq!(peer.serving.await.expect("no panic").left, DisconnectReason::StreamEnded);
 }
 
 #[tokio::test]

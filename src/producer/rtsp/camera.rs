@@ -77,6 +77,11 @@ impl Camera {
         self.session.codec()
     }
 
+    /// Ticks of the units' times a second.
+    pub(super) fn clock(&self) -> u32 {
+        self.session.track().map(|track| track.clock_rate).filter(|rate| *rate > 0).unwrap_or(90_000)
+    }
+
     /// The next unit, and when it arrived. Cancel-safe. Must be called all the time, because it reads the connection and keeps it
     /// alive.
     pub(super) async fn next(&mut self) -> Result<(Unit, SystemTime)> {

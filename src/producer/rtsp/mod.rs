@@ -232,6 +232,10 @@ impl Producer for RtspCamera {
         "rtsp"
     }
 
+    fn passes_video(&self) -> bool {
+        true
+    }
+
     fn run(&self, run: Run) -> ProducerFuture {
         let plan = self.0.clone();
         Box::pin(async move {

@@ -17,9 +17,10 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Result},
+    h264::nal,
     picture::Picture,
     rtsp_client::{Codec, Start, Unit},
-    stream::{Demand, FrameSink, Run},
+    stream::{Demand, FrameSink, Run, VideoCodec, VideoUnit},
 };
 
 /// Consecutive keyframes that openh264 cannot decode, although no data was lost, before ffmpeg is used.
@@ -54,6 +55,8 @@ pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
             }
         }
     }
+    let passing = Passing { codec, clock: camera.clock(), sink: run.sink.clone() };
+    run.sink.pass_anew();
     let mut engine = match codec {
         Codec::H265 => Engine::Ffmpeg(Box::new(Ffmpeg::new(Codec::H265, "H.265", plan))),
         _ => Engine::OpenH264(OpenH264::new(plan)?),
@@ -73,6 +76,7 @@ pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
         tokio::select! {
             next = next_of(&mut camera, plan, &mut stale_at) => {
                 let (unit, received) = next?;
+                passing.pass(&unit);
                 work.take(unit, received, demand, &mut engine);
             }
             outcome = engine.next() => work.finish(outcome?, &mut engine)?,
@@ -104,6 +108,30 @@ fn publish_jpeg(unit: Unit, received: SystemTime, plan: &Plan, sink: &FrameSink)
             sink.damaged(if e.code() == Code::FrameTooLarge { "too large" } else { "damaged" });
             sink.report_problem(format!("the camera's last picture was not taken: {e}"));
         }
+    }
+}
+
+/// Hands the camera's units over as they are.
+struct Passing {
+    codec: Codec,
+    /// Ticks of the units' times a second.
+    clock: u32,
+    sink: FrameSink,
+}
+
+impl Passing {
+    fn pass(&self, unit: &Unit) {
+        let codec = if self.codec == Codec::H265 { VideoCodec::H265 } else { VideoCodec::H264 };
+        let ticks = u64::from(unit.timestamp) * 90_000 / u64::from(self.clock);
+        self.sink.pass(VideoUnit {
+            codec,
+            nals: nal::split(&unit.data).map(|nal| unit.data.slice_ref(nal)).collect(),
+            is_key: unit.start == Start::Key,
+            has_loss: unit.has_loss,
+            // Another clock than that of RTP's video wraps elsewhere, which readers take for a pause.
+            timestamp: ticks as u32,
+            received_at: Instant::now(),
+        });
     }
 }
 

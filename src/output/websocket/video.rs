@@ -1,0 +1,134 @@
+//! Video by WebSocket, in go2rtc's messages: a text message with the media type, and then binary messages for a browser's `MediaSource`
+//! (`mse`: the init segment, and a fragment for each frame) or for a `<video>` that shows one picture after the other (`mp4`: a file with
+//! one keyframe in each message).
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+
+use crate::{
+    error::Result,
+    fmp4::Tracks,
+    output::fmp4::{Feed, Piece},
+};
+
+/// The form of the binary messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Mse,
+    Mp4,
+}
+
+impl Form {
+    /// The form that a message of this type asks for.
+    pub(super) fn of(kind: &str) -> Option<Self> {
+        [Form::Mse, Form::Mp4].into_iter().find(|form| form.kind() == kind)
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            Form::Mse => "mse",
+            Form::Mp4 => "mp4",
+        }
+    }
+}
+
+/// The video of one client.
+pub(super) enum Video {
+    /// The client gets none.
+    Off,
+    /// The client has asked for it.
+    Opening { form: Form, offered: Vec<String>, opening: BoxFuture<'static, Result<Feed>> },
+    /// The client gets it.
+    Playing { form: Form, feed: Feed, has_begun: bool },
+}
+
+/// What to send next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// The media type, before the first piece.
+    Begin { kind: &'static str, media_type: String },
+    /// A binary message.
+    Data(Bytes),
+    /// There is no video.
+    Refused { kind: &'static str, why: String },
+    /// There is no further video.
+    Ended { kind: &'static str, why: &'static str },
+}
+
+impl Video {
+    pub(super) fn opening(form: Form, offered: &str, opening: BoxFuture<'static, Result<Feed>>) -> Self {
+        let offered = offered.split(',').map(str::trim).filter(|codec| !codec.is_empty());
+        Video::Opening { form, offered: offered.map(str::to_owned).collect(), opening }
+    }
+
+    /// Waits for the next step; without end if there is no video. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Step {
+        match self {
+            Video::Off => std::future::pending().await,
+            Video::Opening { form, offered, opening } => {
+                let opened = opening.await;
+                let (form, kind) = (*form, form.kind());
+                let step = match &opened {
+                    Ok(feed) => match unplayable(feed.tracks(), offered) {
+                        None => Step::Begin { kind, media_type: feed.tracks().content_type() },
+                        Some(codec) => Step::Refused { kind, why: format!("the client does not play {codec}") },
+                    },
+                    Err(why) => Step::Refused { kind, why: why.to_string() },
+                };
+                *self = match opened {
+                    Ok(feed) if matches!(step, Step::Begin { .. }) => Video::Playing { form, feed, has_begun: false },
+                    _ => Video::Off,
+                };
+                step
+            }
+            Video::Playing { form, feed, has_begun } => {
+                if *form == Form::Mse && !*has_begun {
+                    *has_begun = true;
+                    return Step::Data(feed.init());
+                }
+                loop {
+                    let piece = match feed.next().await {
+                        Ok(piece) => piece,
+                        Err(why) => {
+                            let kind = form.kind();
+                            *self = Video::Off;
+                            return Step::Ended { kind, why: why.0 };
+                        }
+                    };
+                    match form {
+                        Form::Mse => return Step::Data(piece.data),
+                        Form::Mp4 if piece.is_keyframe && !(piece.is_repeated && *has_begun) => {
+                            *has_begun = true;
+                            return Step::Data(file(&feed.init(), &piece));
+                        }
+                        Form::Mp4 => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Frames that the client missed because it was slow.
+    pub(super) fn dropped(&self) -> u64 {
+        match self {
+            Video::Playing { feed, .. } => feed.dropped(),
+            _ => 0,
+        }
+    }
+}
+
+fn file(init: &Bytes, piece: &Piece) -> Bytes {
+    let mut file = BytesMut::with_capacity(init.len() + piece.data.len());
+    file.extend_from_slice(init);
+    file.extend_from_slice(&piece.data);
+    file.freeze()
+}
+
+/// The codec of the tracks that a client does not play. go2rtc's player names one profile of each codec, and browsers play all
+/// profiles that cameras have, so that only the name before the dot counts.
+fn unplayable<'a>(tracks: &'a Tracks, offered: &[String]) -> Option<&'a str> {
+    let name = |codec: &str| codec.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let codecs = [Some(tracks.video.codec.as_str()), tracks.audio.as_ref().map(|audio| audio.codec.as_str())];
+    let mut codecs = codecs.into_iter().flatten();
+    codecs.find(|codec| !offered.is_empty() && !offered.iter().any(|one| name(one) == name(codec)))
+}

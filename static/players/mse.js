@@ -1,0 +1,193 @@
+// @ts-check
+// H.264 from the sidecar, by WebSocket, into a MediaSource: for networks that block WebRTC. Some hundredths of a second behind,
+// because the player plays all that it has and does not collect a reserve. An iPhone has a ManagedMediaSource only.
+
+import { Player, PlayerError, Rate, fetchMedia, firstFrame } from './player.js';
+
+/** Our WebSocket protocol, which must be offered beside a token. */
+const PROTOCOL = 'mtx.jpeg';
+
+/** The server repeats a still at least each second. */
+const SILENT_MS = 15_000;
+
+/** Bytes that wait while the browser takes earlier ones. */
+const MOST_WAITING = 16 << 20;
+
+/** Seconds behind the newest frame: from `SLOW` on the player is a little faster, and from `FAR` on it jumps. */
+const SLOW = 0.25;
+const FAR = 2;
+
+/** Seconds of the past that stay in the buffer, and when the rest is removed. */
+const KEPT = 5;
+const FULL = 15;
+
+/** @typedef {MediaSource & { streaming?: boolean }} Source */
+
+/** @returns {(new () => Source) & { isTypeSupported(type: string): boolean } | undefined} */
+const mediaSource = () => window.MediaSource ?? /** @type {any} */ (window).ManagedMediaSource;
+
+/** Plays `…/stream/NAME.mp4`, by the WebSocket beside it. @extends {Player<HTMLVideoElement>} */
+export class MsePlayer extends Player {
+  protocol = 'MSE';
+  /** @type {WebSocket | null} */
+  #socket = null;
+  /** @type {SourceBuffer | null} */
+  #buffer = null;
+  /** @type {ArrayBuffer[]} */
+  #waiting = [];
+  #objectUrl = '';
+  #mediaType = '';
+  #bytes = 0;
+  #rates = { bytes: new Rate(), frames: new Rate() };
+  #timer = 0;
+
+  async open() {
+    const { element, ending } = this;
+    const Source = mediaSource();
+    if (!Source || !('WebSocket' in window)) throw new PlayerError('unsupported');
+    // A WebSocket that is refused gives a script no reason. This starts nothing at the server.
+    await fetchMedia(this.url, this.token(), { method: 'HEAD', signal: ending.signal });
+    if (this.hasEnded) return;
+    const source = new Source();
+    const opened = new Promise((done) => source.addEventListener('sourceopen', done, { once: true }));
+    const failed = () => {
+      const { code = 0, message } = element.error ?? {};
+      this.fail(code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED ? 'codec' : 'network', message);
+    };
+    element.addEventListener('error', failed, { signal: ending.signal });
+    // Safari attaches a ManagedMediaSource only to an element that cannot play at another device.
+    element.disableRemotePlayback = true;
+    this.#objectUrl = URL.createObjectURL(source);
+    const frame = firstFrame(element, ending.signal);
+    element.src = this.#objectUrl;
+    await opened;
+    if (this.hasEnded) return;
+    this.#connect(source);
+    await frame;
+  }
+
+  /** @param {Source} source */
+  #connect(source) {
+    const url = new URL(this.url);
+    url.pathname = url.pathname.replace(/\/stream\/(.+)\.mp4$/, '/ws/$1');
+    url.searchParams.set('video', '1');
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    const token = this.token();
+    const socket = new WebSocket(url, token ? [PROTOCOL, `bearer.${token}`] : [PROTOCOL]);
+    socket.binaryType = 'arraybuffer';
+    this.#socket = socket;
+    this.#listen();
+    socket.addEventListener('message', ({ data }) => {
+      if (this.hasEnded) return;
+      this.#listen();
+      if (typeof data === 'string') this.#notice(source, data);
+      else this.#take(data);
+    });
+    socket.addEventListener('close', ({ code, reason }) => this.fail(code === 1006 ? 'network' : 'ended', reason));
+  }
+
+  #listen() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.fail('network', 'silence'), SILENT_MS);
+  }
+
+  /**
+   * @param {Source} source
+   * @param {string} text
+   */
+  #notice(source, text) {
+    const { type, value, state } = JSON.parse(text);
+    if (type === 'error') this.fail('server', value);
+    else if (type === 'state' && (this.state === 'playing' || this.state === 'waiting')) {
+      this.become(state === 'live' || state === 'lingering' ? 'playing' : 'waiting');
+    } else if (type === 'mse') {
+      if (!mediaSource()?.isTypeSupported(value)) return this.fail('codec', value);
+      this.#mediaType = value;
+      const buffer = source.addSourceBuffer(value);
+      buffer.addEventListener('updateend', () => this.#work());
+      this.#buffer = buffer;
+    }
+  }
+
+  /** @param {ArrayBuffer} data */
+  #take(data) {
+    this.#bytes += data.byteLength;
+    this.#waiting.push(data);
+    const bytes = this.#waiting.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    if (bytes > MOST_WAITING) this.fail('network', 'the browser does not keep up');
+    else this.#work();
+  }
+
+  /** Gives the browser what waits, or removes what is old. Both end with 'updateend'. */
+  #work() {
+    const buffer = this.#buffer;
+    if (!buffer || buffer.updating || this.hasEnded) return;
+    this.#follow();
+    try {
+      if (this.#waiting.length) {
+        buffer.appendBuffer(new Uint8Array(joined(this.#waiting.splice(0))));
+      } else if (buffer.buffered.length) {
+        const now = this.element.currentTime;
+        if (now - buffer.buffered.start(0) > FULL) buffer.remove(0, now - KEPT);
+      }
+    } catch (error) {
+      this.fail('server', /** @type {Error} */ (error).message);
+    }
+  }
+
+  /** Seconds of video that are not played yet. */
+  get #ahead() {
+    const { buffered, currentTime } = this.element;
+    return buffered.length ? buffered.end(buffered.length - 1) - currentTime : 0;
+  }
+
+  /** Stays at the newest frame. */
+  #follow() {
+    const { element } = this;
+    const ahead = this.#ahead;
+    if (ahead > FAR) element.currentTime += ahead - SLOW / 2;
+    const rate = ahead > SLOW ? 1.1 : 1;
+    if (element.playbackRate !== rate) element.playbackRate = rate;
+  }
+
+  close() {
+    clearTimeout(this.#timer);
+    this.#socket?.close(1000);
+    this.element.playbackRate = 1;
+    this.element.removeAttribute('src');
+    this.element.load();
+    URL.revokeObjectURL(this.#objectUrl);
+  }
+
+  get hasSound() {
+    return /mp4a|opus/.test(this.#mediaType);
+  }
+
+  /**
+   * @returns {Promise<import('./player.js').PlayerStats>}
+   */
+  async stats() {
+    const { videoWidth: width, videoHeight: height } = this.element;
+    return {
+      protocol: this.protocol,
+      width,
+      height,
+      fps: this.#rates.frames.take(this.element.getVideoPlaybackQuality?.().totalVideoFrames ?? 0),
+      kbps: this.#rates.bytes.kbps(this.#bytes),
+      latencyMs: this.#ahead * 1000,
+      codec: /codecs="(.+)"/.exec(this.#mediaType)?.[1],
+    };
+  }
+}
+
+/** @param {ArrayBuffer[]} parts */
+function joined(parts) {
+  if (parts.length === 1) return parts[0];
+  const all = new Uint8Array(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(new Uint8Array(part), at);
+    at += part.byteLength;
+  }
+  return all.buffer;
+}
