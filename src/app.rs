@@ -25,6 +25,7 @@ use crate::{
     library::Library,
     mediamtx,
     metrics::Metrics,
+    mqtt::Mqtt,
     nas::AllNas,
     output::{h264::Encodings, variants::Variants},
     paths::Paths,
@@ -86,12 +87,14 @@ impl App {
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
         let fetch = Fetch::new(&settings.fetch)?;
         let nas = AllNas::new(&settings.media.nas, &fetch)?;
+        let mqtt = Mqtt::new(&settings.mqtt, &fetch, &settings.data_dir, settings.limits.frame_size)?;
         let context = ProducerContext {
             rtsp: mediamtx_reader(&settings, &identity),
             limits: settings.limits.pictures(),
             udp: Hub::new(settings.udp.clone(), settings.limits.frame_size.bytes()),
             media: MediaRoots::new(&settings.media),
             nas: nas.clone(),
+            mqtt: mqtt.clone(),
             fetch,
             uploads,
         };
@@ -147,6 +150,7 @@ impl App {
             events,
             webhooks,
             mediamtx,
+            mqtt,
             path_cache: mediamtx::PathCache::default(),
             advertise_rtsp,
             advertise_http,
@@ -269,6 +273,7 @@ impl App {
         if tokio::time::timeout(Duration::from_secs(5), state.catalog.registry().close()).await.is_err() {
             tracing::warn!("some producers did not end in time");
         }
+        state.mqtt.close().await;
         background.abort();
         uploads.write_waiting().await;
         if let Some(upload::Fault { streams, reason }) = uploads.fault() {
@@ -326,6 +331,7 @@ async fn run_background(
     tokio::join!(
         supervisor.run("access", || state.access.run(&state.events, &state.mediamtx, &revoked)),
         supervisor.run("identity", || state.identity.run()),
+        supervisor.run("mqtt", || state.mqtt.run()),
         supervisor.run("paths", || state.paths.run()),
         supervisor.run("observer", || observer.run()),
         supervisor.run("uploads", || uploads.write_forever()),

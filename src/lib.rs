@@ -42,6 +42,7 @@ pub mod hosts;
 pub mod identity;
 pub mod library;
 pub mod mediamtx;
+pub mod mqtt;
 pub mod multipart;
 pub mod paths;
 pub mod picture;

@@ -11,6 +11,7 @@ use crate::{
     library::Library,
     mediamtx::{Client, PathCache},
     metrics::Metrics,
+    mqtt::Mqtt,
     output::{h264::Encodings, variants::Variants},
     paths::Paths,
     settings::{Settings, Sources},
@@ -35,6 +36,8 @@ pub struct State {
     pub identity: Identity,
     /// MediaMTX's control API.
     pub mediamtx: Client,
+    /// The connection to the MQTT broker.
+    pub mqtt: Mqtt,
     /// MediaMTX's paths as they were seen last.
     pub path_cache: PathCache,
     /// The paths that MediaMTX must have.

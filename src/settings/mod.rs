@@ -24,6 +24,7 @@ use crate::{
     events::EventSettings,
     fetch::FetchSettings,
     mediamtx::{MediaMtxSettings, config_check::Sidecar},
+    mqtt::MqttSettings,
     output::{OutputSettings, h264::H264Settings, variants::VariantSettings},
     picture::PictureLimits,
     policy::{AuthSettings, Policy},
@@ -78,6 +79,8 @@ pub struct Settings {
     pub fetch: FetchSettings,
     /// RTSP cameras.
     pub rtsp_cameras: RtspCameraSettings,
+    /// The connection to an MQTT broker.
+    pub mqtt: MqttSettings,
     /// Media folders.
     pub media: MediaSettings,
     /// Uploads.
@@ -106,6 +109,7 @@ impl Default for Settings {
             discovery: DiscoverySettings::default(),
             fetch: FetchSettings::default(),
             rtsp_cameras: RtspCameraSettings::default(),
+            mqtt: MqttSettings::default(),
             media: MediaSettings::default(),
             uploads: UploadSettings::default(),
             streams: BTreeMap::new(),
@@ -262,6 +266,7 @@ impl Settings {
             ("auth", self.auth.problems()),
             ("http", self.http.problems()),
             ("mediamtx", self.mediamtx.problems()),
+            ("mqtt", self.mqtt.problems()),
         ];
         for (section, problems) in sections {
             for (key, rule) in problems {

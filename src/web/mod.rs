@@ -17,6 +17,7 @@ mod identity;
 mod media;
 mod media_file;
 mod mediamtx;
+mod mqtt;
 pub(crate) mod offers;
 mod openapi;
 mod origin;
@@ -173,6 +174,7 @@ const ROUTES: &[Route] = routes![
     mediamtx::get,
     overview::check_live,
     mediamtx::check,
+    mqtt::get,
     addresses::get,
     // The console.
     overview::overview,

@@ -40,6 +40,7 @@ mod mediamtx_paths;
 mod mediamtx_pull;
 mod mediamtx_recordings;
 mod mjpeg;
+mod mqtt;
 mod nas;
 mod nothing;
 mod operations;
