@@ -165,6 +165,7 @@ pub fn any_contains(networks: &[Network], ip: IpAddr) -> bool {
 }
 
 /// The addresses of this machine itself.
+#[expect(clippy::expect_used, reason = "the literals are networks, as tests show")]
 pub fn loopback_networks() -> Vec<Network> {
     ["127.0.0.0/8", "::1"].iter().map(|n| n.parse().expect("the literals above are networks")).collect()
 }

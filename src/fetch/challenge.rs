@@ -39,14 +39,15 @@ pub fn normalised(header: &str) -> Vec<String> {
 fn value_of(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find(|c: char| c == ',' || c.is_ascii_whitespace()).unwrap_or(text.len());
-        return (text[..end].to_owned(), &text[end..]);
+        let (value, behind) = text.split_at(end);
+        return (value.to_owned(), behind);
     };
     let mut value = String::new();
-    let mut characters = quoted.char_indices();
-    while let Some((at, c)) = characters.next() {
+    let mut characters = quoted.chars();
+    while let Some(c) = characters.next() {
         match c {
-            '"' => return (value, &quoted[at + 1..]),
-            '\\' => value.extend(characters.next().map(|(_, c)| c)),
+            '"' => return (value, characters.as_str()),
+            '\\' => value.extend(characters.next()),
             c => value.push(c),
         }
     }

@@ -35,7 +35,7 @@ pub(super) enum Framing {
 pub(super) fn read(data: &[u8]) -> Result<Option<Head>, String> {
     // Some servers end the body before with one line end too many (RFC 9112, section 2.2 for requests).
     let skip = data.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let rest = &data[skip..];
+    let rest = behind(data, skip);
     if let Some(bare) = without_head(rest) {
         return Ok(bare.then(|| Head {
             status: StatusCode::OK,
@@ -47,11 +47,11 @@ pub(super) fn read(data: &[u8]) -> Result<Option<Head>, String> {
     let Some(end) = line_end(rest) else {
         return if rest.len() > MAX_HEAD { Err("its status line does not end".into()) } else { Ok(None) };
     };
-    let (status, is_current) = status_line(&rest[..end])?;
+    let (status, is_current) = status_line(rest.split_at(end).0)?;
     let mut headers = Headers::default();
     let mut at = skip + end + 1;
     loop {
-        let rest = &data[at..];
+        let rest = behind(data, at);
         if begins_body(rest) {
             break;
         }
@@ -62,7 +62,8 @@ pub(super) fn read(data: &[u8]) -> Result<Option<Head>, String> {
         if at > MAX_HEAD + skip {
             return Err("its headers have more than 64 KiB".into());
         }
-        let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
+        let (line, _) = rest.split_at(end);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
             break;
         }
@@ -92,11 +93,15 @@ fn begins_body(data: &[u8]) -> bool {
     match data {
         [0xFF, 0xD8, ..] => true,
         [b'-', b'-', rest @ ..] => {
-            let line = line_end(rest).map(|end| &rest[..end]);
+            let line = line_end(rest).map(|end| rest.split_at(end).0);
             line.is_some_and(|line| !line.is_empty() && memchr::memchr(b':', line).is_none())
         }
         _ => false,
     }
+}
+
+fn behind(data: &[u8], offset: usize) -> &[u8] {
+    data.get(offset..).unwrap_or_default()
 }
 
 fn line_end(data: &[u8]) -> Option<usize> {
@@ -139,8 +144,9 @@ impl Headers {
         }
         self.close();
         let Some(colon) = memchr::memchr(b':', line) else { return };
-        if let Ok(name) = HeaderName::from_bytes(line[..colon].trim_ascii()) {
-            self.open = Some((name, line[colon + 1..].trim_ascii().to_vec()));
+        let (name, value) = (line.split_at(colon).0, behind(line, colon + 1));
+        if let Ok(name) = HeaderName::from_bytes(name.trim_ascii()) {
+            self.open = Some((name, value.trim_ascii().to_vec()));
         }
     }
 
@@ -197,11 +203,11 @@ pub(crate) mod properties {
         let whole = read(data);
         let Ok(Some(head)) = &whole else { return };
         assert!(head.length <= data.len(), "{} of {} bytes", head.length, data.len());
-        let first = read(&data[..head.length]);
+        let first = read(data.split_at(head.length).0);
         // The body's first byte can show that the head has ended.
         let again = first
             .expect("the head alone is one, too")
-            .or_else(|| read(&data[..data.len().min(head.length + 3)]).expect("as well"));
+            .or_else(|| read(data.split_at(data.len().min(head.length + 3)).0).expect("as well"));
         let again = again.or_else(|| read(data).expect("as before")).expect("complete");
         assert_eq!((again.status, again.length, &again.headers), (head.status, head.length, &head.headers));
         assert_eq!(again.framing(), head.framing());

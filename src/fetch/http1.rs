@@ -253,15 +253,16 @@ impl Chunk {
             _ => return Err("a chunk has no size".into()),
         }
         buffer.advance(skip);
-        let Some(end) = memchr::memchr(b'\n', &buffer[..buffer.len().min(MAX_CHUNK_LINE)]) else {
+        let (line, _) = buffer.split_at(buffer.len().min(MAX_CHUNK_LINE));
+        let Some(end) = memchr::memchr(b'\n', line) else {
             return match buffer.len() < MAX_CHUNK_LINE {
                 true => Ok(Progress::More),
                 false if *self == Chunk::First => Ok(Progress::NotChunked),
                 false => Err("a chunk's size does not end".into()),
             };
         };
-        let digits = buffer[..end].iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let text = std::str::from_utf8(&buffer[..digits]).unwrap_or_default();
+        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let text = line.get(..digits).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default();
         let size = u64::from_str_radix(text, 16).map_err(|_| "a chunk's size is too large".to_owned())?;
         buffer.advance(end + 1);
         *self = Chunk::Data(size);

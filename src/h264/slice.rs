@@ -103,12 +103,12 @@ mod tests {
             (&[0x65, 0x88, 0x84][..], slice(true, true, true)),
             (&[0x65, 0x48], slice(false, true, true)),
             // first_mb_in_slice 0 and slice_type 0 (P), 5 (P), 7 (I), 2 (I), 6 (B).
-            (&[0x41, 0b1_1_000000], slice(true, false, false)),
-            (&[0x41, 0b1_00110_00], slice(true, false, false)),
-            (&[0x41, 0b1_0001000, 0], slice(true, false, true)),
-            (&[0x61, 0b1_011_0000], slice(true, false, true)),
-            (&[0x01, 0b1_00111_00], slice(true, false, false)),
-            (&[0x41, 0b010_011_00], slice(false, false, true)),
+            (&[0x41, 0b1100_0000], slice(true, false, false)),
+            (&[0x41, 0b1001_1000], slice(true, false, false)),
+            (&[0x41, 0b1000_1000, 0], slice(true, false, true)),
+            (&[0x61, 0b1011_0000], slice(true, false, true)),
+            (&[0x01, 0b1001_1100], slice(true, false, false)),
+            (&[0x41, 0b0100_1100], slice(false, false, true)),
             (&[0x67, 0x42], Nal::ParameterSet),
             (&[0x68, 0xCE], Nal::ParameterSet),
             (&[0x09, 0xF0], Nal::Delimiter),
@@ -138,8 +138,8 @@ mod tests {
     #[test]
     fn a_recovery_point_is_found_among_other_messages() {
         // recovery_frame_cnt 0 and 9; user data before it.
-        assert_eq!(h264(&[0x06, 6, 1, 0b1_1_0_00_100, 0x80]), Nal::Recovery(0));
-        assert_eq!(h264(&[0x06, 6, 2, 0b0001010_1, 0x40, 0x80]), Nal::Recovery(9));
+        assert_eq!(h264(&[0x06, 6, 1, 0b1100_0100, 0x80]), Nal::Recovery(0));
+        assert_eq!(h264(&[0x06, 6, 2, 0b0001_0101, 0x40, 0x80]), Nal::Recovery(9));
         assert_eq!(h264(&[0x06, 5, 3, b'a', b'b', b'c', 6, 1, 0xC4, 0x80]), Nal::Recovery(0));
         let long = [&[0x06, 5, 0xFF, 1][..], &[7; 256], &[6, 1, 0xC4, 0x80]].concat();
         assert_eq!(h264(&long), Nal::Recovery(0));

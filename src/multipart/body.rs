@@ -148,12 +148,16 @@ impl Body {
             let found = self.finder.find(&data[..data.len().min(declared)]);
             let scan = self.finder.scan_at();
             let line = scan.and_then(|scan| boundaries.find(data, scan.max(self.searched), false));
-            let ends_before = |at: usize| matches!(found, Ok(Some(end)) if end <= at);
-            if let Some(line) = line.filter(|line| line.start <= declared && !ends_before(line.start)) {
+            // Without a length, damage before the delimiter is known before the delimiter arrives.
+            let is_decided_before = |at: usize| match found {
+                Ok(end) => end.is_some_and(|end| end <= at),
+                Err(damaged) => self.length.is_none() && damaged < at,
+            };
+            if let Some(line) = line.filter(|line| line.start <= declared && !is_decided_before(line.start)) {
                 // A part that is much shorter than its length was cut off.
                 return match self.length {
                     Some(length) if length > line.end => End::Damaged(line.start),
-                    _ => End::At(line.start, Marker::Missing),
+                    _ => End::At(line.start, data.get(..line.start).map_or(Marker::Missing, marker_at_end)),
                 };
             }
             match (found, self.length) {

@@ -99,7 +99,7 @@ fn line_of(data: &[u8], from: usize, at_line_start: bool, boundary: &[u8]) -> Op
         at = behind;
         let dashes = data[from..found].iter().rev().take(MAX_LINE).take_while(|byte| **byte == b'-').count();
         let start = found - dashes;
-        let rest = &data[behind..data.len().min(start + MAX_LINE)];
+        let Some(rest) = data.get(behind..data.len().min(start + MAX_LINE)) else { continue };
         let Some(length) = memchr::memchr(b'\n', rest) else { continue };
         let begins_line = if start == 0 { at_line_start } else { data[start - 1] == b'\n' };
         let nothing_else = rest[..length].iter().all(|byte| *byte == b'-' || byte.is_ascii_whitespace());

@@ -316,6 +316,16 @@ fn a_part_that_its_delimiter_cuts_off_is_damaged() {
 }
 
 #[test]
+fn a_line_that_is_longer_than_a_delimiter_is_none() {
+    let boundary = "b".repeat(200);
+    let picture = photo(32, 24);
+    let long = format!("{}{boundary}\r\n\r\n", "-".repeat(600)).into_bytes();
+    let body = [long, part("\r\n", &format!("--{boundary}"), &[], &picture)].concat();
+    let results = split(&format!("multipart/x-mixed-replace; boundary={boundary}"), body.chunks(100));
+    assert_eq!(pictures(&results), [Bytes::from(picture)]);
+}
+
+#[test]
 fn a_boundary_within_a_picture_is_no_delimiter() {
     let plain = photo(32, 24);
     let comment = b"\xFF\xFE\x00\x20\r\n--frame\r\nhello hello hello..";

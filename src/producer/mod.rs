@@ -144,6 +144,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_interval_of_a_recipe_is_that_of_its_camera() {
+        for (interval, expected) in [
+            (None, None),
+            (Some("200"), Some("200ms")),
+            (Some("40"), Some("100ms")),
+            (Some("99999999999"), Some("1h")),
+            (Some("soon"), None),
+        ] {
+            let definition =
+                serde_json::to_value(Definition::of_recipe("udp", interval).expect("known")).expect("JSON");
+            assert_eq!(definition["interval"].as_str(), expected, "{interval:?}");
+        }
+    }
+
+    #[test]
     fn a_login_is_removed_from_an_address_by_every_way_of_reading_it() {
         for word in ["http", "rtsp"] {
             let url = format!("{word}://ann:s3cret@192.168.1.30/x");

@@ -24,7 +24,7 @@ const MAX_FIELDS: u32 = 2;
 
 /// Supplemental information that is added to an intra picture without a recovery point: the picture is correct at once, if not exactly
 /// (H.264 D.2.8). Without it ffmpeg 5 and 6 begin at IDR pictures only.
-const RECOVERY_POINT: [u8; 9] = [0, 0, 0, 1, 0x06, 6, 1, 0b1_0_0_00_100, 0x80];
+const RECOVERY_POINT: [u8; 9] = [0, 0, 0, 1, 0x06, 6, 1, 0b1000_0100, 0x80];
 
 /// Collects packets.
 #[derive(Debug)]
@@ -105,12 +105,11 @@ impl Assembler {
         }
         self.nals = nals;
         // A marker in the middle of a NAL ends nothing: the next packet tells whether the NAL goes on.
-        if packet.marker && !self.is_marker_wrong && !self.depacketizer.is_inside() {
-            if self.current.has_slices {
-                self.finish(out);
-                self.closed = Some(packet.timestamp);
-                self.current.timestamp = Some(packet.timestamp);
-            }
+        let is_end = packet.marker && !self.is_marker_wrong && !self.depacketizer.is_inside();
+        if is_end && self.current.has_slices {
+            self.finish(out);
+            self.closed = Some(packet.timestamp);
+            self.current.timestamp = Some(packet.timestamp);
         }
     }
 

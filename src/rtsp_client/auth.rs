@@ -97,7 +97,7 @@ fn challenges(text: &str) -> Vec<Parsed> {
         let (value, behind) = match value.strip_prefix('"') {
             Some(quoted) => {
                 let end = closing_quote(quoted);
-                (&quoted[..end], quoted.get(end + 1..).unwrap_or_default())
+                (quoted.get(..end).unwrap_or_default(), quoted.get(end + 1..).unwrap_or_default())
             }
             None => {
                 value.split_at(value.find(|c: char| c.is_whitespace() || matches!(c, ',' | ';')).unwrap_or(value.len()))

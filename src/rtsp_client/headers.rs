@@ -95,8 +95,7 @@ pub(super) struct Chosen {
 /// The number at the beginning of a text.
 pub(super) fn leading_number<T: std::str::FromStr>(text: &str) -> Option<T> {
     let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    text[..end].parse().ok()
+    text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// `4-5`, or `4` for 4 and 5.

@@ -21,6 +21,9 @@ const MAX_HEAD: usize = 64 << 10;
 /// Most bytes of a body. A description with the parameter sets of several tracks has a few thousand.
 const MAX_BODY: usize = 1 << 20;
 
+/// Most packets in the middle of a head. Two threads of a server mix a few.
+const MAX_INSIDE: u32 = 32;
+
 /// Most bytes that are skipped between two messages.
 const MAX_JUNK: u64 = 1 << 20;
 
@@ -77,6 +80,8 @@ pub(super) struct Reader {
     /// Lines of the current message, and the bytes of its head.
     lines: usize,
     head: usize,
+    /// Packets in the middle of the current head.
+    inside: u32,
     /// Bytes skipped since the last message; a packet that follows must look like one.
     junk: u64,
     /// The beginning of the skipped bytes, for the error.
@@ -92,6 +97,7 @@ impl Reader {
             consumed: 0,
             lines: 0,
             head: 0,
+            inside: 0,
             junk: 0,
             first_junk: None,
         }
@@ -114,12 +120,22 @@ impl Reader {
 
     /// The next item; none until more bytes come.
     pub(super) fn next(&mut self) -> Result<Option<Item>, Malformed> {
+        // The empty line at the end of the head is missing, and the packets leave no silence that would end it.
+        if self.inside > MAX_INSIDE {
+            self.inside = 0;
+            if let Some(item) = self.cut() {
+                return Ok(Some(item));
+            }
+        }
         loop {
             // A line that begins with `$` is a packet, also in the middle of a head, as servers send answers and packets from
             // different threads.
             if self.buffer.first() == Some(&b'$') && !matches!(self.state, State::Body(..)) {
                 match self.packet() {
-                    Some(Some(packet)) => return Ok(Some(packet)),
+                    Some(Some(packet)) => {
+                        self.inside += u32::from(self.is_inside());
+                        return Ok(Some(packet));
+                    }
                     Some(None) => return Ok(None),
                     None => {
                         self.skip(1)?;
@@ -209,8 +225,7 @@ impl Reader {
         let word = self.buffer.iter().take_while(|b| b.is_ascii_uppercase() || **b == b'_').count();
         let could_be_call = word > 0 && matches!(self.buffer.get(word), None | Some(b' '));
         if could_be_answer || could_be_call {
-            self.lines = 0;
-            self.head = 0;
+            (self.lines, self.head, self.inside) = (0, 0, 0);
             // Junk that looks like the beginning of a message must not hide the packet behind it.
             let end = memchr::memchr(b'\n', &self.buffer);
             if end.is_none() && self.buffer.len() <= MAX_LINE && !(self.junk > 0 && self.next_start(1).is_some()) {

@@ -179,7 +179,7 @@ impl Order {
     fn push(&mut self, packet: Packet, now: Instant) {
         let next = *self.next.get_or_insert(packet.sequence);
         let ahead = packet.sequence.wrapping_sub(next);
-        if ahead >= 0x8000 && ahead <= u16::MAX - JUMP || (JUMP..0x8000).contains(&ahead) {
+        if (JUMP..=u16::MAX - JUMP).contains(&ahead) {
             // The sender has begun anew.
             self.waiting.clear();
             self.next = Some(packet.sequence);

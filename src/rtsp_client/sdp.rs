@@ -106,8 +106,8 @@ impl Medium {
     fn attribute(&mut self, name: &str, value: &str) {
         let numbered = |value: &str| {
             let value = value.trim();
-            let end = value.find(char::is_whitespace).unwrap_or(value.len());
-            (value[..end].parse().ok(), value[end..].trim().to_owned())
+            let (number, rest) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
+            (number.parse().ok(), rest.trim().to_owned())
         };
         match name {
             "rtpmap" => self.maps.push(numbered(value)),

@@ -361,7 +361,14 @@ impl Inner {
             is_given: true,
             unsupported: Some(if schemes.is_empty() { "401 without a challenge".into() } else { schemes }),
         };
-        let scheme = Scheme::choose(headers).map_err(unsupported)?;
+        let scheme = match Scheme::choose(headers) {
+            Ok(scheme) => scheme,
+            // MediaMTX refuses a wrong password without another challenge.
+            Err(_) if self.auth.is_some() => {
+                return Err(Failure::Password { is_given: true, unsupported: None });
+            }
+            Err(schemes) => return Err(unsupported(schemes)),
+        };
         if *has_answered && !scheme.is_stale() {
             return Err(Failure::Password { is_given: true, unsupported: None });
         }

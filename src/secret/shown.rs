@@ -15,6 +15,7 @@ const SECRET_WORDS: [&str; 11] =
 /// Whole names of URL parameters that are secrets.
 const SECRET_NAMES: [&str; 7] = ["pw", "pas", "sig", "sid", "code", "session", "sessionid"];
 
+#[expect(clippy::expect_used, reason = "literal expressions, which tests compile")]
 fn expression(text: &str) -> Regex {
     Regex::new(text).expect("a literal expression")
 }
@@ -43,7 +44,8 @@ fn is_secret(name: &str) -> bool {
 pub fn shown_url(url: &str) -> String {
     let mut shown = url.to_owned();
     if let Some(login) = login_of(url)
-        && let Some(colon) = url[login.clone()].find(':').filter(|colon| login.start + colon + 1 < login.end)
+        && let Some(colon) = url.get(login.clone()).and_then(|login| login.find(':'))
+        && login.start + colon + 1 < login.end
     {
         shown.replace_range(login.start + colon + 1..login.end, HIDDEN);
     }

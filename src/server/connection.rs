@@ -15,14 +15,39 @@ use std::{
 
 use actix_http::body::{BodySize, MessageBody};
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
 
 use super::{behind::garbage_at, connections::Place};
 
 /// The transport of a connection: plain TCP, or TLS over it.
-pub trait Io: AsyncRead + AsyncWrite + Unpin + 'static {}
+pub trait Io: AsyncRead + AsyncWrite + Unpin + 'static {
+    /// The socket below it.
+    fn socket(&self) -> SockRef<'_>;
+}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Io for T {}
+impl Io for TcpStream {
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(self)
+    }
+}
+
+impl Io for TlsStream<TcpStream> {
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(self.get_ref().0)
+    }
+}
+
+/// TCP_NOTSENT_LOWAT: bytes of a response that the kernel holds unsent. By default it takes up to 4 MB, so that a thousand
+/// clients that ask for a large picture and read nothing would keep a core busy for seconds with filling their buffers.
+const UNSENT: u32 = 64 << 10;
+
+/// The kernel's default: no bound.
+const ANY_UNSENT: u32 = u32::MAX;
 
 /// The connection as actix sees it. After a takeover, reads return the end of the stream and writes are discarded.
 pub(super) struct Connection(Rc<RefCell<Inner>>, Secure);
@@ -180,6 +205,8 @@ impl Inner {
 impl Connection {
     /// A connection whose first head is expected.
     pub(super) fn new(io: Box<dyn Io>, secure: Secure, place: Place, patience: Patience) -> Self {
+        // A kernel without this option refuses it; it then holds more memory.
+        let _ = io.socket().set_tcp_notsent_lowat(UNSENT);
         let inner = Inner {
             io: Some(io),
             place: Some(place),
@@ -321,6 +348,8 @@ impl<F: FnOnce(TakenOver) + Unpin> MessageBody for TakeoverBody<F> {
         let place = inner.place.take();
         drop(inner);
         if let (Some(io), Some(then)) = (io, self.then.take()) {
+            // The new owner writes shared bytes, the more at a time the better, and has a rule of its own for slow peers.
+            let _ = io.socket().set_tcp_notsent_lowat(ANY_UNSENT);
             then((io, place));
         }
         Poll::Ready(None)

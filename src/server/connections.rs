@@ -22,7 +22,7 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
-use tokio::time::{Duration, MissedTickBehavior, interval};
+use tokio::time::{Duration, MissedTickBehavior, interval, sleep};
 
 use crate::units::host_network;
 
@@ -32,6 +32,12 @@ pub const TICK: Duration = Duration::from_secs(1);
 /// When all places are taken, one in this many makes room at once, so that a flood does not search the table for each
 /// of its connections.
 const ROOM: usize = 64;
+
+/// Connections that one pass ends at most. To close a thousand at once would hold up all others of their thread.
+const AT_ONCE: usize = 64;
+
+/// Pause between two passes while there are more.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// One in this many places is kept for the addresses in [`Connections::new`]'s `kept_for`.
 const KEPT: usize = 16;
@@ -142,7 +148,7 @@ impl Connections {
         let mut table = inner.table.lock();
         let of_address = table.by_address.get(&address).copied().unwrap_or_default();
         if of_address >= inner.most_of_one && !is_exempt {
-            let displaced = table.displace(1, |entry| entry.address == address);
+            let displaced = table.displace((inner.most_of_one / ROOM).max(1), |entry| entry.address == address);
             self.count(Cause::Displaced, displaced);
             if displaced == 0 {
                 return Err(self.count(Cause::AddressFull, 1));
@@ -181,20 +187,25 @@ impl Connections {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.tick();
+            self.0.ticks.fetch_add(1, Relaxed);
+            while self.end_late() {
+                sleep(PAUSE).await;
+            }
         }
     }
 
-    fn tick(&self) {
-        let now = self.0.ticks.fetch_add(1, Relaxed) + 1;
+    /// Ends connections whose wait has lasted too long. True if there can be more of them.
+    fn end_late(&self) -> bool {
+        let now = self.0.ticks.load(Relaxed);
         let mut table = self.0.table.lock();
-        let late: Vec<u64> =
-            table.open.iter().filter(|(_, entry)| entry.due.load(Relaxed) <= now).map(|(id, _)| *id).collect();
+        let late = table.open.iter().filter(|(_, entry)| entry.due.load(Relaxed) <= now).map(|(id, _)| *id);
+        let late: Vec<u64> = late.take(AT_ONCE).collect();
         for id in &late {
             table.end(*id);
         }
         drop(table);
         self.count(Cause::Late, late.len());
+        late.len() == AT_ONCE
     }
 
     fn count(&self, cause: Cause, times: usize) -> Cause {
@@ -299,6 +310,13 @@ impl fmt::Debug for Connections {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Connections {
+        fn tick(&self) {
+            self.0.ticks.fetch_add(1, Relaxed);
+            while self.end_late() {}
+        }
+    }
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("an address")

@@ -266,8 +266,9 @@ async fn act(
 /// and `/?action=snapshot?1699` against caches.
 fn action_of(action: &str) -> Option<(&'static str, Option<usize>)> {
     let action = action.trim_start().to_ascii_lowercase();
-    let what = ["stream", "snapshot"].into_iter().find(|what| action.starts_with(what))?;
-    let Some(plugin) = action[what.len()..].strip_prefix('_') else { return Some((what, None)) };
+    let (what, behind) =
+        ["stream", "snapshot"].into_iter().find_map(|what| Some((what, action.strip_prefix(what)?)))?;
+    let Some(plugin) = behind.strip_prefix('_') else { return Some((what, None)) };
     let digits = plugin.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
     Some((what, Some(digits.parse().ok()?)))
 }

@@ -121,8 +121,9 @@ fn reported<'a>(peer: Option<IpAddr>, headers: &'a HeaderMap, http: &HttpSetting
 pub(super) fn names(origin: &str, host: Option<&str>) -> bool {
     let Some((scheme, of_origin)) = origin.split_once("://") else { return false };
     let default = match scheme {
-        "https" => ":443",
-        "http" => ":80",
+        // Programs that are no browsers write the scheme of their WebSocket.
+        "https" | "wss" => ":443",
+        "http" | "ws" => ":80",
         _ => return false,
     };
     let without_default = |host: &str| host.strip_suffix(default).unwrap_or(host).to_ascii_lowercase();
@@ -152,6 +153,9 @@ mod tests {
             ("https://b", "a", false),
             ("https://a.evil", "a", false),
             ("http://[::1]:9995", "[::1]:9995", true),
+            ("ws://a:9995", "a:9995", true),
+            ("wss://a", "a:443", true),
+            ("ws://b:9995", "a:9995", false),
             ("file://", "a", false),
             ("null", "a", false),
         ] {

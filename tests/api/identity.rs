@@ -204,7 +204,7 @@ async fn the_audit_has_sign_ins_refreshes_sign_outs_and_opened_shares() {
         .await;
     }
     eventually("the wrong credentials at the events", async || {
-        audited(&app, |entry| entry["user"] == "alice" && entry["action"] == "api").await.len() == 1
+        audited(&app, |entry| entry["user"] == "alice" && entry["protocol"] == "events").await.len() == 1
     })
     .await;
 }

@@ -170,3 +170,26 @@ async fn invalid_intervals_are_refused() {
         }
     }
 }
+
+/// Home Assistant's MJPEG camera without a still URL (homeassistant/components/mjpeg/camera.py): it reads 102400 bytes, and
+/// then looks for the first picture in them, within ten seconds.
+#[tokio::test]
+async fn home_assistant_finds_a_picture_in_the_first_bytes_that_it_reads() {
+    let app = TestApp::spawn();
+    app.put("/api/v1/streams/cam/frame", &picture(1)).await;
+    let agent = "User-Agent: HomeAssistant/2026.11.0 httpx/0.28.1 Python/3.13";
+    let mut socket = app.send("GET", "/stream/cam.mjpeg?interval=3600000", &[agent], b"").await;
+    let mut data = vec![];
+    let head = loop {
+        data.push(socket.read_u8().await.expect("a head"));
+        if data.ends_with(b"\r\n\r\n") {
+            break data;
+        }
+    };
+    assert!(head.starts_with(b"HTTP/1.1 200"));
+    let mut chunk = vec![0; 102_400];
+    let read = tokio::time::timeout(crate::support::PATIENCE, socket.read_exact(&mut chunk)).await;
+    read.expect("so many bytes come at once").expect("and the connection lasts");
+    let find = |wanted: &[u8]| chunk.windows(2).position(|two| two == wanted).expect("there");
+    assert_eq!(chunk[find(b"\xFF\xD8")..find(b"\xFF\xD9") + 2], picture(1));
+}

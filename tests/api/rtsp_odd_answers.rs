@@ -143,7 +143,9 @@ async fn every_odd_camera_gives_its_picture() {
         peers.push(peer);
     }
     // Without ffmpeg, which would help out.
-    let app = TestApp::with(&format!("rtsp_cameras: {{reader: native, ffmpeg: ''}}\nstreams:\n{streams}"));
+    let app = TestApp::with(&format!(
+        "rtsp_cameras: {{reader: native, ffmpeg: ''}}\noutput: {{snapshot_timeout: 20s}}\nstream_defaults: {{start_timeout: 20s}}\nstreams:\n{streams}"
+    ));
     let ask = CAMERAS.iter().map(async |(name, _)| {
         let answer = app.get(&format!("/snapshot/{name}.jpg")).await;
         (answer.status != 200).then(|| format!("{name}: {}", answer.detail()))

@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 use crate::{
     rtsp_camera::{figure, keyframe},
     support::{
-        Program, TestApp, close_to, eventually, flat_picture, middle_colour,
+        Program, TestApp, basic, close_to, eventually, flat_picture, middle_colour,
         rtsp_peer::RtspPeer,
         tls::{Authority, Certificate, tls_in_front_of},
     },
@@ -197,6 +197,21 @@ async fn an_rtsps_camera_is_recognised_by_the_fingerprint_that_its_refusal_shows
     assert!(wrong.detail().contains("does not have the configured fingerprint"), "{wrong:?}");
 }
 
+/// MediaMTX answers a wrong password with 401 and no other challenge.
+#[tokio::test]
+async fn a_refusal_without_another_challenge_is_a_wrong_password() {
+    let peer = RtspPeer::start("", "", |request, _| {
+        let challenge = match request.header("Authorization") {
+            Some(_) => "",
+            None => "WWW-Authenticate: Basic realm=\"c\"\r\n",
+        };
+        Some(refusal("401 Unauthorized", challenge))
+    })
+    .await;
+    let answer = app_with(&peer, ", user: viewer, pass: wrong").get("/snapshot/cam.jpg").await;
+    assert!(answer.detail().contains("refuses the user name and password"), "{answer:?}");
+}
+
 /// ffmpeg, which writes its arguments down first.
 #[cfg(unix)]
 fn noting_ffmpeg(folder: &std::path::Path) -> std::path::PathBuf {
@@ -237,7 +252,10 @@ async fn ffmpeg_reads_a_camera_and_its_arguments_have_no_password() {
         "{arguments}"
     );
     drop(watcher);
-    eventually("ffmpeg ends with its last watcher", async || source.stats("door").await["watchers"] == 0).await;
+    eventually("ffmpeg ends with its last watcher", async || {
+        source.stats_as("door", &basic("viewer", "right one")).await["watchers"] == 0
+    })
+    .await;
 }
 
 /// Packets of a byte stream of H.264 from ffmpeg, from this picture on: one RTP time for each picture.

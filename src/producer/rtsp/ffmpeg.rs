@@ -169,8 +169,9 @@ pub(super) fn to_jpegs(command: &mut Command, plan: &Plan, is_paced: bool) {
     let quantiser = (2 + (100 - plan.quality) * 23 / 99).to_string();
     let early = 0.75 * plan.every.as_secs_f64();
     let due = format!("select='isnan(prev_selected_t)+gte(t-prev_selected_t,{early:.4})',");
-    // The range and matrix of JPEG.
-    let filter = "scale=out_range=full:out_color_matrix=bt601,format=yuvj420p";
+    // The range and matrix of JPEG. Each picture gets a second of its own: ffmpeg ends with an error at two pictures of one time, and
+    // reordered pictures with the time of this machine's clock can have that.
+    let filter = "scale=out_range=full:out_color_matrix=bt601,format=yuvj420p,setpts=N/TB";
     let filter = if is_paced { due + filter } else { filter.to_owned() };
     command.args(["-an", "-vf", &filter, "-fps_mode", "passthrough"]);
     command.args(["-c:v", "mjpeg", "-threads", "1", "-q:v", &quantiser]);

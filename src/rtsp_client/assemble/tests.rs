@@ -99,7 +99,7 @@ fn parameter_sets_come_from_the_stream_or_from_the_description() {
 
 #[test]
 fn intra_pictures_and_recovery_points_are_beginnings() {
-    let recovery: &[u8] = &[0x06, 6, 2, 0b0001010_1, 0x40, 0x80];
+    let recovery: &[u8] = &[0x06, 6, 2, 0b0001_0101, 0x40, 0x80];
     let packets: &[(u32, bool, bool, &[u8])] = &[
         (1, false, false, recovery),
         (1, true, false, P),

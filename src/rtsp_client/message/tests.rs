@@ -81,7 +81,7 @@ fn the_length_of_a_description_is_corrected() {
         let data = format!("RTSP/1.0 200 OK\r\n{length}\r\n{sdp}");
         let read = items(data.as_bytes(), data.len(), true).expect("no bound is exceeded");
         let shown: Vec<_> = shown(&read).iter().map(|text| text.trim_end_matches('|').to_owned()).collect();
-        assert_eq!(shown, [whole.clone()], "{length:?}");
+        assert_eq!(shown.join(" "), whole, "{length:?}");
     }
     // The next message ends a description without a length.
     let data = [b"RTSP/1.0 200 OK\r\n\r\nv=0\n", PACKET, b"RTSP/1.0 404 No\r\n\r\n"].concat();
@@ -102,6 +102,14 @@ fn packets_are_found_before_between_and_in_the_middle_of_answers() {
         let read = items(&data, data.len(), false).expect("no bound is exceeded");
         assert_eq!(shown(&read), expected, "{}", String::from_utf8_lossy(&data));
     }
+}
+
+#[test]
+fn packets_end_a_head_that_has_no_end() {
+    let data = [b"RTSP/1.0 200 OK\r\nSession: 1\r\n", &PACKET.repeat(50)[..]].concat();
+    let read = items(&data, 100, false).expect("no bound is exceeded");
+    let shown = shown(&read);
+    assert_eq!((shown.len(), shown[MAX_INSIDE as usize + 1].as_str()), (51, "200 OK session=1"));
 }
 
 #[test]
