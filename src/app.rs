@@ -26,8 +26,9 @@ use crate::{
     mediamtx,
     metrics::Metrics,
     mqtt::Mqtt,
+    mqtt_publish::{self, Publisher},
     nas::AllNas,
-    output::{h264::Encodings, variants::Variants},
+    output::{h264::Encodings, snapshot, variants::Variants},
     paths::Paths,
     policy::{Policy, Revoked},
     producer::{ProducerContext, file::MediaRoots, udp_camera::Hub, upload},
@@ -135,6 +136,20 @@ impl App {
             settings.limits.pictures(),
         );
         let variants = Variants::new(settings.variants.clone(), settings.limits.pictures(), registry.clone());
+        let publisher = Publisher::new(mqtt_publish::Parts {
+            mqtt: mqtt.clone(),
+            catalog: catalog.clone(),
+            variants: variants.clone(),
+            store: store.clone(),
+            supervisor: supervisor.clone(),
+            events: events.clone(),
+            snapshot: snapshot::Options {
+                max_age: None,
+                usual_max_age: *settings.output.snapshot_max_age,
+                timeout: *settings.output.snapshot_timeout,
+            },
+            url: settings.http.public_url.clone(),
+        })?;
         let metrics = Metrics::new(registry, &context, encodings.clone(), variants.clone(), supervisor.restarts());
         let state = web::Data::new(State {
             access: Access::new(policy, metrics.clone(), shutdown.clone(), &settings.limits),
@@ -151,6 +166,7 @@ impl App {
             webhooks,
             mediamtx,
             mqtt,
+            publisher,
             path_cache: mediamtx::PathCache::default(),
             advertise_rtsp,
             advertise_http,
@@ -332,6 +348,7 @@ async fn run_background(
         supervisor.run("access", || state.access.run(&state.events, &state.mediamtx, &revoked)),
         supervisor.run("identity", || state.identity.run()),
         supervisor.run("mqtt", || state.mqtt.run()),
+        supervisor.run("mqtt publisher", || state.publisher.run()),
         supervisor.run("paths", || state.paths.run()),
         supervisor.run("observer", || observer.run()),
         supervisor.run("uploads", || uploads.write_forever()),

@@ -12,6 +12,7 @@ use crate::{
     mediamtx::{Client, PathCache},
     metrics::Metrics,
     mqtt::Mqtt,
+    mqtt_publish::Publisher,
     output::{h264::Encodings, variants::Variants},
     paths::Paths,
     settings::{Settings, Sources},
@@ -38,6 +39,8 @@ pub struct State {
     pub mediamtx: Client,
     /// The connection to the MQTT broker.
     pub mqtt: Mqtt,
+    /// What is published to it.
+    pub publisher: Publisher,
     /// MediaMTX's paths as they were seen last.
     pub path_cache: PathCache,
     /// The paths that MediaMTX must have.

@@ -39,6 +39,8 @@ pub(super) enum End {
     Closed,
     /// The broker does not admit this client.
     Refused(String),
+    /// The broker ended the connection at a message that was probably too large; the limit is smaller now.
+    TooLarge(String),
     /// There is no connection, or no longer.
     Lost(String),
 }
@@ -69,13 +71,14 @@ pub(super) async fn serve(inner: &Arc<Inner>, broker: &Broker) -> End {
             Err(e) => End::Lost(format!("the connection ended: {e}")),
         },
     };
-    if inner.limit.lock().ended() {
-        let most = inner.largest_payload();
-        tracing::warn!(
-            "the broker ends the connection at large messages (mqtt.max_packet); the limit is now {most} bytes"
-        );
+    let is_too_large = inner.limit.lock().ended();
+    match end {
+        End::Lost(reason) if is_too_large => {
+            let most = inner.largest_payload();
+            End::TooLarge(format!("{reason} at a large message; the limit is now {most} bytes (mqtt.max_packet)"))
+        }
+        end => end,
     }
-    end
 }
 
 /// How long the last messages can take at the end of the program.

@@ -21,8 +21,8 @@ pub(super) struct PacketLimit {
     /// For each acknowledgement that is due, the largest message that it proves.
     marks: VecDeque<usize>,
     strikes: u32,
-    /// Messages of this size are too large.
-    refused: Option<usize>,
+    /// Larger messages are not sent.
+    most: Option<usize>,
 }
 
 impl PacketLimit {
@@ -49,17 +49,20 @@ impl PacketLimit {
             return false;
         }
         self.strikes += 1;
-        if self.strikes < STRIKES {
+        // A broker that has a limit needs no second sign.
+        if self.strikes < STRIKES && self.most.is_none() {
             return false;
         }
         self.strikes = 0;
-        self.refused = Some(self.refused.map_or(suspect, |refused| refused.min(suspect)));
+        // Half of it, so that a limit far below is found with few connections; a size that was accepted stays.
+        let most = (suspect / 2).max(self.proven).max(ALWAYS_ACCEPTED);
+        self.most = Some(self.most.map_or(most, |before| before.min(most)));
         true
     }
 
     /// The most bytes of a message, below `max`.
     pub(super) fn most(&self, max: usize) -> usize {
-        self.refused.map_or(max, |refused| max.min(refused.saturating_sub(1)))
+        self.most.map_or(max, |most| max.min(most))
     }
 }
 
@@ -79,13 +82,25 @@ mod tests {
         limit.sent(31_000, false);
         limit.acknowledged();
         assert!(limit.ended(), "the acknowledgement was for an earlier message");
-        assert_eq!(limit.most(1_000_000), 30_999);
+        assert_eq!(limit.most(1_000_000), 20_000, "half would be less than what was accepted");
         for _ in 0..3 {
             limit.sent(20_000, false);
             assert!(!limit.ended(), "a proven size is not the cause");
             limit.sent(100, true);
             assert!(!limit.ended(), "nor is a small one");
         }
+    }
+
+    #[test]
+    fn a_limit_far_below_is_found_with_few_connections() {
+        let mut limit = PacketLimit::default();
+        let mut ends = 0;
+        while limit.most(1_000_000) > 10_000 {
+            limit.sent(limit.most(1_000_000), false);
+            limit.ended();
+            ends += 1;
+        }
+        assert_eq!(ends, 8, "twice at first, and then 500 000, 250 000 … 15 625");
     }
 
     #[test]

@@ -255,6 +255,11 @@ impl Mqtt {
             let (state, reason, pause) = match end {
                 End::Closed => break,
                 End::Lost(reason) => (State::Waiting, reason, lost.next_pause()),
+                End::TooLarge(reason) => {
+                    // The number of such ends is small, because each makes the limit smaller.
+                    lost = RECONNECT;
+                    (State::Waiting, reason, lost.next_pause())
+                }
                 End::Refused(reason) => (State::Refused, reason, refused.next_pause()),
             };
             inner.tell(state, format!("{reason}; the next attempt follows in {} s", pause.as_secs()));

@@ -47,7 +47,7 @@ pub struct MqttSettings {
     pub publish: BTreeMap<StreamName, Publication>,
     /// Home Assistant's discovery.
     pub homeassistant: HomeAssistantSettings,
-    /// Whether messages can ask for pictures of every stream, and switch publications.
+    /// Whether messages can ask for pictures of every stream.
     pub commands: bool,
     /// Kinds of events that are published.
     pub events: Vec<String>,

@@ -21,7 +21,7 @@ pub use self::load::{Loaded, Origin, SettingError, SettingErrors, load};
 pub use self::rtsp::RtspSettings;
 use crate::{
     discovery::DiscoverySettings,
-    events::EventSettings,
+    events::{EventSettings, Kind},
     fetch::FetchSettings,
     mediamtx::{MediaMtxSettings, config_check::Sidecar},
     mqtt::MqttSettings,
@@ -278,6 +278,12 @@ impl Settings {
         }
         if self.rtsp.max_connections == 0 {
             refuse("rtsp.max_connections", "must be at least 1; to switch RTSP off, set rtsp.enabled: no".into());
+        }
+        for kind in &self.mqtt.events {
+            if !Kind::ALL.iter().any(|known| known.as_str() == kind) {
+                let known: Vec<_> = Kind::ALL.iter().map(|known| known.as_str()).collect();
+                refuse("mqtt.events", format!("{kind:?} is none of {}", known.join(", ")));
+            }
         }
         for (key, rule) in self.events.problems() {
             refuse(&format!("events.{key}"), rule);

@@ -175,6 +175,8 @@ const ROUTES: &[Route] = routes![
     overview::check_live,
     mediamtx::check,
     mqtt::get,
+    mqtt::put,
+    mqtt::delete,
     addresses::get,
     // The console.
     overview::overview,

@@ -6,8 +6,15 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{State, caller::Admin, problem::ProblemDocument};
-use crate::mqtt::{self, Counters, FilterStats};
+use super::{Problem, State, caller::Admin, extract::Body, problem::ProblemDocument};
+use crate::{
+    catalog::invalid,
+    mqtt::{self, Counters, FilterStats, Publication},
+    mqtt_publish::PublicationState,
+};
+
+/// One publication.
+const ONE: &str = "/api/v1/mqtt/publications/{name:.+}";
 
 /// The connection to the broker.
 #[derive(Serialize, ToSchema)]
@@ -32,6 +39,10 @@ pub struct MqttConnection {
     counters: Counters,
     /// The subscribed topics.
     subscriptions: Vec<MqttSubscription>,
+    /// What is published.
+    publications: Vec<PublicationState>,
+    /// Whether Home Assistant is told of a device for each publication.
+    homeassistant: bool,
 }
 
 /// A subscribed topic.
@@ -76,6 +87,46 @@ pub(super) async fn get(state: web::Data<State>, _: Admin) -> HttpResponse {
         largest_message: mqtt.largest_payload(),
         counters: mqtt.counters(),
         subscriptions: mqtt.filters().into_iter().map(MqttSubscription::from).collect(),
+        publications: state.publisher.list(),
+        homeassistant: state.publisher.announces(),
     };
     HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(connection)
+}
+
+/// Publishes a stream or a path of MediaMTX, or changes how. It survives restarts.
+#[utoipa::path(
+    put, path = ONE, tag = "mqtt", params(("name" = String, Path, description = "Can contain slashes")),
+    request_body = Publication,
+    responses(
+        (status = 200, description = "Changed", body = PublicationState), (status = 201, description = "New", body = PublicationState),
+        (status = 409, description = "In the configuration file", body = ProblemDocument), (status = 422, body = ProblemDocument),
+    )
+)]
+pub(super) async fn put(
+    state: web::Data<State>,
+    _: Admin,
+    name: web::Path<String>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let name = state.catalog.name(&name)?;
+    let publication: Publication = serde_json::from_slice(&body).map_err(invalid)?;
+    let is_new = state.publisher.put(&name, publication).await?;
+    let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
+    let made = state.publisher.list().into_iter().find(|made| made.name == *name);
+    Ok(response.json(made))
+}
+
+/// Ends a publication. The broker forgets its messages, and Home Assistant its device.
+#[utoipa::path(
+    delete, path = ONE, tag = "mqtt", params(("name" = String, Path, description = "Can contain slashes")),
+    responses((status = 204), (status = 404, body = ProblemDocument), (status = 409, description = "In the configuration file", body = ProblemDocument))
+)]
+pub(super) async fn delete(
+    state: web::Data<State>,
+    _: Admin,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let name = state.catalog.name(&name)?;
+    state.publisher.remove(&name).await?;
+    Ok(HttpResponse::NoContent().finish())
 }

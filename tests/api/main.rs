@@ -41,6 +41,7 @@ mod mediamtx_pull;
 mod mediamtx_recordings;
 mod mjpeg;
 mod mqtt;
+mod mqtt_publish;
 mod nas;
 mod nothing;
 mod operations;
