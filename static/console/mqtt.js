@@ -153,8 +153,8 @@ async function askToPublish() {
       const body = {
         interval: valueOf(form, 'interval'),
         retain: isChecked(form, 'retain'),
-        ...(w && { w: Number(w) }),
-        ...(quality && { quality: Number(quality) }),
+        w: w ? Number(w) : null,
+        quality: quality ? Number(quality) : null,
       };
       await api.send('PUT', target, body);
       return true;

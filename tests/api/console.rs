@@ -69,7 +69,7 @@ pub async fn submit(browser: &Browser) {
 }
 
 /// Confirms the question of the page.
-async fn confirm(browser: &Browser) {
+pub async fn confirm(browser: &Browser) {
     browser.click("dialog[open] button.danger").await;
     eventually("the dialog is closed", async || count(browser, "dialog[open]").await == 0).await;
 }

@@ -14,6 +14,7 @@ mod browser_websocket;
 mod camera;
 mod commands;
 mod console;
+mod console_mqtt;
 mod console_paths;
 mod console_publish;
 mod discovery;
