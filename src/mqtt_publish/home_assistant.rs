@@ -129,10 +129,11 @@ impl Common {
 
     /// Whether a message of discovery is one that this program made for a stream, perhaps before a restart.
     pub(super) fn is_own(&self, topic: &str, message: &Value) -> bool {
+        let text = |pointer| message.pointer(pointer).and_then(Value::as_str);
         let begin = format!("{}/device/{}_", self.discovery, self.own_id());
         topic.starts_with(&begin)
-            && message["origin"]["name"] == "mtx-sidecar"
-            && message["availability"][0]["topic"] == self.available().as_str()
+            && text("/origin/name") == Some("mtx-sidecar")
+            && text("/availability/0/topic") == Some(&self.available())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering, time::SystemTime};
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use tokio::time::{Duration, sleep};
 
 use super::{Entry, Inner};
@@ -162,11 +162,10 @@ async fn fitted(inner: &Inner, name: &StreamName, publication: &Publication, fra
 fn report(inner: &Inner, name: &StreamName, entry: &Entry, done: Result<Option<SharedFrame>>) {
     let is_missing = done.as_ref().is_err_and(|e| e.code() == Code::UnknownStream);
     let stats = inner.catalog.registry().get(name).map(|stream| stream.stats());
-    let mut state = json!({
-        "state": stats.as_ref().map_or("unknown", |stats| stats.state),
-        "watchers": stats.as_ref().map_or(0, |stats| stats.watchers),
-    });
-    let mut add = |member: &str, value: Value| state[member] = value;
+    let mut state = Map::new();
+    let mut add = |member: &str, value: Value| drop(state.insert(member.to_owned(), value));
+    add("state", stats.as_ref().map_or("unknown", |stats| stats.state).into());
+    add("watchers", stats.as_ref().map_or(0, |stats| stats.watchers).into());
     match &done {
         Ok(Some(frame)) => {
             entry.figures.published.fetch_add(1, Ordering::Relaxed);
@@ -188,6 +187,6 @@ fn report(inner: &Inner, name: &StreamName, entry: &Entry, done: Result<Option<S
         inner.announce(name, !is_missing);
     }
     if !is_missing {
-        inner.mqtt.publish(Message::state(inner.topic(name, "state"), state.to_string()));
+        inner.mqtt.publish(Message::state(inner.topic(name, "state"), Value::Object(state).to_string()));
     }
 }
