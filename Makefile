@@ -36,7 +36,7 @@ define install
 		echo "installing:$$missing"
 		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo
 		$$sudo apt-get update -q
-		# RUNLEVEL: the packages of nginx and caddy start no service.
+		# RUNLEVEL: the packages of nginx, caddy and mosquitto start no service.
 		$$sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -q --no-install-recommends $$missing
 	fi
 endef
@@ -45,17 +45,18 @@ build-deps:
 	@$(call install,cc=gcc g++=g++ cmake=cmake nasm=nasm)
 
 test-deps: build-deps
-	@$(call install,ffmpeg=ffmpeg chromium=chromium chromedriver=chromium-driver curl=curl wget=wget openssl=openssl taskset=util-linux gst-launch-1.0=gstreamer1.0-tools caddy=caddy)
+	@$(call install,ffmpeg=ffmpeg chromium=chromium chromedriver=chromium-driver curl=curl wget=wget openssl=openssl taskset=util-linux gst-launch-1.0=gstreamer1.0-tools caddy=caddy mosquitto_pub=mosquitto-clients)
 	missing=
 	/usr/bin/python3 -c 'import matplotlib' 2> /dev/null || missing="python3 python3-matplotlib"
 	gst-inspect-1.0 rtph264depay > /dev/null 2>&1 || missing="$$missing gstreamer1.0-plugins-good"
 	gst-inspect-1.0 videoconvert > /dev/null 2>&1 || missing="$$missing gstreamer1.0-plugins-base"
 	gst-inspect-1.0 avdec_h264 > /dev/null 2>&1 || missing="$$missing gstreamer1.0-libav"
 	command -v nginx > /dev/null || [ -x /usr/sbin/nginx ] || missing="$$missing nginx-light"
+	command -v mosquitto > /dev/null || [ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"
 	if [ -n "$$missing" ]; then
 		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo
 		$$sudo apt-get update -q
-		# RUNLEVEL: the packages of nginx and caddy start no service.
+		# RUNLEVEL: the packages of nginx, caddy and mosquitto start no service.
 		$$sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -q --no-install-recommends $$missing
 	fi
 

@@ -25,8 +25,10 @@ use crate::{
     library::Library,
     mediamtx,
     metrics::Metrics,
+    mqtt::Mqtt,
+    mqtt_publish::{self, Publisher},
     nas::AllNas,
-    output::{h264::Encodings, variants::Variants},
+    output::{h264::Encodings, snapshot, variants::Variants},
     paths::Paths,
     policy::{Policy, Revoked},
     producer::{ProducerContext, file::MediaRoots, udp_camera::Hub, upload},
@@ -86,12 +88,14 @@ impl App {
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
         let fetch = Fetch::new(&settings.fetch)?;
         let nas = AllNas::new(&settings.media.nas, &fetch)?;
+        let mqtt = Mqtt::new(&settings.mqtt, &fetch, &settings.data_dir, settings.limits.frame_size)?;
         let context = ProducerContext {
             rtsp: mediamtx_reader(&settings, &identity),
             limits: settings.limits.pictures(),
             udp: Hub::new(settings.udp.clone(), settings.limits.frame_size.bytes()),
             media: MediaRoots::new(&settings.media),
             nas: nas.clone(),
+            mqtt: mqtt.clone(),
             fetch,
             uploads,
         };
@@ -132,6 +136,20 @@ impl App {
             settings.limits.pictures(),
         );
         let variants = Variants::new(settings.variants.clone(), settings.limits.pictures(), registry.clone());
+        let publisher = Publisher::new(mqtt_publish::Parts {
+            mqtt: mqtt.clone(),
+            catalog: catalog.clone(),
+            variants: variants.clone(),
+            store: store.clone(),
+            supervisor: supervisor.clone(),
+            events: events.clone(),
+            snapshot: snapshot::Options {
+                max_age: None,
+                usual_max_age: *settings.output.snapshot_max_age,
+                timeout: *settings.output.snapshot_timeout,
+            },
+            url: settings.http.public_url.clone(),
+        })?;
         let metrics = Metrics::new(registry, &context, encodings.clone(), variants.clone(), supervisor.restarts());
         let state = web::Data::new(State {
             access: Access::new(policy, metrics.clone(), shutdown.clone(), &settings.limits),
@@ -147,6 +165,8 @@ impl App {
             events,
             webhooks,
             mediamtx,
+            mqtt,
+            publisher,
             path_cache: mediamtx::PathCache::default(),
             advertise_rtsp,
             advertise_http,
@@ -269,6 +289,7 @@ impl App {
         if tokio::time::timeout(Duration::from_secs(5), state.catalog.registry().close()).await.is_err() {
             tracing::warn!("some producers did not end in time");
         }
+        state.mqtt.close().await;
         background.abort();
         uploads.write_waiting().await;
         if let Some(upload::Fault { streams, reason }) = uploads.fault() {
@@ -326,6 +347,8 @@ async fn run_background(
     tokio::join!(
         supervisor.run("access", || state.access.run(&state.events, &state.mediamtx, &revoked)),
         supervisor.run("identity", || state.identity.run()),
+        supervisor.run("mqtt", || state.mqtt.run()),
+        supervisor.run("mqtt publisher", || state.publisher.run()),
         supervisor.run("paths", || state.paths.run()),
         supervisor.run("observer", || observer.run()),
         supervisor.run("uploads", || uploads.write_forever()),

@@ -43,6 +43,8 @@ pub mod hosts;
 pub mod identity;
 pub mod library;
 pub mod mediamtx;
+pub mod mqtt;
+pub mod mqtt_publish;
 pub mod multipart;
 pub mod paths;
 pub mod picture;

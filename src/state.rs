@@ -11,6 +11,8 @@ use crate::{
     library::Library,
     mediamtx::{Client, PathCache},
     metrics::Metrics,
+    mqtt::Mqtt,
+    mqtt_publish::Publisher,
     output::{h264::Encodings, variants::Variants},
     paths::Paths,
     settings::{Settings, Sources},
@@ -35,6 +37,10 @@ pub struct State {
     pub identity: Identity,
     /// MediaMTX's control API.
     pub mediamtx: Client,
+    /// The connection to the MQTT broker.
+    pub mqtt: Mqtt,
+    /// What is published to it.
+    pub publisher: Publisher,
     /// MediaMTX's paths as they were seen last.
     pub path_cache: PathCache,
     /// The paths that MediaMTX must have.

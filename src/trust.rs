@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, aws_lc_rs as provider},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 
 use crate::error::{Code, Error, Result};
@@ -83,8 +83,37 @@ pub fn roots(ca_file: &Path) -> Result<Arc<RootCertStore>> {
     Ok(Arc::new(roots))
 }
 
+/// The certificate by which this program identifies itself to a host, with its key. Cheap to clone.
+#[derive(Clone)]
+pub struct Identity(Arc<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>);
+
+impl Identity {
+    /// Reads the PEM files of a certificate, with its intermediate certificates, and of its key. The error names the file.
+    pub fn open(certificate: &Path, key: &Path) -> Result<Self, String> {
+        let unreadable = |path: &Path, e: &dyn fmt::Display| format!("{} cannot be used: {e}", path.display());
+        let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let chain = chain.map_err(|e| unreadable(certificate, &e))?;
+        if chain.is_empty() {
+            return Err(unreadable(certificate, &"it has no certificate"));
+        }
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable(key, &e))?;
+        Ok(Identity(Arc::new((chain, key))))
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
 /// The TLS settings of a client.
 pub fn client_config(roots: &Arc<RootCertStore>, check: Check) -> Result<ClientConfig> {
+    client_config_as(roots, check, None)
+}
+
+/// The TLS settings of a client that shows a certificate if a host asks for one.
+pub fn client_config_as(roots: &Arc<RootCertStore>, check: Check, identity: Option<&Identity>) -> Result<ClientConfig> {
     let provider = Arc::new(provider::default_provider());
     let broken = |e: &dyn fmt::Display| Error::new(Code::Internal, format!("TLS cannot be set up: {e}"));
     let authorities = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone());
@@ -92,7 +121,9 @@ pub fn client_config(roots: &Arc<RootCertStore>, check: Check) -> Result<ClientC
     let verifier = Verifier { check, authorities, provider: provider.clone() };
     let config = ClientConfig::builder_with_provider(provider);
     let config = config.with_safe_default_protocol_versions().map_err(|e| broken(&e))?;
-    Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+    let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    let Some(Identity(own)) = identity else { return Ok(config.with_no_client_auth()) };
+    config.with_client_auth_cert(own.0.clone(), own.1.clone_key()).map_err(|e| broken(&e))
 }
 
 /// Checks certificates, and explains each refusal.

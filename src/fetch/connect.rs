@@ -9,10 +9,13 @@ use tokio::{
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 use url::Url;
 
-use super::{Inner, Target, http1::Connection};
+use super::{
+    Inner, Target,
+    http1::{Connection, Io},
+};
 use crate::{
     error::{Code, Error, Result},
-    trust::{self, Check},
+    trust::{self, Check, Fingerprint, Identity},
 };
 
 /// Most addresses of one host name to which a connection is tried.
@@ -27,9 +30,25 @@ fn failure(message: impl Into<String>) -> Error {
     Error::new(Code::Upstream, message)
 }
 
+/// TLS of a connection: the certificate to expect, and the one to show.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// The certificate to expect; none for one that an authority has signed.
+    pub fingerprint: Option<Fingerprint>,
+    /// The certificate that this program shows, if the host asks for one.
+    pub identity: Option<Identity>,
+}
+
 pub(super) async fn connect(inner: &Inner, url: &Url, target: &Target) -> Result<Connection> {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let port = url.port_or_known_default().unwrap_or(80);
+    let tls = (url.scheme() == "https").then_some(Tls { fingerprint: target.fingerprint, identity: None });
+    let (socket, peer) = open(inner, host, port, tls.as_ref()).await?;
+    Ok(Connection::new(socket, peer, origin(url)))
+}
+
+/// Connects to a host in `fetch.networks`, with TLS if `tls` is set.
+pub(super) async fn open(inner: &Inner, host: &str, port: u16, tls: Option<&Tls>) -> Result<(Box<dyn Io>, SocketAddr)> {
     let limit = *inner.settings.connect_timeout;
     let found = timeout(limit, lookup_host((host, port))).await;
     let found = found.map_err(|_| failure(format!("{host}: its address is not found in time")))?;
@@ -46,8 +65,10 @@ pub(super) async fn connect(inner: &Inner, url: &Url, target: &Target) -> Result
             Ok(Ok(socket)) => {
                 // Without the option the connection is slower, and works.
                 let _ = socket.set_nodelay(true);
-                let done = timeout(limit, handshake(inner, socket, url, host, target, at)).await;
-                return done.map_err(|_| failure(format!("{host}:{port} does not finish its handshake")))?;
+                let Some(tls) = tls else { return Ok((Box::new(socket), at)) };
+                let done = timeout(limit, handshake(inner, socket, host, tls)).await;
+                let unfinished = |_| failure(format!("{host}:{port} does not finish its handshake"));
+                return Ok((done.map_err(unfinished)??, at));
             }
             Ok(Err(e)) => reason = e.to_string(),
             Err(_) => reason = "it does not answer".into(),
@@ -56,23 +77,11 @@ pub(super) async fn connect(inner: &Inner, url: &Url, target: &Target) -> Result
     Err(failure(format!("{host}:{port} cannot be reached: {reason}")))
 }
 
-async fn handshake(
-    inner: &Inner,
-    socket: TcpStream,
-    url: &Url,
-    host: &str,
-    target: &Target,
-    peer: SocketAddr,
-) -> Result<Connection> {
-    if url.scheme() == "https" {
-        let check = target.fingerprint.map_or(Check::AuthorityOrFingerprint, Check::Fingerprint);
-        let config = trust::client_config(&inner.roots, check)?;
-        let name = ServerName::try_from(host.to_owned()).map_err(|e| failure(format!("{host}: {e}")))?;
-        let socket = TlsConnector::from(Arc::new(config)).connect(name, socket).await;
-        let explained = |e| trust::tls_failure(&e).unwrap_or_else(|| format!("the TLS handshake failed: {e}"));
-        let socket = socket.map_err(|e| failure(format!("{host}: {}", explained(e))))?;
-        Ok(Connection::new(socket, peer, origin(url)))
-    } else {
-        Ok(Connection::new(socket, peer, origin(url)))
-    }
+async fn handshake(inner: &Inner, socket: TcpStream, host: &str, tls: &Tls) -> Result<Box<dyn Io>> {
+    let check = tls.fingerprint.map_or(Check::AuthorityOrFingerprint, Check::Fingerprint);
+    let config = trust::client_config_as(&inner.roots, check, tls.identity.as_ref())?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|e| failure(format!("{host}: {e}")))?;
+    let socket = TlsConnector::from(Arc::new(config)).connect(name, socket).await;
+    let explained = |e| trust::tls_failure(&e).unwrap_or_else(|| format!("the TLS handshake failed: {e}"));
+    Ok(Box::new(socket.map_err(|e| failure(format!("{host}: {}", explained(e))))?))
 }

@@ -18,7 +18,7 @@ const MAX_CHUNK_LINE: usize = 1 << 10;
 const MAX_INTERIM: usize = 5;
 
 /// A socket, plain or TLS.
-pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
+pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Io for T {}
 
@@ -39,8 +39,8 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    pub(super) fn new(io: impl Io + 'static, peer: SocketAddr, origin: String) -> Self {
-        Connection { io: Box::new(io), buffer: BytesMut::new(), peer, origin }
+    pub(super) fn new(io: Box<dyn Io>, peer: SocketAddr, origin: String) -> Self {
+        Connection { io, buffer: BytesMut::new(), peer, origin }
     }
 
     /// Whether the connection can take another request: it is open, and nothing has arrived on it. (Data that no request

@@ -29,7 +29,7 @@ use tokio::time::{Duration, timeout};
 use tokio_rustls::rustls::RootCertStore;
 use url::Url;
 
-pub use self::response::Response;
+pub use self::{connect::Tls, http1::Io as Socket, response::Response};
 use self::{
     connect::{connect, origin},
     http1::{Body, Connection},
@@ -177,6 +177,12 @@ impl Fetch {
     /// Makes requests to one host, one after the other, over one connection while it lasts.
     pub fn session(&self, target: Target) -> Session {
         Session { fetch: self.clone(), target, connection: Home::default(), login: None }
+    }
+
+    /// Opens a connection for another protocol than HTTP, under the same rules: to a host in `fetch.networks`, and with TLS
+    /// if `tls` is set.
+    pub async fn open(&self, host: &str, port: u16, tls: Option<&Tls>) -> Result<Box<dyn Socket>> {
+        connect::open(&self.0, host, port, tls).await.map(|(socket, _)| socket)
     }
 
     /// Makes one request.

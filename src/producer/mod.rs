@@ -8,6 +8,7 @@
 
 pub mod file;
 pub mod http;
+pub mod mqtt;
 pub mod nas;
 pub mod rtsp;
 pub mod test_card;
@@ -22,6 +23,7 @@ use utoipa::ToSchema;
 use crate::{
     error::{Error, Result},
     fetch::Fetch,
+    mqtt::Mqtt,
     nas::AllNas,
     picture::PictureLimits,
     stream::{Producer, StreamName},
@@ -40,6 +42,8 @@ pub struct ProducerContext {
     pub media: file::MediaRoots,
     /// The NAS of `media.nas`.
     pub nas: AllNas,
+    /// The connection to the MQTT broker.
+    pub mqtt: Mqtt,
     /// The client for requests to other hosts.
     pub fetch: Fetch,
     /// Keeps the last upload of each stream.
@@ -98,6 +102,8 @@ kinds! {
     Http = http "http",
     /// A picture on a NAS, or a folder of pictures as a slideshow.
     Nas = nas "nas",
+    /// Pictures in messages of an MQTT topic.
+    Mqtt = mqtt "mqtt",
     /// A generated card with name, clock and counter.
     TestCard = test_card "test-card",
 }
@@ -172,7 +178,7 @@ mod tests {
         for (text, says) in [
             (
                 r#"{"kind":"webcam"}"#,
-                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `rtsp`, `file`, `http`, `nas`, `test-card`",
+                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `rtsp`, `file`, `http`, `nas`, `mqtt`, `test-card`",
             ),
             (r#"{"kind":"upload","typo":1}"#, "unknown field `typo`"),
             (r#"{"kind":"file"}"#, "missing field `path`"),

@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 
 use super::{Settings, file::FileContent};
 use crate::{
+    mqtt::Publication,
     policy::{Credential, Permission, User},
     producer::Definition,
     stream::StreamName,
@@ -118,11 +119,13 @@ fn parse(text: &str, environment: &HashMap<String, String>) -> Result<Loaded, Se
     note_origins(&tree, "", &mut origins);
     let streams = take_streams(&mut tree, &mut errors);
     let users = take_users(&mut tree, &mut errors);
+    let publications = take_publications(&mut tree, &mut errors);
     let schema = serde_json::to_value(Settings::default()).expect("the defaults are plain data");
     prune(&mut tree, &schema, &mut vec![], &mut errors);
 
     let mut settings = Settings::deserialize(table(tree)).map_err(|e| whole(explain(&e)))?;
     settings.streams = streams;
+    settings.mqtt.publish = publications;
     if let Some(users) = users {
         settings.auth.users = users;
     }
@@ -227,6 +230,30 @@ fn take_streams(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<Stream
                 format!("{key}.kind"),
                 format!("{kind:?} is none of {}{}", Definition::KINDS.join(", "), suggestion(&kind, Definition::KINDS)),
             ),
+        }
+    }
+    read
+}
+
+/// Reads `mqtt.publish`, whose keys are names of streams.
+fn take_publications(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<StreamName, Publication> {
+    let mut read = BTreeMap::new();
+    let Some(ValueKind::Table(mqtt)) = tree.get_mut("mqtt").map(|value| &mut value.kind) else { return read };
+    let publications = match mqtt.remove("publish").map(|value| value.kind) {
+        Some(ValueKind::Table(publications)) => BTreeMap::from_iter(publications),
+        Some(ValueKind::Nil) | None => return read,
+        Some(_) => {
+            errors.add("mqtt.publish", "is a section; write each stream as a key below it");
+            return read;
+        }
+    };
+    for (name, value) in publications {
+        let key = format!("mqtt.publish.{name}");
+        let fields = if matches!(value.kind, ValueKind::Nil) { table(Table::new()) } else { value };
+        match (StreamName::parse(&name), Publication::deserialize(fields)) {
+            (Ok(name), Ok(publication)) => drop(read.insert(name, publication)),
+            (Err(e), _) => errors.add(&key, e.to_string()),
+            (_, Err(e)) => errors.add(&key, explain(&e)),
         }
     }
     read

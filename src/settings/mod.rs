@@ -21,9 +21,10 @@ pub use self::load::{Loaded, Origin, SettingError, SettingErrors, load};
 pub use self::rtsp::RtspSettings;
 use crate::{
     discovery::DiscoverySettings,
-    events::EventSettings,
+    events::{EventSettings, Kind},
     fetch::FetchSettings,
     mediamtx::{MediaMtxSettings, config_check::Sidecar},
+    mqtt::MqttSettings,
     output::{OutputSettings, h264::H264Settings, variants::VariantSettings},
     picture::PictureLimits,
     policy::{AuthSettings, Policy},
@@ -78,6 +79,8 @@ pub struct Settings {
     pub fetch: FetchSettings,
     /// RTSP cameras.
     pub rtsp_cameras: RtspCameraSettings,
+    /// The connection to an MQTT broker.
+    pub mqtt: MqttSettings,
     /// Media folders.
     pub media: MediaSettings,
     /// Uploads.
@@ -106,6 +109,7 @@ impl Default for Settings {
             discovery: DiscoverySettings::default(),
             fetch: FetchSettings::default(),
             rtsp_cameras: RtspCameraSettings::default(),
+            mqtt: MqttSettings::default(),
             media: MediaSettings::default(),
             uploads: UploadSettings::default(),
             streams: BTreeMap::new(),
@@ -262,6 +266,7 @@ impl Settings {
             ("auth", self.auth.problems()),
             ("http", self.http.problems()),
             ("mediamtx", self.mediamtx.problems()),
+            ("mqtt", self.mqtt.problems()),
         ];
         for (section, problems) in sections {
             for (key, rule) in problems {
@@ -273,6 +278,12 @@ impl Settings {
         }
         if self.rtsp.max_connections == 0 {
             refuse("rtsp.max_connections", "must be at least 1; to switch RTSP off, set rtsp.enabled: no".into());
+        }
+        for kind in &self.mqtt.events {
+            if !Kind::ALL.iter().any(|known| known.as_str() == kind) {
+                let known: Vec<_> = Kind::ALL.iter().map(|known| known.as_str()).collect();
+                refuse("mqtt.events", format!("{kind:?} is none of {}", known.join(", ")));
+            }
         }
         for (key, rule) in self.events.problems() {
             refuse(&format!("events.{key}"), rule);

@@ -17,6 +17,7 @@ mod identity;
 mod media;
 mod media_file;
 mod mediamtx;
+mod mqtt;
 pub(crate) mod offers;
 mod openapi;
 mod origin;
@@ -178,6 +179,9 @@ const ROUTES: &[Route] = routes![
     mediamtx::get,
     overview::check_live,
     mediamtx::check,
+    mqtt::get,
+    mqtt::put,
+    mqtt::delete,
     addresses::get,
     // The console.
     overview::overview,

@@ -24,6 +24,7 @@ const GROUPS = [
       ['publish', 'screen'],
       ['media', 'grid'],
       ['discovery', 'search'],
+      ['mqtt', 'link'],
     ],
   },
   {

@@ -69,7 +69,7 @@ pub async fn submit(browser: &Browser) {
 }
 
 /// Confirms the question of the page.
-async fn confirm(browser: &Browser) {
+pub async fn confirm(browser: &Browser) {
     browser.click("dialog[open] button.danger").await;
     eventually("the dialog is closed", async || count(browser, "dialog[open]").await == 0).await;
 }
@@ -110,7 +110,9 @@ async fn only_administrators_see_the_console_and_other_users_see_why_not() {
 
 #[tokio::test]
 async fn a_stream_of_each_kind_is_created_changed_and_removed() {
-    let app = TestApp::with("media: {nas: [{name: photos, url: 'http://127.0.0.1:9', user: u, folder: /x}]}");
+    let app = TestApp::with(
+        "media: {nas: [{name: photos, url: 'http://127.0.0.1:9', user: u, folder: /x}]}\nmqtt: {url: 'mqtt://127.0.0.1:9'}",
+    );
     let browser = Browser::start().await;
     enter(&browser, &app, "#/streams").await;
     for kind in Definition::KINDS {
@@ -121,6 +123,7 @@ async fn a_stream_of_each_kind_is_created_changed_and_removed() {
             "http" => &[("url", "http://127.0.0.1:9/x.mjpeg")],
             "rtsp" => &[("url", "rtsp://127.0.0.1:9/x")],
             "nas" => &[("nas", "photos")],
+            "mqtt" => &[("topic", "cam/x")],
             _ => &[],
         };
         browser.click("#new-stream").await;

@@ -817,6 +817,102 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/mqtt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["MqttConnection"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mqtt/publications/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["Publication"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["MqttPublication"];
+                    };
+                };
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["MqttPublication"];
+                    };
+                };
+            };
+        };
+        post?: never;
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/openapi.json": {
         parameters: {
             query?: never;
@@ -2015,6 +2111,9 @@ export interface components {
         }) | (components["schemas"]["NasDefinition"] & {
             /** @enum {string} */
             kind: "nas";
+        }) | (components["schemas"]["MqttDefinition"] & {
+            /** @enum {string} */
+            kind: "mqtt";
         }) | (components["schemas"]["TestCardDefinition"] & {
             /** @enum {string} */
             kind: "test-card";
@@ -2190,6 +2289,51 @@ export interface components {
         };
         /** @enum {string} */
         Mode: "auto" | "mjpeg" | "snapshot";
+        MqttConnection: {
+            broker?: string | null;
+            client_id: string;
+            connections: number;
+            counters: components["schemas"]["MqttCounters"];
+            homeassistant: boolean;
+            largest_message: number;
+            prefix: string;
+            publications: components["schemas"]["MqttPublication"][];
+            reason: string;
+            state: components["schemas"]["MqttState"];
+            subscriptions: components["schemas"]["MqttSubscription"][];
+        };
+        MqttCounters: {
+            dropped: number;
+            oversize: number;
+            received: number;
+        };
+        MqttDefinition: {
+            encoding?: components["schemas"]["MqttEncoding"];
+            keep?: boolean;
+            pointer?: string | null;
+            topic: string;
+        };
+        /** @enum {string} */
+        MqttEncoding: "auto" | "raw" | "base64" | "json";
+        MqttPublication: {
+            bytes: number;
+            is_from_file: boolean;
+            last_at?: string | null;
+            name: string;
+            oversize: number;
+            problem?: string | null;
+            publication: components["schemas"]["Publication"];
+            published: number;
+            topic: string;
+        };
+        /** @enum {string} */
+        MqttState: "off" | "connecting" | "connected" | "refused" | "waiting";
+        MqttSubscription: {
+            last_at?: string | null;
+            messages: number;
+            problem?: string | null;
+            topic: string;
+        };
         NasDefinition: {
             interval?: string;
             nas: string;
@@ -2299,6 +2443,14 @@ export interface components {
             stream_uri?: string | null;
             token: string;
             width?: number | null;
+        };
+        Publication: {
+            interval?: string;
+            /** @default null */
+            quality: number | null;
+            retain?: boolean;
+            /** @default null */
+            w: number | null;
         };
         Range: {
             download_url: string;

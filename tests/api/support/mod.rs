@@ -5,6 +5,7 @@ pub mod fake_camera;
 mod http;
 pub mod mediamtx;
 mod mjpeg;
+pub mod mosquitto;
 mod outcome;
 mod pictures;
 mod program;

@@ -1,0 +1,101 @@
+//! Events as messages, and messages that ask for pictures of any stream.
+
+use serde::Deserialize;
+
+use super::{Entry, Inner, stream};
+use crate::{
+    error::{Code, Error, Result},
+    events::Bus,
+    foreign,
+    mqtt::{Message, News, Pace, Publication},
+};
+
+/// Requests that wait; the newest stay.
+const ROOM: usize = 16;
+
+/// Longest request, in bytes.
+const MAX_REQUEST: usize = 1024;
+
+/// Publishes the events of the kinds in `mqtt.events`, each once and in order.
+pub(super) async fn publish_events(inner: &Inner, bus: &Bus) {
+    let kinds = &inner.mqtt.settings().events;
+    let (mut heard, mut last) = (bus.listen(), bus.latest());
+    while !kinds.is_empty() && heard.changed().await.is_ok() {
+        for told in bus.since(last).events {
+            last = told.event.id;
+            if kinds.iter().any(|kind| kind == told.event.kind.as_str()) {
+                inner.mqtt.publish(Message::event(inner.mqtt.topic("events"), told.json.clone()));
+            }
+        }
+    }
+    std::future::pending().await
+}
+
+/// A request for a picture.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    name: String,
+    w: Option<u32>,
+    quality: Option<u8>,
+}
+
+/// Reads the name of a stream, or `{"name": …, "w": …, "quality": …}`.
+fn read(payload: &[u8]) -> Result<Request> {
+    let wrong = |rule: String| Error::new(Code::InvalidBody, rule);
+    if payload.len() > MAX_REQUEST {
+        return Err(wrong(format!("a request has at most {MAX_REQUEST} bytes")));
+    }
+    let text = std::str::from_utf8(payload).map_err(|e| wrong(format!("a request is UTF-8: {e}")))?.trim();
+    if text.starts_with('{') {
+        return serde_json::from_str(text).map_err(|e| wrong(format!("the request is not valid: {e}")));
+    }
+    Ok(Request { name: text.to_owned(), w: None, quality: None })
+}
+
+/// Answers requests at `PREFIX/snapshot/set`, one after the other, if `mqtt.commands` is on.
+pub(super) async fn take_requests(inner: &Inner) {
+    if !inner.mqtt.settings().commands {
+        std::future::pending::<()>().await;
+    }
+    let requests = inner.mqtt.subscribe(&inner.mqtt.topic("snapshot/set"), ROOM);
+    loop {
+        let News::Message(message) = requests.next().await else { continue };
+        // A kept request is of an earlier time.
+        if !message.is_retained
+            && let Err(e) = answer(inner, &message.payload).await
+        {
+            tracing::warn!("a request by MQTT is not answered: {}", foreign::shown(&e.to_string()));
+        }
+    }
+}
+
+async fn answer(inner: &Inner, payload: &[u8]) -> Result<()> {
+    let Request { name, w, quality } = read(payload)?;
+    let publication = Publication { interval: Pace::OnRequest, w, quality, retain: false };
+    if let Some((field, rule)) = publication.problem() {
+        return Err(Error::parameter(field, rule));
+    }
+    let name = inner.catalog.name(&name)?;
+    let frame = stream::take(inner, &name).await?;
+    stream::publish(inner, &name, &Entry::new(publication, false), &frame).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_a_name_or_an_object() {
+        let name =
+            |text: &str| read(text.as_bytes()).map(|request| (request.name, request.w)).map_err(|e| e.to_string());
+        assert_eq!(name(" Garden/Gate \n"), Ok(("Garden/Gate".into(), None)));
+        assert_eq!(name(r#"{"name":"a","w":640}"#), Ok(("a".into(), Some(640))));
+        for (text, says) in
+            [(r#"{"w":1}"#, "name"), (r#"{"name":"a","x":1}"#, "unknown field"), (&"x".repeat(2000), "1024")]
+        {
+            let error = name(text).expect_err(text);
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}
