@@ -144,12 +144,13 @@ pub struct Repetitions {
 }
 
 impl Repetitions {
-    /// Those of an IDR picture with these parameter sets; see [`Skips::of`].
+    /// Those of an IDR picture with these parameter sets (7.3.2.1.1, 7.3.2.2) of a baseline stream of frames, as the encoder
+    /// makes it. None for any other stream.
     pub fn of(sps: &[u8], pps: &[u8]) -> Option<Self> {
         Some(Repetitions { skips: Skips::of(sps, pps)?, written: Default::default() })
     }
 
-    /// As [`Skips::slice`].
+    /// The slice of the `number`th repetition after the IDR picture, from 1.
     pub fn slice(&self, number: u32) -> Bytes {
         let slot = usize::try_from(number).ok().and_then(|number| self.written.get(number));
         match slot {

@@ -1,5 +1,5 @@
 //! Pictures by WebSocket: each picture is a binary message with a JPEG, and there are small JSON notices between them. Or video, in
-//! pieces of MP4 (see [`video`]).
+//! pieces of MP4 (`video.rs`).
 //!
 //! A client can acknowledge the pictures that it has shown (`{"ack":7}`, counted from 1 on each connection). It then gets at
 //! most a window of pictures beyond the last acknowledged one; other pictures are skipped instead of queued in a slow
