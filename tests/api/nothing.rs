@@ -136,7 +136,8 @@ async fn questions_of_readers_that_hang_do_not_hold_up_an_administrator() {
     let mut refused = String::new();
     let mut last = waiting.pop().expect("the last one");
     last.read_to_string(&mut refused).await.expect("an answer");
-    assert!(refused.contains("too many requests to MediaMTX are waiting"), "{refused}");
+    // Because too many wait, or because those before it were not answered in time.
+    assert!(refused.contains("\"code\":\"mediamtx_away\""), "{refused}");
     let answer = app.admin("GET", "/api/v1/mediamtx", "").await;
     assert_eq!(answer.json()["reachable"], true, "{answer:?}");
     drop(waiting);
