@@ -29,10 +29,7 @@ async fn start(encoder: &[&str]) -> Option<(TestApp, MediaMtx, Program)> {
     let mediamtx = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await?;
     let path = json!({"kind": "raw", "fields": {"source": "publisher"}}).to_string();
     assert_eq!(app.admin("PUT", "/api/v1/paths/yard", &path).await.status, 201);
-    eventually("MediaMTX has the path", async || {
-        mediamtx.call("GET", "/v3/config/paths/get/yard").await["name"] == "yard"
-    })
-    .await;
+    eventually("MediaMTX has the path", async || mediamtx.has_path(&app, "yard").await).await;
     let publisher = publish(&mediamtx, "yard", encoder);
     eventually("the path has a publisher", async || mediamtx.is_available(&app, "yard").await).await;
     Some((app, mediamtx, publisher))

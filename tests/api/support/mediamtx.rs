@@ -83,6 +83,15 @@ impl MediaMtx {
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
+    /// Whether the configuration has the path, so that a client can publish to it.
+    pub async fn has_path(&self, app: &TestApp, path: &str) -> bool {
+        let login = format!("admin:{}", app.password.as_deref().unwrap_or_default());
+        let url = format!("http://127.0.0.1:{}/v3/config/paths/get/{path}", self.api);
+        let mut command = tokio::process::Command::new("curl");
+        let output = command.args(["-sS", "-u", &login, &url]).output().await.expect("curl runs");
+        serde_json::from_slice(&output.stdout).is_ok_and(|found: serde_json::Value| found["name"] == path)
+    }
+
     /// Calls the control API.
     pub async fn call(&self, method: &str, path: &str) -> serde_json::Value {
         let url = format!("http://127.0.0.1:{}{path}", self.api);
