@@ -69,9 +69,10 @@ fn request(data: &mut BytesMut) -> Result<Option<Incoming>, Fault> {
     };
     // With the end of the last line; the empty line follows.
     let (head, rest) = data.split_at(head + 2);
-    let known = only_known_headers(head);
-    let left_out = head.len() - known.len();
-    match Message::<Vec<u8>>::parse(&[&known[..], rest].concat()).map(|(message, used)| (message, used + left_out)) {
+    let Some(known) = only_known_headers(head) else { return Err(Fault::Garbage) };
+    // The length of the message as it arrived.
+    let arrived = |used: usize| (used + head.len()).saturating_sub(known.len());
+    match Message::<Vec<u8>>::parse(&[&known[..], rest].concat()).map(|(message, used)| (message, arrived(used))) {
         Ok((Message::Request(request), used)) if used <= MAX_REQUEST => {
             // rtsp-types merges every header into one with an empty name, and loses Content-Length by it. A name has at
             // least one character (RFC 2326 section 15.1).
@@ -91,24 +92,39 @@ fn request(data: &mut BytesMut) -> Result<Option<Incoming>, Fault> {
     }
 }
 
-/// The head without the headers that are not read here. rtsp-types takes two names for equal of which one begins with the
-/// other, and joins their values: `C: x` would hide `CSeq`.
-fn only_known_headers(head: &[u8]) -> Vec<u8> {
-    let mut known = Vec::with_capacity(head.len());
+/// The head without the headers that are not read here, each on one line with the usual end. rtsp-types takes two names for
+/// equal of which one begins with the other, and joins their values: `C: x` would hide `CSeq`. None if a control character is
+/// in a line, such as a carriage return that ends none (RFC 2326 section 15.1 has no such text).
+fn only_known_headers(head: &[u8]) -> Option<Vec<u8>> {
+    let mut known = Vec::with_capacity(head.len() + 2);
     let mut keeps = true;
-    for (n, line) in head.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        // A line that begins with a space continues the header before it (RFC 2326 section 15.1).
+    for (n, line) in head.strip_suffix(b"\n").unwrap_or(head).split(|byte| *byte == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+            return None;
+        }
+        // A line that begins with a space continues the header before it.
         let is_continued = n > 0 && line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t'));
-        if n > 0 && !is_continued {
+        if is_continued {
+            if keeps {
+                known.truncate(known.len().saturating_sub(2));
+                known.push(b' ');
+                known.extend_from_slice(line.trim_ascii());
+                known.extend_from_slice(b"\r\n");
+            }
+            continue;
+        }
+        if n > 0 {
             let name = line.split(|byte| *byte == b':').next().filter(|name| name.len() < line.len());
             // A line that is no header is for the parser to refuse.
             keeps = name.is_none_or(|name| name.is_empty() || is_known(name));
         }
         if keeps {
             known.extend_from_slice(line);
+            known.extend_from_slice(b"\r\n");
         }
     }
-    known
+    Some(known)
 }
 
 /// Whether this server reads the header.
