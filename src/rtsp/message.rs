@@ -93,14 +93,15 @@ fn request(data: &mut BytesMut) -> Result<Option<Incoming>, Fault> {
 }
 
 /// The head without the headers that are not read here, each on one line with the usual end. rtsp-types takes two names for
-/// equal of which one begins with the other, and joins their values: `C: x` would hide `CSeq`. None if a control character is
-/// in a line, such as a carriage return that ends none (RFC 2326 section 15.1 has no such text).
+/// equal of which one begins with the other, and joins their values: `C: x` would hide `CSeq`. None if a line is empty, or
+/// has a control character, such as a carriage return that ends none (RFC 2326 section 15.1 has no such text).
 fn only_known_headers(head: &[u8]) -> Option<Vec<u8>> {
     let mut known = Vec::with_capacity(head.len() + 2);
     let mut keeps = true;
     for (n, line) in head.strip_suffix(b"\n").unwrap_or(head).split(|byte| *byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        // An empty line would end the head, which ends elsewhere.
+        if line.is_empty() || line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
             return None;
         }
         // A line that begins with a space continues the header before it.
