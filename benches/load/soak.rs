@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_http::ws::{Codec, Frame};
+use actix_http::ws::{Codec, Frame, Message};
 use bytes::BytesMut;
 use mtx_sidecar::{
     multipart::Splitter,
@@ -22,7 +22,7 @@ use tokio::{
     net::TcpStream,
     task::JoinSet,
 };
-use tokio_util::codec::Decoder;
+use tokio_util::codec::{Decoder, Encoder};
 
 use crate::{
     Result,
@@ -195,9 +195,18 @@ async fn websocket(
             is_open = head.starts_with(b"HTTP/1.1 101");
         }
         while is_open && let Some(frame) = codec.decode(&mut data).map_err(|e| e.to_string())? {
-            if let Frame::Binary(picture) = frame {
-                jpeg::inspect(&picture).map_err(|fault| fault.to_string())?;
-                count.fetch_add(1, Ordering::Relaxed);
+            match frame {
+                Frame::Binary(picture) => {
+                    jpeg::inspect(&picture).map_err(|fault| fault.to_string())?;
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+                // The server disconnects a client that does not answer.
+                Frame::Ping(data) => {
+                    let mut pong = BytesMut::new();
+                    codec.encode(Message::Pong(data), &mut pong).map_err(|e| e.to_string())?;
+                    socket.write_all(&pong).await.map_err(|e| e.to_string())?;
+                }
+                _ => {}
             }
         }
     }
