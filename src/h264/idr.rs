@@ -15,16 +15,21 @@ impl Fields {
     /// Reads a sequence parameter set (7.3.2.1.1) of a baseline stream without fields, as the encoder makes it.
     pub(super) fn of(sps: &[u8]) -> Option<Self> {
         let payload = nal::unescape(sps.get(1..)?);
-        let mut reader = Reader::new(&payload);
-        let profile = reader.bits(8)?;
-        if profile != 66 {
-            return None;
-        }
-        // Constraint flags and level; seq_parameter_set_id.
-        reader.bits(16)?;
-        reader.ue()?;
-        Some(Fields { frame_num_bits: reader.ue()? + 4 })
+        Some(Fields { frame_num_bits: frame_num_bits(&mut Reader::new(&payload))? })
     }
+}
+
+/// Reads the payload of a sequence parameter set of the baseline profile up to the bits of `frame_num`. None for another
+/// profile.
+pub(super) fn frame_num_bits(sps: &mut Reader<'_>) -> Option<u32> {
+    let profile = sps.bits(8)?;
+    if profile != 66 {
+        return None;
+    }
+    // Constraint flags and level; seq_parameter_set_id.
+    sps.bits(16)?;
+    sps.ue()?;
+    Some(sps.ue()? + 4)
 }
 
 /// The slice NAL with `idr_pic_id` 1 and with `idr_pic_id` 2, whose codes have the same length. All IDR pictures of the

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{
     bits::{Reader, Writer},
-    nal,
+    idr, nal,
 };
 
 /// The header of such a picture: a reference slice (`nal_ref_idc` 2, `nal_unit_type` 1).
@@ -33,14 +33,7 @@ impl Skips {
     pub fn of(sps: &[u8], pps: &[u8]) -> Option<Self> {
         let payload = nal::unescape(sps.get(1..)?);
         let mut sps = Reader::new(&payload);
-        let profile = sps.bits(8)?;
-        if profile != 66 {
-            return None;
-        }
-        // Constraint flags and level; seq_parameter_set_id.
-        sps.bits(16)?;
-        sps.ue()?;
-        let frame_num_bits = sps.ue()? + 4;
+        let frame_num_bits = idr::frame_num_bits(&mut sps)?;
         let order_bits = match sps.ue()? {
             0 => Some(sps.ue()? + 4),
             2 => None,

@@ -18,6 +18,8 @@ mod stats;
 #[expect(clippy::module_inception, reason = "the file holds the type Stream")]
 mod stream;
 mod supervisor;
+#[cfg(test)]
+pub(crate) mod testing;
 mod video;
 mod watch;
 

@@ -16,30 +16,8 @@ use crate::{
         h264::{Encodings, H264Settings, Want},
     },
     picture::{Picture, PictureLimits, testing},
-    stream::{
-        Ended, Mode, Origin, Producer, ProducerFuture, Registry, Run, Stream, StreamLimits, StreamName, StreamSettings,
-    },
+    stream::{Ended, Mode, Origin, Registry, Stream, StreamLimits, StreamName, StreamSettings, testing::Idle},
 };
-
-/// A producer that does nothing: pictures are pushed.
-struct Pushed;
-
-impl Producer for Pushed {
-    fn kind(&self) -> &'static str {
-        "upload"
-    }
-
-    fn mode(&self) -> Mode {
-        Mode::Pushed
-    }
-
-    fn run(&self, run: Run) -> ProducerFuture {
-        Box::pin(async move {
-            run.stop.cancelled().await;
-            Ok(())
-        })
-    }
-}
 
 struct Bench {
     registry: Registry,
@@ -51,7 +29,7 @@ impl Bench {
     fn new() -> Self {
         let registry = Registry::new(StreamSettings::default(), StreamLimits::default());
         let name = StreamName::parse("cam").expect("a name");
-        let stream = registry.define(&name, Origin::Upload, Arc::new(Pushed)).expect("room");
+        let stream = registry.define(&name, Origin::Upload, Arc::new(Idle(Mode::Pushed))).expect("room");
         let encodings = Encodings::new(H264Settings::default(), Duration::from_millis(700), PictureLimits::default());
         Bench { registry, stream, encodings }
     }

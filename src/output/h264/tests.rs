@@ -8,32 +8,9 @@ use crate::{
     error::Code,
     h264::AccessUnit,
     picture::{Picture, PictureLimits, testing},
-    stream::{
-        Ended, Mode, Origin, Producer, ProducerFuture, Registry, Run, Stream, StreamLimits, StreamName, StreamSettings,
-        Watch,
-    },
+    stream::{Ended, Mode, Origin, Registry, Stream, StreamLimits, StreamName, StreamSettings, Watch, testing::Idle},
     units::HumanDuration,
 };
-
-/// A producer that does nothing: pictures are pushed.
-struct Idle(Mode);
-
-impl Producer for Idle {
-    fn kind(&self) -> &'static str {
-        "upload"
-    }
-
-    fn mode(&self) -> Mode {
-        self.0
-    }
-
-    fn run(&self, run: Run) -> ProducerFuture {
-        Box::pin(async move {
-            run.stop.cancelled().await;
-            Ok(())
-        })
-    }
-}
 
 struct Bench {
     registry: Registry,

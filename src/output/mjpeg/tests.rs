@@ -5,33 +5,13 @@ use tokio::io::AsyncReadExt;
 use super::*;
 use crate::{
     picture::{BOUNDARY, Picture, testing},
-    stream::{Mode, Origin, Producer, ProducerFuture, Registry, Run, Stream, StreamLimits, StreamName, StreamSettings},
+    stream::{Mode, Origin, Registry, Stream, StreamLimits, StreamName, StreamSettings, testing::Idle},
 };
-
-/// A producer that does nothing: pictures are pushed.
-struct Pushed;
-
-impl Producer for Pushed {
-    fn kind(&self) -> &'static str {
-        "upload"
-    }
-
-    fn mode(&self) -> Mode {
-        Mode::Pushed
-    }
-
-    fn run(&self, run: Run) -> ProducerFuture {
-        Box::pin(async move {
-            run.stop.cancelled().await;
-            Ok(())
-        })
-    }
-}
 
 fn stream() -> (Registry, Arc<Stream>) {
     let registry = Registry::new(StreamSettings::default(), StreamLimits::default());
     let name = StreamName::parse("cam").expect("a name");
-    let stream = registry.define(&name, Origin::Upload, Arc::new(Pushed)).expect("room");
+    let stream = registry.define(&name, Origin::Upload, Arc::new(Idle(Mode::Pushed))).expect("room");
     (registry, stream)
 }
 

@@ -15,28 +15,8 @@ use crate::{
         h264::{Encodings, H264Settings, Want},
     },
     picture::{Picture, PictureLimits, testing},
-    stream::{Mode, Origin, Producer, ProducerFuture, Registry, Run, Stream, StreamLimits, StreamName, StreamSettings},
+    stream::{Mode, Origin, Registry, Stream, StreamLimits, StreamName, StreamSettings, testing::Idle},
 };
-
-/// A producer that does nothing: pictures are pushed.
-struct Pushed;
-
-impl Producer for Pushed {
-    fn kind(&self) -> &'static str {
-        "upload"
-    }
-
-    fn mode(&self) -> Mode {
-        Mode::Pushed
-    }
-
-    fn run(&self, run: Run) -> ProducerFuture {
-        Box::pin(async move {
-            run.stop.cancelled().await;
-            Ok(())
-        })
-    }
-}
 
 /// The client, and the server that serves it.
 struct Peer {
@@ -53,7 +33,7 @@ impl Peer {
     fn connect(options: Options, buffer: usize) -> Self {
         let registry = Registry::new(StreamSettings::default(), StreamLimits::default());
         let name = StreamName::parse("cam").expect("a name");
-        let stream = registry.define(&name, Origin::Upload, Arc::new(Pushed)).expect("room");
+        let stream = registry.define(&name, Origin::Upload, Arc::new(Idle(Mode::Pushed))).expect("room");
         let (io, theirs) = duplex(buffer);
         let watch = stream.watch().expect("goes on");
         let (states, stop) = (watch.states(), CancellationToken::new());
