@@ -27,8 +27,8 @@ use crate::{Result, process::Server, puller::Puller, rtsp::put, watcher::picture
 /// How long the attacker holds its connections: longer than the 10 s that the server gives the head of a request.
 const HOLD: Duration = Duration::from_secs(11);
 
-/// More than the open files that the server asks the system for with the default `limits.watchers`.
-const MORE_THAN_FILES: u64 = 10_400;
+/// More than the default of `limits.connections`.
+const MORE_THAN_PLACES: u64 = 13_000;
 
 /// Connections that the attacker begins every 10 ms. What holding them costs is measured, and not a flood of new ones, which
 /// keeps the one core of the server busy with accepting alone.
@@ -118,13 +118,13 @@ pub async fn idle(server: &Server) -> Result<Outcome> {
 
 /// One byte of a head, and then silence.
 pub async fn first_heads(server: &Server) -> Result<Outcome> {
-    hold(server.addr, MORE_THAN_FILES, b"G").await
+    hold(server.addr, MORE_THAN_PLACES, b"G").await
 }
 
 /// A whole request, and then one byte of the next head.
 pub async fn second_heads(server: &Server) -> Result<Outcome> {
     let addr = server.addr;
-    let connections = Connections::begin(MORE_THAN_FILES, move |number| async move {
+    let connections = Connections::begin(MORE_THAN_PLACES, move |number| async move {
         let mut socket = connect(addr, attacker(number)).await?;
         socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await?;
         let mut answer = [0; 1024];
@@ -143,7 +143,7 @@ pub async fn second_heads(server: &Server) -> Result<Outcome> {
 /// Half are uploads of a camera with one byte a second, half are sign-ins whose promised body does not come.
 pub async fn bodies(server: &Server) -> Result<Outcome> {
     let addr = server.addr;
-    let connections = Connections::begin(MORE_THAN_FILES, move |number| async move {
+    let connections = Connections::begin(MORE_THAN_PLACES, move |number| async move {
         let mut socket = connect(addr, attacker(number)).await?;
         let head = match number % 2 {
             0 => head("PUT", &format!("/api/v1/streams/slow/{number}/frame"), CAMERA, 100_000),
