@@ -208,11 +208,11 @@ impl Queue {
 impl Waiting {
     /// Sends the waiting requests until the last handle is gone. Can be called again after a panic: the requests still wait.
     pub(super) async fn serve(&self, client: &awc::Client, bases: &[String; 2], authorize: &Authorize) {
-        // One for each server.
-        let breakers: [Rc<RefCell<Breaker>>; 2] = Default::default();
+        // One for each server and lane: slow answers to callers stop no request of ours.
+        let [breakers, of_callers]: [[Rc<RefCell<Breaker>>; 2]; 2] = Default::default();
         tokio::join!(
             serve(&self.ours, OURS_AT_ONCE, client, bases, &breakers, authorize),
-            serve(&self.callers, CALLERS_AT_ONCE, client, bases, &breakers, authorize),
+            serve(&self.callers, CALLERS_AT_ONCE, client, bases, &of_callers, authorize),
         );
     }
 }
