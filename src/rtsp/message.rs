@@ -63,24 +63,33 @@ fn request(data: &mut BytesMut) -> Result<Option<Incoming>, Fault> {
     if line_end.is_some_and(|end| !is_request_line(&data[..end])) || !data[0].is_ascii_uppercase() {
         return Err(Fault::Garbage);
     }
-    let Some(head_length) = memchr::memmem::find(data, b"\r\n\r\n") else {
+    let Some((head_length, body_at)) = head_end(data) else {
         return if data.len() > MAX_REQUEST { Err(Fault::TooLong) } else { Ok(None) };
     };
     // Before the head is parsed, so that the fault does not depend on how many bytes have arrived.
-    if head_length + 4 > MAX_REQUEST {
+    if body_at > MAX_REQUEST {
         return Err(Fault::TooLong);
     }
     let head = Head::parse(&data[..head_length]).ok_or(Fault::Garbage)?;
     // A body that is too long is refused as soon as its length is known.
-    let length = (head_length + 4).saturating_add(head.content_length);
+    let length = body_at.saturating_add(head.content_length);
     if length > MAX_REQUEST {
         return Err(Fault::TooLong);
     }
     if data.len() < length {
         return Ok(None);
     }
-    let body = data.split_to(length).split_off(head_length + 4);
+    let body = data.split_to(length).split_off(body_at);
     Ok(Some(Incoming::Request(Box::new(head.request(body.to_vec())))))
+}
+
+/// Where the head ends, and where its body begins: behind an empty line. Some clients end lines without a carriage return.
+fn head_end(data: &[u8]) -> Option<(usize, usize)> {
+    memchr::memchr_iter(b'\n', data).find_map(|at| match data[at + 1..] {
+        [b'\n', ..] => Some((at, at + 2)),
+        [b'\r', b'\n', ..] => Some((at, at + 3)),
+        _ => None,
+    })
 }
 
 /// The head of a request. rtsp-types has a parser of its own, which takes two header names for equal of which one begins with
@@ -176,7 +185,13 @@ fn request_line(line: &[u8]) -> Option<(Method, Option<Url>, Version)> {
     };
     let uri = match uri.trim() {
         "*" => None,
-        uri => Some(Url::parse(uri).ok()?),
+        // A path without a host is this server's.
+        path if path.starts_with('/') => Some(Url::parse(&format!("rtsp://localhost{path}")).ok()?),
+        // Only these schemes reach an RTSP server (RFC 2326 section 3.2, RFC 7826 section 4.2). Url reads others, such as
+        // `file`, by rules of their own.
+        uri => Some(
+            Url::parse(uri).ok().filter(|url| matches!(url.scheme(), "rtsp" | "rtsps" | "rtspu") && url.has_host())?,
+        ),
     };
     is_token(method).then(|| (Method::from(method), uri, version))
 }
@@ -268,6 +283,11 @@ mod tests {
         assert_eq!(describe.request_uri().map(|url| url.as_str()), Some("rtsp://h/my%20door"));
         let header = |name: HeaderName| describe.header(&name).map(|value| value.as_str());
         assert_eq!((header(headers::CSEQ), header(headers::ACCEPT)), (Some("7"), Some("a/b, c/d, e/f")));
+        let talk =
+            all(b"DESCRIBE /my/door?token=a RTSP/1.0\nCSeq: 7\n\nOPTIONS * RTSP/1.0\nCSeq: 8\n\n").expect("RTSP");
+        let [Incoming::Request(path), Incoming::Request(options)] = &talk[..] else { panic!("{talk:?}") };
+        assert_eq!(path.request_uri().map(|url| url.as_str()), Some("rtsp://localhost/my/door?token=a"));
+        assert_eq!(options.request_uri(), None);
         assert_eq!(header(headers::USER_AGENT), Some("caf\u{fffd}"));
     }
 
@@ -282,6 +302,8 @@ mod tests {
             (b"!OPTIONS rtsp://h/a RTSP", Fault::Garbage),
             (b"DESCRIBE rtsp://h/a\r\n\r\n", Fault::Garbage),
             (b"GET_PARAMETER rtsp://h/a RTSP/1.0\r\n:x: 2\r\nContent-Length: 4\r\n\r\nping", Fault::Garbage),
+            (b"DESCRIBE file://h/a RTSP/1.0\r\nCSeq: 1\r\n\r\n", Fault::Garbage),
+            (b"DESCRIBE rtsp:a RTSP/1.0\r\nCSeq: 1\r\n\r\n", Fault::Garbage),
             (b"DESCRIBE rtsp://h/a RTSP/1.0\r\nCSeq: 1\rSession: x\r\n\r\n", Fault::Garbage),
             (b"DESCRIBE rtsp://h/a RTSP/1.0\r\nCSeq 1\r\n\r\n", Fault::Garbage),
             (b"DESCRIBE rtsp://h/a RTSP/1.0\r\nC Seq: 1\r\n\r\n", Fault::Garbage),

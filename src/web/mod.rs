@@ -11,6 +11,7 @@ mod discovery;
 mod endless;
 mod events;
 mod extract;
+mod form;
 mod guard;
 mod health;
 mod identity;

@@ -187,20 +187,6 @@ where
         (self.began, self.received) = (None, 0);
     }
 
-    /// The same body for an extractor of actix. Its error text is that of [`Self::next`].
-    pub(super) fn into_payload(self) -> Payload
-    where
-        S: 'static,
-        E: 'static,
-    {
-        let chunks = stream::unfold(self, |mut paced| async {
-            let chunk = paced.next().await.map_err(|e| PayloadError::Io(io::Error::other(e))).transpose()?;
-            Some((chunk, paced))
-        });
-        // The multipart reader asks again after the end.
-        Payload::Stream { payload: Box::pin(chunks.fuse()) }
-    }
-
     /// The next chunk; none at the end. An error when the sender is silent, too slow, or disconnects.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
         let silent_at = Instant::now() + self.silence;
