@@ -70,6 +70,14 @@ export class Thumbnail {
     this.#timer = 0;
   }
 
+  /** Loads soon, although the last picture could not be loaded: its reason is over. */
+  retry() {
+    this.#failedAt = -Infinity;
+    if (!this.#timer) return;
+    clearTimeout(this.#timer);
+    this.#load();
+  }
+
   async #load() {
     this.#timer = 0;
     const hasJustFailed = performance.now() - this.#failedAt < AFTER_FAILURE_MS;

@@ -13,6 +13,7 @@ mod browser;
 mod browser_mse;
 mod browser_websocket;
 mod camera;
+mod camera_paths;
 mod commands;
 mod console;
 mod console_mqtt;
