@@ -74,5 +74,6 @@ mod upload;
 mod variants;
 mod viewer;
 mod viewer_players;
+mod viewer_restarts;
 mod webhooks;
 mod websocket;
