@@ -38,7 +38,7 @@ pub struct CameraPath {
     pub name: StreamName,
     /// False if the same path was kept before.
     pub is_new: bool,
-    /// What holds now, and what can be done next, in words.
+    /// The result and the next step, in words.
     pub advice: String,
 }
 

@@ -59,7 +59,7 @@ pub struct StreamsPath {
     path: PathStatus,
     /// The stream.
     stream: StreamDetail,
-    /// What holds now, and what can be done next, in words.
+    /// The result and the next step, in words.
     advice: String,
 }
 
