@@ -33,6 +33,7 @@ pub mod trust;
 pub mod units;
 pub mod yaml;
 
+pub mod camera_paths;
 pub mod channels;
 pub mod discovery;
 pub mod events;

@@ -9,6 +9,7 @@
 
 mod context;
 mod demand;
+mod failure;
 pub mod lifecycle;
 mod name;
 mod producer;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     demand::Demand,
+    failure::LastFailure,
     name::{MAX_NAME_BYTES, StreamName},
     producer::{FrameSink, Producer, ProducerFuture, Run},
     registry::Registry,

@@ -366,12 +366,18 @@ fn max_streams(limits: &StreamLimits) -> usize {
     limits.streams.min(Semaphore::MAX_PERMITS)
 }
 
-/// Refuses a name at whose address another resource is: `/api/v1/streams/{name}/frame` and `/frames` take pictures.
+/// Refuses a name at whose address another resource is: `/api/v1/streams/{name}/frame` and `/frames` take pictures, and
+/// `/mediamtx-path` makes a path.
 fn check_new(name: &StreamName) -> Result<()> {
     match name.rsplit_once('/') {
         Some((_, last @ ("frame" | "frames"))) => Err(Error::new(
             Code::InvalidName,
             format!("name: must not end with /{last}, because pictures are uploaded to that address"),
+        )
+        .in_field("name")),
+        Some((_, last @ "mediamtx-path")) => Err(Error::new(
+            Code::InvalidName,
+            format!("name: must not end with /{last}, because that address makes a path of MediaMTX"),
         )
         .in_field("name")),
         _ => Ok(()),

@@ -18,18 +18,18 @@ use tokio::{
 use utoipa::ToSchema;
 
 use super::{
-    Ended, Producer, State, Stats, StreamName, Watch,
+    Ended, Producer, State, StreamName, Watch,
     context::SharedContext,
     demand::{Demand, Demands},
+    failure::Failures,
     lifecycle::{self, Effect, Event, Lifecycle},
-    stats::{Arrivals, PictureInfo},
+    stats::Arrivals,
     supervisor,
     video::Passing,
 };
 use crate::{
     backoff::Backoff,
     error::Result,
-    faults,
     picture::{Frame, Picture, Reserved, SharedFrame, draw},
     units::HumanDuration,
 };
@@ -87,9 +87,9 @@ pub struct Stream {
     core: Mutex<Core>,
     placeholder: Mutex<Option<(String, SharedFrame)>>,
     pub(super) video: Passing,
-    frames: AtomicU64,
+    pub(super) frames: AtomicU64,
     bytes: AtomicU64,
-    dropped: AtomicU64,
+    pub(super) dropped: AtomicU64,
 }
 
 pub(super) struct Core {
@@ -109,8 +109,9 @@ pub(super) struct Core {
     pub(super) delivering: bool,
     pub(super) last_seq: u64,
     last_used: Instant,
-    arrivals: Arrivals,
-    damaged: BTreeMap<&'static str, u64>,
+    pub(super) arrivals: Arrivals,
+    pub(super) damaged: BTreeMap<&'static str, u64>,
+    pub(super) failures: Failures,
     pub(super) closed: bool,
 }
 
@@ -142,6 +143,7 @@ impl Stream {
                 last_used: Instant::now(),
                 arrivals: Arrivals::default(),
                 damaged: BTreeMap::new(),
+                failures: Failures::default(),
                 closed: false,
             }),
             placeholder: Mutex::new(None),
@@ -181,28 +183,6 @@ impl Stream {
     pub fn state(&self) -> (State, String) {
         let status = self.status.borrow();
         (status.state, status.reason.to_string())
-    }
-
-    /// The stream's figures.
-    pub fn stats(&self) -> Stats {
-        let frame = self.latest();
-        let (state, reason) = self.state();
-        let core = self.lock();
-        faults::pass("figures of a stream", &self.name);
-        Stats {
-            name: self.name.clone(),
-            kind: core.producer.kind(),
-            origin: core.origin,
-            state: state.as_str(),
-            reason,
-            watchers: core.watchers,
-            frames: self.frames.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            fps: core.arrivals.rate(Instant::now()),
-            dropped: self.dropped.load(Ordering::Relaxed),
-            damaged: core.damaged.clone(),
-            picture: frame.as_deref().map(PictureInfo::of),
-        }
     }
 
     /// Bytes of all pictures since the stream was made.
@@ -397,6 +377,7 @@ impl Stream {
         let before = core.life.state();
         let effects = core.life.on(event);
         let after = core.life.state();
+        core.failures.step(core.run, event, after);
         let still_failing = matches!((before, after), (State::Failing { .. }, State::Failing { .. }));
         if why.is_some() || (!still_failing && (event == Event::Picture || after != before)) {
             let reason = why.map_or_else(|| lifecycle::reason(before, after, event).into(), Cow::Owned);

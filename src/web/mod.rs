@@ -94,6 +94,7 @@ const ROUTES: &[Route] = routes![
     upload::frames,
     // Streams.
     streams::list,
+    streams::mediamtx_path,
     streams::get,
     streams::put,
     streams::patch,

@@ -33,6 +33,7 @@ const COMMANDS: &[(&str, How)] = &[
     ("mtx-sidecar serve", Skip("is endless; the application under test is the same program")),
     ("mtx-sidecar discover", Skip("searches the networks of this machine; tests/api/discovery runs it")),
     ("curl -u admin localhost:9995/api/v1/discover/onvif", Skip("needs a camera; tests/api/discovery has one")),
+    ("curl -u admin localhost:9995/api/v1/streams/yard/mediamtx-path", Skip("needs a camera; camera_paths.rs has one")),
     ("curl -o now.jpg http://localhost:9995/snapshot/cameras", Skip("needs a path of MediaMTX; see mediamtx_pull.rs")),
     ("mtx-sidecar push shop ", RunUntil("shop")),
     ("mtx-sidecar push lab ", RunUntil("lab")),

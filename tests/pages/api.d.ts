@@ -1773,6 +1773,52 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/streams/{name}/mediamtx-path": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["NewCameraPath"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["StreamsPath"];
+                    };
+                };
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["StreamsPath"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -2239,6 +2285,7 @@ export interface components {
             kind: "stream";
             stream: string;
         } | {
+            fingerprint?: string;
             /** @enum {string} */
             kind: "camera";
             on_demand?: boolean;
@@ -2338,6 +2385,11 @@ export interface components {
             interval?: string;
             nas: string;
             path?: string;
+        };
+        NewCameraPath: {
+            /** @default null */
+            name: string | null;
+            replace?: boolean;
         };
         NewChannel: {
             as?: components["schemas"]["FolderAs"] | null;
@@ -2540,6 +2592,7 @@ export interface components {
                 [key: string]: number;
             };
             dropped: number;
+            failure?: components["schemas"]["StreamFailure"] | null;
             fps: number;
             frames: number;
             kind: string;
@@ -2560,8 +2613,17 @@ export interface components {
         StreamDetail: components["schemas"]["StreamState"] & {
             definition?: components["schemas"]["Definition"] | null;
         };
+        StreamFailure: {
+            code: string;
+            reason: string;
+        };
         StreamList: {
             streams: components["schemas"]["StreamState"][];
+        };
+        StreamsPath: {
+            advice: string;
+            path: components["schemas"]["PathStatus"];
+            stream: components["schemas"]["StreamDetail"];
         };
         StreamState: components["schemas"]["Stats"] & {
             variants: components["schemas"]["VariantStats"][];
