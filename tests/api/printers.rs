@@ -1,10 +1,13 @@
-//! The pages of Mainsail and Fluidd, which show a printer's camera with readers of their own: tests/api/printers does what they do.
+//! Programs that read MJPEG with code of their own: the pages of Mainsail and Fluidd, which show a printer's camera (tests/api/printers
+//! does what they do), and scripts in Python.
 
 use std::path::Path;
 
+use tokio::io::{AsyncBufReadExt, BufReader};
+
 use crate::{
     engines::Window,
-    support::{TestApp, flat_picture},
+    support::{PATIENCE, Program, TestApp, flat_picture, picture},
 };
 
 const COLOURS: [[u8; 3]; 3] = [[200, 40, 40], [40, 160, 60], [40, 60, 200]];
@@ -41,4 +44,37 @@ async fn the_pages_of_printers_show_the_camera_in_chromium() {
 async fn the_pages_of_printers_show_the_camera_in_firefox() {
     let Some(window) = Window::firefox().await else { return };
     pages_of_printers_show_the_camera(window).await;
+}
+
+/// A loop that many scripts have. It prints the size of each picture.
+const LOOP: &str = "
+import sys, urllib.request
+stream, data = urllib.request.urlopen(sys.argv[1]), b''
+while True:
+    data += stream.read(1024)
+    begin, end = data.find(b'\\xff\\xd8'), data.find(b'\\xff\\xd9')
+    if 0 <= begin < end:
+        print(end + 2 - begin, flush=True)
+        data = data[end + 2:]
+";
+
+/// Nothing is repeated within the test but what the reader needs, so that no repetition brings the rest of a picture.
+#[tokio::test]
+async fn a_loop_of_read_1024_in_python_gets_each_picture_at_once() {
+    let app = TestApp::with("output: {interval: 1h}");
+    app.put("/api/v1/streams/cam/frame", &picture(0)).await;
+    let url = format!("http://{}/stream/cam.mjpeg", app.addr);
+    let mut script = Program::start_piped("/usr/bin/python3", &["-c", LOOP, &url]);
+    let mut lines = BufReader::new(script.0.stdout.take().expect("a pipe")).lines();
+    for n in 1..4 {
+        let sent = flat_picture(64 * n, 480, [200, 40, 40]);
+        app.put("/api/v1/streams/cam/frame", &sent).await;
+        let size = sent.len().to_string();
+        loop {
+            let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("in time").expect("reads");
+            if line.expect("the script runs") == size {
+                break;
+            }
+        }
+    }
 }

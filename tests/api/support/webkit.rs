@@ -1,7 +1,5 @@
 //! WebKitGTK's small browser, driven by WebKitWebDriver, on a display of its own.
 
-use std::process::Stdio;
-
 use fantoccini::{Client, ClientBuilder, wd::Capabilities};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -62,12 +60,10 @@ impl WebKit {
 
 /// An X server without a screen, and the number that it has chosen.
 async fn display() -> (Program, u32) {
-    let mut command = tokio::process::Command::new("Xvfb");
-    command.args(["-displayfd", "1", "-screen", "0", "1280x1024x24", "-nolisten", "tcp"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-    let mut child = command.spawn().unwrap_or_else(|e| panic!("Xvfb: {e}; `make test-deps` installs it"));
+    let args = ["-displayfd", "1", "-screen", "0", "1280x1024x24", "-nolisten", "tcp"];
+    let mut server = Program::start_piped("Xvfb", &args);
     let mut line = String::new();
-    let output = child.stdout.take().expect("a pipe");
+    let output = server.0.stdout.take().expect("a pipe");
     BufReader::new(output).read_line(&mut line).await.expect("reads");
-    (Program(child), line.trim().parse().unwrap_or_else(|e| panic!("the number of a display: {e}: {line:?}")))
+    (server, line.trim().parse().unwrap_or_else(|e| panic!("the number of a display: {e}: {line:?}")))
 }
