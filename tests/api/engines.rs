@@ -113,6 +113,13 @@ async fn an_img_in_firefox_shows_each_picture_at_once() {
 /// WebKit shows a part when the next one is complete, so it gets each picture twice.
 #[tokio::test]
 async fn an_img_in_webkit_shows_each_picture_at_once() {
-    let Some(window) = Window::webkit().await else { return };
-    an_img_shows_each_picture(window).await;
+    let test = async {
+        let Some(window) = Window::webkit().await else { return };
+        an_img_shows_each_picture(window).await;
+    };
+    // WebKitWebDriver sometimes does not answer a command on a machine that is overloaded. A picture that is not shown is an error
+    // long before.
+    if tokio::time::timeout(6 * PATIENCE, test).await.is_err() {
+        skip::skip("WebKitWebDriver does not answer");
+    }
 }

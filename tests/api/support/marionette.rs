@@ -85,14 +85,14 @@ impl Firefox {
     async fn message(&mut self) -> Value {
         let mut length = 0;
         loop {
-            let byte = timeout(PATIENCE, self.socket.read_u8()).await.expect("in time").expect("reads");
+            let byte = timeout(3 * PATIENCE, self.socket.read_u8()).await.expect("in time").expect("reads");
             match byte {
                 b':' => break,
                 digit => length = 10 * length + usize::from(digit - b'0'),
             }
         }
         let mut text = vec![0; length];
-        timeout(PATIENCE, self.socket.read_exact(&mut text)).await.expect("in time").expect("reads");
+        timeout(3 * PATIENCE, self.socket.read_exact(&mut text)).await.expect("in time").expect("reads");
         serde_json::from_slice(&text).expect("JSON")
     }
 }
