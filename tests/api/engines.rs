@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use crate::{
     browser::Browser,
-    support::{TestApp, close_to, eventually, flat_picture, marionette::Firefox, middle_colour, skip, webkit::WebKit},
+    support::{
+        PATIENCE, TestApp, close_to, eventually, flat_picture, marionette::Firefox, middle_colour, skip, webkit::WebKit,
+    },
 };
 
 /// A browser's window.
