@@ -35,8 +35,18 @@ impl Collector for MqttFigures {
             return Ok(());
         }
         let status = mqtt.status().borrow().clone();
-        let Counters { received, received_bytes, oversize, sent, sent_bytes, replaced, dropped, unsent, failures } =
-            mqtt.counters();
+        let Counters {
+            received,
+            received_bytes,
+            oversize,
+            unread,
+            sent,
+            sent_bytes,
+            replaced,
+            dropped,
+            unsent,
+            failures,
+        } = mqtt.counters();
         let (Totals { published, failed, oversize: oversize_picture }, publications) =
             (publisher.totals(), publisher.len());
         let topic_streams: usize = topics.list().iter().map(|group| group.figures().streams).sum();
@@ -67,6 +77,7 @@ impl Collector for MqttFigures {
         for (reason, value) in [
             // In.
             ("oversize", oversize),
+            ("unread", unread),
             ("not_a_stream", topics.left_out()),
             // Out.
             ("no_connection", unsent),

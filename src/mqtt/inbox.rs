@@ -41,12 +41,15 @@ pub enum News {
     Problem(String),
 }
 
+/// Most bytes of messages of several topics that wait for one subscription.
+const MAX_BYTES: usize = 64 << 20;
+
 /// Which messages wait for a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
     /// This many; the newest stay.
     Newest(usize),
-    /// The newest of each topic, of this many topics; messages of further topics are left out meanwhile.
+    /// The newest of each topic, of this many topics and of [`MAX_BYTES`]; messages of further topics are left out meanwhile.
     EachTopic(usize),
 }
 
@@ -56,6 +59,13 @@ impl News {
         match self {
             News::Message(message) => Some(&message.topic),
             News::Problem(_) => None,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            News::Message(message) => message.payload.len(),
+            News::Problem(_) => 0,
         }
     }
 }
@@ -68,13 +78,14 @@ struct Mailbox {
 }
 
 impl Mailbox {
-    fn put(&self, news: News) {
+    /// Returns false if there was no room.
+    fn put(&self, news: News) -> bool {
         let mut waiting = self.news.lock();
         let is_old = matches!(&news, News::Message(message) if message.is_retained);
         // The broker sends kept messages again to each new subscription; a live one is newer.
         let is_live = |other: &News| matches!(other, News::Message(message) if !message.is_retained);
         match self.room {
-            Room::Newest(_) if is_old && waiting.iter().any(is_live) => return,
+            Room::Newest(_) if is_old && waiting.iter().any(is_live) => return true,
             Room::Newest(most) => {
                 while waiting.len() >= most.max(1) {
                     waiting.pop_front();
@@ -82,16 +93,18 @@ impl Mailbox {
                 waiting.push_back(news);
             }
             Room::EachTopic(most) => {
-                let has_room = waiting.len() < most.max(1);
+                let bytes = waiting.iter().map(News::bytes).sum::<usize>().saturating_add(news.bytes());
+                let has_room = waiting.is_empty() || (waiting.len() < most && bytes <= MAX_BYTES);
                 match waiting.iter_mut().find(|other| other.topic() == news.topic()) {
-                    Some(other) if is_old && is_live(other) => return,
+                    Some(other) if is_old && is_live(other) => return true,
                     Some(other) => *other = news,
                     None if has_room => waiting.push_back(news),
-                    None => return,
+                    None => return false,
                 }
             }
         }
         self.wake.notify_one();
+        true
     }
 }
 
@@ -105,6 +118,8 @@ pub(super) struct Inbox {
     pub(super) bytes: AtomicU64,
     /// Messages that were left out because of their size.
     pub(super) oversize: AtomicU64,
+    /// Messages that found no room to wait in.
+    pub(super) unread: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -172,7 +187,9 @@ impl Inbox {
             wanted.last = Some(message.time);
             wanted.problem = None;
             for mailbox in &wanted.mailboxes {
-                mailbox.put(News::Message(message.clone()));
+                if !mailbox.put(News::Message(message.clone())) {
+                    self.unread.fetch_add(1, Ordering::Relaxed);
+                }
             }
         }
     }
@@ -317,6 +334,7 @@ mod tests {
             inbox.deliver(&message(topic, payload, is_retained));
         }
         assert_eq!((text(&all).await, text(&all).await), ("3".into(), "2".into()));
+        assert_eq!(inbox.unread.load(Ordering::Relaxed), 1);
         inbox.deliver(&message("a/3", "4", false));
         assert_eq!(text(&all).await, "4");
     }

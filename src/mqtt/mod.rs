@@ -106,6 +106,8 @@ pub struct Counters {
     pub received_bytes: u64,
     /// Messages that arrived and were left out because of their size.
     pub oversize: u64,
+    /// Messages that arrived faster than they were read, of topics with wildcards.
+    pub unread: u64,
     /// Messages that were sent.
     pub sent: u64,
     /// Bytes of their payloads.
@@ -238,6 +240,7 @@ impl Mqtt {
             received: read(&inbox.messages),
             received_bytes: read(&inbox.bytes),
             oversize: read(&inbox.oversize),
+            unread: read(&inbox.unread),
             sent: read(&outbox.sent),
             sent_bytes: read(&outbox.sent_bytes),
             replaced: read(&outbox.replaced),

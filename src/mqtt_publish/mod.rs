@@ -122,7 +122,7 @@ impl Inner {
 
     /// Fails if there is no stream and no path of MediaMTX of this name.
     async fn find(&self, name: &StreamName) -> Result<()> {
-        self.catalog.find_or_relay(name, &self.requester()).await.map(drop)
+        self.catalog.exists(name).await
     }
 
     /// Tells Home Assistant of a device, or that it is gone. A stream that is gone has no kept messages.

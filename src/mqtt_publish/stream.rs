@@ -44,6 +44,10 @@ pub(super) async fn publish_forever(inner: &Inner, name: &StreamName, entry: &En
 }
 
 async fn publish_connected(inner: &Inner, name: &StreamName, entry: &Entry) {
+    // Home Assistant's device does not wait for the first picture, which a camera can take seconds for.
+    if inner.find(name).await.is_ok() && entry.found() {
+        inner.announce(name, true);
+    }
     match entry.publication.interval {
         Pace::OnChange => loop {
             if let Err(e) = follow(inner, name, entry).await {

@@ -80,7 +80,8 @@ export async function show(main, { signal }) {
   const load = poller(INTERVAL_SECONDS, signal, errors, async () => {
     const [connection, { items }] = await Promise.all([
       api.call('api/v1/mqtt', { signal }),
-      api.call('api/v1/wall', { signal }),
+      // An administrator who can read no stream sees what is published.
+      api.call('api/v1/wall', { signal }).catch(() => ({ items: [] })),
     ]);
     const { reason, broker, homeassistant } = connection;
     refill(state, [connection.state, reason, broker, homeassistant], () => stateOf(connection));
@@ -129,17 +130,14 @@ function stateOf({ state, reason, broker, homeassistant }) {
  */
 function rowsOf(publications, items) {
   /** @type {Map<string, Row>} */
-  const rows = new Map(
-    items.map(({ name, stream }) => [name, { name, isPath: !stream, published: null }]),
-  );
+  const rows = new Map(items.map(({ name, stream }) => [name, { name, isPath: !stream, published: null }]));
   for (const published of publications) {
     const { name } = published;
     rows.set(name, { name, isPath: rows.get(name)?.isPath ?? false, published });
   }
   // The published ones first.
   return [...rows.values()].sort(
-    (one, other) =>
-      Number(!one.published) - Number(!other.published) || one.name.localeCompare(other.name),
+    (one, other) => Number(!one.published) - Number(!other.published) || one.name.localeCompare(other.name),
   );
 }
 
