@@ -174,7 +174,9 @@ function publishedSwitch({ name, published }, changed) {
   const by = published?.pattern ?? (published?.is_from_file ? 'sidecar.yml' : '');
   const onchange = async () => {
     box.disabled = true;
-    const sent = box.checked ? api.send('PUT', address(name), {}) : api.call(address(name), { method: 'DELETE' });
+    const sent = box.checked
+      ? api.send('PUT', address(name), { w: null, quality: null })
+      : api.call(address(name), { method: 'DELETE' });
     if (!(await attempt(() => sent))) box.checked = !box.checked;
     box.disabled = false;
     changed();
