@@ -202,6 +202,8 @@ pub struct PatternState {
     pub is_from_file: bool,
     /// The number of streams and paths that are published by it.
     pub selected: usize,
+    /// The number of those that it selects and that are not published, because there are too many publications.
+    pub left_out: usize,
 }
 
 #[cfg(test)]

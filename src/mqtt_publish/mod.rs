@@ -57,6 +57,10 @@ const STALE: Duration = Duration::from_secs(60);
 /// Pictures that are transformed for publications at a time.
 const TURNS: usize = 2;
 
+/// Pictures that are taken at a time: a regular expression can select hundreds of cameras, which would all start together.
+/// One that does not answer holds its place for `output.snapshot_timeout`.
+const TAKEN: usize = 32;
+
 /// What a publisher is built from.
 pub struct Parts {
     /// The connection to the broker.
@@ -109,6 +113,7 @@ struct Inner {
     /// Held while the publications of the API are changed.
     changing: tokio::sync::Mutex<()>,
     turns: Semaphore,
+    taking: Semaphore,
 }
 
 impl Inner {
@@ -187,6 +192,7 @@ impl Publisher {
             changed: Notify::new(),
             changing: tokio::sync::Mutex::default(),
             turns: Semaphore::new(TURNS),
+            taking: Semaphore::new(TAKEN),
         }));
         publisher.0.apply();
         Ok(publisher)
@@ -216,10 +222,12 @@ impl Publisher {
     /// The regular expressions.
     pub fn patterns(&self) -> Vec<PatternState> {
         let wanted = self.0.wanted.lock().clone();
+        let names = self.0.names.lock().clone();
         let entries = self.0.entries.lock();
         let each = wanted.into_iter().filter(|(subject, _)| subject.name().is_none());
         let states = each.map(|(subject, (publication, is_from_file))| PatternState {
             selected: entries.values().filter(|entry| entry.subject == subject).count(),
+            left_out: names.iter().filter(|name| subject.selects(name) && !entries.contains_key(*name)).count(),
             pattern: subject.to_string(),
             publication,
             is_from_file,

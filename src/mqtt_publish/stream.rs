@@ -104,6 +104,7 @@ async fn removed(inner: &Inner, name: &StreamName, entry: &Entry) {
 
 /// A picture of a stream, as a snapshot has it.
 pub(super) async fn take(inner: &Inner, name: &StreamName) -> Result<SharedFrame> {
+    let _place = inner.taking.acquire().await;
     let watch = inner.catalog.watch(name, Demand::Single, &inner.requester()).await?;
     snapshot::take(watch, &inner.snapshot).await
 }

@@ -201,6 +201,7 @@ const patternColumns = ({ remove }) => [
   { label: t('console.mqtt_pattern'), text: ({ pattern }) => pattern },
   { label: t('console.field_interval'), text: ({ publication }) => publication.interval ?? '' },
   { label: t('console.mqtt_selected'), class: 'number', text: ({ selected }) => number(selected) },
+  { label: t('console.mqtt_left_out'), class: 'number', text: ({ left_out: leftOut }) => number(leftOut) },
   {
     label: '',
     version: ({ is_from_file: isFromFile }) => isFromFile,

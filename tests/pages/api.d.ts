@@ -2383,6 +2383,7 @@ export interface components {
         };
         MqttPattern: {
             is_from_file: boolean;
+            left_out: number;
             pattern: string;
             publication: components["schemas"]["Publication"];
             selected: number;
