@@ -86,8 +86,10 @@ impl Catalog {
                 () = groups.changed() => {}
                 Some(came) = waiting.next() => match (came.group.upgrade(), came.news) {
                     (Some(group), Some(news)) => {
-                        if let News::Message(message) = news {
-                            topics.take(&group, message).await;
+                        match news {
+                            News::Message(message) => topics.take(&group, message).await,
+                            // Too large, or refused by the broker.
+                            News::Problem(why) => group.leave_out(&why),
                         }
                         waiting.push(next(came.group, came.subscription, came.ended));
                     }

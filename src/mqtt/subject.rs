@@ -1,6 +1,6 @@
 //! [`Subject`]: which streams a publication is of.
 
-use std::{cmp::Ordering, fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -14,17 +14,12 @@ const MAX_PATTERN: usize = 256;
 const MAX_COMPILED: usize = 1 << 20;
 
 /// The key of a publication: a name, or `~` and a regular expression that selects names, as in `mediamtx.yml`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     /// One stream, or one path of MediaMTX.
     Name(StreamName),
-    /// All streams and paths whose name the expression matches.
-    Pattern {
-        /// The expression with its `~`.
-        text: String,
-        /// The compiled expression.
-        regex: Regex,
-    },
+    /// `~` and a valid regular expression: all streams and paths whose name it matches.
+    Pattern(Arc<str>),
 }
 
 impl Subject {
@@ -32,7 +27,7 @@ impl Subject {
     pub fn as_str(&self) -> &str {
         match self {
             Subject::Name(name) => name,
-            Subject::Pattern { text, .. } => text,
+            Subject::Pattern(text) => text,
         }
     }
 
@@ -40,14 +35,21 @@ impl Subject {
     pub fn name(&self) -> Option<&StreamName> {
         match self {
             Subject::Name(name) => Some(name),
-            Subject::Pattern { .. } => None,
+            Subject::Pattern(_) => None,
         }
     }
 
-    /// Whether this is a regular expression that matches the name.
-    pub fn selects(&self, name: &str) -> bool {
-        matches!(self, Subject::Pattern { regex, .. } if regex.is_match(name))
+    /// The regular expression, if it is one.
+    pub fn regex(&self) -> Option<Regex> {
+        match self {
+            Subject::Name(_) => None,
+            Subject::Pattern(text) => compile(text.strip_prefix('~')?).ok(),
+        }
     }
+}
+
+fn compile(expression: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(expression).size_limit(MAX_COMPILED).build()
 }
 
 impl FromStr for Subject {
@@ -60,40 +62,19 @@ impl FromStr for Subject {
         if expression.len() > MAX_PATTERN {
             return Err(format!("a regular expression must have at most {MAX_PATTERN} bytes"));
         }
-        let compiled = RegexBuilder::new(expression).size_limit(MAX_COMPILED).build();
-        let regex = compiled.map_err(|e| {
+        compile(expression).map_err(|e| {
             // The last line has the reason; the others draw the expression.
             let why = e.to_string();
             let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
             format!("{text:?} is not a valid regular expression: {why}")
         })?;
-        Ok(Subject::Pattern { text: text.to_owned(), regex })
+        Ok(Subject::Pattern(text.into()))
     }
 }
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl PartialEq for Subject {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Subject {}
-
-impl PartialOrd for Subject {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Subject {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.as_str().cmp(other.as_str())
     }
 }
 
@@ -117,9 +98,10 @@ mod tests {
     fn a_subject_is_a_name_or_an_expression() {
         let read = |text: &str| text.parse::<Subject>();
         assert_eq!(read("Garden/Gate").expect("a name").name().map(|name| &**name), Some("Garden/Gate"));
-        let cameras = read("~^cam/(a|b)$").expect("an expression");
-        assert_eq!((cameras.selects("cam/a"), cameras.selects("cam/c"), cameras.name()), (true, false, None));
-        assert!(read("~gate").expect("an expression").selects("Garden/gate/1"), "not anchored, as in mediamtx.yml");
+        let selects = |text: &str, name| read(text).ok().and_then(|one| one.regex()).expect(text).is_match(name);
+        assert!(selects("~^cam/(a|b)$", "cam/a") && !selects("~^cam/(a|b)$", "cam/c"));
+        assert!(selects("~gate", "Garden/gate/1"), "not anchored, as in mediamtx.yml");
+        assert!(selects("~~", "a~b"), "the first ~ alone is none of the expression");
         for (text, says) in
             [("a b", "not ' '"), ("~(", "not a valid regular expression: unclosed group"), ("~[", "unclosed")]
         {

@@ -18,6 +18,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use regex::Regex;
 use tokio::{
     sync::{Notify, Semaphore},
     task::JoinSet,
@@ -99,8 +100,7 @@ struct Inner {
     snapshot: snapshot::Options,
     home_assistant: Option<Common>,
     common: Common,
-    /// What is wanted, and whether sidecar.yml has it.
-    wanted: Mutex<BTreeMap<Subject, (Publication, bool)>>,
+    wanted: Mutex<BTreeMap<Subject, Wanted>>,
     /// What is published at the moment.
     entries: Mutex<BTreeMap<StreamName, Arc<Entry>>>,
     /// The names that regular expressions can select.
@@ -114,6 +114,21 @@ struct Inner {
     changing: tokio::sync::Mutex<()>,
     turns: Semaphore,
     taking: Semaphore,
+}
+
+/// What is wanted of a name, or of all names that a regular expression selects.
+#[derive(Clone)]
+struct Wanted {
+    publication: Publication,
+    is_from_file: bool,
+    regex: Option<Regex>,
+}
+
+impl Wanted {
+    fn new(subject: Subject, publication: Publication, is_from_file: bool) -> (Subject, Self) {
+        let regex = subject.regex();
+        (subject, Wanted { publication, is_from_file, regex })
+    }
 }
 
 impl Inner {
@@ -169,9 +184,10 @@ impl Publisher {
             BTreeMap::new()
         });
         let mut wanted: BTreeMap<_, _> =
-            stored.into_iter().map(|(subject, publication)| (subject, (publication, false))).collect();
+            stored.into_iter().map(|(subject, publication)| Wanted::new(subject, publication, false)).collect();
         // sidecar.yml has precedence.
-        wanted.extend(settings.publish.into_iter().map(|(subject, publication)| (subject, (publication, true))));
+        wanted
+            .extend(settings.publish.into_iter().map(|(subject, publication)| Wanted::new(subject, publication, true)));
         let common = Common { discovery: settings.homeassistant.prefix, prefix: settings.prefix, url };
         let publisher = Publisher(Arc::new(Inner {
             mqtt,
@@ -224,13 +240,16 @@ impl Publisher {
         let wanted = self.0.wanted.lock().clone();
         let names = self.0.names.lock().clone();
         let entries = self.0.entries.lock();
-        let each = wanted.into_iter().filter(|(subject, _)| subject.name().is_none());
-        let states = each.map(|(subject, (publication, is_from_file))| PatternState {
-            selected: entries.values().filter(|entry| entry.subject == subject).count(),
-            left_out: names.iter().filter(|name| subject.selects(name) && !entries.contains_key(*name)).count(),
-            pattern: subject.to_string(),
-            publication,
-            is_from_file,
+        let states = wanted.into_iter().filter_map(|(subject, Wanted { publication, is_from_file, regex })| {
+            let regex = regex?;
+            let is_left_out = |name: &&StreamName| regex.is_match(name) && !entries.contains_key(*name);
+            Some(PatternState {
+                selected: entries.values().filter(|entry| entry.subject == subject).count(),
+                left_out: names.iter().filter(is_left_out).count(),
+                pattern: subject.to_string(),
+                publication,
+                is_from_file,
+            })
         });
         states.collect()
     }
@@ -261,12 +280,12 @@ impl Publisher {
         let _turn = inner.changing.lock().await;
         let mut wanted = inner.wanted.lock().clone();
         let before = wanted.get(subject).cloned();
-        if before.as_ref().is_some_and(|(_, is_from_file)| *is_from_file) {
+        if before.as_ref().is_some_and(|before| before.is_from_file) {
             let message = format!("the publication of {subject} is in sidecar.yml (mqtt.publish); change it there");
             return Err(Error::new(Code::FixedByFile, message));
         }
         match publication {
-            Some(publication) => drop(wanted.insert(subject.clone(), (publication, false))),
+            Some(publication) => wanted.extend([Wanted::new(subject.clone(), publication, false)]),
             None if before.is_some() => drop(wanted.remove(subject)),
             None => {
                 let by =
@@ -284,8 +303,8 @@ impl Publisher {
         }
         let stored: BTreeMap<_, _> = wanted
             .iter()
-            .filter(|(_, (_, is_from_file))| !is_from_file)
-            .map(|(subject, (publication, _))| (subject.clone(), publication.clone()))
+            .filter(|(_, wanted)| !wanted.is_from_file)
+            .map(|(subject, wanted)| (subject.clone(), wanted.publication.clone()))
             .collect();
         let text = serde_json::to_string(&stored).map_err(|e| Error::internal("publications cannot be written", e))?;
         inner.store.run(move |store| store.put_fact(FACT, &text)).await?;

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 use tokio::time::{Duration, MissedTickBehavior, interval};
 
-use super::{Inner, MAX_PUBLICATIONS, candidates::Candidates, entry::Entry};
+use super::{Inner, MAX_PUBLICATIONS, Wanted, candidates::Candidates, entry::Entry};
 use crate::{
-    mqtt::{Publication, Received, Subject},
+    mqtt::{Received, Subject},
     stream::StreamName,
 };
 
@@ -73,15 +73,15 @@ impl Inner {
         let names = self.names.lock().clone();
         let mut entries = self.entries.lock();
         let (mut now, mut is_changed) = (BTreeMap::new(), false);
-        let mut add = |name: &StreamName, subject: &Subject, (publication, is_from_file): &(Publication, bool)| {
+        let mut add = |name: &StreamName, subject: &Subject, how: &Wanted| {
             if now.len() >= MAX_PUBLICATIONS || now.contains_key(name) {
                 return;
             }
-            let same = |entry: &&Arc<Entry>| entry.subject == *subject && entry.publication == *publication;
+            let same = |entry: &&Arc<Entry>| entry.subject == *subject && entry.publication == how.publication;
             let entry = entries.get(name).filter(same).cloned();
             let entry = entry.unwrap_or_else(|| {
                 is_changed = true;
-                Entry::new(subject.clone(), publication.clone(), *is_from_file)
+                Entry::new(subject.clone(), how.publication.clone(), how.is_from_file)
             });
             now.insert(name.clone(), entry);
         };
@@ -91,7 +91,8 @@ impl Inner {
             }
         }
         for name in names {
-            if let Some((subject, how)) = wanted.iter().find(|(subject, _)| subject.selects(&name)) {
+            let selects = |how: &Wanted| how.regex.as_ref().is_some_and(|regex| regex.is_match(&name));
+            if let Some((subject, how)) = wanted.iter().find(|(_, how)| selects(how)) {
                 add(&name, subject, how);
             }
         }

@@ -168,7 +168,7 @@ pub(super) async fn put(
     let key = subject.as_str();
     let made = match &subject {
         Subject::Name(_) => state.publisher.list().into_iter().find(|made| made.name == key).map(MqttStored::Name),
-        Subject::Pattern { .. } => {
+        Subject::Pattern(_) => {
             state.publisher.patterns().into_iter().find(|made| made.pattern == key).map(MqttStored::Pattern)
         }
     };

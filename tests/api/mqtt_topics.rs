@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::support::{TestApp, eventually, mosquitto::Mosquitto, picture};
+use super::support::{TestApp, eventually, mosquitto::Mosquitto, noise, picture};
 
 fn sidecar(broker: &Mosquitto, settings: &str, stream: &str) -> TestApp {
     TestApp::with(&format!("mqtt: {{{}{settings}}}\nstreams: {{yard: {{kind: mqtt, {stream}}}}}", broker.settings()))
@@ -138,6 +138,19 @@ async fn a_topic_of_several_streams_arrives_once_in_each() {
     let frames = async |name| app.stats(name).await["frames"].as_u64().expect("a number");
     let (all, one) = (frames("all/a").await, frames("one").await);
     assert!((4..=6).contains(&all) && (4..=6).contains(&one), "{all} and {one} pictures");
+}
+
+#[tokio::test]
+async fn a_message_of_many_topics_that_is_too_large_is_named() {
+    let broker = Mosquitto::start().await;
+    let settings = format!("limits: {{frame_size: 30K}}\nmqtt: {{{}}}", broker.settings());
+    let app = TestApp::with(&format!("{settings}\nstreams: {{yard: {{kind: mqtt, topic: cam/+}}}}"));
+    broker.publish("cam/large", &noise(400, 1), &["-r"]).await;
+    eventually("it is named", async || {
+        group(&app).await["problem"].as_str().is_some_and(|why| why.contains("limits.frame_size"))
+    })
+    .await;
+    publish_until(&app, &broker, &["cam/a"], &["yard/a"]).await;
 }
 
 #[tokio::test]

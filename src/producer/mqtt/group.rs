@@ -20,7 +20,7 @@ use crate::{
     error::Result,
     foreign,
     mqtt::{Mqtt, Received, Room, Subscription, topic},
-    picture::{PictureLimits, in_pool},
+    picture::PictureLimits,
     stream::{Producer, StreamName},
 };
 
@@ -160,8 +160,7 @@ impl Group {
     /// Whether a message holds a picture, as far as the beginning of the picture shows.
     pub async fn has_picture(&self, message: &Received) -> bool {
         let Settings { encoding, pointer, .. } = self.settings.clone();
-        let payload = message.payload.clone();
-        let found = in_pool(move || payload::picture(&payload, encoding, pointer.as_deref())).await;
+        let found = payload::find(&message.payload, encoding, pointer).await;
         found.is_ok_and(|data| payload::is_picture(&data))
     }
 

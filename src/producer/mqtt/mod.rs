@@ -30,7 +30,7 @@ use crate::{
     error::{Code, Error, Result},
     foreign,
     mqtt::{Mqtt, News, Received, Room, Subscription, topic},
-    picture::{Picture, PictureLimits, in_pool},
+    picture::{Picture, PictureLimits},
     stream::{Mode, Producer, ProducerFuture, Run, StreamName},
     units::HumanDuration,
 };
@@ -283,8 +283,7 @@ impl OfTopic {
 
     async fn show(&self, run: &Run, message: Received) -> Result<()> {
         let Settings { encoding, pointer, .. } = self.settings.clone();
-        let payload = message.payload.clone();
-        let data = in_pool(move || payload::picture(&payload, encoding, pointer.as_deref())).await?;
+        let data = payload::find(&message.payload, encoding, pointer).await?;
         self.limits.check_size(data.len())?;
         let picture = Picture::from_whole(data, &self.limits).await?;
         if !message.is_retained {

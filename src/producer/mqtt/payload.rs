@@ -16,7 +16,10 @@ use serde::{
 };
 use utoipa::ToSchema;
 
-use crate::error::{Code, Error, Result};
+use crate::{
+    error::{Code, Error, Result},
+    picture::in_pool,
+};
 
 /// The members in which programs send pictures: of Home Assistant's scripts, CameraEvents, mqttshot, and Frigate's neighbours.
 const MEMBERS: [&str; 4] = ["/image", "/imagebase64", "/data", "/snapshot"];
@@ -58,6 +61,16 @@ pub(super) fn picture(payload: &Bytes, encoding: Encoding, pointer: Option<&str>
             }
         },
     }
+}
+
+/// As [`picture`]; text is decoded on a blocking thread.
+pub(super) async fn find(payload: &Bytes, encoding: Encoding, pointer: Option<String>) -> Result<Bytes> {
+    let is_raw = encoding == Encoding::Raw || (encoding == Encoding::Auto && is_picture(payload));
+    if is_raw {
+        return picture(payload, encoding, None);
+    }
+    let payload = payload.clone();
+    in_pool(move || picture(&payload, encoding, pointer.as_deref())).await
 }
 
 /// Whether data begins as a picture does: JPEG, PNG, GIF, BMP or WebP.
