@@ -195,7 +195,7 @@ fn send(broker: &Broker, pictures: &[Vec<u8>]) -> Result {
                 program = Some(broker.run()?);
                 let began = Instant::now();
                 let sent = figure(&server, "sent_messages_total")?;
-                while figure(&server, "sent_messages_total")? < sent + u64::from(PUBLISHED) {
+                while figure(&server, "sent_messages_total")? < sent + f64::from(PUBLISHED) {
                     if began.elapsed() > Duration::from_secs(80) {
                         return Err("the sidecar does not publish again".into());
                     }
@@ -220,7 +220,7 @@ fn send(broker: &Broker, pictures: &[Vec<u8>]) -> Result {
 }
 
 /// A figure of the metrics.
-fn figure(server: &Server, name: &str) -> Result<u64> {
+fn figure(server: &Server, name: &str) -> Result<f64> {
     let mut socket = TcpStream::connect(server.addr)?;
     socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
     let mut answer = vec![];
