@@ -8,6 +8,7 @@
 
 mod definitions;
 mod relay;
+mod topics;
 mod uploads;
 
 use std::{collections::BTreeMap, sync::Arc};

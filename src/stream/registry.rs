@@ -245,6 +245,11 @@ impl Registry {
         true
     }
 
+    /// Removes this stream unless it is watched. Returns whether it is removed.
+    pub fn remove_unwatched(&self, stream: &Arc<Stream>, why: &'static str) -> bool {
+        stream.close_if_unwatched(why) && self.forget(stream)
+    }
+
     /// Number of streams.
     pub fn len(&self) -> usize {
         // Not `streams.len()`, which locks every shard of the map.

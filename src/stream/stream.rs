@@ -59,6 +59,8 @@ pub enum Origin {
     /// A watcher of a path of MediaMTX made it. It is removed with its last watcher.
     #[serde(rename = "mediamtx")]
     MediaMtx,
+    /// A topic that a stream of kind `mqtt` with wildcards selects made it. It is removed when the topic is silent.
+    Topic,
 }
 
 /// The latest frame, and the reason why no frame follows.
@@ -258,7 +260,7 @@ impl Stream {
         let mut core = self.lock();
         let settings = &self.context.settings;
         let after = match core.origin {
-            Origin::File | Origin::Api => return false,
+            Origin::File | Origin::Api | Origin::Topic => return false,
             Origin::MediaMtx => UNWATCHED,
             Origin::Pull if core.last_seq == 0 => settings.expire_empty,
             Origin::Upload | Origin::Pull => settings.expire,

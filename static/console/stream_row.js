@@ -126,7 +126,9 @@ export class StreamRow {
     setText(this.reason, this.handOver.hidden ? reason : (failure?.reason ?? reason));
     setText(this.facts, factsOf(stream));
     this.send.hidden = kind !== 'upload';
-    this.edit.hidden = this.remove.hidden = stream.origin === 'file';
+    this.remove.hidden = stream.origin === 'file';
+    // A stream that a topic made has no definition of its own.
+    this.edit.hidden = this.remove.hidden || stream.origin === 'topic';
     const seq = stream.picture?.seq ?? null;
     const isNew = seq !== this.#seq;
     this.#seq = seq;
@@ -215,6 +217,7 @@ function factsOf({ kind, picture, fps, watchers, dropped, origin }) {
     watchers > 0 && t('console.watchers_n', { n: number(watchers) }),
     dropped > 0 && t('console.dropped_n', { n: number(dropped) }),
     origin === 'file' && t('console.defined_in_file'),
+    origin === 'topic' && t('console.made_by_topic'),
   ];
   return facts.filter(Boolean).join(' · ');
 }

@@ -48,6 +48,7 @@ mod mp4;
 mod mp4_paths;
 mod mqtt;
 mod mqtt_publish;
+mod mqtt_topics;
 mod nas;
 mod nothing;
 mod operations;

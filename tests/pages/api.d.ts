@@ -877,7 +877,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["MqttPublication"];
+                        "application/json": components["schemas"]["MqttStored"];
                     };
                 };
                 201: {
@@ -885,7 +885,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["MqttPublication"];
+                        "application/json": components["schemas"]["MqttStored"];
                     };
                 };
             };
@@ -2341,8 +2341,10 @@ export interface components {
             client_id: string;
             connections: number;
             counters: components["schemas"]["MqttCounters"];
+            groups: components["schemas"]["MqttGroup"][];
             homeassistant: boolean;
             largest_message: number;
+            patterns: components["schemas"]["MqttPattern"][];
             prefix: string;
             publications: components["schemas"]["MqttPublication"][];
             reason: string;
@@ -2351,23 +2353,49 @@ export interface components {
         };
         MqttCounters: {
             dropped: number;
+            failures: number;
             oversize: number;
             received: number;
+            received_bytes: number;
+            replaced: number;
+            sent: number;
+            sent_bytes: number;
+            unread: number;
+            unsent: number;
         };
         MqttDefinition: {
             encoding?: components["schemas"]["MqttEncoding"];
+            expire?: string | null;
             keep?: boolean;
+            max_streams?: number | null;
             pointer?: string | null;
             topic: string;
         };
         /** @enum {string} */
         MqttEncoding: "auto" | "raw" | "base64" | "json";
+        MqttGroup: {
+            left_out: number;
+            max_streams: number;
+            name: string;
+            problem?: string | null;
+            streams: number;
+            topic: string;
+        };
+        MqttPattern: {
+            is_from_file: boolean;
+            left_out: number;
+            pattern: string;
+            publication: components["schemas"]["Publication"];
+            selected: number;
+        };
         MqttPublication: {
             bytes: number;
+            failed: number;
             is_from_file: boolean;
             last_at?: string | null;
             name: string;
             oversize: number;
+            pattern?: string | null;
             problem?: string | null;
             publication: components["schemas"]["Publication"];
             published: number;
@@ -2375,6 +2403,7 @@ export interface components {
         };
         /** @enum {string} */
         MqttState: "off" | "connecting" | "connected" | "refused" | "waiting";
+        MqttStored: components["schemas"]["MqttPublication"] | components["schemas"]["MqttPattern"];
         MqttSubscription: {
             last_at?: string | null;
             messages: number;
@@ -2418,7 +2447,7 @@ export interface components {
         /** @enum {string} */
         Order: "name" | "newest";
         /** @enum {string} */
-        Origin: "file" | "api" | "upload" | "pull" | "mediamtx";
+        Origin: "file" | "api" | "upload" | "pull" | "mediamtx" | "topic";
         Overview: {
             mediamtx: components["schemas"]["HostStatus"];
             paths: components["schemas"]["PathCounts"];
