@@ -7,7 +7,7 @@
 
 use std::{
     fmt::Display,
-    io, mem,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -15,13 +15,12 @@ use std::{
 use actix_web::{
     Error as ActixError, HttpRequest,
     body::{BodySize, MessageBody},
-    dev::{Payload, ServiceRequest, ServiceResponse},
-    error::PayloadError,
+    dev::{ServiceRequest, ServiceResponse},
     middleware::Next,
     web,
 };
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt};
 use tokio::time::{Duration, Instant, timeout_at};
 
 use super::State;
