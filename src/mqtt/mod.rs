@@ -227,7 +227,12 @@ impl Mqtt {
 
     /// Subscribes to a filter until the subscription is dropped. At most `capacity` messages wait; the newest ones stay.
     pub fn subscribe(&self, filter: &str, capacity: usize) -> Subscription {
-        Subscription::new(filter, capacity, &self.0.inbox, &self.0.outbox)
+        self.subscribe_all(vec![filter.to_owned()], capacity)
+    }
+
+    /// As [`Mqtt::subscribe`], for several filters: their messages wait together, in the order in which they arrived.
+    pub fn subscribe_all(&self, filters: Vec<String>, capacity: usize) -> Subscription {
+        Subscription::new(filters, capacity, &self.0.inbox, &self.0.outbox)
     }
 
     /// Publishes a message, if there is a connection. Does not wait.
@@ -235,6 +240,12 @@ impl Mqtt {
         if self.0.status.borrow().is_connected() {
             self.0.outbox.put(message);
         }
+    }
+
+    /// Publishes a message, if there is a connection and no message of the same topic waits. Returns whether it will be sent. Does not
+    /// wait.
+    pub fn offer(&self, message: Message) -> bool {
+        self.0.status.borrow().is_connected() && self.0.outbox.offer(message)
     }
 
     /// Holds the connection until [`Mqtt::close`].

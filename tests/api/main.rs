@@ -48,6 +48,8 @@ mod mp4;
 mod mp4_paths;
 mod mqtt;
 mod mqtt_publish;
+mod mqtt_video;
+mod mqtt_video_page;
 mod nas;
 mod nothing;
 mod operations;
