@@ -109,8 +109,9 @@ where
         keep_alive,
         heard_at: Instant::now(),
     };
+    // Packets can have arrived with CONNECT.
+    let mut step = connection.take(wire);
     loop {
-        let step = connection.step(wire).await;
         // A client that has asked for a video no longer makes room.
         if let Some(place) = place {
             if connection.desk.is_idle() { place.wait(WAITING) } else { place.serve() }
@@ -118,6 +119,7 @@ where
         if let Err(end) = step {
             return end;
         }
+        step = connection.step(wire).await;
     }
 }
 
@@ -211,8 +213,11 @@ struct Connection<'a> {
 }
 
 impl Connection<'_> {
-    /// Waits for what comes next, and does it.
+    /// Sends what is to be sent, waits for what comes next, and does it.
     async fn step<T: AsyncRead + AsyncWrite + Unpin>(&mut self, wire: &mut Wire<T>) -> Result<(), End> {
+        if !self.out.is_empty() {
+            wire.socket.binary(&self.out.split()).await.map_err(|_| End::Gone)?;
+        }
         let silent_at = self.keep_alive.map(|longest| self.heard_at + longest);
         let stalled_at = self.session.unacknowledged_since().map(|since| since + self.shared.stall_timeout);
         let has_room = self.session.has_room();
@@ -228,9 +233,6 @@ impl Connection<'_> {
             && wire.take(waited).await?
         {
             self.take(wire)?;
-        }
-        if !self.out.is_empty() {
-            wire.socket.binary(&self.out.split()).await.map_err(|_| End::Gone)?;
         }
         Ok(())
     }

@@ -20,7 +20,6 @@ mod groups;
 mod packet;
 mod request;
 mod session;
-mod settings;
 mod source;
 
 use std::sync::Arc;
@@ -33,7 +32,6 @@ use tokio::{
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::packet::properties;
-pub use self::settings::{Alias, MqttVideoSettings};
 use crate::{
     access::Access,
     catalog::Catalog,
@@ -42,6 +40,7 @@ use crate::{
     output::{h264::Encodings, http::OutputKind},
     policy::Caller,
     server::Place,
+    settings::MqttVideoSettings,
     shutdown::Shutdown,
 };
 

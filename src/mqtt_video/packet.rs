@@ -113,6 +113,9 @@ pub(super) fn decode(buffer: &mut BytesMut) -> Result<Option<Packet>, Fault> {
     let (mut length, mut header) = (0_usize, None);
     for (n, byte) in rest.iter().take(4).enumerate() {
         length |= usize::from(byte & 0x7f) << (7 * n);
+        if length > MAX_PACKET {
+            return Err(Fault::TooLarge);
+        }
         if byte & 0x80 == 0 {
             header = Some(n + 2);
             break;
@@ -120,9 +123,6 @@ pub(super) fn decode(buffer: &mut BytesMut) -> Result<Option<Packet>, Fault> {
         if n == 3 {
             return Err(Fault::Malformed("the length has more than four bytes"));
         }
-    }
-    if length > MAX_PACKET {
-        return Err(Fault::TooLarge);
     }
     let Some(header) = header.filter(|header| buffer.len() >= header + length) else { return Ok(None) };
     let first = *first;

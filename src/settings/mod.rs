@@ -8,6 +8,7 @@ mod describe;
 mod file;
 mod http;
 mod load;
+mod mqtt_video;
 mod rtsp;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -18,6 +19,7 @@ pub use self::aliases::AliasSettings;
 pub use self::describe::{Described, Sources, describe};
 pub use self::http::{HttpSettings, TlsSettings};
 pub use self::load::{Loaded, Origin, SettingError, SettingErrors, load};
+pub use self::mqtt_video::{Alias, MqttVideoSettings};
 pub use self::rtsp::RtspSettings;
 use crate::{
     discovery::DiscoverySettings,
@@ -25,7 +27,6 @@ use crate::{
     fetch::FetchSettings,
     mediamtx::{MediaMtxSettings, config_check::Sidecar},
     mqtt::MqttSettings,
-    mqtt_video::MqttVideoSettings,
     output::{OutputSettings, h264::H264Settings, variants::VariantSettings},
     picture::PictureLimits,
     policy::{AuthSettings, Policy},

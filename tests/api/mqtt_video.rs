@@ -57,7 +57,7 @@ async fn a_page_gets_the_codec_and_then_whole_groups_until_it_stops() {
     let second = client.message("video_1").await;
     assert_eq!((&second[4..8], count(&second, b"ftyp")), (&b"moof"[..], 0));
     assert!(count(&second, b"moof") > 1, "a group has several frames");
-    assert_eq!(sessions(&app).await, [("anonymous".to_owned(), "door".to_owned())]);
+    assert_eq!(sessions(&app).await, [(String::new(), "door".to_owned())]);
     assert_eq!(app.stats("door").await["watchers"], 1);
     client.publish("client/stop", &json!({"url": "door"})).await;
     has_no_viewer(&app).await;
@@ -89,7 +89,7 @@ async fn two_clients_with_the_same_identifier_play_at_once() {
 #[tokio::test]
 async fn what_cannot_be_read_is_refused_in_the_answer_with_a_reason() {
     let app = sidecar(PUBLIC).await;
-    app.user("alice", json!({"pass": "secret", "permissions": [{"action": "read", "path": "yard"}]})).await;
+    app.user("alice", json!({"pass": "correct horse", "permissions": [{"action": "read", "path": "yard"}]})).await;
     let mut stranger = MqttClient::connect(&app).await;
     for (url, says) in [
         ("yard", "credentials are required"),
@@ -109,7 +109,7 @@ async fn what_cannot_be_read_is_refused_in_the_answer_with_a_reason() {
     assert!(refused["error"].as_str().is_some_and(|why| why.contains("required")), "{refused}");
 
     let mut alice = MqttClient::open(&app, "/mqtt", &[FAR]).await.expect("opens");
-    assert_eq!(alice.sign_in("alice", "secret").await, ConnectReturnCode::Success);
+    assert_eq!(alice.sign_in("alice", "correct horse").await, ConnectReturnCode::Success);
     assert!(alice.describe("yard").await["error"].is_null());
     assert!(alice.describe("door").await["error"].is_null(), "public");
     let refused = alice.describe("barn").await;
@@ -128,9 +128,9 @@ async fn what_cannot_be_read_is_refused_in_the_answer_with_a_reason() {
 async fn a_wrong_password_is_refused_and_counted() {
     let app = sidecar("auth: {failures_per_minute: 2}\nmqtt_video: {public: [door]}").await;
     let mut codes = vec![];
-    for _ in 0..4 {
+    for n in 0..4 {
         let mut client = MqttClient::open(&app, "/mqtt", &[]).await.expect("opens");
-        codes.push(client.sign_in("admin", "wrong").await);
+        codes.push(client.sign_in("admin", &format!("wrong {n}")).await);
         let (code, why) = client.ws.close_code().await;
         assert!(code == 1008 && why.contains("wrong"), "{code} {why}");
     }
@@ -161,9 +161,9 @@ async fn a_page_of_another_site_has_no_rights_of_the_browser() {
 #[tokio::test]
 async fn a_video_ends_when_its_user_is_removed_and_the_last_message_says_why() {
     let app = sidecar(PUBLIC).await;
-    app.user("alice", json!({"pass": "secret", "permissions": [{"action": "read"}]})).await;
+    app.user("alice", json!({"pass": "correct horse", "permissions": [{"action": "read"}]})).await;
     let mut client = MqttClient::open(&app, "/mqtt", &[FAR]).await.expect("opens");
-    assert_eq!(client.sign_in("alice", "secret").await, ConnectReturnCode::Success);
+    assert_eq!(client.sign_in("alice", "correct horse").await, ConnectReturnCode::Success);
     client.play("yard", "video_1").await;
     assert_eq!(&client.message("video_1").await[4..8], b"ftyp");
     assert_eq!(sessions(&app).await, [("user alice".to_owned(), "yard".to_owned())]);

@@ -107,7 +107,7 @@ fn what_is_no_packet_is_refused_with_the_rule() {
     assert_eq!(fault(b"\x10\x08\x00\x04MQTT\x05\x02"), Fault::Version);
     for (bytes, says) in [
         (&b"\x47\x02\x00\x01"[..], "flags"),
-        (b"\x30\xff\xff\xff\xff\x01", "four bytes"),
+        (b"\x30\x80\x80\x80\x80\x01", "four bytes"),
         (b"\x10\x08\x00\x04HTTP\x04\x02", "not MQTT"),
         (b"\x10\x0c\x00\x04MQTT\x04\x03\x00\x00\x00\x00", "reserved"),
         (b"\x10\x0c\x00\x04MQTT\x04\x42\x00\x00\x00\x00", "needs a user"),

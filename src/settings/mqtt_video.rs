@@ -94,7 +94,7 @@ impl MqttVideoSettings {
 
     /// The name that a client means: a name, a URL of `urls`, or `rtsp://` with any host and the name as its path. Nothing is
     /// ever fetched from the URL.
-    pub(super) fn name_in(&self, url: &str) -> Result<String> {
+    pub fn name_in(&self, url: &str) -> Result<String> {
         let url = url.trim();
         let refuse = |why: &str| {
             let message = format!(
