@@ -42,13 +42,15 @@ const BOUNDS: Bounds = Bounds { jobs: 8, message: 4 << 20, ttl: None };
 /// others meanwhile.
 const WAITING: u32 = 86_400;
 
-/// Why the server ends a connection.
+/// The code with which the server closes a connection, and the reason.
 type Ending = (CloseCode, &'static str);
 
-/// The client is gone; nothing is to be said.
+/// How a connection ends.
 #[derive(Debug)]
 enum End {
+    /// The client is gone: nothing can be said.
     Gone,
+    /// The server closes it.
     Close(Ending),
 }
 
