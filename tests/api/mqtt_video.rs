@@ -67,7 +67,7 @@ async fn a_page_gets_the_codec_and_then_whole_groups_until_it_stops() {
     assert_eq!(&client.message("video_2").await[4..8], b"ftyp");
     drop(client);
     has_no_viewer(&app).await;
-    let metrics = String::from_utf8_lossy(&app.get("/metrics").await.body).into_owned();
+    let metrics = String::from_utf8_lossy(&app.admin("GET", "/metrics", "").await.body).into_owned();
     assert!(metrics.contains("mtx_sidecar_watchers_left_total{output=\"mqtt-video\""), "{metrics}");
     assert!(metrics.contains("mtx_sidecar_mqtt_video_requests_total 5"), "{metrics}");
 }
@@ -92,7 +92,7 @@ async fn what_cannot_be_read_is_refused_in_the_answer_with_a_reason() {
     app.user("alice", json!({"pass": "correct horse", "permissions": [{"action": "read", "path": "yard"}]})).await;
     let mut stranger = MqttClient::connect(&app).await;
     for (url, says) in [
-        ("yard", "credentials are required"),
+        ("yard", "are required in CONNECT"),
         ("barn", "not in mqtt_video.public"),
         ("http://192.0.2.1/door", "mqtt_video.urls"),
         ("file:///etc/passwd", "no other address is opened"),
@@ -253,7 +253,7 @@ async fn a_client_that_breaks_the_protocol_is_disconnected_with_the_rule_and_oth
     let mut client = MqttClient::connect(&app).await;
     client.publish("client/play", &ask("door", "video_7")).await;
     eventually("a video without a subscription ends", async || {
-        let metrics = String::from_utf8_lossy(&app.get("/metrics").await.body).into_owned();
+        let metrics = String::from_utf8_lossy(&app.admin("GET", "/metrics", "").await.body).into_owned();
         metrics.contains("mtx_sidecar_watchers_left_total{output=\"mqtt-video\",reason=\"connection closed\"} 1")
     })
     .await;
