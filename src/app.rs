@@ -27,6 +27,7 @@ use crate::{
     metrics::Metrics,
     mqtt::Mqtt,
     mqtt_publish::{self, Publisher},
+    mqtt_video::{self, MqttVideo},
     nas::AllNas,
     output::{h264::Encodings, snapshot, variants::Variants},
     paths::Paths,
@@ -53,6 +54,7 @@ pub struct App {
     server: actix_server::Server,
     addr: SocketAddr,
     tls_addr: Option<SocketAddr>,
+    mqtt_video_addr: Option<SocketAddr>,
     tls: Option<server::Tls>,
     connections: server::Connections,
     rtsp: Option<rtsp::Server>,
@@ -157,8 +159,20 @@ impl App {
         let restarts = supervisor.restarts();
         let metrics =
             Metrics::new(registry, &context, encodings.clone(), variants.clone(), publisher.clone(), restarts);
+        let access = Access::new(policy, metrics.clone(), shutdown.clone(), &settings.limits);
+        let mqtt_video = MqttVideo::new(mqtt_video::Parts {
+            settings: settings.mqtt_video.clone(),
+            access: access.clone(),
+            catalog: catalog.clone(),
+            encodings: encodings.clone(),
+            metrics: metrics.clone(),
+            mqtt: mqtt.clone(),
+            shutdown: shutdown.clone(),
+            connect_timeout: *settings.http.head_timeout,
+            stall_timeout: *settings.output.stall_timeout,
+        });
         let state = web::Data::new(State {
-            access: Access::new(policy, metrics.clone(), shutdown.clone(), &settings.limits),
+            access,
             catalog,
             discovery: Discovery::new(&settings.discovery, &settings.fetch)?,
             library: Library::new(&settings.media, &nas),
@@ -173,6 +187,7 @@ impl App {
             mediamtx,
             mqtt,
             publisher,
+            mqtt_video,
             path_cache,
             advertise_rtsp,
             advertise_http,
@@ -203,20 +218,29 @@ impl App {
             connections: connections.clone(),
         };
         let for_workers = state.clone();
-        let mut listeners = vec![(listener, None)];
+        let mut ports = vec![server::Port { listener, tls: None, only: None }];
         let mut tls_addr = None;
         let tls = open_tls(&state.settings.http.tls)?.map(|(listener, tls)| {
             tls_addr = listener.local_addr().ok();
-            listeners.push((listener, Some(tls.clone())));
+            ports.push(server::Port { listener, tls: Some(tls.clone()), only: None });
             tls
         });
-        let server = server::listen(listeners, &options, shutdown, move || application(for_workers.clone()))
+        let mut mqtt_video_addr = None;
+        if let Some(listen) = state.settings.mqtt_video.listen {
+            let listener = server::bind(listen)
+                .map_err(|e| Error::internal(format!("port {listen} cannot be opened (mqtt_video.listen)"), e))?;
+            mqtt_video_addr = listener.local_addr().ok();
+            let only = Some(server::Only(mqtt_video::KIND.path));
+            ports.push(server::Port { listener, tls: None, only });
+        }
+        let server = server::listen(ports, &options, shutdown, move || application(for_workers.clone()))
             .map_err(|e| Error::internal("the server cannot be started", e))?;
         let is_first_start = folder.is_new();
         Ok(App {
             server,
             addr,
             tls_addr,
+            mqtt_video_addr,
             tls,
             connections,
             rtsp,
@@ -237,6 +261,11 @@ impl App {
     /// The address of the HTTPS listener, if there is one.
     pub fn tls_addr(&self) -> Option<SocketAddr> {
         self.tls_addr
+    }
+
+    /// The address of the listener for video over MQTT, if there is one.
+    pub fn mqtt_video_addr(&self) -> Option<SocketAddr> {
+        self.mqtt_video_addr
     }
 
     /// The address of the RTSP listener, if there is one.
@@ -356,6 +385,7 @@ async fn run_background(
         supervisor.run("mqtt", || state.mqtt.run()),
         supervisor.run("mqtt publisher", || state.publisher.run()),
         supervisor.run("mqtt topics", || state.catalog.follow_topics()),
+        supervisor.run("mqtt video", || state.mqtt_video.run()),
         supervisor.run("paths", || state.paths.run()),
         supervisor.run("observer", || observer.run()),
         supervisor.run("uploads", || uploads.write_forever()),

@@ -46,6 +46,7 @@ pub mod library;
 pub mod mediamtx;
 pub mod mqtt;
 pub mod mqtt_publish;
+pub mod mqtt_video;
 pub mod multipart;
 pub mod paths;
 pub mod picture;

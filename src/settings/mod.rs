@@ -8,6 +8,7 @@ mod describe;
 mod file;
 mod http;
 mod load;
+mod mqtt_video;
 mod rtsp;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -18,6 +19,7 @@ pub use self::aliases::AliasSettings;
 pub use self::describe::{Described, Sources, describe};
 pub use self::http::{HttpSettings, TlsSettings};
 pub use self::load::{Loaded, Origin, SettingError, SettingErrors, load};
+pub use self::mqtt_video::{Alias, MqttVideoSettings};
 pub use self::rtsp::RtspSettings;
 use crate::{
     discovery::DiscoverySettings,
@@ -81,6 +83,8 @@ pub struct Settings {
     pub rtsp_cameras: RtspCameraSettings,
     /// The connection to an MQTT broker.
     pub mqtt: MqttSettings,
+    /// Video over MQTT.
+    pub mqtt_video: MqttVideoSettings,
     /// Media folders.
     pub media: MediaSettings,
     /// Uploads.
@@ -110,6 +114,7 @@ impl Default for Settings {
             fetch: FetchSettings::default(),
             rtsp_cameras: RtspCameraSettings::default(),
             mqtt: MqttSettings::default(),
+            mqtt_video: MqttVideoSettings::default(),
             media: MediaSettings::default(),
             uploads: UploadSettings::default(),
             streams: BTreeMap::new(),
@@ -227,7 +232,7 @@ impl Settings {
 
     /// Settings that are valid, and probably not what is meant, for the start and for `check`.
     pub fn warnings(&self) -> Vec<String> {
-        [self.http.warnings(), self.auth.warnings()].concat()
+        [self.http.warnings(), self.auth.warnings(), self.mqtt_video.warnings()].concat()
     }
 
     /// Adds the errors of values that have the right type.
@@ -268,6 +273,7 @@ impl Settings {
             ("http", self.http.problems()),
             ("mediamtx", self.mediamtx.problems()),
             ("mqtt", self.mqtt.problems()),
+            ("mqtt_video", self.mqtt_video.problems(self.mqtt.is_on())),
         ];
         for (section, problems) in sections {
             for (key, rule) in problems {
@@ -276,6 +282,13 @@ impl Settings {
         }
         if self.rtsp.enabled && self.rtsp.listen.port() != 0 && self.rtsp.listen.port() == self.http.listen.port() {
             refuse("rtsp.listen", format!("must have another port than http.listen ({})", self.http.listen.port()));
+        }
+        let video = self.mqtt_video.listen.filter(|listen| listen.port() != 0);
+        let taken = [("http.listen", Some(self.http.listen)), ("http.tls.listen", self.http.tls.listen)];
+        if let Some((key, _)) =
+            taken.iter().find(|(_, other)| video.is_some_and(|video| other.map(|o| o.port()) == Some(video.port())))
+        {
+            refuse("mqtt_video.listen", format!("must have another port than {key}, which has the endpoint at /mqtt"));
         }
         if self.rtsp.max_connections == 0 {
             refuse("rtsp.max_connections", "must be at least 1; to switch RTSP off, set rtsp.enabled: no".into());

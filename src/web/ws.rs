@@ -256,13 +256,23 @@ async fn check(request: &HttpRequest, state: &State) -> Result<()> {
 
 /// The answer to the handshake.
 fn switching_protocols(request: &HttpRequest) -> HttpResponseBuilder {
+    switching_protocols_with(request, Some(PROTOCOL).filter(|protocol| offers(request, protocol)))
+}
+
+/// Whether the client offers a protocol.
+pub(super) fn offers(request: &HttpRequest, protocol: &str) -> bool {
+    let mut offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
+    offered.any(|value| value.split(',').any(|word| word.trim() == protocol))
+}
+
+/// The answer to the handshake, with the chosen protocol.
+pub(super) fn switching_protocols_with(request: &HttpRequest, protocol: Option<&'static str>) -> HttpResponseBuilder {
     let key = request.headers().get(header::SEC_WEBSOCKET_KEY).map(|key| hash_key(key.as_bytes()));
     let mut response = HttpResponse::SwitchingProtocols();
     response.upgrade("websocket");
     response.insert_header((header::SEC_WEBSOCKET_ACCEPT, &key.unwrap_or_default()[..]));
-    let mut offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
-    if offered.any(|value| value.split(',').any(|word| word.trim() == PROTOCOL)) {
-        response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL));
+    if let Some(protocol) = protocol {
+        response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, protocol));
     }
     response
 }

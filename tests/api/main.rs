@@ -49,6 +49,8 @@ mod mp4_paths;
 mod mqtt;
 mod mqtt_publish;
 mod mqtt_topics;
+mod mqtt_video;
+mod mqtt_video_page;
 mod nas;
 mod nothing;
 mod operations;
