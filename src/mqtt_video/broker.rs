@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     foreign,
-    mqtt::{Message, Mqtt, News, Received},
+    mqtt::{Message, Mqtt, News, Received, Room},
     policy::Caller,
 };
 
