@@ -14,6 +14,7 @@ mod fanout;
 mod go2rtc;
 mod host;
 mod idle;
+mod mse;
 mod mqtt;
 mod players;
 mod policy;
@@ -48,6 +49,7 @@ const SCENARIOS: &[Scenario] = &[
     ("first", rtsp::first),
     ("moving", rtsp::moving),
     ("whep", whep::run),
+    ("mse", mse::run),
     ("players", players::run),
     ("auth", auth::run),
     ("policy", policy::run),
