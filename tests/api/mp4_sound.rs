@@ -279,3 +279,59 @@ async fn a_camera_that_does_not_give_its_sound_gives_its_video() {
         client.picture().await;
     }
 }
+
+/// A player that does what go2rtc's does, in its order: the message `mse` as soon as the source is open, with the codecs that the browser
+/// plays; appending in segments, with a reserve while the buffer is busy; five seconds kept; a rate that is the gap to the end.
+const LIKE_GO2RTC: &str = r#"
+const video = document.createElement('video');
+[video.muted, video.autoplay] = [true, true];
+document.body.replaceChildren(video);
+const source = new MediaSource();
+const codecs = ['avc1.640029', 'hvc1.1.6.L153.B0', 'mp4a.40.2', 'mp4a.40.5', 'flac', 'opus'];
+const played = codecs.filter((codec) => MediaSource.isTypeSupported(`video/mp4; codecs="${codec}"`)).join();
+const socket = new WebSocket(`ws://${location.host}/api/ws?src=yard`);
+socket.binaryType = 'arraybuffer';
+window.told = [];
+socket.onopen = () => {
+  source.onsourceopen = () => socket.send(JSON.stringify({ type: 'mse', value: played }));
+  video.src = URL.createObjectURL(source);
+};
+let take = () => window.told.push('data before the type');
+socket.onmessage = ({ data }) => {
+  if (typeof data !== 'string') return take(data);
+  window.told.push(data);
+  const buffer = source.addSourceBuffer(JSON.parse(data).value);
+  buffer.mode = 'segments';
+  let reserve = [];
+  buffer.onupdateend = () => {
+    if (reserve.length) {
+      buffer.appendBuffer(reserve.shift());
+      return;
+    }
+    const end = buffer.buffered.length ? buffer.buffered.end(buffer.buffered.length - 1) : 0;
+    if (end - 5 > buffer.buffered.start(0)) {
+      buffer.remove(buffer.buffered.start(0), end - 5);
+      source.setLiveSeekableRange(end - 5, end);
+    }
+    video.playbackRate = Math.max(end - video.currentTime, 0.1);
+  };
+  take = (bytes) => (buffer.updating || reserve.length ? reserve.push(bytes) : buffer.appendBuffer(bytes));
+};
+"#;
+
+#[tokio::test]
+async fn a_player_like_go2rtcs_plays_video_with_sound() {
+    let Some((app, _mediamtx, _publisher)) = start_with(&with_sound(&["-c:a", "libopus"])).await else { return };
+    let browser = Browser::start().await;
+    browser.client.goto(&format!("http://{}/viewer/", app.addr)).await.expect("loads");
+    browser.run(LIKE_GO2RTC).await;
+    let played =
+        "const v = document.querySelector('video'); return v.currentTime > 3 && v.webkitAudioDecodedByteCount > 0";
+    eventually("it plays", async || browser.run(played).await == true).await;
+    let told = browser.run("return window.told").await;
+    assert_eq!(told.as_array().map(Vec::len), Some(1), "{told}");
+    let begun: Value = serde_json::from_str(told[0].as_str().unwrap_or_default()).expect("JSON");
+    assert!(begun["value"].as_str().is_some_and(|value| value.ends_with(",opus\"")), "{begun}");
+    assert_eq!(begun.as_object().map(serde_json::Map::len), Some(2), "no member that go2rtc's message does not have");
+    browser.close().await;
+}

@@ -73,11 +73,9 @@ impl Listening {
     /// Waits for what concerns the other session; for ever if there is none. Cancel-safe.
     pub(super) async fn next(&mut self) -> Heard {
         let is_wanted = self.is_unwanted && *self.listeners.borrow_and_update() > 0;
-        if self.is_unwanted && !is_wanted {
+        if self.is_unwanted && !is_wanted && !matches!(self.other, Other::None) {
             // Also after a failure: the next listener gets another attempt.
-            if matches!(self.other, Other::Failed) {
-                self.sink.set_sound(Sound::Unknown);
-            }
+            self.sink.set_sound(Sound::Unknown);
             self.other = Other::None;
         }
         if is_wanted && matches!(self.other, Other::None) {
