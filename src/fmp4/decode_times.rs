@@ -144,7 +144,8 @@ mod tests {
             choices in prop::collection::vec((0_usize..6, 90_i64..9000), 1..200),
         ) {
             // A coder that holds six frames, and gives one out before others unless too many have gone before one of those.
-            let (mut next, mut held, mut shown) = (0, vec![], vec![]);
+            // The first frame is a keyframe, which is shown before the others.
+            let (mut next, mut held, mut shown) = (0, vec![], vec![0]);
             for (choice, step) in choices {
                 next += step;
                 held.push((next, 0));

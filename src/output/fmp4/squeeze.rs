@@ -61,6 +61,8 @@ impl Squeeze {
     pub(super) fn pass(&mut self, at: i64) {
         if let Some(piece) = self.piece.filter(|piece| at >= piece.to) {
             self.taken += piece.to - piece.from - piece.length;
+            // The next piece begins behind this one.
+            self.latest = Some(self.latest.map_or(piece.to, |latest| latest.max(piece.to)));
             self.piece = None;
         }
     }
