@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(read(&mut early), [2, 3, 4]);
         assert_eq!(read(&mut passing.reader(false)), [2, 3, 4]);
         let mut slow = passing.reader(false);
-        assert_eq!(number(&slow.next().await), 2);
+        assert_eq!(number(&*slow.next().await), 2);
         for (number, is_key) in [(5, false), (6, true), (7, false)] {
             passing.push(unit(number, is_key));
         }
