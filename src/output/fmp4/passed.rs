@@ -27,6 +27,9 @@ const SOUND: Duration = Duration::from_millis(1500);
 /// late as the first of them.
 const PAST: Duration = Duration::from_millis(150);
 
+/// The same for a client that has caught up and listens: each squeeze is a hole in its sound, and its player makes up for less itself.
+const LATE: Duration = Duration::from_secs(1);
+
 /// How long a unit of the past is shown, in ticks.
 const MOMENT: i64 = VIDEO_CLOCK as i64 / 1000;
 
@@ -47,6 +50,8 @@ pub struct Passed {
     origin: Instant,
     decoding: DecodeTimes,
     squeeze: Squeeze,
+    /// The client has had a unit of the present.
+    has_caught_up: bool,
     /// Pictures that refer to ones before the first keyframe are left out; none were sent yet.
     skips_leading: bool,
 }
@@ -90,6 +95,7 @@ impl Passed {
             origin,
             decoding,
             squeeze: Squeeze::default(),
+            has_caught_up: false,
             skips_leading: true,
         }))
     }
@@ -138,7 +144,10 @@ impl Passed {
         let shown = ticks(self.origin, unit.at);
         let decoded = self.decoding.place(shown);
         self.squeeze.pass(decoded);
-        if !self.squeeze.is_busy() && unit.received_at.elapsed() > PAST {
+        let late = unit.received_at.elapsed();
+        self.has_caught_up |= late <= PAST;
+        let most = if self.has_caught_up && self.tracks.audio.is_some() { LATE } else { PAST };
+        if !self.squeeze.is_busy() && late > most {
             self.squeeze_past(decoded, shown);
         }
         let (at, shown) = (self.squeeze.video(decoded), self.squeeze.video(shown));
