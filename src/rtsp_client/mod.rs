@@ -1,6 +1,6 @@
-//! An RTSP client (RFC 2326) that reads one video track of a camera or of MediaMTX, and its sound where it is wanted, and is as lenient as ffmpeg: it uses what an
-//! answer says, and ignores the parts that it does not need. docs/decisions/0011-own-rtsp-client.md has the reasons, docs/devices.md
-//! the devices.
+//! An RTSP client (RFC 2326) that reads one video track of a camera or of MediaMTX, and its sound where that is wanted. It is as lenient
+//! as ffmpeg: it uses what an answer says, and ignores the parts that it does not need. docs/decisions/0011-own-rtsp-client.md has the
+//! reasons, docs/devices.md the devices.
 //!
 //! ```text
 //! socket ──▶ message (answers, packets) ──▶ session (requests, passwords, keep-alive)

@@ -97,8 +97,8 @@ struct KeepAlive {
     may_answer: bool,
 }
 
-/// A playing session with a video track, and the sound if it is wanted. A session that ends without TEARDOWN stays at the camera until its timeout, and cameras have
-/// few; so dropping it sends TEARDOWN.
+/// A playing session with a video track, and the sound if it is wanted. A session that ends without TEARDOWN stays at the camera until
+/// its timeout, and cameras have few; so dropping it sends TEARDOWN.
 pub struct Session(Option<Box<Inner>>);
 
 struct Inner {

@@ -40,7 +40,7 @@ pub(super) struct Listening {
     sink: FrameSink,
     codec: Codec,
     listeners: watch::Receiver<usize>,
-    /// The session in use has sound that nobody wanted when it began.
+    /// The session in use has no sound, because no client listened when it began.
     is_unwanted: bool,
     other: Other,
 }
