@@ -154,7 +154,8 @@ export class MsePlayer extends Player {
     const { element } = this;
     const ahead = this.#ahead;
     if (ahead > FAR) element.currentTime += ahead - SLOW / 2;
-    const rate = ahead > SLOW ? 1.1 : 1;
+    // Faster until half of that is gained: a rate that changes with every frame can be heard.
+    const rate = ahead > (element.playbackRate > 1 ? SLOW / 2 : SLOW) ? 1.1 : 1;
     if (element.playbackRate !== rate) element.playbackRate = rate;
   }
 
