@@ -172,7 +172,7 @@ mod tests {
                 self.0.pop();
                 self.2 += pause * 90;
                 let parts = vec![Bytes::from(vec![0x65; size])];
-                Ok(Frame { track: Track::Video, is_sync, is_repeated: false, at: self.2, parts })
+                Ok(Frame { track: Track::Video, is_sync, is_repeated: false, at: self.2, offset: None, parts })
             })
         }
 

@@ -47,7 +47,9 @@ impl Visitor {
         let (who, permit) = self.admit(&name).await?;
         let by = Requester { share: self.caller.quota_holder(&who), may_make: self.may_make };
         let watch = catalog.watch(&name, Demand::Single, &by).await?;
-        let feed = fmp4::open(encodings, watch, Want::default()).await?;
+        // Without sound: the page makes its buffer for the codec of the video alone.
+        let video_only = fmp4::Accepts::parse("avc1,hvc1");
+        let feed = fmp4::open(encodings, watch, Want::default(), &video_only).await?;
         Ok(Opened { feed, seat: Box::new(Place { permit, metrics: metrics.clone(), _place: place }) })
     }
 

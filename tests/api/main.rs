@@ -46,6 +46,7 @@ mod mediamtx_recordings;
 mod mjpeg;
 mod mp4;
 mod mp4_paths;
+mod mp4_sound;
 mod mqtt;
 mod mqtt_publish;
 mod mqtt_topics;
