@@ -24,6 +24,8 @@ mod receive;
 mod rtp;
 mod sdp;
 mod session;
+mod target;
+mod tunnel;
 mod udp;
 mod uri;
 
@@ -33,7 +35,8 @@ pub use self::{
     connection::Tls,
     failure::Failure,
     sdp::{Codec, Track},
-    session::{Session, Target},
+    session::Session,
+    target::Target,
 };
 
 /// How the packets are transported.
@@ -45,6 +48,8 @@ pub enum Transport {
     Tcp,
     /// In UDP datagrams.
     Udp,
+    /// As TCP, with the connection in HTTP.
+    Http,
 }
 
 /// Whether decoding can begin at an access unit.

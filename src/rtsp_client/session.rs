@@ -5,21 +5,21 @@ mod keep_alive;
 use std::fmt::Write;
 
 use tokio::time::{Duration, Instant, sleep_until, timeout};
-use url::Url;
 
 use super::{
     Codec, Track, Transport, Unit,
     auth::Scheme,
-    connection::{Connection, Tls},
+    connection::Connection,
     failure::Failure,
     headers::Headers,
     message::{Answer, Item},
     receive::Receiver,
     sdp::Description,
+    target::Target,
+    tunnel,
     udp::UdpPair,
     uri::{base, clean, joined},
 };
-use crate::secret::Secret;
 
 /// Attempts of one request: without a password, with one, and twice more if the nonce has become stale.
 const ATTEMPTS: usize = 4;
@@ -39,18 +39,6 @@ const MAX_UNSENT: usize = 64 << 10;
 
 /// The channels that SETUP asks for.
 const CHANNELS: (u8, u8) = (0, 1);
-
-/// Where to connect, and how.
-pub struct Target {
-    /// The URL of the requests, without user and password. Its host is connected to as it is.
-    pub url: Url,
-    /// User and password, sent only in answer to a challenge.
-    pub login: Option<(String, Secret)>,
-    /// How the packets are transported.
-    pub transport: Transport,
-    /// For `rtsps`.
-    pub tls: Option<Tls>,
-}
 
 /// The request that keeps the session alive, and is waiting for its answer.
 #[derive(Debug)]
@@ -202,7 +190,7 @@ impl Inner {
                 Ok(answer) => {
                     self.take_session(&answer.headers);
                     let chosen = answer.headers.transport();
-                    if !chosen.is_udp || self.target.transport == Transport::Tcp {
+                    if !chosen.is_udp || self.target.transport != Transport::Auto {
                         self.channels = chosen.channels.unwrap_or(CHANNELS);
                         return Ok(());
                     }
@@ -421,8 +409,8 @@ impl Inner {
 }
 
 async fn open(target: &Target) -> Result<Connection, Failure> {
-    let url = &target.url;
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let port = url.port().unwrap_or(if target.tls.is_some() { 322 } else { 554 });
-    Connection::open(host, port, target.tls.as_ref()).await
+    match target.transport {
+        Transport::Http => tunnel::open(target).await,
+        Transport::Auto | Transport::Tcp | Transport::Udp => target.connect().await,
+    }
 }
