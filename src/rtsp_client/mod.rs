@@ -26,6 +26,8 @@ mod rtp;
 mod sdp;
 mod session;
 mod sound;
+mod target;
+mod tunnel;
 mod udp;
 mod uri;
 
@@ -35,8 +37,9 @@ pub use self::{
     connection::Tls,
     failure::Failure,
     sdp::{Codec, Track},
-    session::{Received, Session, Sound, Target, WantsSound},
+    session::{Received, Session, Sound, WantsSound},
     sound::SoundFormat,
+    target::Target,
 };
 
 /// How the packets are transported.
@@ -48,6 +51,8 @@ pub enum Transport {
     Tcp,
     /// In UDP datagrams.
     Udp,
+    /// As TCP, with the connection in HTTP.
+    Http,
 }
 
 /// Whether decoding can begin at an access unit.

@@ -8,20 +8,21 @@ mod set_up;
 use std::sync::Arc;
 
 use tokio::time::{Duration, Instant, sleep_until, timeout};
-use url::Url;
 
 use self::lane::Lane;
 use super::{
     Codec, Track, Transport, Unit,
     clock::{Clocks, SenderReport},
-    connection::{Connection, Tls},
+    connection::Connection,
     failure::Failure,
     headers::Headers,
     message::Item,
     receive::Receiver,
     sound::SoundFormat,
+    target::Target,
+    tunnel,
 };
-use crate::{fetch::challenge::Scheme, secret::Secret};
+use crate::fetch::challenge::Scheme;
 
 /// Attempts of one request: without a password, with one, and twice more if the nonce has become stale.
 const ATTEMPTS: usize = 4;
@@ -44,21 +45,6 @@ const CHANNELS: (u8, u8) = (0, 1);
 
 /// Whether sound is wanted; asked when the server has told whether it has any.
 pub type WantsSound = Arc<dyn Fn() -> bool + Send + Sync>;
-
-/// Where to connect, and how.
-#[derive(Clone)]
-pub struct Target {
-    /// The URL of the requests, without user and password. Its host is connected to as it is.
-    pub url: Url,
-    /// User and password, sent only in answer to a challenge.
-    pub login: Option<(String, Secret)>,
-    /// How the packets are transported.
-    pub transport: Transport,
-    /// For `rtsps`.
-    pub tls: Option<Tls>,
-    /// Whether the sound is set up, too.
-    pub wants_sound: WantsSound,
-}
 
 /// The sound of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -318,8 +304,8 @@ impl Inner {
 }
 
 async fn open(target: &Target) -> Result<Connection, Failure> {
-    let url = &target.url;
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let port = url.port().unwrap_or(if target.tls.is_some() { 322 } else { 554 });
-    Connection::open(host, port, target.tls.as_ref()).await
+    match target.transport {
+        Transport::Http => tunnel::open(target).await,
+        Transport::Auto | Transport::Tcp | Transport::Udp => target.connect().await,
+    }
 }

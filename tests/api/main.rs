@@ -70,6 +70,7 @@ mod rtsp_camera;
 mod rtsp_odd_answers;
 mod rtsp_odd_sessions;
 mod rtsp_players;
+mod rtsp_tunnel;
 mod secrets;
 mod sign_in;
 mod slow_clients;

@@ -111,7 +111,7 @@ impl Inner {
                 Ok(answer) => {
                     self.take_session(&answer.headers);
                     let chosen = answer.headers.transport();
-                    if !chosen.is_udp || transport == Transport::Tcp {
+                    if !chosen.is_udp || transport != Transport::Auto {
                         return Ok((chosen.channels.unwrap_or(channels), None));
                     }
                     // The server has answered with UDP, and expects ports: ask for that.
