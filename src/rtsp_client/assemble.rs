@@ -11,7 +11,7 @@ use super::{
     depacketize::Depacketizer,
     parameter_sets::ParameterSets,
     rtp::Packet,
-    sdp::{Codec, Track},
+    track::{Codec, Track},
 };
 use crate::h264::slice::{self, Nal};
 

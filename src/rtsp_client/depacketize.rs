@@ -5,7 +5,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::sdp::Codec;
+use super::track::Codec;
 use crate::h264::nal;
 
 /// Most bytes of a NAL in fragments. The largest keyframes of cameras have 2 MB.

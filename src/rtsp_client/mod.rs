@@ -27,6 +27,7 @@ mod sdp;
 mod session;
 mod sound;
 mod target;
+mod track;
 mod tunnel;
 mod udp;
 mod uri;
@@ -36,10 +37,10 @@ use bytes::Bytes;
 pub use self::{
     connection::Tls,
     failure::Failure,
-    sdp::{Codec, Track},
-    session::{Received, Session, Sound, WantsSound},
+    session::{Received, Session, Sound},
     sound::SoundFormat,
-    target::Target,
+    target::{Target, WantsSound},
+    track::{Codec, Track},
 };
 
 /// How the packets are transported.

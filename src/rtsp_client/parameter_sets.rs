@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::sdp::Codec;
+use super::track::Codec;
 use crate::h264::{bits, nal};
 
 /// Most sets kept. Cameras use one of each kind; the standards permit 16, 32 and 256.

@@ -8,7 +8,8 @@ use super::{
     clock::{Clocks, SenderReport},
     message::{Item, Reader},
     receive::Receiver,
-    sdp::{Codec, Description},
+    sdp::Description,
+    track::Codec,
 };
 use crate::fetch::challenge::Scheme;
 

@@ -13,8 +13,8 @@ use super::{
     assemble::Assembler,
     jpeg::Jpegs,
     rtp::Packet,
-    sdp::{Codec, Track},
     sound::{SoundTrack, Sounds},
+    track::{Codec, Track},
 };
 
 /// Most units that wait to be taken. Some come with the answer to PLAY.

@@ -43,9 +43,6 @@ const MAX_UNSENT: usize = 64 << 10;
 /// The channels that SETUP asks for, for video.
 const CHANNELS: (u8, u8) = (0, 1);
 
-/// Whether sound is wanted; asked when the server has told whether it has any.
-pub type WantsSound = Arc<dyn Fn() -> bool + Send + Sync>;
-
 /// The sound of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sound {

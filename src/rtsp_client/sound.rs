@@ -3,7 +3,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::{Start, Unit, rtp::Packet, sdp::Track};
+use super::{Start, Unit, rtp::Packet, track::Track};
 use crate::{aac::AudioConfig, h264::bits::Reader};
 
 /// Most bytes of a frame: AAC has at most 768 bytes for each of 8 channels, Opus 1275 for each of 48 parts.

@@ -1,13 +1,18 @@
 //! [`Target`]: where to connect, and how.
 
+use std::sync::Arc;
+
 use url::Url;
 
 use super::{
-    Transport, WantsSound,
+    Transport,
     connection::{Connection, Tls},
     failure::Failure,
 };
 use crate::secret::Secret;
+
+/// Whether sound is wanted; asked when the server has told whether it has any.
+pub type WantsSound = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Where to connect, and how.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     rtsp_camera::keyframe,
-    support::{TestApp, eventually, flat_picture, free_port, mediamtx::MediaMtx, rtsp_peer::RtspPeer},
+    support::{TestApp, eventually, flat_picture, mediamtx::MediaMtx, rtsp_peer::RtspPeer},
 };
 
 const COLOUR: [u8; 3] = [200, 60, 30];
