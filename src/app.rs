@@ -1,5 +1,7 @@
 //! The composition root: builds every part, binds the ports, runs, and ends in order. Tests use it as the program does.
 
+mod places;
+
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -12,6 +14,7 @@ use tokio::{
     time::Duration,
 };
 
+use self::places::Places;
 use crate::{
     access::Access,
     catalog::{Catalog, CatalogParts, mediamtx_reader},
@@ -34,20 +37,17 @@ use crate::{
     policy::{Policy, Revoked},
     producer::{ProducerContext, file::MediaRoots, mqtt::Groups, udp_camera::Hub, upload},
     rtsp, server,
-    settings::{Loaded, Settings, Sources, TlsSettings},
+    settings::{Loaded, Sources, TlsSettings},
     shutdown::Shutdown,
+    signal,
     state::State,
     store::Store,
     stream::Registry,
     supervise::Supervisor,
     throughput::Throughput,
-    units::is_this_machine,
+    uv4l,
     web::application,
 };
-
-/// Open files beyond those of clients' connections: workers, database, log, UDP socket, cameras, files of producers, and
-/// connections that have made room and are about to be closed.
-const SPARE_FILES: u64 = 512;
 
 /// The program, bound and ready to run.
 pub struct App {
@@ -58,6 +58,9 @@ pub struct App {
     tls: Option<server::Tls>,
     connections: server::Connections,
     rtsp: Option<rtsp::Server>,
+    whip: mediamtx::Whip,
+    /// The address of `uv4l.listen`.
+    uv4l_addr: Option<SocketAddr>,
     state: web::Data<State>,
     revoked: mpsc::Receiver<Vec<Revoked>>,
     supervisor: Supervisor,
@@ -89,6 +92,7 @@ impl App {
         let uploads = upload::Store::open(&folder.frames(), settings.uploads.durability)
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
         let fetch = Fetch::new(&settings.fetch)?;
+        let uv4l = uv4l::Cameras::new(&settings.uv4l, *settings.stream_defaults.linger, &fetch);
         let nas = AllNas::new(&settings.media.nas, &fetch)?;
         let mqtt = Mqtt::new(&settings.mqtt, &fetch, &settings.data_dir, settings.limits.frame_size)?;
         let context = ProducerContext {
@@ -131,7 +135,11 @@ impl App {
             advertised: [advertise_rtsp.clone(), advertise_http.clone()],
         });
         catalog.restore()?;
-        let paths = Paths::open(store.clone(), mediamtx.clone(), events.clone(), advertise_rtsp.clone())?;
+        let paths = Paths::open(store.clone(), mediamtx.clone(), events.clone(), uv4l.clone(), advertise_rtsp.clone())?;
+        let whip = mediamtx::Whip::start(&settings.mediamtx, &hosts, {
+            let identity = identity.clone();
+            move |path| identity.publishing_token(path).ok().map(|token| format!("Bearer {token}"))
+        })?;
         let shutdown = Shutdown::new();
         let encodings = Encodings::new(
             settings.h264.clone(),
@@ -182,6 +190,8 @@ impl App {
             throughput: Throughput::default(),
             identity,
             paths,
+            uv4l,
+            rooms: signal::Rooms::default(),
             events,
             webhooks,
             mediamtx,
@@ -233,6 +243,13 @@ impl App {
             let only = Some(server::Only(mqtt_video::KIND.path));
             ports.push(server::Port { listener, tls: None, only });
         }
+        let mut uv4l_addr = None;
+        if let Some(at) = state.settings.uv4l.listen() {
+            let listener = server::bind(at)
+                .map_err(|e| Error::internal(format!("port {at} cannot be opened (uv4l.listen)"), e))?;
+            uv4l_addr = listener.local_addr().ok();
+            ports.push(server::Port { listener, tls: None, only: None });
+        }
         let server = server::listen(ports, &options, shutdown, move || application(for_workers.clone()))
             .map_err(|e| Error::internal("the server cannot be started", e))?;
         let is_first_start = folder.is_new();
@@ -244,6 +261,8 @@ impl App {
             tls,
             connections,
             rtsp,
+            whip,
+            uv4l_addr,
             state,
             revoked,
             supervisor,
@@ -266,6 +285,11 @@ impl App {
     /// The address of the listener for video over MQTT, if there is one.
     pub fn mqtt_video_addr(&self) -> Option<SocketAddr> {
         self.mqtt_video_addr
+    }
+
+    /// The further address of the HTTP listener (`uv4l.listen`), if there is one.
+    pub fn uv4l_addr(&self) -> Option<SocketAddr> {
+        self.uv4l_addr
     }
 
     /// The address of the RTSP listener, if there is one.
@@ -291,7 +315,7 @@ impl App {
     /// Serves until the shutdown is requested (see [`State::shutdown`]), then ends in order: endless responses, requests,
     /// streams, and the pictures that are not written yet.
     pub async fn run_until_stopped(self) -> io::Result<()> {
-        let App { server, rtsp, state, revoked, supervisor, tls, connections, lock, .. } = self;
+        let App { server, rtsp, whip, state, revoked, supervisor, tls, connections, lock, .. } = self;
         let handle = server.handle();
         let mut serving = tokio::spawn(server);
         let rtsp_connections = rtsp.as_ref().map(|rtsp| rtsp.connections().clone());
@@ -300,8 +324,14 @@ impl App {
             tokio::spawn(async move { supervisor.run("rtsp", || rtsp.serve(&state)).await });
         }
         let uploads = state.catalog.context().uploads.clone();
-        let background =
-            tokio::spawn(run_background(state.clone(), supervisor, revoked, tls, (connections, rtsp_connections)));
+        let background = tokio::spawn(run_background(
+            state.clone(),
+            supervisor,
+            revoked,
+            tls,
+            whip,
+            (connections, rtsp_connections),
+        ));
 
         let ended = tokio::select! {
             ended = &mut serving => Some(ended),
@@ -364,6 +394,7 @@ async fn run_background(
     supervisor: Supervisor,
     revoked: mpsc::Receiver<Vec<Revoked>>,
     tls: Option<server::Tls>,
+    whip: mediamtx::Whip,
     (http, rtsp): (server::Connections, Option<server::Connections>),
 ) {
     let observer = Observer {
@@ -377,6 +408,12 @@ async fn run_background(
             move || sessions.sent()
         }),
     };
+    let bridge = uv4l::Bridge {
+        cameras: state.uv4l.clone(),
+        whip,
+        path_cache: state.path_cache.clone(),
+        shutdown: state.shutdown.clone(),
+    };
     let revoked = Mutex::new(revoked);
     let uploads = &state.catalog.context().uploads;
     tokio::join!(
@@ -387,6 +424,7 @@ async fn run_background(
         supervisor.run("mqtt topics", || state.catalog.follow_topics()),
         supervisor.run("mqtt video", || state.mqtt_video.run()),
         supervisor.run("paths", || state.paths.run()),
+        supervisor.run("uv4l", || bridge.run()),
         supervisor.run("observer", || observer.run()),
         supervisor.run("uploads", || uploads.write_forever()),
         supervisor.run("expiry", || state.catalog.registry().sweep_forever(|name| uploads.forget(name))),
@@ -403,48 +441,4 @@ async fn run_background(
             }
         }),
     );
-}
-
-/// How many connections the limit on open files leaves room for.
-struct Places {
-    http: usize,
-    rtsp: usize,
-}
-
-impl Places {
-    /// Raises the soft limit on open files to what the settings need, as far as the system allows. If that is less, HTTP and
-    /// RTSP share it as their settings do.
-    fn of(settings: &Settings) -> Self {
-        let (http, rtsp) = (settings.limits.connections, settings.rtsp.max_connections);
-        let wanted = (http + rtsp) as u64 + SPARE_FILES;
-        let limit = rlimit::increase_nofile_limit(wanted).unwrap_or_else(|e| {
-            tracing::warn!("the limit on open files cannot be raised: {e}");
-            rlimit::Resource::NOFILE.get_soft().unwrap_or(1024)
-        });
-        if limit >= wanted {
-            return Places { http, rtsp };
-        }
-        let room = usize::try_from(limit.saturating_sub(SPARE_FILES)).unwrap_or(usize::MAX).max(64);
-        let share = |of: usize| ((of as u128 * room as u128 / (http + rtsp) as u128) as usize).max(16);
-        let places = Places { http: share(http), rtsp: share(rtsp) };
-        tracing::warn!(
-            "the system allows {limit} open files, and limits.connections and rtsp.max_connections need {wanted}: there can be \
-             {} HTTP and {} RTSP connections (ulimit -n)",
-            places.http,
-            places.rtsp
-        );
-        places
-    }
-
-    /// The connections of one listener. All clients behind a trusted proxy have its address, and MediaMTX, at an address of
-    /// `auth.webhook_networks`, speaks for its own clients.
-    fn connections(&self, max: usize, settings: &Settings) -> server::Connections {
-        let networks =
-            [settings.http.trusted_proxies.clone(), settings.auth.webhook_networks.clone().unwrap_or_default()]
-                .concat();
-        let share = max * usize::from(settings.limits.caller_share) / 100;
-        server::Connections::new(max, share, move |ip| {
-            is_this_machine(ip) || networks.iter().any(|network| network.contains(ip))
-        })
-    }
 }

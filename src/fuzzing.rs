@@ -4,14 +4,14 @@
 //! Compiled for tests and for cargo-fuzz, which sets `cfg(fuzzing)`.
 
 use crate::{
-    discovery, fetch, h264, mqtt, mqtt_video, multipart, output, picture, policy, producer, rtsp, rtsp_client,
+    discovery, fetch, h264, mqtt, mqtt_video, multipart, output, picture, policy, producer, rtsp, rtsp_client, uv4l,
 };
 
 /// Panics if the property does not hold for these bytes.
 pub type Property = fn(&[u8]);
 
 /// All properties.
-pub const PROPERTIES: [(&str, Property); 15] = [
+pub const PROPERTIES: [(&str, Property); 16] = [
     ("discovery_soap", discovery::properties::soap),
     ("discovery_xml", discovery::properties::xml),
     ("h264", h264::properties::hold),
@@ -26,6 +26,7 @@ pub const PROPERTIES: [(&str, Property); 15] = [
     ("rtsp_answer", rtsp_client::properties::hold),
     ("rtsp_request", rtsp::properties::hold),
     ("udp_assembly", producer::udp_camera::properties::hold),
+    ("uv4l", uv4l::properties::hold),
     ("websocket", output::websocket::wire::properties::hold),
 ];
 

@@ -76,6 +76,8 @@ pub mod state;
 pub mod throughput;
 
 pub mod rtsp;
+pub mod signal;
+pub mod uv4l;
 pub mod web;
 
 #[cfg(any(test, fuzzing))]

@@ -18,8 +18,10 @@ use crate::{
     paths::Paths,
     settings::{Settings, Sources},
     shutdown::Shutdown,
+    signal::Rooms,
     store::Store,
     throughput::Throughput,
+    uv4l::Cameras,
 };
 
 /// One for the whole program; HTTP and RTSP share it.
@@ -48,6 +50,10 @@ pub struct State {
     pub path_cache: PathCache,
     /// The paths that MediaMTX must have.
     pub paths: Paths,
+    /// UV4L cameras.
+    pub uv4l: Cameras,
+    /// Rooms for the signalling of WebRTC.
+    pub rooms: Rooms,
     /// Search for cameras.
     pub discovery: Discovery,
     /// Files of the media folders.

@@ -12,6 +12,7 @@ mod password;
 mod push;
 mod serve;
 mod user;
+mod uv4l_agent;
 
 use std::{
     collections::HashMap,
@@ -62,6 +63,8 @@ enum Command {
     HashPassword,
     /// Upload pictures to a stream: files, new files of a folder, or the output of a program.
     Push(push::Args),
+    /// Carry the calls of a UV4L camera that the sidecar cannot reach: run it beside UV4L.
+    Uv4lAgent(uv4l_agent::Args),
     /// Run a camera that answers by UDP, as the ESP32 sketch does.
     FakeCamera(fake_camera::Args),
     /// Check that a running sidecar is ready; for container health checks.
@@ -82,6 +85,7 @@ pub fn run() -> ExitCode {
         Some(Command::HashPassword) => password::hash(),
         Some(Command::Push(args)) => push::run(args),
         Some(Command::FakeCamera(args)) => fake_camera::run(args),
+        Some(Command::Uv4lAgent(args)) => uv4l_agent::run(&args),
         Some(Command::Health(args)) => health::run(cli.common.config.as_deref(), &args),
     };
     match done {

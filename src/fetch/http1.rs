@@ -3,7 +3,7 @@
 use std::{fmt, io, net::SocketAddr, pin::Pin, task::Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::head::{self, Framing, Head, MAX_HEAD};
@@ -43,6 +43,11 @@ impl Connection {
         Connection { io, buffer: BytesMut::new(), peer, origin }
     }
 
+    /// The socket, and the bytes that were received and not used.
+    pub(super) fn into_parts(self) -> (Box<dyn Io>, BytesMut) {
+        (self.io, self.buffer)
+    }
+
     /// Whether the connection can take another request: it is open, and nothing has arrived on it. (Data that no request
     /// has asked for would be taken for the next answer.)
     pub(super) async fn is_idle(&mut self) -> bool {
@@ -80,7 +85,9 @@ impl Connection {
         for _ in 0..=MAX_INTERIM {
             let head = self.read_head().await?;
             self.buffer.advance(head.length);
-            if !head.status.is_informational() {
+            let is_upgraded =
+                head.status == StatusCode::SWITCHING_PROTOCOLS && headers.contains_key(http::header::UPGRADE);
+            if is_upgraded || !head.status.is_informational() {
                 return Ok(head);
             }
         }

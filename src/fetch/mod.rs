@@ -14,6 +14,7 @@ mod connect;
 mod head;
 mod http1;
 mod response;
+mod upgrade;
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
@@ -31,9 +32,10 @@ use url::Url;
 use self::{
     challenge::Scheme,
     connect::{connect, origin},
+    head::Head,
     http1::{Body, Connection},
 };
-pub use self::{connect::Tls, http1::Io as Socket, response::Response};
+pub use self::{connect::Tls, http1::Io as Socket, response::Response, upgrade::Upgraded};
 use crate::{
     error::{Code, Error, Result},
     secret::Secret,
@@ -264,14 +266,20 @@ impl Session {
         if response.status != StatusCode::UNAUTHORIZED || !may_log_in {
             return Ok(response);
         }
-        match Scheme::of(&response.headers) {
-            // Answered once: a second challenge to the answer means that the password is wrong.
-            Ok(login) => self.login = Some(login),
-            Err(_) => return Ok(response),
+        // Answered once: a second challenge to the answer means that the password is wrong.
+        if !self.read_challenge(&response.headers) {
+            return Ok(response);
         }
         drop(response);
         self.connection = Home::default();
         self.once(url, request, true).await
+    }
+
+    /// Stores the host's challenge for the next request. False if it has none that can be answered.
+    fn read_challenge(&mut self, headers: &HeaderMap) -> bool {
+        let Ok(login) = Scheme::of(headers) else { return false };
+        self.login = Some(login);
+        true
     }
 
     async fn once(&mut self, url: &Url, request: &Request, may_log_in: bool) -> Result<Response> {
@@ -300,6 +308,35 @@ impl Session {
         request: &Request,
         may_log_in: bool,
     ) -> Result<Response> {
+        let head = self.ask(&mut connection, url, request, may_log_in).await?;
+        let unusable = |e| upstream(url, format_args!("cannot be read: {e}"));
+        let peer = connection.peer;
+        let body = Body::new(connection, &head).map_err(unusable)?;
+        let home = self.connection.clone();
+        let mut response = Response {
+            status: head.status,
+            headers: head.headers,
+            peer,
+            url: url.clone(),
+            body,
+            peeked: BytesMut::new(),
+            home,
+        };
+        if response.body.is_empty() {
+            // Gives the connection back.
+            response.chunk(request.timeout).await?;
+        }
+        Ok(response)
+    }
+
+    /// Sends a request over a connection, and reads the head of the answer.
+    async fn ask(
+        &mut self,
+        connection: &mut Connection,
+        url: &Url,
+        request: &Request,
+        may_log_in: bool,
+    ) -> Result<Head> {
         let path = match url.query() {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
@@ -323,25 +360,7 @@ impl Session {
         let answer = connection.exchange(&request.method, &path, &headers, &request.body);
         let answer = timeout(request.timeout, answer).await;
         let answer = answer.map_err(|_| upstream(url, format_args!("does not answer within {:?}", request.timeout)))?;
-        let unusable = |e| upstream(url, format_args!("cannot be read: {e}"));
-        let head = answer.map_err(unusable)?;
-        let peer = connection.peer;
-        let body = Body::new(connection, &head).map_err(unusable)?;
-        let home = self.connection.clone();
-        let mut response = Response {
-            status: head.status,
-            headers: head.headers,
-            peer,
-            url: url.clone(),
-            body,
-            peeked: BytesMut::new(),
-            home,
-        };
-        if response.body.is_empty() {
-            // Gives the connection back.
-            response.chunk(request.timeout).await?;
-        }
-        Ok(response)
+        answer.map_err(|e| upstream(url, format_args!("cannot be read: {e}")))
     }
 }
 

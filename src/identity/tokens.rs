@@ -177,6 +177,11 @@ impl Identity {
         self.own_token(vec![Permission::on(Action::Read, path)])
     }
 
+    /// The same for publishing to one path of MediaMTX.
+    pub fn publishing_token(&self, path: &str) -> Result<String> {
+        self.own_token(vec![Permission::on(Action::Publish, path)])
+    }
+
     fn own_token(&self, permissions: Vec<Permission>) -> Result<String> {
         let claims = Claims {
             iss: ISSUER.into(),

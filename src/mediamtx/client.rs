@@ -21,7 +21,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Characters that are encoded in a path name within a URL. MediaMTX takes slashes as they are.
-const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
+pub(super) const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
 
 /// Items of a page, and most pages that are read.
 const PAGE: usize = 1000;
@@ -92,10 +92,7 @@ impl Client {
     ) -> Result<Self> {
         let (queue, waiting) = Queue::new();
         let bases = [&settings.api, &settings.playback].map(|base| base.trim_end_matches('/').to_owned());
-        let basic = (!settings.user.is_empty()).then(|| {
-            use base64::{Engine, engine::general_purpose::STANDARD};
-            format!("Basic {}", STANDARD.encode(format!("{}:{}", settings.user, settings.pass.expose())))
-        });
+        let basic = settings.basic();
         let authorize: Authorize = match basic {
             Some(basic) => Box::new(move || Some(basic.clone())),
             None => Box::new(authorize),

@@ -1,4 +1,4 @@
-//! MediaMTX's control API (v3) and playback server: the only module that knows their URLs.
+//! MediaMTX's control API (v3), playback server and WHIP: the only module that knows their URLs.
 //!
 //! [`Client`] makes the requests. **The answer to `/mediamtx-auth` must not wait for one**: MediaMTX waits for that answer in the loop
 //! that would have to answer the request (internal/core/path_manager.go). `config_check` checks an administrator's mediamtx.yml.
@@ -12,6 +12,7 @@ mod path_cache;
 mod queue;
 mod session_index;
 mod settings;
+mod whip;
 
 pub use self::{
     client::{Client, Fields, Info, Playable, Recorded, Segment},
@@ -20,6 +21,7 @@ pub use self::{
     path_cache::PathCache,
     session_index::{IndexedSession, SessionIndex},
     settings::MediaMtxSettings,
+    whip::{Whip, WhipSession},
 };
 
 /// Settings of a path that are commands (internal/conf/path.go).

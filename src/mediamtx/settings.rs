@@ -29,6 +29,8 @@ pub struct MediaMtxSettings {
     pub pass: Secret,
     /// Base URL of the RTSP server, from which the sidecar reads paths.
     pub rtsp: String,
+    /// URL of the WebRTC server, to which the sidecar publishes UV4L cameras, `http://` or `https://`.
+    pub webrtc: String,
     /// Base URL at which MediaMTX reaches the sidecar's RTSP server. Empty: `rtsp.listen` on this machine.
     pub advertise_rtsp: String,
     /// Base URL at which programs beside MediaMTX reach the sidecar's HTTP server. Empty: `http.listen` on this machine.
@@ -47,6 +49,7 @@ impl Default for MediaMtxSettings {
             user: String::new(),
             pass: Secret::default(),
             rtsp: "rtsp://127.0.0.1:8554".into(),
+            webrtc: "http://127.0.0.1:8889".into(),
             advertise_rtsp: String::new(),
             advertise_http: String::new(),
         }
@@ -60,6 +63,13 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 }
 
 impl MediaMtxSettings {
+    /// The `Authorization` header of `user`; none without one.
+    pub(super) fn basic(&self) -> Option<String> {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        (!self.user.is_empty())
+            .then(|| format!("Basic {}", STANDARD.encode(format!("{}:{}", self.user, self.pass.expose()))))
+    }
+
     /// Base URL at which MediaMTX pulls the sidecar's streams; `rtsp` is the address of the RTSP server.
     pub fn advertise_rtsp(&self, rtsp: SocketAddr) -> String {
         match self.advertise_rtsp.trim_end_matches('/') {
@@ -87,9 +97,11 @@ impl MediaMtxSettings {
     /// The errors of the settings: key and rule.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut found = vec![];
-        for (key, url, example) in
-            [("api", &self.api, "http://127.0.0.1:9997"), ("playback", &self.playback, "http://127.0.0.1:9996")]
-        {
+        for (key, url, example) in [
+            ("api", &self.api, "http://127.0.0.1:9997"),
+            ("playback", &self.playback, "http://127.0.0.1:9996"),
+            ("webrtc", &self.webrtc, "http://127.0.0.1:8889"),
+        ] {
             if !is_server(url) {
                 let rule = "must be an http or https URL without a path";
                 let credentials = "user and password have keys of their own";

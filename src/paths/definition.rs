@@ -12,6 +12,7 @@ use crate::{
     secret::{HIDDEN, has_hidden, hide_in_json, restored_url, shown_url},
     stream::StreamName,
     trust::Fingerprint,
+    uv4l::{Camera, Defined},
 };
 
 /// Longest name, and longest source or command, in characters.
@@ -61,6 +62,16 @@ pub enum Kind {
         /// The SHA-256 of the server's certificate, for an encrypted URL with a self-signed certificate; 64 hexadecimal digits.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         fingerprint: String,
+    },
+    /// A UV4L camera, which the sidecar introduces to MediaMTX. Disabled, it is a camera that browsers call (`/uv4l/NAME`), and no
+    /// path.
+    Uv4l {
+        /// The camera. One of the same name in sidecar.yml counts instead.
+        #[serde(flatten)]
+        camera: Camera,
+        /// Whether the camera is called only while the path has readers.
+        #[serde(default = "yes")]
+        on_demand: bool,
     },
     /// Any settings, by MediaMTX's names.
     Raw {
@@ -131,6 +142,21 @@ impl Wanted {
                     return Err(wrong("on_demand", "must be true for a path with a regular expression"));
                 }
             }
+            Kind::Uv4l { camera, on_demand } => {
+                if is_regexp || StreamName::parse(name).is_err() {
+                    return Err(wrong("name", "of a UV4L camera must be a plain name, which /uv4l/NAME has"));
+                }
+                camera.check().map_err(|e| {
+                    let error = Error::new(Code::InvalidPath, e.to_string());
+                    e.field().map(str::to_owned).into_iter().fold(error, Error::in_field)
+                })?;
+                if self.record && *on_demand {
+                    return Err(wrong(
+                        "record",
+                        "needs on_demand: false, because nothing is recorded without the camera",
+                    ));
+                }
+            }
             Kind::Raw { fields } => {
                 if fields.contains_key("name") {
                     return Err(wrong("fields", "must not have name, which is a part of the URL"));
@@ -170,6 +196,11 @@ impl Wanted {
                 }
                 fields
             }
+            // The first reader waits at the offline picture, and is not refused, while the camera is called.
+            Kind::Uv4l { on_demand: true, .. } => {
+                json!({"source": "publisher", "alwaysAvailable": true, "alwaysAvailableTracks": [{"codec": "H264"}]})
+            }
+            Kind::Uv4l { .. } => json!({"source": "publisher"}),
             Kind::Raw { fields } => Value::Object(fields.clone()),
         };
         let Value::Object(mut fields) = value else { return Fields::new() };
@@ -183,7 +214,8 @@ impl Wanted {
     pub fn hidden(&self) -> Self {
         let mut shown = self.clone();
         match &mut shown.kind {
-            Kind::Stream { .. } => {}
+            // A UV4L camera hides its password and the URL's itself when it is serialized.
+            Kind::Stream { .. } | Kind::Uv4l { .. } => {}
             Kind::Camera { url, .. } => *url = shown_url(url),
             Kind::Raw { fields } => {
                 let mut all = Value::Object(std::mem::take(fields));
@@ -205,6 +237,7 @@ impl Wanted {
                     *url = restored;
                 }
             }
+            (Kind::Uv4l { camera, .. }, Kind::Uv4l { camera: old, .. }, _) => camera.unhide(old),
             (Kind::Raw { fields }, Kind::Raw { fields: old }, Kind::Raw { fields: hidden }) => {
                 for (key, value) in fields {
                     if let (Some(old), true) = (old.get(key), hidden.get(key) == Some(value)) {
@@ -215,6 +248,18 @@ impl Wanted {
             _ => {}
         }
     }
+}
+
+/// The UV4L cameras among the definitions.
+pub(super) fn cameras(all: &BTreeMap<String, Wanted>) -> BTreeMap<StreamName, Defined> {
+    let cameras = all.iter().filter_map(|(name, wanted)| match &wanted.kind {
+        Kind::Uv4l { camera, on_demand } => {
+            let defined = Defined { camera: camera.clone(), bridged: wanted.enabled, on_demand: *on_demand };
+            Some((StreamName::parse(name).ok()?, defined))
+        }
+        _ => None,
+    });
+    cameras.collect()
 }
 
 fn check_source(url: &str) -> Result<()> {

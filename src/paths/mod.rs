@@ -31,8 +31,9 @@ use crate::{
     error::{Code, Error, Result},
     events::Bus,
     mediamtx::{Client, Info},
-    secret::hide_in_json,
+    secret::{hide_in_json, to_stored_json},
     store::Store,
+    uv4l::{BridgeStatus, Cameras},
 };
 
 /// Most paths.
@@ -49,6 +50,8 @@ struct Inner {
     store: Store,
     mediamtx: Client,
     events: Bus,
+    /// The UV4L cameras, which are told of those that are defined as paths.
+    uv4l: Cameras,
     /// Base URL at which MediaMTX pulls the sidecar's streams.
     advertise_rtsp: String,
     wanted: Mutex<BTreeMap<String, Wanted>>,
@@ -124,6 +127,9 @@ pub struct PathStatus {
     pub error: Option<String>,
     /// The settings that differ at MediaMTX.
     pub differs: Vec<String>,
+    /// For a UV4L camera: whether it is called, and the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<BridgeStatus>,
     /// Its present state at MediaMTX: availability, tracks, readers.
     #[schema(value_type = Option<Object>)]
     pub actual: Option<Value>,
@@ -148,7 +154,7 @@ fn unknown(name: &str) -> Error {
 
 impl Paths {
     /// Reads the stored definitions. `advertise_rtsp` is the base URL of the sidecar's streams, such as `rtsp://127.0.0.1:9554`.
-    pub fn open(store: Store, mediamtx: Client, events: Bus, advertise_rtsp: String) -> Result<Self> {
+    pub fn open(store: Store, mediamtx: Client, events: Bus, uv4l: Cameras, advertise_rtsp: String) -> Result<Self> {
         let mut wanted = BTreeMap::new();
         for (name, text) in store.paths()? {
             match serde_json::from_str(&text) {
@@ -157,10 +163,12 @@ impl Paths {
                 Err(e) => tracing::error!(path = name, "the stored definition of the path is damaged: {e}"),
             }
         }
+        uv4l.define(definition::cameras(&wanted));
         Ok(Paths(Arc::new(Inner {
             store,
             mediamtx,
             events,
+            uv4l,
             advertise_rtsp,
             wanted: Mutex::new(wanted),
             progress: Mutex::default(),
@@ -224,6 +232,7 @@ impl Paths {
             state: if wanted.enabled { progress.condition } else { Condition::Disabled },
             error: progress.error,
             differs: progress.differs,
+            bridge: self.0.uv4l.bridge(&name),
             actual: actual.get(&name).cloned().map(|mut actual| {
                 hide_in_json(&mut actual);
                 actual
@@ -294,7 +303,7 @@ impl Paths {
     /// Changes members of a definition (JSON merge patch, RFC 7396).
     pub async fn patch(&self, name: &str, changes: serde_json::Map<String, Value>) -> Result<()> {
         let before = self.wanted().remove(name).ok_or_else(|| unknown(name))?;
-        let mut merged = serde_json::to_value(&before).map_err(|e| Error::internal("the path cannot be written", e))?;
+        let mut merged = to_stored_json(&before).map_err(|e| Error::internal("the path cannot be written", e))?;
         merge(&mut merged, Value::Object(changes));
         let wanted = serde_json::from_value(merged).map_err(|e| Error::new(Code::InvalidPath, e.to_string()))?;
         self.put(name, wanted).await.map(drop)
@@ -316,7 +325,9 @@ impl Paths {
             return Err(Error::new(Code::TooManyPaths, format!("there can be {MAX_PATHS} paths")));
         }
         let rows = new.iter().map(|(name, wanted)| {
-            let text = serde_json::to_string(wanted).map_err(|e| Error::internal("the path cannot be written", e))?;
+            let text = to_stored_json(wanted)
+                .map(|row| row.to_string())
+                .map_err(|e| Error::internal("the path cannot be written", e))?;
             Ok((name.clone(), text))
         });
         let (rows, removed) = (rows.collect::<Result<Vec<_>>>()?, gone.clone());
@@ -329,6 +340,7 @@ impl Paths {
                 wanted.remove(name);
             }
             wanted.extend(new);
+            self.0.uv4l.define(definition::cameras(&wanted));
         }
         self.0.changed.notify_one();
         Ok(())

@@ -5,9 +5,11 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate, matchers::a
 
 use super::*;
 use crate::{
+    fetch::{Fetch, FetchSettings},
     hosts::Hosts,
     mediamtx::{Fields, MediaMtxSettings},
     store::paths::AppliedRow,
+    uv4l::Uv4lSettings,
 };
 
 /// The part of MediaMTX's control API that the tests need: it can lose its paths, refuses unknown fields, and adds defaults.
@@ -77,6 +79,14 @@ impl Respond for Host {
     }
 }
 
+fn cameras() -> Cameras {
+    Cameras::new(
+        &Uv4lSettings::default(),
+        tokio::time::Duration::ZERO,
+        &Fetch::new(&FetchSettings::default()).expect("no file"),
+    )
+}
+
 struct Bench {
     paths: Paths,
     host: Host,
@@ -92,8 +102,8 @@ async fn bench() -> Bench {
     let hosts = Hosts::new(Path::new("")).expect("TLS");
     let mediamtx = Client::start(&settings, &hosts, || None).expect("a thread");
     let store = Store::in_memory().expect("opens");
-    let paths =
-        Paths::open(store.clone(), mediamtx.clone(), Bus::default(), "rtsp://127.0.0.1:9554".into()).expect("opens");
+    let paths = Paths::open(store.clone(), mediamtx.clone(), Bus::default(), cameras(), "rtsp://127.0.0.1:9554".into())
+        .expect("opens");
     Bench { paths, host, store, mediamtx, _server: server }
 }
 
@@ -189,9 +199,14 @@ async fn paths_survive_restarts_of_mediamtx_and_of_the_sidecar_and_reloads() {
         assert!(bench.actual("cam999").is_some());
     }
     // A restart of the sidecar: it knows its paths, and corrects one that another program has changed.
-    let again =
-        Paths::open(bench.store.clone(), bench.mediamtx.clone(), Bus::default(), "rtsp://127.0.0.1:9554".into())
-            .expect("opens");
+    let again = Paths::open(
+        bench.store.clone(),
+        bench.mediamtx.clone(),
+        Bus::default(),
+        cameras(),
+        "rtsp://127.0.0.1:9554".into(),
+    )
+    .expect("opens");
     assert!(!again.pass().await.expect("MediaMTX answers"), "no change is due");
     bench.host.0.lock().paths.insert("cam7".into(), Fields::new());
     assert!(again.pass().await.expect("MediaMTX answers"));

@@ -7,15 +7,15 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use config::{Config, ConfigError, Environment, Map, Value, ValueKind};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 
 use super::{Settings, file::FileContent};
 use crate::{
-    mqtt::{Publication, Subject},
     policy::{Credential, Permission, User},
     producer::Definition,
     stream::StreamName,
@@ -119,13 +119,15 @@ fn parse(text: &str, environment: &HashMap<String, String>) -> Result<Loaded, Se
     note_origins(&tree, "", &mut origins);
     let streams = take_streams(&mut tree, &mut errors);
     let users = take_users(&mut tree, &mut errors);
-    let publications = take_publications(&mut tree, &mut errors);
+    let publications = take_named(&mut tree, ["mqtt", "publish"], &mut errors);
+    let cameras = take_named(&mut tree, ["uv4l", "cameras"], &mut errors);
     let schema = serde_json::to_value(Settings::default()).expect("the defaults are plain data");
     prune(&mut tree, &schema, &mut vec![], &mut errors);
 
     let mut settings = Settings::deserialize(table(tree)).map_err(|e| whole(explain(&e)))?;
     settings.streams = streams;
     settings.mqtt.publish = publications;
+    settings.uv4l.cameras = cameras;
     if let Some(users) = users {
         settings.auth.users = users;
     }
@@ -235,24 +237,28 @@ fn take_streams(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<Stream
     read
 }
 
-/// Reads `mqtt.publish`, whose keys are names of streams, or regular expressions.
-fn take_publications(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<Subject, Publication> {
+/// Reads a map whose keys are names, such as `mqtt.publish`.
+fn take_named<K: FromStr<Err: ToString> + Ord, T: DeserializeOwned>(
+    tree: &mut Table,
+    [section, member]: [&str; 2],
+    errors: &mut SettingErrors,
+) -> BTreeMap<K, T> {
     let mut read = BTreeMap::new();
-    let Some(ValueKind::Table(mqtt)) = tree.get_mut("mqtt").map(|value| &mut value.kind) else { return read };
-    let publications = match mqtt.remove("publish").map(|value| value.kind) {
-        Some(ValueKind::Table(publications)) => BTreeMap::from_iter(publications),
+    let Some(ValueKind::Table(members)) = tree.get_mut(section).map(|value| &mut value.kind) else { return read };
+    let named = match members.remove(member).map(|value| value.kind) {
+        Some(ValueKind::Table(named)) => BTreeMap::from_iter(named),
         Some(ValueKind::Nil) | None => return read,
         Some(_) => {
-            errors.add("mqtt.publish", "is a section; write each stream as a key below it");
+            errors.add(format!("{section}.{member}"), "is a section; write each name as a key below it");
             return read;
         }
     };
-    for (subject, value) in publications {
-        let key = format!("mqtt.publish.{subject}");
+    for (name, value) in named {
+        let key = format!("{section}.{member}.{name}");
         let fields = if matches!(value.kind, ValueKind::Nil) { table(Table::new()) } else { value };
-        match (subject.parse(), Publication::deserialize(fields)) {
-            (Ok(subject), Ok(publication)) => drop(read.insert(subject, publication)),
-            (Err(rule), _) => errors.add(&key, rule),
+        match (name.parse(), T::deserialize(fields)) {
+            (Ok(name), Ok(entry)) => drop(read.insert(name, entry)),
+            (Err(e), _) => errors.add(&key, e.to_string()),
             (_, Err(e)) => errors.add(&key, explain(&e)),
         }
     }

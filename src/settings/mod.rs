@@ -35,6 +35,7 @@ use crate::{
     },
     stream::{MAX_NAME_BYTES, StreamLimits, StreamName, StreamSettings},
     units::Size,
+    uv4l::Uv4lSettings,
 };
 
 /// The shipped `sidecar.yml`: every key with its default and a comment.
@@ -85,6 +86,8 @@ pub struct Settings {
     pub mqtt: MqttSettings,
     /// Video over MQTT.
     pub mqtt_video: MqttVideoSettings,
+    /// UV4L cameras.
+    pub uv4l: Uv4lSettings,
     /// Media folders.
     pub media: MediaSettings,
     /// Uploads.
@@ -115,6 +118,7 @@ impl Default for Settings {
             rtsp_cameras: RtspCameraSettings::default(),
             mqtt: MqttSettings::default(),
             mqtt_video: MqttVideoSettings::default(),
+            uv4l: Uv4lSettings::default(),
             media: MediaSettings::default(),
             uploads: UploadSettings::default(),
             streams: BTreeMap::new(),
@@ -274,6 +278,7 @@ impl Settings {
             ("mediamtx", self.mediamtx.problems()),
             ("mqtt", self.mqtt.problems()),
             ("mqtt_video", self.mqtt_video.problems(self.mqtt.is_on())),
+            ("uv4l", self.uv4l.problems()),
         ];
         for (section, problems) in sections {
             for (key, rule) in problems {

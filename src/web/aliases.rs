@@ -3,13 +3,18 @@
 //! Each alias resolves its stream, and then does the same as our own address: the same policy, limits and parameters. An address
 //! without a name uses `aliases.webcams`.
 
-use actix_web::{HttpRequest, HttpResponse, guard::GuardContext, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    guard::GuardContext,
+    http::header::{self, HeaderMap},
+    web,
+};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
 
 use super::{
-    Problem, State, caller::CallerExtractor, endless, problem::ProblemDocument, upload, video, watch,
+    Problem, State, caller::CallerExtractor, endless, problem::ProblemDocument, upload, uv4l, video, watch,
     watch_params::requester,
 };
 use crate::{
@@ -63,15 +68,21 @@ pub struct DestinationQuery {
     dst: Option<String>,
 }
 
-/// Whether a request to `/` is one for mjpg-streamer, and not for our first page.
+/// Whether a request to `/` is one for mjpg-streamer, or for a UV4L camera, and not for our first page.
 pub(super) fn has_action(request: &GuardContext<'_>) -> bool {
-    query::first(request.head().uri.query().unwrap_or_default(), "action").is_some()
+    is_websocket(&request.head().headers)
+        || query::first(request.head().uri.query().unwrap_or_default(), "action").is_some()
 }
 
-/// mjpg-streamer's address: `/?action=stream` and `/?action=snapshot`. Without an action this is the first page.
+fn is_websocket(headers: &HeaderMap) -> bool {
+    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// mjpg-streamer's address: `/?action=stream` and `/?action=snapshot`. For a WebSocket, the signalling of the UV4L camera `uv4l.root`.
+/// Otherwise this is the first page.
 #[utoipa::path(
     method(get, head), path = "/", tag = "aliases", params(ActionQuery, TransformQuery),
-    responses((status = 200, description = "MJPEG, a picture, or the page"), (status = 404, body = ProblemDocument))
+    responses((status = 101, description = "Signalling"), (status = 200, description = "MJPEG, a picture, or the page"), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn root(
     request: HttpRequest,
@@ -79,6 +90,9 @@ pub(super) async fn root(
     CallerExtractor(caller): CallerExtractor,
     query: web::Query<ActionQuery>,
 ) -> Result<HttpResponse, Problem> {
+    if is_websocket(request.headers()) && query.action.is_none() {
+        return uv4l::root(&request, &state, &caller).await;
+    }
     act(&request, &state, &caller, &query, 0).await
 }
 

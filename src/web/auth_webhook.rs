@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use super::{Problem, State, extract::Body, origin, problem::OwnForm};
 use crate::{
     error::{Code, Error},
-    policy::{Credentials, webhook::Question},
+    policy::{Action, Credentials, webhook::Question},
     query,
     units::any_contains,
 };
@@ -35,6 +35,10 @@ pub(super) async fn answer(request: HttpRequest, state: web::Data<State>, body: 
         .map_err(|e| Error::new(Code::InvalidBody, format!("not what MediaMTX sends to authHTTPAddress: {e}")))?;
     let verdict = state.access.answer(&question, request.peer_addr().map(|peer| peer.ip())).await;
     if verdict.decision.is_allowed() {
+        // A reader of a UV4L camera's path wakes the camera. This does not wait.
+        if question.action() == Some(Action::Read) {
+            state.uv4l.wake(&question.path);
+        }
         return Ok(HttpResponse::NoContent().finish());
     }
     let mut denied = HttpResponse::build(StatusCode::UNAUTHORIZED).content_type("text/plain").body(verdict.reason);

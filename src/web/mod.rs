@@ -31,10 +31,12 @@ mod recordings;
 mod routes;
 mod sessions;
 mod sign_in;
+mod signal;
 mod still;
 mod streams;
 mod turn;
 mod upload;
+mod uv4l;
 mod video;
 mod wall;
 mod watch;
@@ -106,6 +108,10 @@ const ROUTES: &[Route] = routes![
     video::frame,
     ws::connect,
     mqtt_video::connect,
+    // WebRTC's signalling.
+    uv4l::connect,
+    uv4l::list,
+    signal::join,
     // The same at addresses that other programs expect.
     aliases::root when aliases::has_action,
     aliases::webcam,

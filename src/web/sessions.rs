@@ -30,7 +30,7 @@ pub struct SessionList {
 pub struct SessionInfo {
     /// `sidecar` or `mediamtx`.
     server: &'static str,
-    /// `mjpeg`, `rtsp`, `upload`, `media`, `events`; at MediaMTX `rtsp`, `rtsps`, `webrtc`, `hls`, `moq`, `rtmp`, `rtmps`, `srt`.
+    /// `mjpeg`, `rtsp`, `upload`, `media`, `events`, `uv4l`, `signal`; at MediaMTX `rtsp`, `rtsps`, `webrtc`, `hls`, `moq`, `rtmp`, `rtmps`, `srt`.
     protocol: String,
     /// The id for `DELETE /api/v1/sessions/{protocol}/{id}`; for our own sessions the protocol is `sidecar`.
     id: String,

@@ -13,8 +13,12 @@ use super::{
     addresses::{self, Addresses},
     caller::CallerExtractor,
     problem::ProblemDocument,
+    uv4l::{self, IceServer},
 };
-use crate::{policy::Action, stream::Origin};
+use crate::{
+    policy::{Action, Caller},
+    stream::Origin,
+};
 
 /// All streams and paths that the caller can read.
 #[derive(Serialize, ToSchema)]
@@ -26,6 +30,9 @@ pub struct Wall {
     /// MediaMTX's base URLs.
     #[serde(flatten)]
     addresses: Addresses,
+    /// STUN and TURN servers for the calls of UV4L cameras.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ice_servers: Vec<IceServer>,
 }
 
 /// A stream, a path, or both.
@@ -39,6 +46,18 @@ pub struct Item {
     /// MediaMTX's path, which has WebRTC and HLS, if the caller can read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<PathState>,
+    /// A UV4L camera, which browsers call by `/uv4l/NAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uv4l: Option<Uv4lState>,
+}
+
+/// A UV4L camera.
+#[derive(Serialize, ToSchema)]
+pub struct Uv4lState {
+    /// The calls in progress.
+    sessions: usize,
+    /// The calls that it can have at a time.
+    max_sessions: u16,
 }
 
 /// The part of a stream that a tile shows; `/api/v1/streams/{name}` has all of it.
@@ -106,7 +125,7 @@ pub(super) async fn get(
         // A picture of before a restart is loaded for the first watcher; a stream that a request made without an upload has none.
         let picture = stats.picture.is_some() || stats.origin != Origin::Pull;
         let brief = Brief { kind: stream.kind(), state: at.as_str(), reason, picture };
-        items.push(Item { name, stream: Some(brief), path });
+        items.push(Item { name, stream: Some(brief), path, uv4l: None });
     }
     for path in paths {
         let name = path["name"].as_str().unwrap_or_default();
@@ -114,11 +133,32 @@ pub(super) async fn get(
             continue;
         }
         if state.access.may(&caller, Action::Read, name).await {
-            items.push(Item { name: name.to_owned(), stream: None, path: Some(describe(path)) });
+            let mut described = describe(path);
+            if state.uv4l.is_on_demand(name) {
+                // Such a path is always available, with a picture that says "offline": only its publisher is live.
+                (described.available, described.on_demand) = (path["online"] == true, true);
+            }
+            items.push(Item { name: name.to_owned(), stream: None, path: Some(described), uv4l: None });
         }
     }
-    let wall = Wall { items, mediamtx, addresses };
+    add_cameras(&mut items, &state, &caller).await;
+    let wall = Wall { items, mediamtx, addresses, ice_servers: uv4l::ice_servers(&state) };
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(wall))
+}
+
+/// Adds the UV4L cameras that are no path of MediaMTX: those that are get their video there, for any number of viewers.
+async fn add_cameras(items: &mut Vec<Item>, state: &State, caller: &Caller) {
+    for name in state.uv4l.names() {
+        let Some(camera) = state.uv4l.get(&name).filter(|_| !state.uv4l.is_bridged(&name)) else { continue };
+        if !state.access.may(caller, Action::Read, &name).await {
+            continue;
+        }
+        let uv4l = Some(Uv4lState { sessions: state.uv4l.sessions(&name), max_sessions: camera.max_sessions });
+        match items.iter_mut().find(|item| *item.name == *name) {
+            Some(item) => item.uv4l = uv4l,
+            None => items.push(Item { name: name.to_string(), stream: None, path: None, uv4l }),
+        }
+    }
 }
 
 fn describe(path: &Value) -> PathState {

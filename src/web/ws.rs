@@ -148,7 +148,7 @@ async fn watch(
         stall_timeout: *state.settings.output.stall_timeout,
     };
     let shutdown = state.shutdown.clone();
-    Ok(endless.respond(switching_protocols(request), async move |connection| {
+    Ok(endless.respond(switching_protocols(request, PROTOCOL), async move |connection| {
         let stop = connection.stop();
         let report = websocket::serve(connection, source, options, stop, || ending(&shutdown)).await;
         drop(held);
@@ -171,7 +171,7 @@ async fn push(
         shutdown: state.shutdown.clone(),
     };
     let patience = *state.settings.output.stall_timeout;
-    Ok(endless.respond(switching_protocols(request), async move |connection| {
+    Ok(endless.respond(switching_protocols(request, PROTOCOL), async move |connection| {
         let stop = connection.stop();
         let mut socket = Socket::new(connection, receiver.limits.frame_size.bytes(), patience);
         let reason = receiver.run(&mut socket, &stop).await;
@@ -241,13 +241,14 @@ fn refusal(error: &Error) -> Value {
     json!({"type": "error", "code": error.code().as_str(), "detail": error.to_string()})
 }
 
-fn ending(shutdown: &Shutdown) -> Ending {
+/// How the server ends a connection.
+pub(super) fn ending(shutdown: &Shutdown) -> Ending {
     if shutdown.is_asked() { Ending::SHUTDOWN } else { Ending::NOT_PERMITTED }
 }
 
 /// Refuses requests that are no handshake, and pages of other sites: a browser adds stored Basic credentials, and the rights of
 /// 127.0.0.1, to the WebSocket of every page, and the same-origin policy does not prevent reading (RFC 6455, section 10.2).
-async fn check(request: &HttpRequest, state: &State) -> Result<()> {
+pub(super) async fn check(request: &HttpRequest, state: &State) -> Result<()> {
     verify_handshake(request.head()).map_err(|e| Error::new(Code::NotAWebSocket, e.to_string()))?;
     if acts_for_another_site(request, state).await {
         return Err(Error::new(
@@ -259,9 +260,9 @@ async fn check(request: &HttpRequest, state: &State) -> Result<()> {
     Ok(())
 }
 
-/// The answer to the handshake.
-fn switching_protocols(request: &HttpRequest) -> HttpResponseBuilder {
-    switching_protocols_with(request, Some(PROTOCOL).filter(|protocol| offers(request, protocol)))
+/// The answer to the handshake, with our sub-protocol if the client offers it.
+pub(super) fn switching_protocols(request: &HttpRequest, protocol: &'static str) -> HttpResponseBuilder {
+    switching_protocols_with(request, Some(protocol).filter(|protocol| offers(request, protocol)))
 }
 
 /// Whether the client offers a protocol.

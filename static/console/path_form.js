@@ -9,11 +9,12 @@ import { toast } from '../lib/toast.js';
 import { formDialog, nameField } from './parts.js';
 import { parseJson } from './schema.js';
 
-const KINDS = ['camera', 'stream', 'raw'];
+const KINDS = ['camera', 'stream', 'uv4l', 'raw'];
 const TRANSPORTS = ['tcp', 'udp', 'automatic', 'multicast'];
 
 /** @typedef {Extract<Api.Path, { kind: 'camera' }>} CameraPath */
 /** @typedef {Extract<Api.Path, { kind: 'stream' }>} StreamPath */
+/** @typedef {Extract<Api.Path, { kind: 'uv4l' }>} Uv4lPath */
 /** @typedef {Extract<Api.Path, { kind: 'raw' }>} RawPath */
 
 /** @param {string} name */
@@ -70,7 +71,7 @@ export async function editPath(path) {
     send: async (form) => {
       const target = isNew ? valueOf(form, 'name') : path.name;
       await api.send('PUT', pathAddress(target), {
-        ...definition(form),
+        ...definition(form, path),
         record: isChecked(form, 'record'),
         enabled: isChecked(form, 'enabled'),
         note: valueOf(form, 'note'),
@@ -94,6 +95,7 @@ function kindFields(kind, path, streams) {
   const about = h('p', { class: 'hint' }, t(`console.path_kind_${kind}_about`));
   if (kind === 'stream') return [about, streamField(path?.kind === kind ? path : null, streams)];
   if (kind === 'camera') return [about, cameraFields(path?.kind === kind ? path : null)];
+  if (kind === 'uv4l') return [about, uv4lFields(path?.kind === kind ? path : null)];
   return [about, rawField(path?.kind === 'raw' ? path : null)];
 }
 
@@ -135,6 +137,49 @@ function cameraFields(path) {
   return [url, transport, fingerprint, onDemand];
 }
 
+/** @param {Uv4lPath | null} path */
+function uv4lFields(path) {
+  const url = nameField({
+    label: t('console.field_url'),
+    name: 'url',
+    value: path?.url ?? '',
+    placeholder: 'ws://192.168.1.40:8080/stream/webrtc',
+    hint: t('console.path_uv4l_url_about'),
+  });
+  const user = nameField({ label: t('console.field_user'), name: 'user', value: path?.user ?? '' });
+  const pass = field({
+    label: t('console.field_pass'),
+    name: 'pass',
+    type: 'password',
+    value: path?.pass ?? '',
+    autocomplete: 'new-password',
+  });
+  const vformat = field({
+    label: t('console.path_vformat'),
+    name: 'vformat',
+    type: 'number',
+    min: 0,
+    max: 65_535,
+    value: String(path?.vformat ?? ''),
+    hint: t('console.path_vformat_about'),
+  });
+  const audio = field({
+    label: t('console.path_audio'),
+    name: 'audio',
+    type: 'checkbox',
+    checked: path?.audio ?? false,
+  });
+  const checked = path?.on_demand ?? true;
+  return [
+    url,
+    user,
+    pass,
+    vformat,
+    audio,
+    field({ label: t('console.on_demand'), name: 'on_demand', type: 'checkbox', checked }),
+  ];
+}
+
 /** @param {RawPath | null} path */
 function rawField(path) {
   return field({
@@ -149,17 +194,46 @@ function rawField(path) {
 
 /**
  * @param {HTMLFormElement} form
+ * @param {Api.Path | null} path
  * @returns {Api.PathDefinition}
  */
-function definition(form) {
+function definition(form, path) {
   const kind = valueOf(form, 'kind');
   if (kind === 'stream') return { kind, stream: valueOf(form, 'stream') };
+  if (kind === 'uv4l') return uv4lDefinition(form, path?.kind === kind ? path : null);
   if (kind === 'raw') return { kind, fields: parseJson(valueOf(form, 'fields'), 'fields') };
   return {
     kind: 'camera',
     url: valueOf(form, 'url'),
     transport: valueOf(form, 'transport'),
     fingerprint: valueOf(form, 'fingerprint'),
+    on_demand: isChecked(form, 'on_demand'),
+  };
+}
+
+/**
+ * The settings that the form does not have stay as they are.
+ *
+ * @param {HTMLFormElement} form
+ * @param {Uv4lPath | null} path
+ * @returns {Api.PathDefinition}
+ */
+function uv4lDefinition(form, path) {
+  const { fingerprint, force_hw_vcodec, trickle_ice, h264_only, max_sessions, takeover } = path ?? {};
+  const vformat = valueOf(form, 'vformat');
+  return {
+    kind: 'uv4l',
+    fingerprint,
+    force_hw_vcodec,
+    trickle_ice,
+    h264_only,
+    max_sessions,
+    takeover,
+    url: valueOf(form, 'url'),
+    user: valueOf(form, 'user'),
+    pass: valueOf(form, 'pass'),
+    vformat: vformat ? Number(vformat) : undefined,
+    audio: isChecked(form, 'audio'),
     on_demand: isChecked(form, 'on_demand'),
   };
 }

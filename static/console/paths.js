@@ -113,7 +113,11 @@ function columns({ edit, remove, changed }) {
       version: ({ note }) => note,
     },
     { label: t('console.wanted'), class: 'wide', node: definitionCell, version: definitionOf },
-    { label: t('console.state'), node: stateCell, version: ({ state, error, differs }) => [state, error, differs] },
+    {
+      label: t('console.state'),
+      node: stateCell,
+      version: ({ state, error, differs, bridge }) => [state, error, differs, bridge],
+    },
     { label: t('console.actual'), text: actualText },
     { label: t('console.enabled'), node: (path) => enabledSwitch(path, changed), version: ({ enabled }) => enabled },
     {
@@ -143,6 +147,7 @@ function definitionOf(path) {
 function definitionText(path) {
   if (path.kind === 'stream') return path.stream;
   if (path.kind === 'camera') return path.url;
+  if (path.kind === 'uv4l') return path.url || t('console.path_uv4l_agent');
   const fields = Object.entries(path.fields);
   return fields
     .map(([key, value]) => `${key}: ${typeof value === 'string' ? value : JSON.stringify(value)}`)
@@ -159,12 +164,14 @@ function definitionCell(path) {
 }
 
 /** @param {Api.Path} path */
-function stateCell({ state, error, differs }) {
+function stateCell({ state, error, differs, bridge }) {
   const fields = differs.join(', ');
+  const call = bridge && `${t(`console.call_${bridge.state}`)}: ${bridge.reason}`;
   return [
     badge(t(`console.path_${state}`), COLOURS[state]),
     error && h('p', { class: 'hint bad' }, error),
     fields && h('p', { class: 'hint' }, t('console.differs', { fields })),
+    call && h('p', { class: bridge.state === 'failing' ? 'hint bad' : 'hint' }, call),
   ];
 }
 

@@ -6,6 +6,7 @@ import { HlsPlayer } from './hls.js';
 import { MjpegPlayer } from './mjpeg.js';
 import { MsePlayer } from './mse.js';
 import { PlayerError } from './player.js';
+import { Uv4lPlayer } from './uv4l.js';
 import { WhepPlayer } from './whep.js';
 
 const FIRST_PAUSE_MS = 500;
@@ -22,11 +23,11 @@ const AWAY = ['unreachable', 'network'];
 /** After playing for this long, pauses are short again. */
 const STABLE_MS = 10_000;
 
-/** @typedef {'whep' | 'mse' | 'hls' | 'mjpeg'} SourceKind */
-/** @typedef {{ kind: SourceKind, url: string, base?: string }} Source */
+/** @typedef {'whep' | 'uv4l' | 'mse' | 'hls' | 'mjpeg'} SourceKind */
+/** @typedef {{ kind: SourceKind, url: string, base?: string, iceServers?: RTCIceServer[] }} Source */
 /** @typedef {'connecting' | 'waiting' | 'playing' | 'pausing' | 'failed' | 'stopped'} ChainState */
 /** @typedef {{ kind: SourceKind, error: PlayerError }} Failure */
-/** @typedef {HlsPlayer | MjpegPlayer | MsePlayer | WhepPlayer} AnyPlayer */
+/** @typedef {HlsPlayer | MjpegPlayer | MsePlayer | Uv4lPlayer | WhepPlayer} AnyPlayer */
 /**
  * @typedef {object} ChainOptions
  * @property {HTMLVideoElement} video
@@ -101,13 +102,13 @@ export class Chain extends EventTarget {
   }
 
   /** @param {Source} source */
-  async #play({ kind, url, base }) {
+  async #play({ kind, url, base, iceServers }) {
     const { video, canvas, token, isSilent } = this.#options;
-    const options = { token, base, isSilent };
+    const options = { token, base, isSilent, iceServers };
     const player =
       kind === 'mjpeg'
         ? new MjpegPlayer(canvas, url, options)
-        : new { whep: WhepPlayer, mse: MsePlayer, hls: HlsPlayer }[kind](video, url, options);
+        : new { whep: WhepPlayer, uv4l: Uv4lPlayer, mse: MsePlayer, hls: HlsPlayer }[kind](video, url, options);
     this.#current = player;
     player.addEventListener('state', () => {
       const { state } = player;

@@ -37,7 +37,9 @@ export const FIRST_FRAME_MS = 12_000;
  * @property {number} [lost] packets
  */
 
-/** @typedef {{ token?: () => string | null, base?: string, isSilent?: boolean }} PlayerOptions */
+/**
+ * @typedef {{ token?: () => string | null, base?: string, isSilent?: boolean, iceServers?: RTCIceServer[] }} PlayerOptions
+ */
 
 /** An error with its reason; `message` is the text of the server or of the browser. */
 export class PlayerError extends Error {

@@ -8,9 +8,9 @@ import { t } from '../lib/i18n.js';
 /** @typedef {import('../players/chain.js').SourceKind} SourceKind */
 
 /** @type {SourceKind[]} */
-const KINDS = ['whep', 'mse', 'hls', 'mjpeg'];
+const KINDS = ['whep', 'uv4l', 'mse', 'hls', 'mjpeg'];
 
-const PROTOCOLS = { whep: 'WebRTC', mse: 'MSE', hls: 'HLS', mjpeg: 'MJPEG' };
+const PROTOCOLS = { whep: 'WebRTC', uv4l: 'WebRTC', mse: 'MSE', hls: 'HLS', mjpeg: 'MJPEG' };
 
 /** The tracks of MediaMTX's paths that the sidecar reads, in MediaMTX's words. */
 const PASSED = ['H264', 'H265'];
@@ -30,6 +30,10 @@ export function sourcesOf(item, wall, kinds = KINDS) {
     sources.push({ kind: 'whep', url: `${wall.webrtc}/${path}/whep`, base: wall.webrtc });
     sources.push({ kind: 'hls', url: `${wall.hls}/${path}/index.m3u8` });
   }
+  if (item.uv4l) {
+    const iceServers = wall.ice_servers;
+    sources.push({ kind: 'uv4l', url: address(`uv4l/${encoded(item.name)}`), iceServers });
+  }
   if (item.stream || item.path?.tracks.some((track) => PASSED.includes(track))) {
     sources.push({ kind: 'mse', url: address(`stream/${encoded(item.name)}.mp4`) });
   }
@@ -45,7 +49,7 @@ export function sourcesOf(item, wall, kinds = KINDS) {
  *
  * @param {Api.WallItem} item
  */
-export const isAvailable = (item) => Boolean(item.stream || item.path?.available || item.path?.on_demand);
+export const isAvailable = (item) => Boolean(item.stream || item.uv4l || item.path?.available || item.path?.on_demand);
 
 /**
  * The name of a protocol.
@@ -71,13 +75,16 @@ export function reasonText(error, item) {
  * @param {HTMLElement} badge
  * @param {Api.WallItem} item
  */
-export function showState(badge, { stream, path }) {
-  const state = stream?.state ?? pathState(path);
+export function showState(badge, { stream, path, uv4l }) {
+  const state = stream?.state ?? (uv4l && !path ? callState(uv4l) : pathState(path));
   badge.textContent = t(`viewer.state_${state}`);
   // For viewers, a stream without watchers that still runs is live.
   badge.className = `badge ${state === 'lingering' ? 'live' : state}`;
   badge.title = stream?.reason ?? '';
 }
+
+/** @param {{ sessions: number }} camera */
+const callState = ({ sessions }) => (sessions ? 'live' : 'idle');
 
 /** @param {Api.WallItem['path']} path */
 function pathState(path) {

@@ -134,7 +134,7 @@ export class Tile {
    * @param {Api.Wall} wall
    */
   #sources(item, wall) {
-    return sourcesOf(item, wall, this.#layout === '1' ? undefined : ['whep', 'mse', 'hls']);
+    return sourcesOf(item, wall, this.#layout === '1' ? undefined : ['whep', 'uv4l', 'mse', 'hls']);
   }
 
   /**

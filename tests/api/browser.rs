@@ -35,6 +35,11 @@ impl Browser {
         Browser::start_as(json!({ "more": args })).await
     }
 
+    /// A browser with further arguments.
+    pub async fn start_with(args: &[&str]) -> Self {
+        Browser::start_as(json!({ "more": args })).await
+    }
+
     async fn start_as(mut options: Value) -> Self {
         let port = free_port();
         let driver = Program::start("chromedriver", &[&format!("--port={port}")]);
@@ -146,6 +151,23 @@ impl Browser {
         let hosts = "return [...new Set(performance.getEntriesByType('resource').map((r) => new URL(r.name))
             .filter((u) => u.protocol !== 'blob:' && u.hostname !== location.hostname).map((u) => u.href))]";
         assert_eq!(self.run(hosts).await, json!([]), "{what}: other hosts");
+    }
+
+    /// Kills the processes of the browser, which say no farewell to any server.
+    pub async fn kill(self) {
+        let profile = format!("--user-data-dir={}", self.folder.path().join("profile").display());
+        let processes = std::fs::read_dir("/proc").expect("lists").flatten();
+        let is_ours = |pid: &str| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).any(|argument| argument == profile.as_bytes())
+        };
+        let pids = processes.filter_map(|entry| entry.file_name().into_string().ok());
+        let pids: Vec<_> = pids.filter(|name| name.parse::<u32>().is_ok() && is_ours(name)).collect();
+        assert!(!pids.is_empty(), "no process has {profile}");
+        let arguments: Vec<_> = std::iter::once("-KILL").chain(pids.iter().map(String::as_str)).collect();
+        // Some have ended with the first of them.
+        let mut command = tokio::process::Command::new("kill");
+        command.args(arguments).stderr(std::process::Stdio::null()).status().await.expect("kill runs");
     }
 
     pub async fn close(self) {

@@ -78,6 +78,8 @@ mod snapshot;
 mod streams;
 mod tls;
 mod upload;
+mod uv4l;
+mod uv4l_browser;
 mod variants;
 mod viewer;
 mod viewer_players;

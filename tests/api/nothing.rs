@@ -10,7 +10,7 @@ use wiremock::{
 use crate::support::{FAR, TestApp, basic, bearer, eventually, picture};
 
 /// Everything that lists something, with the method that asks for it.
-const LISTS: [(&str, &str); 15] = [
+const LISTS: [(&str, &str); 16] = [
     ("GET", "/api/v1/events"),
     ("GET", "/api/v1/streams"),
     ("GET", "/api/v1/wall"),
@@ -24,6 +24,7 @@ const LISTS: [(&str, &str); 15] = [
     ("GET", "/api/v1/overview"),
     ("GET", "/api/v1/paths"),
     ("GET", "/api/v1/sessions"),
+    ("GET", "/api/v1/uv4l"),
     ("GET", "/api/v1/mediamtx"),
     ("GET", "/metrics"),
 ];

@@ -2043,6 +2043,40 @@ export interface paths {
         };
         trace?: never;
     };
+    "/api/v1/uv4l": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Uv4lCameras"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/wall": {
         parameters: {
             query?: never;
@@ -2110,11 +2144,22 @@ export interface components {
             entries: components["schemas"]["AuditEntry"][];
             lost: number;
         };
+        /** @enum {string} */
+        BridgeState: "idle" | "starting" | "live" | "failing";
+        BridgeStatus: {
+            reason: string;
+            state: components["schemas"]["BridgeState"];
+        };
         Brief: {
             kind: string;
             picture: boolean;
             reason: string;
             state: string;
+        };
+        BrowserIceServer: {
+            credential?: string;
+            urls: string;
+            username?: string;
         };
         Channel: {
             copies: boolean;
@@ -2279,6 +2324,7 @@ export interface components {
             name: string;
             path?: components["schemas"]["PathState"] | null;
             stream?: components["schemas"]["Brief"] | null;
+            uv4l?: components["schemas"]["Uv4lState"] | null;
         };
         Kind: {
             /** @enum {string} */
@@ -2291,7 +2337,12 @@ export interface components {
             on_demand?: boolean;
             transport?: string;
             url: string;
-        } | {
+        } | (components["schemas"]["Uv4lCamera"] & {
+            on_demand?: boolean;
+        } & {
+            /** @enum {string} */
+            kind: "uv4l";
+        }) | {
             fields: Record<string, unknown>;
             /** @enum {string} */
             kind: "raw";
@@ -2488,6 +2539,7 @@ export interface components {
         };
         PathStatus: components["schemas"]["Wanted"] & {
             actual?: Record<string, unknown> | null;
+            bridge?: components["schemas"]["BridgeStatus"] | null;
             differs: string[];
             error?: string | null;
             name: string;
@@ -2757,6 +2809,34 @@ export interface components {
         UserList: {
             users: components["schemas"]["User"][];
         };
+        Uv4lCamera: {
+            audio?: boolean | null;
+            fingerprint?: string;
+            force_hw_vcodec?: boolean | null;
+            h264_only?: boolean;
+            max_sessions?: number;
+            pass?: string;
+            takeover?: boolean;
+            trickle_ice?: boolean | null;
+            url?: string;
+            user?: string;
+            vformat?: number | null;
+        };
+        Uv4lCameras: {
+            cameras: components["schemas"]["Uv4lCameraStatus"][];
+        };
+        Uv4lCameraStatus: {
+            agent: boolean;
+            bridge?: components["schemas"]["BridgeStatus"] | null;
+            camera: components["schemas"]["Uv4lCamera"];
+            name: string;
+            origin: string;
+            sessions: number;
+        };
+        Uv4lState: {
+            max_sessions: number;
+            sessions: number;
+        };
         VariantStats: {
             dropped: number;
             fps: number;
@@ -2774,6 +2854,7 @@ export interface components {
             width: number;
         };
         Wall: components["schemas"]["Addresses"] & {
+            ice_servers?: components["schemas"]["BrowserIceServer"][];
             items: components["schemas"]["Item"][];
             mediamtx: boolean;
         };

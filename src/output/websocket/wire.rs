@@ -1,7 +1,7 @@
 //! One WebSocket connection (RFC 6455): reads messages, writes messages, and detects a peer that vanished.
 //!
 //! actix-http's codec reads and checks frames. Frames are written here, because the bytes of a picture must go to the socket
-//! without a copy, behind the head of a frame; a server does not mask (section 5.1).
+//! without a copy, behind the head of a frame. A server does not mask, and a client does (section 5.1).
 
 use std::io::IoSlice;
 
@@ -15,7 +15,7 @@ use tokio_util::codec::Decoder;
 
 use crate::output::DisconnectReason;
 
-/// The longest head of a client's frame: two bytes, eight bytes of length, four bytes of mask (section 5.2).
+/// The longest head of a frame: two bytes, eight bytes of length, four bytes of mask (section 5.2).
 const LONGEST_HEAD: usize = 14;
 
 /// How long a peer can take to answer a close frame.
@@ -72,6 +72,8 @@ pub struct Socket<T> {
     stall_timeout: Duration,
     received_at: Instant,
     next_ping: Instant,
+    /// Whether this end is the client, which masks what it sends.
+    is_client: bool,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
@@ -88,7 +90,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             stall_timeout,
             received_at: now,
             next_ping: now + stall_timeout / 3,
+            is_client: false,
         }
+    }
+
+    /// The client's end, after its handshake. `received` are bytes that arrived behind the server's answer.
+    pub fn client(io: T, received: BytesMut, max_message: usize, stall_timeout: Duration) -> Self {
+        let socket = Socket::new(io, max_message, stall_timeout);
+        Socket { codec: socket.codec.client_mode(), read: received, is_client: true, ..socket }
     }
 
     /// The next message. Cancel-safe.
@@ -203,7 +212,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     /// Sends a message in one frame. A failure ends the connection, because a frame that was begun cannot be
     /// withdrawn.
     async fn send(&mut self, opcode: u8, payload: &[u8]) -> Result<(), DisconnectReason> {
-        let (head, head_length) = head(opcode, payload.len());
+        let (mut head, mut head_length) = head(opcode, payload.len());
+        let masked: Vec<u8>;
+        let payload = match self.is_client {
+            true => {
+                // The mask protects proxies from bytes that a script chooses (section 10.3). Without random numbers there is no
+                // connection.
+                let mask = getrandom::u32().map_err(|_| DisconnectReason::Closed)?.to_be_bytes();
+                head[1] |= 0x80;
+                head[head_length..head_length + 4].copy_from_slice(&mask);
+                head_length += 4;
+                masked = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+                &masked
+            }
+            false => payload,
+        };
         let mut sent = 0;
         let total = head_length + payload.len();
         while sent < total {
@@ -226,9 +249,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     }
 }
 
-/// The head of a server's frame with a complete message (section 5.2), and its length.
-fn head(opcode: u8, payload: usize) -> ([u8; 10], usize) {
-    let mut head = [0; 10];
+/// The head of a frame with a complete message (section 5.2), with room for a mask, and its length without one.
+fn head(opcode: u8, payload: usize) -> ([u8; LONGEST_HEAD], usize) {
+    let mut head = [0; LONGEST_HEAD];
     head[0] = 0x80 | opcode;
     match payload {
         0..=125 => {

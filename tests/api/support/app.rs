@@ -45,6 +45,8 @@ pub struct TestApp {
     pub tls: Option<SocketAddr>,
     /// The address of the port for video over MQTT, if the settings have one.
     pub mqtt: Option<SocketAddr>,
+    /// The further address of the HTTP server (`uv4l.listen`), if the settings have one.
+    pub uv4l: Option<SocketAddr>,
     pub registry: Registry,
     /// The password of the user `admin`, which the first start generates.
     pub password: Option<String>,
@@ -57,6 +59,7 @@ pub struct TestApp {
 /// What a started application reports to its test.
 struct Started {
     addresses: (SocketAddr, SocketAddr, Option<SocketAddr>, Option<SocketAddr>),
+    uv4l: Option<SocketAddr>,
     registry: Registry,
     shutdown: Shutdown,
     password: Option<String>,
@@ -89,10 +92,10 @@ impl TestApp {
             // The test may be over: then nothing receives the result.
             let _ = end_sender.send(run(loaded, &sender));
         });
-        let Started { addresses: (addr, rtsp, tls, mqtt), registry, shutdown, password } = receiver
+        let Started { addresses: (addr, rtsp, tls, mqtt), uv4l, registry, shutdown, password } = receiver
             .recv_timeout(PATIENCE)
             .unwrap_or_else(|_| panic!("the application does not start: {:?}", ended.try_recv()));
-        TestApp { addr, rtsp, tls, mqtt, registry, password, shutdown, ended, folder: Some(folder) }
+        TestApp { addr, rtsp, tls, mqtt, uv4l, registry, password, shutdown, ended, folder: Some(folder) }
     }
 
     /// The folder of the settings, of the data and of the media files.
@@ -250,6 +253,7 @@ fn run(loaded: Loaded, sender: &mpsc::Sender<Started>) -> std::io::Result<()> {
         let rtsp = app.rtsp_addr().unwrap_or(([127, 0, 0, 1], 0).into());
         let started = Started {
             addresses: (app.addr(), rtsp, app.tls_addr(), app.mqtt_video_addr()),
+            uv4l: app.uv4l_addr(),
             registry: state.catalog.registry().clone(),
             shutdown: state.shutdown.clone(),
             password: app.generated_password().map(str::to_owned),

@@ -17,6 +17,7 @@ pub mod script;
 pub mod skip;
 pub mod small_disk;
 pub mod tls;
+pub mod uv4l_camera;
 pub mod webkit;
 mod ws_client;
 

@@ -1,5 +1,7 @@
 //! A WebSocket client: the handshake is written here, frames are actix-http's codec.
 
+use std::net::SocketAddr;
+
 use actix_http::ws::{Codec, Frame, Message};
 use bytes::{Bytes, BytesMut};
 use tokio::{
@@ -29,7 +31,19 @@ const HANDSHAKE: [&str; 4] = [
 impl WsClient {
     /// Connects; an answer that is no WebSocket is returned as it is.
     pub async fn connect(app: &TestApp, path: &str, headers: &[&str]) -> Result<Self, Response> {
-        let mut socket = app.send("GET", path, &[&HANDSHAKE, headers].concat(), b"").await;
+        let socket = app.send("GET", path, &[&HANDSHAKE, headers].concat(), b"").await;
+        WsClient::shake_hands(socket).await
+    }
+
+    /// Connects at another address; `headers` has the host.
+    pub async fn connect_at(addr: SocketAddr, path: &str, headers: &[&str]) -> Result<Self, Response> {
+        let mut socket = TcpStream::connect(addr).await.expect("connects");
+        let lines = [&HANDSHAKE, headers].concat().join("\r\n");
+        socket.write_all(format!("GET {path} HTTP/1.1\r\n{lines}\r\n\r\n").as_bytes()).await.expect("writes");
+        WsClient::shake_hands(socket).await
+    }
+
+    async fn shake_hands(mut socket: TcpStream) -> Result<Self, Response> {
         let mut read = BytesMut::new();
         let end = loop {
             let n = timeout(PATIENCE, socket.read_buf(&mut read)).await.expect("in time").expect("reads");
