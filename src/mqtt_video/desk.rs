@@ -95,7 +95,7 @@ struct Viewer {
 
 enum Step {
     Opening(BoxFuture<'static, Result<Opened>>),
-    Playing(Playing),
+    Playing(Box<Playing>),
     /// The client must be told why there is no video.
     Ended(String),
 }
@@ -268,7 +268,7 @@ impl Viewer {
                         Ok(Opened { feed, seat }) => {
                             let groups = Groups::new(feed, self.limit, self.not_before);
                             let report = Report { parts: 0, bytes: 0, dropped: 0, left: DisconnectReason::Closed };
-                            self.step = Step::Playing(Playing { groups, seat, report });
+                            self.step = Step::Playing(Box::new(Playing { groups, seat, report }));
                             continue;
                         }
                         Err(e) => e.to_string(),

@@ -11,6 +11,7 @@ pub(super) const MAX_PACKET: usize = 16 << 10;
 
 /// How a message is delivered: 0 at most once, 1 at least once, 2 exactly once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::enum_variant_names, reason = "the names of MQTT 3.1.1, section 4.3")]
 pub(super) enum QoS {
     AtMostOnce = 0,
     AtLeastOnce = 1,
@@ -288,6 +289,7 @@ pub(super) fn connack(out: &mut BytesMut, code: ConnectCode) {
 
 /// An acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "the names of the packets")]
 pub(super) enum Ack {
     PubAck,
     PubRec,

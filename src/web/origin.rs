@@ -130,8 +130,8 @@ fn reported<'a>(peer: Option<IpAddr>, headers: &'a HeaderMap, http: &HttpSetting
     if hosts.is_empty() {
         hosts.extend(forwarded("host"));
     }
-    let port = list("x-forwarded-port").last().filter(|port| port.parse::<u16>().is_ok());
-    Reported { hosts, port, proto: list("x-forwarded-proto").last().or_else(|| forwarded("proto").last()) }
+    let port = list("x-forwarded-port").next_back().filter(|port| port.parse::<u16>().is_ok());
+    Reported { hosts, port, proto: list("x-forwarded-proto").next_back().or_else(|| forwarded("proto").next_back()) }
 }
 
 /// Whether an `Origin` names this host. Ports are compared with the default port of the origin's scheme, because proxies and

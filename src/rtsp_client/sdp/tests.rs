@@ -1,4 +1,5 @@
 use super::*;
+use crate::rtsp_client::track::Codec;
 
 const MEDIA: &str = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z0LAKIw=,aM4=\na=control:track1\n";
 
