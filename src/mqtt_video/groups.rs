@@ -137,6 +137,9 @@ impl Groups {
 }
 
 #[cfg(test)]
+pub(super) use tests::Script;
+
+#[cfg(test)]
 mod tests {
     use futures_util::future::BoxFuture;
 
@@ -247,6 +250,3 @@ mod tests {
         assert!(next.is_begin && next.data.windows(4).any(|word| word == b"ftyp"), "the rest of the group is left out");
     }
 }
-
-#[cfg(test)]
-pub(super) use tests::Script;

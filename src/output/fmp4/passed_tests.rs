@@ -138,7 +138,7 @@ async fn read(feed: &mut Feed) -> Read {
     Read {
         is_sound: moof.traf[0].tfhd.track_id == 2,
         at: moof.traf[0].tfdt.as_ref().expect("a time").base_media_decode_time,
-        offset: sample.cts.unwrap_or_default().into(),
+        offset: sample.cts.unwrap_or_default(),
         duration: sample.duration.expect("one"),
         is_key: piece.is_keyframe,
         data: mdat.data,
