@@ -52,6 +52,7 @@ test-deps: build-deps
 	gst-inspect-1.0 videoconvert > /dev/null 2>&1 || missing="$$missing gstreamer1.0-plugins-base"
 	gst-inspect-1.0 avdec_h264 > /dev/null 2>&1 || missing="$$missing gstreamer1.0-libav"
 	command -v nginx > /dev/null || [ -x /usr/sbin/nginx ] || missing="$$missing nginx-light"
+	[ -e /usr/share/fonts/truetype/wqy/wqy-microhei.ttc ] || missing="$$missing fonts-wqy-microhei"
 	command -v mosquitto > /dev/null || [ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"
 	if [ -n "$$missing" ]; then
 		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo

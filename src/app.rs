@@ -30,6 +30,7 @@ use crate::{
     nas::AllNas,
     output::{h264::Encodings, snapshot, variants::Variants},
     paths::Paths,
+    picture::text::Fonts,
     policy::{Policy, Revoked},
     producer::{ProducerContext, file::MediaRoots, udp_camera::Hub, upload},
     rtsp, server,
@@ -84,6 +85,8 @@ impl App {
         })?;
         let registry =
             Registry::supervised_by(&supervisor, settings.stream_defaults.clone(), settings.limits.streams());
+        let fonts = Fonts::new(&settings.text);
+        registry.draw_with(&fonts);
         let uploads = upload::Store::open(&folder.frames(), settings.uploads.durability)
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
         let fetch = Fetch::new(&settings.fetch)?;
@@ -92,6 +95,7 @@ impl App {
         let context = ProducerContext {
             rtsp: mediamtx_reader(&settings, &identity),
             limits: settings.limits.pictures(),
+            fonts,
             udp: Hub::new(settings.udp.clone(), settings.limits.frame_size.bytes()),
             media: MediaRoots::new(&settings.media),
             nas: nas.clone(),

@@ -14,6 +14,7 @@ mod planes;
 pub(crate) mod properties;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod text;
 mod thumbnail;
 pub mod transform;
 mod yuv;

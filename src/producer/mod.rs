@@ -25,7 +25,7 @@ use crate::{
     fetch::Fetch,
     mqtt::Mqtt,
     nas::AllNas,
-    picture::PictureLimits,
+    picture::{PictureLimits, text::Fonts},
     stream::{Producer, StreamName},
 };
 
@@ -34,6 +34,8 @@ use crate::{
 pub struct ProducerContext {
     /// Limits on one picture.
     pub limits: PictureLimits,
+    /// The fonts of text on pictures.
+    pub fonts: Fonts,
     /// The socket that receives pictures of UDP cameras.
     pub udp: udp_camera::Hub,
     /// Shared by all RTSP cameras.

@@ -26,7 +26,7 @@ use crate::{
     mediamtx::{MediaMtxSettings, config_check::Sidecar},
     mqtt::MqttSettings,
     output::{OutputSettings, h264::H264Settings, variants::VariantSettings},
-    picture::PictureLimits,
+    picture::{PictureLimits, text::TextSettings},
     policy::{AuthSettings, Policy},
     producer::{
         Definition, file::MediaSettings, rtsp::RtspCameraSettings, udp_camera::UdpSettings, upload::UploadSettings,
@@ -81,6 +81,8 @@ pub struct Settings {
     pub rtsp_cameras: RtspCameraSettings,
     /// The connection to an MQTT broker.
     pub mqtt: MqttSettings,
+    /// Text on pictures.
+    pub text: TextSettings,
     /// Media folders.
     pub media: MediaSettings,
     /// Uploads.
@@ -110,6 +112,7 @@ impl Default for Settings {
             fetch: FetchSettings::default(),
             rtsp_cameras: RtspCameraSettings::default(),
             mqtt: MqttSettings::default(),
+            text: TextSettings::default(),
             media: MediaSettings::default(),
             uploads: UploadSettings::default(),
             streams: BTreeMap::new(),
@@ -226,7 +229,8 @@ impl Settings {
 
     /// Settings that are valid, and probably not what is meant, for the start and for `check`.
     pub fn warnings(&self) -> Vec<String> {
-        [self.http.warnings(), self.auth.warnings()].concat()
+        let names = self.streams.keys().map(|name| &**name);
+        [self.http.warnings(), self.auth.warnings(), self.text.warnings(names)].concat()
     }
 
     /// Adds the errors of values that have the right type.
@@ -267,6 +271,7 @@ impl Settings {
             ("http", self.http.problems()),
             ("mediamtx", self.mediamtx.problems()),
             ("mqtt", self.mqtt.problems()),
+            ("text", self.text.problems()),
         ];
         for (section, problems) in sections {
             for (key, rule) in problems {

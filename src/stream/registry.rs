@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Result},
-    picture::FrameMemory,
+    picture::{FrameMemory, text::Fonts},
     supervise::Supervisor,
     units::HumanDuration,
 };
@@ -76,6 +76,7 @@ impl Registry {
                 supervisor: supervisor.clone(),
                 tasks: tasks.clone(),
                 make_room: OnceLock::new(),
+                fonts: OnceLock::new(),
             })
         };
         let derived =
@@ -96,6 +97,13 @@ impl Registry {
             let _ = context.make_room.set(Box::new(make_room));
         }
         Registry(inner)
+    }
+
+    /// Sets the fonts of "waiting" pictures. Only the first call has an effect.
+    pub fn draw_with(&self, fonts: &Fonts) {
+        for context in [&self.0.context, &self.0.derived] {
+            let _ = context.fonts.set(fonts.clone());
+        }
     }
 
     /// The memory that all held pictures share.

@@ -30,7 +30,7 @@ use crate::{
     backoff::Backoff,
     error::Result,
     faults,
-    picture::{Frame, Picture, Reserved, SharedFrame, draw},
+    picture::{Frame, Picture, Reserved, SharedFrame, draw, text::Fonts},
     units::HumanDuration,
 };
 
@@ -385,8 +385,9 @@ impl Stream {
         if let Some((_, frame)) = held.as_ref().filter(|(of, _)| *of == reason) {
             return frame.clone();
         }
-        let (width, height) = PLACEHOLDER_SIZE;
-        let picture = draw::waiting(&self.name, &reason, width, height).expect("640 × 360 pixels can be encoded");
+        let fonts = self.context.fonts.get_or_init(Fonts::bundled);
+        let drawn = draw::waiting(fonts, &self.name, &reason, PLACEHOLDER_SIZE);
+        let picture = drawn.expect("640 × 360 pixels can be encoded");
         let frame = Arc::new(Frame::new(&picture, 0, true, Reserved::default()));
         *held = Some((reason, frame.clone()));
         frame
