@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::{
@@ -20,7 +21,7 @@ use utoipa::ToSchema;
 use super::{
     Ended, Producer, State, Stats, StreamName, Watch,
     context::SharedContext,
-    demand::{Demand, Demands},
+    demand::{Demand, Demands, Form, Forms},
     lifecycle::{self, Effect, Event, Lifecycle},
     stats::{Arrivals, PictureInfo},
     supervisor,
@@ -30,7 +31,7 @@ use crate::{
     backoff::Backoff,
     error::Result,
     faults,
-    picture::{Frame, Picture, Reserved, SharedFrame, draw, text::Fonts},
+    picture::{Frame, Picture, RasterPicture, Reserved, SharedFrame, draw, text::Fonts},
     units::HumanDuration,
 };
 
@@ -225,6 +226,7 @@ impl Stream {
         let watch = Watch::new(self.clone(), Some(demand));
         core.watchers += 1;
         core.demands.add(demand);
+        core.demands.add_form(Form::Jpeg);
         core.last_used = Instant::now();
         if core.watchers == 1 {
             self.step(&mut core, Event::Watched, None);
@@ -237,9 +239,18 @@ impl Stream {
         Watch::new(self.clone(), None)
     }
 
-    /// Takes a picture from a peer that pushes.
+    /// Takes a picture from a peer that pushes. If the stream has an overlay, the returned frame is that of the picture without
+    /// it, which no output shows.
     pub fn push(self: &Arc<Self>, picture: &Picture) -> Result<Option<SharedFrame>> {
-        self.publish(picture, None, Instant::now())
+        let producer = self.producer();
+        let Some(hidden) = producer.hidden() else { return self.publish(picture, None, Instant::now()) };
+        let pushed = hidden.push(picture)?;
+        let core = self.lock();
+        if !core.delivering {
+            // Without a watcher the overlay is not drawn: the next watcher must not see the picture before.
+            self.slot.send_modify(|slot| slot.frame = None);
+        }
+        Ok(pushed)
     }
 
     /// Drops the held picture if the stream has no watcher and its producer can bring the picture back. Returns the
@@ -249,7 +260,7 @@ impl Stream {
         if core.watchers > 0 || core.life.state() != State::Idle || !core.producer.reloads() {
             return 0;
         }
-        let size = self.latest().map_or(0, |f| f.size());
+        let size = self.latest().map_or(0, |f| f.held_bytes());
         if size > 0 {
             self.slot.send_modify(|slot| slot.frame = None);
         }
@@ -261,6 +272,9 @@ impl Stream {
         let mut core = self.lock();
         core.origin = origin;
         core.life.set_mode(producer.mode());
+        if let Some(hidden) = core.producer.hidden() {
+            hidden.close("it was redefined");
+        }
         core.producer = producer;
         core.delivering = false;
         self.slot.send_modify(|slot| slot.frame = None);
@@ -301,14 +315,18 @@ impl Stream {
     pub(super) fn close_locked(self: &Arc<Self>, core: &mut Core, why: &'static str) {
         core.closed = true;
         core.delivering = false;
+        if let Some(hidden) = core.producer.hidden() {
+            hidden.close(why);
+        }
         self.slot.send_replace(Slot { frame: None, ended: Some(why) });
         self.step(core, Event::Closed, None);
     }
 
-    pub(super) fn leave(self: &Arc<Self>, demand: Demand) {
+    pub(super) fn leave(self: &Arc<Self>, demand: Demand, form: Form) {
         let mut core = self.lock();
         core.watchers -= 1;
         core.demands.remove(demand);
+        core.demands.remove_form(form);
         core.last_used = Instant::now();
         if core.watchers == 0 {
             self.step(&mut core, Event::Unwatched, None);
@@ -321,6 +339,17 @@ impl Stream {
         demands.remove(from);
     }
 
+    pub(super) fn change_form(&self, from: Form, to: Form) {
+        let demands = &mut self.lock().demands;
+        demands.add_form(to);
+        demands.remove_form(from);
+    }
+
+    /// The forms in which the watchers need pictures.
+    pub(super) fn forms(&self) -> Forms {
+        self.lock().demands.forms()
+    }
+
     /// Puts a picture into the slot. `run` is the number of the producer's run, or none for a peer that pushes.
     /// Returns none when the run has ended or the stream is closed.
     pub(super) fn publish(
@@ -331,9 +360,23 @@ impl Stream {
     ) -> Result<Option<SharedFrame>> {
         // Before the lock is taken, because copying a large picture takes longer than all the rest.
         let reserved = self.context.reserve(picture.jpeg.len())?;
-        let mut frame = Frame::new(picture, 0, false, reserved);
-        frame.received_at = received_at;
+        self.put(Frame::new(picture, 0, false, reserved), run, received_at)
+    }
 
+    /// As [`Stream::publish`], for a decoded picture.
+    pub(super) fn publish_raster(
+        self: &Arc<Self>,
+        picture: &RasterPicture,
+        run: u64,
+        received_at: Instant,
+    ) -> Result<Option<SharedFrame>> {
+        let bytes = picture.raster.bytes() + picture.jpeg.as_ref().map_or(0, Bytes::len);
+        let reserved = self.context.reserve(bytes)?;
+        self.put(Frame::of_raster(picture, 0, reserved), Some(run), received_at)
+    }
+
+    fn put(self: &Arc<Self>, mut frame: Frame, run: Option<u64>, received_at: Instant) -> Result<Option<SharedFrame>> {
+        frame.received_at = received_at;
         let mut core = self.lock();
         if core.closed || run.is_some_and(|run| run != core.run || !core.delivering) {
             return Ok(None);
@@ -344,7 +387,7 @@ impl Stream {
         core.arrivals.note(now);
         core.last_used = now;
         self.frames.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(frame.size() as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(frame.encoded_size() as u64, Ordering::Relaxed);
         let frame = Arc::new(frame);
         self.slot.send_modify(|slot| slot.frame = Some(frame.clone()));
         self.step(&mut core, Event::Picture, None);
