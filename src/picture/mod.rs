@@ -18,6 +18,7 @@ mod raster;
 pub(crate) mod testing;
 pub mod text;
 mod thumbnail;
+mod to_video;
 pub mod transform;
 mod yuv;
 

@@ -81,8 +81,12 @@ impl Yuv420 {
     /// Decodes a JPEG and fits it into the canvas: as large as possible, not distorted, with black bars. Takes
     /// about 5 ms for 1920 × 1080: call it on a blocking thread.
     pub fn from_jpeg(jpeg: &[u8], canvas: Canvas) -> Result<Self> {
-        let source = Source::decode(jpeg, |header| scaling(header, canvas))?;
-        let placement = Placement::of(&source, canvas);
+        Yuv420::of_source(&Source::decode(jpeg, |header| scaling(header, canvas))?, canvas)
+    }
+
+    /// Fits decoded planes into the canvas.
+    pub(super) fn of_source(source: &Source, canvas: Canvas) -> Result<Self> {
+        let placement = Placement::of(source, canvas);
         let mut picture = Yuv420::black(canvas);
         let mut resizer = Resizer::new();
         for (i, plane) in source.planes.iter().enumerate() {
@@ -185,8 +189,8 @@ pub(super) struct SourcePlane {
     /// Pixels per sample, horizontally and vertically.
     pub(super) per_sample: (usize, usize),
     /// Samples of the picture; the rest of a row is padding.
-    shown_width: f64,
-    shown_height: f64,
+    pub(super) shown_width: f64,
+    pub(super) shown_height: f64,
 }
 
 impl SourcePlane {

@@ -12,6 +12,7 @@ mod demand;
 pub mod lifecycle;
 mod name;
 mod producer;
+mod publish;
 mod registry;
 mod requested;
 mod stats;

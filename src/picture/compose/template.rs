@@ -240,7 +240,7 @@ mod tests {
             ("{nme}", "{nme} is none of {name}"),
             ("{value:}", "{value:} is none of"),
             ("{name:x}", "{name:x} is none of"),
-            ("{time:%Q!}", "strftime"),
+            ("{time:%!}", "strftime"),
             (&"x".repeat(501), "at most 500"),
         ] {
             let error = Template::parse(text).expect_err(text);

