@@ -14,6 +14,7 @@ mod fanout;
 mod go2rtc;
 mod host;
 mod idle;
+mod mqtt;
 mod players;
 mod policy;
 mod process;
@@ -58,6 +59,7 @@ const SCENARIOS: &[Scenario] = &[
     ("cold", camera::cold),
     ("relay", relay::run),
     ("idle", idle::run),
+    ("mqtt", mqtt::run),
     ("abuse", abuse::run),
 ];
 

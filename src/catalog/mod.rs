@@ -9,6 +9,7 @@
 mod definitions;
 mod parents;
 mod relay;
+mod topics;
 mod uploads;
 
 use std::{collections::BTreeMap, sync::Arc};

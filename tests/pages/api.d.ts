@@ -877,7 +877,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["MqttPublication"];
+                        "application/json": components["schemas"]["MqttStored"];
                     };
                 };
                 201: {
@@ -885,7 +885,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["MqttPublication"];
+                        "application/json": components["schemas"]["MqttStored"];
                     };
                 };
             };
@@ -1773,6 +1773,52 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/streams/{name}/mediamtx-path": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["NewCameraPath"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["StreamsPath"];
+                    };
+                };
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["StreamsPath"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -2239,6 +2285,7 @@ export interface components {
             kind: "stream";
             stream: string;
         } | {
+            fingerprint?: string;
             /** @enum {string} */
             kind: "camera";
             on_demand?: boolean;
@@ -2294,8 +2341,10 @@ export interface components {
             client_id: string;
             connections: number;
             counters: components["schemas"]["MqttCounters"];
+            groups: components["schemas"]["MqttGroup"][];
             homeassistant: boolean;
             largest_message: number;
+            patterns: components["schemas"]["MqttPattern"][];
             prefix: string;
             publications: components["schemas"]["MqttPublication"][];
             reason: string;
@@ -2304,23 +2353,49 @@ export interface components {
         };
         MqttCounters: {
             dropped: number;
+            failures: number;
             oversize: number;
             received: number;
+            received_bytes: number;
+            replaced: number;
+            sent: number;
+            sent_bytes: number;
+            unread: number;
+            unsent: number;
         };
         MqttDefinition: {
             encoding?: components["schemas"]["MqttEncoding"];
+            expire?: string | null;
             keep?: boolean;
+            max_streams?: number | null;
             pointer?: string | null;
             topic: string;
         };
         /** @enum {string} */
         MqttEncoding: "auto" | "raw" | "base64" | "json";
+        MqttGroup: {
+            left_out: number;
+            max_streams: number;
+            name: string;
+            problem?: string | null;
+            streams: number;
+            topic: string;
+        };
+        MqttPattern: {
+            is_from_file: boolean;
+            left_out: number;
+            pattern: string;
+            publication: components["schemas"]["Publication"];
+            selected: number;
+        };
         MqttPublication: {
             bytes: number;
+            failed: number;
             is_from_file: boolean;
             last_at?: string | null;
             name: string;
             oversize: number;
+            pattern?: string | null;
             problem?: string | null;
             publication: components["schemas"]["Publication"];
             published: number;
@@ -2328,6 +2403,7 @@ export interface components {
         };
         /** @enum {string} */
         MqttState: "off" | "connecting" | "connected" | "refused" | "waiting";
+        MqttStored: components["schemas"]["MqttPublication"] | components["schemas"]["MqttPattern"];
         MqttSubscription: {
             last_at?: string | null;
             messages: number;
@@ -2338,6 +2414,11 @@ export interface components {
             interval?: string;
             nas: string;
             path?: string;
+        };
+        NewCameraPath: {
+            /** @default null */
+            name: string | null;
+            replace?: boolean;
         };
         NewChannel: {
             as?: components["schemas"]["FolderAs"] | null;
@@ -2366,7 +2447,7 @@ export interface components {
         /** @enum {string} */
         Order: "name" | "newest";
         /** @enum {string} */
-        Origin: "file" | "api" | "upload" | "pull" | "mediamtx";
+        Origin: "file" | "api" | "upload" | "pull" | "mediamtx" | "topic";
         Overview: {
             mediamtx: components["schemas"]["HostStatus"];
             paths: components["schemas"]["PathCounts"];
@@ -2540,6 +2621,7 @@ export interface components {
                 [key: string]: number;
             };
             dropped: number;
+            failure?: components["schemas"]["StreamFailure"] | null;
             fps: number;
             frames: number;
             kind: string;
@@ -2560,8 +2642,17 @@ export interface components {
         StreamDetail: components["schemas"]["StreamState"] & {
             definition?: components["schemas"]["Definition"] | null;
         };
+        StreamFailure: {
+            code: string;
+            reason: string;
+        };
         StreamList: {
             streams: components["schemas"]["StreamState"][];
+        };
+        StreamsPath: {
+            advice: string;
+            path: components["schemas"]["PathStatus"];
+            stream: components["schemas"]["StreamDetail"];
         };
         StreamState: components["schemas"]["Stats"] & {
             variants: components["schemas"]["VariantStats"][];
