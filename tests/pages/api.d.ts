@@ -1586,7 +1586,7 @@ export interface paths {
             };
             requestBody: {
                 content: {
-                    "application/json": components["schemas"]["Definition"];
+                    "application/json": components["schemas"]["StreamDefinition"];
                 };
             };
             responses: {
@@ -2043,6 +2043,92 @@ export interface paths {
         };
         trace?: never;
     };
+    "/api/v1/values": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ValueList"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/values/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "text/plain": string;
+                };
+            };
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        post?: never;
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/wall": {
         parameters: {
             query?: never;
@@ -2092,6 +2178,7 @@ export interface components {
                 [key: string]: components["schemas"]["Wanted"];
             };
         };
+        Area: number[] | number[][];
         AuditEntry: {
             action: string;
             at: string;
@@ -2160,10 +2247,28 @@ export interface components {
         }) | (components["schemas"]["MqttDefinition"] & {
             /** @enum {string} */
             kind: "mqtt";
+        }) | (components["schemas"]["DerivedDefinition"] & {
+            /** @enum {string} */
+            kind: "derived";
+        }) | (components["schemas"]["MosaicDefinition"] & {
+            /** @enum {string} */
+            kind: "mosaic";
         }) | (components["schemas"]["TestCardDefinition"] & {
             /** @enum {string} */
             kind: "test-card";
         });
+        DerivedDefinition: {
+            crop?: number[] | null;
+            fit?: string | null;
+            flip?: string | null;
+            fps?: number | null;
+            gray?: boolean;
+            h?: number | null;
+            of: string;
+            quality?: number;
+            rotate?: number | null;
+            w?: number | null;
+        };
         Described: {
             about: string;
             default: Record<string, unknown>;
@@ -2243,6 +2348,8 @@ export interface components {
         /** @enum {string} */
         FolderAs: "slideshow" | "playlist";
         /** @enum {string} */
+        Font: "sans" | "mono";
+        /** @enum {string} */
         FoundBy: "ws-discovery" | "ssdp" | "address";
         HostStatus: {
             error?: string | null;
@@ -2296,6 +2403,38 @@ export interface components {
             /** @enum {string} */
             kind: "raw";
         };
+        Layer: {
+            /** @default null */
+            as: components["schemas"]["MaskStyle"] | null;
+            /** @default null */
+            at: components["schemas"]["Place"] | null;
+            /** @default null */
+            background: string | null;
+            /** @default null */
+            box: number[] | null;
+            /** @default null */
+            colour: string | null;
+            /** @default null */
+            font: components["schemas"]["Font"] | null;
+            /** @default null */
+            image: string | null;
+            /** @default null */
+            line: number | null;
+            /** @default null */
+            mask: components["schemas"]["Area"] | null;
+            /** @default null */
+            opacity: number | null;
+            /** @default null */
+            outline: string | null;
+            /** @default null */
+            size: number | null;
+            /** @default null */
+            text: string | null;
+            /** @default null */
+            width: number | null;
+            /** @default null */
+            zone: string | null;
+        };
         Listing: {
             entries: components["schemas"]["Entry"][];
             path: string;
@@ -2323,6 +2462,8 @@ export interface components {
         };
         /** @enum {string} */
         Makes: "path" | "stream";
+        /** @enum {string} */
+        MaskStyle: "black" | "pixelate" | "blur";
         Me: {
             permissions: components["schemas"]["Permission"][];
             user?: string | null;
@@ -2336,6 +2477,24 @@ export interface components {
         };
         /** @enum {string} */
         Mode: "auto" | "mjpeg" | "snapshot";
+        MosaicDefinition: {
+            background?: string;
+            fps?: number;
+            gap?: number;
+            h?: number;
+            labels?: boolean;
+            layout?: string;
+            quality?: number;
+            /**
+             * @example [
+             *       "door",
+             *       "yard",
+             *       "~^cameras/"
+             *     ]
+             */
+            tiles: string[];
+            w?: number;
+        };
         MqttConnection: {
             broker?: string | null;
             client_id: string;
@@ -2450,6 +2609,7 @@ export interface components {
         Origin: "file" | "api" | "upload" | "pull" | "mediamtx" | "topic";
         Overview: {
             mediamtx: components["schemas"]["HostStatus"];
+            missing_characters: string[];
             paths: components["schemas"]["PathCounts"];
             picture_memory: number;
             picture_memory_limit: number;
@@ -2505,6 +2665,7 @@ export interface components {
             seq: number;
             width: number;
         };
+        Place: components["schemas"]["Word"] | number[];
         /** @enum {string} */
         Preset: "esp32-cam" | "esphome" | "mjpeg2sd" | "prusa" | "octoprint" | "mjpg-streamer" | "ustreamer" | "axis";
         ProblemDocument: {
@@ -2639,8 +2800,11 @@ export interface components {
             starting: number;
             total: number;
         };
+        StreamDefinition: components["schemas"]["Definition"] & {
+            overlay?: components["schemas"]["Layer"][];
+        };
         StreamDetail: components["schemas"]["StreamState"] & {
-            definition?: components["schemas"]["Definition"] | null;
+            definition?: components["schemas"]["StreamDefinition"] | null;
         };
         StreamFailure: {
             code: string;
@@ -2757,6 +2921,11 @@ export interface components {
         UserList: {
             users: components["schemas"]["User"][];
         };
+        ValueList: {
+            values: {
+                [key: string]: string;
+            };
+        };
         VariantStats: {
             dropped: number;
             fps: number;
@@ -2789,6 +2958,8 @@ export interface components {
             mediamtx: components["schemas"]["HostStatus"];
             paths: components["schemas"]["PathStatus"][];
         };
+        /** @enum {string} */
+        Word: "top-left" | "top" | "top-right" | "left" | "center" | "right" | "bottom-left" | "bottom" | "bottom-right";
     };
     responses: never;
     parameters: never;
