@@ -1,5 +1,7 @@
 //! The composition root: builds every part, binds the ports, runs, and ends in order. Tests use it as the program does.
 
+mod places;
+
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -12,6 +14,7 @@ use tokio::{
     time::Duration,
 };
 
+use self::places::Places;
 use crate::{
     access::Access,
     catalog::{Catalog, CatalogParts, mediamtx_reader},
@@ -27,6 +30,7 @@ use crate::{
     metrics::Metrics,
     mqtt::Mqtt,
     mqtt_publish::{self, Publisher},
+    mqtt_video::{self, MqttVideo},
     nas::AllNas,
     output::{
         h264::Encodings,
@@ -38,27 +42,23 @@ use crate::{
     policy::{Policy, Revoked},
     producer::{Parents, ProducerContext, file::MediaRoots, mqtt::Groups, udp_camera::Hub, upload},
     rtsp, server,
-    settings::{Loaded, Settings, Sources, TlsSettings},
+    settings::{Loaded, Sources, TlsSettings},
     shutdown::Shutdown,
     state::State,
     store::Store,
     stream::Registry,
     supervise::Supervisor,
     throughput::Throughput,
-    units::is_this_machine,
     values::Values,
     web::application,
 };
-
-/// Open files beyond those of clients' connections: workers, database, log, UDP socket, cameras, files of producers, and
-/// connections that have made room and are about to be closed.
-const SPARE_FILES: u64 = 512;
 
 /// The program, bound and ready to run.
 pub struct App {
     server: actix_server::Server,
     addr: SocketAddr,
     tls_addr: Option<SocketAddr>,
+    mqtt_video_addr: Option<SocketAddr>,
     tls: Option<server::Tls>,
     connections: server::Connections,
     rtsp: Option<rtsp::Server>,
@@ -170,8 +170,20 @@ impl App {
         let restarts = supervisor.restarts();
         let metrics =
             Metrics::new(registry, &context, encodings.clone(), variants.clone(), publisher.clone(), restarts);
+        let access = Access::new(policy, metrics.clone(), shutdown.clone(), &settings.limits);
+        let mqtt_video = MqttVideo::new(mqtt_video::Parts {
+            settings: settings.mqtt_video.clone(),
+            access: access.clone(),
+            catalog: catalog.clone(),
+            encodings: encodings.clone(),
+            metrics: metrics.clone(),
+            mqtt: mqtt.clone(),
+            shutdown: shutdown.clone(),
+            connect_timeout: *settings.http.head_timeout,
+            stall_timeout: *settings.output.stall_timeout,
+        });
         let state = web::Data::new(State {
-            access: Access::new(policy, metrics.clone(), shutdown.clone(), &settings.limits),
+            access,
             catalog,
             discovery: Discovery::new(&settings.discovery, &settings.fetch)?,
             library: Library::new(&settings.media, &nas),
@@ -186,6 +198,7 @@ impl App {
             mediamtx,
             mqtt,
             publisher,
+            mqtt_video,
             path_cache,
             advertise_rtsp,
             advertise_http,
@@ -216,20 +229,29 @@ impl App {
             connections: connections.clone(),
         };
         let for_workers = state.clone();
-        let mut listeners = vec![(listener, None)];
+        let mut ports = vec![server::Port { listener, tls: None, only: None }];
         let mut tls_addr = None;
         let tls = open_tls(&state.settings.http.tls)?.map(|(listener, tls)| {
             tls_addr = listener.local_addr().ok();
-            listeners.push((listener, Some(tls.clone())));
+            ports.push(server::Port { listener, tls: Some(tls.clone()), only: None });
             tls
         });
-        let server = server::listen(listeners, &options, shutdown, move || application(for_workers.clone()))
+        let mut mqtt_video_addr = None;
+        if let Some(listen) = state.settings.mqtt_video.listen {
+            let listener = server::bind(listen)
+                .map_err(|e| Error::internal(format!("port {listen} cannot be opened (mqtt_video.listen)"), e))?;
+            mqtt_video_addr = listener.local_addr().ok();
+            let only = Some(server::Only(mqtt_video::KIND.path));
+            ports.push(server::Port { listener, tls: None, only });
+        }
+        let server = server::listen(ports, &options, shutdown, move || application(for_workers.clone()))
             .map_err(|e| Error::internal("the server cannot be started", e))?;
         let is_first_start = folder.is_new();
         Ok(App {
             server,
             addr,
             tls_addr,
+            mqtt_video_addr,
             tls,
             connections,
             rtsp,
@@ -250,6 +272,11 @@ impl App {
     /// The address of the HTTPS listener, if there is one.
     pub fn tls_addr(&self) -> Option<SocketAddr> {
         self.tls_addr
+    }
+
+    /// The address of the listener for video over MQTT, if there is one.
+    pub fn mqtt_video_addr(&self) -> Option<SocketAddr> {
+        self.mqtt_video_addr
     }
 
     /// The address of the RTSP listener, if there is one.
@@ -369,6 +396,7 @@ async fn run_background(
         supervisor.run("mqtt", || state.mqtt.run()),
         supervisor.run("mqtt publisher", || state.publisher.run()),
         supervisor.run("mqtt topics", || state.catalog.follow_topics()),
+        supervisor.run("mqtt video", || state.mqtt_video.run()),
         supervisor.run("paths", || state.paths.run()),
         supervisor.run("observer", || observer.run()),
         supervisor.run("uploads", || uploads.write_forever()),
@@ -386,48 +414,4 @@ async fn run_background(
             }
         }),
     );
-}
-
-/// How many connections the limit on open files leaves room for.
-struct Places {
-    http: usize,
-    rtsp: usize,
-}
-
-impl Places {
-    /// Raises the soft limit on open files to what the settings need, as far as the system allows. If that is less, HTTP and
-    /// RTSP share it as their settings do.
-    fn of(settings: &Settings) -> Self {
-        let (http, rtsp) = (settings.limits.connections, settings.rtsp.max_connections);
-        let wanted = (http + rtsp) as u64 + SPARE_FILES;
-        let limit = rlimit::increase_nofile_limit(wanted).unwrap_or_else(|e| {
-            tracing::warn!("the limit on open files cannot be raised: {e}");
-            rlimit::Resource::NOFILE.get_soft().unwrap_or(1024)
-        });
-        if limit >= wanted {
-            return Places { http, rtsp };
-        }
-        let room = usize::try_from(limit.saturating_sub(SPARE_FILES)).unwrap_or(usize::MAX).max(64);
-        let share = |of: usize| ((of as u128 * room as u128 / (http + rtsp) as u128) as usize).max(16);
-        let places = Places { http: share(http), rtsp: share(rtsp) };
-        tracing::warn!(
-            "the system allows {limit} open files, and limits.connections and rtsp.max_connections need {wanted}: there can be \
-             {} HTTP and {} RTSP connections (ulimit -n)",
-            places.http,
-            places.rtsp
-        );
-        places
-    }
-
-    /// The connections of one listener. All clients behind a trusted proxy have its address, and MediaMTX, at an address of
-    /// `auth.webhook_networks`, speaks for its own clients.
-    fn connections(&self, max: usize, settings: &Settings) -> server::Connections {
-        let networks =
-            [settings.http.trusted_proxies.clone(), settings.auth.webhook_networks.clone().unwrap_or_default()]
-                .concat();
-        let share = max * usize::from(settings.limits.caller_share) / 100;
-        server::Connections::new(max, share, move |ip| {
-            is_this_machine(ip) || networks.iter().any(|network| network.contains(ip))
-        })
-    }
 }

@@ -119,10 +119,12 @@ fn wanted(stream: &StreamName, definition: &Definition) -> Result<Wanted> {
         true => url.clone(),
         false => secret::with_login(url, user, pass.expose()),
     };
-    let transport = match transport {
-        Transport::Auto => "automatic",
-        Transport::Tcp => "tcp",
-        Transport::Udp => "udp",
+    let (url, transport) = match transport {
+        Transport::Auto => (url, "automatic"),
+        Transport::Tcp => (url, "tcp"),
+        Transport::Udp => (url, "udp"),
+        // MediaMTX's words for a tunnel are in the scheme.
+        Transport::Http => (url.replacen("://", "+http://", 1), "tcp"),
     };
     Ok(Wanted {
         kind: Kind::Camera { url, on_demand: true, transport: transport.to_owned(), fingerprint: fingerprint.clone() },
@@ -157,6 +159,11 @@ mod tests {
                 json!({"kind": "rtsp", "url": "rtsp://10.0.0.5:8554/live", "user": "ad:min", "pass": "p@ss/%2", "transport": "udp"}),
                 "rtsp://ad%3Amin:p%40ss%2F%252@10.0.0.5:8554/live",
                 "udp",
+            ),
+            (
+                json!({"kind": "rtsp", "url": "rtsp://10.0.0.5:80/live", "transport": "http"}),
+                "rtsp+http://10.0.0.5:80/live",
+                "tcp",
             ),
             (
                 json!({"kind": "rtsp", "url": "rtsp://u:p@10.0.0.5/live", "transport": "tcp"}),

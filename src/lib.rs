@@ -18,6 +18,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::string_slice)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::string_slice))]
 
+mod aac;
 pub mod access;
 pub mod backoff;
 pub mod blocking;
@@ -47,6 +48,7 @@ pub mod library;
 pub mod mediamtx;
 pub mod mqtt;
 pub mod mqtt_publish;
+pub mod mqtt_video;
 pub mod multipart;
 pub mod paths;
 pub mod picture;

@@ -13,6 +13,7 @@ use crate::{
     metrics::Metrics,
     mqtt::Mqtt,
     mqtt_publish::Publisher,
+    mqtt_video::MqttVideo,
     output::{h264::Encodings, variants::Variants},
     paths::Paths,
     settings::{Settings, Sources},
@@ -41,6 +42,8 @@ pub struct State {
     pub mqtt: Mqtt,
     /// What is published to it.
     pub publisher: Publisher,
+    /// Video over MQTT.
+    pub mqtt_video: MqttVideo,
     /// MediaMTX's paths as they were seen last.
     pub path_cache: PathCache,
     /// The paths that MediaMTX must have.

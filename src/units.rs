@@ -220,6 +220,30 @@ as_text!(HumanDuration, "a duration such as 10s");
 as_text!(Size, "a size such as 16M");
 as_text!(Network, "an address or network such as 192.168.0.0/16");
 
+/// An address and port that need not be set, for `#[serde(with = "optional_address")]`: empty for none.
+pub mod optional_address {
+    use std::net::SocketAddr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    /// Writes it; empty text for none.
+    pub fn serialize<S: Serializer>(address: &Option<SocketAddr>, to: S) -> Result<S::Ok, S::Error> {
+        match address {
+            Some(address) => to.collect_str(address),
+            None => to.serialize_str(""),
+        }
+    }
+
+    /// Reads it. The error shows the text.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+        let text = Option::<String>::deserialize(from)?.unwrap_or_default();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse().map(Some).map_err(|_| de::Error::custom(format!("{text:?} is not an address and port")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

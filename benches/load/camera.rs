@@ -27,15 +27,20 @@ const SETTINGS: &str = "stream_defaults: {linger: 100ms}\n\
     auth: {users: [{user: any, ips: [127.0.0.1], permissions: [{action: read}, {action: publish}, {action: api}, {action: metrics}]}]}";
 
 /// The sidecar, and a MediaMTX with a publisher on its path `cam`: 1080p H.264, 30 pictures a second, a keyframe every 2 s.
-struct Scene {
-    server: Server,
-    rtsp: SocketAddr,
+pub struct Scene {
+    pub server: Server,
+    pub rtsp: SocketAddr,
+    pub folder: tempfile::TempDir,
     _host: (Ended, Ended),
-    _folder: tempfile::TempDir,
 }
 
 impl Scene {
     async fn set() -> Result<Option<Self>> {
+        Self::with("").await
+    }
+
+    /// With filters of ffmpeg behind the picture.
+    pub async fn with(filters: &str) -> Result<Option<Self>> {
         let mediamtx = std::env::var("MEDIAMTX_BIN").unwrap_or_else(|_| "mediamtx".into());
         if Command::new(&mediamtx).arg("--version").output().is_err() {
             println!("SKIPPED: there is no mediamtx on PATH or in MEDIAMTX_BIN");
@@ -58,7 +63,9 @@ impl Scene {
         let file = folder.path().join("cam.mp4");
         // Encoded before the measurement, so that these two cores only publish.
         let made = Command::new("ffmpeg")
-            .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=1920x1080:r=30,noise=alls=6:allf=t", "-t", "12"])
+            .args(["-v", "error", "-f", "lavfi", "-i"])
+            .arg(format!("testsrc2=s=1920x1080:r=30,noise=alls=6:allf=t{filters}"))
+            .args(["-t", "12", "-sc_threshold", "0"])
             .args(["-c:v", "libx264", "-preset", "veryfast", "-b:v", "4M", "-maxrate", "5M", "-bufsize", "5M"])
             .args(["-g", "60", "-bf", "0", "-pix_fmt", "yuv420p"])
             .arg(&file)
@@ -72,14 +79,14 @@ impl Scene {
         let (file, url) = (file.to_string_lossy().into_owned(), format!("rtsp://{rtsp}/cam"));
         let publish = ["-v", "error", "-re", "-stream_loop", "-1", "-i", &file, "-c", "copy", "-f", "rtsp"];
         let publisher = start("ffmpeg", &[&publish[..], &["-rtsp_transport", "tcp", &url]].concat(), &[])?;
-        let scene = Scene { server, rtsp, _host: (host, publisher), _folder: folder };
+        let scene = Scene { server, rtsp, folder, _host: (host, publisher) };
         while !get(scene.server.addr, "/snapshot/cam.jpg").await?.0.contains(" 200 ") {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         Ok(Some(scene))
     }
 
-    async fn figure(&self, name: &str) -> Result<f64> {
+    pub async fn figure(&self, name: &str) -> Result<f64> {
         let (_, body) = get(self.server.addr, "/metrics").await?;
         let text = String::from_utf8_lossy(&body).into_owned();
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("mtx_sidecar_{name}_total ")));

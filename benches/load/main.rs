@@ -15,6 +15,7 @@ mod go2rtc;
 mod host;
 mod idle;
 mod mqtt;
+mod mse;
 mod players;
 mod policy;
 mod process;
@@ -48,6 +49,7 @@ const SCENARIOS: &[Scenario] = &[
     ("first", rtsp::first),
     ("moving", rtsp::moving),
     ("whep", whep::run),
+    ("mse", mse::run),
     ("players", players::run),
     ("auth", auth::run),
     ("policy", policy::run),

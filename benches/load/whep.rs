@@ -1,6 +1,7 @@
 //! From an upload through MediaMTX by WebRTC to Chromium.
 
 use std::{
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -92,36 +93,41 @@ pub fn run() -> Result {
     let _mediamtx = start(&mediamtx, &[&config.to_string_lossy()], &environment)?;
     let _driver = start("chromedriver", &[&format!("--port={driver}")], &[])?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let args = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--autoplay-policy=no-user-gesture-required",
-            &format!("--user-data-dir={}", folder.path().join("profile").display()),
-        ];
-        let mut capabilities = Capabilities::new();
-        capabilities.insert("goog:chromeOptions".into(), json!({ "args": args }));
-        let mut tries = 0;
-        let client = loop {
-            let connector = ClientBuilder::new(HttpConnector::new())
-                .capabilities(capabilities.clone())
-                .connect(&format!("http://127.0.0.1:{driver}"))
-                .await;
-            match connector {
-                Ok(client) => break client,
-                Err(e) if tries > 100 => return Err(e.into()),
-                Err(_) => tries += 1,
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        };
+        let client = chromium(driver, &folder.path().join("profile")).await?;
         // Any page of this machine can be the origin.
         client.goto(&format!("http://127.0.0.1:{hls}/")).await?;
         let measured = measure(&server, &client, webrtc).await;
         client.close().await?;
         measured
     })
+}
+
+/// A Chromium, by a chromedriver at this port.
+pub async fn chromium(driver: u16, profile: &Path) -> Result<Client> {
+    let args = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--autoplay-policy=no-user-gesture-required",
+        &format!("--user-data-dir={}", profile.display()),
+    ];
+    let mut capabilities = Capabilities::new();
+    capabilities.insert("goog:chromeOptions".into(), json!({ "args": args }));
+    let mut tries = 0;
+    loop {
+        let connector = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities.clone())
+            .connect(&format!("http://127.0.0.1:{driver}"))
+            .await;
+        match connector {
+            Ok(client) => return Ok(client),
+            Err(e) if tries > 100 => return Err(e.into()),
+            Err(_) => tries += 1,
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn measure(server: &Server, client: &Client, webrtc: u16) -> Result {

@@ -4,12 +4,15 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use h264_reader::{
-    nal::sps::{ChromaFormat, SeqParameterSet},
+    nal::sps::{ChromaFormat, PicOrderCntType, SeqParameterSet},
     rbsp::BitReader,
 };
 
 use super::{Track, VIDEO_CLOCK, boxes::Boxes};
-use crate::h264::{Sps, bits::Reader, nal};
+use crate::{
+    aac::AudioConfig,
+    h264::{bits::Reader, nal},
+};
 
 /// H.264 profiles (Baseline, Main, Extended) whose record does not name the format of the samples (ISO/IEC 14496-15, 5.3.3.1.2).
 const LOW_PROFILES: [u8; 3] = [66, 77, 88];
@@ -23,8 +26,9 @@ pub struct Video {
     pub height: u16,
     /// Its codec, such as `avc1.42C01E`.
     pub codec: String,
-    /// Whether the coding order of frames can differ from their display order.
-    pub reorders: bool,
+    /// Frames that can come before one that is shown earlier; 0 if the coding order is the display order, or if the parameter sets do
+    /// not say.
+    pub reorder: u8,
     entry: Bytes,
 }
 
@@ -35,6 +39,8 @@ pub struct Audio {
     pub clock: u32,
     /// Its codec: `mp4a.40.2` or `opus`.
     pub codec: String,
+    /// Ticks of each frame; none if each frame says it itself (Opus).
+    samples: Option<u32>,
     entry: Bytes,
 }
 
@@ -59,8 +65,12 @@ impl Video {
                 }
             });
         });
-        let reorders = Sps::read(sps).is_some_and(|sps| sps.reorders);
-        Some(Video { width, height, codec: format!("avc1.{profile:02X}{constraints:02X}{level:02X}"), reorders, entry })
+        let restrictions = parsed.vui_parameters.as_ref().and_then(|vui| vui.bitstream_restrictions.as_ref());
+        let reorder = match (&parsed.pic_order_cnt, restrictions) {
+            (PicOrderCntType::TypeTwo, _) | (_, None) => 0,
+            (_, Some(restrictions)) => u8::try_from(restrictions.max_num_reorder_frames).unwrap_or(u8::MAX),
+        };
+        Some(Video { width, height, codec: format!("avc1.{profile:02X}{constraints:02X}{level:02X}"), reorder, entry })
     }
 
     /// H.265, from its parameter sets. None if the sequence parameter set is not understood.
@@ -82,7 +92,7 @@ impl Video {
             width: read.width,
             height: read.height,
             codec: read.codec(),
-            reorders: read.reorders,
+            reorder: read.reorder,
             entry,
         })
     }
@@ -96,22 +106,10 @@ impl Video {
 impl Audio {
     /// AAC, from its `AudioSpecificConfig` (ISO/IEC 14496-3, 1.6.2.1). None if it is too short or not understood.
     pub fn aac(config: &[u8]) -> Option<Self> {
-        let mut bits = Reader::new(config);
-        let object = match bits.bits(5)? {
-            31 => 32 + bits.bits(6)?,
-            object => object,
-        };
-        let clock = match bits.bits(4)? {
-            15 => bits.bits(24)?,
-            index => *AAC_RATES.get(usize::try_from(index).ok()?)?,
-        };
-        let channels = match bits.bits(4)? {
-            7 => 8,
-            channels => u16::try_from(channels).ok()?,
-        };
+        let AudioConfig { object, rate: clock, channels, samples, .. } = AudioConfig::read(config)?;
         let length = u8::try_from(config.len()).ok().filter(|length| *length < 64)?;
         // The sizes of the descriptors have seven bits a byte (ISO/IEC 14496-1, 8.3.3): all are less than 128 here.
-        let entry = sound(b"mp4a", channels.max(1), clock, |out| {
+        let entry = sound(b"mp4a", channels.into(), clock, |out| {
             out.full(b"esds", 0, 0, |out| {
                 out.u8(3).u8(23 + length).u16(0).u8(0);
                 // MPEG-4 audio, an audio stream, unknown buffer and rates.
@@ -120,7 +118,7 @@ impl Audio {
                 out.u8(6).u8(1).u8(2);
             });
         });
-        Some(Audio { clock, codec: format!("mp4a.40.{object}"), entry })
+        Some(Audio { clock, codec: format!("mp4a.40.{object}"), samples: Some(samples), entry })
     }
 
     /// Opus of one or two channels, as it is in RTP (RFC 7587). Its clock is 48 kHz, whatever was recorded.
@@ -132,7 +130,12 @@ impl Audio {
                 out.u8(0).u8(channels).u16(0).u32(48_000).u16(0).u8(0);
             });
         });
-        Audio { clock: 48_000, codec: "opus".into(), entry }
+        Audio { clock: 48_000, codec: "opus".into(), samples: None, entry }
+    }
+
+    /// The length of a frame in ticks.
+    pub fn length(&self, frame: &[u8]) -> u32 {
+        self.samples.unwrap_or_else(|| opus_length(frame))
     }
 
     pub(super) fn trak(&self, out: &mut Boxes) {
@@ -150,9 +153,21 @@ fn chroma_format_idc(format: ChromaFormat) -> u8 {
     }
 }
 
-/// Sampling rates of AAC by index (ISO/IEC 14496-3, table 1.18).
-const AAC_RATES: [u32; 13] =
-    [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000, 7350];
+/// The length of a packet of Opus at 48 kHz, from its first bytes (RFC 6716, section 3.1); at most 120 ms.
+fn opus_length(packet: &[u8]) -> u32 {
+    let Some(&first) = packet.first() else { return 0 };
+    let part = match (first >> 3, first >> 3 & 3) {
+        (0..=11, size) => [480, 960, 1920, 2880][usize::from(size)],
+        (12..=15, size) => [480, 960][usize::from(size & 1)],
+        (_, size) => [120, 240, 480, 960][usize::from(size)],
+    };
+    let parts = match first & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ => packet.get(1).map_or(1, |count| u32::from(count & 63)),
+    };
+    (part * parts).min(5760)
+}
 
 /// The parts of a sequence parameter set of H.265 (7.3.2.2) that its record repeats.
 struct HevcSps {
@@ -166,7 +181,7 @@ struct HevcSps {
     chroma: u8,
     luma_bits: u8,
     chroma_bits: u8,
-    reorders: bool,
+    reorder: u8,
 }
 
 impl HevcSps {
@@ -212,10 +227,10 @@ impl HevcSps {
         // log2_max_pic_order_cnt_lsb; then for each layer, or for the highest one: pictures to store, to reorder, and the latency.
         bits.ue()?;
         let described = if bits.bit()? { more_layers + 1 } else { 1 };
-        let mut reorders = false;
+        let mut reorder = 0;
         for _ in 0..described {
             bits.ue()?;
-            reorders = bits.ue()? > 0;
+            reorder = u8::try_from(bits.ue()?).unwrap_or(u8::MAX);
             bits.ue()?;
         }
         Some(HevcSps {
@@ -228,7 +243,7 @@ impl HevcSps {
             chroma,
             luma_bits,
             chroma_bits,
-            reorders,
+            reorder,
         })
     }
 

@@ -5,7 +5,9 @@
 //! soon as it is there. [`Timeline`] gives the frames their times.
 
 mod boxes;
+mod decode_times;
 mod entry;
+mod sound_line;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -13,7 +15,9 @@ mod timeline;
 use bytes::Bytes;
 
 pub use self::{
+    decode_times::DecodeTimes,
     entry::{Audio, Video},
+    sound_line::SoundLine,
     timeline::Timeline,
 };
 use boxes::Boxes;
@@ -59,6 +63,8 @@ impl Track {
 pub struct Timing {
     /// When it is decoded, in ticks of its track's clock since the beginning.
     pub decode_time: u64,
+    /// How much later it is shown than decoded, in ticks; negative for earlier.
+    pub offset: i32,
     /// How long it is shown, in ticks.
     pub duration: u32,
     /// Whether it refers to no other frame.
@@ -128,12 +134,17 @@ pub fn fragment(sequence: u32, track: Track, timing: Timing, parts: &[Bytes]) ->
             out.full(b"tfdt", 1, 0, |out| {
                 out.u64(timing.decode_time);
             });
-            // The offset of the data; for each frame: duration, size and flags (8.8.8.1).
-            out.full(b"trun", 0, 0x0701, |out| {
+            // The offset of the data; for each frame: duration, size, flags, and the time between decoding and showing if there is one,
+            // which version 1 has with a sign (8.8.8.1).
+            let fields = if timing.offset == 0 { 0x0701 } else { 0x0F01 };
+            out.full(b"trun", 1, fields, |out| {
                 out.u32(1);
                 data_offset = out.placeholder();
                 let flags = if timing.is_sync { SYNC } else { NOT_SYNC };
                 out.u32(timing.duration).u32(u32::try_from(size).unwrap_or(u32::MAX)).u32(flags);
+                if timing.offset != 0 {
+                    out.u32(timing.offset.cast_unsigned());
+                }
             });
         });
     });

@@ -101,10 +101,10 @@ fn an_init_segment_describes_h265_and_opus() {
 }
 
 #[test]
-fn a_track_says_whether_its_frames_are_reordered() {
-    assert!(high().reorders && hevc().reorders, "x264 and x265 make B-frames");
+fn a_track_says_how_far_its_frames_are_reordered() {
+    assert_eq!((high().reorder, hevc().reorder), (2, 2), "x264 and x265 make B-frames in a pyramid");
     let baseline = ["6742c00bd901419f9f011000000300100000030140f142a480", "68cb83cb20"].map(hex);
-    assert!(!Video::h264(&baseline[0], &baseline[1]).expect("valid").reorders);
+    assert_eq!(Video::h264(&baseline[0], &baseline[1]).expect("valid").reorder, 0);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_track_without_sound_announces_none() {
 #[test]
 fn a_fragment_has_one_frame_with_its_time() {
     let nals = [Bytes::from_static(b"\x65abc"), Bytes::from_static(b"\x41de")];
-    let timing = Timing { decode_time: 1 << 40, duration: 3000, is_sync: true };
+    let timing = Timing { decode_time: 1 << 40, offset: 0, duration: 3000, is_sync: true };
     let data = fragment(7, Track::Video, timing, &nals);
     let (first, mdat) = moof(&data);
     assert_eq!(mdat, b"\0\0\0\x04\x65abc\0\0\0\x03\x41de");
@@ -132,10 +132,11 @@ fn a_fragment_has_one_frame_with_its_time() {
     assert_eq!((traf.trun[0].samples.len(), sample.duration, sample.size), (1, Some(3000), Some(15)));
     assert_eq!(sample.flags, Some(0x0200_0000));
 
-    let timing = Timing { decode_time: 5, duration: 1024, is_sync: false };
+    let timing = Timing { decode_time: 5, offset: -7, duration: 1024, is_sync: false };
     let (second, mdat) = moof(&fragment(8, Track::Audio, timing, &[Bytes::from_static(b"sound")]));
     assert_eq!((second.traf[0].tfhd.track_id, mdat.as_slice()), (2, &b"sound"[..]));
     assert_eq!(second.traf[0].trun[0].samples.get(0).and_then(|sample| sample.flags), Some(0x0101_0000));
+    assert_eq!(second.traf[0].trun[0].samples.get(0).and_then(|sample| sample.cts), Some(-7));
 }
 
 #[test]
@@ -182,4 +183,26 @@ fn codecs_of_audio_have_their_object_type_and_clock() {
         let audio = Audio::aac(config).expect("valid");
         assert_eq!((audio.codec.as_str(), audio.clock), (codec, clock), "{config:02x?}");
     }
+}
+
+#[test]
+fn frames_of_sound_have_their_length() {
+    let opus = Audio::opus(2);
+    for (packet, length) in [
+        // Table 2 of RFC 6716: 20 ms and 60 ms of SILK, 10 ms of the hybrid, 2.5 ms and 20 ms of CELT.
+        (&[0b0000_1000][..], 960),
+        (&[0b0001_1000], 2880),
+        (&[0b0110_0000], 480),
+        (&[0b1000_0000], 120),
+        (&[0b1111_1100], 960),
+        // Two frames, six frames, and more than a packet can have.
+        (&[0b1111_1101], 1920),
+        (&[0b1111_1111, 6], 5760),
+        (&[0b0001_1011, 63], 5760),
+        (&[], 0),
+    ] {
+        assert_eq!(opus.length(packet), length, "{packet:x?}");
+    }
+    assert_eq!(Audio::aac(&[0x11, 0x90]).expect("valid").length(b"any"), 1024);
+    assert_eq!(Audio::aac(&[0x11, 0x94]).expect("valid").length(b"any"), 960);
 }

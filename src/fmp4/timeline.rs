@@ -42,6 +42,16 @@ impl Timeline {
         (begin, u32::try_from(duration).unwrap_or(u32::MAX))
     }
 
+    /// How much later than on this timeline the last frame ended at its source, in ticks. It stays the same but for pauses.
+    pub fn shift(&self) -> i64 {
+        self.last.unwrap_or_default().cast_signed() - self.next.cast_signed()
+    }
+
+    /// The time at which the last frame ends, in ticks.
+    pub fn end(&self) -> u64 {
+        self.next
+    }
+
     /// The time at which the last frame ends, in milliseconds.
     pub fn end_ms(&self) -> u64 {
         self.next * 1000 / self.clock.max(1)

@@ -2,6 +2,7 @@
 
 mod connections;
 mod mqtt;
+mod mqtt_video;
 mod rtsp;
 mod storage;
 mod variants;
@@ -39,6 +40,7 @@ use crate::{
 
 use self::{connections::ConnectionFigures, mqtt::MqttFigures, storage::StorageFigures, variants::VariantFigures};
 
+pub use self::mqtt_video::{MqttConnected, MqttVideoCounters};
 pub use self::rtsp::{Connected, Playing, RtspCounters, SampleKind};
 
 /// Most streams with a label of their own. Every publisher can create names, and each label costs memory in the
@@ -80,6 +82,7 @@ struct Inner {
     watched_bytes: Family<WatchedLabels, Counter>,
     left: Family<LeftLabels, Counter>,
     rtsp: RtspCounters,
+    mqtt_video: MqttVideoCounters,
     connections: ConnectionFigures,
 }
 
@@ -115,10 +118,12 @@ impl Metrics {
         prometheus.register("watchers_left", "Watchers that have left, by output and reason", left.clone());
         let rtsp = RtspCounters::default();
         rtsp.register(&mut prometheus);
+        let mqtt_video = MqttVideoCounters::default();
         prometheus.register_collector(Box::new(StreamFigures { streams, cameras: context.udp.clone() }));
         prometheus.register_collector(Box::new(VideoFigures {
             encodings,
             rtsp: rtsp.clone(),
+            mqtt_video: mqtt_video.clone(),
             cameras: context.rtsp.counters().clone(),
         }));
         prometheus.register_collector(Box::new(VariantFigures(variants)));
@@ -127,7 +132,17 @@ impl Metrics {
         prometheus.register_collector(Box::new(MqttFigures { mqtt, topics, publisher }));
         let connections = ConnectionFigures::default();
         prometheus.register_collector(Box::new(connections.clone()));
-        Metrics(Arc::new(Inner { prometheus, requests, durations, decisions, watched_bytes, left, rtsp, connections }))
+        Metrics(Arc::new(Inner {
+            prometheus,
+            requests,
+            durations,
+            decisions,
+            watched_bytes,
+            left,
+            rtsp,
+            mqtt_video,
+            connections,
+        }))
     }
 
     /// Adds the figures of a listener's connections.
@@ -138,6 +153,11 @@ impl Metrics {
     /// The counters of the RTSP server.
     pub fn rtsp(&self) -> &RtspCounters {
         &self.0.rtsp
+    }
+
+    /// The counters of video over MQTT.
+    pub fn mqtt_video(&self) -> &MqttVideoCounters {
+        &self.0.mqtt_video
     }
 
     /// Counts an answered request by route pattern and status.
@@ -230,11 +250,12 @@ impl Collector for StreamFigures {
     }
 }
 
-/// The figures of the RTSP server, the RTSP cameras and the encoder, read at each scrape.
+/// The figures of the RTSP server, of video over MQTT, the RTSP cameras and the encoder, read at each scrape.
 #[derive(Debug)]
 struct VideoFigures {
     encodings: Encodings,
     rtsp: RtspCounters,
+    mqtt_video: MqttVideoCounters,
     cameras: CameraCounters,
 }
 
@@ -249,6 +270,8 @@ impl Collector for VideoFigures {
             ("rtsp_playing", "RTSP connections that play", Gauge, rtsp.playing as f64),
             ("rtsp_bytes", "Bytes sent to RTSP connections", Counter, rtsp.bytes as f64),
             ("rtsp_refused_connections", "RTSP connections beyond rtsp.max_connections", Counter, rtsp.refused as f64),
+            ("mqtt_video_connections", "Open connections at /mqtt", Gauge, self.mqtt_video.connections() as f64),
+            ("mqtt_video_requests", "Requests for video by MQTT", Counter, self.mqtt_video.requests() as f64),
             ("camera_connections", "Sessions with RTSP cameras and MediaMTX", Counter, cameras.connections as f64),
             ("camera_keyframes", "Keyframes of RTSP cameras that were decoded", Counter, cameras.keyframes as f64),
             ("camera_deltas", "Other pictures of RTSP cameras that were decoded", Counter, cameras.deltas as f64),

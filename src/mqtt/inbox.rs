@@ -246,23 +246,26 @@ impl Inbox {
 /// A subscription; it ends when it is dropped.
 #[derive(Debug)]
 pub struct Subscription {
-    filter: String,
+    filters: Vec<String>,
     mailbox: Arc<Mailbox>,
     inbox: Arc<Inbox>,
     outbox: Arc<Outbox>,
 }
 
 impl Subscription {
-    pub(super) fn new(filter: &str, room: Room, inbox: &Arc<Inbox>, outbox: &Arc<Outbox>) -> Self {
+    /// Messages that any of the filters selects wait together, in the order in which they arrived.
+    pub(super) fn new(filters: Vec<String>, room: Room, inbox: &Arc<Inbox>, outbox: &Arc<Outbox>) -> Self {
         let mailbox = Arc::new(Mailbox { room, news: Mutex::default(), wake: Notify::new() });
         {
-            let mut filters = inbox.filters.lock();
-            filters.wanted.entry(filter.to_owned()).or_default().mailboxes.push(mailbox.clone());
-            // Also for a filter that the broker knows: it sends its kept messages again (MQTT 3.1.1, section 3.8.4).
-            filters.changed.insert(filter.to_owned());
+            let mut known = inbox.filters.lock();
+            for filter in &filters {
+                known.wanted.entry(filter.clone()).or_default().mailboxes.push(mailbox.clone());
+                // Also for a filter that the broker knows: it sends its kept messages again (MQTT 3.1.1, section 3.8.4).
+                known.changed.insert(filter.clone());
+            }
         }
         outbox.wake();
-        Subscription { filter: filter.to_owned(), mailbox, inbox: inbox.clone(), outbox: outbox.clone() }
+        Subscription { filters, mailbox, inbox: inbox.clone(), outbox: outbox.clone() }
     }
 
     /// The oldest news that waits. When more arrive than there is room for, the newest stay. Cancel-safe.
@@ -279,15 +282,17 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut filters = self.inbox.filters.lock();
-        let Some(wanted) = filters.wanted.get_mut(&self.filter) else { return };
-        wanted.mailboxes.retain(|other| !Arc::ptr_eq(other, &self.mailbox));
-        if wanted.mailboxes.is_empty() {
-            filters.wanted.remove(&self.filter);
-            filters.changed.insert(self.filter.clone());
-            drop(filters);
-            self.outbox.wake();
+        let mut known = self.inbox.filters.lock();
+        for filter in &self.filters {
+            let Some(wanted) = known.wanted.get_mut(filter) else { continue };
+            wanted.mailboxes.retain(|other| !Arc::ptr_eq(other, &self.mailbox));
+            if wanted.mailboxes.is_empty() {
+                known.wanted.remove(filter);
+                known.changed.insert(filter.clone());
+            }
         }
+        drop(known);
+        self.outbox.wake();
     }
 }
 
@@ -310,7 +315,7 @@ mod tests {
     #[tokio::test]
     async fn the_newest_picture_waits_and_a_kept_one_never_replaces_a_live_one() {
         let (inbox, outbox) = (Arc::<Inbox>::default(), Arc::<Outbox>::default());
-        let one = Subscription::new("a/+", Room::Newest(1), &inbox, &outbox);
+        let one = Subscription::new(vec!["a/+".into()], Room::Newest(1), &inbox, &outbox);
         for (payload, is_retained) in [("old", true), ("1", false), ("2", false), ("old", true)] {
             inbox.deliver(&message("a/b", payload, is_retained));
         }
@@ -323,7 +328,7 @@ mod tests {
     #[tokio::test]
     async fn the_newest_of_each_topic_waits_for_a_subscription_to_many() {
         let (inbox, outbox) = (Arc::<Inbox>::default(), Arc::<Outbox>::default());
-        let all = Subscription::new("a/+", Room::EachTopic(2), &inbox, &outbox);
+        let all = Subscription::new(vec!["a/+".into()], Room::EachTopic(2), &inbox, &outbox);
         for (topic, payload, is_retained) in [
             ("a/1", "1", false),
             ("a/2", "2", false),
@@ -342,7 +347,7 @@ mod tests {
     #[tokio::test]
     async fn a_copy_that_the_broker_sends_for_a_second_filter_is_left_out() {
         let (inbox, outbox) = (Arc::<Inbox>::default(), Arc::<Outbox>::default());
-        let subscribe = |filter| Subscription::new(filter, Room::Newest(10), &inbox, &outbox);
+        let subscribe = |filter: &str| Subscription::new(vec![filter.to_owned()], Room::Newest(10), &inbox, &outbox);
         let (all, one) = (subscribe("a/+"), subscribe("a/b"));
         for payload in ["1", "1", "1", "2", "2", "3"] {
             inbox.deliver(&message("a/b", payload, false));
@@ -356,11 +361,23 @@ mod tests {
         assert_eq!((text(&all).await, text(&all).await), ("4".into(), "4".into()), "one filter: no copies");
     }
 
+    #[tokio::test]
+    async fn messages_of_several_filters_wait_in_the_order_in_which_they_arrived() {
+        let (inbox, outbox) = (Arc::<Inbox>::default(), Arc::<Outbox>::default());
+        let all = Subscription::new(vec!["b".into(), "a".into()], Room::Newest(9), &inbox, &outbox);
+        for topic in ["a", "b", "c", "a"] {
+            inbox.deliver(&message(topic, topic, false));
+        }
+        assert_eq!([text(&all).await, text(&all).await, text(&all).await], ["a", "b", "a"]);
+        drop(all);
+        assert!(inbox.stats().is_empty());
+    }
+
     #[test]
     fn the_broker_learns_of_the_first_and_of_the_last_subscription_of_a_filter() {
         let (inbox, outbox) = (Arc::<Inbox>::default(), Arc::<Outbox>::default());
         let change = || inbox.next_change();
-        let subscribe = || Subscription::new("a", Room::Newest(1), &inbox, &outbox);
+        let subscribe = || Subscription::new(vec!["a".into()], Room::Newest(1), &inbox, &outbox);
         let (one, two) = (subscribe(), subscribe());
         assert_eq!((change(), change()), (Some(("a".into(), true)), None));
         drop(one);

@@ -262,7 +262,12 @@ impl Mqtt {
 
     /// Subscribes to a filter until the subscription is dropped.
     pub fn subscribe(&self, filter: &str, room: Room) -> Subscription {
-        Subscription::new(filter, room, &self.0.inbox, &self.0.outbox)
+        self.subscribe_all(vec![filter.to_owned()], room)
+    }
+
+    /// As [`Mqtt::subscribe`], for several filters: their messages wait together, in the order in which they arrived.
+    pub fn subscribe_all(&self, filters: Vec<String>, room: Room) -> Subscription {
+        Subscription::new(filters, room, &self.0.inbox, &self.0.outbox)
     }
 
     /// Publishes a message, if there is a connection. Does not wait.
@@ -272,6 +277,12 @@ impl Mqtt {
         } else if self.0.broker.is_some() {
             self.0.unsent.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Publishes a message, if there is a connection and no message of the same topic waits. Returns whether it will be sent. Does not
+    /// wait.
+    pub fn offer(&self, message: Message) -> bool {
+        self.0.status.borrow().is_connected() && self.0.outbox.offer(message)
     }
 
     /// Holds the connection until [`Mqtt::close`].

@@ -87,6 +87,21 @@ impl Outbox {
         self.wake.notify_one();
     }
 
+    /// Adds a message if none of its topic waits and there is room. Returns whether it was added; otherwise it counts as dropped.
+    pub(super) fn offer(&self, message: Message) -> bool {
+        let mut waiting = self.waiting.lock();
+        let Waiting { messages, bytes } = &mut *waiting;
+        let is_full = messages.len() >= MAX_MESSAGES || *bytes + message.payload.len() > MAX_BYTES;
+        if is_full || messages.iter().any(|other| other.topic == message.topic) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        *bytes += message.payload.len();
+        messages.push_back(message);
+        self.wake.notify_one();
+        true
+    }
+
     /// The message that waits for the longest time.
     pub(super) fn take(&self) -> Option<Message> {
         let mut waiting = self.waiting.lock();
@@ -134,6 +149,16 @@ mod tests {
         assert_eq!(outbox.replaced.load(Ordering::Relaxed), 1);
         assert_eq!((outbox.sent.load(Ordering::Relaxed), outbox.sent_bytes.load(Ordering::Relaxed)), (4, 4));
         assert_eq!(taken, expected.map(|(topic, payload)| (topic.to_owned(), Bytes::from(payload))));
+    }
+
+    #[test]
+    fn a_message_is_offered_once_at_a_time() {
+        let (outbox, message) = (Outbox::default(), Message::event("v".into(), "1"));
+        assert!(outbox.offer(message.clone()) && !outbox.offer(message.clone()));
+        assert!(outbox.offer(Message::event("w".into(), "1")), "another topic");
+        assert_eq!((outbox.take(), outbox.offer(message)), (Some(Message::event("v".into(), "1")), true));
+        assert!(!outbox.offer(Message::event("x".into(), vec![0; MAX_BYTES])));
+        assert_eq!(outbox.dropped.load(Ordering::Relaxed), 2);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
@@ -44,6 +45,8 @@ pub(super) struct Connection {
     write: WriteHalf<Box<dyn Socket>>,
     reader: Reader,
     out: BytesMut,
+    /// Whether requests are sent in Base64, as the body of a POST.
+    is_tunnel: bool,
     must_flush: bool,
     last_read: Instant,
     /// This side, and the camera.
@@ -69,7 +72,14 @@ impl Connection {
         let (read, write) = tokio::io::split(socket);
         let (reader, out) = (Reader::new(), BytesMut::new());
         let (must_flush, last_read) = (false, Instant::now());
-        Ok(Connection { read, write, reader, out, must_flush, last_read, addresses: (local, peer) })
+        let is_tunnel = false;
+        Ok(Connection { read, write, reader, out, is_tunnel, must_flush, last_read, addresses: (local, peer) })
+    }
+
+    /// A tunnel: reads here, and sends everything behind what waits to be sent on `requests`, in Base64, on that connection.
+    pub(super) fn with_requests_on(self, requests: Connection) -> Self {
+        let Connection { write, out, must_flush, .. } = requests;
+        Connection { write, out, must_flush, is_tunnel: true, ..self }
     }
 
     /// The reader of what the server sends.
@@ -79,7 +89,10 @@ impl Connection {
 
     /// Adds bytes to send; [`Connection::item`] sends them.
     pub(super) fn send(&mut self, data: &[u8]) {
-        self.out.extend_from_slice(data);
+        match self.is_tunnel {
+            true => self.out.extend_from_slice(STANDARD.encode(data).as_bytes()),
+            false => self.out.extend_from_slice(data),
+        }
     }
 
     /// Number of bytes that wait to be sent.

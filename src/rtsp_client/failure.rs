@@ -36,8 +36,13 @@ pub enum Failure {
     },
     /// Bytes that are no RTSP.
     Malformed(Malformed),
-    /// The description has no video that can be read here; the names of the codecs.
-    NoVideo(Vec<String>),
+    /// The description has no video that can be read here.
+    NoVideo {
+        /// The names of the codecs of its video.
+        videos: Vec<String>,
+        /// The names of the codecs of its sound.
+        sounds: Vec<String>,
+    },
 }
 
 /// Where a camera's bytes end to be RTSP.
@@ -59,7 +64,7 @@ impl Failure {
         match self {
             Failure::Malformed(_) | Failure::Closed(_) => true,
             // ffmpeg knows more codecs.
-            Failure::NoVideo(names) => !names.is_empty(),
+            Failure::NoVideo { videos, .. } => !videos.is_empty(),
             Failure::Refused { status, .. } => !matches!(status, 403 | 404 | 453 | 461 | 503),
             Failure::Password { unsupported, .. } => unsupported.is_some(),
             Failure::Unreachable(_) | Failure::Tls(_) | Failure::Silent | Failure::Moved(_) => false,
@@ -84,8 +89,13 @@ impl fmt::Display for Failure {
             Failure::Malformed(Malformed { rule, offset, line, text }) => {
                 write!(f, "sends {rule}, in line {line} at byte {offset}: {text:?}")
             }
-            Failure::NoVideo(names) if names.is_empty() => f.write_str("offers no video"),
-            Failure::NoVideo(names) => write!(f, "offers {}", names.join(" and ")),
+            Failure::NoVideo { videos, sounds } if videos.is_empty() && sounds.is_empty() => {
+                f.write_str("offers no video")
+            }
+            Failure::NoVideo { videos, sounds } if videos.is_empty() => {
+                write!(f, "offers no video, only sound ({})", sounds.join(" and "))
+            }
+            Failure::NoVideo { videos, .. } => write!(f, "offers {}", videos.join(" and ")),
         }
     }
 }

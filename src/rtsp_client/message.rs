@@ -75,6 +75,8 @@ pub(super) struct Reader {
     state: State,
     /// Whether the next answer should have a description as its body.
     expects_description: bool,
+    /// Whether the body of the next answer is a tunnel, which has no end.
+    expects_tunnel: bool,
     /// Bytes taken out of the buffer.
     consumed: u64,
     /// Lines of the current message, and the bytes of its head.
@@ -94,6 +96,7 @@ impl Reader {
             buffer: BytesMut::new(),
             state: State::Idle,
             expects_description: false,
+            expects_tunnel: false,
             consumed: 0,
             lines: 0,
             head: 0,
@@ -111,6 +114,11 @@ impl Reader {
     /// Whether the next answer should have a description as its body, so that a wrong length is corrected.
     pub(super) fn expect_description(&mut self, expected: bool) {
         self.expects_description = expected;
+    }
+
+    /// The next answer is that of HTTP to a GET, whose body goes on as RTSP whatever its length is said to be.
+    pub(super) fn expect_tunnel(&mut self) {
+        self.expects_tunnel = true;
     }
 
     /// Whether a message has begun and is not complete, so that a silence has a meaning.
@@ -325,7 +333,7 @@ impl Reader {
             return Ok(None);
         }
         let State::Head(first, headers) = std::mem::replace(&mut self.state, State::Idle) else { return Ok(None) };
-        let length = headers.content_length();
+        let length = headers.content_length().filter(|_| !self.expects_tunnel);
         let (status, reason) = match first {
             First::Status(status, reason) => (status, reason),
             First::Call(method) => {
@@ -336,6 +344,7 @@ impl Reader {
         if length.is_some_and(|length| length > MAX_BODY) {
             return Err(self.malformed("a body of more than 1 MB"));
         }
+        self.expects_tunnel &= (100..200).contains(&status);
         let is_described = self.expects_description && (200..300).contains(&status);
         let answer = Answer { status, reason, headers, body: Bytes::new() };
         if is_described || length.is_some_and(|length| length > 0) {

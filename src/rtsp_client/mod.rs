@@ -1,15 +1,17 @@
-//! An RTSP client (RFC 2326) that reads one video track of a camera or of MediaMTX, and is as lenient as ffmpeg: it uses what an
-//! answer says, and ignores the parts that it does not need. docs/decisions/0011-own-rtsp-client.md has the reasons, docs/devices.md
-//! the devices.
+//! An RTSP client (RFC 2326) that reads one video track of a camera or of MediaMTX, and its sound where that is wanted. It is as lenient
+//! as ffmpeg: it uses what an answer says, and ignores the parts that it does not need. docs/decisions/0011-own-rtsp-client.md has the
+//! reasons, docs/devices.md the devices.
 //!
 //! ```text
 //! socket ──▶ message (answers, packets) ──▶ session (requests, passwords, keep-alive)
-//!                                              └─▶ receive (order, loss) ──▶ assemble | jpeg ──▶ Unit
+//!                                              ├─▶ receive (order, loss) ──▶ assemble | jpeg | sound ──▶ Unit
+//!                                              └─▶ clock (RTP times, sender reports) ──▶ the time of each unit
 //! ```
 //!
 //! This module knows bytes, addresses and access units, but no streams, no decoders and no rules about networks.
 
 mod assemble;
+mod clock;
 mod connection;
 mod depacketize;
 mod failure;
@@ -23,6 +25,9 @@ mod receive;
 mod rtp;
 mod sdp;
 mod session;
+mod sound;
+mod target;
+mod tunnel;
 mod udp;
 mod uri;
 
@@ -32,7 +37,9 @@ pub use self::{
     connection::Tls,
     failure::Failure,
     sdp::{Codec, Track},
-    session::{Session, Target},
+    session::{Received, Session, Sound, WantsSound},
+    sound::SoundFormat,
+    target::Target,
 };
 
 /// How the packets are transported.
@@ -44,6 +51,8 @@ pub enum Transport {
     Tcp,
     /// In UDP datagrams.
     Udp,
+    /// As TCP, with the connection in HTTP.
+    Http,
 }
 
 /// Whether decoding can begin at an access unit.
@@ -54,14 +63,14 @@ pub enum Start {
     /// Pictures are correct after this number of further units: a recovery point (H.264 D.2.8), or an intra picture that is no
     /// IDR picture (0 units).
     Recovery(u32),
-    /// A picture that refers to no other: IDR of H.264; IDR, BLA and CRA of H.265; each JPEG.
+    /// A picture that refers to no other: IDR of H.264; IDR, BLA and CRA of H.265; each JPEG; each frame of sound.
     Key,
 }
 
-/// A coded picture as a camera sent it.
+/// A coded picture, or a frame of sound, as a camera sent it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unit {
-    /// A byte stream (annex B) that includes the parameter sets if decoding can begin here; or a JPEG.
+    /// A byte stream (annex B) that includes the parameter sets if decoding can begin here; a JPEG; or a frame of sound.
     pub data: Bytes,
     /// Whether decoding can begin here.
     pub start: Start,

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    Start, Track,
+    Start, Track, Unit,
+    clock::{Clocks, SenderReport},
     message::{Item, Reader},
     receive::Receiver,
     sdp::{Codec, Description},
@@ -35,13 +36,44 @@ pub(crate) fn hold(data: &[u8]) {
         let description = Description::read(body);
         assert!(description.tracks.len() <= 33);
         let _ = description.video().map(|track| track.parameter_sets());
+        let _ = description.encodings("audio");
+        if let Some((track, sound)) = description.sound() {
+            receive(&mut Receiver::sound(&sound, track.payload_type, false), track.payload_type, data, |_| {});
+        }
+        if let Some(report) = SenderReport::read(body) {
+            let mut clocks = Clocks::new(90_000, Some(48_000));
+            clocks.report(true, report);
+            clocks.sound(report.timestamp, Instant::now());
+        }
+    }
+    for sound in SOUNDS {
+        let description = Description::read(format!("m=audio 0 RTP/AVP 96\n{sound}").as_bytes());
+        let (_, sound) = description.sound().expect("valid");
+        for is_udp in [false, true] {
+            receive(&mut Receiver::sound(&sound, 96, is_udp), 96, data, |unit| {
+                assert!(!unit.data.is_empty() && unit.data.len() <= 64 << 10);
+            });
+        }
     }
     for codec in [Codec::H264, Codec::H265, Codec::Jpeg] {
         for is_udp in [false, true] {
-            receive(codec, is_udp, data);
+            let track = Track { payload_type: 96, ..Track::default() };
+            receive(&mut Receiver::new(codec, &track, is_udp), 96, data, |unit| {
+                let begins = if codec == Codec::Jpeg { vec![0xFF, 0xD8] } else { vec![0, 0, 0, 1] };
+                assert!(unit.data.starts_with(&begins) && (codec != Codec::Jpeg || unit.start == Start::Key));
+            });
         }
     }
 }
+
+/// A track of sound in each packing.
+const SOUNDS: [&str; 4] = [
+    "a=rtpmap:96 MPEG4-GENERIC/48000/2\na=fmtp:96 sizelength=13;indexlength=3;indexdeltalength=3;config=1190",
+    "a=rtpmap:96 MPEG4-GENERIC/48000/2\na=fmtp:96 sizelength=6;indexlength=2;indexdeltalength=2;ctsdeltalength=4;\
+        dtsdeltalength=4;randomaccessindication=1;streamstateindication=3;auxiliarydatasizelength=8;config=1190",
+    "a=rtpmap:96 MP4A-LATM/44100/2\na=fmtp:96 cpresent=0;config=410024203fc0",
+    "a=rtpmap:96 OPUS/48000/2",
+];
 
 fn read(data: &[u8], piece: usize) -> Vec<Item> {
     let mut reader = Reader::new();
@@ -62,16 +94,14 @@ fn read(data: &[u8], piece: usize) -> Vec<Item> {
     items
 }
 
-/// The bytes as packets: a length of one byte, and the payload.
-fn receive(codec: Codec, is_udp: bool, data: &[u8]) {
-    let track = Track { payload_type: 96, ..Track::default() };
-    let mut receiver = Receiver::new(codec, &track, is_udp);
+/// The bytes as packets: a length of one byte, and the payload. `check` gets each unit.
+fn receive(receiver: &mut Receiver, payload_type: u8, data: &[u8], check: impl Fn(&Unit)) {
     let (mut rest, mut sequence) = (data, 0_u16);
     while let Some((&length, behind)) = rest.split_first() {
         let (payload, behind) = behind.split_at(behind.len().min(usize::from(length)));
         rest = behind;
         sequence = sequence.wrapping_add(u16::from(length % 5));
-        let mut packet = vec![0x80, 96 | length & 0x80];
+        let mut packet = vec![0x80, payload_type & 0x7F | length & 0x80];
         packet.extend_from_slice(&sequence.to_be_bytes());
         packet.extend_from_slice(&u32::from(sequence / 3).to_be_bytes());
         packet.extend_from_slice(&[0, 0, 0, 1]);
@@ -79,8 +109,7 @@ fn receive(codec: Codec, is_udp: bool, data: &[u8]) {
         receiver.push(packet.into(), true, Instant::now());
         while let Some(unit) = receiver.pop() {
             assert!(!unit.data.is_empty());
-            let begins = if codec == Codec::Jpeg { vec![0xFF, 0xD8] } else { vec![0, 0, 0, 1] };
-            assert!(unit.data.starts_with(&begins) && (codec != Codec::Jpeg || unit.start == Start::Key));
+            check(&unit);
         }
     }
 }

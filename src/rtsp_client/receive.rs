@@ -14,6 +14,7 @@ use super::{
     jpeg::Jpegs,
     rtp::Packet,
     sdp::{Codec, Track},
+    sound::{SoundTrack, Sounds},
 };
 
 /// Most units that wait to be taken. Some come with the answer to PLAY.
@@ -54,6 +55,7 @@ pub(super) struct Receiver {
 enum Media {
     Video(Box<Assembler>),
     Jpeg(Box<Jpegs>),
+    Sound(Box<Sounds>),
 }
 
 impl Media {
@@ -61,6 +63,7 @@ impl Media {
         match self {
             Media::Video(assembler) => assembler.begin_anew(),
             Media::Jpeg(jpegs) => jpegs.begin_anew(),
+            Media::Sound(sounds) => sounds.begin_anew(),
         }
     }
 }
@@ -75,14 +78,23 @@ struct Order {
 }
 
 impl Receiver {
-    /// For one track. `is_udp` if packets can come in another order.
+    /// For one track of video. `is_udp` if packets can come in another order.
     pub(super) fn new(codec: Codec, track: &Track, is_udp: bool) -> Self {
         let media = match codec {
             Codec::Jpeg => Media::Jpeg(Box::new(Jpegs::new(track.size))),
             _ => Media::Video(Box::new(Assembler::new(codec, track))),
         };
+        Self::of(media, track.payload_type, is_udp)
+    }
+
+    /// For a track of sound.
+    pub(super) fn sound(sound: &SoundTrack, payload_type: u8, is_udp: bool) -> Self {
+        Self::of(Media::Sound(Box::new(Sounds::new(sound))), payload_type, is_udp)
+    }
+
+    fn of(media: Media, payload_type: u8, is_udp: bool) -> Self {
         Receiver {
-            payload_type: track.payload_type,
+            payload_type,
             taken: 0,
             others: 0,
             order: is_udp.then(Order::default),
@@ -164,6 +176,7 @@ impl Receiver {
         match &mut self.media {
             Media::Video(assembler) => assembler.push(&packet, has_gap, &mut self.units),
             Media::Jpeg(jpegs) => jpegs.push(&packet, has_gap, &mut self.units),
+            Media::Sound(sounds) => sounds.push(&packet, has_gap, &mut self.units),
         }
         self.last = Some(packet);
         while self.units.len() > MAX_UNITS {

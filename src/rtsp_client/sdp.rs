@@ -7,6 +7,8 @@ use base64::{
 };
 use bytes::Bytes;
 
+use super::sound::SoundTrack;
+
 /// Most tracks. Cameras have video, audio, a back channel and metadata.
 const MAX_TRACKS: usize = 32;
 
@@ -40,6 +42,10 @@ pub struct Track {
     pub encoding: String,
     /// Ticks of the RTP time a second; 0 if unknown.
     pub clock_rate: u32,
+    /// Channels of sound; 0 if unknown.
+    pub channels: u8,
+    /// Whether it takes sound and sends none: the way to a camera's loudspeaker.
+    pub is_back_channel: bool,
     /// The control attribute; empty if there is none.
     pub control: String,
     /// Parameters of the format, with names in lower case.
@@ -116,6 +122,7 @@ impl Medium {
             // `a=framesize:96 640-480`, and the form of Axis, `a=x-dimensions:640,480`.
             "framesize" => self.track.size = size(&numbered(value).1),
             "x-dimensions" => self.track.size = size(value),
+            "sendonly" => self.track.is_back_channel = true,
             _ => {}
         }
     }
@@ -136,8 +143,9 @@ impl Medium {
             let mut parts = map.split('/').map(str::trim);
             parts.next().unwrap_or_default().clone_into(&mut read.encoding);
             read.clock_rate = parts.next().and_then(|rate| rate.parse().ok()).unwrap_or_default();
+            read.channels = parts.next().and_then(|channels| channels.parse().ok()).unwrap_or_default();
             read.format = parameters(&of(&formats, payload_type).unwrap_or_default());
-            let is_usable = read.codec().is_some();
+            let is_usable = read.codec().is_some() || SoundTrack::of(&read).is_some();
             if is_usable || track.encoding.is_empty() {
                 track = read;
             }
@@ -189,14 +197,22 @@ impl Description {
         })
     }
 
-    /// The encodings of the video tracks, for the error.
-    pub(super) fn videos(&self) -> Vec<String> {
-        let videos = self.tracks.iter().filter(|track| track.media == "video");
-        let name = |track: &Track| match track.encoding.as_str() {
-            "" => format!("payload type {}", track.payload_type),
-            name => super::failure::quoted(name.to_ascii_uppercase().as_bytes()),
+    /// The sound to play: the first that can be read here.
+    pub(super) fn sound(&self) -> Option<(&Track, SoundTrack)> {
+        let mut sounds = self.tracks.iter().filter(|track| track.media == "audio" && !track.is_back_channel);
+        sounds.find_map(|track| Some((track, SoundTrack::of(track)?)))
+    }
+
+    /// The encodings of the video tracks, or of the audio tracks, for errors and notes.
+    pub(super) fn encodings(&self, media: &str) -> Vec<String> {
+        let name = |track: &Track| match (track.encoding.as_str(), track.payload_type) {
+            // The types that need no name (RFC 3551, section 6).
+            ("", 0) => "PCMU".into(),
+            ("", 8) => "PCMA".into(),
+            ("", number) => format!("payload type {number}"),
+            (name, _) => super::failure::quoted(name.to_ascii_uppercase().as_bytes()),
         };
-        videos.map(name).collect()
+        self.tracks.iter().filter(|track| track.media == media && !track.is_back_channel).map(name).collect()
     }
 }
 

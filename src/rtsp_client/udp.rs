@@ -75,20 +75,24 @@ impl UdpPair {
         let _ = self.rtcp.send_to(&EMPTY_REPORT, SocketAddr::new(*peer, rtcp)).await;
     }
 
-    /// The next RTP packet of the camera. Cancel-safe.
-    pub(super) async fn receive(&mut self) -> Bytes {
+    /// The next packet of the camera, and whether it is RTCP. Cancel-safe.
+    pub(super) async fn receive(&mut self) -> (Bytes, bool) {
         let mut report = [0; 1500];
         loop {
             tokio::select! {
                 received = self.rtp.recv_from(&mut self.buffer) => match received {
                     Ok((n, from)) if self.peers.contains(&from.ip().to_canonical()) => {
-                        return Bytes::copy_from_slice(&self.buffer[..n]);
+                        return (Bytes::copy_from_slice(&self.buffer[..n]), false);
                     }
                     // Another sender, or an ICMP error of an earlier datagram.
                     _ => {}
                 },
-                // Read only so that it does not fill up.
-                _ = self.rtcp.recv_from(&mut report) => {}
+                received = self.rtcp.recv_from(&mut report) => match received {
+                    Ok((n, from)) if self.peers.contains(&from.ip().to_canonical()) => {
+                        return (Bytes::copy_from_slice(&report[..n]), true);
+                    }
+                    _ => {}
+                },
             }
         }
     }

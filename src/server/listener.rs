@@ -69,13 +69,22 @@ impl Options {
     }
 }
 
-/// Serves the application on the sockets until the server is stopped. Sockets with [`Tls`] use HTTPS.
-pub fn listen<F, I, S, B>(
-    listeners: Vec<(net::TcpListener, Option<Tls>)>,
-    options: &Options,
-    shutdown: Shutdown,
-    application: F,
-) -> io::Result<Server>
+/// A port on which the server listens.
+pub struct Port {
+    /// The socket.
+    pub listener: net::TcpListener,
+    /// With it, the port uses HTTPS.
+    pub tls: Option<Tls>,
+    /// The one address that the port has; none for all.
+    pub only: Option<Only>,
+}
+
+/// The one address that a port has; in the request's `conn_data`.
+#[derive(Clone, Copy, Debug)]
+pub struct Only(pub &'static str);
+
+/// Serves the application on the ports until the server is stopped.
+pub fn listen<F, I, S, B>(ports: Vec<Port>, options: &Options, shutdown: Shutdown, application: F) -> io::Result<Server>
 where
     F: Fn() -> I + Send + Clone + 'static,
     I: IntoServiceFactory<S, Request>,
@@ -86,7 +95,7 @@ where
 {
     let secs = options.shutdown_timeout.as_secs().max(1);
     let mut server = Server::build().workers(options.workers).disable_signals().shutdown_timeout(secs);
-    for (listener, tls) in listeners {
+    for Port { listener, tls, only } in ports {
         let (shutdown, application) = (shutdown.clone(), application.clone());
         let name = if tls.is_some() { "https" } else { "http" };
         let options = options.clone();
@@ -105,7 +114,10 @@ where
                     let shutdown = shutdown.clone();
                     async move { shutdown.asked().await }
                 })
-                .on_connect_ext(|io: &Connection, data: &mut actix_http::Extensions| {
+                .on_connect_ext(move |io: &Connection, data: &mut actix_http::Extensions| {
+                    if let Some(only) = only {
+                        data.insert(only);
+                    }
                     data.insert(io.takeover());
                     data.insert(io.secure());
                     data.insert(io.turn());

@@ -14,6 +14,6 @@ mod tls;
 pub use self::{
     connection::{Io, Patience, Secure, TakenOver, Takeover, TakeoverBody, Turn},
     connections::{Cause, Connections, Place, TICK},
-    listener::{Options, bind, listen, tune},
+    listener::{Only, Options, Port, bind, listen, tune},
     tls::Tls,
 };

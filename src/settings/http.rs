@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{HumanDuration, Network, Size};
+use crate::units::{HumanDuration, Network, Size, optional_address};
 
 /// The HTTP server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,27 +73,6 @@ pub struct TlsSettings {
     pub certificate: PathBuf,
     /// PEM file with the private key.
     pub key: PathBuf,
-}
-
-mod optional_address {
-    use std::net::SocketAddr;
-
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(address: &Option<SocketAddr>, to: S) -> Result<S::Ok, S::Error> {
-        match address {
-            Some(address) => to.collect_str(address),
-            None => to.serialize_str(""),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
-        let text = Option::<String>::deserialize(from)?.unwrap_or_default();
-        if text.is_empty() {
-            return Ok(None);
-        }
-        text.parse().map(Some).map_err(|_| de::Error::custom(format!("{text:?} is not an address and port")))
-    }
 }
 
 impl HttpSettings {

@@ -8,6 +8,7 @@ mod describe;
 mod file;
 mod http;
 mod load;
+mod mqtt_video;
 mod rtsp;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -18,6 +19,7 @@ pub use self::aliases::AliasSettings;
 pub use self::describe::{Described, Sources, describe};
 pub use self::http::{HttpSettings, TlsSettings};
 pub use self::load::{Loaded, Origin, SettingError, SettingErrors, load};
+pub use self::mqtt_video::{Alias, MqttVideoSettings};
 pub use self::rtsp::RtspSettings;
 use crate::{
     discovery::DiscoverySettings,
@@ -87,6 +89,8 @@ pub struct Settings {
     pub rtsp_cameras: RtspCameraSettings,
     /// The connection to an MQTT broker.
     pub mqtt: MqttSettings,
+    /// Video over MQTT.
+    pub mqtt_video: MqttVideoSettings,
     /// Text on pictures.
     pub text: TextSettings,
     /// Media folders.
@@ -120,6 +124,7 @@ impl Default for Settings {
             fetch: FetchSettings::default(),
             rtsp_cameras: RtspCameraSettings::default(),
             mqtt: MqttSettings::default(),
+            mqtt_video: MqttVideoSettings::default(),
             text: TextSettings::default(),
             media: MediaSettings::default(),
             uploads: UploadSettings::default(),
@@ -242,7 +247,8 @@ impl Settings {
         let layers = self.streams.values().flat_map(|stream| &stream.overlay).chain(self.overlays.values().flatten());
         let texts = layers.filter_map(|layer| layer.text.as_deref());
         let names = self.streams.keys().map(|name| &**name);
-        [self.http.warnings(), self.auth.warnings(), self.text.warnings(names.chain(texts))].concat()
+        [self.http.warnings(), self.auth.warnings(), self.mqtt_video.warnings(), self.text.warnings(names.chain(texts))]
+            .concat()
     }
 
     /// Adds the errors of values that have the right type.
@@ -283,6 +289,7 @@ impl Settings {
             ("http", self.http.problems()),
             ("mediamtx", self.mediamtx.problems()),
             ("mqtt", self.mqtt.problems()),
+            ("mqtt_video", self.mqtt_video.problems(self.mqtt.is_on())),
             ("text", self.text.problems()),
         ];
         for (section, problems) in sections {
@@ -292,6 +299,13 @@ impl Settings {
         }
         if self.rtsp.enabled && self.rtsp.listen.port() != 0 && self.rtsp.listen.port() == self.http.listen.port() {
             refuse("rtsp.listen", format!("must have another port than http.listen ({})", self.http.listen.port()));
+        }
+        let video = self.mqtt_video.listen.filter(|listen| listen.port() != 0);
+        let taken = [("http.listen", Some(self.http.listen)), ("http.tls.listen", self.http.tls.listen)];
+        if let Some((key, _)) =
+            taken.iter().find(|(_, other)| video.is_some_and(|video| other.map(|o| o.port()) == Some(video.port())))
+        {
+            refuse("mqtt_video.listen", format!("must have another port than {key}, which has the endpoint at /mqtt"));
         }
         if self.rtsp.max_connections == 0 {
             refuse("rtsp.max_connections", "must be at least 1; to switch RTSP off, set rtsp.enabled: no".into());

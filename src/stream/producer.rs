@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Demand, Ended, Forms, Mode, Stream, StreamName, VideoUnit};
+use super::{Demand, Ended, Forms, Mode, Sound, SoundUnit, Stream, StreamName, VideoUnit};
 use crate::{
     error::{Error, Result},
     picture::{Picture, RasterPicture, SharedFrame},
@@ -130,12 +130,33 @@ impl FrameSink {
         }
     }
 
-    /// The source is connected: access units of an earlier connection are no longer the present.
-    pub fn pass_anew(&self) {
+    /// Hands over a frame of the source's sound.
+    pub fn pass_sound(&self, unit: SoundUnit) {
         let core = self.stream.lock();
         if core.run == self.run && core.delivering {
-            self.stream.video.clear();
+            self.stream.video.push_sound(unit);
         }
+    }
+
+    /// The source is connected, and has this sound: access units of an earlier connection are no longer the present.
+    pub fn pass_anew(&self, sound: Sound) {
+        let core = self.stream.lock();
+        if core.run == self.run && core.delivering {
+            self.stream.video.clear(sound);
+        }
+    }
+
+    /// The sound of the connected source is known, or is another one now.
+    pub fn set_sound(&self, sound: Sound) {
+        let core = self.stream.lock();
+        if core.run == self.run && core.delivering {
+            self.stream.video.set_sound(sound);
+        }
+    }
+
+    /// The number of readers that want sound.
+    pub fn listeners(&self) -> watch::Receiver<usize> {
+        self.stream.video.listeners()
     }
 
     /// Shows users why there is no new picture. The producer keeps running, and the next picture clears the reason.

@@ -25,7 +25,7 @@ use super::{
     lifecycle::{self, Effect, Event, Lifecycle},
     stats::Arrivals,
     supervisor,
-    video::Passing,
+    video::{Passing, Sound},
 };
 use crate::{
     backoff::Backoff,
@@ -386,8 +386,12 @@ impl Stream {
                 Effect::Start => {
                     core.run += 1;
                     core.delivering = true;
+                    self.video.clear(Sound::Unknown);
                 }
-                Effect::Stop(_) => core.delivering = false,
+                Effect::Stop(_) => {
+                    core.delivering = false;
+                    self.video.clear(Sound::Unknown);
+                }
                 Effect::Arm(_) | Effect::Disarm => {}
             }
         }

@@ -115,9 +115,9 @@ impl Watch {
         self.dropped
     }
 
-    /// Reads the coded video of the source; see [`Producer::passes_video`](super::Producer::passes_video).
-    pub fn video(&self) -> VideoReader {
-        self.stream.video.reader()
+    /// Reads the coded video of the source, and its sound if `listens`; see [`Producer::passes_video`](super::Producer::passes_video).
+    pub fn video(&self, listens: bool) -> VideoReader {
+        self.stream.video.reader(listens)
     }
 
     /// Reports failures of the producer, beside a wait for a frame.

@@ -227,7 +227,7 @@ pub(super) async fn go2rtc_frame(
     watch::take(&request, &state, &caller, needed("src", query.src.as_deref())?, oldest).await
 }
 
-/// go2rtc's MP4. Its parameters for codecs (`mp4`, `video`, `audio`) have no effect: there is one video track, and no sound.
+/// go2rtc's MP4, with the sound if it is AAC or Opus. Its parameters for codecs (`mp4`, `video`, `audio`) have no effect.
 #[utoipa::path(
     method(get, head), path = "/api/stream.mp4", tag = "aliases", params(SourceOfVideoQuery, Mp4Query, SizeQuery),
     responses((status = 200, content_type = "video/mp4"), (status = 404, body = ProblemDocument))

@@ -4,7 +4,7 @@ use actix_web::{
     Error, HttpRequest, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::{Method, header},
+    http::{Method, Uri, header},
     middleware::Next,
 };
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use super::{Problem, State, addresses, caller::shows_its_sender, origin, pages, 
 use crate::{
     error::{Code, Error as OurError},
     foreign,
+    server::Only,
 };
 
 /// Opens a span for each request, and logs it at a level that depends on the status. The query is left out, because it can
@@ -131,13 +132,19 @@ pub(super) async fn strip_base_path(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let state = state_in(request.app_data());
+    // A port of its own has one address, whatever path a client asks for: brokers ignore it as well.
+    if let Some(Only(path)) = request.conn_data::<Only>().copied() {
+        request.match_info_mut().get_mut().update(&Uri::from_static(path));
+        request.head_mut().uri = Uri::from_static(path);
+        return next.call(request).await;
+    }
     let base = &state.settings.http.base_path;
     let is_below = |rest: &str| rest.is_empty() || rest.starts_with(['/', '?']);
     let text = request.uri().path_and_query().map(|target| target.as_str()).unwrap_or_default();
     let rest = text.strip_prefix(base.as_str()).filter(|rest| !base.is_empty() && is_below(rest));
     if let Some(rest) = rest {
         let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
-        if let Ok(uri) = rest.parse::<actix_web::http::Uri>() {
+        if let Ok(uri) = rest.parse::<Uri>() {
             request.match_info_mut().get_mut().update(&uri);
             request.head_mut().uri = uri;
         }

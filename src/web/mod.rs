@@ -19,6 +19,7 @@ mod media;
 mod media_file;
 mod mediamtx;
 mod mqtt;
+mod mqtt_video;
 pub(crate) mod offers;
 mod openapi;
 mod origin;
@@ -108,6 +109,7 @@ const ROUTES: &[Route] = routes![
     video::stream,
     video::frame,
     ws::connect,
+    mqtt_video::connect,
     // The same at addresses that other programs expect.
     aliases::root when aliases::has_action,
     aliases::webcam,

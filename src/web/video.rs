@@ -83,7 +83,7 @@ pub(super) async fn watch(
     let endless = Endless::admit(request, state, caller, Role::Watcher, &fmp4::KIND, &name).await?;
     let by = requester(request, state, endless.principal(), caller);
     let watch = state.catalog.watch(&name, Demand::Single, &by).await?;
-    let feed = fmp4::open(&state.encodings, watch, options.want).await?;
+    let feed = fmp4::open(&state.encodings, watch, options.want, &options.accepts).await?;
     let mut head = head(&feed.tracks().content_type(), &options);
     head.force_close();
     let (duration, stall_timeout) = (options.duration, *state.settings.output.stall_timeout);

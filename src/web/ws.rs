@@ -49,9 +49,13 @@ pub struct SocketQuery {
     /// Pictures sent beyond the last acknowledged one, 1 to 64. Default: 2 from the first acknowledgement on.
     window: Option<String>,
     /// `1` for video: a text message `{"type":"mse","value":"video/mp4; codecs=…"}`, and then binary messages for a browser's
-    /// MediaSource, an init segment and a fragment for each picture. Of the other parameters, `w`, `h` (even numbers from 32 to 3840)
-    /// and `fps` (0.2 to 30) are those of the video.
+    /// MediaSource, an init segment and a fragment for each picture or frame of sound. The message has a `note` with the reason if the
+    /// source has sound that is left out. Of the other parameters, `w`, `h` (even numbers from 32 to 3840) and `fps` (0.2 to 30) are
+    /// those of the video.
     video: Option<String>,
+    /// With `video=1`: the codecs that the client plays, such as `avc1.640029,mp4a.40.2,opus`; only the names before the dots count.
+    /// Sound that is not among them is left out. Default: all.
+    codecs: Option<String>,
     /// `1` for a notice before each picture, with its number, time and size.
     meta: Option<String>,
 }
@@ -82,6 +86,7 @@ pub(super) async fn connect(
     }
     let window = query.window.as_deref().map(window).transpose()?;
     let (meta, video) = (flag("meta", query.meta.as_deref())?, flag("video", query.video.as_deref())?);
+    let video = video.then(|| fmp4::Accepts::parse(query.codecs.as_deref().unwrap_or_default()));
     watch(&request, &state, &caller, &name, Wish { dialect: Dialect::Own, window, meta, video }).await
 }
 
@@ -99,7 +104,7 @@ pub(super) async fn go2rtc(
 ) -> Result<HttpResponse, Problem> {
     let name = query.src.as_deref().ok_or_else(|| Error::parameter("src", "is required: /api/ws?src=…"))?;
     let name = state.catalog.name(name)?;
-    let wish = Wish { dialect: Dialect::Go2rtc, window: None, meta: false, video: false };
+    let wish = Wish { dialect: Dialect::Go2rtc, window: None, meta: false, video: None };
     watch(&request, &state, &caller, &name, wish).await
 }
 
@@ -108,8 +113,8 @@ struct Wish {
     dialect: Dialect,
     window: Option<u64>,
     meta: bool,
-    /// Video from the beginning.
-    video: bool,
+    /// Video from the beginning, for a client that plays these codecs.
+    video: Option<fmp4::Accepts>,
 }
 
 async fn watch(
@@ -121,13 +126,13 @@ async fn watch(
 ) -> Result<HttpResponse, Problem> {
     let query = request.query_string();
     // The same parameters have other limits for video. A client of go2rtc says only later which of both it wants.
-    let transform = if video { Transform::NONE } else { Transform::from_query(query)? };
-    let want = if video { fmp4::Options::parse(query)?.want } else { Want::default() };
+    let transform = if video.is_some() { Transform::NONE } else { Transform::from_query(query)? };
+    let want = if video.is_some() { fmp4::Options::parse(query)?.want } else { Want::default() };
     check(request, state).await?;
     let endless = Endless::admit(request, state, caller, Role::Watcher, &websocket::KIND, name).await?;
     let by = requester(request, state, endless.principal(), caller);
     // Video can need single pictures only. A client of go2rtc says later whether it wants video.
-    let needs_single = video || dialect == Dialect::Go2rtc && transform.is_none();
+    let needs_single = video.is_some() || dialect == Dialect::Go2rtc && transform.is_none();
     let demand = if needs_single { Demand::Single } else { Demand::Continuous };
     let watch = state.catalog.watch(name, demand, &by).await?;
     let watching = state.variants.join(watch, transform, &share_of(endless.principal(), caller))?;
@@ -256,13 +261,23 @@ async fn check(request: &HttpRequest, state: &State) -> Result<()> {
 
 /// The answer to the handshake.
 fn switching_protocols(request: &HttpRequest) -> HttpResponseBuilder {
+    switching_protocols_with(request, Some(PROTOCOL).filter(|protocol| offers(request, protocol)))
+}
+
+/// Whether the client offers a protocol.
+pub(super) fn offers(request: &HttpRequest, protocol: &str) -> bool {
+    let mut offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
+    offered.any(|value| value.split(',').any(|word| word.trim() == protocol))
+}
+
+/// The answer to the handshake, with the chosen protocol.
+pub(super) fn switching_protocols_with(request: &HttpRequest, protocol: Option<&'static str>) -> HttpResponseBuilder {
     let key = request.headers().get(header::SEC_WEBSOCKET_KEY).map(|key| hash_key(key.as_bytes()));
     let mut response = HttpResponse::SwitchingProtocols();
     response.upgrade("websocket");
     response.insert_header((header::SEC_WEBSOCKET_ACCEPT, &key.unwrap_or_default()[..]));
-    let mut offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
-    if offered.any(|value| value.split(',').any(|word| word.trim() == PROTOCOL)) {
-        response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL));
+    if let Some(protocol) = protocol {
+        response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, protocol));
     }
     response
 }

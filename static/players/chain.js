@@ -33,6 +33,7 @@ const STABLE_MS = 10_000;
  * @property {HTMLCanvasElement} canvas
  * @property {Source[]} sources
  * @property {() => string | null} token
+ * @property {boolean} [isSilent]
  */
 
 /** Plays into `video` or `canvas`, as the protocol needs it, and hides the other one. Dispatches 'change'. */
@@ -101,8 +102,8 @@ export class Chain extends EventTarget {
 
   /** @param {Source} source */
   async #play({ kind, url, base }) {
-    const { video, canvas, token } = this.#options;
-    const options = { token, base };
+    const { video, canvas, token, isSilent } = this.#options;
+    const options = { token, base, isSilent };
     const player =
       kind === 'mjpeg'
         ? new MjpegPlayer(canvas, url, options)

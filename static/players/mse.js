@@ -1,6 +1,6 @@
 // @ts-check
-// H.264 from the sidecar, by WebSocket, into a MediaSource: for networks that block WebRTC. Some hundredths of a second behind,
-// because the player plays all that it has and does not collect a reserve. An iPhone has a ManagedMediaSource only.
+// Video and sound from the sidecar, by WebSocket, into a MediaSource: for networks that block WebRTC. Some hundredths of a second
+// behind, because the player plays all that it has and does not collect a reserve. An iPhone has a ManagedMediaSource only.
 
 import { Player, PlayerError, Rate, fetchMedia, firstFrame } from './player.js';
 
@@ -20,6 +20,10 @@ const FAR = 2;
 /** Seconds of the past that stay in the buffer, and when the rest is removed. */
 const KEPT = 5;
 const FULL = 15;
+
+/** The codecs that the sidecar passes on; of each a profile that every browser with the codec plays. */
+const VIDEO = ['avc1.640029', 'hvc1.1.6.L153.B0'];
+const SOUND = ['mp4a.40.2', 'opus'];
 
 /** @typedef {MediaSource & { streaming?: boolean }} Source */
 
@@ -71,6 +75,9 @@ export class MsePlayer extends Player {
     const url = new URL(this.url);
     url.pathname = url.pathname.replace(/\/stream\/(.+)\.mp4$/, '/ws/$1');
     url.searchParams.set('video', '1');
+    const codecs = this.isSilent ? VIDEO : [...VIDEO, ...SOUND];
+    const played = codecs.filter((codec) => mediaSource()?.isTypeSupported(`video/mp4; codecs="${codec}"`));
+    url.searchParams.set('codecs', played.join(','));
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     const token = this.token();
     const socket = new WebSocket(url, token ? [PROTOCOL, `bearer.${token}`] : [PROTOCOL]);
@@ -96,13 +103,14 @@ export class MsePlayer extends Player {
    * @param {string} text
    */
   #notice(source, text) {
-    const { type, value, state } = JSON.parse(text);
-    if (type === 'error') this.fail('server', value);
+    const { type, value, state, note } = JSON.parse(text);
+    if (type === 'error') this.fail(/the client does not play/.test(value) ? 'codec' : 'server', value);
     else if (type === 'state' && (this.state === 'playing' || this.state === 'waiting')) {
       this.become(state === 'live' || state === 'lingering' ? 'playing' : 'waiting');
     } else if (type === 'mse') {
       if (!mediaSource()?.isTypeSupported(value)) return this.fail('codec', value);
       this.#mediaType = value;
+      this.note = note ?? '';
       const buffer = source.addSourceBuffer(value);
       buffer.addEventListener('updateend', () => this.#work());
       this.#buffer = buffer;
@@ -146,7 +154,8 @@ export class MsePlayer extends Player {
     const { element } = this;
     const ahead = this.#ahead;
     if (ahead > FAR) element.currentTime += ahead - SLOW / 2;
-    const rate = ahead > SLOW ? 1.1 : 1;
+    // Faster until half of that is gained: a rate that changes with every frame can be heard.
+    const rate = ahead > (element.playbackRate > 1 ? SLOW / 2 : SLOW) ? 1.1 : 1;
     if (element.playbackRate !== rate) element.playbackRate = rate;
   }
 

@@ -37,7 +37,7 @@ export const FIRST_FRAME_MS = 12_000;
  * @property {number} [lost] packets
  */
 
-/** @typedef {{ token?: () => string | null, base?: string }} PlayerOptions */
+/** @typedef {{ token?: () => string | null, base?: string, isSilent?: boolean }} PlayerOptions */
 
 /** An error with its reason; `message` is the text of the server or of the browser. */
 export class PlayerError extends Error {
@@ -143,22 +143,25 @@ export class Player extends EventTarget {
   protocol = '';
   /** @type {PlayerState} */
   state = 'new';
+  /** Why there is no sound, if the stream has some. */
+  note = '';
   ending = new AbortController();
   /** @type {PlayerError | null} */
   #failure = null;
 
   /**
-   * `element` shows the video. `token` is a function, because tokens are renewed.
+   * `element` shows the video. `token` is a function, because tokens are renewed. `isSilent` if sound is of no use.
    *
    * @param {E} element
    * @param {string} url
    * @param {PlayerOptions} [options]
    */
-  constructor(element, url, { token = () => null } = {}) {
+  constructor(element, url, { token = () => null, isSilent = false } = {}) {
     super();
     this.element = element;
     this.url = url;
     this.token = token;
+    this.isSilent = isSilent;
   }
 
   get hasEnded() {

@@ -12,9 +12,8 @@ const KINDS = ['whep', 'mse', 'hls', 'mjpeg'];
 
 const PROTOCOLS = { whep: 'WebRTC', mse: 'MSE', hls: 'HLS', mjpeg: 'MJPEG' };
 
-/** The tracks of MediaMTX's paths that the sidecar reads, and those with sound, in MediaMTX's words. */
+/** The tracks of MediaMTX's paths that the sidecar reads, in MediaMTX's words. */
 const PASSED = ['H264', 'H265'];
-const SOUND = /audio|opus|g711|g722|lpcm|ac-?3|speex|vorbis/i;
 
 /**
  * The sources of an item for Chain, the best first. `kinds` restricts them.
@@ -37,12 +36,8 @@ export function sourcesOf(item, wall, kinds = KINDS) {
   if (item.stream) {
     sources.push({ kind: 'mjpeg', url: address(`stream/${encoded(item.name)}.mjpeg`) });
   }
-  // The sidecar passes no sound on, and HLS has it.
-  const hasSound = item.path?.tracks.some((track) => SOUND.test(track));
-  /** @type {SourceKind[]} */
-  const order = hasSound ? ['whep', 'hls', 'mse', 'mjpeg'] : KINDS;
   const usable = sources.filter(({ kind }) => kinds.includes(kind));
-  return usable.toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
+  return usable.toSorted((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
 }
 
 /**

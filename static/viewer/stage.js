@@ -251,9 +251,9 @@ export class Stage {
     if (isPlaying) {
       this.#say('');
       const protocol = player?.protocol;
-      this.playing.textContent = reasons
-        ? t('viewer.plays_because', { protocol, reasons })
-        : t('viewer.plays', { protocol });
+      const plays = reasons ? t('viewer.plays_because', { protocol, reasons }) : t('viewer.plays', { protocol });
+      const note = player?.note;
+      this.playing.textContent = note ? `${plays} ${t('viewer.no_sound', { note })}` : plays;
     } else if (state === 'connecting') {
       this.#say(t('viewer.connecting'), null, true);
       this.playing.textContent = reasons;

@@ -144,7 +144,7 @@ export class Tile {
   #play(item, wall) {
     playing += 1;
     const sources = this.#sources(item, wall);
-    const chain = new Chain({ video: this.video, canvas: this.canvas, sources, token: api.token });
+    const chain = new Chain({ video: this.video, canvas: this.canvas, sources, token: api.token, isSilent: true });
     this.#chain = chain;
     chain.addEventListener('change', () => this.#follow(chain));
     chain.start();

@@ -7,20 +7,26 @@ use crate::{
     support::{Program, TestApp, close_to, eventually, mediamtx::MediaMtx, middle_colour},
 };
 
-/// Publishes a coloured video to a path.
-fn publish(mediamtx: &MediaMtx, path: &str, encoder: &[&str]) -> Program {
+/// A video of one colour, as ffmpeg's source.
+pub const COLOURED: [&str; 5] = ["-re", "-f", "lavfi", "-i", "color=0xc83c28:size=320x180:rate=15"];
+
+/// Publishes what ffmpeg makes to a path.
+pub fn publish(mediamtx: &MediaMtx, path: &str, args: &[&str]) -> Program {
     let target = format!("rtsp://127.0.0.1:{}/{path}", mediamtx.rtsp);
-    let source = ["-v", "error", "-re", "-f", "lavfi", "-i", "color=0xc83c28:size=320x180:rate=15"];
-    let form = ["-pix_fmt", "yuv420p", "-g", "15", "-f", "rtsp", "-rtsp_transport", "tcp", &target];
-    Program::start("ffmpeg", &[&source[..], encoder, &form].concat())
+    let form = ["-f", "rtsp", "-rtsp_transport", "tcp", &target];
+    Program::start("ffmpeg", &[&["-v", "error"], args, &form].concat())
 }
 
-const H264: [&str; 6] = ["-c:v", "libx264", "-profile:v", "main", "-tune", "zerolatency"];
+pub const H264: [&str; 6] = ["-c:v", "libx264", "-profile:v", "main", "-tune", "zerolatency"];
 const H265: [&str; 8] =
     ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=0", "-tag:v", "hvc1"];
 
-/// A sidecar and its MediaMTX with a path that has a publisher.
 async fn start(encoder: &[&str]) -> Option<(TestApp, MediaMtx, Program)> {
+    start_with(&[&COLOURED[..], encoder, &["-pix_fmt", "yuv420p", "-g", "15"]].concat()).await
+}
+
+/// A sidecar and its MediaMTX with a path `yard` that has a publisher.
+pub async fn start_with(args: &[&str]) -> Option<(TestApp, MediaMtx, Program)> {
     let ports = MediaMtx::ports();
     let app = TestApp::with(&format!(
         "mediamtx: {{api: 'http://127.0.0.1:{}', rtsp: 'rtsp://127.0.0.1:{}'}}",
@@ -30,17 +36,22 @@ async fn start(encoder: &[&str]) -> Option<(TestApp, MediaMtx, Program)> {
     let path = json!({"kind": "raw", "fields": {"source": "publisher"}}).to_string();
     assert_eq!(app.admin("PUT", "/api/v1/paths/yard", &path).await.status, 201);
     eventually("MediaMTX has the path", async || mediamtx.has_path(&app, "yard").await).await;
-    let publisher = publish(&mediamtx, "yard", encoder);
+    let publisher = publish(&mediamtx, "yard", args);
     eventually("the path has a publisher", async || mediamtx.is_available(&app, "yard").await).await;
     Some((app, mediamtx, publisher))
 }
 
 async fn probe(file: &[u8]) -> Value {
+    probe_for(file, "-show_frames").await
+}
+
+/// The streams of a file, and what else ffprobe shows.
+pub async fn probe_for(file: &[u8], show: &str) -> Value {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("video.mp4");
     std::fs::write(&path, file).expect("writes");
     let path = path.display().to_string();
-    let args = ["-v", "error", "-show_streams", "-show_frames", "-of", "json", &path];
+    let args = ["-v", "error", "-show_streams", show, "-of", "json", &path];
     serde_json::from_slice(&Program::output("ffprobe", &args).await).expect("JSON")
 }
 

@@ -2879,7 +2879,7 @@ export interface components {
             tokens: components["schemas"]["MachineToken"][];
         };
         /** @enum {string} */
-        Transport: "auto" | "tcp" | "udp";
+        Transport: "auto" | "tcp" | "udp" | "http";
         UdpCameraDefinition: {
             /** @default null */
             address: string | null;

@@ -11,6 +11,9 @@ use crate::{
 /// Why a source ends when another size or codec follows. Players connect again.
 pub(super) const CHANGED: Ended = Ended("the size or the codec of the video has changed");
 
+/// Why a source ends when its sound is another one, or none any longer.
+pub(super) const SOUND_CHANGED: Ended = Ended("the sound of the video has changed");
+
 /// A source of coded frames. It begins with a keyframe, and its tracks never change: a source whose size or codec changes ends.
 pub trait Coded: Send {
     /// The tracks.
@@ -21,6 +24,11 @@ pub trait Coded: Send {
 
     /// Frames that this reader missed because it was slow.
     fn dropped(&self) -> u64;
+
+    /// Why there is no sound, if the source has some.
+    fn note(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A coded frame.
@@ -32,8 +40,10 @@ pub struct Frame {
     pub is_sync: bool,
     /// Whether it shows what the frame before it shows.
     pub is_repeated: bool,
-    /// Its time at the source, in ticks of the track's clock since any moment.
+    /// Its time at the source, in ticks of 1/90000 s since any moment, which is the same for both tracks. For video: when it is decoded.
     pub at: u64,
+    /// For video whose frames are not in the order in which they are shown: how much later it is shown, in the same ticks.
+    pub offset: Option<i64>,
     /// NALs without start codes and without parameter sets; or a frame of audio.
     pub parts: Vec<Bytes>,
 }

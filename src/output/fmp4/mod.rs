@@ -5,9 +5,11 @@
 //! ```
 //!
 //! There are two [`Coded`] sources. [`Pictures`] are the pictures of a stream, which [`Encodings`](super::h264::Encodings) encodes once
-//! for all readers. [`Passed`] is the video of a camera or of a path of MediaMTX as it was sent, H.264 or H.265. A [`Feed`] is what one client gets of a source. No frame is left out of a feed that keeps up, and a feed that does
-//! not continues with the latest keyframe.
+//! for all readers. [`Passed`] is the video of a camera or of a path of MediaMTX as it was sent, H.264 or H.265, with its sound if a browser
+//! plays it. A [`Feed`] is what one client gets of a source. No frame is left out of a feed that keeps up, and a feed that does not
+//! continues with the latest keyframe.
 
+mod accepts;
 mod coded;
 mod feed;
 mod open;
@@ -17,10 +19,12 @@ mod passed_tests;
 mod pictures;
 mod request;
 mod serve;
+mod squeeze;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
+    accepts::Accepts,
     coded::{Coded, Frame},
     feed::{Feed, OpenFeed, Piece},
     open::{feeds, open},

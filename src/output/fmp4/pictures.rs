@@ -71,7 +71,7 @@ impl Pictures {
             parts.retain(|nal| !is_set(nal));
             let since = sample.at.saturating_duration_since(self.began);
             let at = u64::try_from(since.as_nanos() * u128::from(VIDEO_CLOCK) / 1_000_000_000).unwrap_or(u64::MAX);
-            return Ok(Frame { track: Track::Video, is_sync, is_repeated: sample.repeated, at, parts });
+            return Ok(Frame { track: Track::Video, is_sync, is_repeated: sample.repeated, at, offset: None, parts });
         }
     }
 }

@@ -3,6 +3,7 @@
 use tokio::time::Duration;
 use utoipa::IntoParams;
 
+use super::Accepts;
 use crate::{
     error::{Error, Result},
     output::h264::Want,
@@ -39,6 +40,9 @@ pub struct Mp4Query {
     duration: Option<String>,
     /// The name of the file in which a browser saves the video.
     filename: Option<String>,
+    /// The codecs that the client plays, such as `avc1.640029,mp4a.40.2,opus`; only the names before the dots count. Sound that is not
+    /// among them is left out. Default: all.
+    codecs: Option<String>,
 }
 
 /// What a request asks for.
@@ -50,6 +54,8 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// The name of the file.
     pub filename: Option<String>,
+    /// The codecs that the client plays.
+    pub accepts: Accepts,
 }
 
 impl Options {
@@ -58,7 +64,8 @@ impl Options {
         let [w, h, fps] = [query::once(text, "w")?, query::once(text, "h")?, query::once(text, "fps")?];
         let duration = query::once(text, "duration")?.map(|text| duration(&text)).transpose()?;
         let filename = query::once(text, "filename")?.map(|text| filename(&text)).transpose()?;
-        Ok(Options { want: Want::parse(w.as_deref(), h.as_deref(), fps.as_deref())?, duration, filename })
+        let accepts = query::once(text, "codecs")?.map(|list| Accepts::parse(&list)).unwrap_or_default();
+        Ok(Options { want: Want::parse(w.as_deref(), h.as_deref(), fps.as_deref())?, duration, filename, accepts })
     }
 
     /// The header that gives the file its name, if the request names one (RFC 6266).

@@ -41,7 +41,7 @@ impl Bench {
     }
 
     async fn feed(&self) -> Feed {
-        feeds(self.encodings.clone(), self.stream.clone(), Want::default())().await.expect("encodes")
+        feeds(self.encodings.clone(), self.stream.clone(), Want::default())(Accepts::default()).await.expect("encodes")
     }
 }
 
@@ -184,7 +184,7 @@ async fn a_feed_ends_with_its_stream_and_one_of_a_stream_that_is_gone_is_refused
         }
     };
     assert_eq!(why, Ended("removed by a test"));
-    let refused = feeds(bench.encodings.clone(), bench.stream.clone(), Want::default())().await;
+    let refused = feeds(bench.encodings.clone(), bench.stream.clone(), Want::default())(Accepts::default()).await;
     assert!(refused.err().expect("refused").to_string().contains("removed by a test"));
 }
 
@@ -210,7 +210,14 @@ impl Coded for Odd {
     fn next(&mut self) -> futures_util::future::BoxFuture<'_, Result<Frame, Ended>> {
         let frame = self.0.pop().map(|at| {
             let track = if at % 2 == 1 { Track::Audio } else { Track::Video };
-            Frame { track, is_sync: true, is_repeated: false, at, parts: vec![bytes::Bytes::from_static(b"\x65")] }
+            Frame {
+                track,
+                is_sync: true,
+                is_repeated: false,
+                at,
+                offset: None,
+                parts: vec![bytes::Bytes::from_static(b"\x65")],
+            }
         });
         Box::pin(async move { frame.ok_or(Ended("no further frame")) })
     }

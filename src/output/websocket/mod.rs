@@ -23,7 +23,11 @@ use self::{
     video::{Form, Step, Video},
     wire::{Incoming, Socket},
 };
-use super::{DisconnectReason, Report, fmp4::OpenFeed, http::OutputKind};
+use super::{
+    DisconnectReason, Report,
+    fmp4::{Accepts, OpenFeed},
+    http::OutputKind,
+};
 use crate::{
     picture::SharedFrame,
     stream::{Demand, States, Watch},
@@ -57,8 +61,8 @@ const DROPPED_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Options {
     /// The protocol of the text messages.
     pub dialect: Dialect,
-    /// Whether the client gets video from the beginning, and no pictures.
-    pub video: bool,
+    /// Whether the client gets video from the beginning, and no pictures; the codecs that it plays.
+    pub video: Option<Accepts>,
     /// Most pictures beyond the last acknowledged one; none for no limit before the first acknowledgement.
     pub window: Option<u64>,
     /// Whether a notice with number, time and size precedes each picture.
@@ -147,7 +151,7 @@ where
     let Source { watch, mut states, video } = source;
     let mut watcher = Watcher {
         socket: Socket::new(io, MAX_MESSAGE, options.stall_timeout),
-        started: options.dialect == Dialect::Own && !options.video,
+        started: options.dialect == Dialect::Own && options.video.is_none(),
         watch,
         open_video: video,
         video: Video::Off,
@@ -158,8 +162,8 @@ where
         report: Report { parts: 0, bytes: 0, dropped: 0, left: DisconnectReason::Closed },
         options,
     };
-    if watcher.options.video {
-        watcher.begin_video(Form::Mse, "");
+    if let Some(accepts) = watcher.options.video.take() {
+        watcher.begin_video(Form::Mse, accepts);
     }
     let waiting_at = Instant::now() + watcher.options.placeholder_after;
     let left = loop {
@@ -269,7 +273,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watcher<T> {
             (Dialect::Go2rtc, Some("mjpeg")) => self.begin_pictures().await,
             (Dialect::Go2rtc, Some(kind)) => match Form::of(kind) {
                 Some(form) => {
-                    self.begin_video(form, message.value.as_str().unwrap_or_default());
+                    self.begin_video(form, Accepts::parse(message.value.as_str().unwrap_or_default()));
                     Ok(())
                 }
                 None => {
@@ -294,17 +298,25 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watcher<T> {
         self.send(&json!({"type": "mjpeg"})).await
     }
 
-    /// Sends video, and no pictures. `offered` are the codecs that the client plays; empty for all.
-    fn begin_video(&mut self, form: Form, offered: &str) {
+    /// Sends video, and no pictures.
+    fn begin_video(&mut self, form: Form, accepts: Accepts) {
         self.started = false;
-        self.video = Video::opening(form, offered, (self.open_video)());
+        // A keyframe in each file leaves no room for sound.
+        let heard = if form == Form::Mse { accepts.clone() } else { Accepts::parse("avc1,hvc1") };
+        self.video = Video::opening(form, accepts, (self.open_video)(heard));
         // The video has a watch of its own; this one does not count as a second watcher.
         self.watch = self.watch.stream().follow();
     }
 
     async fn play(&mut self, step: Step) -> Result<(), DisconnectReason> {
         match step {
-            Step::Begin { kind, media_type } => self.send(&json!({"type": kind, "value": media_type})).await,
+            Step::Begin { kind, media_type, note } => {
+                let mut begin = json!({"type": kind, "value": media_type});
+                if let (Some(note), Dialect::Own) = (note, self.options.dialect) {
+                    begin["note"] = note.into();
+                }
+                self.send(&begin).await
+            }
             Step::Data(data) => {
                 self.socket.binary(&data).await?;
                 self.report.parts += 1;

@@ -113,7 +113,7 @@ impl Peer {
 fn options() -> Options {
     Options {
         dialect: Dialect::Own,
-        video: false,
+        video: None,
         window: None,
         meta: false,
         placeholder_after: Duration::from_millis(700),
@@ -320,7 +320,7 @@ async fn mp4_is_a_whole_file_for_each_new_picture() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_of_ours_gets_video_at_once_and_the_reason_of_its_end() {
-    let mut peer = Peer::connect(Options { video: true, ..options() }, 1 << 20);
+    let mut peer = Peer::connect(Options { video: Some(Accepts::default()), ..options() }, 1 << 20);
     peer.push(1);
     let media_type = loop {
         let notice = peer.notice().await;

@@ -7,8 +7,7 @@ use futures_util::future::BoxFuture;
 
 use crate::{
     error::Result,
-    fmp4::Tracks,
-    output::fmp4::{Feed, Piece},
+    output::fmp4::{Accepts, Feed, Piece},
 };
 
 /// The form of the binary messages.
@@ -37,7 +36,7 @@ pub(super) enum Video {
     /// The client gets none.
     Off,
     /// The client has asked for it.
-    Opening { form: Form, offered: Vec<String>, opening: BoxFuture<'static, Result<Feed>> },
+    Opening { form: Form, accepts: Accepts, opening: BoxFuture<'static, Result<Feed>> },
     /// The client gets it.
     Playing { form: Form, feed: Feed, has_begun: bool },
 }
@@ -45,8 +44,8 @@ pub(super) enum Video {
 /// What to send next.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// The media type, before the first piece.
-    Begin { kind: &'static str, media_type: String },
+    /// The media type, before the first piece; and why there is no sound, if the source has some.
+    Begin { kind: &'static str, media_type: String, note: Option<String> },
     /// A binary message.
     Data(Bytes),
     /// There is no video.
@@ -56,23 +55,25 @@ pub(super) enum Step {
 }
 
 impl Video {
-    pub(super) fn opening(form: Form, offered: &str, opening: BoxFuture<'static, Result<Feed>>) -> Self {
-        let offered = offered.split(',').map(str::trim).filter(|codec| !codec.is_empty());
-        Video::Opening { form, offered: offered.map(str::to_owned).collect(), opening }
+    pub(super) fn opening(form: Form, accepts: Accepts, opening: BoxFuture<'static, Result<Feed>>) -> Self {
+        Video::Opening { form, accepts, opening }
     }
 
     /// Waits for the next step; without end if there is no video. Cancel-safe.
     pub(super) async fn next(&mut self) -> Step {
         match self {
             Video::Off => std::future::pending().await,
-            Video::Opening { form, offered, opening } => {
+            Video::Opening { form, accepts, opening } => {
                 let opened = opening.await;
                 let (form, kind) = (*form, form.kind());
                 let step = match &opened {
-                    Ok(feed) => match unplayable(feed.tracks(), offered) {
-                        None => Step::Begin { kind, media_type: feed.tracks().content_type() },
-                        Some(codec) => Step::Refused { kind, why: format!("the client does not play {codec}") },
-                    },
+                    Ok(feed) if accepts.plays(&feed.tracks().video.codec) => {
+                        Step::Begin { kind, media_type: feed.tracks().content_type(), note: feed.note() }
+                    }
+                    Ok(feed) => {
+                        let codec = &feed.tracks().video.codec;
+                        Step::Refused { kind, why: format!("the client does not play {codec}") }
+                    }
                     Err(why) => Step::Refused { kind, why: why.to_string() },
                 };
                 *self = match opened {
@@ -122,13 +123,4 @@ fn file(init: &Bytes, piece: &Piece) -> Bytes {
     file.extend_from_slice(init);
     file.extend_from_slice(&piece.data);
     file.freeze()
-}
-
-/// The codec of the tracks that a client does not play. go2rtc's player names one profile of each codec, and browsers play all
-/// profiles that cameras have, so that only the name before the dot counts.
-fn unplayable<'a>(tracks: &'a Tracks, offered: &[String]) -> Option<&'a str> {
-    let name = |codec: &str| codec.split('.').next().unwrap_or_default().to_ascii_lowercase();
-    let codecs = [Some(tracks.video.codec.as_str()), tracks.audio.as_ref().map(|audio| audio.codec.as_str())];
-    let mut codecs = codecs.into_iter().flatten();
-    codecs.find(|codec| !offered.is_empty() && !offered.iter().any(|one| name(one) == name(codec)))
 }

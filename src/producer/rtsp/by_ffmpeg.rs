@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Protocols that ffmpeg can use. A list from a camera's answer must not lead to files of this machine.
-const PROTOCOLS: &str = "pipe,rtsp,rtp,tcp,udp";
+const PROTOCOLS: &str = "pipe,rtsp,rtp,tcp,udp,http";
 
 /// Whether ffmpeg can read the source in the way that its definition requires. ffmpeg checks no certificate.
 pub(super) fn can_read(plan: &Plan) -> bool {
@@ -94,6 +94,7 @@ pub(super) async fn read(plan: &Plan, run: &Run) -> Result<()> {
 fn list(url: &Url, transport: Transport) -> String {
     let transport = match transport {
         Transport::Udp => "udp",
+        Transport::Http => "http",
         Transport::Auto | Transport::Tcp => "tcp",
     };
     let url = url.as_str().replace('\'', "%27");

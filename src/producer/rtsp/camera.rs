@@ -9,7 +9,7 @@ use url::Url;
 use super::{Plan, Source, address};
 use crate::{
     error::{Code, Error, Result},
-    rtsp_client::{Codec, Failure, Session, Target, Tls, Unit},
+    rtsp_client::{Codec, Failure, Received, Session, Sound, Target, Tls, WantsSound},
     secret::Secret,
     trust::{self, Check},
 };
@@ -41,14 +41,15 @@ impl From<Error> for Refusal {
 }
 
 impl Camera {
-    /// Connects, and plays the first video that can be decoded.
-    pub(super) async fn connect(plan: &Plan) -> Result<Self, Refusal> {
+    /// Connects, and plays the first video that can be decoded, with its sound if that is wanted.
+    pub(super) async fn connect(plan: &Plan, wants_sound: WantsSound) -> Result<Self, Refusal> {
         let (mut url, mut login) = plan.target()?;
         let explainer = Explainer::new(plan, &url, &login);
         for _ in 0..=MAX_REDIRECTS {
             let tls = if url.scheme() == "rtsps" { Some(tls(plan, &url, &explainer)?) } else { None };
             let pinned = plan.pin(url.clone()).await?;
-            let target = Target { url: pinned, login: login.clone(), transport: plan.transport.into(), tls };
+            let (login_now, transport) = (login.clone(), plan.transport.into());
+            let target = Target { url: pinned, login: login_now, transport, tls, wants_sound: wants_sound.clone() };
             match Session::play(target, CONNECT_TIMEOUT).await {
                 Ok(session) => {
                     plan.common.counters().connected();
@@ -77,16 +78,16 @@ impl Camera {
         self.session.codec()
     }
 
-    /// Ticks of the units' times a second.
-    pub(super) fn clock(&self) -> u32 {
-        self.session.track().map(|track| track.clock_rate).filter(|rate| *rate > 0).unwrap_or(90_000)
+    /// The sound.
+    pub(super) fn sound(&self) -> Sound {
+        self.session.sound()
     }
 
     /// The next unit, and when it arrived. Cancel-safe. Must be called all the time, because it reads the connection and keeps it
     /// alive.
-    pub(super) async fn next(&mut self) -> Result<(Unit, SystemTime)> {
-        let unit = self.session.next().await.map_err(|failure| self.explainer.explain(&failure))?;
-        Ok((unit, SystemTime::now()))
+    pub(super) async fn next(&mut self) -> Result<(Received, SystemTime)> {
+        let received = self.session.next().await.map_err(|failure| self.explainer.explain(&failure))?;
+        Ok((received, SystemTime::now()))
     }
 }
 
@@ -139,7 +140,7 @@ impl Explainer {
             (Failure::Refused { status: 461, .. }, _) => {
                 "does not support this transport; try the other one".to_owned()
             }
-            (Failure::NoVideo(_), _) => format!("{failure}; H.264, H.265 and MJPEG can be shown as pictures"),
+            (Failure::NoVideo { .. }, _) => format!("{failure}; H.264, H.265 and MJPEG can be shown as pictures"),
             (failure, false) if failure.is_protocol() && !matches!(failure, Failure::Closed(_)) => {
                 code = Code::RtspUnreadable;
                 format!(

@@ -20,6 +20,7 @@ mod ffmpeg;
 mod pace;
 mod play;
 mod settings;
+mod sound;
 mod starts;
 
 use std::{

@@ -13,13 +13,14 @@ use super::{
     engine::{Engine, OpenH264},
     ffmpeg::Ffmpeg,
     pace::{Pace, SINGLE_INTERVAL},
+    sound::{Heard, Listening, wanted},
     starts::{LONG_WAIT, NO_IDR, Starts, Step},
 };
 use crate::{
     error::{Code, Error, Result},
     h264::nal,
     picture::Picture,
-    rtsp_client::{Codec, Start, Unit},
+    rtsp_client::{Codec, Received, Start, Unit},
     stream::{Demand, FrameSink, Run, VideoCodec, VideoUnit},
 };
 
@@ -33,7 +34,7 @@ pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
     if reader == Reader::Ffmpeg {
         return by_ffmpeg::read(plan, &run).await;
     }
-    let mut camera = match Camera::connect(plan).await {
+    let mut camera = match Camera::connect(plan, wanted(&run.sink)).await {
         Ok(camera) => camera,
         Err(refusal) if refusal.is_protocol && reader == Reader::Auto && by_ffmpeg::can_read(plan) => {
             run.sink.report_problem(format!("{}; ffmpeg reads it", refusal.error));
@@ -50,14 +51,14 @@ pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
     let codec = camera.codec();
     if codec == Codec::Jpeg {
         loop {
-            let (unit, received) = next_of(&mut camera, plan, &mut stale_at).await?;
+            let (received, at) = next_of(&mut camera, plan, &mut stale_at).await?;
             if pace.is_due() {
-                publish_jpeg(unit, received, plan, &run.sink);
+                publish_jpeg(received.unit, at, plan, &run.sink);
             }
         }
     }
-    let passing = Passing { codec, clock: camera.clock(), sink: run.sink.clone() };
-    run.sink.pass_anew();
+    let passing = Passing { codec, sink: run.sink.clone() };
+    let mut listening = Listening::new(plan, &run.sink, &camera);
     let mut engine = match codec {
         Codec::H265 => Engine::Ffmpeg(Box::new(Ffmpeg::new(Codec::H265, "H.265", plan))),
         _ => Engine::OpenH264(OpenH264::new(plan)?),
@@ -76,10 +77,19 @@ pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
         }
         tokio::select! {
             next = next_of(&mut camera, plan, &mut stale_at) => {
-                let (unit, received) = next?;
-                passing.pass(&unit);
-                work.take(unit, received, demand, &mut engine);
+                let (received, at) = next?;
+                if received.is_sound {
+                    listening.pass(received);
+                } else {
+                    passing.pass(&received);
+                    work.take(received.unit, at, demand, &mut engine);
+                }
             }
+            heard = listening.next() => if let Heard::Instead(other, received) = heard {
+                camera = other;
+                passing.pass(&received);
+                work.take(received.unit, SystemTime::now(), demand, &mut engine);
+            },
             outcome = engine.next() => work.finish(outcome?, &mut engine)?,
             // Never an error: the stream holds the sender and outlives its runs.
             _ = run.demand.changed() => {}
@@ -87,11 +97,14 @@ pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
     }
 }
 
-async fn next_of(camera: &mut Camera, plan: &Plan, stale_at: &mut Instant) -> Result<(Unit, SystemTime)> {
+/// The next unit. Sound does not count as a sign of life, because the pictures are what is watched.
+async fn next_of(camera: &mut Camera, plan: &Plan, stale_at: &mut Instant) -> Result<(Received, SystemTime)> {
     let stale_after = plan.common.settings().stale_after;
     tokio::select! {
         next = camera.next() => {
-            *stale_at = Instant::now() + *stale_after;
+            if next.as_ref().is_ok_and(|(received, _)| !received.is_sound) {
+                *stale_at = Instant::now() + *stale_after;
+            }
             next
         }
         () = sleep_until(*stale_at) => {
@@ -115,22 +128,19 @@ fn publish_jpeg(unit: Unit, received: SystemTime, plan: &Plan, sink: &FrameSink)
 /// Hands the camera's units over as they are.
 struct Passing {
     codec: Codec,
-    /// Ticks of the units' times a second.
-    clock: u32,
     sink: FrameSink,
 }
 
 impl Passing {
-    fn pass(&self, unit: &Unit) {
+    fn pass(&self, received: &Received) {
         let codec = if self.codec == Codec::H265 { VideoCodec::H265 } else { VideoCodec::H264 };
-        let ticks = u64::from(unit.timestamp) * 90_000 / u64::from(self.clock);
+        let unit = &received.unit;
         self.sink.pass(VideoUnit {
             codec,
             nals: nal::split(&unit.data).map(|nal| unit.data.slice_ref(nal)).collect(),
             is_key: unit.start == Start::Key,
             has_loss: unit.has_loss,
-            // Another clock than that of RTP's video wraps elsewhere, which readers take for a pause.
-            timestamp: ticks as u32,
+            at: received.at,
             received_at: Instant::now(),
         });
     }

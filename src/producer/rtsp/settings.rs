@@ -63,6 +63,8 @@ pub enum Transport {
     Tcp,
     /// In UDP datagrams, for cameras without TCP transport.
     Udp,
+    /// In the RTSP connection, which is in HTTP, for networks that let nothing else through. The URL has the port of HTTP.
+    Http,
 }
 
 impl From<Transport> for rtsp_client::Transport {
@@ -71,6 +73,7 @@ impl From<Transport> for rtsp_client::Transport {
             Transport::Auto => rtsp_client::Transport::Auto,
             Transport::Tcp => rtsp_client::Transport::Tcp,
             Transport::Udp => rtsp_client::Transport::Udp,
+            Transport::Http => rtsp_client::Transport::Http,
         }
     }
 }
@@ -160,7 +163,7 @@ impl Settings {
         if self.path.is_some() && (self.user.is_some() || !self.pass.is_empty()) {
             return Err(refuse("user", "is for cameras; for a path of MediaMTX set mediamtx.user"));
         }
-        if self.path.is_some() && self.transport == Transport::Udp {
+        if self.path.is_some() && matches!(self.transport, Transport::Udp | Transport::Http) {
             return Err(refuse("transport", "must be tcp or auto for a path of MediaMTX"));
         }
         let is_secure = self.url.as_deref().is_some_and(|url| url.starts_with("rtsps:"));
@@ -214,6 +217,7 @@ mod tests {
             (r#"{"url":"rtsp://h/","quality":0}"#, "quality"),
             (r#"{"path":"a","user":"u"}"#, "user"),
             (r#"{"path":"a","transport":"udp"}"#, "transport"),
+            (r#"{"path":"a","transport":"http"}"#, "transport"),
             (r#"{"url":"rtsps://h/","transport":"udp"}"#, "transport"),
             (r#"{"url":"rtsp://h/","fingerprint":"00"}"#, "fingerprint"),
         ] {

@@ -53,7 +53,7 @@ fn odd_media_are_read() {
         let seen = description.video().and_then(|track| Some((track.codec()?, track.payload_type)));
         assert_eq!(seen, expected, "{text}");
     }
-    assert_eq!(Description::read(b"m=video 0 RTP/AVP 96\na=rtpmap:96 mp4v-es/90000").videos(), ["MP4V-ES"]);
+    assert_eq!(Description::read(b"m=video 0 RTP/AVP 96\na=rtpmap:96 mp4v-es/90000").encodings("video"), ["MP4V-ES"]);
     assert!(Description::read(&b"m=video 0 RTP/AVP 96\n".repeat(1000)).tracks.len() <= MAX_TRACKS + 1);
 }
 

@@ -14,12 +14,14 @@ impl Inner {
         if self.connection.unsent() > MAX_UNSENT {
             return;
         }
-        match &self.udp {
-            Some(udp) => udp.report().await,
-            None => {
-                let [high, low] = (EMPTY_REPORT.len() as u16).to_be_bytes();
-                self.connection.send(&[b'$', self.channels.1, high, low]);
-                self.connection.send(&EMPTY_REPORT);
+        for lane in [&self.video, &self.sound].into_iter().flatten() {
+            match &lane.udp {
+                Some(udp) => udp.report().await,
+                None => {
+                    let [high, low] = (EMPTY_REPORT.len() as u16).to_be_bytes();
+                    self.connection.send(&[b'$', lane.channels.1, high, low]);
+                    self.connection.send(&EMPTY_REPORT);
+                }
             }
         }
         self.keep_alive.is_waiting = true;

@@ -43,6 +43,8 @@ pub struct TestApp {
     pub rtsp: SocketAddr,
     /// The address for HTTPS, if the settings have one.
     pub tls: Option<SocketAddr>,
+    /// The address of the port for video over MQTT, if the settings have one.
+    pub mqtt: Option<SocketAddr>,
     pub registry: Registry,
     /// The password of the user `admin`, which the first start generates.
     pub password: Option<String>,
@@ -54,7 +56,7 @@ pub struct TestApp {
 
 /// What a started application reports to its test.
 struct Started {
-    addresses: (SocketAddr, SocketAddr, Option<SocketAddr>),
+    addresses: (SocketAddr, SocketAddr, Option<SocketAddr>, Option<SocketAddr>),
     registry: Registry,
     shutdown: Shutdown,
     password: Option<String>,
@@ -87,10 +89,10 @@ impl TestApp {
             // The test may be over: then nothing receives the result.
             let _ = end_sender.send(run(loaded, &sender));
         });
-        let Started { addresses: (addr, rtsp, tls), registry, shutdown, password } = receiver
+        let Started { addresses: (addr, rtsp, tls, mqtt), registry, shutdown, password } = receiver
             .recv_timeout(PATIENCE)
             .unwrap_or_else(|_| panic!("the application does not start: {:?}", ended.try_recv()));
-        TestApp { addr, rtsp, tls, registry, password, shutdown, ended, folder: Some(folder) }
+        TestApp { addr, rtsp, tls, mqtt, registry, password, shutdown, ended, folder: Some(folder) }
     }
 
     /// The folder of the settings, of the data and of the media files.
@@ -247,7 +249,7 @@ fn run(loaded: Loaded, sender: &mpsc::Sender<Started>) -> std::io::Result<()> {
         let state = app.state();
         let rtsp = app.rtsp_addr().unwrap_or(([127, 0, 0, 1], 0).into());
         let started = Started {
-            addresses: (app.addr(), rtsp, app.tls_addr()),
+            addresses: (app.addr(), rtsp, app.tls_addr(), app.mqtt_video_addr()),
             registry: state.catalog.registry().clone(),
             shutdown: state.shutdown.clone(),
             password: app.generated_password().map(str::to_owned),

@@ -7,6 +7,7 @@ pub mod marionette;
 pub mod mediamtx;
 mod mjpeg;
 pub mod mosquitto;
+pub mod mqtt_client;
 mod outcome;
 mod pictures;
 mod program;
