@@ -33,7 +33,11 @@ export async function show(main, { signal }) {
     refill(figures, [streams, paths, watchers, readers, memory], () => figureCards(overview));
     refill(firstSteps, streams.total === 0, () => streams.total === 0 && firstStepsNotice());
     const characters = overview.missing_characters.join(' ');
-    refill(missing, characters, () => characters && notice('warn', h('p', {}, t('console.missing_characters', { characters }))));
+    refill(
+      missing,
+      characters,
+      () => characters && notice('warn', h('p', {}, t('console.missing_characters', { characters }))),
+    );
     chart.show(overview.throughput);
     if (mediamtx.reachable === wasReachable) return;
     wasReachable = mediamtx.reachable;
