@@ -56,6 +56,7 @@ test-deps: build-deps
 	command -v WebKitWebDriver > /dev/null || missing="$$missing webkit2gtk-driver"
 	command -v Xvfb > /dev/null || missing="$$missing xvfb"
 	command -v nginx > /dev/null || [ -x /usr/sbin/nginx ] || missing="$$missing nginx-light"
+	[ -e /usr/share/fonts/truetype/wqy/wqy-microhei.ttc ] || missing="$$missing fonts-wqy-microhei"
 	command -v mosquitto > /dev/null || [ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"
 	if [ -n "$$missing" ]; then
 		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo

@@ -32,10 +32,15 @@ use crate::{
     mqtt_publish::{self, Publisher},
     mqtt_video::{self, MqttVideo},
     nas::AllNas,
-    output::{h264::Encodings, snapshot, variants::Variants},
+    output::{
+        h264::Encodings,
+        snapshot,
+        variants::{Presets, Variants},
+    },
     paths::Paths,
+    picture::text::Fonts,
     policy::{Policy, Revoked},
-    producer::{ProducerContext, file::MediaRoots, mqtt::Groups, udp_camera::Hub, upload},
+    producer::{Parents, ProducerContext, file::MediaRoots, mqtt::Groups, udp_camera::Hub, upload},
     rtsp, server,
     settings::{Loaded, Sources, TlsSettings},
     shutdown::Shutdown,
@@ -46,6 +51,7 @@ use crate::{
     supervise::Supervisor,
     throughput::Throughput,
     uv4l,
+    values::Values,
     web::application,
 };
 
@@ -89,6 +95,8 @@ impl App {
         })?;
         let registry =
             Registry::supervised_by(&supervisor, settings.stream_defaults.clone(), settings.limits.streams());
+        let fonts = Fonts::new(&settings.text);
+        registry.draw_with(&fonts);
         let uploads = upload::Store::open(&folder.frames(), settings.uploads.durability)
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
         let fetch = Fetch::new(&settings.fetch)?;
@@ -98,6 +106,9 @@ impl App {
         let context = ProducerContext {
             rtsp: mediamtx_reader(&settings, &identity),
             limits: settings.limits.pictures(),
+            fonts,
+            parents: Parents::new(registry.deriver()),
+            values: Values::default(),
             udp: Hub::new(settings.udp.clone(), settings.limits.frame_size.bytes()),
             media: MediaRoots::new(&settings.media),
             nas: nas.clone(),
@@ -146,7 +157,9 @@ impl App {
             *settings.stream_defaults.placeholder_after,
             settings.limits.pictures(),
         );
-        let variants = Variants::new(settings.variants.clone(), settings.limits.pictures(), registry.clone());
+        let presets = Presets::new(&settings.overlays, &context.fonts, &context.values)?;
+        let variants =
+            Variants::with_presets(settings.variants.clone(), settings.limits.pictures(), registry.clone(), presets);
         let path_cache = mediamtx::PathCache::default();
         let publisher = Publisher::new(mqtt_publish::Parts {
             mqtt: mqtt.clone(),

@@ -58,7 +58,7 @@ impl CameraPaths<'_> {
         let definition = self.catalog.definition(stream).await?;
         let definition = definition
             .ok_or_else(|| Error::new(Code::UnknownStream, format!("there is no stream {stream} with a definition")))?;
-        let wanted = wanted(stream, &definition)?;
+        let wanted = wanted(stream, &definition.source)?;
         let is_fixed = self.catalog.registry().get(stream).is_some_and(|found| found.origin() == Origin::File);
         if new.replace && is_fixed {
             let message = format!("replace: stream {stream} is defined in sidecar.yml; set its path there");
@@ -66,7 +66,7 @@ impl CameraPaths<'_> {
         }
         let is_new = self.paths.create(&name, wanted).await?;
         let done = match self.taken(&name).await {
-            Ok(()) if new.replace => self.catalog.patch(stream, reads(&name)).await.map(drop),
+            Ok(()) if new.replace => self.catalog.patch(stream, reads(&name), async |_| Ok(())).await.map(drop),
             taken => taken,
         };
         if let Err(e) = done {

@@ -32,6 +32,7 @@ pub mod regular;
 pub mod secret;
 pub mod trust;
 pub mod units;
+pub mod values;
 pub mod yaml;
 
 pub mod camera_paths;

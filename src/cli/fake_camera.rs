@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio::{net::UdpSocket, time::Duration};
 
 use super::{Outcome, runtime};
-use crate::picture::draw;
+use crate::picture::{draw, text::Fonts};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -112,7 +112,7 @@ impl FakeCamera {
             None => {
                 let (width, height) = self.behaviour.size;
                 let name = format!("camera {}", self.addr);
-                draw::test_card(&name, width, height, self.sent, SystemTime::now())
+                draw::test_card(&Fonts::bundled(), &name, (width, height), self.sent, SystemTime::now())
                     .map_err(io::Error::other)?
                     .jpeg
                     .into()

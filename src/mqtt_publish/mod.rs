@@ -11,6 +11,7 @@ mod entry;
 mod home_assistant;
 mod selection;
 mod stream;
+mod values;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -324,6 +325,7 @@ impl Publisher {
             () = self.hold() => {}
             () = commands::publish_events(inner, &inner.events) => {}
             () = commands::take_requests(inner) => {}
+            () = values::take_values(inner) => {}
             () = inner.look_for_names() => {}
         }
     }

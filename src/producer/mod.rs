@@ -6,10 +6,14 @@
 //! [`FrameSink`]: crate::stream::FrameSink
 //! [`Run`]: crate::stream::Run
 
+mod definition;
+pub mod derived;
 pub mod file;
 pub mod http;
+pub mod mosaic;
 pub mod mqtt;
 pub mod nas;
+mod parents;
 pub mod rtsp;
 pub mod test_card;
 pub mod udp_camera;
@@ -17,6 +21,7 @@ pub mod upload;
 
 use std::sync::Arc;
 
+pub use self::{definition::StreamDefinition, parents::Parents};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -25,8 +30,9 @@ use crate::{
     fetch::Fetch,
     mqtt::Mqtt,
     nas::AllNas,
-    picture::PictureLimits,
+    picture::{PictureLimits, text::Fonts},
     stream::{Producer, StreamName},
+    values::Values,
 };
 
 /// Shared by all producers: limits, the UDP socket, the media folders, the store of uploads.
@@ -34,6 +40,12 @@ use crate::{
 pub struct ProducerContext {
     /// Limits on one picture.
     pub limits: PictureLimits,
+    /// Finds the streams that others are made of.
+    pub parents: Parents,
+    /// Values in text on pictures.
+    pub values: Values,
+    /// The fonts of text on pictures.
+    pub fonts: Fonts,
     /// The socket that receives pictures of UDP cameras.
     pub udp: udp_camera::Hub,
     /// Shared by all RTSP cameras.
@@ -106,6 +118,10 @@ kinds! {
     Nas = nas "nas",
     /// Pictures in messages of an MQTT topic.
     Mqtt = mqtt "mqtt",
+    /// Another stream or path of MediaMTX: cut, scaled, turned, drawn on; with a permission of its own.
+    Derived = derived "derived",
+    /// Many streams as one picture, with a tile for each.
+    Mosaic = mosaic "mosaic",
     /// A generated card with name, clock and counter.
     TestCard = test_card "test-card",
 }
@@ -180,7 +196,7 @@ mod tests {
         for (text, says) in [
             (
                 r#"{"kind":"webcam"}"#,
-                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `rtsp`, `file`, `http`, `nas`, `mqtt`, `test-card`",
+                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `rtsp`, `file`, `http`, `nas`, `mqtt`, `derived`, `mosaic`, `test-card`",
             ),
             (r#"{"kind":"upload","typo":1}"#, "unknown field `typo`"),
             (r#"{"kind":"file"}"#, "missing field `path`"),

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::ProducerContext;
 use crate::{
     error::{Code, Error, Result},
-    picture::{draw, in_pool},
+    picture::{draw, in_pool, text::Fonts},
     stream::{Producer, ProducerFuture, Run, StreamName},
 };
 
@@ -32,7 +32,11 @@ impl Default for Settings {
     }
 }
 
-pub(super) fn producer(settings: &Settings, _name: &StreamName, _kit: &ProducerContext) -> Result<Arc<dyn Producer>> {
+pub(super) fn producer(
+    settings: &Settings,
+    _name: &StreamName,
+    context: &ProducerContext,
+) -> Result<Arc<dyn Producer>> {
     let refuse = |field: &'static str, rule: &str| {
         Err(Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field))
     };
@@ -45,10 +49,13 @@ pub(super) fn producer(settings: &Settings, _name: &StreamName, _kit: &ProducerC
     if !(0.1..=30.0).contains(&settings.fps) {
         return refuse("fps", &format!("must be from 0.1 to 30, not {}", settings.fps));
     }
-    Ok(Arc::new(TestCard(settings.clone())))
+    Ok(Arc::new(TestCard { settings: settings.clone(), fonts: context.fonts.clone() }))
 }
 
-struct TestCard(Settings);
+struct TestCard {
+    settings: Settings,
+    fonts: Fonts,
+}
 
 impl Producer for TestCard {
     fn kind(&self) -> &'static str {
@@ -56,7 +63,8 @@ impl Producer for TestCard {
     }
 
     fn run(&self, run: Run) -> ProducerFuture {
-        let Settings { width, height, fps } = self.0;
+        let Settings { width, height, fps } = self.settings;
+        let fonts = self.fonts.clone();
         Box::pin(async move {
             let mut ticks = interval(Duration::from_secs_f64(1.0 / fps));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -67,8 +75,9 @@ impl Producer for TestCard {
                     _ = ticks.tick() => {}
                 }
                 counter += 1;
-                let name = run.name.clone();
-                let card = in_pool(move || draw::test_card(&name, width, height, counter, SystemTime::now())).await?;
+                let (fonts, name) = (fonts.clone(), run.name.clone());
+                let draw = move || draw::test_card(&fonts, &name, (width, height), counter, SystemTime::now());
+                let card = in_pool(draw).await?;
                 run.sink.publish(&card)?;
             }
         })

@@ -16,8 +16,9 @@ use serde_json::Value as Json;
 
 use super::{Settings, file::FileContent};
 use crate::{
+    picture::compose::Layer,
     policy::{Credential, Permission, User},
-    producer::Definition,
+    producer::{Definition, StreamDefinition},
     stream::StreamName,
 };
 
@@ -118,6 +119,7 @@ fn parse(text: &str, environment: &HashMap<String, String>) -> Result<Loaded, Se
     let mut origins = BTreeMap::new();
     note_origins(&tree, "", &mut origins);
     let streams = take_streams(&mut tree, &mut errors);
+    let overlays = take_overlays(&mut tree, &mut errors);
     let users = take_users(&mut tree, &mut errors);
     let publications = take_named(&mut tree, ["mqtt", "publish"], &mut errors);
     let cameras = take_named(&mut tree, ["uv4l", "cameras"], &mut errors);
@@ -126,6 +128,7 @@ fn parse(text: &str, environment: &HashMap<String, String>) -> Result<Loaded, Se
 
     let mut settings = Settings::deserialize(table(tree)).map_err(|e| whole(explain(&e)))?;
     settings.streams = streams;
+    settings.overlays = overlays;
     settings.mqtt.publish = publications;
     settings.uv4l.cameras = cameras;
     if let Some(users) = users {
@@ -193,7 +196,7 @@ fn alone(path: &[String], value: Value) -> Value {
 }
 
 #[expect(clippy::expect_used, reason = "the names are those of the table")]
-fn take_streams(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<StreamName, Definition> {
+fn take_streams(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<StreamName, StreamDefinition> {
     let mut read = BTreeMap::new();
     let Some(streams) = tree.remove("streams") else { return read };
     let mut streams = match streams.kind {
@@ -222,8 +225,15 @@ fn take_streams(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<Stream
             continue;
         };
         let kind = fields.remove("kind").map(|kind| kind.to_string()).unwrap_or_default();
+        let overlay = match fields.remove("overlay").map(Vec::<Layer>::deserialize).transpose() {
+            Ok(overlay) => overlay.unwrap_or_default(),
+            Err(e) => {
+                errors.add(format!("{key}.overlay"), explain(&e));
+                continue;
+            }
+        };
         match Definition::of_kind(&kind, table(fields)) {
-            Some(Ok(definition)) => drop(read.insert(name, definition)),
+            Some(Ok(source)) => drop(read.insert(name, StreamDefinition { source, overlay })),
             Some(Err(e)) => errors.add(&key, explain(&e)),
             None if kind.is_empty() => {
                 errors.add(&key, format!("needs a kind: one of {}", Definition::KINDS.join(", ")))
@@ -235,6 +245,26 @@ fn take_streams(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<Stream
         }
     }
     read
+}
+
+/// Reads `overlays`, whose keys are names of presets.
+fn take_overlays(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<String, Vec<Layer>> {
+    let presets = match tree.remove("overlays").map(|value| value.kind) {
+        Some(ValueKind::Table(presets)) => BTreeMap::from_iter(presets),
+        Some(ValueKind::Nil) | None => BTreeMap::new(),
+        Some(_) => {
+            errors.add("overlays", "is a section; write each overlay as a key below it");
+            BTreeMap::new()
+        }
+    };
+    let read = presets.into_iter().filter_map(|(name, layers)| match Vec::deserialize(layers) {
+        Ok(layers) => Some((name, layers)),
+        Err(e) => {
+            errors.add(format!("overlays.{name}"), explain(&e));
+            None
+        }
+    });
+    read.collect()
 }
 
 /// Reads a map whose keys are names, such as `mqtt.publish`.

@@ -28,10 +28,16 @@ use crate::{
     mediamtx::{MediaMtxSettings, config_check::Sidecar},
     mqtt::MqttSettings,
     output::{OutputSettings, h264::H264Settings, variants::VariantSettings},
-    picture::PictureLimits,
+    picture::{
+        PictureLimits,
+        compose::{Layer, Overlay},
+        text::TextSettings,
+        transform::PresetName,
+    },
     policy::{AuthSettings, Policy},
     producer::{
-        Definition, file::MediaSettings, rtsp::RtspCameraSettings, udp_camera::UdpSettings, upload::UploadSettings,
+        StreamDefinition, file::MediaSettings, rtsp::RtspCameraSettings, udp_camera::UdpSettings,
+        upload::UploadSettings,
     },
     stream::{MAX_NAME_BYTES, StreamLimits, StreamName, StreamSettings},
     units::Size,
@@ -88,12 +94,16 @@ pub struct Settings {
     pub mqtt_video: MqttVideoSettings,
     /// UV4L cameras.
     pub uv4l: Uv4lSettings,
+    /// Text on pictures.
+    pub text: TextSettings,
     /// Media folders.
     pub media: MediaSettings,
     /// Uploads.
     pub uploads: UploadSettings,
+    /// Overlays that requests can ask for, by name.
+    pub overlays: BTreeMap<String, Vec<Layer>>,
     /// The streams, by name.
-    pub streams: BTreeMap<StreamName, Definition>,
+    pub streams: BTreeMap<StreamName, StreamDefinition>,
 }
 
 impl Default for Settings {
@@ -119,8 +129,10 @@ impl Default for Settings {
             mqtt: MqttSettings::default(),
             mqtt_video: MqttVideoSettings::default(),
             uv4l: Uv4lSettings::default(),
+            text: TextSettings::default(),
             media: MediaSettings::default(),
             uploads: UploadSettings::default(),
+            overlays: BTreeMap::new(),
             streams: BTreeMap::new(),
         }
     }
@@ -236,7 +248,11 @@ impl Settings {
 
     /// Settings that are valid, and probably not what is meant, for the start and for `check`.
     pub fn warnings(&self) -> Vec<String> {
-        [self.http.warnings(), self.auth.warnings(), self.mqtt_video.warnings()].concat()
+        let layers = self.streams.values().flat_map(|stream| &stream.overlay).chain(self.overlays.values().flatten());
+        let texts = layers.filter_map(|layer| layer.text.as_deref());
+        let names = self.streams.keys().map(|name| &**name);
+        [self.http.warnings(), self.auth.warnings(), self.mqtt_video.warnings(), self.text.warnings(names.chain(texts))]
+            .concat()
     }
 
     /// Adds the errors of values that have the right type.
@@ -279,6 +295,7 @@ impl Settings {
             ("mqtt", self.mqtt.problems()),
             ("mqtt_video", self.mqtt_video.problems(self.mqtt.is_on())),
             ("uv4l", self.uv4l.problems()),
+            ("text", self.text.problems()),
         ];
         for (section, problems) in sections {
             for (key, rule) in problems {
@@ -316,6 +333,19 @@ impl Settings {
                 &format!("streams.{name}"),
                 format!("the name is longer than {} characters", self.limits.name_length),
             );
+        }
+        for (name, layers) in &self.overlays {
+            let key = format!("overlays.{name}");
+            if let Err(e) = name.parse::<PresetName>() {
+                refuse(&key, e.to_string());
+            }
+            match Overlay::new(layers) {
+                Err(e) => refuse(&key, e.to_string()),
+                Ok(overlay) if overlay.images().next().is_some() => {
+                    refuse(&key, "a preset cannot have an image; the overlay of a stream can".into())
+                }
+                Ok(_) => {}
+            }
         }
         if self.streams.len() > self.limits.streams {
             refuse("streams", format!("there are more than limits.streams ({})", self.limits.streams));

@@ -8,12 +8,14 @@ use tokio_util::task::TaskTracker;
 use super::{StreamLimits, StreamSettings};
 use crate::{
     error::Result,
-    picture::{FrameMemory, Reserved},
+    picture::{FrameMemory, Reserved, text::Fonts},
     supervise::Supervisor,
 };
 
 /// Shared by all streams of a registry.
 pub(super) struct SharedContext {
+    /// The fonts of "waiting" pictures; the bundled ones unless set.
+    pub(super) fonts: OnceLock<Fonts>,
     pub(super) settings: StreamSettings,
     pub(super) limits: StreamLimits,
     pub(super) memory: Arc<FrameMemory>,

@@ -13,6 +13,7 @@ mod failure;
 pub mod lifecycle;
 mod name;
 mod producer;
+mod publish;
 mod registry;
 mod requested;
 mod stats;
@@ -27,11 +28,11 @@ mod watch;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    demand::Demand,
+    demand::{Demand, Form, Forms},
     failure::LastFailure,
     name::{MAX_NAME_BYTES, StreamName},
     producer::{FrameSink, Producer, ProducerFuture, Run},
-    registry::Registry,
+    registry::{Deriver, Registry},
     stats::Stats,
     stream::{Origin, Stream},
     video::{CodedUnit, Sound, SoundCodec, SoundUnit, VideoCodec, VideoReader, VideoUnit},

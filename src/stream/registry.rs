@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Result},
-    picture::FrameMemory,
+    picture::{FrameMemory, text::Fonts},
     supervise::Supervisor,
     units::HumanDuration,
 };
@@ -76,6 +76,7 @@ impl Registry {
                 supervisor: supervisor.clone(),
                 tasks: tasks.clone(),
                 make_room: OnceLock::new(),
+                fonts: OnceLock::new(),
             })
         };
         let derived =
@@ -96,6 +97,13 @@ impl Registry {
             let _ = context.make_room.set(Box::new(make_room));
         }
         Registry(inner)
+    }
+
+    /// Sets the fonts of "waiting" pictures. Only the first call has an effect.
+    pub fn draw_with(&self, fonts: &Fonts) {
+        for context in [&self.0.context, &self.0.derived] {
+            let _ = context.fonts.set(fonts.clone());
+        }
     }
 
     /// The memory that all held pictures share.
@@ -203,10 +211,15 @@ impl Registry {
         }
     }
 
+    /// Makes streams that no list shows.
+    pub fn deriver(&self) -> Deriver {
+        Deriver(self.0.derived.clone())
+    }
+
     /// Makes a stream that is derived from the stream with this name. No list shows it; its producer ends it, and its last
     /// reference drops it.
     pub fn derive(&self, name: &StreamName, producer: Arc<dyn Producer>) -> Arc<Stream> {
-        Arc::new(Stream::new(name.clone(), producer, Origin::Pull, self.0.derived.clone()))
+        self.deriver().derive(name, producer)
     }
 
     /// Makes a stream, or replaces the producer of the stream with this name.
@@ -364,6 +377,17 @@ impl Registry {
             stream.forget_picture();
         }
         memory.used() + bytes <= memory.limit()
+    }
+}
+
+/// Makes streams that no list shows, without a registry. Cheap to clone.
+#[derive(Clone)]
+pub struct Deriver(Arc<SharedContext>);
+
+impl Deriver {
+    /// As [`Registry::derive`].
+    pub fn derive(&self, name: &StreamName, producer: Arc<dyn Producer>) -> Arc<Stream> {
+        Arc::new(Stream::new(name.clone(), producer, Origin::Pull, self.0.clone()))
     }
 }
 

@@ -37,6 +37,7 @@ mod streams;
 mod turn;
 mod upload;
 mod uv4l;
+mod values;
 mod video;
 mod wall;
 mod watch;
@@ -102,6 +103,9 @@ const ROUTES: &[Route] = routes![
     streams::put,
     streams::patch,
     streams::delete,
+    values::list,
+    values::put,
+    values::delete,
     // Pictures out.
     watch::snapshot,
     video::stream,

@@ -124,6 +124,8 @@ async fn a_stream_of_each_kind_is_created_changed_and_removed() {
             "rtsp" => &[("url", "rtsp://127.0.0.1:9/x")],
             "nas" => &[("nas", "photos")],
             "mqtt" => &[("topic", "cam/x")],
+            "derived" => &[("of", "lab/upload")],
+            "mosaic" => &[("tiles", r#"["lab/upload", "lab/file"]"#)],
             _ => &[],
         };
         browser.click("#new-stream").await;

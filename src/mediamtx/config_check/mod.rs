@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{producer::Definition, stream::StreamName};
+use crate::{producer::StreamDefinition, stream::StreamName};
 
 /// The settings of the sidecar that a `mediamtx.yml` must fit.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub struct Sidecar<'a> {
     /// Whether a rule of `auth.users` lets programs on this machine read without a password.
     pub lets_this_machine_read: bool,
     /// The streams of `sidecar.yml`.
-    pub streams: &'a BTreeMap<StreamName, Definition>,
+    pub streams: &'a BTreeMap<StreamName, StreamDefinition>,
 }
 
 /// For URLs with `localhost`.

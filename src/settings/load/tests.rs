@@ -175,13 +175,13 @@ fn the_environment_overrides_the_file() {
     assert_eq!(settings.media.roots, [PathBuf::from("/srv/a"), PathBuf::from("/srv/b")]);
     assert!(!settings.auth.generate_admin);
     let name = |text: &str| StreamName::parse(text).expect("a name");
-    let Definition::File(file) = &settings.streams[&name("FrontDoor")] else { panic!("a file") };
+    let Definition::File(file) = &settings.streams[&name("FrontDoor")].source else { panic!("a file") };
     assert_eq!(
         (file.path.as_str(), file.interval),
         ("a.jpg", HumanDuration::secs(9)),
         "the name has the case of the file"
     );
-    let Definition::TestCard(card) = &settings.streams[&name("card")] else { panic!("a test card") };
+    let Definition::TestCard(card) = &settings.streams[&name("card")].source else { panic!("a test card") };
     assert_eq!(card.fps, 2.5);
     assert_eq!(loaded.origins["http.workers"], Origin::Environment);
     assert_eq!(loaded.origins["streams.FrontDoor.path"], Origin::File);
@@ -250,4 +250,28 @@ fn the_original_variables_keep_their_meaning() {
     assert!(!can(user, Action::Api) && can(user, Action::Publish) && can(user, Action::Metrics));
     let error = parse("", &env(&[("MEDIAMTX_ADMIN_USER", "root")])).expect_err("no password").to_string();
     assert_eq!(error, "MEDIAMTX_ADMIN_PASSWORD: is required when MEDIAMTX_ADMIN_USER is set");
+}
+
+#[test]
+fn overlays_of_streams_and_presets_are_read_and_their_errors_named() {
+    let text = "
+        streams:
+          yard: {kind: test-card, overlay: [{mask: [60, 10.5, 25, 30], as: blur}, {mask: [[0, 0], [20, 0], [0, 40]]}, {text: '{name}', at: [1, 2]}]}
+          part: {kind: derived, of: yard, w: 64}
+        overlays:
+          clock: [{text: '{time:%F %T}', at: top-right, size: 4, zone: Europe/Berlin}]";
+    let settings = read(text).expect("no errors");
+    let name = StreamName::parse("yard").expect("a name");
+    assert_eq!(settings.streams[&name].overlay.len(), 3);
+    assert_eq!(settings.overlays["clock"].len(), 1);
+    for (text, says) in [
+        ("streams: {a: {kind: upload, overlay: [{txt: x}]}}", "streams.a.overlay: [0]: unknown field `txt`"),
+        ("overlays: {clock: [{text: '{tim}'}]}", "overlays.clock: overlay: layer 1: text: {tim} is none of"),
+        ("overlays: {'A b': []}", "must be the name of a preset"),
+        ("overlays: {logo: [{image: a.png}]}", "a preset cannot have an image"),
+        ("overlays: 5", "overlays: is a section"),
+    ] {
+        let error = read(text).expect_err(text);
+        assert!(error.contains(says), "{text}: {error}");
+    }
 }
