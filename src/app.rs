@@ -28,6 +28,7 @@ use crate::{
     mqtt::Mqtt,
     mqtt_publish::{self, Publisher},
     nas::AllNas,
+    numbers,
     output::{h264::Encodings, snapshot, variants::Variants},
     paths::Paths,
     picture::text::Fonts,
@@ -89,6 +90,8 @@ impl App {
         registry.draw_with(&fonts);
         let uploads = upload::Store::open(&folder.frames(), settings.uploads.durability)
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
+        let numbers = numbers::Store::open(&folder.points(), &settings.graphs)
+            .map_err(|e| Error::internal("the folder for the points of graphs cannot be made", e))?;
         let fetch = Fetch::new(&settings.fetch)?;
         let nas = AllNas::new(&settings.media.nas, &fetch)?;
         let mqtt = Mqtt::new(&settings.mqtt, &fetch, &settings.data_dir, settings.limits.frame_size)?;
@@ -102,6 +105,7 @@ impl App {
             mqtt: mqtt.clone(),
             fetch,
             uploads,
+            numbers,
         };
         let places = Places::of(&settings);
 
@@ -268,7 +272,7 @@ impl App {
             let (state, supervisor) = (state.clone().into_inner(), supervisor.clone());
             tokio::spawn(async move { supervisor.run("rtsp", || rtsp.serve(&state)).await });
         }
-        let uploads = state.catalog.context().uploads.clone();
+        let (uploads, numbers) = (state.catalog.context().uploads.clone(), state.catalog.context().numbers.clone());
         let background =
             tokio::spawn(run_background(state.clone(), supervisor, revoked, tls, (connections, rtsp_connections)));
 
@@ -296,6 +300,7 @@ impl App {
         state.mqtt.close().await;
         background.abort();
         uploads.write_waiting().await;
+        numbers.finish().await;
         if let Some(upload::Fault { streams, reason }) = uploads.fault() {
             tracing::error!("the last pictures of {streams} streams are lost: {reason}");
         }
@@ -347,7 +352,7 @@ async fn run_background(
         }),
     };
     let revoked = Mutex::new(revoked);
-    let uploads = &state.catalog.context().uploads;
+    let (uploads, numbers) = (&state.catalog.context().uploads, &state.catalog.context().numbers);
     tokio::join!(
         supervisor.run("access", || state.access.run(&state.events, &state.mediamtx, &revoked)),
         supervisor.run("identity", || state.identity.run()),
@@ -356,7 +361,13 @@ async fn run_background(
         supervisor.run("paths", || state.paths.run()),
         supervisor.run("observer", || observer.run()),
         supervisor.run("uploads", || uploads.write_forever()),
-        supervisor.run("expiry", || state.catalog.registry().sweep_forever(|name| uploads.forget(name))),
+        supervisor.run("points", || numbers.write_forever()),
+        supervisor.run("expiry", || {
+            state.catalog.registry().sweep_forever(|name| {
+                uploads.forget(name);
+                numbers.forget(name);
+            })
+        }),
         supervisor.run("leftovers", || state.library.remove_leftovers()),
         supervisor.run("http connections", || http.run()),
         supervisor.run("rtsp connections", async || {

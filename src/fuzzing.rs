@@ -3,13 +3,13 @@
 //!
 //! Compiled for tests and for cargo-fuzz, which sets `cfg(fuzzing)`.
 
-use crate::{discovery, fetch, h264, multipart, output, picture, policy, producer, rtsp, rtsp_client};
+use crate::{discovery, fetch, h264, multipart, numbers, output, picture, policy, producer, rtsp, rtsp_client};
 
 /// Panics if the property does not hold for these bytes.
 pub type Property = fn(&[u8]);
 
 /// All properties.
-pub const PROPERTIES: [(&str, Property); 12] = [
+pub const PROPERTIES: [(&str, Property); 13] = [
     ("discovery_soap", discovery::properties::soap),
     ("discovery_xml", discovery::properties::xml),
     ("h264", h264::properties::hold),
@@ -18,6 +18,7 @@ pub const PROPERTIES: [(&str, Property); 12] = [
     ("mediamtx_question", policy::webhook::properties::hold),
     ("multipart", multipart::properties::hold),
     ("picture_upload", picture::properties::hold),
+    ("points", numbers::properties::hold),
     ("rtsp_answer", rtsp_client::properties::hold),
     ("rtsp_request", rtsp::properties::hold),
     ("udp_assembly", producer::udp_camera::properties::hold),

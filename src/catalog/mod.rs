@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 mod definitions;
+mod points;
 mod relay;
 mod uploads;
 

@@ -7,6 +7,7 @@
 //! [`Run`]: crate::stream::Run
 
 pub mod file;
+pub mod graph;
 pub mod http;
 pub mod mqtt;
 pub mod nas;
@@ -25,6 +26,7 @@ use crate::{
     fetch::Fetch,
     mqtt::Mqtt,
     nas::AllNas,
+    numbers,
     picture::{PictureLimits, text::Fonts},
     stream::{Producer, StreamName},
 };
@@ -50,6 +52,8 @@ pub struct ProducerContext {
     pub fetch: Fetch,
     /// Keeps the last upload of each stream.
     pub uploads: upload::Store,
+    /// Keeps the points of graphs.
+    pub numbers: numbers::Store,
 }
 
 /// Declares the kinds. `$word` is a token and not a literal, because utoipa does not read the group in which serde
@@ -106,6 +110,8 @@ kinds! {
     Nas = nas "nas",
     /// Pictures in messages of an MQTT topic.
     Mqtt = mqtt "mqtt",
+    /// A graph of numbers that are sent, published by MQTT, or read from a page of metrics.
+    Graph = graph "graph",
     /// A generated card with name, clock and counter.
     TestCard = test_card "test-card",
 }
@@ -114,6 +120,11 @@ impl Definition {
     /// The definition of streams that uploads make.
     pub fn upload() -> Self {
         Definition::Upload(upload::Settings {})
+    }
+
+    /// The definition of graphs that the first points to a name make.
+    pub fn graph() -> Self {
+        Definition::Graph(graph::Settings::default())
     }
 
     /// A picture file, or a folder of them.
@@ -180,7 +191,7 @@ mod tests {
         for (text, says) in [
             (
                 r#"{"kind":"webcam"}"#,
-                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `rtsp`, `file`, `http`, `nas`, `mqtt`, `test-card`",
+                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `rtsp`, `file`, `http`, `nas`, `mqtt`, `graph`, `test-card`",
             ),
             (r#"{"kind":"upload","typo":1}"#, "unknown field `typo`"),
             (r#"{"kind":"file"}"#, "missing field `path`"),

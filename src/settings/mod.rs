@@ -25,6 +25,7 @@ use crate::{
     fetch::FetchSettings,
     mediamtx::{MediaMtxSettings, config_check::Sidecar},
     mqtt::MqttSettings,
+    numbers::GraphSettings,
     output::{OutputSettings, h264::H264Settings, variants::VariantSettings},
     picture::{PictureLimits, text::TextSettings},
     policy::{AuthSettings, Policy},
@@ -87,6 +88,8 @@ pub struct Settings {
     pub media: MediaSettings,
     /// Uploads.
     pub uploads: UploadSettings,
+    /// Graphs.
+    pub graphs: GraphSettings,
     /// The streams, by name.
     pub streams: BTreeMap<StreamName, Definition>,
 }
@@ -115,6 +118,7 @@ impl Default for Settings {
             text: TextSettings::default(),
             media: MediaSettings::default(),
             uploads: UploadSettings::default(),
+            graphs: GraphSettings::default(),
             streams: BTreeMap::new(),
         }
     }

@@ -290,6 +290,11 @@ impl Stream {
         unused
     }
 
+    /// Notes that the stream is used by a peer that sends what is no picture.
+    pub fn touch(&self) {
+        self.lock().last_used = Instant::now();
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.lock().closed
     }

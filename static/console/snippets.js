@@ -14,9 +14,9 @@ import { button, notice } from './parts.js';
 const DAYS = 365;
 
 /**
- * What a snippet contains. `frame` is where pictures are sent; `mjpeg` and `snapshot` have the token in the address.
+ * What a snippet contains. `frame` is where pictures are sent, `points` where numbers are; `mjpeg` and `snapshot` have the token in the address.
  *
- * @typedef {{ name: string, origin: string, token: string, frame: string, mjpeg: string, snapshot: string }} Values
+ * @typedef {{ name: string, origin: string, token: string, frame: string, points: string, mjpeg: string, snapshot: string }} Values
  */
 
 /** @typedef {Record<string, (values: Values) => string>} Snippets */
@@ -51,6 +51,44 @@ shell_command:
     `SIDECAR_PASSWORD='${token}' mtx-sidecar push --url ${origin} --user token ${name} shots/ --watch`,
 };
 
+/**
+ * Numbers for a graph.
+ *
+ * @type {Snippets}
+ */
+const NUMBERS = {
+  curl: ({ points, token }) => `curl -d '{"temperature": 21.5}' -H 'Authorization: Bearer ${token}' \\
+  ${points}`,
+  Python: ({ points, token }) => `import requests
+
+answer = requests.post(
+    "${points}",
+    json={"temperature": 21.5},
+    headers={"Authorization": "Bearer ${token}"},
+    timeout=10,
+)
+answer.raise_for_status()`,
+  Telegraf: ({ name, origin, token }) => `# telegraf.conf
+[[outputs.influxdb_v2]]
+  urls = ["${origin}"]
+  bucket = "${name}"
+  token = "${token}"`,
+  ESPHome: ({ points, token }) => `http_request:
+interval:
+  - interval: 10s
+    then:
+      - http_request.post:
+          url: ${points}
+          headers: {Authorization: Bearer ${token}}
+          body: !lambda 'return str_sprintf("{\\"temperature\\": %f}", id(temperature).state);'`,
+  'Node-RED': ({ points, token }) => `// A function node before an "http request" node with "set by msg.method"
+msg.payload = { temperature: Number(msg.payload) };
+msg.method = "POST";
+msg.url = "${points}";
+msg.headers = { Authorization: "Bearer ${token}" };
+return msg;`,
+};
+
 /** @type {Snippets} */
 const SHOWING = {
   HTML: ({ mjpeg }) => `<img src="${mjpeg}">`,
@@ -82,7 +120,7 @@ ${snapshot}`,
  * @param {Api.Addresses | null} addresses
  */
 export function openSnippets({ name, kind }, addresses) {
-  const body = new SnippetPanel(name, kind === 'upload').elements;
+  const body = new SnippetPanel(name, kind).elements;
   const path = addresses?.path_prefix ? `${addresses.path_prefix}/${name}` : name;
   const title = h('h3', {}, t('console.through_mediamtx'));
   const page = addresses && snippet(`${addresses.webrtc}/${api.encoded(path)}`);
@@ -93,6 +131,7 @@ export function openSnippets({ name, kind }, addresses) {
 /** Two rows of buttons, for the purpose and the program, and the snippet that they choose. */
 class SnippetPanel {
   #name;
+  #sending;
   /** @type {Purpose[]} */
   #purposes;
   /** @type {Purpose} */
@@ -107,18 +146,19 @@ class SnippetPanel {
 
   /**
    * @param {string} name
-   * @param {boolean} isUpload
+   * @param {string} kind
    */
-  constructor(name, isUpload) {
+  constructor(name, kind) {
     this.#name = name;
-    this.#purposes = isUpload ? ['send', 'show'] : ['show'];
+    this.#sending = kind === 'graph' ? NUMBERS : SENDING;
+    this.#purposes = ['upload', 'graph'].includes(kind) ? ['send', 'show'] : ['show'];
     this.#purpose = this.#purposes[0];
     this.elements = [this.#purposeRow, this.#programRow, this.#text, this.#access];
     this.#draw();
   }
 
   #draw() {
-    const snippets = this.#purpose === 'send' ? SENDING : SHOWING;
+    const snippets = this.#purpose === 'send' ? this.#sending : SHOWING;
     const programs = Object.keys(snippets);
     if (!programs.includes(this.#program)) this.#program = programs[0];
     const text = snippets[this.#program](valuesOf(this.#name, this.#tokens[this.#purpose]));
@@ -187,6 +227,7 @@ function valuesOf(name, token) {
     origin: api.address('./').replace(/\/$/, ''),
     token: token ?? 'TOKEN',
     frame: api.address(`api/v1/streams/${path}/frame`),
+    points: api.address(`api/v1/streams/${path}/points`),
     mjpeg: withToken(api.address(`stream/${path}.mjpeg`)),
     snapshot: withToken(api.address(`snapshot/${path}.jpg`)),
   };
