@@ -6,8 +6,9 @@ use super::{
     canvas::{SUB, Spans},
     colour::Colour,
     scale::Scale,
-    settings::{Entry, Settings, Side, Style},
+    settings::{Entry, Settings},
     value::Format,
+    words::{Side, Style},
 };
 use crate::numbers::{Latest, Point, Selector, SeriesName};
 

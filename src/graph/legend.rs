@@ -4,7 +4,8 @@ use super::{
     canvas::Canvas,
     envelope::{Curve, Facts},
     layout::{Align, Pen},
-    settings::{LegendPart, Settings},
+    settings::Settings,
+    words::LegendPart,
 };
 
 /// The largest part of the picture that the legend takes.

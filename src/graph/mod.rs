@@ -18,6 +18,7 @@ mod stat;
 #[cfg(test)]
 mod tests;
 mod value;
+mod words;
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -26,8 +27,9 @@ pub use self::{
     clock::Zone,
     colour::Colour,
     sample::sample,
-    settings::{Axis, Entry, LegendPart, Settings, Side, Style, Theme, Threshold, View, Window},
+    settings::{Axis, Entry, Settings, Threshold},
     value::Prefix,
+    words::{LegendPart, Side, Style, Theme, View, Window},
 };
 use crate::{
     error::Result,

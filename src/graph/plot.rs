@@ -9,7 +9,8 @@ use super::{
     layout::{Align, Pen},
     legend::Legend,
     scale::Scale,
-    settings::{Settings, Side, Style, Threshold},
+    settings::{Settings, Threshold},
+    words::{Side, Style},
 };
 use crate::picture::text::Fonts;
 

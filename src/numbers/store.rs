@@ -97,6 +97,12 @@ struct Data {
     problem: Option<String>,
 }
 
+/// Why a point is not kept. What no entry selects is no fault: Telegraf sends more than a graph shows.
+struct NotKept {
+    why: String,
+    is_fault: bool,
+}
+
 /// What became of the points of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
@@ -265,6 +271,7 @@ impl Numbers {
         let mut new: HashMap<usize, Vec<Point>> = HashMap::new();
         // Samples of one series often follow each other.
         let mut before: Option<(String, usize)> = None;
+        let mut problem = None;
         for Sample { series, at, value } in samples {
             let at = at.unwrap_or(now);
             let at = if at > now.saturating_add(FUTURE) { now } else { at };
@@ -282,7 +289,12 @@ impl Numbers {
                     taken.points += 1;
                     before = Some((series, index));
                 }
-                Err(why) => taken.skip(|| why),
+                Err(NotKept { why, is_fault }) => {
+                    if is_fault {
+                        problem.get_or_insert_with(|| why.clone());
+                    }
+                    taken.skip(|| why);
+                }
             }
         }
         for (index, points) in new {
@@ -294,7 +306,7 @@ impl Numbers {
         }
         self.count_anew(&mut data);
         self.stay_within_memory(&mut data);
-        data.problem.clone_from(&taken.reason);
+        data.problem = problem;
         drop(data);
         if taken.points > 0 {
             self.changed.send_modify(|version| *version += 1);
@@ -313,7 +325,7 @@ impl Numbers {
         self.changed.subscribe()
     }
 
-    /// Why points of the last request were left out.
+    /// Why points of the last request could not be kept.
     pub fn problem(&self) -> Option<String> {
         self.data.lock().problem.clone()
     }
@@ -398,16 +410,18 @@ impl Numbers {
 
 impl Data {
     /// The number of a series, which is made if there is none.
-    fn index(&mut self, series: &str, most: usize) -> Result<usize, String> {
+    fn index(&mut self, series: &str, most: usize) -> Result<usize, NotKept> {
         if let Some(index) = self.names.get(series) {
             return Ok(*index);
         }
-        let name: SeriesName = series.parse()?;
+        let name: SeriesName = series.parse().map_err(|why| NotKept { why, is_fault: true })?;
         if !is_selected(self.rules.as_ref(), &name) {
-            return Err(format!("no entry of `series` selects {}", super::read::shortened(series)));
+            let why = format!("no entry of `series` selects {}", super::read::shortened(series));
+            return Err(NotKept { why, is_fault: false });
         }
         if self.series.len() >= most {
-            return Err(format!("the stream has {most} series already (graphs.series)"));
+            let why = format!("the stream has {most} series already (graphs.series)");
+            return Err(NotKept { why, is_fault: true });
         }
         let index = self.series.len();
         self.journal.name(index, series);

@@ -16,7 +16,10 @@ const PAUSE = 400;
  * @param {(form: HTMLFormElement) => unknown} wanted gives the definition; fails while a field cannot be read
  */
 export function graphPreview(name, fields, wanted) {
-  const image = h('img', { class: 'graph-preview', alt: t('console.preview_about') });
+  const image = h('img', {
+    class: 'graph-preview',
+    alt: t('console.preview_about'),
+  });
   const reason = h('p', { class: 'hint', 'aria-live': 'polite' });
   const path = name ? `api/v1/graph-preview?name=${encodeURIComponent(name)}` : 'api/v1/graph-preview';
   let [timer, shown, last] = [0, '', 0];
@@ -27,7 +30,11 @@ export function graphPreview(name, fields, wanted) {
     const mine = ++last;
     try {
       const headers = { 'Content-Type': 'application/json' };
-      const response = await api.request(path, { method: 'POST', headers, body: JSON.stringify(wanted(form)) });
+      const response = await api.request(path, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify(wanted(form)),
+      });
       if (!response.ok) throw await api.refusal(response);
       const url = URL.createObjectURL(await response.blob());
       // A slower answer to an earlier request is out of date.

@@ -103,7 +103,11 @@ export async function streamKinds() {
     const fields = Object.entries(settings.properties ?? {})
       .filter(([name]) => name !== 'kind')
       .map(([name, schema]) => formField(name, resolve(schema), settings.required?.includes(name) ?? false, resolve));
-    return { kind, about: choice.description ?? '', fields: fields.sort((a, b) => place(a) - place(b)) };
+    return {
+      kind,
+      about: choice.description ?? '',
+      fields: fields.sort((a, b) => place(a) - place(b)),
+    };
   });
 }
 
@@ -195,7 +199,7 @@ const isJson = (/** @type {string} */ type) => ['array', 'object', 'json'].inclu
 /**
  * The control of a field; `value` is the present value. `prefix` stands before the name of a member of an object.
  *
- * @param {FormField} field
+ * @param {FormField} one
  * @param {any} value
  * @param {string} [prefix]
  * @returns {HTMLElement}
@@ -207,15 +211,35 @@ export function control(one, value, prefix = '') {
   const name = prefix + one.name;
   if (fields.length) return group(label, hint, fields, value ?? {}, `${name}.`);
   if (items.length) return list(label, hint, items, value ?? [], name);
-  if (type === 'boolean') return field({ label, hint, name, type: 'checkbox', checked: value ?? standard ?? false });
+  if (type === 'boolean')
+    return field({
+      label,
+      hint,
+      name,
+      type: 'checkbox',
+      checked: value ?? standard ?? false,
+    });
   if (type === 'choice') {
     /** @type {[string, string][]} */
     const none = isRequired || standard ? [] : [['', t('console.by_default')]];
     /** @type {[string, string][]} */
     const choices = options.map((option) => [option, option]);
-    return field({ label, hint, name, value: value ?? standard ?? '', options: [...none, ...choices] });
+    return field({
+      label,
+      hint,
+      name,
+      value: value ?? standard ?? '',
+      options: [...none, ...choices],
+    });
   }
-  const common = { label, hint, name, required: isRequired, autocapitalize: 'none', spellcheck: false };
+  const common = {
+    label,
+    hint,
+    name,
+    required: isRequired,
+    autocapitalize: 'none',
+    spellcheck: false,
+  };
   if (isJson(type)) {
     const text = value === undefined || value === null ? '' : JSON.stringify(value, null, 1);
     return field({ ...common, rows: 3, value: text });
@@ -224,11 +248,26 @@ export function control(one, value, prefix = '') {
   if (isNumber(type)) {
     const step = type === 'integer' ? '1' : 'any';
     const { minimum: min, maximum: max } = schema;
-    return field({ ...common, type: 'number', inputMode: 'decimal', step, min, max, placeholder, value: value ?? '' });
+    return field({
+      ...common,
+      type: 'number',
+      inputMode: 'decimal',
+      step,
+      min,
+      max,
+      placeholder,
+      value: value ?? '',
+    });
   }
   const isSecret = SECRET.test(name);
   const autocomplete = isSecret ? 'new-password' : 'off';
-  return field({ ...common, type: isSecret ? 'password' : 'text', autocomplete, placeholder, value: value ?? '' });
+  return field({
+    ...common,
+    type: isSecret ? 'password' : 'text',
+    autocomplete,
+    placeholder,
+    value: value ?? '',
+  });
 }
 
 /**
@@ -274,7 +313,14 @@ function list(label, hint, fields, values, name) {
   items.dataset.list = name;
   for (const value of values) add(value);
   const more = button('plus', t('console.add_to', { list: label }), () => add({}, true));
-  return h('fieldset', { class: 'stack' }, h('legend', {}, label), h('p', { class: 'hint' }, hint), items, h('div', {}, more));
+  return h(
+    'fieldset',
+    { class: 'stack' },
+    h('legend', {}, label),
+    h('p', { class: 'hint' }, hint),
+    items,
+    h('div', {}, more),
+  );
 }
 
 /**
@@ -302,7 +348,8 @@ export function collect(form, fields, prefix = '') {
     if (!element) continue;
     const text = element.value.trim();
     if (type === 'boolean') definition[name] = element.checked;
-    else if (text) definition[name] = isNumber(type) ? Number(text) : isJson(type) ? parseJson(text, prefix + name) : text;
+    else if (text)
+      definition[name] = isNumber(type) ? Number(text) : isJson(type) ? parseJson(text, prefix + name) : text;
   }
   return definition;
 }

@@ -125,7 +125,11 @@ export function openSnippets({ name, kind }, addresses) {
   const title = h('h3', {}, t('console.through_mediamtx'));
   const page = addresses && snippet(`${addresses.webrtc}/${api.encoded(path)}`);
   const rtsp = snippet(`rtsp://${location.hostname}:8554/${path}`);
-  openDialog({ title: t('console.snippets_of', { name }), wide: true, body: [body, title, page, rtsp] });
+  openDialog({
+    title: t('console.snippets_of', { name }),
+    wide: true,
+    body: [body, title, page, rtsp],
+  });
 }
 
 /** Two rows of buttons, for the purpose and the program, and the snippet that they choose. */
@@ -139,8 +143,16 @@ class SnippetPanel {
   #program = '';
   /** @type {Partial<Record<Purpose, string>>} */
   #tokens = {};
-  #purposeRow = h('div', { class: 'segmented', role: 'group', 'aria-label': t('console.purpose') });
-  #programRow = h('div', { class: 'row', role: 'group', 'aria-label': t('console.program') });
+  #purposeRow = h('div', {
+    class: 'segmented',
+    role: 'group',
+    'aria-label': t('console.purpose'),
+  });
+  #programRow = h('div', {
+    class: 'row',
+    role: 'group',
+    'aria-label': t('console.program'),
+  });
   #text = h('div', { class: 'stack tight' });
   #access = h('div', {});
 
@@ -199,7 +211,9 @@ class SnippetPanel {
       return notice('good', h('p', {}, t('console.snippet_token_made', { days: DAYS })));
     }
     const make = () => attempt(() => this.#makeToken());
-    const makeButton = button('key', t('console.snippet_token'), make, { class: 'small' });
+    const makeButton = button('key', t('console.snippet_token'), make, {
+      class: 'small',
+    });
     return notice('', h('p', {}, t('console.snippet_token_about')), makeButton);
   }
 
@@ -207,8 +221,14 @@ class SnippetPanel {
     const purpose = this.#purpose;
     const name = this.#name;
     const scope = purpose === 'send' ? { publish_to: name } : { permissions: [{ action: 'read', path: name }] };
-    const common = { name: `${purpose} ${name}`.slice(0, 100), expires: `${DAYS}days` };
-    const made = await api.send('POST', 'api/v1/tokens', { ...common, ...scope });
+    const common = {
+      name: `${purpose} ${name}`.slice(0, 100),
+      expires: `${DAYS}days`,
+    };
+    const made = await api.send('POST', 'api/v1/tokens', {
+      ...common,
+      ...scope,
+    });
     this.#tokens[purpose] = made.token;
     this.#draw();
   }

@@ -30,7 +30,11 @@ export const newStream = (name = '') => edit({ name, definition: {}, isNew: true
 export async function editStream(name) {
   try {
     const { definition } = await api.call(`api/v1/streams/${api.encoded(name)}`);
-    return await edit({ name, definition: /** @type {Definition} */ (definition ?? {}), isNew: false });
+    return await edit({
+      name,
+      definition: /** @type {Definition} */ (definition ?? {}),
+      isNew: false,
+    });
   } catch (error) {
     toast(errorText(error), 'bad');
     return false;
@@ -48,7 +52,10 @@ async function edit({ name, definition, isNew }) {
     const present = chosen.kind === definition.kind ? definition : {};
     const controls = chosen.fields.map((one) => control(one, present[one.name]));
     /** @param {HTMLFormElement} form */
-    const wanted = (form) => ({ kind: chosen.kind, ...collect(form, chosen.fields) });
+    const wanted = (form) => ({
+      kind: chosen.kind,
+      ...collect(form, chosen.fields),
+    });
     const preview = chosen.kind === 'graph' && graphPreview(isNew ? '' : name, fields, wanted);
     fill(fields, preview, controls);
   };
