@@ -190,11 +190,13 @@ impl Plot {
             return;
         }
         let dash = pen.size * 0.5;
-        let thickness = (pen.size / 14.0).max(1.0);
+        // On whole rows: a thin line between two of them would be pale.
+        let thickness = (pen.size / 14.0).round().max(1.0);
+        let top = (y - thickness / 2.0).round();
         let mut x = self.columns.start as f32;
         while x < self.columns.end as f32 {
             let end = (x + dash).min(self.columns.end as f32);
-            canvas.fill(x..end, y - thickness / 2.0..y + thickness / 2.0, line.colour, 1.0);
+            canvas.fill(x..end, top..top + thickness, line.colour, 1.0);
             x += dash * 1.7;
         }
         if !line.label.is_empty() {

@@ -382,7 +382,7 @@ mod tests {
         };
         assert_eq!(names("21.5", None), Ok(vec![("bed".into(), 21.5)]));
         assert_eq!(
-            names(r#"{"temperature":21.5,"battery":90}"#, None).map(|all| all[1].clone()),
+            names(r#"{"temperature":21.5,"battery":90}"#, None).map(|all| all[0].clone()),
             Ok(("bed.battery".into(), 90.0))
         );
         assert_eq!(names(r#"{"a":{"b/c":"7"}}"#, Some("/a/b~1c")), Ok(vec![("bed".into(), 7.0)]));

@@ -215,6 +215,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/graph-preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["Definition"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "image/jpeg": unknown;
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/hooks/{event}": {
         parameters: {
             query?: never;
@@ -1773,6 +1811,78 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/streams/{name}/graph.png": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "image/png": unknown;
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/streams/{name}/points": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: {
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["PointsTaken"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -2114,6 +2224,9 @@ export interface components {
         }) | (components["schemas"]["MqttDefinition"] & {
             /** @enum {string} */
             kind: "mqtt";
+        }) | (components["schemas"]["GraphDefinition"] & {
+            /** @enum {string} */
+            kind: "graph";
         }) | (components["schemas"]["TestCardDefinition"] & {
             /** @enum {string} */
             kind: "test-card";
@@ -2198,6 +2311,90 @@ export interface components {
         FolderAs: "slideshow" | "playlist";
         /** @enum {string} */
         FoundBy: "ws-discovery" | "ssdp" | "address";
+        GraphAxis: {
+            /** @default null */
+            max: number | null;
+            /** @default null */
+            min: number | null;
+            prefix?: components["schemas"]["GraphPrefix"];
+            /** @default null */
+            soft_max: number | null;
+            /** @default null */
+            soft_min: number | null;
+            unit?: string;
+        };
+        GraphDefinition: {
+            fingerprint?: string;
+            fps?: number;
+            /** @default null */
+            gap: string | null;
+            height?: number;
+            interval?: string;
+            keep?: boolean;
+            /** @default {} */
+            left: components["schemas"]["GraphAxis"];
+            /**
+             * @default [
+             *       "last",
+             *       "min",
+             *       "max",
+             *       "mean"
+             *     ]
+             */
+            legend: components["schemas"]["GraphLegendPart"][];
+            pass?: string;
+            /** @default {} */
+            right: components["schemas"]["GraphAxis"];
+            /** @default [] */
+            series: components["schemas"]["GraphSeries"][];
+            text_size?: number;
+            theme?: components["schemas"]["GraphTheme"];
+            /** @default [] */
+            thresholds: components["schemas"]["GraphThreshold"][];
+            title?: string;
+            /** @default [] */
+            topics: string[];
+            url?: string;
+            user?: string;
+            view?: components["schemas"]["GraphView"];
+            width?: number;
+            window?: string;
+            zone?: string;
+        };
+        /** @enum {string} */
+        GraphLegendPart: "last" | "min" | "max" | "mean" | "name";
+        /** @enum {string} */
+        GraphPrefix: "auto" | "none" | "si" | "iec";
+        GraphSeries: {
+            axis?: components["schemas"]["GraphSide"];
+            colour?: string | null;
+            factor?: number | null;
+            label?: string;
+            line_width?: number | null;
+            name: string;
+            pointer?: string | null;
+            rate?: boolean;
+            stack?: boolean;
+            style?: components["schemas"]["GraphStyle"];
+            topic?: string;
+            unit?: string | null;
+        };
+        /** @enum {string} */
+        GraphSide: "left" | "right";
+        /** @enum {string} */
+        GraphStyle: "line" | "area" | "step" | "bars" | "points";
+        /** @enum {string} */
+        GraphTheme: "dark" | "light" | "transparent";
+        GraphThreshold: {
+            axis?: components["schemas"]["GraphSide"];
+            colour?: string;
+            from?: number | null;
+            label?: string;
+            to?: number | null;
+            value?: number | null;
+        };
+        /** @enum {string} */
+        GraphView: "graph" | "stat";
         HostStatus: {
             error?: string | null;
             reachable: boolean;
@@ -2423,6 +2620,12 @@ export interface components {
             height: number;
             seq: number;
             width: number;
+        };
+        PointsTaken: {
+            points: number;
+            reason?: string | null;
+            skipped: number;
+            stream: string;
         };
         /** @enum {string} */
         Preset: "esp32-cam" | "esphome" | "mjpeg2sd" | "prusa" | "octoprint" | "mjpg-streamer" | "ustreamer" | "axis";
