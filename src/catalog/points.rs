@@ -14,7 +14,7 @@ impl Catalog {
     /// The points of a graph. A name without a stream becomes a graph of all series. Fails if the stream is of another kind.
     pub fn points(&self, name: &StreamName) -> Result<Arc<Numbers>> {
         let stream = self.stream_of_kind(name, &Definition::graph(), Origin::Upload)?;
-        stream.touch();
+        self.0.registry.touch(&stream);
         Ok(self.0.context.numbers.numbers(name))
     }
 

@@ -139,7 +139,7 @@ impl Work {
         }
         let append = || {
             let mut file = fs::OpenOptions::new().append(true).open(path)?;
-            // Somebody else's file, or one that was deleted: the next write makes it anew.
+            // A file of another program: the next write makes it anew.
             if file.metadata()?.len() != self.size {
                 return Err(io::Error::other("the file was changed by another program"));
             }

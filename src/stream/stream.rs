@@ -108,7 +108,7 @@ pub(super) struct Core {
     /// Whether the present run can still deliver pictures.
     pub(super) delivering: bool,
     pub(super) last_seq: u64,
-    last_used: Instant,
+    pub(super) last_used: Instant,
     arrivals: Arrivals,
     damaged: BTreeMap<&'static str, u64>,
     pub(super) closed: bool,
@@ -288,11 +288,6 @@ impl Stream {
             self.close_locked(&mut core, "it was not used for a long time");
         }
         unused
-    }
-
-    /// Notes that the stream is used by a peer that sends what is no picture.
-    pub fn touch(&self) {
-        self.lock().last_used = Instant::now();
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -28,8 +28,8 @@ async fn has(app: &TestApp, name: &str, colour: [u8; 3]) -> bool {
 
 const RED: [u8; 3] = [255, 0, 0];
 
-/// A graph of the series `a` in red.
-const GRAPH: &str = r##"{"kind": "graph", "width": 320, "height": 180, "fps": 30, "window": "1m", "legend": [], "series": [{"name": "a", "colour": "#ff0000", "line_width": 4}]}"##;
+/// The last number of the series `a` in large red digits.
+const GRAPH: &str = r##"{"kind": "graph", "width": 320, "height": 180, "fps": 30, "window": "1m", "view": "stat", "series": [{"name": "a", "colour": "#ff0000"}]}"##;
 
 async fn with_graph(yaml: &str, name: &str, definition: &str) -> TestApp {
     let app = TestApp::with(yaml);
@@ -45,7 +45,7 @@ async fn post(app: &TestApp, to: &str, kind: &str, body: &str) -> Value {
 }
 
 #[tokio::test]
-async fn points_by_http_become_a_line() {
+async fn points_by_http_become_a_picture() {
     let app = with_graph("", "Pi/cpu", GRAPH).await;
     assert!(!has(&app, "Pi/cpu", RED).await, "no data");
     let to = "/api/v1/streams/Pi/cpu/points";
@@ -56,7 +56,7 @@ async fn points_by_http_become_a_line() {
     assert!(many["reason"].as_str().is_some_and(|reason| reason.contains("older than the window")), "{many}");
     assert_eq!(post(&app, to, "text/csv", "a\n5\n").await["points"], 1);
     assert_eq!(post(&app, &format!("{to}?series=a"), form, "6.5").await["points"], 1);
-    eventually("the line is drawn", async || has(&app, "Pi/cpu", RED).await).await;
+    eventually("the number is drawn", async || has(&app, "Pi/cpu", RED).await).await;
 
     let mut watcher = app.watch("/stream/Pi/cpu.mjpeg").await;
     let (first, _) = (watcher.part().await, post(&app, to, form, r#"{"a": 70}"#).await);
@@ -113,7 +113,7 @@ async fn a_wrong_body_is_named_and_makes_nothing() {
 
 #[tokio::test]
 async fn clients_of_influxdb_write_with_gzip_and_their_own_credentials() {
-    let definition = json!({"kind": "graph", "width": 320, "height": 180, "series": [{"name": "cpu.usage_idle{cpu=cpu-total}", "colour": "#ff0000", "line_width": 4}]});
+    let definition = json!({"kind": "graph", "width": 320, "height": 180, "view": "stat", "series": [{"name": "cpu.usage_idle{cpu=cpu-total}", "colour": "#ff0000"}]});
     let app = with_graph("", "telegraf", &definition.to_string()).await;
     let made = app.made("/api/v1/tokens", json!({"name": "pi", "publish_to": "telegraf", "expires": "1day"})).await;
     let token = made["token"].as_str().expect("a token");
@@ -163,7 +163,7 @@ async fn clients_of_influxdb_write_with_gzip_and_their_own_credentials() {
     assert_eq!(app.get("/ping").await.status, 204);
     let statement = app.request("POST", "/query?q=CREATE%20DATABASE%20%22telegraf%22", &[], b"").await;
     assert_eq!((statement.status, statement.json()), (200, json!({"results": [{"statement_id": 0}]})));
-    eventually("the line is drawn", async || has(&app, "telegraf", RED).await).await;
+    eventually("the number is drawn", async || has(&app, "telegraf", RED).await).await;
     let partial = app.request("POST", "/write?db=telegraf", &[], b"cpu,cpu=cpu-total usage_idle=1\nwrong\n").await;
     assert!(partial.status == 400 && partial.detail().contains("partial write: line 2"), "{}", partial.detail());
 }
@@ -174,7 +174,7 @@ async fn telegraf_writes_unmodified() {
     if std::process::Command::new("telegraf").arg("--version").output().is_err() {
         return skip("telegraf is not installed");
     }
-    let definition = json!({"kind": "graph", "width": 320, "height": 180, "series": [{"name": "mem.used_percent", "colour": "#ff0000", "line_width": 4}]});
+    let definition = json!({"kind": "graph", "width": 320, "height": 180, "view": "stat", "series": [{"name": "mem.used_percent", "colour": "#ff0000"}]});
     let app = with_graph("", "telegraf", &definition.to_string()).await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("telegraf.conf");
@@ -185,7 +185,7 @@ async fn telegraf_writes_unmodified() {
     );
     std::fs::write(&file, config).expect("writes");
     let _telegraf = Program::start("telegraf", &["--config", &file.to_string_lossy()]);
-    eventually("the line is drawn", async || has(&app, "telegraf", RED).await).await;
+    eventually("the number is drawn", async || has(&app, "telegraf", RED).await).await;
 }
 
 #[tokio::test]
@@ -202,7 +202,7 @@ async fn numbers_by_websocket_are_answered() {
         assert_eq!(client.notice().await["code"], "kind_conflict");
     }
     assert_eq!(app.stats("made").await["kind"], "graph");
-    eventually("the line is drawn", async || has(&app, "graph", RED).await).await;
+    eventually("the number is drawn", async || has(&app, "graph", RED).await).await;
 }
 
 #[tokio::test]
