@@ -29,11 +29,15 @@ use crate::{
     mqtt_publish::{self, Publisher},
     nas::AllNas,
     numbers,
-    output::{h264::Encodings, snapshot, variants::Variants},
+    output::{
+        h264::Encodings,
+        snapshot,
+        variants::{Presets, Variants},
+    },
     paths::Paths,
     picture::text::Fonts,
     policy::{Policy, Revoked},
-    producer::{ProducerContext, file::MediaRoots, udp_camera::Hub, upload},
+    producer::{Parents, ProducerContext, file::MediaRoots, udp_camera::Hub, upload},
     rtsp, server,
     settings::{Loaded, Settings, Sources, TlsSettings},
     shutdown::Shutdown,
@@ -43,6 +47,7 @@ use crate::{
     supervise::Supervisor,
     throughput::Throughput,
     units::is_this_machine,
+    values::Values,
     web::application,
 };
 
@@ -99,6 +104,8 @@ impl App {
             rtsp: mediamtx_reader(&settings, &identity),
             limits: settings.limits.pictures(),
             fonts,
+            parents: Parents::new(registry.deriver()),
+            values: Values::default(),
             udp: Hub::new(settings.udp.clone(), settings.limits.frame_size.bytes()),
             media: MediaRoots::new(&settings.media),
             nas: nas.clone(),
@@ -143,7 +150,9 @@ impl App {
             *settings.stream_defaults.placeholder_after,
             settings.limits.pictures(),
         );
-        let variants = Variants::new(settings.variants.clone(), settings.limits.pictures(), registry.clone());
+        let presets = Presets::new(&settings.overlays, &context.fonts, &context.values)?;
+        let variants =
+            Variants::with_presets(settings.variants.clone(), settings.limits.pictures(), registry.clone(), presets);
         let publisher = Publisher::new(mqtt_publish::Parts {
             mqtt: mqtt.clone(),
             catalog: catalog.clone(),

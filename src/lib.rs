@@ -31,6 +31,7 @@ pub mod regular;
 pub mod secret;
 pub mod trust;
 pub mod units;
+pub mod values;
 pub mod yaml;
 
 pub mod channels;

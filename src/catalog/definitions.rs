@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::Catalog;
+use super::{Catalog, parents::circle_in};
 use crate::{
     error::{Code, Error, Result},
-    producer::Definition,
+    producer::{Definition, StreamDefinition},
     secret,
     store::Store,
     stream::{Origin, Stream, StreamName},
@@ -22,6 +22,9 @@ impl Catalog {
     /// on the first error of the file. A damaged row of the database is logged and left there, so that it can be repaired.
     pub fn restore(&self) -> Result<()> {
         let super::Inner { registry, context, store, file, .. } = &*self.0;
+        if let Some(circle) = circle_in(file) {
+            return Err(Error::new(Code::InvalidDefinition, format!("streams: {circle}")));
+        }
         for (name, definition) in file {
             let producer = definition
                 .producer(name, context)
@@ -60,7 +63,7 @@ impl Catalog {
     }
 
     /// The definition of a stream. A stream that an upload made has one, too. Fails if the stored definition is damaged.
-    pub async fn definition(&self, name: &StreamName) -> Result<Option<Definition>> {
+    pub async fn definition(&self, name: &StreamName) -> Result<Option<StreamDefinition>> {
         if let Some(definition) = self.0.file.get(name) {
             return Ok(Some(definition.clone()));
         }
@@ -71,8 +74,8 @@ impl Catalog {
             });
         }
         let stream = self.0.registry.get(name);
-        let pushed = [Definition::upload(), Definition::graph()].into_iter();
-        Ok(pushed.into_iter().find(|made| stream.as_ref().is_some_and(|stream| stream.kind() == made.kind())))
+        let made = |made: &Definition| stream.as_ref().is_some_and(|stream| stream.kind() == made.kind());
+        Ok([Definition::upload(), Definition::graph()].into_iter().find(made).map(Into::into))
     }
 
     async fn stored(&self, name: &StreamName) -> Result<Option<String>> {
@@ -81,20 +84,31 @@ impl Catalog {
     }
 
     /// Defines a stream, or redefines it while its watchers stay, and stores the definition. Members that are `***` keep
-    /// their stored value. Returns whether the stream is new.
-    pub async fn put(&self, name: &StreamName, members: Members) -> Result<(bool, Arc<Stream>, Definition)> {
+    /// their stored value. `check` can refuse the definition for its caller. Returns whether the stream is new.
+    pub async fn put(
+        &self,
+        name: &StreamName,
+        members: Members,
+        check: impl AsyncFnOnce(&StreamDefinition) -> Result<()>,
+    ) -> Result<(bool, Arc<Stream>, StreamDefinition)> {
         let present = match self.stored(name).await? {
             // A damaged definition is replaced; its secrets are lost.
             Some(text) => parse(&text).ok(),
             None => self.definition(name).await?,
         };
         let definition = with_hidden(members, present.as_ref())?;
+        check(&definition).await?;
         let (is_new, stream) = self.define(name, &definition).await?;
         Ok((is_new, stream, definition))
     }
 
-    /// Changes members of a definition (JSON merge patch, RFC 7396): null restores a default.
-    pub async fn patch(&self, name: &StreamName, changes: Members) -> Result<(Arc<Stream>, Definition)> {
+    /// Changes members of a definition (JSON merge patch, RFC 7396): null restores a default. `check` as in [`Catalog::put`].
+    pub async fn patch(
+        &self,
+        name: &StreamName,
+        changes: Members,
+        check: impl AsyncFnOnce(&StreamDefinition) -> Result<()>,
+    ) -> Result<(Arc<Stream>, StreamDefinition)> {
         let present = self.definition(name).await?;
         let present = present.ok_or_else(|| Error::new(Code::UnknownStream, format!("no stream {name} is defined")))?;
         let mut merged = members(&present)?;
@@ -104,18 +118,20 @@ impl Catalog {
             if value.is_null() { drop(merged.remove(&key)) } else { drop(merged.insert(key, value)) }
         }
         let definition = with_hidden(merged, Some(&present))?;
+        check(&definition).await?;
         let (_, stream) = self.define(name, &definition).await?;
         Ok((stream, definition))
     }
 
     /// Stores a definition and then defines the stream, so that no stream runs which the next start does not know. Returns
     /// whether the stream is new.
-    pub async fn define(&self, name: &StreamName, definition: &Definition) -> Result<(bool, Arc<Stream>)> {
+    pub async fn define(&self, name: &StreamName, definition: &StreamDefinition) -> Result<(bool, Arc<Stream>)> {
         self.refuse_if_from_file(name)?;
         let producer = definition.producer(name, &self.0.context)?;
         let text = Value::Object(members(definition)?).to_string();
         // One at a time: of two definitions of a name, the stored one is the one that runs.
         let _turn = self.0.defining.lock().await;
+        self.refuse_circle(name, definition).await?;
         let is_new = self.0.registry.get(name).is_none();
         let key = name.to_string();
         let store = &self.0.store;
@@ -166,12 +182,12 @@ fn replace(store: &Store, name: &str, definition: Option<&str>) -> Result<Option
     Ok(before)
 }
 
-fn parse(text: &str) -> Result<Definition> {
+fn parse(text: &str) -> Result<StreamDefinition> {
     serde_json::from_str(text).map_err(invalid)
 }
 
 /// The members of a definition, with secrets as they are.
-fn members(definition: &Definition) -> Result<Members> {
+fn members(definition: &StreamDefinition) -> Result<Members> {
     match secret::to_stored_json(definition) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(_) => Err(Error::new(Code::Internal, "a definition is not an object")),
@@ -180,7 +196,7 @@ fn members(definition: &Definition) -> Result<Members> {
 }
 
 /// Replaces each `***`, also those in the parameters of a URL, with the stored value, so that a definition that was shown can be sent back.
-fn with_hidden(mut wanted: Members, present: Option<&Definition>) -> Result<Definition> {
+fn with_hidden(mut wanted: Members, present: Option<&StreamDefinition>) -> Result<StreamDefinition> {
     let stored = present.map(members).transpose()?.unwrap_or_default();
     for (key, value) in wanted.iter_mut().filter(|(_, value)| *value == secret::HIDDEN) {
         *value = stored.get(key).cloned().ok_or_else(|| {

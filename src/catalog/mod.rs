@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 mod definitions;
+mod parents;
 mod points;
 mod relay;
 mod uploads;
@@ -22,7 +23,7 @@ pub use self::{
 use crate::{
     error::{Code, Error, Result},
     mediamtx::Client,
-    producer::{Definition, ProducerContext},
+    producer::{Definition, ProducerContext, StreamDefinition},
     store::Store,
     stream::{Demand, Origin, Registry, Stream, StreamName, Watch},
 };
@@ -36,7 +37,7 @@ struct Inner {
     context: ProducerContext,
     store: Store,
     /// The definitions of `sidecar.yml`, which the API cannot change.
-    file: BTreeMap<StreamName, Definition>,
+    file: BTreeMap<StreamName, StreamDefinition>,
     relay: Relay,
     /// Held while a definition is changed.
     defining: tokio::sync::Mutex<()>,
@@ -60,7 +61,7 @@ pub struct CatalogParts {
     /// The database of definitions.
     pub store: Store,
     /// The definitions of `sidecar.yml`.
-    pub file: BTreeMap<StreamName, Definition>,
+    pub file: BTreeMap<StreamName, StreamDefinition>,
     /// MediaMTX's control API.
     pub mediamtx: Client,
     /// `limits.pulled_paths`: paths of MediaMTX that are read at a time.
@@ -80,6 +81,21 @@ impl Catalog {
         inner.context.rtsp.set_own_stream(Box::new(move |path| {
             let catalog = weak.upgrade().map(Catalog);
             Box::pin(async move { catalog?.own_stream_at(&path).await })
+        }));
+        let weak = Arc::downgrade(&inner);
+        inner.context.parents.set_list(Box::new(move || {
+            let streams = weak.upgrade().map(|inner| inner.registry.list()).unwrap_or_default();
+            let lasting = streams.iter().filter(|stream| stream.origin() != Origin::MediaMtx);
+            // A mosaic in a mosaic would be a circle if both have patterns.
+            lasting.filter(|stream| stream.kind() != "mosaic").map(|stream| stream.name().clone()).collect()
+        }));
+        let weak = Arc::downgrade(&inner);
+        inner.context.parents.set_find(Box::new(move |name, child| {
+            let catalog = weak.upgrade().map(Catalog);
+            Box::pin(async move {
+                let ending = || Error::new(Code::Unavailable, "the server is shutting down");
+                catalog.ok_or_else(ending)?.parent(&name, &child).await
+            })
         }));
         Catalog(inner)
     }

@@ -86,7 +86,7 @@ impl Channels<'_> {
         let Plan { stream, path, channel } = self.plan(&location, &name, folder_as).await?;
         path.check(&name)?;
         if let Some(definition) = stream {
-            self.catalog.define(&name, &definition).await?;
+            self.catalog.define(&name, &definition.into()).await?;
         }
         self.paths.put(&name, path).await?;
         Ok(channel)

@@ -73,7 +73,7 @@ async fn serve(loaded: Loaded, args: &Args) -> Outcome {
 fn add_demo(settings: &mut Settings, camera: SocketAddr) {
     let mut add = |name: &str, definition: Definition| {
         let name = StreamName::parse(name).expect("a literal name");
-        settings.streams.entry(name).or_insert(definition);
+        settings.streams.entry(name).or_insert(definition.into());
     };
     add(TEST_CARD, Definition::TestCard(test_card::Settings::default()));
     let camera = udp_camera::Settings {

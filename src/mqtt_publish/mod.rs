@@ -8,6 +8,7 @@
 mod commands;
 mod home_assistant;
 mod stream;
+mod values;
 
 use std::{
     collections::BTreeMap,
@@ -342,6 +343,7 @@ impl Publisher {
             () = self.hold() => {}
             () = commands::publish_events(inner, &inner.events) => {}
             () = commands::take_requests(inner) => {}
+            () = values::take_values(inner) => {}
         }
     }
 

@@ -137,6 +137,7 @@ async fn fitted(inner: &Inner, name: &StreamName, publication: &Publication, fra
     let transform = async |query: &str| -> Result<Bytes> {
         let transform = Transform::from_query(query)?;
         if transform.is_none() {
+            frame.encode().await;
             return Ok(frame.jpeg());
         }
         // Few at a time: pictures for visitors are transformed in the same pool.

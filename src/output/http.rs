@@ -118,4 +118,6 @@ pub struct TransformQuery {
     flip: Option<String>,
     /// `1` for gray.
     gray: Option<String>,
+    /// The name of a preset of `overlays` in the settings, which is drawn on the result.
+    overlay: Option<String>,
 }

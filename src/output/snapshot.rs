@@ -37,15 +37,14 @@ pub async fn take(mut watch: Watch, options: &Options) -> Result<SharedFrame> {
     let producer = stream.producer();
     if let Some(held) = watch.latest() {
         let age = held.received_at.elapsed();
+        let is_live = matches!(stream.state().0, State::Live);
         let current = match options.max_age {
             Some(max_age) if producer.ages() => age <= max_age,
             Some(_) => true,
-            None => {
-                let is_live = matches!(stream.state().0, State::Live);
-                is_live || producer.mode() == Mode::Pushed || age <= options.usual_max_age
-            }
+            None => is_live || producer.mode() == Mode::Pushed || age <= options.usual_max_age,
         };
-        if current {
+        // A clock of an earlier run shows the time of then.
+        if current && (is_live || !producer.moves()) {
             return Ok(held);
         }
     }

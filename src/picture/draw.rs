@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{
-    Picture,
+    Picture, Raster,
     encode::encode_rgb,
     text::{Face, Fonts},
 };
@@ -59,11 +59,44 @@ pub fn test_card(
         Face::Sans,
         unit * 1.1,
         middle,
-        below + unit * 7.4,
+        below + unit * 7.1,
         &format!("frame {counter}   {width} × {height}"),
         DIM,
     );
+    marks(&mut canvas, counter);
     canvas.encode(now)
+}
+
+/// Number of marks on a test card: bits of its counter.
+pub const MARKS: u32 = 10;
+
+/// Height of the marks, as a part of the card's height.
+const MARKS_PART: u32 = 14;
+
+/// The low ten bits of the counter as a row of squares at the lower edge, the highest bit on the left: white is 1, black is 0. They
+/// survive scaling and lossy coding, so that a program sees which picture of the card it looks at, and how late.
+fn marks(canvas: &mut Canvas<'_>, counter: u64) {
+    let (width, height) = (canvas.width, canvas.height);
+    let top = height - (height / MARKS_PART).clamp(1, height);
+    for i in 0..MARKS {
+        let is_set = counter >> (MARKS - 1 - i) & 1 == 1;
+        let colour = if is_set { [255; 3] } else { [0; 3] };
+        canvas.fill(width * i / MARKS, top, width * (i + 1) / MARKS, height, colour);
+    }
+}
+
+/// Reads the marks of a test card in any size: the counter modulo 1024. None if a mark is neither white nor black.
+pub fn read_marks(card: &Raster) -> Option<u16> {
+    let (width, height) = (card.width(), card.height());
+    let middle = height - 1 - (height / MARKS_PART / 2).min(height - 1);
+    (0..MARKS).try_fold(0, |counter, i| {
+        let x = (width * (2 * i + 1) / (2 * MARKS)).min(width - 1);
+        match card.at(x, middle)[0] {
+            0..=79 => Some(counter << 1),
+            176..=255 => Some(counter << 1 | 1),
+            _ => None,
+        }
+    })
 }
 
 /// A picture for a stream that has none yet: "waiting for NAME" and, below, the reason.
@@ -148,6 +181,24 @@ mod tests {
         assert_ne!(first.jpeg, card("front/door", 2, at).expect("draws").jpeg);
         assert_ne!(first.jpeg, card("front/door", 1, at + Duration::from_secs(1)).expect("draws").jpeg);
         assert_ne!(first.jpeg, card("back/door", 1, at).expect("draws").jpeg);
+    }
+
+    #[test]
+    fn the_marks_of_a_test_card_give_its_counter_in_every_size() {
+        use crate::picture::{PictureLimits, transform};
+
+        for counter in [0, 1, 2, 511, 512, 682, 1023, 1024, 5_000_000_001] {
+            let card = test_card(&Fonts::bundled(), "card", (800, 450), counter, UNIX_EPOCH).expect("draws");
+            let expected = Some((counter % 1024) as u16);
+            assert_eq!(read_marks(&Raster::from_jpeg(&card.jpeg).expect("decodes")), expected, "{counter}");
+            for query in ["w=160&quality=40", "w=1600&h=300&fit=fill", "gray=1"] {
+                let transform = transform::Transform::from_query(query).expect("valid");
+                let small = transform::apply(&card.jpeg, (800, 450), &transform, 80, &PictureLimits::default());
+                let raster = Raster::from_jpeg(&small.expect("made").jpeg).expect("decodes");
+                assert_eq!(read_marks(&raster), expected, "{counter} {query}");
+            }
+        }
+        assert_eq!(read_marks(&Raster::filled(64, 48, [128, 128, 128])), None, "no card");
     }
 
     #[test]

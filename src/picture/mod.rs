@@ -3,6 +3,7 @@
 //! [`Picture`] is a JPEG that was checked to be complete and within limits. [`Frame`] is a picture with its position in a
 //! stream. This module knows pictures only: no streams, no network, no files.
 
+pub mod compose;
 mod convert;
 pub mod draw;
 mod encode;
@@ -12,10 +13,12 @@ mod memory;
 mod planes;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
+mod raster;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod text;
 mod thumbnail;
+mod to_video;
 pub mod transform;
 mod yuv;
 
@@ -26,9 +29,10 @@ use bytes::Bytes;
 pub use self::{
     convert::Format,
     encode::encode_rgb,
-    frame::{BOUNDARY, Frame, FrameMemory, PREAMBLE, PREAMBLE_WITH_HEAD, Reserved, SharedFrame},
+    frame::{BOUNDARY, Frame, FrameMemory, PREAMBLE, PREAMBLE_WITH_HEAD, RasterPicture, Reserved, SharedFrame},
     memory::{Held, hold_memory, in_pool_with},
     planes::{Colour, JpegWriter, Matrix, Planes},
+    raster::Raster,
     yuv::{Canvas, Yuv420},
 };
 use crate::{

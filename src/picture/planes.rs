@@ -31,6 +31,9 @@ pub struct Colour {
 }
 
 impl Colour {
+    /// That of JPEG (JFIF 1.02).
+    pub const JPEG: Colour = Colour { matrix: Matrix::Bt601, full_range: true };
+
     /// The colour encoding that players assume when a stream does not declare one: limited range, and BT.709 from
     /// 720 lines on.
     pub fn usual(height: usize) -> Self {
@@ -73,7 +76,12 @@ impl JpegWriter {
 
     /// Encodes a picture. Takes some 8 ms for 1920 × 1080: call it on a blocking thread.
     pub fn write(&mut self, picture: &Planes<'_>) -> Result<Vec<u8>> {
-        let as_is = picture.colour == Colour { matrix: Matrix::Bt601, full_range: true };
+        self.write_sized(picture, (picture.width, picture.height))
+    }
+
+    /// As [`JpegWriter::write`], for planes with a padding: the picture has this width and height.
+    pub fn write_sized(&mut self, picture: &Planes<'_>, (width, height): (usize, usize)) -> Result<Vec<u8>> {
+        let as_is = picture.colour == Colour::JPEG;
         let (samples, strides) = if as_is {
             (picture.samples, picture.strides)
         } else {
@@ -85,8 +93,8 @@ impl JpegWriter {
             y_plane: samples[0],
             u_plane: samples[1],
             v_plane: samples[2],
-            width: picture.width,
-            height: picture.height,
+            width,
+            height,
             y_stride: strides[0],
             u_stride: strides[1],
             v_stride: strides[2],
@@ -141,7 +149,7 @@ impl Weights {
 }
 
 /// Converts the planes to the range and matrix of JPEG.
-fn convert(picture: &Planes<'_>, to: &mut [Vec<u8>; 3]) {
+pub(super) fn convert(picture: &Planes<'_>, to: &mut [Vec<u8>; 3]) {
     let (width, height) = (picture.width & !1, picture.height & !1);
     let weights = Weights::of(picture.colour);
     let [to_y, to_cb, to_cr] = to;

@@ -48,3 +48,10 @@ pub fn without_huffman_tables(jpeg: &[u8]) -> Vec<u8> {
     }
     bare
 }
+
+/// How near two pictures of one size are, in decibels of the peak signal to the noise; infinite for equal ones.
+pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let squares = a.iter().zip(b).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2)).sum::<f64>();
+    10.0 * (255.0 * 255.0 * a.len() as f64 / squares).log10()
+}

@@ -81,8 +81,12 @@ impl Yuv420 {
     /// Decodes a JPEG and fits it into the canvas: as large as possible, not distorted, with black bars. Takes
     /// about 5 ms for 1920 × 1080: call it on a blocking thread.
     pub fn from_jpeg(jpeg: &[u8], canvas: Canvas) -> Result<Self> {
-        let source = Source::decode(jpeg, canvas)?;
-        let placement = Placement::of(&source, canvas);
+        Yuv420::of_source(&Source::decode(jpeg, |header| scaling(header, canvas))?, canvas)
+    }
+
+    /// Fits decoded planes into the canvas.
+    pub(super) fn of_source(source: &Source, canvas: Canvas) -> Result<Self> {
+        let placement = Placement::of(source, canvas);
         let mut picture = Yuv420::black(canvas);
         let mut resizer = Resizer::new();
         for (i, plane) in source.planes.iter().enumerate() {
@@ -171,22 +175,22 @@ impl Placement {
 }
 
 /// A decoded picture of full range, with the chroma subsampling of its JPEG.
-struct Source {
-    width: u32,
-    height: u32,
+pub(super) struct Source {
+    pub(super) width: u32,
+    pub(super) height: u32,
     /// Y, U, V; only Y for a gray picture.
-    planes: Vec<SourcePlane>,
+    pub(super) planes: Vec<SourcePlane>,
 }
 
-struct SourcePlane {
-    samples: Vec<u8>,
-    stride: usize,
-    rows: usize,
+pub(super) struct SourcePlane {
+    pub(super) samples: Vec<u8>,
+    pub(super) stride: usize,
+    pub(super) rows: usize,
     /// Pixels per sample, horizontally and vertically.
-    per_sample: (usize, usize),
+    pub(super) per_sample: (usize, usize),
     /// Samples of the picture; the rest of a row is padding.
-    shown_width: f64,
-    shown_height: f64,
+    pub(super) shown_width: f64,
+    pub(super) shown_height: f64,
 }
 
 impl SourcePlane {
@@ -200,12 +204,13 @@ impl SourcePlane {
 }
 
 impl Source {
-    fn decode(jpeg: &[u8], canvas: Canvas) -> Result<Self> {
+    /// Decodes a JPEG, at a scale that depends on its header.
+    pub(super) fn decode(jpeg: &[u8], scaling: impl FnOnce(&DecompressHeader) -> ScalingFactor) -> Result<Self> {
         let decode = || {
             let mut decoder = Decompressor::new()?;
             decoder.set_scan_limit(MAX_SCANS)?;
             let header = decoder.read_header(jpeg)?;
-            let scaling = scaling(&header, canvas);
+            let scaling = if header.is_lossless { ScalingFactor::ONE } else { scaling(&header) };
             decoder.set_scaling_factor(scaling)?;
             let header = header.scaled(scaling);
             let planar = matches!(header.colorspace, Colorspace::YCbCr | Colorspace::Gray);
@@ -261,7 +266,7 @@ impl Source {
 
     /// Uses the JFIF matrix, in 1/65536. Chroma keeps its full resolution and is subsampled later, as for a 4:4:4
     /// JPEG.
-    fn from_rgb(rgb: &[u8], width: usize, height: usize) -> Self {
+    pub(super) fn from_rgb(rgb: &[u8], width: usize, height: usize) -> Self {
         let weigh = |weights: [i32; 3], add: i32| -> Vec<u8> {
             let sum = |p: &[u8]| (0..3).map(|i| weights[i] * i32::from(p[i])).sum::<i32>();
             rgb.chunks_exact(3).map(|p| (((sum(p) + 32768) >> 16) + add).clamp(0, 255) as u8).collect()
@@ -307,7 +312,7 @@ fn scaling(header: &DecompressHeader, canvas: Canvas) -> ScalingFactor {
     let (w, h) = (header.width as f64, header.height as f64);
     let scale = f64::min(f64::from(canvas.width) / w, f64::from(canvas.height) / h);
     let eighths = (1..8).find(|eighths| *eighths as f64 / 8.0 >= scale).unwrap_or(8);
-    if header.is_lossless { ScalingFactor::ONE } else { ScalingFactor::new(eighths, 8) }
+    ScalingFactor::new(eighths, 8)
 }
 
 fn limited_luma(full: u8) -> u8 {

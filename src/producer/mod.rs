@@ -6,11 +6,15 @@
 //! [`FrameSink`]: crate::stream::FrameSink
 //! [`Run`]: crate::stream::Run
 
+mod definition;
+pub mod derived;
 pub mod file;
 pub mod graph;
 pub mod http;
+pub mod mosaic;
 pub mod mqtt;
 pub mod nas;
+mod parents;
 pub mod rtsp;
 pub mod test_card;
 pub mod udp_camera;
@@ -18,6 +22,7 @@ pub mod upload;
 
 use std::sync::Arc;
 
+pub use self::{definition::StreamDefinition, parents::Parents};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -29,6 +34,7 @@ use crate::{
     numbers,
     picture::{PictureLimits, text::Fonts},
     stream::{Producer, StreamName},
+    values::Values,
 };
 
 /// Shared by all producers: limits, the UDP socket, the media folders, the store of uploads.
@@ -36,6 +42,10 @@ use crate::{
 pub struct ProducerContext {
     /// Limits on one picture.
     pub limits: PictureLimits,
+    /// Finds the streams that others are made of.
+    pub parents: Parents,
+    /// Values in text on pictures.
+    pub values: Values,
     /// The fonts of text on pictures.
     pub fonts: Fonts,
     /// The socket that receives pictures of UDP cameras.
@@ -112,6 +122,10 @@ kinds! {
     Mqtt = mqtt "mqtt",
     /// A graph of numbers that are sent, published by MQTT, or read from a page of metrics.
     Graph = graph "graph",
+    /// Another stream or path of MediaMTX: cut, scaled, turned, drawn on; with a permission of its own.
+    Derived = derived "derived",
+    /// Many streams as one picture, with a tile for each.
+    Mosaic = mosaic "mosaic",
     /// A generated card with name, clock and counter.
     TestCard = test_card "test-card",
 }
@@ -191,7 +205,7 @@ mod tests {
         for (text, says) in [
             (
                 r#"{"kind":"webcam"}"#,
-                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `rtsp`, `file`, `http`, `nas`, `mqtt`, `graph`, `test-card`",
+                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `rtsp`, `file`, `http`, `nas`, `mqtt`, `graph`, `derived`, `mosaic`, `test-card`",
             ),
             (r#"{"kind":"upload","typo":1}"#, "unknown field `typo`"),
             (r#"{"kind":"file"}"#, "missing field `path`"),

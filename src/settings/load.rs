@@ -16,8 +16,9 @@ use serde_json::Value as Json;
 use super::{Settings, file::FileContent};
 use crate::{
     mqtt::Publication,
+    picture::compose::Layer,
     policy::{Credential, Permission, User},
-    producer::Definition,
+    producer::{Definition, StreamDefinition},
     stream::StreamName,
 };
 
@@ -191,7 +192,7 @@ fn alone(path: &[String], value: Value) -> Value {
 }
 
 #[expect(clippy::expect_used, reason = "the names are those of the table")]
-fn take_streams(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<StreamName, Definition> {
+fn take_streams(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<StreamName, StreamDefinition> {
     let mut read = BTreeMap::new();
     let Some(streams) = tree.remove("streams") else { return read };
     let mut streams = match streams.kind {
@@ -220,8 +221,15 @@ fn take_streams(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<Stream
             continue;
         };
         let kind = fields.remove("kind").map(|kind| kind.to_string()).unwrap_or_default();
+        let overlay = match fields.remove("overlay").map(Vec::<Layer>::deserialize).transpose() {
+            Ok(overlay) => overlay.unwrap_or_default(),
+            Err(e) => {
+                errors.add(format!("{key}.overlay"), explain(&e));
+                continue;
+            }
+        };
         match Definition::of_kind(&kind, table(fields)) {
-            Some(Ok(definition)) => drop(read.insert(name, definition)),
+            Some(Ok(source)) => drop(read.insert(name, StreamDefinition { source, overlay })),
             Some(Err(e)) => errors.add(&key, explain(&e)),
             None if kind.is_empty() => {
                 errors.add(&key, format!("needs a kind: one of {}", Definition::KINDS.join(", ")))

@@ -27,10 +27,16 @@ use crate::{
     mqtt::MqttSettings,
     numbers::GraphSettings,
     output::{OutputSettings, h264::H264Settings, variants::VariantSettings},
-    picture::{PictureLimits, text::TextSettings},
+    picture::{
+        PictureLimits,
+        compose::{Layer, Overlay},
+        text::TextSettings,
+        transform::PresetName,
+    },
     policy::{AuthSettings, Policy},
     producer::{
-        Definition, file::MediaSettings, rtsp::RtspCameraSettings, udp_camera::UdpSettings, upload::UploadSettings,
+        StreamDefinition, file::MediaSettings, rtsp::RtspCameraSettings, udp_camera::UdpSettings,
+        upload::UploadSettings,
     },
     stream::{MAX_NAME_BYTES, StreamLimits, StreamName, StreamSettings},
     units::Size,
@@ -90,8 +96,10 @@ pub struct Settings {
     pub uploads: UploadSettings,
     /// Graphs.
     pub graphs: GraphSettings,
+    /// Overlays that requests can ask for, by name.
+    pub overlays: BTreeMap<String, Vec<Layer>>,
     /// The streams, by name.
-    pub streams: BTreeMap<StreamName, Definition>,
+    pub streams: BTreeMap<StreamName, StreamDefinition>,
 }
 
 impl Default for Settings {
@@ -119,6 +127,7 @@ impl Default for Settings {
             media: MediaSettings::default(),
             uploads: UploadSettings::default(),
             graphs: GraphSettings::default(),
+            overlays: BTreeMap::new(),
             streams: BTreeMap::new(),
         }
     }
@@ -233,8 +242,10 @@ impl Settings {
 
     /// Settings that are valid, and probably not what is meant, for the start and for `check`.
     pub fn warnings(&self) -> Vec<String> {
+        let layers = self.streams.values().flat_map(|stream| &stream.overlay).chain(self.overlays.values().flatten());
+        let texts = layers.filter_map(|layer| layer.text.as_deref());
         let names = self.streams.keys().map(|name| &**name);
-        [self.http.warnings(), self.auth.warnings(), self.text.warnings(names)].concat()
+        [self.http.warnings(), self.auth.warnings(), self.text.warnings(names.chain(texts))].concat()
     }
 
     /// Adds the errors of values that have the right type.
@@ -306,6 +317,19 @@ impl Settings {
                 &format!("streams.{name}"),
                 format!("the name is longer than {} characters", self.limits.name_length),
             );
+        }
+        for (name, layers) in &self.overlays {
+            let key = format!("overlays.{name}");
+            if let Err(e) = name.parse::<PresetName>() {
+                refuse(&key, e.to_string());
+            }
+            match Overlay::new(layers) {
+                Err(e) => refuse(&key, e.to_string()),
+                Ok(overlay) if overlay.images().next().is_some() => {
+                    refuse(&key, "a preset cannot have an image; the overlay of a stream can".into())
+                }
+                Ok(_) => {}
+            }
         }
         if self.streams.len() > self.limits.streams {
             refuse("streams", format!("there are more than limits.streams ({})", self.limits.streams));

@@ -11,16 +11,48 @@ pub enum Demand {
     Continuous,
 }
 
+/// The form in which a watcher needs pictures, so that a producer that decodes video makes no JPEG that no watcher reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// JPEG.
+    Jpeg,
+    /// Planes where the producer has them, to make another picture of; otherwise JPEG.
+    Raster,
+}
+
+/// The forms that the watchers need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forms {
+    /// Whether a watcher needs JPEG.
+    pub jpeg: bool,
+    /// Whether a watcher needs planes.
+    pub raster: bool,
+}
+
 /// The combined demand of all watchers.
 #[derive(Debug)]
 pub(super) struct Demands {
     continuous: usize,
+    /// Watchers that need JPEG, and planes.
+    forms: [usize; 2],
     combined: watch::Sender<Demand>,
 }
 
 impl Demands {
     pub(super) fn new() -> Self {
-        Demands { continuous: 0, combined: watch::Sender::new(Demand::Single) }
+        Demands { continuous: 0, forms: [0; 2], combined: watch::Sender::new(Demand::Single) }
+    }
+
+    pub(super) fn forms(&self) -> Forms {
+        Forms { jpeg: self.forms[Form::Jpeg as usize] > 0, raster: self.forms[Form::Raster as usize] > 0 }
+    }
+
+    pub(super) fn add_form(&mut self, form: Form) {
+        self.forms[form as usize] += 1;
+    }
+
+    pub(super) fn remove_form(&mut self, form: Form) {
+        self.forms[form as usize] -= 1;
     }
 
     pub(super) fn add(&mut self, demand: Demand) {

@@ -12,6 +12,7 @@ mod demand;
 pub mod lifecycle;
 mod name;
 mod producer;
+mod publish;
 mod registry;
 mod requested;
 mod stats;
@@ -26,10 +27,10 @@ mod watch;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    demand::Demand,
+    demand::{Demand, Form, Forms},
     name::{MAX_NAME_BYTES, StreamName},
     producer::{FrameSink, Producer, ProducerFuture, Run},
-    registry::Registry,
+    registry::{Deriver, Registry},
     stats::Stats,
     stream::{Origin, Stream},
     video::{VideoCodec, VideoReader, VideoUnit},

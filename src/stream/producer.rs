@@ -5,10 +5,10 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Demand, Ended, Mode, Stream, StreamName, VideoUnit};
+use super::{Demand, Ended, Forms, Mode, Stream, StreamName, VideoUnit};
 use crate::{
     error::Result,
-    picture::{Picture, SharedFrame},
+    picture::{Picture, RasterPicture, SharedFrame},
 };
 
 /// The future that [`Producer::run`] returns.
@@ -41,6 +41,21 @@ pub trait Producer: Send + Sync + 'static {
     /// Whether the source is video that [`FrameSink::pass`] can hand over as it is.
     fn passes_video(&self) -> bool {
         false
+    }
+
+    /// Whether the picture changes with the clock, so that one of an earlier run is outdated.
+    fn moves(&self) -> bool {
+        false
+    }
+
+    /// The streams and paths of MediaMTX that the pictures are made of.
+    fn parents(&self) -> Vec<StreamName> {
+        vec![]
+    }
+
+    /// The stream, in no list, with the pictures before they are drawn on. It takes the pictures of peers that push.
+    fn hidden(&self) -> Option<Arc<Stream>> {
+        None
     }
 
     /// Brings pictures until `run.stop` is cancelled, which is no error, or until it fails. Users see the error's text as the
@@ -80,6 +95,16 @@ impl FrameSink {
     /// As [`FrameSink::publish`], for a picture made from another one that arrived at `received_at`.
     pub fn publish_derived(&self, picture: &Picture, received_at: Instant) -> Result<Option<SharedFrame>> {
         self.stream.publish(picture, Some(self.run), received_at)
+    }
+
+    /// As [`FrameSink::publish_derived`], for a decoded picture. It becomes a JPEG when a watcher needs one.
+    pub fn publish_raster(&self, picture: &RasterPicture, received_at: Instant) -> Result<Option<SharedFrame>> {
+        self.stream.publish_raster(picture, self.run, received_at)
+    }
+
+    /// The forms in which the watchers need pictures at the moment.
+    pub fn forms(&self) -> Forms {
+        self.stream.forms()
     }
 
     /// Ends the stream for its watchers, because its parent has ended.

@@ -211,10 +211,15 @@ impl Registry {
         }
     }
 
+    /// Makes streams that no list shows.
+    pub fn deriver(&self) -> Deriver {
+        Deriver(self.0.derived.clone())
+    }
+
     /// Makes a stream that is derived from the stream with this name. No list shows it; its producer ends it, and its last
     /// reference drops it.
     pub fn derive(&self, name: &StreamName, producer: Arc<dyn Producer>) -> Arc<Stream> {
-        Arc::new(Stream::new(name.clone(), producer, Origin::Pull, self.0.derived.clone()))
+        self.deriver().derive(name, producer)
     }
 
     /// Makes a stream, or replaces the producer of the stream with this name.
@@ -372,6 +377,17 @@ impl Registry {
             stream.forget_picture();
         }
         memory.used() + bytes <= memory.limit()
+    }
+}
+
+/// Makes streams that no list shows, without a registry. Cheap to clone.
+#[derive(Clone)]
+pub struct Deriver(Arc<SharedContext>);
+
+impl Deriver {
+    /// As [`Registry::derive`].
+    pub fn derive(&self, name: &StreamName, producer: Arc<dyn Producer>) -> Arc<Stream> {
+        Arc::new(Stream::new(name.clone(), producer, Origin::Pull, self.0.clone()))
     }
 }
 

@@ -57,7 +57,7 @@ pub struct PictureInfo {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// Size in bytes.
+    /// Size of the JPEG in bytes; 0 while no watcher needs a JPEG of this size.
     pub bytes: usize,
     /// When the picture was taken or received (RFC 3339, UTC).
     pub captured_at: String,
@@ -72,7 +72,7 @@ impl PictureInfo {
             seq: frame.seq,
             width: frame.width,
             height: frame.height,
-            bytes: frame.size(),
+            bytes: frame.encoded_size(),
             captured_at: humantime::format_rfc3339_millis(frame.captured_at).to_string(),
             age_seconds: (age.as_secs_f64() * 1000.0).round() / 1000.0,
         }

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use super::{
     Ended, Producer, State, Stats, StreamName, Watch,
     context::SharedContext,
-    demand::{Demand, Demands},
+    demand::{Demand, Demands, Form, Forms},
     lifecycle::{self, Effect, Event, Lifecycle},
     stats::{Arrivals, PictureInfo},
     supervisor,
@@ -28,9 +28,8 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
-    error::Result,
     faults,
-    picture::{Frame, Picture, Reserved, SharedFrame, draw, text::Fonts},
+    picture::{Frame, Reserved, SharedFrame, draw, text::Fonts},
     units::HumanDuration,
 };
 
@@ -87,8 +86,8 @@ pub struct Stream {
     core: Mutex<Core>,
     placeholder: Mutex<Option<(String, SharedFrame)>>,
     pub(super) video: Passing,
-    frames: AtomicU64,
-    bytes: AtomicU64,
+    pub(super) frames: AtomicU64,
+    pub(super) bytes: AtomicU64,
     dropped: AtomicU64,
 }
 
@@ -109,7 +108,7 @@ pub(super) struct Core {
     pub(super) delivering: bool,
     pub(super) last_seq: u64,
     pub(super) last_used: Instant,
-    arrivals: Arrivals,
+    pub(super) arrivals: Arrivals,
     damaged: BTreeMap<&'static str, u64>,
     pub(super) closed: bool,
 }
@@ -225,6 +224,7 @@ impl Stream {
         let watch = Watch::new(self.clone(), Some(demand));
         core.watchers += 1;
         core.demands.add(demand);
+        core.demands.add_form(Form::Jpeg);
         core.last_used = Instant::now();
         if core.watchers == 1 {
             self.step(&mut core, Event::Watched, None);
@@ -237,11 +237,6 @@ impl Stream {
         Watch::new(self.clone(), None)
     }
 
-    /// Takes a picture from a peer that pushes.
-    pub fn push(self: &Arc<Self>, picture: &Picture) -> Result<Option<SharedFrame>> {
-        self.publish(picture, None, Instant::now())
-    }
-
     /// Drops the held picture if the stream has no watcher and its producer can bring the picture back. Returns the
     /// bytes freed.
     pub(super) fn forget_picture(&self) -> usize {
@@ -249,7 +244,7 @@ impl Stream {
         if core.watchers > 0 || core.life.state() != State::Idle || !core.producer.reloads() {
             return 0;
         }
-        let size = self.latest().map_or(0, |f| f.size());
+        let size = self.latest().map_or(0, |f| f.held_bytes());
         if size > 0 {
             self.slot.send_modify(|slot| slot.frame = None);
         }
@@ -261,6 +256,9 @@ impl Stream {
         let mut core = self.lock();
         core.origin = origin;
         core.life.set_mode(producer.mode());
+        if let Some(hidden) = core.producer.hidden() {
+            hidden.close("it was redefined");
+        }
         core.producer = producer;
         core.delivering = false;
         self.slot.send_modify(|slot| slot.frame = None);
@@ -301,14 +299,18 @@ impl Stream {
     pub(super) fn close_locked(self: &Arc<Self>, core: &mut Core, why: &'static str) {
         core.closed = true;
         core.delivering = false;
+        if let Some(hidden) = core.producer.hidden() {
+            hidden.close(why);
+        }
         self.slot.send_replace(Slot { frame: None, ended: Some(why) });
         self.step(core, Event::Closed, None);
     }
 
-    pub(super) fn leave(self: &Arc<Self>, demand: Demand) {
+    pub(super) fn leave(self: &Arc<Self>, demand: Demand, form: Form) {
         let mut core = self.lock();
         core.watchers -= 1;
         core.demands.remove(demand);
+        core.demands.remove_form(form);
         core.last_used = Instant::now();
         if core.watchers == 0 {
             self.step(&mut core, Event::Unwatched, None);
@@ -321,34 +323,15 @@ impl Stream {
         demands.remove(from);
     }
 
-    /// Puts a picture into the slot. `run` is the number of the producer's run, or none for a peer that pushes.
-    /// Returns none when the run has ended or the stream is closed.
-    pub(super) fn publish(
-        self: &Arc<Self>,
-        picture: &Picture,
-        run: Option<u64>,
-        received_at: Instant,
-    ) -> Result<Option<SharedFrame>> {
-        // Before the lock is taken, because copying a large picture takes longer than all the rest.
-        let reserved = self.context.reserve(picture.jpeg.len())?;
-        let mut frame = Frame::new(picture, 0, false, reserved);
-        frame.received_at = received_at;
+    pub(super) fn change_form(&self, from: Form, to: Form) {
+        let demands = &mut self.lock().demands;
+        demands.add_form(to);
+        demands.remove_form(from);
+    }
 
-        let mut core = self.lock();
-        if core.closed || run.is_some_and(|run| run != core.run || !core.delivering) {
-            return Ok(None);
-        }
-        core.last_seq += 1;
-        frame.seq = core.last_seq;
-        let now = Instant::now();
-        core.arrivals.note(now);
-        core.last_used = now;
-        self.frames.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(frame.size() as u64, Ordering::Relaxed);
-        let frame = Arc::new(frame);
-        self.slot.send_modify(|slot| slot.frame = Some(frame.clone()));
-        self.step(&mut core, Event::Picture, None);
-        Ok(Some(frame))
+    /// The forms in which the watchers need pictures.
+    pub(super) fn forms(&self) -> Forms {
+        self.lock().demands.forms()
     }
 
     pub(super) fn confirm(self: &Arc<Self>, run: u64) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{
-    Demand, State, Stream, VideoReader,
+    Demand, Form, State, Stream, VideoReader,
     stream::{Slot, Status},
 };
 use crate::picture::SharedFrame;
@@ -25,12 +25,13 @@ pub struct Watch {
     dropped: u64,
     /// The demand that this watch counts for; none if it only follows the stream.
     demand: Option<Demand>,
+    form: Form,
 }
 
 impl Watch {
     pub(super) fn new(stream: Arc<Stream>, demand: Option<Demand>) -> Self {
         let (slot, status) = (stream.slot.subscribe(), stream.status.subscribe());
-        Watch { stream, slot, status, seen: 0, dropped: 0, demand }
+        Watch { stream, slot, status, seen: 0, dropped: 0, demand, form: Form::Jpeg }
     }
 
     /// The watched stream.
@@ -46,6 +47,17 @@ impl Watch {
         }
     }
 
+    /// Changes the form in which the watcher needs pictures; JPEG at first. A watcher that needs planes can get frames
+    /// that are not encoded.
+    pub fn set_form(&mut self, form: Form) {
+        if self.form != form {
+            if self.demand.is_some() {
+                self.stream.change_form(self.form, form);
+            }
+            self.form = form;
+        }
+    }
+
     /// The latest frame, also if it was returned before. Does not count as returned.
     pub fn latest(&self) -> Option<SharedFrame> {
         self.slot.borrow().frame.clone()
@@ -54,20 +66,24 @@ impl Watch {
     /// Waits for a frame newer than the last one returned. Frames in between are skipped and counted. Cancel-safe.
     pub async fn next(&mut self) -> Result<SharedFrame, Ended> {
         loop {
-            {
+            let frame = {
                 let slot = self.slot.borrow_and_update();
                 if let Some(why) = slot.ended {
                     return Err(Ended(why));
                 }
-                if let Some(frame) = slot.frame.as_ref().filter(|f| f.seq > self.seen) {
-                    if self.seen > 0 {
-                        let lost = frame.seq - self.seen - 1;
-                        self.dropped += lost;
-                        self.stream.count_dropped(lost);
-                    }
-                    self.seen = frame.seq;
-                    return Ok(frame.clone());
+                slot.frame.clone().filter(|f| f.seq > self.seen)
+            };
+            if let Some(frame) = frame {
+                if self.form == Form::Jpeg {
+                    frame.encode().await;
                 }
+                if self.seen > 0 {
+                    let lost = frame.seq - self.seen - 1;
+                    self.dropped += lost;
+                    self.stream.count_dropped(lost);
+                }
+                self.seen = frame.seq;
+                return Ok(frame);
             }
             self.slot.changed().await.map_err(|_| Ended("the stream is gone"))?;
         }
@@ -154,7 +170,7 @@ impl States {
 impl Drop for Watch {
     fn drop(&mut self) {
         if let Some(demand) = self.demand {
-            self.stream.leave(demand);
+            self.stream.leave(demand, self.form);
         }
     }
 }

@@ -34,6 +34,7 @@ mod still;
 mod streams;
 mod turn;
 mod upload;
+mod values;
 mod video;
 mod wall;
 mod watch;
@@ -106,6 +107,9 @@ const ROUTES: &[Route] = routes![
     streams::put,
     streams::patch,
     streams::delete,
+    values::list,
+    values::put,
+    values::delete,
     // Pictures out.
     watch::snapshot,
     video::stream,

@@ -29,7 +29,7 @@ use crate::{
     },
     picture::in_pool,
     policy::{Action, Caller},
-    producer::Definition,
+    producer::{Definition, StreamDefinition},
     stream::StreamName,
 };
 
@@ -269,7 +269,7 @@ pub struct PreviewQuery {
 /// Draws a graph by a definition that is not stored.
 #[utoipa::path(
     post, path = "/api/v1/graph-preview", tag = "graphs", params(PreviewQuery),
-    request_body = Definition,
+    request_body = StreamDefinition,
     responses((status = 200, description = "The picture", content_type = "image/jpeg"), (status = 422, body = ProblemDocument))
 )]
 pub(super) async fn preview(
@@ -281,8 +281,8 @@ pub(super) async fn preview(
     let mut members: Members = serde_json::from_slice(&body).map_err(invalid)?;
     // The password of the page has no meaning for a drawing, and is hidden in a definition that was shown.
     members.remove("pass");
-    let definition = serde_json::from_value(members.into()).map_err(invalid)?;
-    let Definition::Graph(settings) = definition else {
+    let definition: StreamDefinition = serde_json::from_value(members.into()).map_err(invalid)?;
+    let Definition::Graph(settings) = definition.source else {
         return Err(Error::new(Code::InvalidDefinition, "kind: must be graph").in_field("kind").into());
     };
     settings
@@ -317,7 +317,8 @@ pub(super) async fn transparent(
     let name = state.catalog.name(&name)?;
     state.access.authorize("http", &caller, Action::Read, &name).await?;
     state.catalog.registry().find(&name)?;
-    let Some(Definition::Graph(settings)) = state.catalog.definition(&name).await? else {
+    let definition = state.catalog.definition(&name).await?;
+    let Some(Definition::Graph(settings)) = definition.map(|definition| definition.source) else {
         return Err(Error::new(Code::KindConflict, format!("stream {name} is no graph")).into());
     };
     let now = time::now();

@@ -26,11 +26,16 @@ pub(super) async fn respond(
     share: &str,
 ) -> Result<HttpResponse> {
     let transform = if frame.placeholder { Transform::NONE } else { transform.still() };
-    let tag = tag(frame, &transform, state.settings.variants.quality);
+    state.variants.conversions().presets().check(&transform)?;
+    let moves = state.variants.conversions().presets().moves(&transform);
+    let tag = tag(frame, &transform, state.settings.variants.quality, moves);
     let known = !frame.placeholder && knows(request, &tag);
     let jpeg = match known {
         true => None,
-        false if transform.is_none() => Some(frame.jpeg()),
+        false if transform.is_none() => {
+            frame.encode().await;
+            Some(frame.jpeg())
+        }
         false => Some(state.variants.still(stream, frame, &transform, share).await?.jpeg.clone()),
     };
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
@@ -80,12 +85,15 @@ fn extra_headers(frame: &SharedFrame) -> [(&'static str, String); 8] {
 }
 
 /// The ETag: the digest of the original picture and the requested transform, so that it is known before a picture is made.
-fn tag(frame: &SharedFrame, transform: &Transform, quality: u8) -> String {
+fn tag(frame: &SharedFrame, transform: &Transform, quality: u8, moves: bool) -> String {
     let digest = frame.digest();
     if transform.is_none() {
         return format!("\"{digest:016x}\"");
     }
-    let asked = xxhash_rust::xxh3::xxh3_64(format!("{transform} {quality}").as_bytes());
+    // A clock has another picture each second.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let second = if moves { now } else { 0 };
+    let asked = xxhash_rust::xxh3::xxh3_64(format!("{transform} {quality} {second}").as_bytes());
     format!("\"{digest:016x}-{asked:016x}\"")
 }
 

@@ -12,9 +12,10 @@ use super::{
 };
 use crate::{
     catalog::{Members, invalid},
+    error::Result,
     output::{h264, variants::VariantStats},
-    policy::Action,
-    producer::Definition,
+    policy::{Action, Caller},
+    producer::StreamDefinition,
     stream::{Stats, Stream},
 };
 
@@ -46,7 +47,7 @@ pub struct StreamDetail {
     state: StreamState,
     /// The definition, for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
-    definition: Option<Definition>,
+    definition: Option<StreamDefinition>,
 }
 
 /// Lists the streams that the caller can read. A caller that can read none at all is refused.
@@ -95,7 +96,7 @@ pub(super) async fn get(
 /// Defines a stream, or redefines it while its watchers stay connected. The definition survives restarts.
 #[utoipa::path(
     put, path = STREAM, tag = "streams", params(("name" = String, Path, description = "Can contain slashes")),
-    request_body = Definition,
+    request_body = StreamDefinition,
     responses(
         (status = 200, description = "Redefined", body = StreamDetail), (status = 201, description = "Defined", body = StreamDetail),
         (status = 409, description = "Defined in the configuration file", body = ProblemDocument),
@@ -112,7 +113,8 @@ pub(super) async fn put(
     let name = state.catalog.name(&name)?;
     administrator(&request, &state, &caller).await?;
     let members: Members = serde_json::from_slice(&body).map_err(invalid)?;
-    let (is_new, stream, definition) = state.catalog.put(&name, members).await?;
+    let (is_new, stream, definition) =
+        state.catalog.put(&name, members, async |made| may_read_parents(&state, &caller, made).await).await?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(StreamDetail { state: state_of(&state, &stream), definition: Some(definition) }))
 }
@@ -133,7 +135,8 @@ pub(super) async fn patch(
     let name = state.catalog.name(&name)?;
     administrator(&request, &state, &caller).await?;
     let changes: Members = serde_json::from_slice(&body).map_err(invalid)?;
-    let (stream, definition) = state.catalog.patch(&name, changes).await?;
+    let (stream, definition) =
+        state.catalog.patch(&name, changes, async |made| may_read_parents(&state, &caller, made).await).await?;
     Ok(HttpResponse::Ok().json(StreamDetail { state: state_of(&state, &stream), definition: Some(definition) }))
 }
 
@@ -155,6 +158,18 @@ pub(super) async fn delete(
     administrator(&request, &state, &caller).await?;
     state.catalog.remove(&name).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Who makes a stream of other streams must be able to read them: the new stream shows their pictures under another name.
+async fn may_read_parents(state: &State, caller: &Caller, definition: &StreamDefinition) -> Result<()> {
+    for parent in definition.parents() {
+        state.access.authorize("http", caller, Action::Read, &parent).await?;
+    }
+    if definition.has_patterns() {
+        // A pattern shows streams that do not exist yet. Only a rule for all paths matches the empty one.
+        state.access.authorize("http", caller, Action::Read, "").await?;
+    }
+    Ok(())
 }
 
 fn state_of(state: &State, stream: &Stream) -> StreamState {

@@ -25,7 +25,7 @@ use crate::{
     picture::transform::Transform,
     policy::{Action, Caller},
     producer::Definition,
-    stream::{Demand, StreamName},
+    stream::{Demand, Form, StreamName},
 };
 
 /// Parameters of the original recipe.
@@ -106,7 +106,10 @@ pub(super) async fn take(
     let output = &state.settings.output;
     let options =
         snapshot::Options { max_age, usual_max_age: *output.snapshot_max_age, timeout: *output.snapshot_timeout };
-    let watch = state.catalog.watch(&name, Demand::Single, &requester(request, state, &who, caller)).await?;
+    let mut watch = state.catalog.watch(&name, Demand::Single, &requester(request, state, &who, caller)).await?;
+    if !transform.keeps_pictures() {
+        watch.set_form(Form::Raster);
+    }
     let frame = snapshot::take(watch, &options).await?;
     let mut response = still::respond(request, state, &name, &frame, &transform, &share_of(&who, caller)).await?;
     let info = session_info(request, snapshot::KIND.word, &name, Role::Watcher);

@@ -96,6 +96,10 @@ export async function streamKinds() {
     const target = schemas[schema.$ref?.split('/').pop() ?? ''];
     return target ? { ...target, description: schema.description ?? target.description } : schema;
   };
+  // What every kind can have, behind the fields of the kind.
+  const common = (schemas.StreamDefinition?.allOf ?? [])
+    .flatMap(({ properties }) => Object.entries(properties ?? {}))
+    .map(([name, schema]) => formField(name, resolve(schema), false, resolve));
   return (schemas.Definition.oneOf ?? []).map((choice) => {
     const parts = (choice.allOf ?? [choice]).map(resolve);
     const kind = parts.flatMap((part) => part.properties?.kind?.enum ?? [])[0];
@@ -103,11 +107,7 @@ export async function streamKinds() {
     const fields = Object.entries(settings.properties ?? {})
       .filter(([name]) => name !== 'kind')
       .map(([name, schema]) => formField(name, resolve(schema), settings.required?.includes(name) ?? false, resolve));
-    return {
-      kind,
-      about: choice.description ?? '',
-      fields: fields.sort((a, b) => place(a) - place(b)),
-    };
+    return { kind, about: choice.description ?? '', fields: [...fields.sort((a, b) => place(a) - place(b)), ...common] };
   });
 }
 

@@ -18,6 +18,7 @@ mod console;
 mod console_mqtt;
 mod console_paths;
 mod console_publish;
+mod derived;
 mod discovery;
 mod docs;
 mod endings;

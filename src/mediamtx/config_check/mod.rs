@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{producer::Definition, stream::StreamName};
+use crate::{producer::StreamDefinition, stream::StreamName};
 
 /// The settings of the sidecar that a `mediamtx.yml` must fit.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub struct Sidecar<'a> {
     /// Whether only programs on this machine can ask: neither `auth.webhook_networks` nor the secret is set.
     pub webhook_is_local: bool,
     /// The streams of `sidecar.yml`.
-    pub streams: &'a BTreeMap<StreamName, Definition>,
+    pub streams: &'a BTreeMap<StreamName, StreamDefinition>,
 }
 
 /// For URLs with `localhost`.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Findings, flag, text, url::Url};
 use crate::{
     mediamtx::{COMMANDS, command_fault},
-    producer::Definition,
+    producer::{Definition, StreamDefinition},
     stream::StreamName,
 };
 
@@ -163,7 +163,7 @@ impl Findings<'_> {
         match StreamName::parse(name) {
             Err(e) => self.error(key, e.to_string()),
             Ok(name) => {
-                let defined = self.sidecar.streams.get(&name).map(Definition::kind);
+                let defined = self.sidecar.streams.get(&name).map(StreamDefinition::kind);
                 if let Some(defined) = defined.filter(|defined| *defined != kind) {
                     self.error(key, format!("asks for {name} as {kind}, and sidecar.yml defines it as {defined}"));
                 }

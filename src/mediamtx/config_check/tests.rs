@@ -2,7 +2,7 @@ use super::*;
 use crate::yaml;
 
 /// The defaults of the sidecar.
-fn sidecar(streams: &BTreeMap<StreamName, Definition>) -> Sidecar<'_> {
+fn sidecar(streams: &BTreeMap<StreamName, StreamDefinition>) -> Sidecar<'_> {
     Sidecar {
         http_port: 9995,
         rtsp_enabled: true,

@@ -17,7 +17,7 @@ use crate::{
     error::Result,
     h264::{Effort, Encoder, Repetitions},
     picture::{PictureLimits, SharedFrame, Yuv420, in_pool_with, memory_to_transform},
-    stream::{Ended, Mode, Watch},
+    stream::{Ended, Form, Mode, Watch},
 };
 
 /// The canvas of a stream that has no picture yet.
@@ -108,6 +108,7 @@ impl EncodeTask {
     }
 
     pub(super) async fn run(mut self) -> Ended {
+        self.watch.set_form(Form::Raster);
         match self.work().await {
             Err(ended) => ended,
             Ok(never) => match never {},
@@ -193,16 +194,24 @@ impl EncodeTask {
         let full = self.shared.gop.borrow().pictures.len() >= MAX_GROUP_PICTURES || self.group_bytes >= MAX_GROUP_BYTES;
         let due = self.keyframe_at.is_none_or(|at| now.duration_since(at) >= KEYFRAME_INTERVAL);
         let idr = !moving || full || due || self.encoder.is_none();
-        let (encoder, jpeg) = (self.encoder.take(), frame.jpeg());
-        let memory =
-            if u64::from(frame.width) * u64::from(frame.height) > SMALL { memory_to_transform(&jpeg) } else { 0 };
+        let (encoder, source) = (self.encoder.take(), frame.clone());
+        let is_small = u64::from(frame.width) * u64::from(frame.height) <= SMALL;
+        let memory = match frame.raster() {
+            _ if is_small => 0,
+            Some(raster) => 2 * raster.bytes() as u64,
+            None => memory_to_transform(&frame.jpeg()),
+        };
         let encoded = in_pool_with(memory, &self.context.limits, move || {
             let began = Instant::now();
             let mut encoder = match encoder {
                 Some(encoder) => encoder,
                 None => Encoder::new(canvas, if moving { Effort::Video } else { Effort::Still })?,
             };
-            let access_unit = encoder.encode(&Yuv420::from_jpeg(&jpeg, canvas)?, idr)?;
+            let picture = match source.raster() {
+                Some(raster) => Yuv420::from_raster(raster, canvas)?,
+                None => Yuv420::from_jpeg(&source.jpeg(), canvas)?,
+            };
+            let access_unit = encoder.encode(&picture, idr)?;
             Ok((access_unit, moving.then_some(encoder), began.elapsed()))
         })
         .await;

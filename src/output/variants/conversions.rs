@@ -12,14 +12,18 @@ use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::OnceCell, time::Instant};
 
-use super::{Key, VariantSettings};
+use super::{
+    Key, VariantSettings,
+    presets::{About, Presets},
+};
 use crate::{
     blocking::Pool,
     error::{Code, Error, Result},
     picture::{
         PictureLimits, SharedFrame, hold_memory, memory_to_transform,
-        transform::{Applied, How, Transform, apply},
+        transform::{Applied, How, apply, apply_to_planes},
     },
+    stream::Registry,
 };
 
 /// Most pictures in the cache, whatever their size: 50 thumbnails on each of 80 dashboards.
@@ -44,6 +48,8 @@ pub struct Counters {
 pub struct Conversions {
     quality: u8,
     limits: PictureLimits,
+    presets: Arc<Presets>,
+    registry: Registry,
     pool: Pool,
     cache: Mutex<Cache>,
     counters: Counters,
@@ -69,10 +75,12 @@ struct Entry {
 }
 
 impl Conversions {
-    pub(super) fn new(settings: VariantSettings, limits: PictureLimits) -> Self {
+    pub(super) fn new(settings: VariantSettings, limits: PictureLimits, presets: Presets, registry: Registry) -> Self {
         Conversions {
             quality: settings.quality,
             limits,
+            presets: Arc::new(presets),
+            registry,
             pool: Pool::new("transforming a picture", settings.threads()),
             cache: Mutex::new(Cache { entries: LruCache::new(MAX_KEPT), bytes: 0, max_bytes: settings.cache.bytes() }),
             counters: Counters::default(),
@@ -84,6 +92,11 @@ impl Conversions {
         &self.counters
     }
 
+    /// The overlays that requests can ask for.
+    pub fn presets(&self) -> &Presets {
+        &self.presets
+    }
+
     /// Bytes of the pictures in the cache.
     pub fn bytes(&self) -> usize {
         self.lock().bytes
@@ -91,9 +104,12 @@ impl Conversions {
 
     /// The result for this picture, if it is in the cache or the transform does not change the picture.
     pub(super) fn kept(&self, key: &Key, frame: &SharedFrame) -> Option<Result<Arc<Applied>>> {
-        if key.1.leaves(frame.width, frame.height) {
+        if frame.is_encoded() && key.1.leaves(frame.width, frame.height) {
             let (jpeg, width, height) = (frame.jpeg(), frame.width, frame.height);
             return Some(Ok(Arc::new(Applied { jpeg, width, height, how: How::Unchanged })));
+        }
+        if self.presets.moves(&key.1) {
+            return None;
         }
         // Before the lock is taken, because the first call hashes the whole picture.
         frame.digest();
@@ -108,11 +124,15 @@ impl Conversions {
         if let Some(kept) = self.kept(&key, frame) {
             return kept;
         }
+        if self.presets.moves(&key.1) {
+            // The next moment has another picture.
+            return to_result(self.convert(frame, &key).await);
+        }
         let cell = self.lock().find_or_insert(&key, frame);
         let mut made = false;
         let outcome = cell.get_or_init(|| {
             made = true;
-            self.convert(frame, key.1)
+            self.convert(frame, &key)
         });
         let outcome = outcome.await.clone();
         if made {
@@ -124,15 +144,35 @@ impl Conversions {
         to_result(outcome)
     }
 
-    async fn convert(&self, frame: &SharedFrame, transform: Transform) -> Outcome {
-        let (jpeg, size) = (frame.jpeg(), (frame.width, frame.height));
+    async fn convert(&self, frame: &SharedFrame, (name, transform): &Key) -> Outcome {
+        let transform = *transform;
+        let presets = self.presets.clone();
+        let about = transform.overlay().and_then(|_| self.registry.get(name)).map(|stream| About::of(&stream));
+        let (source, size) = (frame.clone(), (frame.width, frame.height));
         let (quality, limits) = (self.quality, self.limits);
         let work = move || {
             let began = Instant::now();
-            let applied = apply(&jpeg, size, &transform, quality, &limits);
+            let applied = match (transform.overlay().zip(about), source.raster()) {
+                (Some((overlay, about)), _) => {
+                    presets.draw(overlay, &source, &transform, &about, &limits).and_then(|drawn| {
+                        let jpeg = drawn.to_jpeg(transform.quality().unwrap_or(quality))?;
+                        limits.check_size(jpeg.len())?;
+                        Ok(Applied { jpeg, width: drawn.width(), height: drawn.height(), how: How::Encoded })
+                    })
+                }
+                (None, None) => apply(&source.jpeg(), size, &transform, quality, &limits),
+                (None, Some(raster)) => apply_to_planes(raster, &transform, quality, &limits).map(|made| {
+                    let unchanged =
+                        || Applied { jpeg: source.jpeg(), width: size.0, height: size.1, how: How::Unchanged };
+                    made.unwrap_or_else(unchanged)
+                }),
+            };
             Ok((applied, began.elapsed()))
         };
-        let memory = memory_to_transform(&frame.jpeg());
+        let memory = match frame.raster() {
+            None => memory_to_transform(&frame.jpeg()),
+            Some(raster) => 3 * raster.bytes() as u64,
+        };
         let converted = async {
             let held = hold_memory(memory, &limits).await?;
             // The memory is in use until the work ends, also if its caller has left.

@@ -5,6 +5,7 @@
 //! that snapshots, MJPEG and WebSocket share it. `quota` limits the number of variants, in all and for each caller.
 
 mod conversions;
+mod presets;
 mod producer;
 mod quota;
 #[cfg(test)]
@@ -19,7 +20,10 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::conversions::{Conversions, Counters};
+pub use self::{
+    conversions::{Conversions, Counters},
+    presets::Presets,
+};
 use self::{
     producer::Variant,
     quota::{Quota, QuotaGuard},
@@ -30,7 +34,7 @@ use crate::{
         PictureLimits, SharedFrame,
         transform::{Applied, Transform},
     },
-    stream::{Ended, Registry, Stream, StreamName, Watch},
+    stream::{Ended, Form, Registry, Stream, StreamName, Watch},
     units::Size,
 };
 
@@ -138,11 +142,21 @@ impl Watching {
 impl Variants {
     /// Starts with no variant.
     pub fn new(settings: VariantSettings, limits: PictureLimits, registry: Registry) -> Self {
+        Variants::with_presets(settings, limits, registry, Presets::none())
+    }
+
+    /// As [`Variants::new`], with overlays that requests can ask for.
+    pub fn with_presets(
+        settings: VariantSettings,
+        limits: PictureLimits,
+        registry: Registry,
+        presets: Presets,
+    ) -> Self {
         Variants(Arc::new(Inner {
-            registry,
+            registry: registry.clone(),
             live: Mutex::default(),
             quota: Quota::new(settings.max, settings.max_per_caller),
-            conversions: Arc::new(Conversions::new(settings, limits)),
+            conversions: Arc::new(Conversions::new(settings, limits, presets, registry)),
         }))
     }
 
@@ -189,14 +203,18 @@ impl Variants {
     }
 
     /// Watches a variant, and makes it if it does not exist. It counts against the quota of `caller`.
-    pub fn join(&self, parent: Watch, transform: Transform, caller: &str) -> Result<Watching> {
+    pub fn join(&self, mut parent: Watch, transform: Transform, caller: &str) -> Result<Watching> {
         if transform.is_none() {
             return Ok(Watching { watch: parent, held: None });
         }
+        self.0.conversions.presets().check(&transform)?;
         let stream = parent.stream().clone();
         let key = (stream.name().clone(), transform);
         let guard = self.0.quota.guard(caller, &key)?;
         let watch = self.watch(&stream, key)?;
+        if !transform.keeps_pictures() {
+            parent.set_form(Form::Raster);
+        }
         Ok(Watching { watch, held: Some(Held { parent, _quota: guard }) })
     }
 
@@ -228,6 +246,7 @@ impl Variants {
         transform: &Transform,
         caller: &str,
     ) -> Result<Arc<Applied>> {
+        self.0.conversions.presets().check(transform)?;
         let key = (stream.clone(), transform.still());
         if let Some(kept) = self.0.conversions.kept(&key, frame) {
             return kept;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tokio::{
     sync::OwnedSemaphorePermit,
-    time::{Instant, sleep_until},
+    time::{Duration, Instant, sleep, sleep_until},
 };
 
 use super::conversions::Conversions;
 use crate::{
     error::Result,
     picture::{Picture, SharedFrame, transform::Transform},
-    stream::{Mode, Producer, ProducerFuture, Run, State, Stream},
+    stream::{Form, Mode, Producer, ProducerFuture, Run, State, Stream},
 };
 
 pub(super) struct Variant {
@@ -56,10 +56,16 @@ impl Producer for Variant {
 
 async fn follow(parent: &Arc<Stream>, transform: Transform, conversions: &Conversions, run: &Run) -> Result<()> {
     let mut watch = parent.follow();
+    if !transform.keeps_pictures() {
+        watch.set_form(Form::Raster);
+    }
     let mut states = watch.states();
     let mut due = Instant::now();
     // A picture held from an earlier run stays the present one until the parent has a newer picture.
     let mut held = run.sink.latest().map(|frame| frame.received_at);
+    // A clock moves although the picture does not.
+    let moves = conversions.presets().moves(&transform);
+    let mut shown: Option<SharedFrame> = None;
     loop {
         let frame = tokio::select! {
             frame = watch.next() => match frame {
@@ -75,12 +81,19 @@ async fn follow(parent: &Arc<Stream>, transform: Transform, conversions: &Conver
                 }
                 continue;
             }
+            () = sleep(CLOCK), if moves && shown.is_some() => match &shown {
+                Some(frame) => frame.clone(),
+                None => continue,
+            },
         };
         if held.take().is_some_and(|at| at == frame.received_at) {
             run.sink.still_current();
             continue;
         }
         publish(&frame, transform, conversions, run).await;
+        if moves {
+            shown = Some(frame.clone());
+        }
         if let Some(pause) = transform.pause() {
             let now = Instant::now();
             due = if now < due + pause { due + pause } else { now + pause };
@@ -92,6 +105,9 @@ async fn follow(parent: &Arc<Stream>, transform: Transform, conversions: &Conver
         }
     }
 }
+
+/// Pause between two pictures of a clock on a still.
+const CLOCK: Duration = Duration::from_secs(1);
 
 /// Transforms a frame and publishes the result. Of the frames that arrive meanwhile only the newest is kept, as for
 /// every slow watcher.

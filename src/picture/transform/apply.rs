@@ -19,6 +19,7 @@ use crate::{
         PictureLimits,
         convert::{MAX_SCANS, undecodable},
         jpeg::{self, Coding},
+        raster::{Raster, beside_pixels},
         yuv::{cmyk_to_rgb, pixels},
     },
 };
@@ -47,6 +48,9 @@ pub enum How {
     Encoded,
 }
 
+/// The bars beside a picture.
+const BLACK: [u8; 3] = [0, 128, 128];
+
 /// Applies a transform. `quality` (1 to 100) is for pictures that must be encoded when the request sets no quality.
 /// The frame rate has no effect here. Takes milliseconds: call it on a blocking thread.
 pub fn apply(
@@ -74,6 +78,66 @@ pub fn apply(
         .map_err(|e| Error::internal("the picture could not be encoded", e))?;
     limits.check_size(jpeg.len())?;
     Ok(Applied { jpeg, width: geometry.outer.0, height: geometry.outer.1, how: How::Encoded })
+}
+
+/// As [`apply`], for a decoded picture. None if the transform does not change it. Takes milliseconds: call it on a blocking
+/// thread.
+pub fn apply_to_planes(
+    raster: &Raster,
+    transform: &Transform,
+    quality: u8,
+    limits: &PictureLimits,
+) -> Result<Option<Applied>> {
+    let Some(changed) = reshape(raster, transform, limits)? else { return Ok(None) };
+    let quality = transform.quality.unwrap_or(quality);
+    let jpeg = if transform.gray { changed.to_gray_jpeg(quality)? } else { changed.to_jpeg(quality)? };
+    limits.check_size(jpeg.len())?;
+    Ok(Some(Applied { jpeg, width: changed.width(), height: changed.height(), how: How::Encoded }))
+}
+
+/// Decodes a JPEG and applies size, orientation and colour, for a picture that is drawn on before it is encoded. Decodes at the
+/// smallest sufficient size.
+pub fn reshape_jpeg(
+    jpeg: &[u8],
+    (width, height): (u32, u32),
+    transform: &Transform,
+    limits: &PictureLimits,
+) -> Result<Raster> {
+    let unturned = transform.geometry(width, height, limits)?.unturned(transform.turn);
+    let raster = Raster::from_jpeg_at(jpeg, |header| scaling(header, &unturned))?;
+    shape(&raster, transform, &unturned).map(|shaped| shaped.unwrap_or(raster))
+}
+
+/// Applies size, orientation and colour to a decoded picture. None if nothing changes, not even the quality.
+pub fn reshape(raster: &Raster, transform: &Transform, limits: &PictureLimits) -> Result<Option<Raster>> {
+    let geometry = transform.geometry(raster.width(), raster.height(), limits)?;
+    let shaped = shape(raster, transform, &geometry.unturned(transform.turn))?;
+    let is_changed = shaped.is_some() || transform.quality.is_some();
+    Ok(is_changed.then(|| shaped.unwrap_or_else(|| raster.clone()).into_jpeg_colour()))
+}
+
+/// None if nothing changes.
+fn shape(raster: &Raster, transform: &Transform, unturned: &Geometry) -> Result<Option<Raster>> {
+    let mut made = None;
+    if unturned.shown != (1.0, 1.0) || unturned.inner != (raster.width(), raster.height()) {
+        made = Some(raster.scaled(unturned.shown, unturned.inner)?);
+    }
+    if unturned.inner != unturned.outer {
+        let inner = made.take().unwrap_or_else(|| raster.clone()).into_jpeg_colour();
+        let (width, height) = unturned.outer;
+        let mut with_bars = Raster::filled(width, height, BLACK);
+        with_bars.put(&inner, (width - inner.width()) / 2, (height - inner.height()) / 2);
+        made = Some(with_bars);
+    }
+    if transform.turn != Turn::NONE {
+        let upright = made.as_ref().unwrap_or(raster);
+        made = Some(upright.turned(transform.turn.quarters, transform.turn.mirrored));
+    }
+    if transform.gray {
+        made = Some(made.unwrap_or_else(|| raster.clone()).into_jpeg_colour());
+        made.iter_mut().for_each(Raster::make_gray);
+    }
+    Ok(made)
 }
 
 /// Turns and mirrors by moving coded blocks. None if the blocks at an edge are incomplete, because moving is not
@@ -239,14 +303,4 @@ fn encode(image: &DynamicImage, quality: u8) -> turbojpeg::Result<Bytes> {
     encoder
         .compress_to_vec(Image { pixels: image.as_bytes(), width, pitch: width * format.size(), height, format })
         .map(Bytes::from)
-}
-
-/// Moves the beginning of a cut by a 64th of a pixel where fast_image_resize 6.1 would read outside of its buffers: in an
-/// enlargement whose first output pixel has its center on an input pixel. The filter is zero at all other input pixels then, and
-/// the crate leaves them out for this output pixel, but not for the next one; `b.start -= x_first` in its resizer.rs is below
-/// zero. The end of a centered cut is symmetrical, and moves with its beginning.
-fn beside_pixels(begin: f64, scale: f64) -> f64 {
-    let center = begin + 0.5 * scale - 0.5;
-    let is_on_pixel = center > 0.5 && (center - center.round()).abs() < 1.0 / 128.0;
-    if scale < 1.0 && is_on_pixel { begin - 1.0 / 64.0 } else { begin }
 }

@@ -3,10 +3,14 @@
 //! This file parses queries and writes their canonical form. [`apply`] transforms pictures.
 
 mod apply;
+mod preset;
 
 use std::fmt;
 
-pub use self::apply::{Applied, How, apply};
+pub use self::{
+    apply::{Applied, How, apply, apply_to_planes, reshape, reshape_jpeg},
+    preset::PresetName,
+};
 use super::PictureLimits;
 use crate::{
     error::{Error, Result},
@@ -67,6 +71,7 @@ pub struct Transform {
     fps_millis: Option<u32>,
     turn: Turn,
     gray: bool,
+    overlay: Option<PresetName>,
 }
 
 impl Transform {
@@ -79,9 +84,10 @@ impl Transform {
         fps_millis: None,
         turn: Turn::NONE,
         gray: false,
+        overlay: None,
     };
 
-    /// Reads `w`, `h`, `fit`, `quality`, `fps`, `rotate`, `flip` and `gray` from a query; `width` and `height` are
+    /// Reads `w`, `h`, `fit`, `quality`, `fps`, `rotate`, `flip`, `gray` and `overlay` from a query; `width` and `height` are
     /// other names of `w` and `h`. Ignores all other parameters. Errors name the parameter and its rule.
     pub fn from_query(query: &str) -> Result<Self> {
         let mut asked = Transform::NONE;
@@ -101,6 +107,7 @@ impl Transform {
                 "fps" => asked.fps_millis = Some(fps(&value)?),
                 "rotate" => quarters = rotation(&value)?,
                 "flip" => flip = Some(mirror(&value)?),
+                "overlay" => asked.overlay = Some(value.parse()?),
                 _ => asked.gray = switch(field, &value)?,
             }
         }
@@ -116,10 +123,25 @@ impl Transform {
         Ok(asked)
     }
 
+    /// Fits within a size, without bars, never enlarged.
+    pub fn inside(width: u32, height: u32) -> Self {
+        Transform { width: Some(width), height: Some(height), ..Transform::NONE }
+    }
+
     /// The same transform without a rate, for a single picture.
     pub fn still(mut self) -> Self {
         self.fps_millis = None;
         self
+    }
+
+    /// The overlay that is drawn on the result.
+    pub fn overlay(&self) -> Option<PresetName> {
+        self.overlay
+    }
+
+    /// The quality of the result, if it is set.
+    pub fn quality(&self) -> Option<u8> {
+        self.quality
     }
 
     /// Whether pictures are not changed, apart from their rate.
@@ -140,7 +162,7 @@ impl Transform {
     /// Whether a picture of this size keeps its bytes.
     pub fn leaves(&self, width: u32, height: u32) -> bool {
         let whole = self.geometry(width, height, &PictureLimits { frame_pixels: u64::MAX, ..PictureLimits::default() });
-        let changes = self.quality.is_some() || self.gray || self.turn != Turn::NONE;
+        let changes = self.quality.is_some() || self.gray || self.turn != Turn::NONE || self.overlay.is_some();
         !changes && whole.is_ok_and(|geometry| geometry == Geometry::whole(width, height))
     }
 
@@ -229,6 +251,9 @@ impl fmt::Display for Transform {
         if self.gray {
             parts.push("gray=1".into());
         }
+        if let Some(overlay) = self.overlay {
+            parts.push(format!("overlay={overlay}"));
+        }
         f.write_str(&parts.join("&"))
     }
 }
@@ -265,6 +290,7 @@ fn field(name: &str) -> Option<&'static str> {
         "rotate" => "rotate",
         "flip" => "flip",
         "gray" => "gray",
+        "overlay" => "overlay",
         _ => return None,
     })
 }

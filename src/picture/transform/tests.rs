@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     error::Code,
-    picture::testing::{photo, pixels},
+    picture::testing::{photo, pixels, psnr},
 };
 
 fn read(query: &str) -> Transform {
@@ -159,13 +159,6 @@ fn turned((width, height, rgb): &(usize, usize, Vec<u8>), turn: Turn) -> (usize,
         }
     }
     (w, h, out)
-}
-
-fn psnr(a: &[u8], b: &[u8]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    let error: f64 =
-        a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>() / a.len() as f64;
-    10.0 * (255.0 * 255.0 / error.max(1e-9)).log10()
 }
 
 #[test]

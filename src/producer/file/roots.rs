@@ -6,11 +6,12 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use cap_std::{ambient_authority, fs::Dir};
 
 use super::{
     MediaSettings,
-    slides::{pattern_of, whole},
+    slides::{pattern_of, read, whole},
 };
 use crate::{
     blocking::Pool,
@@ -51,6 +52,14 @@ impl MediaRoots {
     pub(super) fn has(&self, path: &Path) -> bool {
         let mut below = self.0.iter().filter_map(|root| Some((&root.folder, root.below(path)?)));
         below.any(|(folder, below)| enter(folder, &below, Meaning::Name).is_ok())
+    }
+
+    /// Reads a file of at most `max` bytes.
+    pub(in crate::producer) async fn read(&self, path: &Path, max: u64) -> Result<Bytes> {
+        if path.components().any(|part| part == std::path::Component::ParentDir) {
+            return Err(Error::new(Code::InvalidDefinition, "the path must not contain .."));
+        }
+        self.run(path, move |root, _, below| read(root, whole(below), max)).await
     }
 
     /// Finds the root that contains the path, and runs `work` there on a thread for disk work with the opened root, its

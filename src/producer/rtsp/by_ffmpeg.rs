@@ -15,6 +15,7 @@ use url::Url;
 use super::{
     Plan, Transport,
     camera::Explainer,
+    decode::Shown,
     ffmpeg::{CHUNK, last_messages, pipes, to_jpegs},
 };
 use crate::{
@@ -72,7 +73,7 @@ pub(super) async fn read(plan: &Plan, run: &Run) -> Result<()> {
     loop {
         let part = splitter.next_part().map_err(|fault| failure(format!("ffmpeg's output cannot be read: {fault}")))?;
         if let Some(part) = part {
-            plan.publish(&Picture::from_plain_jpeg(part.data, &plan.limits)?, &run.sink);
+            plan.publish(Shown::Jpeg(Picture::from_plain_jpeg(part.data, &plan.limits)?), &run.sink);
             continue;
         }
         match timeout(*stale_after, stdout.read(&mut buffer)).await {

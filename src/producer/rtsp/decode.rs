@@ -1,6 +1,6 @@
 //! The task and the result of decoding one access unit, for both engines.
 
-use crate::picture::Picture;
+use crate::picture::{Picture, RasterPicture};
 
 /// What an engine does with an access unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +13,20 @@ pub(super) enum Task {
     ShowSingle,
 }
 
+/// A picture in the form that the decoder and the watchers have.
+#[derive(Debug)]
+pub(super) enum Shown {
+    /// JPEG alone.
+    Jpeg(Picture),
+    /// Planes, with or without a JPEG.
+    Raster(RasterPicture),
+}
+
 /// The result of decoding one access unit.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// A picture.
-    Picture(Picture),
+    Picture(Shown),
     /// No picture: the task did not ask for one, or the decoder reorders pictures.
     Nothing,
     /// No picture: the unit, or a unit that it depends on, is damaged.

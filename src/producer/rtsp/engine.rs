@@ -1,20 +1,21 @@
 //! [`Engine`]: decodes access units to JPEGs, with openh264 and libjpeg-turbo, or with ffmpeg for video that
 //! openh264 cannot decode.
 
-use std::{future::Future, pin::Pin, time::SystemTime};
+use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 
 use super::{
     Plan,
     backlog::ReceivedUnit,
-    decode::{Outcome, Task},
+    decode::{Outcome, Shown, Task},
     ffmpeg::Ffmpeg,
 };
 use crate::{
     error::Result,
-    h264::{Decoded, Decoder, Failure},
-    picture::{JpegWriter, Picture, PictureLimits, in_pool},
+    h264::{Decoder, Failure},
+    picture::{JpegWriter, Picture, PictureLimits, Planes, Raster, RasterPicture, in_pool},
+    stream::Forms,
 };
 
 /// Decodes one unit at a time.
@@ -32,10 +33,10 @@ impl Engine {
         }
     }
 
-    /// Starts with a unit. Call it only when the engine is free.
-    pub(super) fn start(&mut self, unit: ReceivedUnit, task: Task) -> Result<()> {
+    /// Starts with a unit. Call it only when the engine is free. The watchers need pictures in these forms.
+    pub(super) fn start(&mut self, unit: ReceivedUnit, task: Task, forms: Forms) -> Result<()> {
         match self {
-            Engine::OpenH264(openh264) => openh264.start(unit, task),
+            Engine::OpenH264(openh264) => openh264.start(unit, task, forms),
             Engine::Ffmpeg(ffmpeg) => return ffmpeg.start(unit, task),
         }
         Ok(())
@@ -62,20 +63,25 @@ pub(super) struct OpenH264 {
 struct Worker {
     decoder: Decoder,
     writer: JpegWriter,
+    quality: u8,
     limits: PictureLimits,
 }
 
 impl OpenH264 {
     pub(super) fn new(plan: &Plan) -> Result<Self> {
-        let worker =
-            Box::new(Worker { decoder: Decoder::new()?, writer: JpegWriter::new(plan.quality)?, limits: plan.limits });
+        let worker = Box::new(Worker {
+            decoder: Decoder::new()?,
+            writer: JpegWriter::new(plan.quality)?,
+            quality: u8::try_from(plan.quality).unwrap_or(100),
+            limits: plan.limits,
+        });
         Ok(OpenH264 { worker: Some(worker), job: None })
     }
 
-    fn start(&mut self, unit: ReceivedUnit, task: Task) {
+    fn start(&mut self, unit: ReceivedUnit, task: Task, forms: Forms) {
         let Some(mut worker) = self.worker.take() else { return };
         self.job = Some(Box::pin(in_pool(move || {
-            let outcome = worker.work(&unit, task)?;
+            let outcome = worker.work(&unit, task, forms)?;
             Ok((worker, outcome))
         })));
     }
@@ -91,14 +97,15 @@ impl OpenH264 {
 }
 
 impl Worker {
-    fn work(&mut self, unit: &ReceivedUnit, task: Task) -> Result<Outcome> {
+    fn work(&mut self, unit: &ReceivedUnit, task: Task, forms: Forms) -> Result<Outcome> {
         let decoded = match task {
             Task::ShowSingle => self.decoder.decode_single(&unit.data),
             Task::Decode | Task::Show => self.decoder.decode(&unit.data),
         };
         match decoded {
             Ok(Some(decoded)) if task != Task::Decode => {
-                encode(&mut self.writer, &decoded, unit.received, &self.limits).map(Outcome::Picture)
+                let planes = decoded.planes();
+                show(&mut self.writer, self.quality, &planes, unit.received, forms, &self.limits).map(Outcome::Picture)
             }
             Ok(_) => Ok(Outcome::Nothing),
             Err(Failure::Unsupported(what)) => Ok(Outcome::Unsupported(what)),
@@ -107,16 +114,27 @@ impl Worker {
     }
 }
 
-fn encode(
+/// Makes the forms that watchers need: a JPEG of the decoder's memory, or a copy of its planes.
+fn show(
     writer: &mut JpegWriter,
-    decoded: &Decoded<'_>,
+    quality: u8,
+    planes: &Planes<'_>,
     captured_at: SystemTime,
+    forms: Forms,
     limits: &PictureLimits,
-) -> Result<Picture> {
-    let planes = decoded.planes();
+) -> Result<Shown> {
     let (width, height) = (planes.width as u32, planes.height as u32);
     limits.check_pixels(width, height)?;
-    let jpeg = Bytes::from(writer.write(&planes)?);
-    limits.check_size(jpeg.len())?;
-    Ok(Picture { jpeg, width, height, captured_at })
+    let jpeg = match forms.jpeg {
+        true => Some(Bytes::from(writer.write(planes)?)),
+        false => None,
+    };
+    jpeg.as_ref().map_or(Ok(()), |jpeg| limits.check_size(jpeg.len()))?;
+    match jpeg {
+        Some(jpeg) if !forms.raster => Ok(Shown::Jpeg(Picture { jpeg, width, height, captured_at })),
+        jpeg => {
+            let raster = Arc::new(Raster::copy_of(planes));
+            Ok(Shown::Raster(RasterPicture { raster, jpeg, quality, captured_at }))
+        }
+    }
 }

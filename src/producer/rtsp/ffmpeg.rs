@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     Plan,
     backlog::ReceivedUnit,
-    decode::{Outcome, Task},
+    decode::{Outcome, Shown, Task},
 };
 use crate::{
     error::{Code, Error, Result},
@@ -159,7 +159,7 @@ impl Recipe {
             }
         };
         let picture = Picture::from_plain_jpeg(jpeg, &self.plan.limits)?;
-        Ok(Outcome::Picture(picture.captured_at(unit.received)))
+        Ok(Outcome::Picture(Shown::Jpeg(picture.captured_at(unit.received))))
     }
 }
 
@@ -222,7 +222,7 @@ impl Running {
                 .map_err(|fault| Error::new(Code::Unavailable, format!("ffmpeg's output cannot be read: {fault}")))?;
             if let Some(part) = part {
                 let picture = Picture::from_plain_jpeg(part.data, &self.recipe.plan.limits)?;
-                return Ok(Outcome::Picture(picture.captured_at(SystemTime::now())));
+                return Ok(Outcome::Picture(Shown::Jpeg(picture.captured_at(SystemTime::now()))));
             }
             let writing = async {
                 match &mut self.writing {

@@ -28,9 +28,10 @@ use std::{
 };
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 use url::Url;
 
+use self::decode::Shown;
 pub use self::{
     counters::{Counters, UnitKind},
     settings::{Reader, RtspCameraSettings, Settings, Transport},
@@ -39,7 +40,7 @@ use super::ProducerContext;
 use crate::{
     error::{Code, Error, Result},
     fetch::FetchSettings,
-    picture::{Picture, PictureLimits},
+    picture::PictureLimits,
     secret::Secret,
     stream::{FrameSink, Producer, ProducerFuture, Run, StreamName},
     trust::Fingerprint,
@@ -186,9 +187,13 @@ impl Plan {
         std::env::split_paths(&folders).any(|folder| folder.join(program).is_file())
     }
 
-    fn publish(&self, picture: &Picture, sink: &FrameSink) {
+    fn publish(&self, shown: Shown, sink: &FrameSink) {
         self.common.counters().picture();
-        if let Err(full) = sink.publish(picture) {
+        let published = match shown {
+            Shown::Jpeg(picture) => sink.publish(&picture),
+            Shown::Raster(picture) => sink.publish_raster(&picture, Instant::now()),
+        };
+        if let Err(full) = published {
             sink.report_problem(full.to_string());
         }
     }

@@ -9,7 +9,7 @@ use super::{
     backlog::{Backlog, ReceivedUnit},
     by_ffmpeg,
     camera::Camera,
-    decode::{Outcome, Task},
+    decode::{Outcome, Shown, Task},
     engine::{Engine, OpenH264},
     ffmpeg::Ffmpeg,
     pace::{Pace, SINGLE_INTERVAL},
@@ -103,7 +103,7 @@ async fn next_of(camera: &mut Camera, plan: &Plan, stale_at: &mut Instant) -> Re
 /// MJPEG: publishes the camera's own pictures.
 fn publish_jpeg(unit: Unit, received: SystemTime, plan: &Plan, sink: &FrameSink) {
     match Picture::from_plain_jpeg(unit.data, &plan.limits) {
-        Ok(picture) => plan.publish(&picture.captured_at(received), sink),
+        Ok(picture) => plan.publish(Shown::Jpeg(picture.captured_at(received)), sink),
         Err(e) => {
             sink.damaged(if e.code() == Code::FrameTooLarge { "too large" } else { "damaged" });
             sink.report_problem(format!("the camera's last picture was not taken: {e}"));
@@ -205,7 +205,7 @@ impl Work<'_> {
         let kind = if unit.is_key { UnitKind::Keyframe } else { UnitKind::Delta };
         self.plan.common.counters().units(kind, 1);
         self.at_work = Some((unit.clone(), task));
-        engine.start(unit, task)
+        engine.start(unit, task, self.sink.forms())
     }
 
     fn finish(&mut self, outcome: Outcome, engine: &mut Engine) -> Result<()> {
@@ -213,7 +213,7 @@ impl Work<'_> {
         match outcome {
             Outcome::Picture(picture) => {
                 self.damaged = 0;
-                self.plan.publish(&picture, self.sink);
+                self.plan.publish(picture, self.sink);
             }
             Outcome::Nothing => {}
             Outcome::Damaged => {

@@ -175,13 +175,13 @@ fn the_environment_overrides_the_file() {
     assert_eq!(settings.media.roots, [PathBuf::from("/srv/a"), PathBuf::from("/srv/b")]);
     assert!(!settings.auth.generate_admin);
     let name = |text: &str| StreamName::parse(text).expect("a name");
-    let Definition::File(file) = &settings.streams[&name("FrontDoor")] else { panic!("a file") };
+    let Definition::File(file) = &settings.streams[&name("FrontDoor")].source else { panic!("a file") };
     assert_eq!(
         (file.path.as_str(), file.interval),
         ("a.jpg", HumanDuration::secs(9)),
         "the name has the case of the file"
     );
-    let Definition::TestCard(card) = &settings.streams[&name("card")] else { panic!("a test card") };
+    let Definition::TestCard(card) = &settings.streams[&name("card")].source else { panic!("a test card") };
     assert_eq!(card.fps, 2.5);
     assert_eq!(loaded.origins["http.workers"], Origin::Environment);
     assert_eq!(loaded.origins["streams.FrontDoor.path"], Origin::File);

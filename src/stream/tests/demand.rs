@@ -77,3 +77,36 @@ async fn a_stream_of_mediamtx_s_path_is_removed_with_its_last_watcher() {
     assert_eq!((registry.len(), kept.origin()), (1, Origin::Api));
     timeout(Duration::from_secs(5), registry.close()).await.expect("closes");
 }
+
+#[tokio::test]
+async fn a_producer_sees_the_forms_that_its_watchers_need_and_a_watcher_of_jpegs_gets_encoded_frames() {
+    use crate::picture::{Raster, RasterPicture};
+
+    let registry = registry();
+    let (producer, remote) = scripted(Mode::Pulled);
+    let stream = registry.define(&name("cam"), Origin::File, producer).expect("room");
+    let mut planes = stream.watch().expect("open");
+    planes.set_form(Form::Raster);
+    let forms = |jpeg, raster| Forms { jpeg, raster };
+    assert_eq!(stream.forms(), forms(false, true));
+    let mut jpegs = stream.watch().expect("open");
+    assert_eq!(stream.forms(), forms(true, true));
+    timeout(Duration::from_secs(20), async {
+        while remote.sinks.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it runs");
+    let sink = remote.sinks.lock()[0].clone();
+    let raster = Arc::new(Raster::filled(64, 48, [80, 90, 200]));
+    let shot = RasterPicture { raster, jpeg: None, quality: 80, captured_at: std::time::SystemTime::now() };
+    let frame = sink.publish_raster(&shot, Instant::now()).expect("room").expect("it runs");
+    assert!(!planes.next().await.expect("open").is_encoded() && frame.raster().is_some());
+    assert!(jpegs.next().await.expect("open").is_encoded() && frame.is_encoded());
+    drop(jpegs);
+    planes.set_form(Form::Jpeg);
+    assert_eq!(stream.forms(), forms(true, false));
+    drop(planes);
+    assert_eq!(stream.forms(), forms(false, false));
+}

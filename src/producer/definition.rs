@@ -1,0 +1,110 @@
+//! [`StreamDefinition`]: what is stored about a stream, its source and what every kind can have.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{Definition, ProducerContext, derived};
+use crate::{
+    error::Result,
+    picture::compose::{Layer, Overlay},
+    stream::{Producer, StreamName},
+};
+
+/// The definition of a stream: its kind with the settings of the kind, and an overlay.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct StreamDefinition {
+    /// The source of the pictures.
+    #[serde(flatten)]
+    pub source: Definition,
+    /// Text, images, boxes and masks on the pictures, for every output.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overlay: Vec<Layer>,
+}
+
+impl From<Definition> for StreamDefinition {
+    fn from(source: Definition) -> Self {
+        StreamDefinition { source, overlay: vec![] }
+    }
+}
+
+impl StreamDefinition {
+    /// The word of its kind.
+    pub fn kind(&self) -> &'static str {
+        self.source.kind()
+    }
+
+    /// Makes the producer. An error names the invalid setting.
+    pub fn producer(&self, name: &StreamName, context: &ProducerContext) -> Result<Arc<dyn Producer>> {
+        let overlay = Overlay::new(&self.overlay)?;
+        match &self.source {
+            Definition::Derived(settings) => derived::with_overlay(settings, overlay, name, context),
+            source => {
+                let inner = source.producer(name, context)?;
+                Ok(if overlay.is_empty() { inner } else { derived::overlaid(inner, overlay, name, context) })
+            }
+        }
+    }
+
+    /// Whether it shows every stream whose name has a pattern.
+    pub fn has_patterns(&self) -> bool {
+        matches!(&self.source, Definition::Mosaic(settings) if settings.has_patterns())
+    }
+
+    /// The streams and paths that it is made of.
+    pub fn parents(&self) -> Vec<StreamName> {
+        match &self.source {
+            Definition::Derived(settings) => vec![settings.of.clone()],
+            Definition::Mosaic(settings) => settings.names(),
+            _ => vec![],
+        }
+    }
+}
+
+/// By hand, because serde's `flatten` accepts unknown members.
+impl<'de> Deserialize<'de> for StreamDefinition {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut members = Map::deserialize(from)?;
+        let overlay = match members.remove("overlay") {
+            None | Some(Value::Null) => vec![],
+            Some(layers) => serde_json::from_value(layers).map_err(|e| D::Error::custom(format!("overlay: {e}")))?,
+        };
+        let source = serde_json::from_value(Value::Object(members)).map_err(D::Error::custom)?;
+        Ok(StreamDefinition { source, overlay })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_can_have_an_overlay_and_unknown_members_are_named() {
+        let read = |value: Value| serde_json::from_value::<StreamDefinition>(value);
+        let overlay = json!([{"mask": [0.0, 0.0, 10.0, 10.0], "as": "blur"}, {"text": "{name}", "at": "top"}]);
+        for kind in [json!({"kind": "test-card"}), json!({"kind": "derived", "of": "yard"}), json!({"kind": "upload"})]
+        {
+            let mut with = kind.clone();
+            with["overlay"] = overlay.clone();
+            let definition = read(with).expect("read");
+            assert_eq!((definition.kind(), definition.overlay.len()), (kind["kind"].as_str().expect("a word"), 2));
+            let written = serde_json::to_value(&definition).expect("written");
+            assert_eq!(written["overlay"], overlay);
+            assert_eq!(read(written).expect("read again"), definition);
+            assert!(serde_json::to_value(read(kind).expect("read")).expect("written").get("overlay").is_none());
+        }
+        for (value, says) in [
+            (json!({"kind": "upload", "typo": 1}), "unknown field `typo`"),
+            (json!({"kind": "upload", "overlay": [{"txt": "x"}]}), "overlay: unknown field `txt`"),
+            (json!({"kind": "upload", "overlay": 5}), "overlay: invalid type"),
+            (json!({"kind": "derived", "of": "../x"}), "name"),
+        ] {
+            let error = read(value.clone()).expect_err("refused").to_string();
+            assert!(error.contains(says), "{value}: {error}");
+        }
+    }
+}

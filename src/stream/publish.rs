@@ -1,0 +1,72 @@
+//! Pictures that come into a [`Stream`], from its producer or from a peer that pushes.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{Stream, lifecycle::Event};
+use crate::{
+    error::Result,
+    picture::{Frame, Picture, RasterPicture, SharedFrame},
+};
+
+impl Stream {
+    /// Takes a picture from a peer that pushes. If the stream has an overlay, the returned frame is that of the picture without
+    /// it, which no output shows.
+    pub fn push(self: &Arc<Self>, picture: &Picture) -> Result<Option<SharedFrame>> {
+        let producer = self.producer();
+        let Some(hidden) = producer.hidden() else { return self.publish(picture, None, Instant::now()) };
+        let pushed = hidden.push(picture)?;
+        let core = self.lock();
+        if !core.delivering {
+            // Without a watcher the overlay is not drawn: the next watcher must not see the picture before.
+            self.slot.send_modify(|slot| slot.frame = None);
+        }
+        Ok(pushed)
+    }
+
+    /// Puts a picture into the slot. `run` is the number of the producer's run, or none for a peer that pushes.
+    /// Returns none when the run has ended or the stream is closed.
+    pub(super) fn publish(
+        self: &Arc<Self>,
+        picture: &Picture,
+        run: Option<u64>,
+        received_at: Instant,
+    ) -> Result<Option<SharedFrame>> {
+        // Before the lock is taken, because copying a large picture takes longer than all the rest.
+        let reserved = self.context.reserve(picture.jpeg.len())?;
+        self.put(Frame::new(picture, 0, false, reserved), run, received_at)
+    }
+
+    /// As [`Stream::publish`], for a decoded picture.
+    pub(super) fn publish_raster(
+        self: &Arc<Self>,
+        picture: &RasterPicture,
+        run: u64,
+        received_at: Instant,
+    ) -> Result<Option<SharedFrame>> {
+        let bytes = picture.raster.bytes() + picture.jpeg.as_ref().map_or(0, Bytes::len);
+        let reserved = self.context.reserve(bytes)?;
+        self.put(Frame::of_raster(picture, 0, reserved), Some(run), received_at)
+    }
+
+    fn put(self: &Arc<Self>, mut frame: Frame, run: Option<u64>, received_at: Instant) -> Result<Option<SharedFrame>> {
+        frame.received_at = received_at;
+        let mut core = self.lock();
+        if core.closed || run.is_some_and(|run| run != core.run || !core.delivering) {
+            return Ok(None);
+        }
+        core.last_seq += 1;
+        frame.seq = core.last_seq;
+        let now = Instant::now();
+        core.arrivals.note(now);
+        core.last_used = now;
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(frame.encoded_size() as u64, Ordering::Relaxed);
+        let frame = Arc::new(frame);
+        self.slot.send_modify(|slot| slot.frame = Some(frame.clone()));
+        self.step(&mut core, Event::Picture, None);
+        Ok(Some(frame))
+    }
+}
