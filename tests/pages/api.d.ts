@@ -233,7 +233,7 @@ export interface paths {
             };
             requestBody: {
                 content: {
-                    "application/json": components["schemas"]["Definition"];
+                    "application/json": components["schemas"]["StreamDefinition"];
                 };
             };
             responses: {
@@ -1624,7 +1624,7 @@ export interface paths {
             };
             requestBody: {
                 content: {
-                    "application/json": components["schemas"]["Definition"];
+                    "application/json": components["schemas"]["StreamDefinition"];
                 };
             };
             responses: {
@@ -2107,6 +2107,92 @@ export interface paths {
         };
         trace?: never;
     };
+    "/api/v1/values": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ValueList"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/values/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "text/plain": string;
+                };
+            };
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        post?: never;
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/wall": {
         parameters: {
             query?: never;
@@ -2156,6 +2242,7 @@ export interface components {
                 [key: string]: components["schemas"]["Wanted"];
             };
         };
+        Area: number[] | number[][];
         AuditEntry: {
             action: string;
             at: string;
@@ -2227,10 +2314,28 @@ export interface components {
         }) | (components["schemas"]["GraphDefinition"] & {
             /** @enum {string} */
             kind: "graph";
+        }) | (components["schemas"]["DerivedDefinition"] & {
+            /** @enum {string} */
+            kind: "derived";
+        }) | (components["schemas"]["MosaicDefinition"] & {
+            /** @enum {string} */
+            kind: "mosaic";
         }) | (components["schemas"]["TestCardDefinition"] & {
             /** @enum {string} */
             kind: "test-card";
         });
+        DerivedDefinition: {
+            crop?: number[] | null;
+            fit?: string | null;
+            flip?: string | null;
+            fps?: number | null;
+            gray?: boolean;
+            h?: number | null;
+            of: string;
+            quality?: number;
+            rotate?: number | null;
+            w?: number | null;
+        };
         Described: {
             about: string;
             default: Record<string, unknown>;
@@ -2309,6 +2414,8 @@ export interface components {
         };
         /** @enum {string} */
         FolderAs: "slideshow" | "playlist";
+        /** @enum {string} */
+        Font: "sans" | "mono";
         /** @enum {string} */
         FoundBy: "ws-discovery" | "ssdp" | "address";
         GraphAxis: {
@@ -2446,6 +2553,38 @@ export interface components {
             /** @enum {string} */
             kind: "raw";
         };
+        Layer: {
+            /** @default null */
+            as: components["schemas"]["MaskStyle"] | null;
+            /** @default null */
+            at: components["schemas"]["Place"] | null;
+            /** @default null */
+            background: string | null;
+            /** @default null */
+            box: number[] | null;
+            /** @default null */
+            colour: string | null;
+            /** @default null */
+            font: components["schemas"]["Font"] | null;
+            /** @default null */
+            image: string | null;
+            /** @default null */
+            line: number | null;
+            /** @default null */
+            mask: components["schemas"]["Area"] | null;
+            /** @default null */
+            opacity: number | null;
+            /** @default null */
+            outline: string | null;
+            /** @default null */
+            size: number | null;
+            /** @default null */
+            text: string | null;
+            /** @default null */
+            width: number | null;
+            /** @default null */
+            zone: string | null;
+        };
         Listing: {
             entries: components["schemas"]["Entry"][];
             path: string;
@@ -2473,6 +2612,8 @@ export interface components {
         };
         /** @enum {string} */
         Makes: "path" | "stream";
+        /** @enum {string} */
+        MaskStyle: "black" | "pixelate" | "blur";
         Me: {
             permissions: components["schemas"]["Permission"][];
             user?: string | null;
@@ -2486,6 +2627,24 @@ export interface components {
         };
         /** @enum {string} */
         Mode: "auto" | "mjpeg" | "snapshot";
+        MosaicDefinition: {
+            background?: string;
+            fps?: number;
+            gap?: number;
+            h?: number;
+            labels?: boolean;
+            layout?: string;
+            quality?: number;
+            /**
+             * @example [
+             *       "door",
+             *       "yard",
+             *       "~^cameras/"
+             *     ]
+             */
+            tiles: string[];
+            w?: number;
+        };
         MqttConnection: {
             broker?: string | null;
             client_id: string;
@@ -2621,6 +2780,7 @@ export interface components {
             seq: number;
             width: number;
         };
+        Place: components["schemas"]["Word"] | number[];
         PointsTaken: {
             points: number;
             reason?: string | null;
@@ -2760,8 +2920,11 @@ export interface components {
             starting: number;
             total: number;
         };
+        StreamDefinition: components["schemas"]["Definition"] & {
+            overlay?: components["schemas"]["Layer"][];
+        };
         StreamDetail: components["schemas"]["StreamState"] & {
-            definition?: components["schemas"]["Definition"] | null;
+            definition?: components["schemas"]["StreamDefinition"] | null;
         };
         StreamList: {
             streams: components["schemas"]["StreamState"][];
@@ -2869,6 +3032,11 @@ export interface components {
         UserList: {
             users: components["schemas"]["User"][];
         };
+        ValueList: {
+            values: {
+                [key: string]: string;
+            };
+        };
         VariantStats: {
             dropped: number;
             fps: number;
@@ -2901,6 +3069,8 @@ export interface components {
             mediamtx: components["schemas"]["HostStatus"];
             paths: components["schemas"]["PathStatus"][];
         };
+        /** @enum {string} */
+        Word: "top-left" | "top" | "top-right" | "left" | "center" | "right" | "bottom-left" | "bottom" | "bottom-right";
     };
     responses: never;
     parameters: never;
