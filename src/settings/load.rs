@@ -119,6 +119,7 @@ fn parse(text: &str, environment: &HashMap<String, String>) -> Result<Loaded, Se
     let mut origins = BTreeMap::new();
     note_origins(&tree, "", &mut origins);
     let streams = take_streams(&mut tree, &mut errors);
+    let overlays = take_overlays(&mut tree, &mut errors);
     let users = take_users(&mut tree, &mut errors);
     let publications = take_publications(&mut tree, &mut errors);
     let schema = serde_json::to_value(Settings::default()).expect("the defaults are plain data");
@@ -126,6 +127,7 @@ fn parse(text: &str, environment: &HashMap<String, String>) -> Result<Loaded, Se
 
     let mut settings = Settings::deserialize(table(tree)).map_err(|e| whole(explain(&e)))?;
     settings.streams = streams;
+    settings.overlays = overlays;
     settings.mqtt.publish = publications;
     if let Some(users) = users {
         settings.auth.users = users;
@@ -241,6 +243,26 @@ fn take_streams(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<Stream
         }
     }
     read
+}
+
+/// Reads `overlays`, whose keys are names of presets.
+fn take_overlays(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<String, Vec<Layer>> {
+    let presets = match tree.remove("overlays").map(|value| value.kind) {
+        Some(ValueKind::Table(presets)) => BTreeMap::from_iter(presets),
+        Some(ValueKind::Nil) | None => BTreeMap::new(),
+        Some(_) => {
+            errors.add("overlays", "is a section; write each overlay as a key below it");
+            BTreeMap::new()
+        }
+    };
+    let read = presets.into_iter().filter_map(|(name, layers)| match Vec::deserialize(layers) {
+        Ok(layers) => Some((name, layers)),
+        Err(e) => {
+            errors.add(format!("overlays.{name}"), explain(&e));
+            None
+        }
+    });
+    read.collect()
 }
 
 /// Reads `mqtt.publish`, whose keys are names of streams.

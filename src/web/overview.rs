@@ -45,6 +45,8 @@ pub struct Overview {
     picture_memory: u64,
     /// Its limit (`limits.frame_memory`), in bytes.
     picture_memory_limit: u64,
+    /// Characters of names and texts that no font has, at most 256: pictures show boxes instead (`text.fonts`).
+    missing_characters: Vec<char>,
     /// Bytes per second of the last minutes, here and at MediaMTX.
     throughput: ThroughputReport,
 }
@@ -120,6 +122,7 @@ pub(super) async fn overview(state: web::Data<State>, _: Admin) -> Result<HttpRe
         readers: summary.readers,
         picture_memory: memory.used() as u64,
         picture_memory_limit: state.settings.limits.frame_memory.0,
+        missing_characters: state.catalog.context().fonts.missing().into_iter().collect(),
         throughput: state.throughput.report(),
     }))
 }

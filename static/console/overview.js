@@ -20,8 +20,9 @@ export async function show(main, { signal }) {
   const chart = trafficChart();
   const check = h('section', { class: 'card stack tight', 'aria-live': 'polite' });
   const firstSteps = h('div', {});
+  const missing = h('div', {});
   const checkButton = button('search', t('console.check_file'), openFileCheck);
-  fill(main, heading('overview', checkButton), errors, firstSteps, hosts, figures, chart.element, check);
+  fill(main, heading('overview', checkButton), errors, firstSteps, missing, hosts, figures, chart.element, check);
 
   /** @type {boolean | null} */
   let wasReachable = null;
@@ -31,6 +32,8 @@ export async function show(main, { signal }) {
     refill(hosts, [version, started, mediamtx], () => hostParts(overview));
     refill(figures, [streams, paths, watchers, readers, memory], () => figureCards(overview));
     refill(firstSteps, streams.total === 0, () => streams.total === 0 && firstStepsNotice());
+    const characters = overview.missing_characters.join(' ');
+    refill(missing, characters, () => characters && notice('warn', h('p', {}, t('console.missing_characters', { characters }))));
     chart.show(overview.throughput);
     if (mediamtx.reachable === wasReachable) return;
     wasReachable = mediamtx.reachable;

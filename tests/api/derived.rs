@@ -3,9 +3,15 @@
 use mtx_sidecar::picture::Raster;
 use serde_json::{Value, json};
 
-use crate::support::{Program, TestApp, WsClient, basic, eventually, flat_picture};
+use crate::support::{MjpegReader, Program, TestApp, WsClient, basic, eventually, flat_picture};
 
 const WHITE: [u8; 3] = [255, 255, 255];
+
+/// No watcher gets the "waiting" picture, however slow this machine is.
+const PATIENT: &str = "stream_defaults: {placeholder_after: 20s}";
+
+/// Most parts that a test reads before it gives up.
+const PARTS: usize = 300;
 
 /// The brightness of a pixel, from 0 to 255; the position is in percent.
 fn luma(jpeg: &[u8], x: u32, y: u32) -> u8 {
@@ -28,9 +34,20 @@ async fn snapshot(app: &TestApp, path: &str) -> Vec<u8> {
     response.body.to_vec()
 }
 
+/// The first picture of which this holds.
+async fn first_of(mjpeg: &mut MjpegReader, holds: impl Fn(&Raster) -> bool) -> Raster {
+    for _ in 0..PARTS {
+        let raster = Raster::from_jpeg(&mjpeg.part().await.data).expect("decodes");
+        if holds(&raster) {
+            return raster;
+        }
+    }
+    panic!("none of {PARTS} pictures");
+}
+
 #[tokio::test]
 async fn a_mask_is_in_every_output_and_no_parameter_takes_it_away() {
-    let app = TestApp::spawn();
+    let app = TestApp::with(PATIENT);
     let mask = json!([{"mask": [0, 0, 50, 100]}]);
     define(&app, "cam", json!({"kind": "upload", "overlay": mask})).await;
     app.put("/api/v1/streams/cam/frame", &flat_picture(320, 240, WHITE)).await;
@@ -114,13 +131,7 @@ async fn a_derived_stream_watches_its_parent_only_while_it_is_watched() {
         .await;
     assert_eq!(app.stats("card").await["watchers"], 0);
     let mut mjpeg = app.watch("/stream/part.mjpeg").await;
-    let part = loop {
-        let part = mjpeg.part().await;
-        let raster = Raster::from_jpeg(&part.data).expect("decodes");
-        if (raster.width(), raster.height()) == (224, 400) {
-            break raster;
-        }
-    };
+    let part = first_of(&mut mjpeg, |raster| (raster.width(), raster.height()) == (225, 400)).await;
     assert!(part.at(200, 20)[0] > 150, "the gray bar of the test card, turned to the right upper corner");
     assert_eq!(app.stats("card").await["watchers"], 1);
     drop(mjpeg);
@@ -178,12 +189,16 @@ async fn a_still_with_a_clock_moves_while_it_is_watched_and_rests_otherwise() {
     app.put("/api/v1/streams/still/frame", &flat_picture(320, 240, [90, 90, 90])).await;
     let mut mjpeg = app.watch("/stream/still.mjpeg").await;
     let mut different = vec![];
-    while different.len() < 3 {
+    for _ in 0..PARTS {
         let part = mjpeg.part().await.data;
         if !different.contains(&part) {
             different.push(part);
         }
+        if different.len() == 4 {
+            break;
+        }
     }
+    assert_eq!(different.len(), 4, "one picture, or a \"waiting\" picture, and then another one each second");
     drop(mjpeg);
     eventually("it rests", async || app.stats("still").await["state"] == "idle").await;
     let frames = app.stats("still").await["frames"].as_u64();
@@ -194,7 +209,7 @@ async fn a_still_with_a_clock_moves_while_it_is_watched_and_rests_otherwise() {
 
 #[tokio::test]
 async fn a_value_is_shown_as_soon_as_it_is_set() {
-    let app = TestApp::spawn();
+    let app = TestApp::with(PATIENT);
     define(
         &app,
         "score",
@@ -205,14 +220,9 @@ async fn a_value_is_shown_as_soon_as_it_is_set() {
     let mut mjpeg = app.watch("/stream/score.mjpeg").await;
     let first = mjpeg.part().await.data;
     assert_eq!(app.put("/api/v1/values/hall/score", "88:88".as_bytes()).await.status, 204);
-    loop {
-        let part = mjpeg.part().await.data;
-        let raster = Raster::from_jpeg(&part).expect("decodes");
-        let bright = (0..320).filter(|x| (60..180).any(|y| raster.at(*x, y)[0] > 200)).count();
-        if part != first && bright > 100 {
-            break;
-        }
-    }
+    let bright = |raster: &Raster| (0..320).filter(|x| (60..180).any(|y| raster.at(*x, y)[0] > 200)).count();
+    assert!(bright(&Raster::from_jpeg(&first).expect("decodes")) < 100, "a dash");
+    first_of(&mut mjpeg, |raster| bright(raster) > 100).await;
     assert_eq!(app.get("/api/v1/values").await.json()["values"]["hall/score"], "88:88");
     let anonymous = "X: y";
     assert_eq!(app.far("PUT", "/api/v1/values/hall/score", anonymous, "0:0").await.status, 401);
@@ -225,7 +235,9 @@ async fn a_value_is_shown_as_soon_as_it_is_set() {
 
 #[tokio::test]
 async fn a_preset_is_drawn_when_it_is_asked_for() {
-    let app = TestApp::with("overlays: {label: [{text: '{name}', size: 30, background: white, colour: black}]}");
+    let app = TestApp::with(&format!(
+        "overlays: {{label: [{{text: '{{name}}', size: 30, background: white, colour: black}}]}}\n{PATIENT}"
+    ));
     app.put("/api/v1/streams/cam/frame", &flat_picture(320, 240, [0, 0, 0])).await;
     let plain = snapshot(&app, "cam.jpg").await;
     let labelled = snapshot(&app, "cam.jpg?overlay=label").await;
@@ -256,21 +268,18 @@ async fn a_mosaic_shows_its_tiles_and_the_reasons_of_those_without_a_picture() {
     )
     .await;
     let mut mjpeg = app.watch("/stream/wall.mjpeg").await;
-    loop {
-        let part = mjpeg.part().await.data;
-        let raster = Raster::from_jpeg(&part).expect("decodes");
+    first_of(&mut mjpeg, |raster| {
         let [white, dead, missing, red] = [(160, 90), (480, 20), (160, 200), (480, 270)].map(|(x, y)| raster.at(x, y));
         let letters = |x0: u32, y0: u32| (x0..x0 + 320).any(|x| (y0 + 60..y0 + 120).any(|y| raster.at(x, y)[0] > 180));
-        let is_whole = white[0] > 230
+        (raster.width(), raster.height()) == (640, 360)
+            && white[0] > 230
             && (60..100).contains(&red[0])
             && dead[0] < 70
             && missing[0] < 70
             && letters(320, 0)
-            && letters(0, 180);
-        if is_whole && (raster.width(), raster.height()) == (640, 360) {
-            break;
-        }
-    }
+            && letters(0, 180)
+    })
+    .await;
     assert_eq!(app.stats("white").await["watchers"], 1);
     drop(mjpeg);
     eventually("no tile is watched", async || app.stats("white").await["watchers"] == 0).await;

@@ -251,3 +251,27 @@ fn the_original_variables_keep_their_meaning() {
     let error = parse("", &env(&[("MEDIAMTX_ADMIN_USER", "root")])).expect_err("no password").to_string();
     assert_eq!(error, "MEDIAMTX_ADMIN_PASSWORD: is required when MEDIAMTX_ADMIN_USER is set");
 }
+
+#[test]
+fn overlays_of_streams_and_presets_are_read_and_their_errors_named() {
+    let text = "
+        streams:
+          yard: {kind: test-card, overlay: [{mask: [60, 10.5, 25, 30], as: blur}, {mask: [[0, 0], [20, 0], [0, 40]]}, {text: '{name}', at: [1, 2]}]}
+          part: {kind: derived, of: yard, w: 64}
+        overlays:
+          clock: [{text: '{time:%F %T}', at: top-right, size: 4, zone: Europe/Berlin}]";
+    let settings = read(text).expect("no errors");
+    let name = StreamName::parse("yard").expect("a name");
+    assert_eq!(settings.streams[&name].overlay.len(), 3);
+    assert_eq!(settings.overlays["clock"].len(), 1);
+    for (text, says) in [
+        ("streams: {a: {kind: upload, overlay: [{txt: x}]}}", "streams.a.overlay: [0]: unknown field `txt`"),
+        ("overlays: {clock: [{text: '{tim}'}]}", "overlays.clock: overlay: layer 1: text: {tim} is none of"),
+        ("overlays: {'A b': []}", "must be the name of a preset"),
+        ("overlays: {logo: [{image: a.png}]}", "a preset cannot have an image"),
+        ("overlays: 5", "overlays: is a section"),
+    ] {
+        let error = read(text).expect_err(text);
+        assert!(error.contains(says), "{text}: {error}");
+    }
+}
