@@ -107,7 +107,11 @@ export async function streamKinds() {
     const fields = Object.entries(settings.properties ?? {})
       .filter(([name]) => name !== 'kind')
       .map(([name, schema]) => formField(name, resolve(schema), settings.required?.includes(name) ?? false, resolve));
-    return { kind, about: choice.description ?? '', fields: [...fields.sort((a, b) => place(a) - place(b)), ...common] };
+    return {
+      kind,
+      about: choice.description ?? '',
+      fields: [...fields.sort((a, b) => place(a) - place(b)), ...common],
+    };
   });
 }
 

@@ -2725,6 +2725,7 @@ export interface components {
         Origin: "file" | "api" | "upload" | "pull" | "mediamtx";
         Overview: {
             mediamtx: components["schemas"]["HostStatus"];
+            missing_characters: string[];
             paths: components["schemas"]["PathCounts"];
             picture_memory: number;
             picture_memory_limit: number;
