@@ -51,6 +51,10 @@ test-deps: build-deps
 	gst-inspect-1.0 rtph264depay > /dev/null 2>&1 || missing="$$missing gstreamer1.0-plugins-good"
 	gst-inspect-1.0 videoconvert > /dev/null 2>&1 || missing="$$missing gstreamer1.0-plugins-base"
 	gst-inspect-1.0 avdec_h264 > /dev/null 2>&1 || missing="$$missing gstreamer1.0-libav"
+	# Debian has Firefox as firefox-esr; WebKitGTK needs a display.
+	command -v firefox > /dev/null || command -v firefox-esr > /dev/null || missing="$$missing firefox-esr"
+	command -v WebKitWebDriver > /dev/null || missing="$$missing webkit2gtk-driver"
+	command -v Xvfb > /dev/null || missing="$$missing xvfb"
 	command -v nginx > /dev/null || [ -x /usr/sbin/nginx ] || missing="$$missing nginx-light"
 	[ -e /usr/share/fonts/truetype/wqy/wqy-microhei.ttc ] || missing="$$missing fonts-wqy-microhei"
 	command -v mosquitto > /dev/null || [ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"

@@ -37,7 +37,7 @@ use crate::{
     paths::Paths,
     picture::text::Fonts,
     policy::{Policy, Revoked},
-    producer::{Parents, ProducerContext, file::MediaRoots, udp_camera::Hub, upload},
+    producer::{Parents, ProducerContext, file::MediaRoots, mqtt::Groups, udp_camera::Hub, upload},
     rtsp, server,
     settings::{Loaded, Settings, Sources, TlsSettings},
     shutdown::Shutdown,
@@ -110,6 +110,7 @@ impl App {
             media: MediaRoots::new(&settings.media),
             nas: nas.clone(),
             mqtt: mqtt.clone(),
+            topics: Groups::default(),
             fetch,
             uploads,
             numbers,
@@ -153,6 +154,7 @@ impl App {
         let presets = Presets::new(&settings.overlays, &context.fonts, &context.values)?;
         let variants =
             Variants::with_presets(settings.variants.clone(), settings.limits.pictures(), registry.clone(), presets);
+        let path_cache = mediamtx::PathCache::default();
         let publisher = Publisher::new(mqtt_publish::Parts {
             mqtt: mqtt.clone(),
             catalog: catalog.clone(),
@@ -166,8 +168,12 @@ impl App {
                 timeout: *settings.output.snapshot_timeout,
             },
             url: settings.http.public_url.clone(),
+            mediamtx: mediamtx.clone(),
+            paths: path_cache.clone(),
         })?;
-        let metrics = Metrics::new(registry, &context, encodings.clone(), variants.clone(), supervisor.restarts());
+        let restarts = supervisor.restarts();
+        let metrics =
+            Metrics::new(registry, &context, encodings.clone(), variants.clone(), publisher.clone(), restarts);
         let state = web::Data::new(State {
             access: Access::new(policy, metrics.clone(), shutdown.clone(), &settings.limits),
             catalog,
@@ -184,7 +190,7 @@ impl App {
             mediamtx,
             mqtt,
             publisher,
-            path_cache: mediamtx::PathCache::default(),
+            path_cache,
             advertise_rtsp,
             advertise_http,
             store,
@@ -367,6 +373,7 @@ async fn run_background(
         supervisor.run("identity", || state.identity.run()),
         supervisor.run("mqtt", || state.mqtt.run()),
         supervisor.run("mqtt publisher", || state.publisher.run()),
+        supervisor.run("mqtt topics", || state.catalog.follow_topics()),
         supervisor.run("paths", || state.paths.run()),
         supervisor.run("observer", || observer.run()),
         supervisor.run("uploads", || uploads.write_forever()),

@@ -3,19 +3,21 @@
 //!
 //! Compiled for tests and for cargo-fuzz, which sets `cfg(fuzzing)`.
 
-use crate::{discovery, fetch, h264, multipart, numbers, output, picture, policy, producer, rtsp, rtsp_client};
+use crate::{discovery, fetch, h264, mqtt, multipart, numbers, output, picture, policy, producer, rtsp, rtsp_client};
 
 /// Panics if the property does not hold for these bytes.
 pub type Property = fn(&[u8]);
 
 /// All properties.
-pub const PROPERTIES: [(&str, Property); 13] = [
+pub const PROPERTIES: [(&str, Property); 15] = [
     ("discovery_soap", discovery::properties::soap),
     ("discovery_xml", discovery::properties::xml),
     ("h264", h264::properties::hold),
     ("http_head", fetch::properties::hold),
     ("jpeg", picture::jpeg::properties::hold),
     ("mediamtx_question", policy::webhook::properties::hold),
+    ("mqtt_packets", mqtt::properties::hold),
+    ("mqtt_payload", producer::mqtt::properties::hold),
     ("multipart", multipart::properties::hold),
     ("picture_upload", picture::properties::hold),
     ("points", numbers::properties::hold),

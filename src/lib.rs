@@ -34,6 +34,7 @@ pub mod units;
 pub mod values;
 pub mod yaml;
 
+pub mod camera_paths;
 pub mod channels;
 pub mod discovery;
 pub mod events;

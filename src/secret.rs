@@ -5,9 +5,10 @@ mod shown;
 use std::{cell::Cell, fmt, ops::Range};
 
 use hmac::{Hmac, KeyInit};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Sha256;
+use url::Url;
 
 pub use self::shown::{has_hidden, hide_in_json, restored_url, shown_endpoint, shown_text, shown_url};
 
@@ -62,6 +63,17 @@ pub fn split_login(url: &str) -> Option<(String, String, String)> {
     let (user, password) = text.split_once(':').unwrap_or((text, ""));
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     Some((format!("{}{}", url.get(..login.start)?, url.get(login.end + 1..)?), decode(user), decode(password)))
+}
+
+/// The URL with user and password in it, as [`split_login`] reads them. Unchanged if it is no URL with a host.
+pub fn with_login(url: &str, user: &str, password: &str) -> String {
+    let Ok(mut parsed) = Url::parse(url) else { return url.to_owned() };
+    // All special characters, because the library does not encode `%`.
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    // Both work for each URL with a host.
+    let _ = parsed.set_username(&encoded(user));
+    let _ = parsed.set_password(Some(&encoded(password)));
+    parsed.into()
 }
 
 /// The place of `user:password` in a URL; `@` follows. A password can have an unescaped `@`: the last `@` before the path ends it.
@@ -154,6 +166,11 @@ mod tests {
         ] {
             let (url, user, password) = split_login(text).unwrap_or_default();
             assert_eq!((url.as_str(), user.as_str(), password.as_str()), expected, "{text}");
+        }
+        for password in ["a/b", "a%41b", "50%", "ö@:'\"", ""] {
+            let url = with_login("rtsp://h:8554/s?x=1", "ad:min", password);
+            let login = (String::from("rtsp://h:8554/s?x=1"), String::from("ad:min"), password.to_owned());
+            assert_eq!(split_login(&url), Some(login), "{url}");
         }
     }
 }

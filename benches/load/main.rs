@@ -15,6 +15,7 @@ mod go2rtc;
 mod graph;
 mod host;
 mod idle;
+mod mqtt;
 mod players;
 mod policy;
 mod process;
@@ -60,6 +61,7 @@ const SCENARIOS: &[Scenario] = &[
     ("relay", relay::run),
     ("idle", idle::run),
     ("graph", graph::run),
+    ("mqtt", mqtt::run),
     ("abuse", abuse::run),
 ];
 

@@ -10,6 +10,7 @@ mod definitions;
 mod parents;
 mod points;
 mod relay;
+mod topics;
 mod uploads;
 
 use std::{collections::BTreeMap, sync::Arc};

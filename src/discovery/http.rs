@@ -3,8 +3,8 @@
 use std::{net::IpAddr, time::SystemTime};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
-use http_auth::{ChallengeParser, DigestClient, PasswordParams};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http_auth::{DigestClient, PasswordParams};
 use tokio::time::Duration;
 use url::Url;
 
@@ -14,7 +14,7 @@ use super::{
     xml,
 };
 use crate::{
-    fetch::{Fetch, Request, Response, Target, challenge},
+    fetch::{Fetch, Request, Response, Target, challenge::Scheme},
     secret::Secret,
     units::{Network, any_contains},
 };
@@ -118,8 +118,8 @@ impl Peer<'_> {
 /// The challenge of HTTP Digest. Basic is never answered: it would show the password to any host that pretends to be a camera, and ONVIF
 /// does not have it (Core, 5.9.1).
 fn digest_challenge(response: &Response) -> Option<DigestClient> {
-    let values = response.headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-    let written: Vec<_> = values.flat_map(challenge::normalised).collect();
-    let challenges = written.iter().flat_map(|text| ChallengeParser::new(text)).filter_map(Result::ok);
-    challenges.filter_map(|challenge| (&challenge).try_into().ok()).next()
+    match Scheme::of(&response.headers) {
+        Ok(Scheme::Digest(digest)) => Some(*digest),
+        _ => None,
+    }
 }

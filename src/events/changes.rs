@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{Bus, Kind};
-use crate::mediamtx::Recorded;
+use crate::{mediamtx::Recorded, stream::LastFailure};
 
 /// The part of a MediaMTX path that events are about.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,23 +72,32 @@ pub fn publish_segments(bus: &Bus, before: &BTreeMap<String, Vec<String>>, now: 
     }
 }
 
-/// States of our streams with their reasons, by name.
-pub type Streams = BTreeMap<String, (&'static str, String)>;
+/// The part of a stream that events are about.
+#[derive(Clone, Debug)]
+pub struct StreamSeen {
+    /// The state in a word.
+    pub state: &'static str,
+    /// The reason in words.
+    pub reason: String,
+    /// Why the producer failed, if no picture has arrived since.
+    pub failure: Option<LastFailure>,
+}
+
+/// Our streams by name.
+pub type Streams = BTreeMap<String, StreamSeen>;
 
 /// Publishes each stream whose state has changed.
 pub fn publish_streams(bus: &Bus, before: &Streams, now: &Streams) {
-    for (name, (state, reason)) in now {
-        let was = before.get(name).map(|(state, _)| *state);
-        if was != Some(state) {
-            bus.tell(Kind::StreamState, name, json!({ "state": state, "reason": reason, "before": was }));
+    for (name, StreamSeen { state, reason, failure }) in now {
+        let was = before.get(name).map(|seen| seen.state);
+        if was != Some(*state) {
+            let data = json!({ "state": state, "reason": reason, "failure": failure, "before": was });
+            bus.tell(Kind::StreamState, name, data);
         }
     }
-    for (name, (state, _)) in before.iter().filter(|(name, _)| !now.contains_key(*name)) {
-        bus.tell(
-            Kind::StreamState,
-            name,
-            json!({ "state": "removed", "reason": "the stream was removed", "before": state }),
-        );
+    for (name, seen) in before.iter().filter(|(name, _)| !now.contains_key(*name)) {
+        let data = json!({ "state": "removed", "reason": "the stream was removed", "before": seen.state });
+        bus.tell(Kind::StreamState, name, data);
     }
 }
 
@@ -163,12 +172,18 @@ mod tests {
     fn streams_are_told_of_when_their_state_changes() {
         let bus = Bus::default();
         let begin = bus.latest();
-        let streams = |state: &'static str| Streams::from([("door".to_owned(), (state, "because".to_owned()))]);
+        let streams = |state: &'static str| {
+            let failure = (state == "failing").then(|| LastFailure { code: "unavailable", reason: "because".into() });
+            Streams::from([("door".to_owned(), StreamSeen { state, reason: "because".into(), failure })])
+        };
         publish_streams(&bus, &Streams::new(), &streams("idle"));
         publish_streams(&bus, &streams("idle"), &streams("idle"));
         publish_streams(&bus, &streams("idle"), &streams("failing"));
         publish_streams(&bus, &streams("failing"), &Streams::new());
         let states: Vec<_> = bus.since(begin).events.iter().map(|t| t.event.data["state"].clone()).collect();
         assert_eq!(states, [json!("idle"), json!("failing"), json!("removed")]);
+        let codes: Vec<_> =
+            bus.since(begin).events.iter().map(|told| told.event.data["failure"]["code"].clone()).collect();
+        assert_eq!(codes, [Value::Null, json!("unavailable"), Value::Null]);
     }
 }

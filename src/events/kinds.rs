@@ -96,6 +96,7 @@ events! {
     StreamState = "stream.state" for Readers {
         state: "`idle`, `starting`, `live`, `lingering`, `failing` or `removed`",
         reason: "the reason, for people",
+        failure: "`code` and `reason` of the failure since the last picture, or null",
         before: "the state before; null for a new stream",
     }
     /// A kept path has changed its `state`.

@@ -42,8 +42,8 @@ impl Observer {
         let mut before = changes::Streams::new();
         loop {
             let streams = self.registry.list().into_iter().map(|stream| {
-                let (state, reason) = stream.state();
-                (stream.name().to_string(), (state.as_str(), reason))
+                let ((state, reason), failure) = (stream.state(), stream.failure());
+                (stream.name().to_string(), changes::StreamSeen { state: state.as_str(), reason, failure })
             });
             let now = streams.collect();
             changes::publish_streams(&self.events, &before, &now);

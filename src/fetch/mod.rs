@@ -20,20 +20,20 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, Method, StatusCode,
-    header::{AUTHORIZATION, HOST, HeaderValue, LOCATION, USER_AGENT, WWW_AUTHENTICATE},
+    header::{AUTHORIZATION, HOST, HeaderValue, LOCATION, USER_AGENT},
 };
-use http_auth::{PasswordClient, PasswordParams};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, timeout};
 use tokio_rustls::rustls::RootCertStore;
 use url::Url;
 
-pub use self::{connect::Tls, http1::Io as Socket, response::Response};
 use self::{
+    challenge::Scheme,
     connect::{connect, origin},
     http1::{Body, Connection},
 };
+pub use self::{connect::Tls, http1::Io as Socket, response::Response};
 use crate::{
     error::{Code, Error, Result},
     secret::Secret,
@@ -198,7 +198,7 @@ pub struct Session {
     target: Target,
     connection: Home,
     /// The last challenge of the host, so that the next request answers it at once.
-    login: Option<PasswordClient>,
+    login: Option<Scheme>,
 }
 
 impl Session {
@@ -264,10 +264,7 @@ impl Session {
         if response.status != StatusCode::UNAUTHORIZED || !may_log_in {
             return Ok(response);
         }
-        let challenges = response.headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-        let challenges = challenges.flat_map(challenge::normalised);
-        let builder = challenges.fold(PasswordClient::builder(), |builder, challenge| builder.challenges(&challenge));
-        match builder.build() {
+        match Scheme::of(&response.headers) {
             // Answered once: a second challenge to the answer means that the password is wrong.
             Ok(login) => self.login = Some(login),
             Err(_) => return Ok(response),
@@ -317,13 +314,8 @@ impl Session {
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("mtx-sidecar/", env!("CARGO_PKG_VERSION"))));
         headers.extend(request.headers.clone());
         if let Some(login) = self.login.as_mut().filter(|_| may_log_in) {
-            let answer = login.respond(&PasswordParams {
-                username: &self.target.username,
-                password: self.target.password.expose(),
-                uri: &path,
-                method: request.method.as_str(),
-                body: Some(&request.body),
-            });
+            let account = (&*self.target.username, &self.target.password);
+            let answer = login.answer(account, request.method.as_str(), &path, &request.body);
             let mut answer: HeaderValue = answer.map_err(|e| bad(&e))?.parse().map_err(|e| bad(&e))?;
             answer.set_sensitive(true);
             headers.insert(AUTHORIZATION, answer);

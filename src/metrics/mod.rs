@@ -1,6 +1,7 @@
 //! Metrics for Prometheus: counters of this program, and figures of the streams.
 
 mod connections;
+mod mqtt;
 mod rtsp;
 mod storage;
 mod variants;
@@ -27,6 +28,7 @@ use prometheus_client::{
 use tokio::time::Duration;
 
 use crate::{
+    mqtt_publish::Publisher,
     output::{Report, h264::Encodings, http::OutputKind, variants::Variants},
     policy::{Action, Decision},
     producer::{ProducerContext, rtsp::Counters as CameraCounters, udp_camera::Hub},
@@ -35,7 +37,7 @@ use crate::{
     supervise::Restarts,
 };
 
-use self::{connections::ConnectionFigures, storage::StorageFigures, variants::VariantFigures};
+use self::{connections::ConnectionFigures, mqtt::MqttFigures, storage::StorageFigures, variants::VariantFigures};
 
 pub use self::rtsp::{Connected, Playing, RtspCounters, SampleKind};
 
@@ -88,6 +90,7 @@ impl Metrics {
         context: &ProducerContext,
         encodings: Encodings,
         variants: Variants,
+        publisher: Publisher,
         restarts: &Restarts,
     ) -> Self {
         let mut prometheus = Prometheus::with_prefix("mtx_sidecar");
@@ -120,6 +123,8 @@ impl Metrics {
         }));
         prometheus.register_collector(Box::new(VariantFigures(variants)));
         prometheus.register_collector(Box::new(StorageFigures(context.uploads.clone())));
+        let (mqtt, topics) = (context.mqtt.clone(), context.topics.clone());
+        prometheus.register_collector(Box::new(MqttFigures { mqtt, topics, publisher }));
         let connections = ConnectionFigures::default();
         prometheus.register_collector(Box::new(connections.clone()));
         Metrics(Arc::new(Inner { prometheus, requests, durations, decisions, watched_bytes, left, rtsp, connections }))

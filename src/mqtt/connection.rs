@@ -214,3 +214,13 @@ fn explain(e: ConnectionError, inner: &Inner) -> End {
         other => End::Lost(other.to_string()),
     }
 }
+
+/// The sizes of the payloads that the library reads; for tests with foreign bytes.
+#[cfg(any(test, fuzzing))]
+pub(super) fn payloads(data: &[u8], most: usize) -> Vec<usize> {
+    let mut stream = bytes::BytesMut::from(data);
+    let packets = std::iter::from_fn(|| Packet::read(&mut stream, most).ok());
+    packets
+        .filter_map(|packet| if let Packet::Publish(message) = packet { Some(message.payload.len()) } else { None })
+        .collect()
+}

@@ -41,27 +41,70 @@ pub enum News {
     Problem(String),
 }
 
+/// Most bytes of messages of several topics that wait for one subscription.
+const MAX_BYTES: usize = 64 << 20;
+
+/// Which messages wait for a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// This many; the newest stay.
+    Newest(usize),
+    /// The newest of each topic, of this many topics and of [`MAX_BYTES`]; messages of further topics are left out meanwhile.
+    EachTopic(usize),
+}
+
+impl News {
+    /// The topic of a message; all problems are of one kind.
+    fn topic(&self) -> Option<&str> {
+        match self {
+            News::Message(message) => Some(&message.topic),
+            News::Problem(_) => None,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            News::Message(message) => message.payload.len(),
+            News::Problem(_) => 0,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Mailbox {
-    capacity: usize,
+    room: Room,
     news: Mutex<VecDeque<News>>,
     wake: Notify,
 }
 
 impl Mailbox {
-    fn put(&self, news: News) {
+    /// Returns false if there was no room.
+    fn put(&self, news: News) -> bool {
         let mut waiting = self.news.lock();
         let is_old = matches!(&news, News::Message(message) if message.is_retained);
-        let has_live = |news: &News| matches!(news, News::Message(message) if !message.is_retained);
-        if is_old && waiting.iter().any(has_live) {
-            // The broker sends kept messages again to each new subscription; a live one is newer.
-            return;
+        // The broker sends kept messages again to each new subscription; a live one is newer.
+        let is_live = |other: &News| matches!(other, News::Message(message) if !message.is_retained);
+        match self.room {
+            Room::Newest(_) if is_old && waiting.iter().any(is_live) => return true,
+            Room::Newest(most) => {
+                while waiting.len() >= most.max(1) {
+                    waiting.pop_front();
+                }
+                waiting.push_back(news);
+            }
+            Room::EachTopic(most) => {
+                let bytes = waiting.iter().map(News::bytes).sum::<usize>().saturating_add(news.bytes());
+                let has_room = waiting.is_empty() || (waiting.len() < most && bytes <= MAX_BYTES);
+                match waiting.iter_mut().find(|other| other.topic() == news.topic()) {
+                    Some(other) if is_old && is_live(other) => return true,
+                    Some(other) => *other = news,
+                    None if has_room => waiting.push_back(news),
+                    None => return false,
+                }
+            }
         }
-        while waiting.len() >= self.capacity {
-            waiting.pop_front();
-        }
-        waiting.push_back(news);
         self.wake.notify_one();
+        true
     }
 }
 
@@ -71,8 +114,12 @@ pub(super) struct Inbox {
     filters: Mutex<Filters>,
     /// Messages that arrived.
     pub(super) messages: AtomicU64,
+    /// Bytes of their payloads.
+    pub(super) bytes: AtomicU64,
     /// Messages that were left out because of their size.
     pub(super) oversize: AtomicU64,
+    /// Messages that found no room to wait in.
+    pub(super) unread: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +127,29 @@ struct Filters {
     wanted: BTreeMap<String, Wanted>,
     /// Filters that the broker does not know yet, or still knows.
     changed: BTreeSet<String>,
+    /// The last message, if several filters select it, and how often it has come.
+    last: Option<(Received, usize)>,
+}
+
+impl Filters {
+    /// Whether a message is a copy of the one before: a broker can send one for each filter that selects it (MQTT 3.1.1,
+    /// section 3.3.5; Mosquitto does), one directly behind the other.
+    fn is_copy(&mut self, message: &Received) -> bool {
+        let selected = self.wanted.keys().filter(|filter| topic::matches(filter, &message.topic)).count();
+        let same = |last: &Received| {
+            last.topic == message.topic && last.is_retained == message.is_retained && last.payload == message.payload
+        };
+        match &mut self.last {
+            Some((last, copies)) if *copies < selected && same(last) => {
+                *copies += 1;
+                true
+            }
+            last => {
+                *last = (selected > 1).then(|| (message.clone(), 1));
+                false
+            }
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -107,13 +177,19 @@ impl Inbox {
     /// Puts a message into the mailboxes that select it.
     pub(super) fn deliver(&self, message: &Received) {
         self.messages.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(message.payload.len() as u64, Ordering::Relaxed);
         let mut filters = self.filters.lock();
+        if filters.is_copy(message) {
+            return;
+        }
         for (_, wanted) in filters.wanted.iter_mut().filter(|(filter, _)| topic::matches(filter, &message.topic)) {
             wanted.messages += 1;
             wanted.last = Some(message.time);
             wanted.problem = None;
             for mailbox in &wanted.mailboxes {
-                mailbox.put(News::Message(message.clone()));
+                if !mailbox.put(News::Message(message.clone())) {
+                    self.unread.fetch_add(1, Ordering::Relaxed);
+                }
             }
         }
     }
@@ -177,8 +253,8 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    pub(super) fn new(filter: &str, capacity: usize, inbox: &Arc<Inbox>, outbox: &Arc<Outbox>) -> Self {
-        let mailbox = Arc::new(Mailbox { capacity: capacity.max(1), news: Mutex::default(), wake: Notify::new() });
+    pub(super) fn new(filter: &str, room: Room, inbox: &Arc<Inbox>, outbox: &Arc<Outbox>) -> Self {
+        let mailbox = Arc::new(Mailbox { room, news: Mutex::default(), wake: Notify::new() });
         {
             let mut filters = inbox.filters.lock();
             filters.wanted.entry(filter.to_owned()).or_default().mailboxes.push(mailbox.clone());
@@ -234,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn the_newest_picture_waits_and_a_kept_one_never_replaces_a_live_one() {
         let (inbox, outbox) = (Arc::<Inbox>::default(), Arc::<Outbox>::default());
-        let one = Subscription::new("a/+", 1, &inbox, &outbox);
+        let one = Subscription::new("a/+", Room::Newest(1), &inbox, &outbox);
         for (payload, is_retained) in [("old", true), ("1", false), ("2", false), ("old", true)] {
             inbox.deliver(&message("a/b", payload, is_retained));
         }
@@ -244,11 +320,48 @@ mod tests {
         assert_eq!(text(&one).await, "too large");
     }
 
+    #[tokio::test]
+    async fn the_newest_of_each_topic_waits_for_a_subscription_to_many() {
+        let (inbox, outbox) = (Arc::<Inbox>::default(), Arc::<Outbox>::default());
+        let all = Subscription::new("a/+", Room::EachTopic(2), &inbox, &outbox);
+        for (topic, payload, is_retained) in [
+            ("a/1", "1", false),
+            ("a/2", "2", false),
+            ("a/3", "none", false),
+            ("a/1", "3", false),
+            ("a/1", "old", true),
+        ] {
+            inbox.deliver(&message(topic, payload, is_retained));
+        }
+        assert_eq!((text(&all).await, text(&all).await), ("3".into(), "2".into()));
+        assert_eq!(inbox.unread.load(Ordering::Relaxed), 1);
+        inbox.deliver(&message("a/3", "4", false));
+        assert_eq!(text(&all).await, "4");
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_the_broker_sends_for_a_second_filter_is_left_out() {
+        let (inbox, outbox) = (Arc::<Inbox>::default(), Arc::<Outbox>::default());
+        let subscribe = |filter| Subscription::new(filter, Room::Newest(10), &inbox, &outbox);
+        let (all, one) = (subscribe("a/+"), subscribe("a/b"));
+        for payload in ["1", "1", "1", "2", "2", "3"] {
+            inbox.deliver(&message("a/b", payload, false));
+        }
+        for got in ["1", "1", "2", "3"] {
+            assert_eq!((text(&all).await, text(&one).await), (got.to_owned(), got.to_owned()));
+        }
+        for payload in ["4", "4"] {
+            inbox.deliver(&message("a/c", payload, false));
+        }
+        assert_eq!((text(&all).await, text(&all).await), ("4".into(), "4".into()), "one filter: no copies");
+    }
+
     #[test]
     fn the_broker_learns_of_the_first_and_of_the_last_subscription_of_a_filter() {
         let (inbox, outbox) = (Arc::<Inbox>::default(), Arc::<Outbox>::default());
         let change = || inbox.next_change();
-        let (one, two) = (Subscription::new("a", 1, &inbox, &outbox), Subscription::new("a", 1, &inbox, &outbox));
+        let subscribe = || Subscription::new("a", Room::Newest(1), &inbox, &outbox);
+        let (one, two) = (subscribe(), subscribe());
         assert_eq!((change(), change()), (Some(("a".into(), true)), None));
         drop(one);
         assert_eq!(change(), None);

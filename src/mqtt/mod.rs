@@ -12,11 +12,15 @@ mod limit;
 mod outbox;
 mod settings;
 mod sieve;
+mod subject;
 pub mod topic;
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use parking_lot::Mutex;
@@ -28,11 +32,14 @@ use tokio::{
 };
 use utoipa::ToSchema;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::sieve::properties;
 use self::{connection::End, inbox::Inbox, limit::PacketLimit, outbox::Outbox, settings::Broker};
 pub use self::{
-    inbox::{FilterStats, News, Received, Subscription},
+    inbox::{FilterStats, News, Received, Room, Subscription},
     outbox::Message,
     settings::{HomeAssistantSettings, MqttSettings, Pace, Publication},
+    subject::Subject,
 };
 use crate::{
     backoff::Backoff,
@@ -95,10 +102,24 @@ impl Status {
 pub struct Counters {
     /// Messages that arrived.
     pub received: u64,
-    /// Messages that were left out because of their size.
+    /// Bytes of their payloads.
+    pub received_bytes: u64,
+    /// Messages that arrived and were left out because of their size.
     pub oversize: u64,
+    /// Messages that arrived faster than they were read, of topics with wildcards.
+    pub unread: u64,
+    /// Messages that were sent.
+    pub sent: u64,
+    /// Bytes of their payloads.
+    pub sent_bytes: u64,
+    /// Pictures and states that a newer one of their topic replaced before they were sent.
+    pub replaced: u64,
     /// Messages that found no room to wait in, because the broker takes them more slowly than they come.
     pub dropped: u64,
+    /// Messages that were to be sent while there was no connection.
+    pub unsent: u64,
+    /// Attempts to connect that failed, and connections that ended.
+    pub failures: u64,
 }
 
 /// The connection to the broker. Cheap to clone.
@@ -118,6 +139,9 @@ struct Inner {
     inbox: Arc<Inbox>,
     outbox: Arc<Outbox>,
     limit: Mutex<PacketLimit>,
+    /// Messages without a connection.
+    unsent: AtomicU64,
+    failures: AtomicU64,
 }
 
 impl Inner {
@@ -178,6 +202,8 @@ impl Mqtt {
             inbox: Arc::default(),
             outbox: Arc::default(),
             limit: Mutex::default(),
+            unsent: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
         })))
     }
 
@@ -208,10 +234,19 @@ impl Mqtt {
 
     /// The figures since the start.
     pub fn counters(&self) -> Counters {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Inner { inbox, outbox, unsent, failures, .. } = &*self.0;
         Counters {
-            received: self.0.inbox.messages.load(Ordering::Relaxed),
-            oversize: self.0.inbox.oversize.load(Ordering::Relaxed),
-            dropped: self.0.outbox.dropped.load(Ordering::Relaxed),
+            received: read(&inbox.messages),
+            received_bytes: read(&inbox.bytes),
+            oversize: read(&inbox.oversize),
+            unread: read(&inbox.unread),
+            sent: read(&outbox.sent),
+            sent_bytes: read(&outbox.sent_bytes),
+            replaced: read(&outbox.replaced),
+            dropped: read(&outbox.dropped),
+            unsent: read(unsent),
+            failures: read(failures),
         }
     }
 
@@ -225,15 +260,17 @@ impl Mqtt {
         format!("{}/{below}", self.0.settings.prefix)
     }
 
-    /// Subscribes to a filter until the subscription is dropped. At most `capacity` messages wait; the newest ones stay.
-    pub fn subscribe(&self, filter: &str, capacity: usize) -> Subscription {
-        Subscription::new(filter, capacity, &self.0.inbox, &self.0.outbox)
+    /// Subscribes to a filter until the subscription is dropped.
+    pub fn subscribe(&self, filter: &str, room: Room) -> Subscription {
+        Subscription::new(filter, room, &self.0.inbox, &self.0.outbox)
     }
 
     /// Publishes a message, if there is a connection. Does not wait.
     pub fn publish(&self, message: Message) {
         if self.0.status.borrow().is_connected() {
             self.0.outbox.put(message);
+        } else if self.0.broker.is_some() {
+            self.0.unsent.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -262,6 +299,7 @@ impl Mqtt {
                 }
                 End::Refused(reason) => (State::Refused, reason, refused.next_pause()),
             };
+            inner.failures.fetch_add(1, Ordering::Relaxed);
             inner.tell(state, format!("{reason}; the next attempt follows in {} s", pause.as_secs()));
             tokio::select! {
                 () = sleep(pause) => {}

@@ -54,6 +54,11 @@ pub(super) struct Outbox {
     wake: Notify,
     /// Messages that found no room.
     pub(super) dropped: AtomicU64,
+    /// Messages that a newer one replaced.
+    pub(super) replaced: AtomicU64,
+    /// Messages that were taken to be sent, and the bytes of their payloads.
+    pub(super) sent: AtomicU64,
+    pub(super) sent_bytes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +76,7 @@ impl Outbox {
         if let Some(other) = messages.iter_mut().find(same) {
             *bytes = *bytes - other.payload.len() + message.payload.len();
             *other = message;
+            self.replaced.fetch_add(1, Ordering::Relaxed);
         } else if messages.len() >= MAX_MESSAGES || *bytes + message.payload.len() > MAX_BYTES {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
@@ -86,6 +92,8 @@ impl Outbox {
         let mut waiting = self.waiting.lock();
         let message = waiting.messages.pop_front()?;
         waiting.bytes -= message.payload.len();
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        self.sent_bytes.fetch_add(message.payload.len() as u64, Ordering::Relaxed);
         Some(message)
     }
 
@@ -123,6 +131,8 @@ mod tests {
         outbox.put(Message::event("e".into(), "2"));
         let taken: Vec<_> = std::iter::from_fn(|| outbox.take()).map(|m| (m.topic, m.payload)).collect();
         let expected = [("a", "2"), ("b", "1"), ("e", "1"), ("e", "2")];
+        assert_eq!(outbox.replaced.load(Ordering::Relaxed), 1);
+        assert_eq!((outbox.sent.load(Ordering::Relaxed), outbox.sent_bytes.load(Ordering::Relaxed)), (4, 4));
         assert_eq!(taken, expected.map(|(topic, payload)| (topic.to_owned(), Bytes::from(payload))));
     }
 

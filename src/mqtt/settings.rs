@@ -6,12 +6,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::topic;
+use super::{subject::Subject, topic};
 use crate::{
     fetch::Tls,
     picture::transform::{MAX_SIDE, MIN_SIDE},
     secret::Secret,
-    stream::StreamName,
     trust::{Fingerprint, Identity},
     units::{HumanDuration, Size},
 };
@@ -43,8 +42,8 @@ pub struct MqttSettings {
     pub prefix: String,
     /// Most bytes of one published message.
     pub max_packet: Size,
-    /// What is published, by the name of the stream or of MediaMTX's path.
-    pub publish: BTreeMap<StreamName, Publication>,
+    /// What is published, by the name of the stream or of MediaMTX's path, or by a regular expression after `~`.
+    pub publish: BTreeMap<Subject, Publication>,
     /// Home Assistant's discovery.
     pub homeassistant: HomeAssistantSettings,
     /// Whether messages can ask for pictures of every stream.

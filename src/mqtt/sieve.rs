@@ -149,6 +149,9 @@ impl AsyncWrite for Sieve {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -210,6 +213,16 @@ mod tests {
     async fn what_is_not_mqtt_comes_through_unchanged() {
         for sent in [&b"3\xff\xff\xff\xff\xff rest"[..], b"3", b"HTTP/1.1 400\r\n\r\n"] {
             assert_eq!(through(sent, 2).await.0, sent);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_properties_hold_for_any_bytes(
+            data in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), kind in 0_u8..16, size in 0_u8..=255
+        ) {
+            properties::hold(&data);
+            properties::hold(&[&[kind << 4, size][..], &data].concat());
         }
     }
 }

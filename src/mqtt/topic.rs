@@ -28,7 +28,48 @@ pub fn check_filter(filter: &str) -> Result<(), String> {
 /// Checks a topic name, which has no wildcards.
 pub fn check_name(topic: &str) -> Result<(), String> {
     check_filter(topic)?;
-    if topic.contains(['#', '+']) { Err(format!("{topic:?} has a wildcard")) } else { Ok(()) }
+    if has_wildcard(topic) { Err(format!("{topic:?} has a wildcard")) } else { Ok(()) }
+}
+
+/// Whether a filter has a wildcard.
+pub fn has_wildcard(filter: &str) -> bool {
+    filter.contains(['#', '+'])
+}
+
+/// Whether each topic that `inner` selects is selected by `outer`, too. False for the few filters of the same meaning in
+/// another form, such as `#` and `+/#`.
+pub fn covers(outer: &str, inner: &str) -> bool {
+    if inner.starts_with('$') && !outer.starts_with('$') {
+        return false;
+    }
+    let mut levels = inner.split('/');
+    for part in outer.split('/') {
+        match (part, levels.next()) {
+            ("#", _) => return true,
+            (_, Some("#")) => return false,
+            ("+", Some(_)) => {}
+            (part, Some(level)) if part == level => {}
+            _ => return false,
+        }
+    }
+    levels.next().is_none()
+}
+
+/// The levels of a topic that stand at the wildcards of a filter. Empty if `#` stands for no level.
+pub fn wild_levels<'t>(filter: &str, topic: &'t str) -> Vec<&'t str> {
+    let mut levels = topic.split('/');
+    let mut wild = vec![];
+    for part in filter.split('/') {
+        match (part, levels.next()) {
+            ("#", first) => {
+                wild.extend(first.into_iter().chain(levels));
+                break;
+            }
+            ("+", level) => wild.extend(level),
+            _ => {}
+        }
+    }
+    wild
 }
 
 /// Whether a filter selects a topic. Wildcards at the first level select no topic that begins with `$`.
@@ -51,6 +92,8 @@ pub fn matches(filter: &str, topic: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -84,5 +127,47 @@ mod tests {
         }
         assert_eq!(check_name("a/b"), Ok(()));
         assert!(check_name("a/+").is_err() && check_name("#").is_err());
+    }
+
+    #[test]
+    fn the_levels_at_the_wildcards_name_a_topic() {
+        for (filter, topic, expected) in [
+            ("cam/+/image", "cam/yard/image", &["yard"][..]),
+            ("+/cam/+", "a/cam/b", &["a", "b"]),
+            ("cam/#", "cam/a/b", &["a", "b"]),
+            ("+/x/#", "a/x", &["a"]),
+            ("cam/#", "cam", &[]),
+            ("#", "/a", &["", "a"]),
+        ] {
+            assert_eq!(wild_levels(filter, topic), expected, "{filter} {topic}");
+        }
+    }
+
+    #[test]
+    fn a_filter_covers_those_that_select_fewer_topics() {
+        for (outer, inner, covered) in [
+            ("#", "a/+/b", true),
+            ("a/#", "a/+/b", true),
+            ("a/#", "a", true),
+            ("a/+", "a/b", true),
+            ("+/+", "a/+", true),
+            ("a/+", "a/#", false),
+            ("a/+", "a/+/b", false),
+            ("a/b", "a/+", false),
+            ("b/#", "a/#", false),
+            ("#", "$SYS/#", false),
+        ] {
+            assert_eq!(covers(outer, inner), covered, "{outer} {inner}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_covered_filter_selects_nothing_that_the_other_one_does_not(
+            outer in "(a|b|[+])(/(a|b|[+])){0,2}(/#)?", inner in "(a|b|[+])(/(a|b|[+])){0,2}(/#)?", topic in "[ab](/[ab]){0,3}"
+        ) {
+            prop_assert!(!covers(&outer, &inner) || !matches(&inner, &topic) || matches(&outer, &topic));
+            prop_assert!(covers(&outer, &outer));
+        }
     }
 }

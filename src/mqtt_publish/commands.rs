@@ -7,7 +7,7 @@ use crate::{
     error::{Code, Error, Result},
     events::Bus,
     foreign,
-    mqtt::{Message, News, Pace, Publication},
+    mqtt::{Message, News, Pace, Publication, Room, Subject},
 };
 
 /// Requests that wait; the newest stay.
@@ -58,7 +58,7 @@ pub(super) async fn take_requests(inner: &Inner) {
     if !inner.mqtt.settings().commands {
         std::future::pending::<()>().await;
     }
-    let requests = inner.mqtt.subscribe(&inner.mqtt.topic("snapshot/set"), ROOM);
+    let requests = inner.mqtt.subscribe(&inner.mqtt.topic("snapshot/set"), Room::Newest(ROOM));
     loop {
         let News::Message(message) = requests.next().await else { continue };
         // A kept request is of an earlier time.
@@ -78,7 +78,8 @@ async fn answer(inner: &Inner, payload: &[u8]) -> Result<()> {
     }
     let name = inner.catalog.name(&name)?;
     let frame = stream::take(inner, &name).await?;
-    stream::publish(inner, &name, &Entry::new(publication, false), &frame).await
+    let entry = Entry::new(Subject::Name(name.clone()), publication, false);
+    stream::publish(inner, &name, &entry, &frame).await
 }
 
 #[cfg(test)]

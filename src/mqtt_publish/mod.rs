@@ -5,36 +5,38 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+mod candidates;
 mod commands;
+mod entry;
 mod home_assistant;
+mod selection;
 mod stream;
 mod values;
 
 use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::SystemTime,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 use parking_lot::Mutex;
-use serde::Serialize;
-use serde_json::Value;
+use regex::Regex;
 use tokio::{
     sync::{Notify, Semaphore},
     task::JoinSet,
+    time::{Duration, Instant, sleep_until},
 };
-use tokio_util::sync::CancellationToken;
-use utoipa::ToSchema;
 
-use self::home_assistant::Common;
+pub use self::entry::{PatternState, PublicationState, Totals};
+use self::{
+    entry::{Entry, Figures},
+    home_assistant::Common,
+};
 use crate::{
     catalog::{Catalog, Requester},
     error::{Code, Error, Result},
     events::Bus,
-    mqtt::{Message, Mqtt, News, Publication, Received, Subscription},
+    mediamtx::{self, PathCache},
+    mqtt::{Message, Mqtt, News, Publication, Room, Subject, Subscription},
     output::{snapshot, variants::Variants},
     store::Store,
     stream::StreamName,
@@ -44,14 +46,22 @@ use crate::{
 /// The fact of the database with the publications of the API.
 const FACT: &str = "mqtt.publish";
 
-/// Publications that the API can add: those of a large installation; each has a task and messages that wait.
+/// Most publications: those of a large installation; each has a task and messages that wait.
 const MAX_PUBLICATIONS: usize = 500;
 
 /// Messages of discovery that wait: the broker sends all that it has kept at once.
 const DISCOVERY_ROOM: usize = 2048;
 
+/// A device of before a restart that belongs to no publication is removed after this time if there are regular expressions:
+/// until then MediaMTX and topics may not have told their names.
+const STALE: Duration = Duration::from_secs(60);
+
 /// Pictures that are transformed for publications at a time.
 const TURNS: usize = 2;
+
+/// Pictures that are taken at a time: a regular expression can select hundreds of cameras, which would all start together.
+/// One that does not answer holds its place for `output.snapshot_timeout`.
+const TAKEN: usize = 32;
 
 /// What a publisher is built from.
 pub struct Parts {
@@ -71,6 +81,10 @@ pub struct Parts {
     pub snapshot: snapshot::Options,
     /// The address of the pages; empty if it is unknown.
     pub url: String,
+    /// MediaMTX's control API.
+    pub mediamtx: mediamtx::Client,
+    /// MediaMTX's paths as they were seen last.
+    pub paths: PathCache,
 }
 
 /// Publishes pictures. Cheap to clone.
@@ -87,81 +101,35 @@ struct Inner {
     snapshot: snapshot::Options,
     home_assistant: Option<Common>,
     common: Common,
+    wanted: Mutex<BTreeMap<Subject, Wanted>>,
+    /// What is published at the moment.
     entries: Mutex<BTreeMap<StreamName, Arc<Entry>>>,
+    /// The names that regular expressions can select.
+    names: Mutex<BTreeSet<StreamName>>,
+    mediamtx: mediamtx::Client,
+    paths: PathCache,
+    /// Of all publications since the start, also of those that have ended.
+    totals: Figures,
     changed: Notify,
     /// Held while the publications of the API are changed.
     changing: tokio::sync::Mutex<()>,
     turns: Semaphore,
+    taking: Semaphore,
 }
 
-/// One publication.
-struct Entry {
+/// What is wanted of a name, or of all names that a regular expression selects.
+#[derive(Clone)]
+struct Wanted {
     publication: Publication,
     is_from_file: bool,
-    /// Asks for a picture now.
-    request: Notify,
-    /// Whether the stream exists, once that is known.
-    is_present: Mutex<Option<bool>>,
-    figures: Figures,
-    ended: CancellationToken,
+    regex: Option<Regex>,
 }
 
-#[derive(Default)]
-struct Figures {
-    published: AtomicU64,
-    bytes: AtomicU64,
-    oversize: AtomicU64,
-    last: Mutex<Option<SystemTime>>,
-    problem: Mutex<Option<String>>,
-}
-
-impl Entry {
-    fn new(publication: Publication, is_from_file: bool) -> Arc<Self> {
-        Arc::new(Entry {
-            publication,
-            is_from_file,
-            request: Notify::new(),
-            is_present: Mutex::default(),
-            figures: Figures::default(),
-            ended: CancellationToken::new(),
-        })
+impl Wanted {
+    fn new(subject: Subject, publication: Publication, is_from_file: bool) -> (Subject, Self) {
+        let regex = subject.regex();
+        (subject, Wanted { publication, is_from_file, regex })
     }
-
-    /// Notes whether the stream exists; returns whether that is news.
-    fn set_present(&self, is_present: bool) -> bool {
-        self.is_present.lock().replace(is_present) != Some(is_present)
-    }
-
-    /// After a new connection, the broker may have forgotten what it was told.
-    fn forget_presence(&self) {
-        *self.is_present.lock() = None;
-    }
-}
-
-/// A publication with its figures.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = MqttPublication)]
-pub struct PublicationState {
-    /// The stream, or the path of MediaMTX.
-    pub name: String,
-    /// How it is published.
-    pub publication: Publication,
-    /// Whether sidecar.yml has it, so that the API cannot change it.
-    pub is_from_file: bool,
-    /// The topic of its pictures.
-    pub topic: String,
-    /// Pictures that were published.
-    pub published: u64,
-    /// Bytes of those pictures.
-    pub bytes: u64,
-    /// Pictures that were left out because the broker takes no message of their size.
-    pub oversize: u64,
-    /// When the last picture was published (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_at: Option<String>,
-    /// Why the last picture was not published.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
 }
 
 impl Inner {
@@ -175,7 +143,7 @@ impl Inner {
 
     /// Fails if there is no stream and no path of MediaMTX of this name.
     async fn find(&self, name: &StreamName) -> Result<()> {
-        self.catalog.find_or_relay(name, &self.requester()).await.map(drop)
+        self.catalog.exists(name).await
     }
 
     /// Tells Home Assistant of a device, or that it is gone. A stream that is gone has no kept messages.
@@ -200,26 +168,8 @@ impl Inner {
         let (topic, message) = common.own();
         self.mqtt.publish(Message::state(topic, message.to_string()));
         let entries = self.entries.lock().clone();
-        for (name, _) in entries.iter().filter(|(_, entry)| *entry.is_present.lock() == Some(true)) {
+        for (name, _) in entries.iter().filter(|(_, entry)| entry.is_present()) {
             self.announce(name, true);
-        }
-    }
-
-    /// Removes a device that is announced and no longer published: of before a restart.
-    fn remove_stale(&self, message: &Received) {
-        if message.payload.is_empty() {
-            return;
-        }
-        let Ok(announced) = serde_json::from_slice::<Value>(&message.payload) else { return };
-        if !self.common.is_own(&message.topic, &announced) {
-            return;
-        }
-        let entries = self.entries.lock();
-        let is_wanted = |(name, entry): (&StreamName, &Arc<Entry>)| {
-            self.common.topic(name) == message.topic && *entry.is_present.lock() != Some(false)
-        };
-        if self.home_assistant.is_none() || !entries.iter().any(is_wanted) {
-            self.mqtt.publish(Message::state(message.topic.clone(), ""));
         }
     }
 }
@@ -227,19 +177,20 @@ impl Inner {
 impl Publisher {
     /// Reads the publications of the settings and of the database.
     pub fn new(parts: Parts) -> Result<Self> {
-        let Parts { mqtt, catalog, variants, store, supervisor, events, snapshot, url } = parts;
+        let Parts { mqtt, catalog, variants, store, supervisor, events, snapshot, url, mediamtx, paths } = parts;
         let settings = mqtt.settings().clone();
         let stored = store.fact(FACT)?.unwrap_or_else(|| "{}".into());
-        let stored: BTreeMap<StreamName, Publication> = serde_json::from_str(&stored).unwrap_or_else(|e| {
+        let stored: BTreeMap<Subject, Publication> = serde_json::from_str(&stored).unwrap_or_else(|e| {
             tracing::error!("the stored MQTT publications are damaged, and are left out: {e}");
             BTreeMap::new()
         });
-        let mut entries: BTreeMap<_, _> =
-            stored.into_iter().map(|(name, publication)| (name, Entry::new(publication, false))).collect();
+        let mut wanted: BTreeMap<_, _> =
+            stored.into_iter().map(|(subject, publication)| Wanted::new(subject, publication, false)).collect();
         // sidecar.yml has precedence.
-        entries.extend(settings.publish.into_iter().map(|(name, publication)| (name, Entry::new(publication, true))));
+        wanted
+            .extend(settings.publish.into_iter().map(|(subject, publication)| Wanted::new(subject, publication, true)));
         let common = Common { discovery: settings.homeassistant.prefix, prefix: settings.prefix, url };
-        Ok(Publisher(Arc::new(Inner {
+        let publisher = Publisher(Arc::new(Inner {
             mqtt,
             catalog,
             variants,
@@ -249,28 +200,59 @@ impl Publisher {
             snapshot,
             home_assistant: settings.homeassistant.enabled.then(|| common.clone()),
             common,
-            entries: Mutex::new(entries),
+            wanted: Mutex::new(wanted),
+            entries: Mutex::default(),
+            names: Mutex::default(),
+            mediamtx,
+            paths,
+            totals: Figures::default(),
             changed: Notify::new(),
             changing: tokio::sync::Mutex::default(),
             turns: Semaphore::new(TURNS),
-        })))
+            taking: Semaphore::new(TAKEN),
+        }));
+        publisher.0.apply();
+        Ok(publisher)
     }
 
     /// All publications, by name.
     pub fn list(&self) -> Vec<PublicationState> {
         let entries = self.0.entries.lock();
-        let each = entries.iter().map(|(name, entry)| PublicationState {
-            name: name.to_string(),
-            publication: entry.publication.clone(),
-            is_from_file: entry.is_from_file,
-            topic: self.0.topic(name, "image"),
-            published: entry.figures.published.load(Ordering::Relaxed),
-            bytes: entry.figures.bytes.load(Ordering::Relaxed),
-            oversize: entry.figures.oversize.load(Ordering::Relaxed),
-            last_at: entry.figures.last.lock().map(|at| humantime::format_rfc3339_millis(at).to_string()),
-            problem: entry.figures.problem.lock().clone(),
+        entries.iter().map(|(name, entry)| entry.state(name, self.0.topic(name, "image"))).collect()
+    }
+
+    /// The number of publications.
+    pub fn len(&self) -> usize {
+        self.0.entries.lock().len()
+    }
+
+    /// Whether nothing is published.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The figures of all publications since the start.
+    pub fn totals(&self) -> Totals {
+        self.0.totals.read()
+    }
+
+    /// The regular expressions.
+    pub fn patterns(&self) -> Vec<PatternState> {
+        let wanted = self.0.wanted.lock().clone();
+        let names = self.0.names.lock().clone();
+        let entries = self.0.entries.lock();
+        let states = wanted.into_iter().filter_map(|(subject, Wanted { publication, is_from_file, regex })| {
+            let regex = regex?;
+            let is_left_out = |name: &&StreamName| regex.is_match(name) && !entries.contains_key(*name);
+            Some(PatternState {
+                selected: entries.values().filter(|entry| entry.subject == subject).count(),
+                left_out: names.iter().filter(is_left_out).count(),
+                pattern: subject.to_string(),
+                publication,
+                is_from_file,
+            })
         });
-        each.collect()
+        states.collect()
     }
 
     /// Whether Home Assistant is told of devices.
@@ -278,37 +260,43 @@ impl Publisher {
         self.0.home_assistant.is_some()
     }
 
-    /// Publishes a stream, or changes how it is published, and stores that. Returns whether it is new.
-    pub async fn put(&self, name: &StreamName, publication: Publication) -> Result<bool> {
+    /// Publishes a stream, or all that a regular expression selects, or changes how, and stores that. Returns whether it is new.
+    pub async fn put(&self, subject: &Subject, publication: Publication) -> Result<bool> {
         if let Some((field, rule)) = publication.problem() {
             return Err(Error::new(Code::InvalidDefinition, format!("{field}: {rule}")).in_field(field));
         }
         if self.0.mqtt.broker().is_none() {
             return Err(Error::new(Code::InvalidDefinition, "no broker is set (mqtt.url)"));
         }
-        self.change(name, Some(publication)).await
+        self.change(subject, Some(publication)).await
     }
 
     /// Ends a publication. The broker and Home Assistant forget it.
-    pub async fn remove(&self, name: &StreamName) -> Result<()> {
-        self.change(name, None).await.map(drop)
+    pub async fn remove(&self, subject: &Subject) -> Result<()> {
+        self.change(subject, None).await.map(drop)
     }
 
-    async fn change(&self, name: &StreamName, publication: Option<Publication>) -> Result<bool> {
+    async fn change(&self, subject: &Subject, publication: Option<Publication>) -> Result<bool> {
         let inner = &self.0;
         let _turn = inner.changing.lock().await;
-        let before = inner.entries.lock().get(name).cloned();
-        if before.as_ref().is_some_and(|entry| entry.is_from_file) {
-            let message = format!("the publication of {name} is in sidecar.yml (mqtt.publish); change it there");
+        let mut wanted = inner.wanted.lock().clone();
+        let before = wanted.get(subject).cloned();
+        if before.as_ref().is_some_and(|before| before.is_from_file) {
+            let message = format!("the publication of {subject} is in sidecar.yml (mqtt.publish); change it there");
             return Err(Error::new(Code::FixedByFile, message));
         }
-        if before.is_none() && publication.is_none() {
-            return Err(Error::new(Code::UnknownStream, format!("{name} is not published by MQTT")));
-        }
-        let mut wanted = inner.entries.lock().clone();
         match publication {
-            Some(publication) => drop(wanted.insert(name.clone(), Entry::new(publication, false))),
-            None => drop(wanted.remove(name)),
+            Some(publication) => wanted.extend([Wanted::new(subject.clone(), publication, false)]),
+            None if before.is_some() => drop(wanted.remove(subject)),
+            None => {
+                let by =
+                    subject.name().and_then(|name| inner.entries.lock().get(name).map(|entry| entry.subject.clone()));
+                let message = match by {
+                    Some(by) => format!("{subject} is published by the regular expression {by}; change or remove that"),
+                    None => format!("{subject} is not published by MQTT"),
+                };
+                return Err(Error::new(Code::UnknownStream, message));
+            }
         }
         if before.is_none() && wanted.len() > MAX_PUBLICATIONS {
             let message = format!("{MAX_PUBLICATIONS} streams are published already, and more are not possible");
@@ -316,19 +304,13 @@ impl Publisher {
         }
         let stored: BTreeMap<_, _> = wanted
             .iter()
-            .filter(|(_, entry)| !entry.is_from_file)
-            .map(|(name, entry)| (name.to_string(), entry.publication.clone()))
+            .filter(|(_, wanted)| !wanted.is_from_file)
+            .map(|(subject, wanted)| (subject.clone(), wanted.publication.clone()))
             .collect();
         let text = serde_json::to_string(&stored).map_err(|e| Error::internal("publications cannot be written", e))?;
         inner.store.run(move |store| store.put_fact(FACT, &text)).await?;
-        let is_removed = !wanted.contains_key(name);
-        *inner.entries.lock() = wanted;
-        if let Some(before) = &before {
-            before.ended.cancel();
-        }
-        if is_removed {
-            inner.announce(name, false);
-        }
+        *inner.wanted.lock() = wanted;
+        inner.apply();
         inner.changed.notify_one();
         Ok(before.is_none())
     }
@@ -344,25 +326,38 @@ impl Publisher {
             () = commands::publish_events(inner, &inner.events) => {}
             () = commands::take_requests(inner) => {}
             () = values::take_values(inner) => {}
+            () = inner.look_for_names() => {}
         }
     }
 
     /// Holds the tasks of the publications, and tells Home Assistant of devices.
     async fn hold(&self) {
         let inner = &self.0;
-        let announced = inner.mqtt.subscribe(&inner.common.all(), DISCOVERY_ROOM);
-        let restarts = inner.mqtt.subscribe(&format!("{}/status", inner.common.discovery), 1);
+        let announced = inner.mqtt.subscribe(&inner.common.all(), Room::Newest(DISCOVERY_ROOM));
+        let restarts = inner.mqtt.subscribe(&format!("{}/status", inner.common.discovery), Room::Newest(1));
         let mut status = inner.mqtt.status();
         status.mark_changed();
         let mut tasks = JoinSet::new();
         let mut running = BTreeMap::new();
+        let (mut unclaimed, removing) = (BTreeSet::new(), Instant::now() + STALE);
         loop {
             self.start_tasks(&mut tasks, &mut running);
             tokio::select! {
                 () = inner.changed.notified() => {}
-                news = announced.next() => if let News::Message(message) = news {
-                    inner.remove_stale(&message);
+                news = announced.next() => if let News::Message(message) = news
+                    && let Some(topic) = inner.stale(&message)
+                {
+                    if inner.has_patterns() && Instant::now() < removing {
+                        unclaimed.insert(topic);
+                    } else {
+                        inner.mqtt.publish(Message::state(topic, ""));
+                    }
                 },
+                () = sleep_until(removing), if !unclaimed.is_empty() => {
+                    for topic in std::mem::take(&mut unclaimed).into_iter().filter(|topic| !inner.is_wanted(topic)) {
+                        inner.mqtt.publish(Message::state(topic, ""));
+                    }
+                }
                 news = restarts.next() => if matches!(&news, News::Message(message) if message.payload == "online") {
                     // Home Assistant was started: it may have lost what the broker kept, and its entities are unknown.
                     inner.announce_all();
@@ -392,7 +387,7 @@ impl Publisher {
             running.insert(name.clone(), entry.clone());
             let inner = self.0.clone();
             tasks.spawn(async move {
-                let ask = inner.mqtt.subscribe(&inner.topic(&name, "snapshot/set"), 1);
+                let ask = inner.mqtt.subscribe(&inner.topic(&name, "snapshot/set"), Room::Newest(1));
                 let publishing = inner.supervisor.run("mqtt publication", || async {
                     tokio::select! {
                         () = stream::publish_forever(&inner, &name, &entry) => {}

@@ -1,12 +1,16 @@
 //! The publication of one stream.
 
-use std::{sync::atomic::Ordering, time::SystemTime};
+use std::{
+    pin::pin,
+    sync::atomic::{AtomicU64, Ordering},
+    time::SystemTime,
+};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use tokio::time::{Duration, sleep};
 
-use super::{Entry, Inner};
+use super::{Entry, Figures, Inner};
 use crate::{
     error::{Code, Error, Result},
     foreign,
@@ -40,6 +44,10 @@ pub(super) async fn publish_forever(inner: &Inner, name: &StreamName, entry: &En
 }
 
 async fn publish_connected(inner: &Inner, name: &StreamName, entry: &Entry) {
+    // Home Assistant's device does not wait for the first picture, which a camera can take seconds for.
+    if inner.find(name).await.is_ok() && entry.found() {
+        inner.announce(name, true);
+    }
     match entry.publication.interval {
         Pace::OnChange => loop {
             if let Err(e) = follow(inner, name, entry).await {
@@ -48,6 +56,7 @@ async fn publish_connected(inner: &Inner, name: &StreamName, entry: &Entry) {
             tokio::select! {
                 () = sleep(RETRY) => {}
                 () = entry.request.notified() => {}
+                () = entry.look.notified() => {}
             }
         },
         Pace::Interval(interval) => {
@@ -59,7 +68,8 @@ async fn publish_connected(inner: &Inner, name: &StreamName, entry: &Entry) {
                 tokio::select! {
                     () = sleep(pause) => {}
                     () = entry.request.notified() => {}
-                    () = removed(inner, name) => {}
+                    () = entry.look.notified() => {}
+                    () = removed(inner, name, entry) => {}
                 }
                 pause = *interval;
             }
@@ -70,23 +80,31 @@ async fn publish_connected(inner: &Inner, name: &StreamName, entry: &Entry) {
             loop {
                 tokio::select! {
                     () = entry.request.notified() => publish_one(inner, name, entry).await,
-                    () = removed(inner, name) => report(inner, name, entry, inner.find(name).await.map(|()| None)),
+                    () = entry.look.notified() => report(inner, name, entry, inner.find(name).await.map(|()| None)),
+                    () = removed(inner, name, entry) => {
+                        report(inner, name, entry, inner.find(name).await.map(|()| None));
+                    }
                 }
             }
         }
     }
 }
 
-/// Returns when a defined stream is removed. A path of MediaMTX is a stream only while it is watched.
-async fn removed(inner: &Inner, name: &StreamName) {
+/// Tells that the stream is gone and returns, when a defined stream is removed. A path of MediaMTX is a stream only while it is
+/// watched.
+async fn removed(inner: &Inner, name: &StreamName, entry: &Entry) {
     match inner.catalog.registry().get(name) {
         Some(stream) if stream.origin() != Origin::MediaMtx => stream.follow().ended().await,
         _ => std::future::pending().await,
+    }
+    if entry.gone() {
+        inner.announce(name, false);
     }
 }
 
 /// A picture of a stream, as a snapshot has it.
 pub(super) async fn take(inner: &Inner, name: &StreamName) -> Result<SharedFrame> {
+    let _place = inner.taking.acquire().await;
     let watch = inner.catalog.watch(name, Demand::Single, &inner.requester()).await?;
     snapshot::take(watch, &inner.snapshot).await
 }
@@ -103,8 +121,11 @@ async fn publish_one(inner: &Inner, name: &StreamName, entry: &Entry) {
 /// Publishes each new picture until the stream ends.
 async fn follow(inner: &Inner, name: &StreamName, entry: &Entry) -> Result<()> {
     let mut watch = inner.catalog.watch(name, Demand::Continuous, &inner.requester()).await?;
+    let mut removed = pin!(removed(inner, name, entry));
     loop {
         let next = tokio::select! {
+            biased;
+            () = &mut removed => return Err(Error::new(Code::UnknownStream, format!("there is no stream {name}"))),
             next = watch.next() => next,
             () = entry.request.notified() => match watch.latest() {
                 Some(frame) => Ok(frame),
@@ -164,12 +185,17 @@ fn report(inner: &Inner, name: &StreamName, entry: &Entry, done: Result<Option<S
     let is_missing = done.as_ref().is_err_and(|e| e.code() == Code::UnknownStream);
     let stats = inner.catalog.registry().get(name).map(|stream| stream.stats());
     let mut state = Map::new();
+    let count = |of: fn(&Figures) -> &AtomicU64| {
+        for figures in [&entry.figures, &inner.totals] {
+            of(figures).fetch_add(1, Ordering::Relaxed);
+        }
+    };
     let mut add = |member: &str, value: Value| drop(state.insert(member.to_owned(), value));
     add("state", stats.as_ref().map_or("unknown", |stats| stats.state).into());
     add("watchers", stats.as_ref().map_or(0, |stats| stats.watchers).into());
     match &done {
         Ok(Some(frame)) => {
-            entry.figures.published.fetch_add(1, Ordering::Relaxed);
+            count(|figures| &figures.published);
             *entry.figures.last.lock() = Some(SystemTime::now());
             add("width", frame.width.into());
             add("height", frame.height.into());
@@ -178,16 +204,21 @@ fn report(inner: &Inner, name: &StreamName, entry: &Entry, done: Result<Option<S
         Ok(None) => {}
         Err(e) => {
             if e.code() == Code::FrameTooLarge {
-                entry.figures.oversize.fetch_add(1, Ordering::Relaxed);
+                count(|figures| &figures.oversize);
             }
+            count(|figures| &figures.failed);
             add("reason", foreign::shown(&e.to_string()).into());
         }
     }
     *entry.figures.problem.lock() = done.as_ref().err().map(|e| foreign::shown(&e.to_string()).into_owned());
-    if entry.set_present(!is_missing) {
-        inner.announce(name, !is_missing);
-    }
-    if !is_missing {
+    if is_missing {
+        if entry.missed() {
+            inner.announce(name, false);
+        }
+    } else {
+        if entry.found() {
+            inner.announce(name, true);
+        }
         inner.mqtt.publish(Message::state(inner.topic(name, "state"), Value::Object(state).to_string()));
     }
 }

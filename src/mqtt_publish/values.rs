@@ -4,10 +4,10 @@ use super::Inner;
 use crate::{
     error::{Code, Error, Result},
     foreign,
-    mqtt::{News, Received},
+    mqtt::{News, Received, Room},
 };
 
-/// Messages that wait; the newest stay.
+/// Values that wait: the newest of each key.
 const ROOM: usize = 64;
 
 /// Takes values, if `mqtt.commands` is on. A kept message is a value, too: the last temperature is still the last one.
@@ -15,7 +15,7 @@ pub(super) async fn take_values(inner: &Inner) {
     if !inner.mqtt.settings().commands {
         std::future::pending::<()>().await;
     }
-    let messages = inner.mqtt.subscribe(&inner.mqtt.topic("values/#"), ROOM);
+    let messages = inner.mqtt.subscribe(&inner.mqtt.topic("values/#"), Room::EachTopic(ROOM));
     let before = inner.mqtt.topic("values/");
     loop {
         let News::Message(message) = messages.next().await else { continue };

@@ -15,10 +15,16 @@ pub fn is_decoder(user_agent: &str) -> bool {
     DECODERS.iter().any(|word| name.contains(word))
 }
 
-/// Whether the reader shows a part of MJPEG only when the next one is complete: WebKit, but not the engines that descend
-/// from it and name it, too.
+/// Python's clients: `stream.read(1024)` of urllib and `iter_content(1024)` of requests return whole blocks, so that a program gets
+/// the end of a picture together with the begin of the next one.
+const BLOCK_READERS: [&str; 3] = ["Python-urllib/", "python-requests/", "python-httpx/"];
+
+/// Whether the reader shows a part of MJPEG only when the next one comes: WebKit, but not the engines that descend from it
+/// and name it, too; and programs that read in blocks.
 pub fn shows_a_part_late(user_agent: &str) -> bool {
-    user_agent.contains("AppleWebKit/") && !["Chrome/", "Chromium/"].iter().any(|name| user_agent.contains(name))
+    let is_webkit =
+        user_agent.contains("AppleWebKit/") && !["Chrome/", "Chromium/"].iter().any(|name| user_agent.contains(name));
+    is_webkit || BLOCK_READERS.iter().any(|name| user_agent.starts_with(name))
 }
 
 /// Number of bytes that the reader takes at a time, before it looks at them.
@@ -55,5 +61,13 @@ mod tests {
             "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
         ));
         assert!(!shows_a_part_late("Mozilla/5.0 (X11; rv:128.0) Gecko/20100101 Firefox/128.0"));
+    }
+
+    #[test]
+    fn python_s_clients_read_in_blocks() {
+        for name in ["Python-urllib/3.11", "python-requests/2.32.3", "python-httpx/0.28.1"] {
+            assert!(shows_a_part_late(name), "{name}");
+        }
+        assert!(!shows_a_part_late("Python/3.13 aiohttp/3.13.2"), "returns what has come");
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     mediamtx::{COMMANDS, Fields, command_fault},
     secret::{HIDDEN, has_hidden, hide_in_json, restored_url, shown_url},
     stream::StreamName,
+    trust::Fingerprint,
 };
 
 /// Longest name, and longest source or command, in characters.
@@ -57,6 +58,9 @@ pub enum Kind {
         /// The transport of RTSP: `tcp`, `udp`, `multicast` or `automatic`.
         #[serde(default = "tcp")]
         transport: String,
+        /// The SHA-256 of the server's certificate, for an encrypted URL with a self-signed certificate; 64 hexadecimal digits.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        fingerprint: String,
     },
     /// Any settings, by MediaMTX's names.
     Raw {
@@ -114,8 +118,12 @@ impl Wanted {
                 return Err(wrong("stream", "is one stream; a path with a regular expression needs the kind raw"));
             }
             Kind::Stream { .. } => {}
-            Kind::Camera { url, on_demand, transport } => {
+            Kind::Camera { url, on_demand, transport, fingerprint } => {
                 check_source(url)?;
+                if !fingerprint.is_empty() {
+                    Fingerprint::parse(fingerprint)
+                        .map_err(|e| Error::new(Code::InvalidPath, e.to_string()).in_field("fingerprint"))?;
+                }
                 if !matches!(transport.as_str(), "tcp" | "udp" | "multicast" | "automatic") {
                     return Err(wrong("transport", "must be tcp, udp, multicast or automatic"));
                 }
@@ -150,8 +158,13 @@ impl Wanted {
             Kind::Stream { stream } => {
                 json!({"source": format!("{advertise_rtsp}/{stream}"), "rtspTransport": "tcp", "sourceOnDemand": true})
             }
-            Kind::Camera { url, on_demand, transport } => {
+            Kind::Camera { url, on_demand, transport, fingerprint } => {
                 let mut fields = json!({"source": url, "sourceOnDemand": on_demand});
+                if !fingerprint.is_empty() {
+                    // MediaMTX compares with digits without colons (internal/protocols/tls/make_config.go).
+                    let digits: String = fingerprint.chars().filter(char::is_ascii_hexdigit).collect();
+                    fields["sourceFingerprint"] = json!(digits.to_ascii_lowercase());
+                }
                 if url.starts_with("rtsp") {
                     fields["rtspTransport"] = json!(transport);
                 }

@@ -17,7 +17,10 @@ use std::{
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Duration, Instant, timeout_at},
+};
 use utoipa::ToSchema;
 
 pub use self::{
@@ -35,6 +38,9 @@ use crate::{
 /// Most paths.
 pub const MAX_PATHS: usize = 10_000;
 
+/// How long [`Paths::settle`] waits: MediaMTX takes a path in some tenths of a second, but reads the whole configuration for it.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// The defined paths. Cheap to clone.
 #[derive(Clone)]
 pub struct Paths(Arc<Inner>);
@@ -49,6 +55,8 @@ struct Inner {
     progress: Mutex<HashMap<String, Progress>>,
     host: Mutex<LastAnswer>,
     changed: Notify,
+    /// Counts the comparisons with MediaMTX.
+    compared: watch::Sender<u64>,
     /// Held during a change, so that there is only one at a time.
     writing: tokio::sync::Mutex<()>,
 }
@@ -158,6 +166,7 @@ impl Paths {
             progress: Mutex::default(),
             host: Mutex::default(),
             changed: Notify::new(),
+            compared: watch::Sender::new(0),
             writing: tokio::sync::Mutex::default(),
         })))
     }
@@ -234,6 +243,52 @@ impl Paths {
         wanted.check(name)?;
         self.change([(name.to_owned(), wanted)].into(), vec![]).await?;
         Ok(before.is_none())
+    }
+
+    /// Defines a path under a name that no other path has, here or at MediaMTX. The same definition under the same name is no conflict.
+    /// Returns whether it is new.
+    pub async fn create(&self, name: &str, wanted: Wanted) -> Result<bool> {
+        let taken = |why: String| Err(Error::new(Code::PathExists, format!("name: {why}")).in_field("name"));
+        wanted.check(name)?;
+        let _changing = self.0.writing.lock().await;
+        match self.wanted().remove(name) {
+            Some(before) if before == wanted => return Ok(false),
+            Some(_) => return taken(format!("another path {name} is kept here; choose another name")),
+            None => {}
+        }
+        match self.at_mediamtx(name).await {
+            Ok(None) => {}
+            Ok(Some(state)) => return taken(format!("MediaMTX has a path {name}, {state}; choose another name")),
+            // MediaMTX gets the path when it answers again. A conflict then shows in the state of the path.
+            Err(e) => tracing::debug!(path = name, "the name is not compared with MediaMTX's paths: {}", e.chain()),
+        }
+        self.change([(name.to_owned(), wanted)].into(), vec![]).await?;
+        Ok(true)
+    }
+
+    /// The state of MediaMTX's path of a name, if it has one, in words.
+    async fn at_mediamtx(&self, name: &str) -> Result<Option<&'static str>> {
+        if self.0.mediamtx.configured_paths().await?.iter().any(|path| path.get("name").is_some_and(|is| is == name)) {
+            return Ok(Some("which its configuration defines"));
+        }
+        let live = self.0.mediamtx.path(name).await?;
+        let is_live = live.is_some_and(|path| path["available"] == true || path["ready"] == true);
+        Ok(is_live.then_some("which is live now"))
+    }
+
+    /// Waits until MediaMTX has taken or refused a path, if it answers. Afterwards the path's state is known.
+    pub async fn settle(&self, name: &str) {
+        let until = Instant::now() + SETTLE_TIMEOUT;
+        let mut compared = self.0.compared.subscribe();
+        let is_pending = || {
+            let progress = self.0.progress.lock();
+            progress.get(name).is_none_or(|progress| progress.condition == Condition::Pending)
+        };
+        while is_pending() && matches!(timeout_at(until, compared.changed()).await, Ok(Ok(()))) {
+            if !self.host().reachable {
+                return;
+            }
+        }
     }
 
     /// Changes members of a definition (JSON merge patch, RFC 7396).

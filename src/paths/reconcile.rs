@@ -58,6 +58,7 @@ impl Paths {
                     LOOK_EVERY
                 }
             };
+            self.0.compared.send_modify(|count| *count += 1);
             tokio::select! {
                 () = sleep(pause) => {}
                 () = self.0.changed.notified() => {}

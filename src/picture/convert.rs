@@ -26,6 +26,9 @@ pub(super) const MAX_SCANS: u32 = 100;
 /// Most bytes of metadata that a decoder may hold, such as a colour profile.
 const METADATA: u64 = 4 << 20;
 
+/// Most bytes before the start of a JPEG. Devices send a few.
+const MAX_BEFORE: usize = 64 + 3;
+
 /// The picture formats that can be uploaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -44,6 +47,14 @@ pub enum Format {
 impl Format {
     /// Detects the format from the first bytes. The error names other formats that users often send.
     pub fn sniff(data: &[u8]) -> Result<Self> {
+        Self::recognise(data).map_err(|found| {
+            let found = found.unwrap_or("an unknown format");
+            Error::new(Code::NotAPicture, format!("a JPEG, PNG, WebP, GIF or BMP picture is needed; this is {found}"))
+        })
+    }
+
+    /// The format; otherwise what the data is, if that is known.
+    fn recognise(data: &[u8]) -> Result<Self, Option<&'static str>> {
         let at = |from: usize, magic: &[u8]| data.get(from..).is_some_and(|rest| rest.starts_with(magic));
         if at(0, b"\xFF\xD8") {
             return Ok(Format::Jpeg);
@@ -75,9 +86,9 @@ impl Format {
         } else if data.trim_ascii_start().starts_with(b"{") {
             "JSON"
         } else {
-            "an unknown format"
+            return Err(None);
         };
-        Err(Error::new(Code::NotAPicture, format!("a JPEG, PNG, WebP, GIF or BMP picture is needed; this is {found}")))
+        Err(Some(found))
     }
 
     fn name(self) -> &'static str {
@@ -114,12 +125,25 @@ enum Source {
     Other(Format, header::Size),
 }
 
+/// Without the bytes before a JPEG, such as fill bytes, a byte order mark or a device's own header. ffmpeg skips them as well.
+fn from_start(data: Bytes) -> Bytes {
+    if Format::recognise(&data) != Err(None) {
+        return data;
+    }
+    let beginning = &data[..data.len().min(MAX_BEFORE)];
+    match memchr::memmem::find(beginning, &[0xFF, 0xD8, 0xFF]) {
+        Some(at) => data.slice(at..),
+        None => data,
+    }
+}
+
 /// Decides from the markers whether the data needs conversion.
 pub(super) fn sort(data: Bytes, limits: &PictureLimits) -> Result<Sorted> {
     if data.is_empty() {
         return Err(Error::new(Code::EmptyBody, "the body is empty; a picture is needed"));
     }
     limits.check_size(data.len())?;
+    let data = from_start(data);
     let format = Format::sniff(&data)?;
     if format != Format::Jpeg {
         let size = header::Size::read(&data, format)?;

@@ -331,7 +331,7 @@ fn subsampled(plane: &SourcePlane, columns: usize, rows: usize) -> Vec<u8> {
         let [upper, lower] = pair(y, down, plane.rows).map(|row| &plane.samples[row * plane.stride..][..plane.stride]);
         if across == 2 {
             let both = upper.iter().zip(lower).take(columns);
-            made.extend(both.map(|(a, b)| ((u16::from(*a) + u16::from(*b) + 1) / 2) as u8));
+            made.extend(both.map(|(a, b)| (u16::from(*a) + u16::from(*b)).div_ceil(2) as u8));
             continue;
         }
         made.extend((0..columns).map(|x| {

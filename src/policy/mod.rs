@@ -17,7 +17,11 @@ mod verified_cache;
 mod verifier;
 pub mod webhook;
 
-use std::{borrow::Cow, net::IpAddr, sync::Arc};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +73,19 @@ impl AuthSettings {
             None if self.webhook_secret.is_empty() => loopback_networks().into(),
             None => private_networks().into(),
         }
+    }
+
+    /// Whether a rule lets programs on this machine read at least one stream without a password, as MediaMTX and ffmpeg do
+    /// that pull from it.
+    pub fn lets_this_machine_read(&self) -> bool {
+        let here: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let is_local = |network: &Network| here.iter().any(|address| network.contains(*address));
+        self.users.iter().any(|user| {
+            user.user.is_any()
+                && user.pass.is_empty()
+                && (user.ips.is_empty() || user.ips.iter().any(is_local))
+                && user.permissions.iter().any(|permission| permission.action == Action::Read)
+        })
     }
 
     /// Settings that are valid, and open MediaMTX's question to other programs.

@@ -58,6 +58,8 @@ pub struct ProducerContext {
     pub nas: AllNas,
     /// The connection to the MQTT broker.
     pub mqtt: Mqtt,
+    /// The definitions of kind `mqtt` whose topic has wildcards.
+    pub topics: mqtt::Groups,
     /// The client for requests to other hosts.
     pub fetch: Fetch,
     /// Keeps the last upload of each stream.

@@ -1,7 +1,7 @@
 //! Splits a connection's bytes into requests and interleaved frames.
 
 use bytes::{Buf, BytesMut};
-use rtsp_types::{Message, ParseError, Request};
+use rtsp_types::{HeaderName, Method, Request, Url, Version, headers};
 
 /// Most bytes of a request, its body included. MediaMTX and ffmpeg send some 300.
 pub(super) const MAX_REQUEST: usize = 16 << 10;
@@ -63,80 +63,152 @@ fn request(data: &mut BytesMut) -> Result<Option<Incoming>, Fault> {
     if line_end.is_some_and(|end| !is_request_line(&data[..end])) || !data[0].is_ascii_uppercase() {
         return Err(Fault::Garbage);
     }
-    // A body that is too long is refused as soon as its length is known.
-    let Some(head) = memchr::memmem::find(data, b"\r\n\r\n") else {
+    let Some((head_length, body_at)) = head_end(data) else {
         return if data.len() > MAX_REQUEST { Err(Fault::TooLong) } else { Ok(None) };
     };
-    // With the end of the last line; the empty line follows.
-    let (head, rest) = data.split_at(head + 2);
-    let Some(known) = only_known_headers(head) else { return Err(Fault::Garbage) };
-    // The length of the message as it arrived.
-    let arrived = |used: usize| (used + head.len()).saturating_sub(known.len());
-    match Message::<Vec<u8>>::parse(&[&known[..], rest].concat()).map(|(message, used)| (message, arrived(used))) {
-        Ok((Message::Request(request), used)) if used <= MAX_REQUEST => {
-            // rtsp-types merges every header into one with an empty name, and loses Content-Length by it. A name has at
-            // least one character (RFC 2326 section 15.1).
-            if request.headers().any(|(name, _)| name.as_str().is_empty()) {
-                return Err(Fault::Garbage);
+    // Before the head is parsed, so that the fault does not depend on how many bytes have arrived.
+    if body_at > MAX_REQUEST {
+        return Err(Fault::TooLong);
+    }
+    let head = Head::parse(&data[..head_length]).ok_or(Fault::Garbage)?;
+    // A body that is too long is refused as soon as its length is known.
+    let length = body_at.saturating_add(head.content_length);
+    if length > MAX_REQUEST {
+        return Err(Fault::TooLong);
+    }
+    if data.len() < length {
+        return Ok(None);
+    }
+    let body = data.split_to(length).split_off(body_at);
+    Ok(Some(Incoming::Request(Box::new(head.request(body.to_vec())))))
+}
+
+/// Where the head ends, and where its body begins: behind an empty line. Some clients end lines without a carriage return.
+fn head_end(data: &[u8]) -> Option<(usize, usize)> {
+    memchr::memchr_iter(b'\n', data).find_map(|at| match data[at + 1..] {
+        [b'\n', ..] => Some((at, at + 2)),
+        [b'\r', b'\n', ..] => Some((at, at + 3)),
+        _ => None,
+    })
+}
+
+/// The head of a request. rtsp-types has a parser of its own, which takes two header names for equal of which one begins with
+/// the other, joins their values, and accepts a header without a name; so it is given the parsed parts only.
+struct Head {
+    method: Method,
+    /// None for `*`.
+    uri: Option<Url>,
+    version: Version,
+    /// The headers that this server reads.
+    headers: Vec<(&'static HeaderName, String)>,
+    content_length: usize,
+}
+
+/// The headers that this server reads.
+const KNOWN: [&HeaderName; 8] = [
+    &headers::ACCEPT,
+    &headers::AUTHORIZATION,
+    &headers::CSEQ,
+    &headers::RANGE,
+    &headers::REQUIRE,
+    &headers::SESSION,
+    &headers::TRANSPORT,
+    &headers::USER_AGENT,
+];
+
+impl Head {
+    /// Parses a head without the empty line at its end (RFC 2326 sections 6 and 15.1). None for a head that programs can read
+    /// in two ways: an empty line, a control character (such as a carriage return that ends no line), a header without a
+    /// name, or two lengths.
+    fn parse(head: &[u8]) -> Option<Head> {
+        let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let (method, uri, version) = request_line(lines.next()?)?;
+        let mut headers: Vec<(&'static HeaderName, String)> = vec![];
+        let mut length = None;
+        let mut is_kept = false;
+        for line in lines {
+            if line.is_empty() || has_control(line) {
+                return None;
             }
-            data.advance(used);
-            Ok(Some(Incoming::Request(Box::new(request))))
+            let value = |bytes: &[u8]| String::from_utf8_lossy(bytes.trim_ascii()).into_owned();
+            // A line that begins with a space continues the header before it.
+            if matches!(line.first(), Some(b' ' | b'\t')) {
+                if let (true, Some((_, known))) = (is_kept, headers.last_mut()) {
+                    *known = format!("{known} {}", value(line)).trim().to_owned();
+                }
+                continue;
+            }
+            let colon = memchr::memchr(b':', line)?;
+            let name = std::str::from_utf8(line[..colon].trim_ascii()).ok().filter(|name| is_token(name))?;
+            let value = value(&line[colon + 1..]);
+            is_kept = false;
+            if name.eq_ignore_ascii_case("Content-Length") {
+                // With two lengths, programs disagree where the message ends.
+                if length.replace(decimal(&value)?).is_some() {
+                    return None;
+                }
+            } else if let Some(known) = KNOWN.iter().find(|known| name.eq_ignore_ascii_case(known.as_str())) {
+                is_kept = true;
+                match headers.iter().position(|(other, _)| other == known) {
+                    // Repeated headers are one list (RFC 2616 section 4.2, which RFC 2326 section 4.2 refers to). The last one
+                    // stands at the end, because a folded line continues it.
+                    Some(earlier) => {
+                        let (_, before) = headers.remove(earlier);
+                        headers.push((known, format!("{before}, {value}")));
+                    }
+                    None => headers.push((known, value)),
+                }
+            }
         }
-        Ok((Message::Request(_), _)) => Err(Fault::TooLong),
-        // An answer, although we send no requests.
-        Ok(_) | Err(ParseError::Error) => Err(Fault::Garbage),
-        Err(ParseError::Incomplete(more)) => {
-            let announced = data.len() + more.map_or(0, usize::from);
-            if announced > MAX_REQUEST { Err(Fault::TooLong) } else { Ok(None) }
+        Some(Head { method, uri, version, headers, content_length: length.unwrap_or(0) })
+    }
+
+    fn request(self, body: Vec<u8>) -> Request<Vec<u8>> {
+        let mut request = Request::builder(self.method, self.version).build(body);
+        request.set_request_uri(self.uri);
+        for (name, value) in self.headers {
+            request.insert_header(name.clone(), value);
         }
+        request
     }
 }
 
-/// The head without the headers that are not read here, each on one line with the usual end. rtsp-types takes two names for
-/// equal of which one begins with the other, and joins their values: `C: x` would hide `CSeq`. None if a line is empty, or
-/// has a control character, such as a carriage return that ends none (RFC 2326 section 15.1 has no such text).
-fn only_known_headers(head: &[u8]) -> Option<Vec<u8>> {
-    let mut known = Vec::with_capacity(head.len() + 2);
-    let (mut keeps, mut lengths) = (true, 0);
-    for (n, line) in head.strip_suffix(b"\n").unwrap_or(head).split(|byte| *byte == b'\n').enumerate() {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        // An empty line would end the head, which ends elsewhere.
-        if line.is_empty() || line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
-            return None;
-        }
-        // A line that begins with a space continues the header before it.
-        let is_continued = n > 0 && line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t'));
-        if is_continued {
-            if keeps {
-                known.truncate(known.len().saturating_sub(2));
-                known.push(b' ');
-                known.extend_from_slice(line.trim_ascii());
-                known.extend_from_slice(b"\r\n");
-            }
-            continue;
-        }
-        if n > 0 {
-            let name = line.split(|byte| *byte == b':').next().filter(|name| name.len() < line.len());
-            if name.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"Content-Length")) {
-                lengths += 1;
-            }
-            // A line that is no header is for the parser to refuse.
-            keeps = name.is_none_or(|name| name.is_empty() || is_known(name));
-        }
-        if keeps {
-            known.extend_from_slice(line);
-            known.extend_from_slice(b"\r\n");
-        }
-    }
-    // With two lengths, programs disagree where the message ends.
-    (lengths <= 1).then_some(known)
+/// Method, URI and version (RFC 2326 section 6.1). A space in the URI belongs to it: ffmpeg sends a URL as its user typed it.
+fn request_line(line: &[u8]) -> Option<(Method, Option<Url>, Version)> {
+    let line = std::str::from_utf8(line).ok().filter(|line| !has_control(line.as_bytes()))?;
+    let (method, rest) = line.split_once(' ')?;
+    let (uri, version) = rest.rsplit_once(' ')?;
+    let version = match version {
+        "RTSP/1.0" => Version::V1_0,
+        "RTSP/2.0" => Version::V2_0,
+        _ => return None,
+    };
+    let uri = match uri.trim() {
+        "*" => None,
+        // A path without a host is this server's.
+        path if path.starts_with('/') => Some(Url::parse(&format!("rtsp://localhost{path}")).ok()?),
+        // Only these schemes reach an RTSP server (RFC 2326 section 3.2, RFC 7826 section 4.2). Url reads others, such as
+        // `file`, by rules of their own.
+        uri => Some(
+            Url::parse(uri).ok().filter(|url| matches!(url.scheme(), "rtsp" | "rtsps" | "rtspu") && url.has_host())?,
+        ),
+    };
+    is_token(method).then(|| (Method::from(method), uri, version))
 }
 
-/// Whether this server reads the header.
-fn is_known(name: &[u8]) -> bool {
-    const KNOWN: [&str; 9] =
-        ["Accept", "Authorization", "Content-Length", "CSeq", "Range", "Require", "Session", "Transport", "User-Agent"];
-    KNOWN.iter().any(|known| name.trim_ascii().eq_ignore_ascii_case(known.as_bytes()))
+/// Whether the text is a token (RFC 2326 section 15.1).
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// A number of digits only; one that is too large for the type is the largest. None for other text.
+fn decimal(text: &str) -> Option<usize> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(usize::MAX))
+}
+
+fn has_control(line: &[u8]) -> bool {
+    line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
 }
 
 fn is_request_line(line: &[u8]) -> bool {
@@ -149,10 +221,8 @@ pub(crate) mod properties;
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use rtsp_types::{Method, headers};
-
     use super::*;
+    use proptest::prelude::*;
 
     const TALK: &[u8] = b"\r\nOPTIONS rtsp://h:1/a RTSP/1.0\r\nCSeq: 1\r\n\r\n$\x01\x00\x05hello\
         GET_PARAMETER rtsp://h:1/a/ RTSP/1.0\r\nCSeq: 2\r\nContent-Length: 4\r\n\r\nping$\x00\x00\x00\
@@ -203,6 +273,25 @@ mod tests {
     }
 
     #[test]
+    fn headers_of_odd_form_are_read() {
+        let text = b"DESCRIBE rtsp://h/my door RTSP/1.0\r\ncseq : 7\r\nAccept: a/b,\r\n\t c/d\r\nX-\xff: \xff\r\n ignored\r\naccept: e/f\r\nUser-Agent: caf\xe9\r\n\r\n";
+        let faulty = all(text);
+        assert_eq!(faulty, Err(Fault::Garbage), "a name is a token");
+        let talk =
+            all(&text.iter().map(|byte| if *byte == 0xff { b'y' } else { *byte }).collect::<Vec<_>>()).expect("RTSP");
+        let [Incoming::Request(describe)] = &talk[..] else { panic!("{talk:?}") };
+        assert_eq!(describe.request_uri().map(|url| url.as_str()), Some("rtsp://h/my%20door"));
+        let header = |name: HeaderName| describe.header(&name).map(|value| value.as_str());
+        assert_eq!((header(headers::CSEQ), header(headers::ACCEPT)), (Some("7"), Some("a/b, c/d, e/f")));
+        let talk =
+            all(b"DESCRIBE /my/door?token=a RTSP/1.0\nCSeq: 7\n\nOPTIONS * RTSP/1.0\nCSeq: 8\n\n").expect("RTSP");
+        let [Incoming::Request(path), Incoming::Request(options)] = &talk[..] else { panic!("{talk:?}") };
+        assert_eq!(path.request_uri().map(|url| url.as_str()), Some("rtsp://localhost/my/door?token=a"));
+        assert_eq!(options.request_uri(), None);
+        assert_eq!(header(headers::USER_AGENT), Some("caf\u{fffd}"));
+    }
+
+    #[test]
     fn garbage_and_long_requests_are_refused_as_early_as_possible() {
         for (data, fault) in [
             (&b"GET / HTTP/1.1\r\n"[..], Fault::Garbage),
@@ -213,7 +302,15 @@ mod tests {
             (b"!OPTIONS rtsp://h/a RTSP", Fault::Garbage),
             (b"DESCRIBE rtsp://h/a\r\n\r\n", Fault::Garbage),
             (b"GET_PARAMETER rtsp://h/a RTSP/1.0\r\n:x: 2\r\nContent-Length: 4\r\n\r\nping", Fault::Garbage),
+            (b"DESCRIBE file://h/a RTSP/1.0\r\nCSeq: 1\r\n\r\n", Fault::Garbage),
+            (b"DESCRIBE rtsp:a RTSP/1.0\r\nCSeq: 1\r\n\r\n", Fault::Garbage),
+            (b"DESCRIBE rtsp://h/a RTSP/1.0\r\nCSeq: 1\rSession: x\r\n\r\n", Fault::Garbage),
+            (b"DESCRIBE rtsp://h/a RTSP/1.0\r\nCSeq 1\r\n\r\n", Fault::Garbage),
+            (b"DESCRIBE rtsp://h/a RTSP/1.0\r\nC Seq: 1\r\n\r\n", Fault::Garbage),
+            (b"DESCRIBE rtsp://h/a RTSP/1.0\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", Fault::Garbage),
+            (b"DESCRIBE rtsp://h/a RTSP/1.0\r\nContent-Length: +1\r\n\r\n", Fault::Garbage),
             (b"DESCRIBE rtsp://h/a RTSP/1.0\r\nContent-Length: 999999999\r\n\r\n", Fault::TooLong),
+            (b"DESCRIBE rtsp://h/a RTSP/1.0\r\nContent-Length: 99999999999999999999999999\r\n\r\n", Fault::TooLong),
             (&[b"DESCRIBE rtsp://h/a RTSP/1.0\r\nX: ".as_slice(), &[b'x'; MAX_REQUEST]].concat(), Fault::TooLong),
         ] {
             assert_eq!(all(data), Err(fault), "{:?}", String::from_utf8_lossy(&data[..data.len().min(60)]));

@@ -10,7 +10,6 @@
 //! This module knows bytes, addresses and access units, but no streams, no decoders and no rules about networks.
 
 mod assemble;
-mod auth;
 mod connection;
 mod depacketize;
 mod failure;

@@ -5,11 +5,11 @@ use tokio::time::Instant;
 
 use super::{
     Start, Track,
-    auth::Scheme,
     message::{Item, Reader},
     receive::Receiver,
     sdp::{Codec, Description},
 };
+use crate::fetch::challenge::Scheme;
 
 /// Reads bytes as answers, whole and in pieces, without a panic or an endless loop. Then reads bodies as descriptions, and everything as
 /// packets of each codec.
@@ -21,8 +21,9 @@ pub(crate) fn hold(data: &[u8]) {
         match item {
             Item::Answer(answer) => {
                 let _ = (answer.headers.session(), answer.headers.transport());
-                if let Ok(mut scheme) = Scheme::choose(&answer.headers) {
-                    let _ = scheme.answer("user", &crate::secret::Secret::new("password"), "DESCRIBE", "rtsp://h/");
+                if let Ok(mut scheme) = Scheme::choose(answer.headers.all("www-authenticate")) {
+                    let _ =
+                        scheme.answer(("user", &crate::secret::Secret::new("password")), "DESCRIBE", "rtsp://h/", &[]);
                 }
                 bodies.push(answer.body);
             }

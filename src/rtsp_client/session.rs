@@ -9,7 +9,6 @@ use url::Url;
 
 use super::{
     Codec, Track, Transport, Unit,
-    auth::Scheme,
     connection::{Connection, Tls},
     failure::Failure,
     headers::Headers,
@@ -19,7 +18,7 @@ use super::{
     udp::UdpPair,
     uri::{base, clean, joined},
 };
-use crate::secret::Secret;
+use crate::{fetch::challenge::Scheme, secret::Secret};
 
 /// Attempts of one request: without a password, with one, and twice more if the nonce has become stale.
 const ATTEMPTS: usize = 4;
@@ -320,7 +319,7 @@ impl Inner {
             let _ = write!(text, "Session: {id}\r\n");
         }
         if let (Some(scheme), Some((user, password))) = (&mut self.auth, &self.target.login)
-            && let Ok(answer) = scheme.answer(user, password, method, &uri)
+            && let Ok(answer) = scheme.answer((user, password), method, &uri, &[])
         {
             let _ = write!(text, "Authorization: {answer}\r\n");
         }
@@ -361,7 +360,7 @@ impl Inner {
             is_given: true,
             unsupported: Some(if schemes.is_empty() { "401 without a challenge".into() } else { schemes }),
         };
-        let scheme = match Scheme::choose(headers) {
+        let scheme = match Scheme::choose(headers.all("www-authenticate")) {
             Ok(scheme) => scheme,
             // MediaMTX refuses a wrong password without another challenge.
             Err(_) if self.auth.is_some() => {

@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 
 use super::{Settings, file::FileContent};
 use crate::{
-    mqtt::Publication,
+    mqtt::{Publication, Subject},
     picture::compose::Layer,
     policy::{Credential, Permission, User},
     producer::{Definition, StreamDefinition},
@@ -265,8 +265,8 @@ fn take_overlays(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<Strin
     read.collect()
 }
 
-/// Reads `mqtt.publish`, whose keys are names of streams.
-fn take_publications(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<StreamName, Publication> {
+/// Reads `mqtt.publish`, whose keys are names of streams, or regular expressions.
+fn take_publications(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<Subject, Publication> {
     let mut read = BTreeMap::new();
     let Some(ValueKind::Table(mqtt)) = tree.get_mut("mqtt").map(|value| &mut value.kind) else { return read };
     let publications = match mqtt.remove("publish").map(|value| value.kind) {
@@ -277,12 +277,12 @@ fn take_publications(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<S
             return read;
         }
     };
-    for (name, value) in publications {
-        let key = format!("mqtt.publish.{name}");
+    for (subject, value) in publications {
+        let key = format!("mqtt.publish.{subject}");
         let fields = if matches!(value.kind, ValueKind::Nil) { table(Table::new()) } else { value };
-        match (StreamName::parse(&name), Publication::deserialize(fields)) {
-            (Ok(name), Ok(publication)) => drop(read.insert(name, publication)),
-            (Err(e), _) => errors.add(&key, e.to_string()),
+        match (subject.parse(), Publication::deserialize(fields)) {
+            (Ok(subject), Ok(publication)) => drop(read.insert(subject, publication)),
+            (Err(rule), _) => errors.add(&key, rule),
             (_, Err(e)) => errors.add(&key, explain(&e)),
         }
     }

@@ -236,6 +236,7 @@ impl Settings {
             udp_port: self.udp.listen.port(),
             has_webhook_secret: !self.auth.webhook_secret.is_empty(),
             webhook_is_local: self.auth.webhook_networks.is_none() && self.auth.webhook_secret.is_empty(),
+            lets_this_machine_read: self.auth.lets_this_machine_read(),
             streams: &self.streams,
         }
     }

@@ -9,6 +9,7 @@
 
 mod context;
 mod demand;
+mod failure;
 pub mod lifecycle;
 mod name;
 mod producer;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     demand::{Demand, Form, Forms},
+    failure::LastFailure,
     name::{MAX_NAME_BYTES, StreamName},
     producer::{FrameSink, Producer, ProducerFuture, Run},
     registry::{Deriver, Registry},

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Demand, Ended, Forms, Mode, Stream, StreamName, VideoUnit};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     picture::{Picture, RasterPicture, SharedFrame},
 };
 
@@ -141,6 +141,15 @@ impl FrameSink {
     /// Shows users why there is no new picture. The producer keeps running, and the next picture clears the reason.
     pub fn report_problem(&self, reason: impl Into<String>) {
         self.stream.report_problem(self.run, reason.into());
+    }
+
+    /// Notes a failure that the run goes on after, in another way: it is the stream's failure until a picture arrives, also if the run
+    /// gives none within the start timeout.
+    pub fn note_failure(&self, error: &Error) {
+        let mut core = self.stream.lock();
+        if core.run == self.run && core.delivering {
+            core.failures.note(self.run, error);
+        }
     }
 
     /// Counts a picture that arrived damaged or incomplete, by reason.

@@ -258,6 +258,11 @@ impl Registry {
         true
     }
 
+    /// Removes this stream unless it is watched. Returns whether it is removed.
+    pub fn remove_unwatched(&self, stream: &Arc<Stream>, why: &'static str) -> bool {
+        stream.close_if_unwatched(why) && self.forget(stream)
+    }
+
     /// Number of streams.
     pub fn len(&self) -> usize {
         // Not `streams.len()`, which locks every shard of the map.
@@ -395,12 +400,18 @@ fn max_streams(limits: &StreamLimits) -> usize {
     limits.streams.min(Semaphore::MAX_PERMITS)
 }
 
-/// Refuses a name at whose address another resource is: `/api/v1/streams/{name}/frame` and `/frames` take pictures.
+/// Refuses a name at whose address another resource is: `/api/v1/streams/{name}/frame` and `/frames` take pictures, and
+/// `/mediamtx-path` makes a path.
 fn check_new(name: &StreamName) -> Result<()> {
     match name.rsplit_once('/') {
         Some((_, last @ ("frame" | "frames"))) => Err(Error::new(
             Code::InvalidName,
             format!("name: must not end with /{last}, because pictures are uploaded to that address"),
+        )
+        .in_field("name")),
+        Some((_, last @ "mediamtx-path")) => Err(Error::new(
+            Code::InvalidName,
+            format!("name: must not end with /{last}, because that address makes a path of MediaMTX"),
         )
         .in_field("name")),
         _ => Ok(()),

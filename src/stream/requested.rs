@@ -130,6 +130,16 @@ impl Made {
 }
 
 impl Stream {
+    /// Closes the stream unless it is watched.
+    pub(super) fn close_if_unwatched(self: &Arc<Self>, why: &'static str) -> bool {
+        let mut core = self.lock();
+        if core.watchers > 0 {
+            return false;
+        }
+        self.close_locked(&mut core, why);
+        true
+    }
+
     /// Closes the stream if a request made it, it has no watcher, and the next request would make it again as it is.
     fn close_if_replaceable(self: &Arc<Self>) -> GivesWay {
         let mut core = self.lock();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    sync::atomic::Ordering,
     time::SystemTime,
 };
 
@@ -9,7 +10,8 @@ use serde::Serialize;
 use tokio::time::{Duration, Instant};
 use utoipa::ToSchema;
 
-use super::{Origin, StreamName};
+use super::{LastFailure, Origin, Stream, StreamName};
+use crate::faults;
 
 /// Window of the picture rate: long enough to measure one picture in five seconds.
 const RATE_WINDOW: Duration = Duration::from_secs(20);
@@ -31,6 +33,8 @@ pub struct Stats {
     pub state: &'static str,
     /// The reason for the state, in words.
     pub reason: String,
+    /// Why the producer failed last; null as soon as a picture arrives, and for a new definition.
+    pub failure: Option<LastFailure>,
     /// Watchers at the moment.
     pub watchers: usize,
     /// Pictures since the stream was made.
@@ -46,6 +50,36 @@ pub struct Stats {
     pub damaged: BTreeMap<&'static str, u64>,
     /// The held picture, if there is one.
     pub picture: Option<PictureInfo>,
+}
+
+impl Stream {
+    /// Why the producer failed last, if no picture has arrived since.
+    pub fn failure(&self) -> Option<LastFailure> {
+        self.lock().failures.last()
+    }
+
+    /// The stream's figures.
+    pub fn stats(&self) -> Stats {
+        let frame = self.latest();
+        let (state, reason) = self.state();
+        let core = self.lock();
+        faults::pass("figures of a stream", &self.name);
+        Stats {
+            name: self.name.clone(),
+            kind: core.producer.kind(),
+            origin: core.origin,
+            state: state.as_str(),
+            reason,
+            failure: core.failures.last(),
+            watchers: core.watchers,
+            frames: self.frames.load(Ordering::Relaxed),
+            bytes: self.received(),
+            fps: core.arrivals.rate(Instant::now()),
+            dropped: self.dropped.load(Ordering::Relaxed),
+            damaged: core.damaged.clone(),
+            picture: frame.as_deref().map(PictureInfo::of),
+        }
+    }
 }
 
 /// The held picture.

@@ -18,17 +18,17 @@ use tokio::{
 use utoipa::ToSchema;
 
 use super::{
-    Ended, Producer, State, Stats, StreamName, Watch,
+    Ended, Producer, State, StreamName, Watch,
     context::SharedContext,
     demand::{Demand, Demands, Form, Forms},
+    failure::Failures,
     lifecycle::{self, Effect, Event, Lifecycle},
-    stats::{Arrivals, PictureInfo},
+    stats::Arrivals,
     supervisor,
     video::Passing,
 };
 use crate::{
     backoff::Backoff,
-    faults,
     picture::{Frame, Reserved, SharedFrame, draw, text::Fonts},
     units::HumanDuration,
 };
@@ -58,6 +58,8 @@ pub enum Origin {
     /// A watcher of a path of MediaMTX made it. It is removed with its last watcher.
     #[serde(rename = "mediamtx")]
     MediaMtx,
+    /// A topic that a stream of kind `mqtt` with wildcards selects made it. It is removed when the topic is silent.
+    Topic,
 }
 
 /// The latest frame, and the reason why no frame follows.
@@ -88,7 +90,7 @@ pub struct Stream {
     pub(super) video: Passing,
     pub(super) frames: AtomicU64,
     pub(super) bytes: AtomicU64,
-    dropped: AtomicU64,
+    pub(super) dropped: AtomicU64,
 }
 
 pub(super) struct Core {
@@ -109,7 +111,8 @@ pub(super) struct Core {
     pub(super) last_seq: u64,
     pub(super) last_used: Instant,
     pub(super) arrivals: Arrivals,
-    damaged: BTreeMap<&'static str, u64>,
+    pub(super) damaged: BTreeMap<&'static str, u64>,
+    pub(super) failures: Failures,
     pub(super) closed: bool,
 }
 
@@ -141,6 +144,7 @@ impl Stream {
                 last_used: Instant::now(),
                 arrivals: Arrivals::default(),
                 damaged: BTreeMap::new(),
+                failures: Failures::default(),
                 closed: false,
             }),
             placeholder: Mutex::new(None),
@@ -180,28 +184,6 @@ impl Stream {
     pub fn state(&self) -> (State, String) {
         let status = self.status.borrow();
         (status.state, status.reason.to_string())
-    }
-
-    /// The stream's figures.
-    pub fn stats(&self) -> Stats {
-        let frame = self.latest();
-        let (state, reason) = self.state();
-        let core = self.lock();
-        faults::pass("figures of a stream", &self.name);
-        Stats {
-            name: self.name.clone(),
-            kind: core.producer.kind(),
-            origin: core.origin,
-            state: state.as_str(),
-            reason,
-            watchers: core.watchers,
-            frames: self.frames.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            fps: core.arrivals.rate(Instant::now()),
-            dropped: self.dropped.load(Ordering::Relaxed),
-            damaged: core.damaged.clone(),
-            picture: frame.as_deref().map(PictureInfo::of),
-        }
     }
 
     /// Bytes of all pictures since the stream was made.
@@ -276,7 +258,7 @@ impl Stream {
         let mut core = self.lock();
         let settings = &self.context.settings;
         let after = match core.origin {
-            Origin::File | Origin::Api => return false,
+            Origin::File | Origin::Api | Origin::Topic => return false,
             Origin::MediaMtx => UNWATCHED,
             Origin::Pull if core.last_seq == 0 => settings.expire_empty,
             Origin::Upload | Origin::Pull => settings.expire,
@@ -381,6 +363,7 @@ impl Stream {
         let before = core.life.state();
         let effects = core.life.on(event);
         let after = core.life.state();
+        core.failures.step(core.run, event, after);
         let still_failing = matches!((before, after), (State::Failing { .. }, State::Failing { .. }));
         if why.is_some() || (!still_failing && (event == Event::Picture || after != before)) {
             let reason = why.map_or_else(|| lifecycle::reason(before, after, event).into(), Cow::Owned);

@@ -145,6 +145,8 @@ fn ended(stream: &Arc<Stream>, end: Result<()>) {
     tracing::info!(stream = %stream.name, "producer failed: {}", error.chain());
     let mut core = stream.lock();
     core.delivering = false;
+    let run = core.run;
+    core.failures.note(run, &error);
     stream.step(&mut core, Event::Ended, Some(error.to_string()));
 }
 

@@ -103,13 +103,13 @@ pub(super) async fn secure(
     let mut response = next.call(request).await?;
     let is_page = |kind: &header::HeaderValue| kind.as_bytes().starts_with(b"text/html");
     let is_page = response.headers().get(header::CONTENT_TYPE).is_some_and(is_page);
+    let is_foreign = response.response().extensions().get::<pages::Foreign>().is_some();
     let content_security_policy = is_page.then(|| {
         let request = response.request();
-        let state = state_in(request.app_data());
-        match pages::is_foreign(request.path(), &state.settings.http.static_dir) {
-            true => addresses::FOREIGN_PAGES.to_owned(),
-            false => addresses::of(request, state).content_security_policy(),
+        if is_foreign {
+            return addresses::FOREIGN_PAGES.to_owned();
         }
+        addresses::of(request, state_in(request.app_data())).content_security_policy()
     });
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));

@@ -11,6 +11,7 @@ mod discovery;
 mod endless;
 mod events;
 mod extract;
+mod form;
 mod guard;
 mod health;
 mod identity;
@@ -103,6 +104,7 @@ const ROUTES: &[Route] = routes![
     points::transparent,
     // Streams.
     streams::list,
+    streams::mediamtx_path,
     streams::get,
     streams::put,
     streams::patch,

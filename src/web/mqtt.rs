@@ -9,8 +9,10 @@ use utoipa::ToSchema;
 use super::{Problem, State, caller::Admin, extract::Body, problem::ProblemDocument};
 use crate::{
     catalog::invalid,
-    mqtt::{self, Counters, FilterStats, Publication},
-    mqtt_publish::PublicationState,
+    error::{Code, Error, Result},
+    mqtt::{self, Counters, FilterStats, Publication, Subject},
+    mqtt_publish::{PatternState, PublicationState},
+    producer::mqtt::{Group, GroupFigures},
 };
 
 /// One publication.
@@ -39,8 +41,12 @@ pub struct MqttConnection {
     counters: Counters,
     /// The subscribed topics.
     subscriptions: Vec<MqttSubscription>,
+    /// The streams of kind `mqtt` whose topic has wildcards.
+    groups: Vec<MqttGroup>,
     /// What is published.
     publications: Vec<PublicationState>,
+    /// The regular expressions by which streams and paths of MediaMTX are published.
+    patterns: Vec<PatternState>,
     /// Whether Home Assistant is told of a device for each publication.
     homeassistant: bool,
 }
@@ -58,6 +64,34 @@ pub struct MqttSubscription {
     /// Why there are no messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+}
+
+/// A stream of kind `mqtt` whose topic has wildcards.
+#[derive(Serialize, ToSchema)]
+pub struct MqttGroup {
+    /// The name of the stream; those of its topics' streams begin with it and `/`.
+    name: String,
+    /// The topic filter.
+    topic: String,
+    /// Streams at the moment.
+    streams: usize,
+    /// Most streams.
+    max_streams: usize,
+    /// Messages that were left out, because their topic is no stream.
+    left_out: u64,
+    /// Why the last one was left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+/// A publication as it was stored: of one name, or a regular expression.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum MqttStored {
+    /// Of one name.
+    Name(PublicationState),
+    /// A regular expression.
+    Pattern(PatternState),
 }
 
 /// A time as RFC 3339.
@@ -87,18 +121,37 @@ pub(super) async fn get(state: web::Data<State>, _: Admin) -> HttpResponse {
         largest_message: mqtt.largest_payload(),
         counters: mqtt.counters(),
         subscriptions: mqtt.filters().into_iter().map(MqttSubscription::from).collect(),
+        groups: groups(&state),
         publications: state.publisher.list(),
+        patterns: state.publisher.patterns(),
         homeassistant: state.publisher.announces(),
     };
     HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(connection)
 }
 
-/// Publishes a stream or a path of MediaMTX, or changes how. It survives restarts.
+fn groups(state: &State) -> Vec<MqttGroup> {
+    let of = |group: &Group| {
+        let GroupFigures { streams, left_out, problem } = group.figures();
+        let (name, topic) = (group.name().to_string(), group.topic().to_owned());
+        MqttGroup { name, topic, streams, max_streams: group.max_streams(), left_out, problem }
+    };
+    state.catalog.context().topics.list().iter().map(|group| of(group)).collect()
+}
+
+/// The key of a publication in the address.
+fn subject(state: &State, text: &str) -> Result<Subject> {
+    if !text.starts_with('~') {
+        return state.catalog.name(text).map(Subject::Name);
+    }
+    text.parse().map_err(|rule: String| Error::new(Code::InvalidName, rule).in_field("name"))
+}
+
+/// Publishes a stream or a path of MediaMTX, or all that a regular expression selects, or changes how. It survives restarts.
 #[utoipa::path(
-    put, path = ONE, tag = "mqtt", params(("name" = String, Path, description = "Can contain slashes")),
+    put, path = ONE, tag = "mqtt", params(("name" = String, Path, description = "Can contain slashes; or ~ and a regular expression")),
     request_body = Publication,
     responses(
-        (status = 200, description = "Changed", body = PublicationState), (status = 201, description = "New", body = PublicationState),
+        (status = 200, description = "Changed", body = MqttStored), (status = 201, description = "New", body = MqttStored),
         (status = 409, description = "In the configuration file", body = ProblemDocument), (status = 422, body = ProblemDocument),
     )
 )]
@@ -108,17 +161,23 @@ pub(super) async fn put(
     name: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let name = state.catalog.name(&name)?;
+    let subject = subject(&state, &name)?;
     let publication: Publication = serde_json::from_slice(&body).map_err(invalid)?;
-    let is_new = state.publisher.put(&name, publication).await?;
+    let is_new = state.publisher.put(&subject, publication).await?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
-    let made = state.publisher.list().into_iter().find(|made| made.name == *name);
+    let key = subject.as_str();
+    let made = match &subject {
+        Subject::Name(_) => state.publisher.list().into_iter().find(|made| made.name == key).map(MqttStored::Name),
+        Subject::Pattern(_) => {
+            state.publisher.patterns().into_iter().find(|made| made.pattern == key).map(MqttStored::Pattern)
+        }
+    };
     Ok(response.json(made))
 }
 
 /// Ends a publication. The broker forgets its messages, and Home Assistant its device.
 #[utoipa::path(
-    delete, path = ONE, tag = "mqtt", params(("name" = String, Path, description = "Can contain slashes")),
+    delete, path = ONE, tag = "mqtt", params(("name" = String, Path, description = "Can contain slashes; or ~ and a regular expression")),
     responses((status = 204), (status = 404, body = ProblemDocument), (status = 409, description = "In the configuration file", body = ProblemDocument))
 )]
 pub(super) async fn delete(
@@ -126,7 +185,6 @@ pub(super) async fn delete(
     _: Admin,
     name: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let name = state.catalog.name(&name)?;
-    state.publisher.remove(&name).await?;
+    state.publisher.remove(&subject(&state, &name)?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -2,14 +2,12 @@
 
 use std::{fmt, net::IpAddr};
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, Serializer};
-use url::Url;
 use utoipa::ToSchema;
 
 use crate::{
     discovery::{DiscoveredDevice, Event, Login},
-    secret::Secret,
+    secret::{self, Secret},
 };
 
 /// Longest suggested name, without the part of the address, in characters.
@@ -191,13 +189,8 @@ fn slug(text: &str) -> String {
 
 /// MediaMTX takes the credentials of a source only in its URL.
 fn with_login(url: &str, login: Option<&Login>) -> String {
-    let (Some(login), Ok(mut parsed)) = (login, Url::parse(url)) else { return url.to_owned() };
-    // All special characters, because the library does not encode `%`.
-    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    // Both work for each URL with a host, and a stream URI has one.
-    let _ = parsed.set_username(&encoded(&login.username));
-    let _ = parsed.set_password(Some(&encoded(login.password.expose())));
-    parsed.into()
+    let Some(login) = login else { return url.to_owned() };
+    secret::with_login(url, &login.username, login.password.expose())
 }
 
 #[cfg(test)]

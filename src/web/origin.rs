@@ -1,6 +1,6 @@
 //! Our origin as the client sees it: scheme, host and base path.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use actix_web::{
     HttpRequest,
@@ -56,7 +56,7 @@ pub(super) fn is_ours(origin: &str, peer: Option<IpAddr>, headers: &HeaderMap, h
     let leads_to = |url: &str| !url.is_empty() && (url == origin || url.starts_with(&format!("{origin}/")));
     http.cors_origins.iter().any(|known| known == origin)
         || leads_to(&http.public_url)
-        || names(origin, host(peer, headers, http))
+        || hosts(peer, headers, http).iter().any(|host| names(origin, Some(host)))
 }
 
 /// Whether the client's connection is encrypted, by our own knowledge or a trusted proxy's.
@@ -76,44 +76,62 @@ pub(super) fn of(request: &HttpRequest, state: &State) -> String {
         return http.public_url.clone();
     }
     let scheme = if is_secure(request, state) { "https" } else { "http" };
-    let host = host(request.peer_addr().map(|addr| addr.ip()), request.headers(), http);
-    format!("{scheme}://{}{}", host.unwrap_or("localhost"), http.base_path)
+    let hosts = hosts(request.peer_addr().map(|addr| addr.ip()), request.headers(), http);
+    format!("{scheme}://{}{}", hosts.last().map_or("localhost", |host| &**host), http.base_path)
 }
 
-/// The host, and the port if there is one, under which the client reached us: that of a trusted proxy's report, or that of
-/// the request itself.
-pub(super) fn host<'a>(peer: Option<IpAddr>, headers: &'a HeaderMap, http: &HttpSettings) -> Option<&'a str> {
-    reported(peer, headers, http).host.or_else(|| text(headers, header::HOST.as_str()))
+/// The hosts, with a port if there is one, under which the client can have reached us: those that a trusted proxy reports, or
+/// that of the request itself. In a chain of proxies, the nearest one wrote the last host. The page that the browser shows
+/// can have any of them: no page can set these headers for a request to another site.
+fn hosts<'a>(peer: Option<IpAddr>, headers: &'a HeaderMap, http: &HttpSettings) -> Vec<Cow<'a, str>> {
+    let Reported { hosts, port, .. } = reported(peer, headers, http);
+    if hosts.is_empty() {
+        return text(headers, header::HOST.as_str()).map(Cow::from).into_iter().collect();
+    }
+    hosts
+        .into_iter()
+        .map(|host| match port {
+            // The bracket ends an IPv6 address, which has colons.
+            Some(port) if !host.rsplit(']').next().is_some_and(|behind| behind.contains(':')) => {
+                Cow::from(format!("{host}:{port}"))
+            }
+            _ => Cow::from(host),
+        })
+        .collect()
 }
 
-/// The host and scheme that a trusted proxy reports.
+/// The hosts, port and scheme that a trusted proxy reports.
 #[derive(Default)]
 struct Reported<'a> {
-    host: Option<&'a str>,
+    hosts: Vec<&'a str>,
+    port: Option<&'a str>,
     proto: Option<&'a str>,
 }
 
-/// Reads `X-Forwarded-Host` and `X-Forwarded-Proto`, or `Forwarded` (RFC 7239), of a trusted proxy. Where several proxies have
-/// added values, the last one counts: the nearest proxy wrote it.
+/// Reads `X-Forwarded-Host`, `-Port` and `-Proto`, or `Forwarded` (RFC 7239), of a trusted proxy. Where several proxies have
+/// added a port or a scheme, the last one counts: the nearest proxy wrote it.
 fn reported<'a>(peer: Option<IpAddr>, headers: &'a HeaderMap, http: &HttpSettings) -> Reported<'a> {
     if !peer.is_some_and(|ip| any_contains(&http.trusted_proxies, ip.to_canonical())) {
         return Reported::default();
     }
-    let last = |name: &str| {
+    let list = |name: &str| {
         let values = headers.get_all(name).filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).map(str::trim).filter(|value| !value.is_empty()).last()
+        let values: Vec<_> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
+        values.into_iter().filter(|value| !value.is_empty())
     };
-    let forwarded = |wanted: &str| {
-        let pairs = last("forwarded")?.split(';').filter_map(|pair| pair.split_once('='));
-        pairs
-            .filter(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))
-            .map(|(_, value)| value.trim().trim_matches('"'))
-            .next()
+    let forwarded = |wanted: &'static str| {
+        list("forwarded").filter_map(move |element| {
+            let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+            let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))?;
+            Some(value.trim().trim_matches('"'))
+        })
     };
-    Reported {
-        host: last("x-forwarded-host").or_else(|| forwarded("host")),
-        proto: last("x-forwarded-proto").or_else(|| forwarded("proto")),
+    let mut hosts: Vec<_> = list("x-forwarded-host").collect();
+    if hosts.is_empty() {
+        hosts.extend(forwarded("host"));
     }
+    let port = list("x-forwarded-port").last().filter(|port| port.parse::<u16>().is_ok());
+    Reported { hosts, port, proto: list("x-forwarded-proto").last().or_else(|| forwarded("proto").last()) }
 }
 
 /// Whether an `Origin` names this host. Ports are compared with the default port of the origin's scheme, because proxies and
@@ -162,5 +180,37 @@ mod tests {
             assert_eq!(names(origin, Some(host)), expected, "{origin} {host}");
         }
         assert!(!names("http://a", None));
+    }
+
+    #[test]
+    fn an_origin_names_any_host_that_a_trusted_proxy_reports() {
+        let http =
+            HttpSettings { trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")], ..HttpSettings::default() };
+        for (origin, reported, expected) in [
+            ("https://cams.example", &[("x-forwarded-host", "cams.example, inner.example")][..], true),
+            ("https://inner.example", &[("x-forwarded-host", "cams.example, inner.example")], true),
+            ("https://cams.example:8443", &[("x-forwarded-host", "cams.example"), ("x-forwarded-port", "8443")], true),
+            ("https://cams.example", &[("x-forwarded-host", "cams.example"), ("x-forwarded-port", "443")], true),
+            ("https://[::1]:8443", &[("x-forwarded-host", "[::1]"), ("x-forwarded-port", "8443")], true),
+            (
+                "https://cams.example:9000",
+                &[("x-forwarded-host", "cams.example:9000"), ("x-forwarded-port", "80")],
+                true,
+            ),
+            ("https://cams.example", &[("x-forwarded-host", "cams.example"), ("x-forwarded-port", "x")], true),
+            ("https://cams.example", &[("forwarded", "for=1.2.3.4;host=cams.example, for=10.0.0.1;host=inner")], true),
+            ("https://cams.example:8443", &[("forwarded", "for=\"[::1]:1\";Host=\"cams.example:8443\"")], true),
+            ("https://sidecar:9995", &[("x-forwarded-host", "cams.example")], false),
+            ("https://evil.example", &[("x-forwarded-host", "cams.example"), ("x-forwarded-port", "443")], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, header::HeaderValue::from_static("sidecar:9995"));
+            for (name, value) in reported {
+                headers.append(name.parse().expect("a name"), value.parse().expect("a value"));
+            }
+            assert_eq!(is_ours(origin, "10.1.2.3".parse().ok(), &headers, &http), expected, "{origin} {reported:?}");
+            let untrusted = is_ours(origin, "192.0.2.1".parse().ok(), &headers, &http);
+            assert_eq!(untrusted, origin == "https://sidecar:9995", "{origin} {reported:?}");
+        }
     }
 }

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
     http::header::{self, AcceptEncoding, Encoding, Header as _},
-    middleware::DefaultHeaders,
+    middleware::{DefaultHeaders, Next, from_fn},
     web,
 };
 
@@ -51,20 +53,39 @@ async fn original(request: &HttpRequest, state: &State, folder: &str, ours: &str
         Ok(_) if !request.path().ends_with('/') => redirect(&format!("{folder}/")),
         Ok(page) => {
             let mut answer = page.into_response(request);
+            answer.extensions_mut().insert(Foreign);
             answer.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-cache"));
             answer
         }
     }
 }
 
-/// Whether the page at this address comes from `folder` (`http.static_dir`) and is none of ours.
-pub(super) fn is_foreign(path: &str, folder: &str) -> bool {
-    if folder.is_empty() {
-        return false;
-    }
-    let name = path.trim_start_matches('/');
+/// In the extensions of a response that comes from `http.static_dir` and is no page of ours.
+pub(super) struct Foreign;
+
+/// In the extensions of a response that comes from inside the program.
+struct Embedded;
+
+/// Whether the folder is a copy of `static/`, for the development of our pages.
+fn has_our_pages(folder: &Path) -> bool {
+    folder.join("lib/api.js").is_file()
+}
+
+/// Marks what comes from the folder, unless it is one of our pages during development. A page of the folder that takes the place
+/// of ours is not ours: the folder of the original program has an `index.html` with scripts of other hosts.
+async fn mark_foreign(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+    has_our_pages: bool,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let name = request.path().trim_start_matches('/');
     let name = if name.is_empty() || name.ends_with('/') { format!("{name}index.html") } else { name.to_owned() };
-    find(&name).is_none()
+    let is_ours = has_our_pages && find(&name).is_some();
+    let mut response = next.call(request).await?;
+    if !is_ours && response.response().extensions().get::<Embedded>().is_none() {
+        response.response_mut().extensions_mut().insert(Foreign);
+    }
+    Ok(response)
 }
 
 /// Redirects to another page, by a relative address, because a proxy can add a path in front.
@@ -84,7 +105,9 @@ pub(super) fn configure(routes: &mut web::ServiceConfig, folder: &str) {
     let folder = PathBuf::from(folder);
     let fresh = || DefaultHeaders::new().add((header::CACHE_CONTROL, "no-cache"));
     routes.service(web::scope("/static/dev").wrap(fresh()).service(from_folder(&folder)));
-    routes.service(web::scope("").wrap(fresh()).service(from_folder(&folder)));
+    let has_our_pages = has_our_pages(&folder);
+    let mark = from_fn(move |request, next| mark_foreign(request, next, has_our_pages));
+    routes.service(web::scope("").wrap(fresh()).wrap(mark).service(from_folder(&folder)));
 }
 
 fn from_folder(folder: &Path) -> actix_files::Files {
@@ -143,6 +166,7 @@ fn answer(request: &HttpRequest, file: &File, keep: &str) -> HttpResponse {
     let tag = format!("\"{}{word}\"", file.tag);
     let known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|v| v.as_bytes() == tag.as_bytes());
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.extensions_mut().insert(Embedded);
     response.insert_header((header::ETAG, tag)).insert_header((header::CACHE_CONTROL, keep));
     response.insert_header((header::VARY, "Accept-Encoding"));
     if known {

@@ -6,14 +6,16 @@ use utoipa::ToSchema;
 
 use super::{
     Problem, State,
-    caller::{CallerExtractor, administrator},
-    extract::Body,
+    caller::{Admin, CallerExtractor, administrator},
+    extract::{Body, SMALL, read},
     problem::ProblemDocument,
 };
 use crate::{
+    camera_paths::{CameraPath, CameraPaths, NewCameraPath},
     catalog::{Members, invalid},
-    error::Result,
+    error::{Code, Result},
     output::{h264, variants::VariantStats},
+    paths::PathStatus,
     policy::{Action, Caller},
     producer::StreamDefinition,
     stream::{Stats, Stream},
@@ -48,6 +50,17 @@ pub struct StreamDetail {
     /// The definition, for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     definition: Option<StreamDefinition>,
+}
+
+/// A path of MediaMTX that reads the camera of a stream.
+#[derive(Serialize, ToSchema)]
+pub struct StreamsPath {
+    /// The path, as `/api/v1/paths` has it.
+    path: PathStatus,
+    /// The stream.
+    stream: StreamDetail,
+    /// The result and the next step, in words.
+    advice: String,
 }
 
 /// Lists the streams that the caller can read. A caller that can read none at all is refused.
@@ -170,6 +183,40 @@ async fn may_read_parents(state: &State, caller: &Caller, definition: &StreamDef
         state.access.authorize("http", caller, Action::Read, "").await?;
     }
     Ok(())
+}
+
+/// Lets MediaMTX read the camera of a stream of kind `rtsp`, on demand: makes a kept path with the camera's address and password. With
+/// `replace` the stream reads that path from now on. All members of the body can be left out, and so can the body.
+#[utoipa::path(
+    post, path = "/api/v1/streams/{name:.+}/mediamtx-path", tag = "streams",
+    params(("name" = String, Path, description = "Can contain slashes")), request_body = NewCameraPath,
+    responses(
+        (status = 201, description = "The path is new", body = StreamsPath),
+        (status = 200, description = "The same path was kept before", body = StreamsPath),
+        (status = 404, body = ProblemDocument),
+        (status = 409, description = "Another path has the name, the stream has no RTSP camera, or `replace` is not possible because \
+                                      sidecar.yml defines the stream", body = ProblemDocument),
+    )
+)]
+pub(super) async fn mediamtx_path(
+    state: web::Data<State>,
+    _: Admin,
+    name: web::Path<String>,
+    body: Body<SMALL>,
+) -> Result<HttpResponse, Problem> {
+    let new: NewCameraPath = if body.is_empty() { NewCameraPath::default() } else { read(&body, Code::InvalidBody)? };
+    let name = state.catalog.name(&name)?;
+    let camera_paths = CameraPaths { catalog: &state.catalog, paths: &state.paths };
+    let CameraPath { name: path, is_new, advice } = camera_paths.create(&name, new).await?;
+    let path = state.paths.get(&path).await?;
+    let stream = state.catalog.registry().find(&name)?;
+    let definition = state.catalog.definition(&name).await?;
+    let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(response.json(StreamsPath {
+        path,
+        stream: StreamDetail { state: state_of(&state, &stream), definition },
+        advice,
+    }))
 }
 
 fn state_of(state: &State, stream: &Stream) -> StreamState {

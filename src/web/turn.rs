@@ -7,7 +7,7 @@
 
 use std::{
     fmt::Display,
-    io, mem,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -15,13 +15,12 @@ use std::{
 use actix_web::{
     Error as ActixError, HttpRequest,
     body::{BodySize, MessageBody},
-    dev::{Payload, ServiceRequest, ServiceResponse},
-    error::PayloadError,
+    dev::{ServiceRequest, ServiceResponse},
     middleware::Next,
     web,
 };
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt};
 use tokio::time::{Duration, Instant, timeout_at};
 
 use super::State;
@@ -185,20 +184,6 @@ where
     /// A whole picture has arrived: the rate counts again from the next byte on.
     pub(super) fn begin_anew(&mut self) {
         (self.began, self.received) = (None, 0);
-    }
-
-    /// The same body for an extractor of actix. Its error text is that of [`Self::next`].
-    pub(super) fn into_payload(self) -> Payload
-    where
-        S: 'static,
-        E: 'static,
-    {
-        let chunks = stream::unfold(self, |mut paced| async {
-            let chunk = paced.next().await.map_err(|e| PayloadError::Io(io::Error::other(e))).transpose()?;
-            Some((chunk, paced))
-        });
-        // The multipart reader asks again after the end.
-        Payload::Stream { payload: Box::pin(chunks.fuse()) }
     }
 
     /// The next chunk; none at the end. An error when the sender is silent, too slow, or disconnects.

@@ -1,25 +1,27 @@
 //! Uploads: one picture, or many in one request.
 
-use actix_multipart::Multipart;
-use actix_web::{FromRequest, HttpRequest, HttpResponse, http::header, web};
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 use tokio::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Problem, State, caller::CallerExtractor, endless::session_info, problem::ProblemDocument, turn::Paced};
+use super::{
+    Problem, State,
+    caller::CallerExtractor,
+    endless::session_info,
+    form::{self, Form},
+    problem::ProblemDocument,
+    turn::Paced,
+};
 use crate::{
     access::Role,
     error::{Code, Error, Result},
     multipart::Splitter,
-    picture::{Format, Picture, SharedFrame},
+    picture::{Picture, SharedFrame},
     policy::{Action, Caller},
     stream::StreamName,
 };
-
-/// Most fields of a form before its picture. Alarm servers get two or three.
-const MAX_FIELDS: usize = 64;
 
 /// The parameter of the original recipe.
 #[derive(Deserialize, IntoParams)]
@@ -175,7 +177,7 @@ pub(super) async fn take_many(
             let Some(part) = part else { break };
             let picture = match part.has_added_end {
                 true => Picture::from_repaired(part.data, &limits).await,
-                false => Picture::from_upload(part.data, &limits).await,
+                false => Picture::from_whole(part.data, &limits).await,
             };
             match picture {
                 Ok(picture) => {
@@ -213,60 +215,52 @@ async fn take_one(
     // Before the body: a sender must not upload 16 MB to learn that the name is taken.
     let mut upload = state.catalog.upload(name)?;
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let data = if content_type.to_ascii_lowercase().starts_with("multipart/form-data") {
-        form_picture(request, state, payload).await?
-    } else {
-        whole_body(request, state, payload).await?
+    let picture = match form::is_announced(content_type) {
+        true => form_picture(request, state, content_type, payload).await?,
+        false => body_picture(request, state, payload).await?,
     };
-    // The length of the body, or the form, says that the picture is whole.
-    let picture = Picture::from_whole(data, &state.catalog.context().limits).await?;
     let frame = upload.publish(&picture)?;
     upload.acknowledge().await?;
     Ok(frame)
 }
 
-async fn collect<S, E>(state: &State, mut body: Paced<S>) -> Result<Bytes>
-where
-    S: futures_util::Stream<Item = std::result::Result<Bytes, E>> + Unpin,
-    E: std::fmt::Display,
-{
+/// The picture that the body is. A form without its type, which begins with its first delimiter, is read as one.
+async fn body_picture(request: &HttpRequest, state: &State, payload: web::Payload) -> Result<Picture> {
     let limits = state.catalog.context().limits;
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if let Some(length) = announced {
+        limits.check_size(length)?;
+    }
+    let mut body = Paced::new(request, payload);
     let mut data = BytesMut::new();
     while let Some(chunk) = body.next().await? {
         limits.check_size(data.len() + chunk.len())?;
         data.extend_from_slice(&chunk);
     }
-    Ok(data.freeze())
+    if data.starts_with(b"--") {
+        let mut form = Form::new("", &limits);
+        return match form.feed(&data).await? {
+            Some(picture) => Ok(picture),
+            None => form.finish().await,
+        };
+    }
+    // The end of the body says that the picture is whole.
+    Picture::from_whole(data.freeze(), &limits).await
 }
 
-async fn whole_body(request: &HttpRequest, state: &State, payload: web::Payload) -> Result<Bytes> {
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    if let Some(length) = announced {
-        state.catalog.context().limits.check_size(length)?;
-    }
-    collect(state, Paced::new(request, payload)).await
-}
-
-/// The first field of a form that is a picture, whatever its name, its file name and its type are: alarm servers get XML
-/// first, and `curl -F 'image=<x.jpg'` sends no file name. If no field is a picture, the first one that is called a file, so
-/// that the error says what it is.
-async fn form_picture(request: &HttpRequest, state: &State, payload: web::Payload) -> Result<Bytes> {
-    let unreadable = |e: &dyn std::fmt::Display| Error::new(Code::InvalidBody, format!("the form cannot be read: {e}"));
-    let mut payload = Paced::new(request, payload).into_payload();
-    let mut form = Multipart::from_request(request, &mut payload).await.map_err(|e| unreadable(&e))?;
-    let mut file = None;
-    for _ in 0..MAX_FIELDS {
-        let Some(field) = form.next().await else { break };
-        let mut field = field.map_err(|e| unreadable(&e))?;
-        let is_file = field.content_disposition().is_some_and(|d| d.get_filename().is_some())
-            || field.content_type().is_some_and(|t| t.type_() == "image");
-        let data = collect(state, Paced::endless(request, &mut field)).await?;
-        if Format::sniff(&data).is_ok() {
-            return Ok(data);
-        }
-        if is_file && file.is_none() {
-            file = Some(data);
+async fn form_picture(
+    request: &HttpRequest,
+    state: &State,
+    content_type: &str,
+    payload: web::Payload,
+) -> Result<Picture> {
+    let limits = state.catalog.context().limits;
+    let mut form = Form::new(content_type, &limits);
+    let mut body = Paced::new(request, payload);
+    while let Some(chunk) = body.next().await? {
+        if let Some(picture) = form.feed(&chunk).await? {
+            return Ok(picture);
         }
     }
-    file.ok_or_else(|| Error::new(Code::EmptyBody, "the form holds no picture").in_field("file"))
+    form.finish().await
 }

@@ -27,24 +27,49 @@ const INTERVAL_SECONDS = 3;
 /** @typedef {Api.Answer<'api/v1/mqtt'>} Connection */
 /** @typedef {Connection['publications'][number]} Publication */
 /** @typedef {Connection['subscriptions'][number]} Subscription */
+/** @typedef {Connection['patterns'][number]} Pattern */
+/** @typedef {Connection['groups'][number]} Group */
+
+/**
+ * A stream or a path of MediaMTX, and how it is published.
+ *
+ * @typedef {{ name: string, isPath: boolean, published: Publication | null }} Row
+ */
+
+/** @param {string} key */
+const address = (key) => /** @type {const} */ (`api/v1/mqtt/publications/${api.encoded(key)}`);
 
 /** @type {Section} */
 export async function show(main, { signal }) {
   const errors = h('div', {});
   const state = h('div', { class: 'stack tight', role: 'status' });
-  /** @param {Publication} publication */
-  const remove = async ({ name }) => {
-    const title = t('console.mqtt_remove', { name });
-    if (!(await confirmed({ title, text: '', action: title }))) return;
-    const target = /** @type {const} */ (`api/v1/mqtt/publications/${api.encoded(name)}`);
-    await attempt(() => api.call(target, { method: 'DELETE' }), t('console.mqtt_removed', { name }));
-    load();
+  const actions = {
+    changed: () => load(),
+    /** @param {string} key */
+    remove: async (key) => {
+      const title = t('console.mqtt_remove', { name: key });
+      if (!(await confirmed({ title, text: '', action: title }))) return;
+      await attempt(() => api.call(address(key), { method: 'DELETE' }), t('console.mqtt_removed', { name: key }));
+      load();
+    },
   };
-  const publications = table({
+  const rows = table({
     label: t('console.mqtt_publications'),
-    key: ({ name }) => name,
-    columns: columns(remove),
+    key: (/** @type {Row} */ { name }) => name,
+    columns: rowColumns(actions),
     empty: emptyState('link', t('console.mqtt_none'), t('console.mqtt_none_about')),
+  });
+  const patterns = table({
+    label: t('console.mqtt_patterns'),
+    key: (/** @type {Pattern} */ { pattern }) => pattern,
+    columns: patternColumns(actions),
+    empty: h('p', { class: 'dim' }, t('console.mqtt_no_patterns')),
+  });
+  const groups = table({
+    label: t('console.mqtt_groups'),
+    key: (/** @type {Group} */ { name }) => name,
+    columns: GROUP_COLUMNS,
+    empty: h('p', { class: 'dim' }, t('console.mqtt_no_groups')),
   });
   const subscriptions = table({
     label: t('console.mqtt_subscriptions'),
@@ -53,10 +78,16 @@ export async function show(main, { signal }) {
     empty: h('p', { class: 'dim' }, t('console.mqtt_no_topics')),
   });
   const load = poller(INTERVAL_SECONDS, signal, errors, async () => {
-    const connection = await api.call('api/v1/mqtt', { signal });
+    const [connection, { items }] = await Promise.all([
+      api.call('api/v1/mqtt', { signal }),
+      // An administrator who can read no stream sees what is published.
+      api.call('api/v1/wall', { signal }).catch(() => ({ items: [] })),
+    ]);
     const { reason, broker, homeassistant } = connection;
     refill(state, [connection.state, reason, broker, homeassistant], () => stateOf(connection));
-    publications.show(connection.publications);
+    rows.show(broker ? rowsOf(connection.publications, items) : []);
+    patterns.show(connection.patterns);
+    groups.show(connection.groups);
     subscriptions.show(connection.subscriptions);
     add.disabled = !broker;
   });
@@ -70,7 +101,11 @@ export async function show(main, { signal }) {
     errors,
     state,
     h('h2', {}, t('console.mqtt_publications')),
-    publications.element,
+    rows.element,
+    h('h2', {}, t('console.mqtt_patterns')),
+    patterns.element,
+    h('h2', {}, t('console.mqtt_groups')),
+    groups.element,
     h('h2', {}, t('console.mqtt_subscriptions')),
     subscriptions.element,
   );
@@ -88,24 +123,106 @@ function stateOf({ state, reason, broker, homeassistant }) {
 }
 
 /**
- * @param {(publication: Publication) => void} remove
- * @returns {Column<Publication>[]}
+ * The streams and paths that can be published, and those that are published and do not exist now.
+ *
+ * @param {Publication[]} publications
+ * @param {Api.WallItem[]} items
  */
-const columns = (remove) => [
+function rowsOf(publications, items) {
+  /** @type {Map<string, Row>} */
+  const rows = new Map(items.map(({ name, stream }) => [name, { name, isPath: !stream, published: null }]));
+  for (const published of publications) {
+    const { name } = published;
+    rows.set(name, { name, isPath: rows.get(name)?.isPath ?? false, published });
+  }
+  // The published ones first.
+  return [...rows.values()].sort(
+    (one, other) => Number(!one.published) - Number(!other.published) || one.name.localeCompare(other.name),
+  );
+}
+
+/**
+ * @param {{ changed: () => void }} actions
+ * @returns {Column<Row>[]}
+ */
+const rowColumns = ({ changed }) => [
   { label: t('console.name'), text: ({ name }) => name },
-  { label: t('console.mqtt_topic'), text: ({ topic }) => topic },
+  { label: '', text: ({ isPath }) => (isPath ? t('console.mqtt_path') : '') },
+  {
+    label: t('console.mqtt_on'),
+    node: (row) => publishedSwitch(row, changed),
+    version: ({ published }) => [published?.pattern, published?.is_from_file, Boolean(published)],
+  },
+  { label: t('console.mqtt_topic'), text: ({ published }) => published?.topic ?? '' },
+  { label: t('console.field_interval'), text: ({ published }) => published?.publication.interval ?? '' },
+  {
+    label: t('console.mqtt_published'),
+    class: 'number',
+    text: ({ published }) => (published ? number(published.published) : ''),
+  },
+  { label: t('console.mqtt_last'), text: ({ published }) => (published?.last_at ? agoText(published.last_at) : '') },
+  { label: t('console.mqtt_problem'), text: ({ published }) => published?.problem ?? '' },
+];
+
+/**
+ * The switch that publishes a stream or a path. It has no effect on what sidecar.yml or a regular expression publishes.
+ *
+ * @param {Row} row
+ * @param {() => void} changed
+ */
+function publishedSwitch({ name, published }, changed) {
+  const by = published?.pattern ?? (published?.is_from_file ? 'sidecar.yml' : '');
+  const onchange = async () => {
+    box.disabled = true;
+    const sent = box.checked
+      ? api.send('PUT', address(name), { w: null, quality: null })
+      : api.call(address(name), { method: 'DELETE' });
+    if (!(await attempt(() => sent))) box.checked = !box.checked;
+    box.disabled = false;
+    changed();
+  };
+  const label = t('console.mqtt_publish_of', { name });
+  const box = h('input', {
+    type: 'checkbox',
+    role: 'switch',
+    checked: Boolean(published),
+    disabled: Boolean(by),
+    'aria-label': label,
+    onchange,
+  });
+  return by ? [box, ' ', badge(by, '')] : box;
+}
+
+/**
+ * @param {{ remove: (key: string) => void }} actions
+ * @returns {Column<Pattern>[]}
+ */
+const patternColumns = ({ remove }) => [
+  { label: t('console.mqtt_pattern'), text: ({ pattern }) => pattern },
   { label: t('console.field_interval'), text: ({ publication }) => publication.interval ?? '' },
-  { label: t('console.mqtt_published'), class: 'number', text: ({ published }) => number(published) },
-  { label: t('console.mqtt_last'), text: ({ last_at: last }) => (last ? agoText(last) : '—') },
-  { label: t('console.mqtt_problem'), text: ({ problem }) => problem ?? '' },
+  { label: t('console.mqtt_selected'), class: 'number', text: ({ selected }) => number(selected) },
+  { label: t('console.mqtt_left_out'), class: 'number', text: ({ left_out: leftOut }) => number(leftOut) },
   {
     label: '',
     version: ({ is_from_file: isFromFile }) => isFromFile,
-    node: (publication) =>
-      publication.is_from_file
+    node: ({ pattern, is_from_file: isFromFile }) =>
+      isFromFile
         ? badge('sidecar.yml', '')
-        : iconButton('trash', t('console.mqtt_remove', { name: publication.name }), () => remove(publication)),
+        : iconButton('trash', t('console.mqtt_remove', { name: pattern }), () => remove(pattern)),
   },
+];
+
+/** @type {Column<Group>[]} */
+const GROUP_COLUMNS = [
+  { label: t('console.name'), text: ({ name }) => name },
+  { label: t('console.mqtt_topic'), text: ({ topic }) => topic },
+  {
+    label: t('console.mqtt_group_streams'),
+    class: 'number',
+    text: ({ streams, max_streams: most }) => `${number(streams)} / ${number(most)}`,
+  },
+  { label: t('console.mqtt_left_out'), class: 'number', text: ({ left_out: leftOut }) => number(leftOut) },
+  { label: t('console.mqtt_problem'), text: ({ problem }) => problem ?? '' },
 ];
 
 /** @type {Column<Subscription>[]} */
@@ -148,7 +265,6 @@ async function askToPublish() {
       field({ label: t('console.mqtt_retain'), name: 'retain', type: 'checkbox' }),
     ],
     send: async (form) => {
-      const target = /** @type {const} */ (`api/v1/mqtt/publications/${api.encoded(valueOf(form, 'name'))}`);
       const [w, quality] = [valueOf(form, 'w'), valueOf(form, 'quality')];
       const body = {
         interval: valueOf(form, 'interval'),
@@ -156,7 +272,7 @@ async function askToPublish() {
         w: w ? Number(w) : null,
         quality: quality ? Number(quality) : null,
       };
-      await api.send('PUT', target, body);
+      await api.send('PUT', address(valueOf(form, 'name')), body);
       return true;
     },
   });

@@ -124,8 +124,15 @@ function cameraFields(path) {
     value: path?.transport ?? 'tcp',
     options: choices(TRANSPORTS),
   });
+  const fingerprint = nameField({
+    label: t('console.field_fingerprint'),
+    name: 'fingerprint',
+    value: path?.fingerprint ?? '',
+    hint: t('console.field_fingerprint_about'),
+  });
   const checked = path?.on_demand ?? true;
-  return [url, transport, field({ label: t('console.on_demand'), name: 'on_demand', type: 'checkbox', checked })];
+  const onDemand = field({ label: t('console.on_demand'), name: 'on_demand', type: 'checkbox', checked });
+  return [url, transport, fingerprint, onDemand];
 }
 
 /** @param {RawPath | null} path */
@@ -152,6 +159,7 @@ function definition(form) {
     kind: 'camera',
     url: valueOf(form, 'url'),
     transport: valueOf(form, 'transport'),
+    fingerprint: valueOf(form, 'fingerprint'),
     on_demand: isChecked(form, 'on_demand'),
   };
 }

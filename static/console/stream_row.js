@@ -8,7 +8,8 @@ import { ago, bytes, errorText, number, t } from '../lib/i18n.js';
 import { openLinkDialog } from '../lib/links.js';
 import { attempt, toast } from '../lib/toast.js';
 import { Thumbnail } from '../viewer/thumbnails.js';
-import { iconButton } from './parts.js';
+import { letMediaMtxRead, mediaMtxMayRead } from './camera_path.js';
+import { button, iconButton } from './parts.js';
 import { kindName } from './schema.js';
 import { openSnippets } from './snippets.js';
 import { editStream } from './stream_form.js';
@@ -64,6 +65,8 @@ export class StreamRow {
     this.state = h('span', { class: 'badge' });
     this.reason = h('p', { class: 'hint reason' });
     this.facts = h('p', { class: 'hint number facts-line' });
+    const letRead = () => this.#letMediaMtxRead();
+    this.handOver = button('arrow', t('console.mediamtx_read'), letRead, { class: 'hand-over', hidden: true });
     this.file = h('input', {
       type: 'file',
       accept: 'image/*',
@@ -95,7 +98,7 @@ export class StreamRow {
     const { name } = this.#stream;
     const title = h('h2', { class: 'truncate', title: name }, name);
     const line = h('div', { class: 'stream-title' }, title, this.state);
-    return h('div', { class: 'stream-words' }, line, this.facts, this.reason);
+    return h('div', { class: 'stream-words' }, line, this.facts, this.reason, this.handOver);
   }
 
   #actions() {
@@ -113,19 +116,25 @@ export class StreamRow {
    * @param {Api.Stream} stream
    */
   update(stream) {
+    const hadFailed = this.#stream.failure;
     this.#stream = stream;
-    const { state, reason, kind } = stream;
+    const { state, reason, kind, failure } = stream;
     this.state.className = `badge ${state}`;
     setText(this.state, t(`console.state_${state}`));
-    setText(this.reason, reason);
+    this.handOver.hidden = !mediaMtxMayRead(stream);
+    // The state can be over while its failure is not: without watchers the camera is not asked again.
+    setText(this.reason, this.handOver.hidden ? reason : (failure?.reason ?? reason));
     setText(this.facts, factsOf(stream));
     this.send.hidden = kind !== 'upload';
-    this.edit.hidden = this.remove.hidden = stream.origin === 'file';
+    this.remove.hidden = stream.origin === 'file';
+    // A stream that a topic made has no definition of its own.
+    this.edit.hidden = this.remove.hidden || stream.origin === 'topic';
     const seq = stream.picture?.seq ?? null;
     const isNew = seq !== this.#seq;
     this.#seq = seq;
     // An uploaded picture is shown at once; the picture of a camera is requested at intervals.
     if (this.#isVisible && isNew && kind === 'upload') this.#restartThumbnail();
+    if (hadFailed && !failure) this.thumbnail.retry();
   }
 
   /**
@@ -167,6 +176,12 @@ export class StreamRow {
     this.#changed();
   }
 
+  async #letMediaMtxRead() {
+    this.handOver.disabled = true;
+    if (await letMediaMtxRead(this.#stream)) this.#changed();
+    this.handOver.disabled = false;
+  }
+
   async #edit() {
     if (await editStream(this.#stream.name)) this.#changed();
   }
@@ -202,6 +217,7 @@ function factsOf({ kind, picture, fps, watchers, dropped, origin }) {
     watchers > 0 && t('console.watchers_n', { n: number(watchers) }),
     dropped > 0 && t('console.dropped_n', { n: number(dropped) }),
     origin === 'file' && t('console.defined_in_file'),
+    origin === 'topic' && t('console.made_by_topic'),
   ];
   return facts.filter(Boolean).join(' · ');
 }

@@ -77,9 +77,9 @@ export async function show(main, { args, signal }) {
   /** @param {Api.Event} event */
   const changed = ({ path, data }) => {
     const known = streams.find(({ name }) => name === path);
-    const { state, reason } = /** @type {{ state: string, reason: string }} */ (data);
+    const { state, reason, failure = null } = /** @type {Pick<Api.Stream, 'state' | 'reason' | 'failure'>} */ (data);
     if (!known || state === 'removed') return load();
-    Object.assign(known, { state, reason });
+    Object.assign(known, { state, reason, failure });
     draw();
   };
   signal.addEventListener('abort', listen(['stream.state'], changed, { onGap: load }));

@@ -12,8 +12,8 @@ const MISSED_MS = 3 * SIGN_MS;
 /** How long a new page waits for the sign of another one before it opens the stream itself. */
 const ASK_MS = 300;
 
-/** Longest pause between two attempts. */
-const LONGEST_PAUSE_S = 30;
+/** Longest pause between two attempts: a page shows changes again soon after a restart of the server. */
+const LONGEST_PAUSE_S = 4;
 
 /**
  * @typedef {object} Listener

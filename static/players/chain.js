@@ -9,7 +9,15 @@ import { PlayerError } from './player.js';
 import { WhepPlayer } from './whep.js';
 
 const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 30_000;
+
+/**
+ * The longest pauses. A server that does not answer may be starting again, and its viewers are back some seconds later:
+ * MediaMTX answers two seconds late while it cannot ask for permissions, and the next source is tried after that.
+ */
+const LONGEST_PAUSE_MS = { away: 1500, other: 30_000 };
+
+/** The reasons that a server which is away gives. */
+const AWAY = ['unreachable', 'network'];
 
 /** After playing for this long, pauses are short again. */
 const STABLE_MS = 10_000;
@@ -53,6 +61,7 @@ export class Chain extends EventTarget {
   /** @type {AnyPlayer | null} */
   #current = null; // also while it connects
   #attempt = 0;
+  #wasAway = false;
   #timer = 0;
   #stopped = false;
 
@@ -126,7 +135,12 @@ export class Chain extends EventTarget {
   /** Starts again after a pause. */
   #startLater() {
     this.player = null;
-    const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#attempt++, LONGEST_PAUSE_MS) * (0.8 + Math.random() * 0.4);
+    const isAway = this.failures.some(({ error }) => AWAY.includes(error.reason));
+    // A server that answers again may need a moment until it has the path.
+    if (this.#wasAway && !isAway) this.#attempt = 0;
+    this.#wasAway = isAway;
+    const longest = isAway ? LONGEST_PAUSE_MS.away : LONGEST_PAUSE_MS.other;
+    const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#attempt++, longest) * (0.8 + Math.random() * 0.4);
     this.retryAt = Date.now() + pause;
     if (!this.#options.sources.length) return this.#become('failed');
     this.#timer = setTimeout(() => this.#run(), pause);

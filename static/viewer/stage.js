@@ -174,6 +174,7 @@ export class Stage {
    */
   #update(item, wall) {
     const hasBecomeAvailable = this.#item && !isAvailable(this.#item) && isAvailable(item);
+    const hasMediaMtxAgain = this.#wall?.mediamtx === false && wall.mediamtx;
     this.#item = item;
     this.#wall = wall;
     const { name, stream, path } = item;
@@ -187,7 +188,16 @@ export class Stage {
     this.facts.textContent = facts.filter(Boolean).join(' · ');
     this.recordings.href = `#/recordings/${api.encoded(path?.name ?? name)}`;
     this.recordings.hidden = !(wall.mediamtx && path);
-    if (hasBecomeAvailable) this.#chain?.retry();
+    if (hasBecomeAvailable || hasMediaMtxAgain) this.#chain?.retry();
+  }
+
+  /**
+   * The item that is shown, if it has this name.
+   *
+   * @param {string} name
+   */
+  shown(name) {
+    return !this.element.hidden && this.#item?.name === name ? this.#item : undefined;
   }
 
   close() {

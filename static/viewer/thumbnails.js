@@ -1,13 +1,14 @@
 // @ts-check
 // Pictures of tiles: requested only while the tile is visible, few at a time, and sent only if the picture is new.
 
-import { encoded, request } from '../lib/api.js';
+import { ApiError, encoded, request } from '../lib/api.js';
 
 /** Browsers keep six connections to a server; the others are for requests of the user. */
 const CONCURRENT = 3;
 
-/** The pause after a picture that could not be loaded. */
+/** The pause after a picture that could not be loaded, and after a request that the server did not answer. */
 const AFTER_FAILURE_MS = 30_000;
+const AWAY_MS = 2000;
 
 let running = 0;
 /** @type {(() => void)[]} */
@@ -70,21 +71,31 @@ export class Thumbnail {
     this.#timer = 0;
   }
 
+  /** Loads soon, although the last picture could not be loaded: its reason is over. */
+  retry() {
+    this.#failedAt = -Infinity;
+    if (!this.#timer) return;
+    clearTimeout(this.#timer);
+    this.#load();
+  }
+
   async #load() {
     this.#timer = 0;
     const hasJustFailed = performance.now() - this.#failedAt < AFTER_FAILURE_MS;
     if (this.#isStopped || document.hidden || hasJustFailed) return this.#loadLater();
     this.#isLoading = true;
+    let isAway = false;
     await inTurn(async () => {
       if (this.#isStopped) return;
       try {
         await this.#fetch();
-      } catch {
-        this.#failedAt = performance.now();
+      } catch (error) {
+        isAway = error instanceof ApiError && error.status === 0;
+        if (!isAway) this.#failedAt = performance.now();
       }
     });
     this.#isLoading = false;
-    this.#loadLater();
+    this.#loadLater(isAway ? Math.min(AWAY_MS, this.#intervalMs) : this.#intervalMs);
   }
 
   async #fetch() {
@@ -103,7 +114,7 @@ export class Thumbnail {
     this.#image.dispatchEvent(new Event('shown'));
   }
 
-  #loadLater() {
-    if (!this.#isStopped) this.#timer = setTimeout(() => this.#load(), this.#intervalMs);
+  #loadLater(pause = this.#intervalMs) {
+    if (!this.#isStopped) this.#timer = setTimeout(() => this.#load(), pause);
   }
 }

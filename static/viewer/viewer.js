@@ -14,6 +14,9 @@ import { Wall } from './wall.js';
 /** The list is also loaded at this interval: events do not report the pictures of uploads. */
 const LIST_INTERVAL_MS = 30_000;
 
+/** The same while the sidecar does not answer, or no longer hears of MediaMTX: both can be back at any moment. */
+const AWAY_INTERVAL_MS = 2000;
+
 /** Events arrive in bursts: the page is redrawn once for all of this time. */
 const COLLECT_MS = 400;
 
@@ -23,6 +26,7 @@ let data = null;
 let unlisten = null;
 let timer = 0;
 let redraw = 0;
+let hadMediaMtx = false;
 
 const code = new URLSearchParams(location.hash.slice(1)).get('share');
 // The code must not stay in the address bar, in the history, or in a bookmark.
@@ -46,13 +50,24 @@ function route() {
   return { kind, name: rest.map(decodeURIComponent).join('/') };
 }
 
+/**
+ * The item of this name. While MediaMTX does not answer, and until it has all of its paths after a restart, a path is in no
+ * list: the one that is shown stays, and plays again.
+ *
+ * @param {string} name
+ */
+function itemOf(name) {
+  const shown = stage.shown(name);
+  return data?.items.find((item) => item.name === name) ?? (shown?.stream ? undefined : shown);
+}
+
 function show() {
   let { kind, name } = route();
   const only = api.isGuest() && data?.items.length === 1 ? data.items[0] : null;
   // A share link of one stream opens that stream.
   if (kind === '' && only) [kind, name] = ['watch', only.name];
   const isRecordings = kind === 'recordings';
-  const item = kind === 'watch' ? data?.items.find((known) => known.name === name) : undefined;
+  const item = kind === 'watch' ? itemOf(name) : undefined;
   wall.hidden = isRecordings || item !== undefined;
   tabs.hidden = item !== undefined || (isRecordings && name !== '') || !data?.mediamtx;
   for (const link of tabLinks) {
@@ -68,11 +83,12 @@ function show() {
 }
 
 async function list() {
-  clearTimeout(timer);
-  timer = setTimeout(list, LIST_INTERVAL_MS);
+  listAfter(LIST_INTERVAL_MS);
   if (document.hidden) return;
   try {
     data = await api.call('api/v1/wall');
+    hadMediaMtx ||= data.mediamtx;
+    if (hadMediaMtx && !data.mediamtx) listAfter(AWAY_INTERVAL_MS);
     wall.update(data);
     if (!data.items.length) sayEmpty();
     unlisten ??= listen(['path.available', 'path.unavailable', 'stream.state'], changed, { onGap: listSoon });
@@ -83,6 +99,7 @@ async function list() {
     else {
       const again = h('button', { type: 'button', onclick: list }, icon('refresh'), t('viewer.try_again'));
       wall.say(t('viewer.away_title'), errorText(error), again);
+      listAfter(AWAY_INTERVAL_MS);
     }
   }
   show();
@@ -114,10 +131,13 @@ function changed({ type, path, data: change }) {
   }, COLLECT_MS);
 }
 
-function listSoon() {
+/** @param {number} ms */
+function listAfter(ms) {
   clearTimeout(timer);
-  timer = setTimeout(list, COLLECT_MS);
+  timer = setTimeout(list, ms);
 }
+
+const listSoon = () => listAfter(COLLECT_MS);
 
 /** Ends the event stream; the next list starts it again for the present user. */
 function stopListening() {

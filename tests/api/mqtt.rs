@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use super::support::{
-    Program, TestApp, basic, eventually, mosquitto::Mosquitto, noise, picture, sized_picture, tls::Authority,
+    Program, TestApp, basic, eventually, free_port, mosquitto::Mosquitto, noise, picture, sized_picture, tls::Authority,
 };
 
 /// A sidecar with this broker, these further settings of the section `mqtt`, and these further sections.
@@ -140,6 +140,29 @@ async fn a_broker_that_was_killed_is_found_again_and_its_topics_are_subscribed_a
 }
 
 #[tokio::test]
+async fn the_broker_tells_of_a_sidecar_that_was_killed() {
+    let broker = Mosquitto::start().await;
+    let (folder, ports) = (tempfile::tempdir().expect("a folder"), [free_port(), free_port()]);
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mtx-sidecar"));
+    command.arg("serve").current_dir(folder.path()).kill_on_drop(true);
+    for (key, value) in [
+        ("HTTP__LISTEN", format!("127.0.0.1:{}", ports[0])),
+        ("RTSP__LISTEN", format!("127.0.0.1:{}", ports[1])),
+        ("MQTT__URL", format!("mqtt://127.0.0.1:{}", broker.port)),
+        ("MQTT__PREFIX", "mtx".into()),
+    ] {
+        command.env(format!("SIDECAR__{key}"), value);
+    }
+    let mut available = broker.follow("mtx/available");
+    let mut sidecar = command.stdout(std::process::Stdio::null()).spawn().expect("starts");
+    available.line("mtx/available online").await;
+    assert_eq!(broker.kept("mtx/available").await.as_deref(), Some(&b"online"[..]));
+    sidecar.kill().await.expect("is killed");
+    available.line("mtx/available offline").await;
+    assert_eq!(broker.kept("mtx/available").await.as_deref(), Some(&b"offline"[..]), "the last will is kept, too");
+}
+
+#[tokio::test]
 async fn a_message_that_is_too_large_is_left_out_and_the_connection_stays() {
     let broker = Mosquitto::start().await;
     let (large, small) = (noise(400, 1), sized_picture(64, 48, 1));
@@ -175,6 +198,9 @@ async fn a_wrong_password_is_said_and_never_shown() {
         eventually("the broker refuses", async || connection(&app).await["state"] == "refused").await;
         let known = connection(&app).await.to_string();
         assert!(known.contains(says) && !known.contains("hunter2"), "{known}");
+        // Brokers count failed sign-ins.
+        let pause = known.split("the next attempt follows in ").nth(1).and_then(|rest| rest.split(' ').next());
+        assert!(pause.and_then(|seconds| seconds.parse().ok()) >= Some(20), "{known}");
         let _watching = app.watch("/stream/door.mjpeg").await;
         eventually("the stream says why", async || {
             app.stats("door").await["reason"].as_str().is_some_and(|reason| reason.contains(says))
@@ -200,7 +226,7 @@ async fn tls_needs_a_known_authority_or_the_fingerprint_and_a_broker_can_ask_for
     let read = |path: &std::path::Path| std::fs::read_to_string(path).expect("reads");
     let (ca, certificate, key) =
         (std::fs::read_to_string(authority.file()).expect("reads"), read(&server.certificate), read(&server.key));
-    let port = super::support::free_port();
+    let port = free_port();
     let config = format!(
         "allow_anonymous true\nlistener {port} 127.0.0.1\ncafile FOLDER/ca.pem\ncertfile FOLDER/server.pem\n\
          keyfile FOLDER/key.pem\nrequire_certificate true\n"
@@ -233,7 +259,7 @@ async fn an_error_in_a_definition_names_the_field_and_the_rule() {
     let app = sidecar(&broker, ", topics: [cam/#, '+/image']", "");
     let put = async |body: Value| app.admin("PUT", "/api/v1/streams/x", &body.to_string()).await;
     for (members, field, says) in [
-        (json!({ "topic": "cam/+" }), "topic", "wildcard"),
+        (json!({ "topic": "cam/+x" }), "topic", "wildcard"),
         (json!({ "topic": "" }), "topic", "1 to 1024 bytes"),
         (json!({ "topic": "house/alarm" }), "topic", "mqtt.topics"),
         (json!({ "topic": "cam/a", "pointer": "image" }), "pointer", "RFC 6901"),

@@ -3,7 +3,9 @@
 use mtx_sidecar::picture::{Picture, PictureLimits};
 use serde_json::{Value, json};
 
-use super::support::{TestApp, eventually, mosquitto::Mosquitto, noise, picture, sized_picture};
+use super::support::{
+    Program, TestApp, eventually, mediamtx::MediaMtx, mosquitto::Mosquitto, noise, picture, sized_picture,
+};
 
 const CARD: &str = "streams: {card: {kind: test-card, width: 64, height: 48, fps: 5}}";
 
@@ -117,6 +119,71 @@ async fn home_assistant_is_told_of_devices_and_of_their_end() {
     assert_eq!(app.admin("DELETE", address, "").await.status, 204);
     eventually("the device is gone with its publication", async || broker.kept(&topic).await.is_none()).await;
     assert_eq!(broker.kept("mtx/Garden/Gate/state").await, None);
+}
+
+#[tokio::test]
+async fn a_regular_expression_publishes_streams_as_they_appear_and_disappear() {
+    let broker = Mosquitto::start().await;
+    let publish = "homeassistant: {enabled: yes}, publish: {'~^cam/': {interval: on_request}, cam/own: {interval: 1h}}";
+    let app = sidecar(&broker, publish, "");
+    let device = |name: &str| format!("homeassistant/device/{name}/config");
+    for name in ["cam/a", "cam/own", "hall"] {
+        app.put(&format!("/api/v1/streams/{name}/frame"), &picture(1)).await;
+    }
+    let mut all = broker.follow("homeassistant/device/+/config");
+    let line = all.line("homeassistant/device/mtx_cam_a_").await;
+    let topic = line.split(' ').next().expect("a topic").to_owned();
+    let next = broker.next("mtx/cam/a/image");
+    let ask = eventually("it is published", async || {
+        broker.publish("mtx/cam/a/snapshot/set", b"", &[]).await;
+        publication(&app, "cam/a").await["published"].as_u64() >= Some(1)
+    });
+    assert_eq!(tokio::join!(next, ask).0, picture(1));
+    let known = app.admin("GET", "/api/v1/mqtt", "").await.json();
+    assert_eq!(known["patterns"][0]["selected"], 1, "the other one has a publication of its own: {known}");
+    assert_eq!(publication(&app, "cam/a").await["pattern"], "~^cam/");
+    assert_eq!(publication(&app, "cam/own").await["publication"]["interval"], "1h");
+    assert_eq!(broker.kept(&device("mtx_hall")).await, None);
+    let refused = app.admin("DELETE", "/api/v1/mqtt/publications/cam/a", "").await;
+    assert!(refused.status == 404 && refused.detail().contains("~^cam/"), "{}", refused.detail());
+    assert_eq!(app.admin("DELETE", "/api/v1/streams/cam/a", "").await.status, 204);
+    eventually("the device is gone with its stream", async || broker.kept(&topic).await.is_none()).await;
+    eventually("and the publication", async || publication(&app, "cam/a").await.is_null()).await;
+
+    // By the API.
+    let address = format!("/api/v1/mqtt/publications/{}", "~^h[a-z]+$".replace('^', "%5E").replace('[', "%5B"));
+    let made = app.admin("PUT", &address, r#"{"interval":"on_request"}"#).await;
+    assert_eq!((made.status, made.json()["pattern"].as_str()), (201, Some("~^h[a-z]+$")));
+    eventually("the device is there", async || broker.kept(&device("mtx_hall")).await.is_some()).await;
+    assert_eq!(app.admin("DELETE", &address, "").await.status, 204);
+    eventually("the device is gone", async || broker.kept(&device("mtx_hall")).await.is_none()).await;
+    let wrong = app.admin("PUT", "/api/v1/mqtt/publications/~(", "{}").await;
+    assert!(wrong.status == 400 && wrong.detail().contains("regular expression"), "{}", wrong.detail());
+    let file = app.admin("DELETE", "/api/v1/mqtt/publications/~%5Ecam/", "").await;
+    assert_eq!(file.problem(), "fixed_by_file");
+}
+
+#[tokio::test]
+async fn paths_of_mediamtx_are_devices_while_they_can_be_read() {
+    let (broker, ports) = (Mosquitto::start().await, MediaMtx::ports());
+    let mediamtx = format!("api: 'http://127.0.0.1:{}', rtsp: 'rtsp://127.0.0.1:{}'", ports[4], ports[0]);
+    let publish = "homeassistant: {enabled: yes}, publish: {'~^cam/': {interval: 1s, w: 64, retain: yes}}";
+    let app = sidecar(&broker, publish, &format!("mediamtx: {{{mediamtx}}}"));
+    let config = mtx_sidecar::settings::MEDIAMTX_YML;
+    let Some(mediamtx) = MediaMtx::start_with(&app, config, &ports).await else { return };
+    let definition = json!({ "kind": "raw", "fields": { "source": "publisher" } }).to_string();
+    assert!(app.admin("PUT", "/api/v1/paths/cam/gate", &definition).await.status < 300);
+    let url = format!("rtsp://127.0.0.1:{}/cam/gate", mediamtx.rtsp);
+    let source = ["-v", "error", "-re", "-f", "lavfi", "-i", "color=c=red:s=320x180:r=5", "-c:v", "libx264", "-g", "5"];
+    let to = ["-tune", "zerolatency", "-pix_fmt", "yuv420p", "-f", "rtsp", "-rtsp_transport", "tcp", &url];
+    let publisher = Program::start("ffmpeg", &[&source[..], &to].concat());
+    let mut all = broker.follow("homeassistant/device/+/config");
+    let line = all.line("homeassistant/device/mtx_cam_gate_").await;
+    let topic = line.split(' ').next().expect("a topic").to_owned();
+    assert_eq!(size(&broker.next("mtx/cam/gate/image").await), (64, 36));
+    drop(publisher);
+    eventually("the device is gone with its path", async || broker.kept(&topic).await.is_none()).await;
+    eventually("nor is its last picture kept", async || broker.kept("mtx/cam/gate/image").await.is_none()).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use wiremock::{
     matchers::{method, path},
 };
 
-use crate::support::{FAR, TestApp, basic, flat_picture};
+use crate::support::{FAR, TestApp, basic, flat_picture, rtsp_client};
 
 /// Whether the answer is the written one; a text in `<…>` stands for a type of value.
 fn fits(answer: &Value, written: &Value) -> bool {
@@ -97,6 +97,8 @@ fn original_pages() -> tempfile::TempDir {
             .expect("writes");
         std::fs::write(folder.path().join(page).join("js/start.js"), "new Vue({});").expect("writes");
     }
+    // Its first page is an empty template with the same scripts.
+    std::fs::write(folder.path().join("index.html"), "<title>Template</title>").expect("writes");
     folder
 }
 
@@ -115,9 +117,53 @@ async fn the_original_pages_are_served_with_their_scripts_and_ours_stay_strict()
         }
         assert_eq!(app.get(&format!("/{page}/js/start.js")).await.body, &b"new Vue({});"[..]);
     }
-    for ours in ["/", "/viewer/", "/console/"] {
-        let page = app.get(ours).await;
+    let is_strict = async |at: &str| {
+        let page = app.get(at).await;
+        assert_eq!(page.status, 200, "{at}: {page:?}");
         let policy = page.header("content-security-policy").unwrap_or_default();
-        assert!(page.status == 200 && policy.contains("'self'") && !policy.contains("unsafe"), "{ours}: {page:?}");
+        policy.contains("'self'") && !policy.contains("unsafe")
+    };
+    for ours in ["/viewer/", "/console/"] {
+        assert!(is_strict(ours).await, "{ours}");
     }
+    // A page of the folder that takes the place of ours is not ours, and without it ours is there again.
+    assert!(!is_strict("/").await && !is_strict("/index.html").await);
+    std::fs::remove_file(folder.path().join("index.html")).expect("removes");
+    assert!(is_strict("/").await);
+}
+
+#[tokio::test]
+async fn our_own_pages_stay_strict_during_their_development() {
+    let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/static");
+    let app = TestApp::with(&format!("http: {{static_dir: '{ours}'}}"));
+    for at in ["/", "/viewer/", "/console/"] {
+        let page = app.get(at).await;
+        let policy = page.header("content-security-policy").unwrap_or_default();
+        assert!(page.status == 200 && !policy.contains("unsafe"), "{at}: {page:?}");
+    }
+}
+
+/// The block of settings in docs/original.md: MediaMTX reads by RTSP, and the console uploads from the network of its users only.
+#[tokio::test]
+async fn the_settings_of_the_document_let_mediamtx_read_and_the_console_upload() {
+    let folder = original_pages();
+    let document = include_str!("../../docs/original.md");
+    let block = document.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
+    let yaml = block
+        .replace("/srv/original/public", &format!("{}\n  trusted_proxies: [127.0.0.1]", folder.path().display()))
+        .replace("/srv/original/media", &folder.path().display().to_string());
+    let app = TestApp::with(&yaml);
+    let upload = async |from: &str| {
+        let from = format!("X-Forwarded-For: {from}");
+        app.request("PUT", "/mjpeg-upload?name=imagefile", &[&from], &flat_picture(64, 48, [9, 99, 200])).await.status
+    };
+    assert_eq!((upload("192.168.1.20").await, upload("192.168.2.20").await), (200, 401));
+    let mut mediamtx = rtsp_client::Client::connect(&app, "imagefile?type=file").await;
+    assert_eq!(mediamtx.ask("DESCRIBE", "", &["Accept: application/sdp"]).await.status, 200);
+    let paths = async |login: &str| {
+        let headers = ["X-Forwarded-For: 192.168.2.20", login, "Content-Type: application/json"];
+        app.request("POST", "/mediamtx-get-media", &headers, b"{}").await.status
+    };
+    assert_eq!(paths(&basic("admin", "change-this-too")).await, 200);
+    assert_eq!(paths(&basic("user", "wrong")).await, 401);
 }

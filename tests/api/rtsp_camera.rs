@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{TestApp, basic, close_to, eventually, flat_picture, free_port, middle_colour, script::Script};
 
 /// Settings of a camera whose streams only the user `viewer` with the password `right` can read.
-const GUARDED: &str = "auth: {users: [{user: viewer, pass: right, permissions: [{action: read}]}, {user: any, ips: ['127.0.0.1'], permissions: [{action: publish}]}]}";
+pub const GUARDED: &str = "auth: {users: [{user: viewer, pass: right, permissions: [{action: read}]}, {user: any, ips: ['127.0.0.1'], permissions: [{action: publish}]}]}";
 
 fn camera(source: &TestApp, path: &str, more: &str) -> TestApp {
     TestApp::with(&format!("streams: {{cam: {{kind: rtsp, url: 'rtsp://{}/{path}'{more}}}}}", source.rtsp))

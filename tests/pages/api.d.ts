@@ -915,7 +915,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["MqttPublication"];
+                        "application/json": components["schemas"]["MqttStored"];
                     };
                 };
                 201: {
@@ -923,7 +923,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["MqttPublication"];
+                        "application/json": components["schemas"]["MqttStored"];
                     };
                 };
             };
@@ -1846,6 +1846,7 @@ export interface paths {
         trace?: never;
     };
     "/api/v1/streams/{name}/points": {
+    "/api/v1/streams/{name}/mediamtx-path": {
         parameters: {
             query?: never;
             header?: never;
@@ -1864,6 +1865,9 @@ export interface paths {
             requestBody?: {
                 content: {
                     "application/json": unknown;
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["NewCameraPath"];
                 };
             };
             responses: {
@@ -1873,6 +1877,15 @@ export interface paths {
                     };
                     content: {
                         "application/json": components["schemas"]["PointsTaken"];
+                        "application/json": components["schemas"]["StreamsPath"];
+                    };
+                };
+                201: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["StreamsPath"];
                     };
                 };
             };
@@ -2543,6 +2556,7 @@ export interface components {
             kind: "stream";
             stream: string;
         } | {
+            fingerprint?: string;
             /** @enum {string} */
             kind: "camera";
             on_demand?: boolean;
@@ -2650,8 +2664,10 @@ export interface components {
             client_id: string;
             connections: number;
             counters: components["schemas"]["MqttCounters"];
+            groups: components["schemas"]["MqttGroup"][];
             homeassistant: boolean;
             largest_message: number;
+            patterns: components["schemas"]["MqttPattern"][];
             prefix: string;
             publications: components["schemas"]["MqttPublication"][];
             reason: string;
@@ -2660,23 +2676,49 @@ export interface components {
         };
         MqttCounters: {
             dropped: number;
+            failures: number;
             oversize: number;
             received: number;
+            received_bytes: number;
+            replaced: number;
+            sent: number;
+            sent_bytes: number;
+            unread: number;
+            unsent: number;
         };
         MqttDefinition: {
             encoding?: components["schemas"]["MqttEncoding"];
+            expire?: string | null;
             keep?: boolean;
+            max_streams?: number | null;
             pointer?: string | null;
             topic: string;
         };
         /** @enum {string} */
         MqttEncoding: "auto" | "raw" | "base64" | "json";
+        MqttGroup: {
+            left_out: number;
+            max_streams: number;
+            name: string;
+            problem?: string | null;
+            streams: number;
+            topic: string;
+        };
+        MqttPattern: {
+            is_from_file: boolean;
+            left_out: number;
+            pattern: string;
+            publication: components["schemas"]["Publication"];
+            selected: number;
+        };
         MqttPublication: {
             bytes: number;
+            failed: number;
             is_from_file: boolean;
             last_at?: string | null;
             name: string;
             oversize: number;
+            pattern?: string | null;
             problem?: string | null;
             publication: components["schemas"]["Publication"];
             published: number;
@@ -2684,6 +2726,7 @@ export interface components {
         };
         /** @enum {string} */
         MqttState: "off" | "connecting" | "connected" | "refused" | "waiting";
+        MqttStored: components["schemas"]["MqttPublication"] | components["schemas"]["MqttPattern"];
         MqttSubscription: {
             last_at?: string | null;
             messages: number;
@@ -2694,6 +2737,11 @@ export interface components {
             interval?: string;
             nas: string;
             path?: string;
+        };
+        NewCameraPath: {
+            /** @default null */
+            name: string | null;
+            replace?: boolean;
         };
         NewChannel: {
             as?: components["schemas"]["FolderAs"] | null;
@@ -2722,7 +2770,7 @@ export interface components {
         /** @enum {string} */
         Order: "name" | "newest";
         /** @enum {string} */
-        Origin: "file" | "api" | "upload" | "pull" | "mediamtx";
+        Origin: "file" | "api" | "upload" | "pull" | "mediamtx" | "topic";
         Overview: {
             mediamtx: components["schemas"]["HostStatus"];
             missing_characters: string[];
@@ -2904,6 +2952,7 @@ export interface components {
                 [key: string]: number;
             };
             dropped: number;
+            failure?: components["schemas"]["StreamFailure"] | null;
             fps: number;
             frames: number;
             kind: string;
@@ -2927,8 +2976,17 @@ export interface components {
         StreamDetail: components["schemas"]["StreamState"] & {
             definition?: components["schemas"]["StreamDefinition"] | null;
         };
+        StreamFailure: {
+            code: string;
+            reason: string;
+        };
         StreamList: {
             streams: components["schemas"]["StreamState"][];
+        };
+        StreamsPath: {
+            advice: string;
+            path: components["schemas"]["PathStatus"];
+            stream: components["schemas"]["StreamDetail"];
         };
         StreamState: components["schemas"]["Stats"] & {
             variants: components["schemas"]["VariantStats"][];

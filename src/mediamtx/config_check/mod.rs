@@ -33,6 +33,8 @@ pub struct Sidecar<'a> {
     pub has_webhook_secret: bool,
     /// Whether only programs on this machine can ask: neither `auth.webhook_networks` nor the secret is set.
     pub webhook_is_local: bool,
+    /// Whether a rule of `auth.users` lets programs on this machine read without a password.
+    pub lets_this_machine_read: bool,
     /// The streams of `sidecar.yml`.
     pub streams: &'a BTreeMap<StreamName, StreamDefinition>,
 }

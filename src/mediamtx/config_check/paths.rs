@@ -109,8 +109,20 @@ impl Findings<'_> {
             self.warn(&format!("{key}.sourceOnDemand"), advice);
             self.fix(key, "sourceOnDemand: yes");
         }
+        self.login(&source_key, url);
         if let Some(word) = url.parameter("type") {
             self.recipe(&source_key, url.path.trim_matches('/'), &word);
+        }
+    }
+
+    /// The login in a URL of the sidecar on this machine.
+    fn login(&mut self, key: &str, url: &Url) {
+        if !self.sidecar.lets_this_machine_read && !url.has_password && url.parameter("token").is_none() {
+            self.warn(
+                key,
+                "gets 401: auth.users in sidecar.yml lets no program on this machine read without a password; add \
+                 {user: any, ips: ['127.0.0.1', '::1'], permissions: [{action: read}]} there, or USER:PASSWORD@ to the URL",
+            );
         }
     }
 
@@ -133,6 +145,9 @@ impl Findings<'_> {
             let port = self.sidecar.http_port;
             if url.is_this_machine() && url.port != port {
                 self.error(key, format!("pulls from port {}; http.listen in sidecar.yml has {port}", url.port));
+            }
+            if url.is_this_machine() {
+                self.login(key, &url);
             }
             if url.host.contains('[') && !url.host.ends_with(']') || url.host.contains('【') || url.host.is_empty() {
                 self.error(key, format!("{word} has a placeholder in place of the sidecar's address"));

@@ -11,9 +11,14 @@ fn sidecar(streams: &BTreeMap<StreamName, StreamDefinition>) -> Sidecar<'_> {
         udp_port: 1234,
         has_webhook_secret: false,
         webhook_is_local: true,
+        lets_this_machine_read: true,
         streams,
     }
 }
+
+/// Settings beside `paths` without findings.
+const SHIPPED: &str =
+    "authMethod: http\nauthHTTPAddress: http://127.0.0.1:9995/mediamtx-auth\napi: yes\napiAddress: 127.0.0.1:9997\n";
 
 fn check(yaml: &str) -> Vec<Finding> {
     let card = serde_json::from_str(r#"{"kind":"test-card"}"#).expect("a definition");
@@ -189,6 +194,42 @@ fn a_question_from_another_container_needs_a_secret_or_the_network() {
     let local = found(true);
     assert!(local[0].contains("asks sidecar") && local[0].contains("auth.webhook_secret"), "{local:?}");
     assert_eq!(found(false), [""; 0]);
+}
+
+#[test]
+fn a_source_without_a_password_needs_a_rule_for_this_machine() {
+    let streams = BTreeMap::new();
+    let found = |source: &str, lets_this_machine_read| -> Vec<String> {
+        let sidecar = Sidecar { lets_this_machine_read, ..sidecar(&streams) };
+        let yaml = format!("{SHIPPED}paths: {{x: {{{source}}}}}");
+        examine(&yaml::parse(&yaml).expect("YAML"), &sidecar).iter().map(Finding::to_string).collect()
+    };
+    let pulled =
+        |user: &str| format!("source: 'rtsp://{user}127.0.0.1:9554/x', rtspTransport: tcp, sourceOnDemand: yes");
+    let recipe = |at: &str| {
+        format!(
+            "runOnDemand: 'ffmpeg -use_wallclock_as_timestamps 1 -i http://{at} -f rtsp rtsp://127.0.0.1:8554/x', \
+             runOnDemandRestart: yes"
+        )
+    };
+    for (source, key) in
+        [(pulled(""), "paths.x.source"), (recipe("127.0.0.1:9995/mjpeg-get?name=x"), "paths.x.runOnDemand")]
+    {
+        let refused = found(&source, false);
+        assert!(
+            matches!(&refused[..], [one] if one.starts_with(&format!("warning: {key}: gets 401"))),
+            "{source}: {refused:?}"
+        );
+        assert_eq!(found(&source, true), [""; 0], "{source}");
+    }
+    for source in [
+        pulled("user:pass@"),
+        recipe("user:pass@127.0.0.1:9995/mjpeg-get?name=x"),
+        recipe("127.0.0.1:9995/stream/x.mjpeg?token=abc"),
+        "source: 'rtsp://127.0.0.1:554/x', rtspTransport: tcp, sourceOnDemand: yes".into(),
+    ] {
+        assert_eq!(found(&source, false), [""; 0], "{source}");
+    }
 }
 
 #[test]

@@ -233,7 +233,7 @@ mod tests {
             let mut on = Raster::filled(192, 192, [0, 128, 128]);
             let stride = on.stride(0);
             for (i, sample) in on.plane_mut(0).iter_mut().enumerate() {
-                *sample = if (i / stride + i % stride + phase) % 2 == 0 { 255 } else { 0 };
+                *sample = if (i / stride + i % stride + phase).is_multiple_of(2) { 255 } else { 0 };
             }
             on
         };

@@ -235,3 +235,16 @@ fn a_gif_whose_frame_is_larger_than_its_screen_is_refused_without_its_memory() {
     let error = take(gif).expect_err("refused");
     assert_eq!(error.code(), Code::BrokenPicture, "{error}");
 }
+
+#[test]
+fn bytes_before_a_jpeg_are_skipped() {
+    let data = testing::photo(64, 48);
+    for before in [&b"\xFF"[..], b"\0\0\0\0", b"\xEF\xBB\xBF", b"\r\n\r\n", b"frame 17\n", &[7; 64]] {
+        let picture = take([before, &data].concat()).expect("a JPEG");
+        assert_eq!(picture.jpeg, data, "{before:?}");
+    }
+    for before in [&[7; 65][..], b"II*\0", b"<html>", b"{\"a\": 1}"] {
+        let error = take([before, &data].concat()).expect_err("no JPEG");
+        assert_eq!(error.code(), Code::NotAPicture, "{before:?}");
+    }
+}

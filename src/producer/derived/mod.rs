@@ -1,6 +1,6 @@
 //! Streams that are made of another stream: cut, scaled, turned, drawn on. Each has a permission of its own.
 //!
-//! The same work draws the overlay of any definition: its producer runs in a hidden stream ([`overlaid`]), so that no output
+//! The same work draws the overlay of any definition: its producer runs in a hidden stream, so that no output
 //! sees a picture without its masks.
 
 mod follow;

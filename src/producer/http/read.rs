@@ -14,7 +14,7 @@ use crate::{
     error::{Code, Error, Result},
     fetch::{Request, Response, Session},
     multipart::{Part, Splitter},
-    picture::{Format, Picture, jpeg},
+    picture::{Format, Picture},
     stream::FrameSink,
 };
 
@@ -119,7 +119,8 @@ impl<'a> Intake<'a> {
         let limits = &self.camera.limits;
         let picture = match part.has_added_end {
             true => Picture::from_repaired(part.data, limits).await,
-            false => Picture::from_upload(part.data, limits).await,
+            // A body can end without its length: only decoding tells whether a picture without an end is whole.
+            false => Picture::from_whole(part.data, limits).await,
         };
         let picture = match picture {
             Ok(picture) => picture,
@@ -310,13 +311,7 @@ impl<'a> Reading<'a> {
     async fn take_parts(&mut self, intake: &mut Intake<'_>, end: Option<&End>) {
         loop {
             let part = match self.splitter.next_part() {
-                Ok(None) if end.is_some() => {
-                    let part = self.splitter.finish();
-                    part.map(|part| match jpeg::with_end(&part.data) {
-                        Some(data) if matches!(end, Some(End::Whole)) => Part { data, has_added_end: true, ..part },
-                        _ => part,
-                    })
-                }
+                Ok(None) if end.is_some() => self.splitter.finish(),
                 Ok(part) => part,
                 Err(fault) => {
                     intake.sink.damaged("damaged");

@@ -16,7 +16,10 @@ use serde::{
 };
 use utoipa::ToSchema;
 
-use crate::error::{Code, Error, Result};
+use crate::{
+    error::{Code, Error, Result},
+    picture::in_pool,
+};
 
 /// The members in which programs send pictures: of Home Assistant's scripts, CameraEvents, mqttshot, and Frigate's neighbours.
 const MEMBERS: [&str; 4] = ["/image", "/imagebase64", "/data", "/snapshot"];
@@ -60,8 +63,18 @@ pub(super) fn picture(payload: &Bytes, encoding: Encoding, pointer: Option<&str>
     }
 }
 
+/// As [`picture`]; text is decoded on a blocking thread.
+pub(super) async fn find(payload: &Bytes, encoding: Encoding, pointer: Option<String>) -> Result<Bytes> {
+    let is_raw = encoding == Encoding::Raw || (encoding == Encoding::Auto && is_picture(payload));
+    if is_raw {
+        return picture(payload, encoding, None);
+    }
+    let payload = payload.clone();
+    in_pool(move || picture(&payload, encoding, pointer.as_deref())).await
+}
+
 /// Whether data begins as a picture does: JPEG, PNG, GIF, BMP or WebP.
-fn is_picture(data: &[u8]) -> bool {
+pub(super) fn is_picture(data: &[u8]) -> bool {
     let begins = |magic: &[u8]| data.starts_with(magic);
     begins(b"\xff\xd8\xff")
         || begins(b"\x89PNG")
@@ -215,6 +228,9 @@ impl<'de> Visitor<'de> for At<'_> {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
+
 #[cfg(test)]
 mod tests {
     use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
@@ -276,10 +292,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_message_ends_the_program(payload in proptest::collection::vec(any::<u8>(), 0..300), pointer in "(/[a-z~0-9]{0,3}){1,3}") {
-            for encoding in [Encoding::Auto, Encoding::Raw, Encoding::Base64, Encoding::Json] {
-                let _ = picture(&payload.clone().into(), encoding, Some(&pointer));
-            }
+        fn the_properties_hold_for_any_message(payload in proptest::collection::vec(any::<u8>(), 0..300)) {
+            properties::hold(&payload);
+        }
+
+        #[test]
+        fn and_for_text_that_is_nearly_json(text in "[\\[{]?[ \"a-z:/,~0-9\\\\\\[\\]{}=]{0,80}") {
+            properties::hold(text.as_bytes());
         }
     }
 }

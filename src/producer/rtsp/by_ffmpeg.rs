@@ -22,6 +22,7 @@ use crate::{
     error::{Code, Error, Result},
     multipart::Splitter,
     picture::Picture,
+    secret,
     stream::Run,
 };
 
@@ -44,10 +45,11 @@ pub(super) async fn read(plan: &Plan, run: &Run) -> Result<()> {
     let explainer = Explainer::new(plan, &url, &login);
     let mut url = plan.pin(url).await?;
     let mut hidden = vec![];
-    if let Some((user, password)) = &login {
-        // Both work for each URL with a host.
-        let _ = (url.set_username(user), url.set_password(Some(password.expose())));
-        hidden.extend(url.password().map(str::to_owned));
+    if let Some((user, password)) = &login
+        && let Ok(with_login) = Url::parse(&secret::with_login(url.as_str(), user, password.expose()))
+    {
+        hidden.extend(with_login.password().map(str::to_owned));
+        url = with_login;
     }
     let failure = |why: String| Error::new(Code::Unavailable, format!("{}: {why}", plan.peer()));
     let program = &plan.common.settings().ffmpeg;

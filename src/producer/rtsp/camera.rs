@@ -121,10 +121,15 @@ impl Explainer {
     }
 
     fn unavailable(&self, why: &str) -> Error {
-        Error::new(Code::Unavailable, self.without_secrets(format!("{} {why}", self.peer)))
+        self.error(Code::Unavailable, why)
+    }
+
+    fn error(&self, code: Code, why: &str) -> Error {
+        Error::new(code, self.without_secrets(format!("{} {why}", self.peer)))
     }
 
     fn explain(&self, failure: &Failure) -> Error {
+        let mut code = Code::Unavailable;
         let why = match (failure, self.is_path) {
             (Failure::Password { .. } | Failure::Refused { status: 401 | 403, .. }, true) => {
                 "cannot be read with our credentials (mediamtx.user, mediamtx.pass)".to_owned()
@@ -135,13 +140,16 @@ impl Explainer {
                 "does not support this transport; try the other one".to_owned()
             }
             (Failure::NoVideo(_), _) => format!("{failure}; H.264, H.265 and MJPEG can be shown as pictures"),
-            (failure, false) if failure.is_protocol() && !matches!(failure, Failure::Closed(_)) => format!(
-                "{failure}; MediaMTX may be able to read it: make a path of MediaMTX with this source, and set `path` \
-                 instead of `url`"
-            ),
+            (failure, false) if failure.is_protocol() && !matches!(failure, Failure::Closed(_)) => {
+                code = Code::RtspUnreadable;
+                format!(
+                    "{failure}; MediaMTX may be able to read it: make a path of MediaMTX with this source, and set `path` \
+                     instead of `url` (the console has a button that does both)"
+                )
+            }
             (failure, _) => failure.to_string(),
         };
-        let error = self.unavailable(&why);
+        let error = self.error(code, &why);
         match failure {
             Failure::Closed(Some(e)) | Failure::Unreachable(e) => error.caused_by(self.without_secrets(e.to_string())),
             _ => error,

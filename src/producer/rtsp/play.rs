@@ -37,8 +37,9 @@ pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
         Ok(camera) => camera,
         Err(refusal) if refusal.is_protocol && reader == Reader::Auto && by_ffmpeg::can_read(plan) => {
             run.sink.report_problem(format!("{}; ffmpeg reads it", refusal.error));
+            run.sink.note_failure(&refusal.error);
             // What this client has seen is the better reason, if ffmpeg cannot read the camera either.
-            let both = |e: Error| Error::new(Code::Unavailable, format!("{}; {e}", refusal.error)).caused_by(e);
+            let both = |e: Error| Error::new(refusal.error.code(), format!("{}; {e}", refusal.error)).caused_by(e);
             return by_ffmpeg::read(plan, &run).await.map_err(both);
         }
         Err(refusal) => return Err(refusal.error),

@@ -3,7 +3,10 @@
 use tokio::time::Instant;
 
 use super::{Inner, MAX_UNSENT};
-use crate::rtsp_client::{auth::Scheme, message::Answer, udp::EMPTY_REPORT};
+use crate::{
+    fetch::challenge::Scheme,
+    rtsp_client::{message::Answer, udp::EMPTY_REPORT},
+};
 
 impl Inner {
     pub(super) async fn send_sign_of_life(&mut self) {
@@ -36,7 +39,7 @@ impl Inner {
         match answer.status {
             401 if self.keep_alive.may_answer && self.target.login.is_some() => {
                 self.keep_alive.may_answer = false;
-                if let Ok(scheme) = Scheme::choose(&answer.headers) {
+                if let Ok(scheme) = Scheme::choose(answer.headers.all("www-authenticate")) {
                     self.auth = Some(scheme);
                     self.keep_alive.is_waiting = true;
                     self.ask_for_life();

@@ -3,6 +3,7 @@
 mod app;
 pub mod fake_camera;
 mod http;
+pub mod marionette;
 pub mod mediamtx;
 mod mjpeg;
 pub mod mosquitto;
@@ -15,6 +16,7 @@ pub mod script;
 pub mod skip;
 pub mod small_disk;
 pub mod tls;
+pub mod webkit;
 mod ws_client;
 
 use std::time::{Duration, Instant};

@@ -9,9 +9,18 @@ pub struct Program(pub tokio::process::Child);
 
 impl Program {
     pub fn start(name: &str, args: &[&str]) -> Self {
+        Program::start_with(name, args, Stdio::null())
+    }
+
+    /// The same, with its output in a pipe.
+    pub fn start_piped(name: &str, args: &[&str]) -> Self {
+        Program::start_with(name, args, Stdio::piped())
+    }
+
+    fn start_with(name: &str, args: &[&str], output: Stdio) -> Self {
         let mut command = tokio::process::Command::new(name);
         let quiet = if std::env::var_os("TEST_LOG").is_some() { Stdio::inherit() } else { Stdio::null() };
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(quiet).kill_on_drop(true);
+        command.args(args).stdin(Stdio::null()).stdout(output).stderr(quiet).kill_on_drop(true);
         Program(
             command.spawn().unwrap_or_else(|e| panic!("{name} cannot be started ({e}); `make test-deps` installs it")),
         )

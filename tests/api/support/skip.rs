@@ -76,3 +76,18 @@ fn a_skipped_test_is_reported_and_fails_where_its_program_is_required() {
     assert!(!passed && printed.contains("1 failed") && printed.contains(reason), "{printed}");
     assert_eq!(std::fs::read_to_string(&file).expect("the file"), line.repeat(2), "a failed test is not skipped");
 }
+
+/// Whether the program is installed.
+pub fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// The same. Without the program, the test is skipped.
+pub fn has(program: &str) -> bool {
+    let is_there = is_there(program);
+    if !is_there {
+        skip(&format!("there is no {program} (`make test-deps` installs it)"));
+    }
+    is_there
+}
