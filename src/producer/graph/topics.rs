@@ -4,7 +4,7 @@ use super::{Problem, Settings, refuse};
 use crate::{
     error::Result,
     foreign,
-    mqtt::{Mqtt, News, Received, topic},
+    mqtt::{Mqtt, News, Received, Room, topic},
     numbers::{Numbers, SeriesName, read, time},
 };
 
@@ -64,7 +64,7 @@ fn check_permitted(field: &'static str, filter: &str, mqtt: &Mqtt) -> Result<()>
 impl Source {
     /// Takes the numbers of messages until the task is ended.
     pub(super) async fn receive(self, mqtt: &Mqtt, numbers: &Numbers, problem: &Problem) {
-        let subscription = mqtt.subscribe(&self.filter, WAITING);
+        let subscription = mqtt.subscribe(&self.filter, Room::Newest(WAITING));
         loop {
             match subscription.next().await {
                 News::Message(message) => {
