@@ -1,5 +1,6 @@
 //! The composition root: builds every part, binds the ports, runs, and ends in order. Tests use it as the program does.
 
+mod background;
 mod places;
 
 use std::{
@@ -9,10 +10,7 @@ use std::{
 };
 
 use actix_web::web;
-use tokio::{
-    sync::{Mutex, mpsc},
-    time::Duration,
-};
+use tokio::{sync::mpsc, time::Duration};
 
 use self::places::Places;
 use crate::{
@@ -21,7 +19,7 @@ use crate::{
     data_folder::{DataFolder, Lock},
     discovery::Discovery,
     error::{Code, Error, Result},
-    events::{Bus, Observer, Webhooks},
+    events::{Bus, Webhooks},
     fetch::Fetch,
     hosts::Hosts,
     identity::{Identity, first_admin},
@@ -32,6 +30,7 @@ use crate::{
     mqtt_publish::{self, Publisher},
     mqtt_video::{self, MqttVideo},
     nas::AllNas,
+    numbers,
     output::{
         h264::Encodings,
         snapshot,
@@ -99,6 +98,8 @@ impl App {
         registry.draw_with(&fonts);
         let uploads = upload::Store::open(&folder.frames(), settings.uploads.durability)
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
+        let numbers = numbers::Store::open(&folder.points(), &settings.graphs)
+            .map_err(|e| Error::internal("the folder for the points of graphs cannot be made", e))?;
         let fetch = Fetch::new(&settings.fetch)?;
         let uv4l = uv4l::Cameras::new(&settings.uv4l, *settings.stream_defaults.linger, &fetch);
         let nas = AllNas::new(&settings.media.nas, &fetch)?;
@@ -116,6 +117,7 @@ impl App {
             topics: Groups::default(),
             fetch,
             uploads,
+            numbers,
         };
         let places = Places::of(&settings);
 
@@ -336,8 +338,8 @@ impl App {
             let (state, supervisor) = (state.clone().into_inner(), supervisor.clone());
             tokio::spawn(async move { supervisor.run("rtsp", || rtsp.serve(&state)).await });
         }
-        let uploads = state.catalog.context().uploads.clone();
-        let background = tokio::spawn(run_background(
+        let (uploads, numbers) = (state.catalog.context().uploads.clone(), state.catalog.context().numbers.clone());
+        let background = tokio::spawn(background::run(
             state.clone(),
             supervisor,
             revoked,
@@ -370,6 +372,7 @@ impl App {
         state.mqtt.close().await;
         background.abort();
         uploads.write_waiting().await;
+        numbers.finish().await;
         if let Some(upload::Fault { streams, reason }) = uploads.fault() {
             tracing::error!("the last pictures of {streams} streams are lost: {reason}");
         }
@@ -399,59 +402,4 @@ fn open_tls(settings: &TlsSettings) -> Result<Option<(TcpListener, server::Tls)>
     let listener = server::bind(listen)
         .map_err(|e| Error::internal(format!("port {listen} cannot be opened (http.tls.listen)"), e))?;
     Ok(Some((listener, tls)))
-}
-
-/// Runs everything that is not started by a request, until it is aborted.
-async fn run_background(
-    state: web::Data<State>,
-    supervisor: Supervisor,
-    revoked: mpsc::Receiver<Vec<Revoked>>,
-    tls: Option<server::Tls>,
-    whip: mediamtx::Whip,
-    (http, rtsp): (server::Connections, Option<server::Connections>),
-) {
-    let observer = Observer {
-        events: state.events.clone(),
-        registry: state.catalog.registry().clone(),
-        mediamtx: state.mediamtx.clone(),
-        path_cache: state.path_cache.clone(),
-        throughput: state.throughput.clone(),
-        sent: Box::new({
-            let sessions = state.access.sessions().clone();
-            move || sessions.sent()
-        }),
-    };
-    let bridge = uv4l::Bridge {
-        cameras: state.uv4l.clone(),
-        whip,
-        path_cache: state.path_cache.clone(),
-        shutdown: state.shutdown.clone(),
-    };
-    let revoked = Mutex::new(revoked);
-    let uploads = &state.catalog.context().uploads;
-    tokio::join!(
-        supervisor.run("access", || state.access.run(&state.events, &state.mediamtx, &revoked)),
-        supervisor.run("identity", || state.identity.run()),
-        supervisor.run("mqtt", || state.mqtt.run()),
-        supervisor.run("mqtt publisher", || state.publisher.run()),
-        supervisor.run("mqtt topics", || state.catalog.follow_topics()),
-        supervisor.run("mqtt video", || state.mqtt_video.run()),
-        supervisor.run("paths", || state.paths.run()),
-        supervisor.run("uv4l", || bridge.run()),
-        supervisor.run("observer", || observer.run()),
-        supervisor.run("uploads", || uploads.write_forever()),
-        supervisor.run("expiry", || state.catalog.registry().sweep_forever(|name| uploads.forget(name))),
-        supervisor.run("leftovers", || state.library.remove_leftovers()),
-        supervisor.run("http connections", || http.run()),
-        supervisor.run("rtsp connections", async || {
-            if let Some(rtsp) = &rtsp {
-                rtsp.run().await;
-            }
-        }),
-        supervisor.run("certificates", async || {
-            if let Some(tls) = &tls {
-                tls.run().await;
-            }
-        }),
-    );
 }

@@ -70,6 +70,11 @@ impl DataFolder {
         self.path.join("frames")
     }
 
+    /// The folder of the points of graphs.
+    pub fn points(&self) -> PathBuf {
+        self.path.join("points")
+    }
+
     /// Refuses a folder that another server uses, and names that server.
     ///
     /// Both the folder and a file in it carry the lock. The file names the server and can be locked on NFS; the folder needs
@@ -129,12 +134,14 @@ impl DataFolder {
         if tighten(&self.path, FOLDER_MODE) {
             tracing::info!("the data folder {} was open to other users; it has mode 0700 now", self.path.display());
         }
-        let frames = self.frames();
+        let (frames, points) = (self.frames(), self.points());
         tighten(&frames, FOLDER_MODE);
-        let files = [(&self.path, "sidecar."), (&frames, "")].into_iter().flat_map(|(folder, prefix)| {
-            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-            entries.filter(move |entry| entry.file_name().to_string_lossy().starts_with(prefix))
-        });
+        tighten(&points, FOLDER_MODE);
+        let files =
+            [(&self.path, "sidecar."), (&frames, ""), (&points, "")].into_iter().flat_map(|(folder, prefix)| {
+                let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+                entries.filter(move |entry| entry.file_name().to_string_lossy().starts_with(prefix))
+            });
         let is_file = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_file());
         let changed = files.filter(is_file).filter(|entry| tighten(&entry.path(), FILE_MODE)).count();
         if changed > 0 {

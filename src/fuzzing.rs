@@ -4,14 +4,15 @@
 //! Compiled for tests and for cargo-fuzz, which sets `cfg(fuzzing)`.
 
 use crate::{
-    discovery, fetch, h264, mqtt, mqtt_video, multipart, output, picture, policy, producer, rtsp, rtsp_client, uv4l,
+    discovery, fetch, h264, mqtt, mqtt_video, multipart, numbers, output, picture, policy, producer, rtsp, rtsp_client,
+    uv4l,
 };
 
 /// Panics if the property does not hold for these bytes.
 pub type Property = fn(&[u8]);
 
 /// All properties.
-pub const PROPERTIES: [(&str, Property); 16] = [
+pub const PROPERTIES: [(&str, Property); 17] = [
     ("discovery_soap", discovery::properties::soap),
     ("discovery_xml", discovery::properties::xml),
     ("h264", h264::properties::hold),
@@ -23,6 +24,7 @@ pub const PROPERTIES: [(&str, Property); 16] = [
     ("mqtt_payload", producer::mqtt::properties::hold),
     ("multipart", multipart::properties::hold),
     ("picture_upload", picture::properties::hold),
+    ("points", numbers::properties::hold),
     ("rtsp_answer", rtsp_client::properties::hold),
     ("rtsp_request", rtsp::properties::hold),
     ("udp_assembly", producer::udp_camera::properties::hold),

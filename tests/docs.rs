@@ -29,7 +29,8 @@ enum Reader {
 }
 
 /// A first key that tells another program's file, and the program.
-const OTHER_READERS: &[(&str, &str)] = &[("services", "Docker Compose"), ("go2rtc", "Frigate")];
+const OTHER_READERS: &[(&str, &str)] =
+    &[("services", "Docker Compose"), ("go2rtc", "Frigate"), ("http_request", "ESPHome")];
 
 /// Decides by the top-level keys. A misspelt section belongs to no reader, which is an error.
 fn reader_of(yaml: &str) -> Result<Reader, String> {

@@ -12,6 +12,7 @@ mod bare;
 mod camera;
 mod fanout;
 mod go2rtc;
+mod graph;
 mod host;
 mod idle;
 mod mqtt;
@@ -61,6 +62,7 @@ const SCENARIOS: &[Scenario] = &[
     ("cold", camera::cold),
     ("relay", relay::run),
     ("idle", idle::run),
+    ("graph", graph::run),
     ("mqtt", mqtt::run),
     ("abuse", abuse::run),
 ];

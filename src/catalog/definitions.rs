@@ -49,6 +49,16 @@ impl Catalog {
                 tracing::error!(stream = %name, "the uploaded picture cannot be restored: {}", e.chain());
             }
         }
+        for name in context.numbers.names() {
+            if registry.get(&name).is_some_and(|stream| stream.kind() != Definition::graph().kind()) {
+                context.numbers.forget(&name);
+                continue;
+            }
+            let producer = || Definition::graph().producer(&name, context);
+            if let Err(e) = registry.get_or_create(&name, Origin::Upload, producer) {
+                tracing::error!(stream = %name, "the graph cannot be restored: {}", e.chain());
+            }
+        }
         Ok(())
     }
 
@@ -63,8 +73,9 @@ impl Catalog {
                     .caused_by(e.to_string())
             });
         }
-        let is_upload = self.0.registry.get(name).is_some_and(|stream| stream.kind() == Definition::upload().kind());
-        Ok(is_upload.then(|| Definition::upload().into()))
+        let stream = self.0.registry.get(name);
+        let made = |made: &Definition| stream.as_ref().is_some_and(|stream| stream.kind() == made.kind());
+        Ok([Definition::upload(), Definition::graph()].into_iter().find(made).map(Into::into))
     }
 
     async fn stored(&self, name: &StreamName) -> Result<Option<String>> {
@@ -131,7 +142,11 @@ impl Catalog {
             let key = name.to_string();
             store.run(move |store| replace(store, &key, before.as_deref())).await?;
         }
-        Ok((is_new, defined?))
+        let stream = defined?;
+        if stream.kind() != Definition::graph().kind() {
+            self.0.context.numbers.forget(name);
+        }
+        Ok((is_new, stream))
     }
 
     /// Removes a stream, its definition and its stored picture. Watchers are disconnected. A stream of `sidecar.yml` is
@@ -144,6 +159,7 @@ impl Catalog {
         self.0.store.run(move |store| store.delete_stream(&key)).await?;
         self.0.registry.remove(name, "it was deleted");
         self.0.context.uploads.forget(name);
+        self.0.context.numbers.forget(name);
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 
 mod definitions;
 mod parents;
+mod points;
 mod relay;
 mod topics;
 mod uploads;

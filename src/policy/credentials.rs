@@ -36,10 +36,10 @@ impl Credentials {
         }
     }
 
-    /// Reads the value of an `Authorization` header of the Basic or the Bearer scheme.
+    /// Reads the value of an `Authorization` header of the Basic or the Bearer scheme, or of InfluxDB's scheme `Token`.
     pub fn from_header(value: &str) -> Option<Self> {
         match value.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            Some((scheme, token)) if ["bearer", "token"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) => {
                 Some(Credentials::from_token(token.trim()))
             }
             _ => Credentials::from_basic(value),

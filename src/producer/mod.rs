@@ -9,6 +9,7 @@
 mod definition;
 pub mod derived;
 pub mod file;
+pub mod graph;
 pub mod http;
 pub mod mosaic;
 pub mod mqtt;
@@ -30,6 +31,7 @@ use crate::{
     fetch::Fetch,
     mqtt::Mqtt,
     nas::AllNas,
+    numbers,
     picture::{PictureLimits, text::Fonts},
     stream::{Producer, StreamName},
     values::Values,
@@ -62,6 +64,8 @@ pub struct ProducerContext {
     pub fetch: Fetch,
     /// Keeps the last upload of each stream.
     pub uploads: upload::Store,
+    /// Keeps the points of graphs.
+    pub numbers: numbers::Store,
 }
 
 /// Declares the kinds. `$word` is a token and not a literal, because utoipa does not read the group in which serde
@@ -118,6 +122,8 @@ kinds! {
     Nas = nas "nas",
     /// Pictures in messages of an MQTT topic.
     Mqtt = mqtt "mqtt",
+    /// A graph of numbers that are sent, published by MQTT, or read from a page of metrics.
+    Graph = graph "graph",
     /// Another stream or path of MediaMTX: cut, scaled, turned, drawn on; with a permission of its own.
     Derived = derived "derived",
     /// Many streams as one picture, with a tile for each.
@@ -130,6 +136,11 @@ impl Definition {
     /// The definition of streams that uploads make.
     pub fn upload() -> Self {
         Definition::Upload(upload::Settings {})
+    }
+
+    /// The definition of graphs that the first points to a name make.
+    pub fn graph() -> Self {
+        Definition::Graph(graph::Settings::default())
     }
 
     /// A picture file, or a folder of them.
@@ -196,7 +207,7 @@ mod tests {
         for (text, says) in [
             (
                 r#"{"kind":"webcam"}"#,
-                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `rtsp`, `file`, `http`, `nas`, `mqtt`, `derived`, `mosaic`, `test-card`",
+                "unknown variant `webcam`, expected one of `upload`, `udp-camera`, `rtsp`, `file`, `http`, `nas`, `mqtt`, `graph`, `derived`, `mosaic`, `test-card`",
             ),
             (r#"{"kind":"upload","typo":1}"#, "unknown field `typo`"),
             (r#"{"kind":"file"}"#, "missing field `path`"),

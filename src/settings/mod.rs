@@ -27,6 +27,7 @@ use crate::{
     fetch::FetchSettings,
     mediamtx::{MediaMtxSettings, config_check::Sidecar},
     mqtt::MqttSettings,
+    numbers::GraphSettings,
     output::{OutputSettings, h264::H264Settings, variants::VariantSettings},
     picture::{
         PictureLimits,
@@ -100,6 +101,8 @@ pub struct Settings {
     pub media: MediaSettings,
     /// Uploads.
     pub uploads: UploadSettings,
+    /// Graphs.
+    pub graphs: GraphSettings,
     /// Overlays that requests can ask for, by name.
     pub overlays: BTreeMap<String, Vec<Layer>>,
     /// The streams, by name.
@@ -132,6 +135,7 @@ impl Default for Settings {
             text: TextSettings::default(),
             media: MediaSettings::default(),
             uploads: UploadSettings::default(),
+            graphs: GraphSettings::default(),
             overlays: BTreeMap::new(),
             streams: BTreeMap::new(),
         }

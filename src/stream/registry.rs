@@ -9,7 +9,7 @@ use dashmap::{DashMap, Entry};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio_util::task::TaskTracker;
 
@@ -284,6 +284,11 @@ impl Registry {
     /// The figures of all streams, sorted by name.
     pub fn stats(&self) -> Vec<Stats> {
         self.list().iter().map(|stream| stream.stats()).collect()
+    }
+
+    /// Notes that a stream is used by a peer that sends it something else than pictures.
+    pub fn touch(&self, stream: &Stream) {
+        stream.lock().last_used = Instant::now();
     }
 
     /// Calls [`Registry::sweep`] at regular intervals until the program ends.

@@ -18,6 +18,7 @@ use crate::{
     error::Error,
     policy::{Authorized, Caller, Credentials, Sender, token_in_query},
     query,
+    secret::Secret,
     settings::HttpSettings,
     units::any_contains,
 };
@@ -39,6 +40,11 @@ impl FromRequest for CallerExtractor {
         if caller.credentials.is_empty() && takes_token_in_url(request.path()) {
             let token = token_in_query(request.query_string());
             caller.credentials = token.map(|token| Credentials::from_token(&token)).unwrap_or_default();
+            // InfluxDB 1 takes a user and a password as parameters, and small devices have no other way.
+            if let ("/write" | "/query", true) = (request.path(), caller.credentials.is_empty()) {
+                let value = |name| query::first(request.query_string(), name).unwrap_or_default().into_owned();
+                caller.credentials = Credentials { user: value("u"), password: Secret::new(value("p")) };
+            }
         }
         ready(Ok(CallerExtractor(caller)))
     }
@@ -152,7 +158,8 @@ fn names_this_machine(headers: &HeaderMap, settings: &HttpSettings) -> bool {
 /// Whether a token is accepted in the URL: for players, `<img>` and cameras, which have no other way (RFC 6750, section 2.3,
 /// warns of it), but not for the API of administrators.
 fn takes_token_in_url(path: &str) -> bool {
-    !path.starts_with("/api/v1/") || path.ends_with("/frame") || path.ends_with("/frames")
+    !path.starts_with("/api/v1/")
+        || ["/frame", "/frames", "/points", "/graph.png"].iter().any(|end| path.ends_with(end))
 }
 
 /// The token that a page offers as the WebSocket protocol `bearer.TOKEN`, because its script cannot set headers. The answer

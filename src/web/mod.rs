@@ -26,6 +26,7 @@ mod origin;
 mod overview;
 mod pages;
 mod paths;
+mod points;
 mod problem;
 mod recordings;
 mod routes;
@@ -96,6 +97,14 @@ const ROUTES: &[Route] = routes![
     // Pictures in.
     upload::frame,
     upload::frames,
+    // Numbers in.
+    points::add,
+    points::influx1,
+    points::influx2,
+    points::ping,
+    points::statement,
+    points::preview,
+    points::transparent,
     // Streams.
     streams::list,
     streams::mediamtx_path,

@@ -19,8 +19,9 @@ use super::{
 };
 use crate::{
     access::Role,
-    catalog::Upload,
+    catalog::{Catalog, Upload},
     error::{Code, Error, Result},
+    numbers::{Taken, read},
     output::{
         DisconnectReason, fmp4,
         h264::Want,
@@ -33,6 +34,7 @@ use crate::{
     },
     picture::{Picture, PictureLimits, transform::Transform},
     policy::Caller,
+    producer::Definition,
     shutdown::Shutdown,
     stream::{Demand, StreamName},
 };
@@ -44,7 +46,7 @@ const PROTOCOL: &str = "mtx.jpeg";
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct SocketQuery {
-    /// `1` to publish pictures instead of watching.
+    /// `1` to publish instead of watching: pictures in binary messages, or numbers for a graph as JSON in text messages.
     push: Option<String>,
     /// Pictures sent beyond the last acknowledged one, 1 to 64. Default: 2 from the first acknowledgement on.
     window: Option<String>,
@@ -156,7 +158,7 @@ async fn watch(
     }))
 }
 
-/// Takes pictures, one in each binary message, and answers each.
+/// Takes pictures, one in each binary message, and numbers in text messages. Answers each.
 async fn push(
     request: &HttpRequest,
     state: &web::Data<State>,
@@ -165,8 +167,13 @@ async fn push(
 ) -> Result<HttpResponse, Problem> {
     check(request, state).await?;
     let endless = Endless::admit(request, state, caller, Role::Publisher, &websocket::KIND, name).await?;
+    // Either kind is made by its first message, if there is no stream of the name.
+    let is_graph = state.catalog.registry().get(name).is_some_and(|stream| stream.kind() == Definition::graph().kind());
+    let upload = if is_graph { None } else { Some(state.catalog.upload(name)?) };
     let mut receiver = Receiver {
-        upload: state.catalog.upload(name)?,
+        catalog: state.catalog.clone(),
+        name: name.clone(),
+        upload,
         limits: state.catalog.context().limits,
         shutdown: state.shutdown.clone(),
     };
@@ -180,9 +187,12 @@ async fn push(
     }))
 }
 
-/// Receives the pictures of one publisher.
+/// Receives the pictures or numbers of one publisher.
 struct Receiver {
-    upload: Upload,
+    catalog: Catalog,
+    name: StreamName,
+    /// None for a graph, until its first picture is refused.
+    upload: Option<Upload>,
     limits: PictureLimits,
     shutdown: Shutdown,
 }
@@ -197,9 +207,9 @@ impl Receiver {
                         let answer = self.take(data).await.unwrap_or_else(|e| refusal(&e));
                         socket.text(&answer.to_string()).await
                     }
-                    Ok(Incoming::Text(_)) => {
-                        let error = Error::new(Code::InvalidBody, "a picture must be sent as a binary message");
-                        socket.text(&refusal(&error).to_string()).await
+                    Ok(Incoming::Text(text)) => {
+                        let answer = self.take_points(&text).unwrap_or_else(|e| refusal(&e));
+                        socket.text(&answer.to_string()).await
                     }
                     Ok(Incoming::Ping(data)) => socket.pong(&data).await,
                     Ok(Incoming::Pong) => Ok(()),
@@ -228,12 +238,28 @@ impl Receiver {
     }
 
     async fn take(&mut self, data: bytes::Bytes) -> Result<Value> {
+        let upload = match &mut self.upload {
+            Some(upload) => upload,
+            None => self.upload.insert(self.catalog.upload(&self.name)?),
+        };
         let picture = Picture::from_whole(data, &self.limits).await?;
-        let frame = self.upload.publish(&picture)?;
-        self.upload.acknowledge().await?;
+        let frame = upload.publish(&picture)?;
+        upload.acknowledge().await?;
         Ok(json!({
             "type": "taken", "seq": frame.seq, "width": frame.width, "height": frame.height, "bytes": frame.size(),
         }))
+    }
+
+    fn take_points(&self, text: &str) -> Result<Value> {
+        let samples = read::json(text, "value").map_err(|why| {
+            let message = format!("a picture must be sent as a binary message, and numbers as JSON: {why}");
+            Error::new(Code::InvalidBody, message)
+        })?;
+        let Taken { points, skipped, reason } = self.catalog.add_points(&self.name, samples)?;
+        Ok(match reason {
+            None => json!({"type": "taken", "points": points}),
+            Some(reason) => json!({"type": "taken", "points": points, "skipped": skipped, "reason": reason}),
+        })
     }
 }
 

@@ -2,8 +2,10 @@
 // The server's OpenAPI document, and forms made of it: a new field of a kind of stream appears in its form by itself.
 
 import { call } from '../lib/api.js';
+import { h } from '../lib/dom.js';
 import { FieldError, controlOf, field } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
+import { button } from './parts.js';
 
 /**
  * A JSON schema, as far as the document uses it.
@@ -21,6 +23,7 @@ import { t } from '../lib/i18n.js';
  * @property {unknown} [default]
  * @property {number} [minimum]
  * @property {number} [maximum]
+ * @property {Schema} [items]
  */
 
 /** @typedef {{ paths: Record<string, unknown>, components: { schemas: Record<string, Schema> } }} OpenApi */
@@ -36,6 +39,8 @@ import { t } from '../lib/i18n.js';
  * @property {string} about
  * @property {unknown} standard the default
  * @property {Schema} schema
+ * @property {FormField[]} fields of an object
+ * @property {FormField[]} items of each object in a list
  */
 
 /** @typedef {{ kind: string, about: string, fields: FormField[] }} StreamKind */
@@ -133,6 +138,7 @@ function formField(name, schema, isRequired, resolve) {
   const options =
     real.enum ?? (real.oneOf?.every((one) => one.enum) ? real.oneOf.flatMap((one) => one.enum ?? []) : []);
   const [type = 'json'] = [real.type ?? []].flat().filter((one) => one !== 'null');
+  const item = type === 'array' && real.items ? resolve(real.items) : null;
   return {
     name,
     isRequired,
@@ -141,7 +147,21 @@ function formField(name, schema, isRequired, resolve) {
     about: schema.description ?? real.description ?? '',
     standard: schema.default ?? real.default,
     schema: real,
+    fields: type === 'object' ? fieldsOf(real, resolve) : [],
+    items: item ? fieldsOf(item, resolve) : [],
   };
+}
+
+/**
+ * The members of an object as fields.
+ *
+ * @param {Schema} schema
+ * @param {(schema: Schema) => Schema} resolve
+ * @returns {FormField[]}
+ */
+function fieldsOf(schema, resolve) {
+  const members = Object.entries(schema.properties ?? {});
+  return members.map(([name, one]) => formField(name, resolve(one), schema.required?.includes(name) ?? false, resolve));
 }
 
 /**
@@ -181,23 +201,49 @@ const isNumber = (/** @type {string} */ type) => type === 'number' || type === '
 const isJson = (/** @type {string} */ type) => ['array', 'object', 'json'].includes(type);
 
 /**
- * The control of a field; `value` is the present value.
+ * The control of a field; `value` is the present value. `prefix` stands before the name of a member of an object.
  *
- * @param {FormField} field
+ * @param {FormField} one
  * @param {any} value
+ * @param {string} [prefix]
+ * @returns {HTMLElement}
  */
-export function control({ name, isRequired, type, options, about, standard, schema }, value) {
-  const label = known(`console.field_${name}`, titled(name));
-  const hint = known(`console.field_${name}_about`, about.replaceAll('`', ''));
-  if (type === 'boolean') return field({ label, hint, name, type: 'checkbox', checked: value ?? standard ?? false });
+export function control(one, value, prefix = '') {
+  const { isRequired, type, options, about, standard, schema, fields, items } = one;
+  const label = known(`console.field_${one.name}`, titled(one.name));
+  const hint = known(`console.field_${one.name}_about`, about.replaceAll('`', ''));
+  const name = prefix + one.name;
+  if (fields.length) return group(label, hint, fields, value ?? {}, `${name}.`);
+  if (items.length) return list(label, hint, items, value ?? [], name);
+  if (type === 'boolean')
+    return field({
+      label,
+      hint,
+      name,
+      type: 'checkbox',
+      checked: value ?? standard ?? false,
+    });
   if (type === 'choice') {
     /** @type {[string, string][]} */
     const none = isRequired || standard ? [] : [['', t('console.by_default')]];
     /** @type {[string, string][]} */
     const choices = options.map((option) => [option, option]);
-    return field({ label, hint, name, value: value ?? standard ?? '', options: [...none, ...choices] });
+    return field({
+      label,
+      hint,
+      name,
+      value: value ?? standard ?? '',
+      options: [...none, ...choices],
+    });
   }
-  const common = { label, hint, name, required: isRequired, autocapitalize: 'none', spellcheck: false };
+  const common = {
+    label,
+    hint,
+    name,
+    required: isRequired,
+    autocapitalize: 'none',
+    spellcheck: false,
+  };
   if (isJson(type)) {
     const text = value === undefined || value === null ? '' : JSON.stringify(value, null, 1);
     return field({ ...common, rows: 3, value: text });
@@ -206,11 +252,79 @@ export function control({ name, isRequired, type, options, about, standard, sche
   if (isNumber(type)) {
     const step = type === 'integer' ? '1' : 'any';
     const { minimum: min, maximum: max } = schema;
-    return field({ ...common, type: 'number', inputMode: 'decimal', step, min, max, placeholder, value: value ?? '' });
+    return field({
+      ...common,
+      type: 'number',
+      inputMode: 'decimal',
+      step,
+      min,
+      max,
+      placeholder,
+      value: value ?? '',
+    });
   }
   const isSecret = SECRET.test(name);
   const autocomplete = isSecret ? 'new-password' : 'off';
-  return field({ ...common, type: isSecret ? 'password' : 'text', autocomplete, placeholder, value: value ?? '' });
+  return field({
+    ...common,
+    type: isSecret ? 'password' : 'text',
+    autocomplete,
+    placeholder,
+    value: value ?? '',
+  });
+}
+
+/**
+ * The controls of an object, which open at a click.
+ *
+ * @param {string} label
+ * @param {string} hint
+ * @param {FormField[]} fields
+ * @param {any} value
+ * @param {string} prefix
+ */
+function group(label, hint, fields, value, prefix) {
+  const controls = fields.map((one) => control(one, value[one.name], prefix));
+  const about = h('p', { class: 'hint' }, hint);
+  return h('details', {}, h('summary', {}, label), h('div', { class: 'stack' }, about, controls));
+}
+
+/**
+ * A list of objects, with a button that adds one.
+ *
+ * @param {string} label
+ * @param {string} hint
+ * @param {FormField[]} fields
+ * @param {any[]} values
+ * @param {string} name
+ */
+function list(label, hint, fields, values, name) {
+  let count = 0;
+  const items = h('div', { class: 'stack' });
+  /** @param {any} value */
+  const add = (value, isOpen = false) => {
+    const prefix = `${name}.${count++}.`;
+    const remove = button('trash', t('console.remove'), () => {
+      item.dispatchEvent(new Event('input', { bubbles: true }));
+      item.remove();
+    });
+    const title = h('summary', {}, String(value.name ?? value.label ?? `${label} ${count}`));
+    const controls = fields.map((one) => control(one, value[one.name], prefix));
+    const item = h('details', { open: isOpen }, title, h('div', { class: 'stack' }, controls, h('div', {}, remove)));
+    item.dataset.item = prefix;
+    items.append(item);
+  };
+  items.dataset.list = name;
+  for (const value of values) add(value);
+  const more = button('plus', t('console.add_to', { list: label }), () => add({}, true));
+  return h(
+    'fieldset',
+    { class: 'stack' },
+    h('legend', {}, label),
+    h('p', { class: 'hint' }, hint),
+    items,
+    h('div', {}, more),
+  );
 }
 
 /**
@@ -218,16 +332,28 @@ export function control({ name, isRequired, type, options, about, standard, sche
  *
  * @param {HTMLFormElement} form
  * @param {FormField[]} fields
+ * @param {string} [prefix]
  */
-export function collect(form, fields) {
+export function collect(form, fields, prefix = '') {
   /** @type {Record<string, unknown>} */
   const definition = {};
-  for (const { name, type } of fields) {
-    const element = controlOf(form, name);
+  for (const { name, type, fields: inner, items } of fields) {
+    if (inner.length) {
+      const members = collect(form, inner, `${prefix}${name}.`);
+      if (Object.keys(members).length) definition[name] = members;
+      continue;
+    }
+    if (items.length) {
+      const all = /** @type {NodeListOf<HTMLElement>} */ (form.querySelectorAll(`[data-list="${name}"] > [data-item]`));
+      if (all.length) definition[name] = [...all].map((item) => collect(form, items, item.dataset.item));
+      continue;
+    }
+    const element = controlOf(form, prefix + name);
     if (!element) continue;
     const text = element.value.trim();
     if (type === 'boolean') definition[name] = element.checked;
-    else if (text) definition[name] = isNumber(type) ? Number(text) : isJson(type) ? parseJson(text, name) : text;
+    else if (text)
+      definition[name] = isNumber(type) ? Number(text) : isJson(type) ? parseJson(text, prefix + name) : text;
   }
   return definition;
 }

@@ -14,9 +14,9 @@ import { button, notice } from './parts.js';
 const DAYS = 365;
 
 /**
- * What a snippet contains. `frame` is where pictures are sent; `mjpeg` and `snapshot` have the token in the address.
+ * What a snippet contains. `frame` is where pictures are sent, `points` where numbers are; `mjpeg` and `snapshot` have the token in the address.
  *
- * @typedef {{ name: string, origin: string, token: string, frame: string, mjpeg: string, snapshot: string }} Values
+ * @typedef {{ name: string, origin: string, token: string, frame: string, points: string, mjpeg: string, snapshot: string }} Values
  */
 
 /** @typedef {Record<string, (values: Values) => string>} Snippets */
@@ -51,6 +51,44 @@ shell_command:
     `SIDECAR_PASSWORD='${token}' mtx-sidecar push --url ${origin} --user token ${name} shots/ --watch`,
 };
 
+/**
+ * Numbers for a graph.
+ *
+ * @type {Snippets}
+ */
+const NUMBERS = {
+  curl: ({ points, token }) => `curl -d '{"temperature": 21.5}' -H 'Authorization: Bearer ${token}' \\
+  ${points}`,
+  Python: ({ points, token }) => `import requests
+
+answer = requests.post(
+    "${points}",
+    json={"temperature": 21.5},
+    headers={"Authorization": "Bearer ${token}"},
+    timeout=10,
+)
+answer.raise_for_status()`,
+  Telegraf: ({ name, origin, token }) => `# telegraf.conf
+[[outputs.influxdb_v2]]
+  urls = ["${origin}"]
+  bucket = "${name}"
+  token = "${token}"`,
+  ESPHome: ({ points, token }) => `http_request:
+interval:
+  - interval: 10s
+    then:
+      - http_request.post:
+          url: ${points}
+          headers: {Authorization: Bearer ${token}}
+          body: !lambda 'return str_sprintf("{\\"temperature\\": %f}", id(temperature).state);'`,
+  'Node-RED': ({ points, token }) => `// A function node before an "http request" node with "set by msg.method"
+msg.payload = { temperature: Number(msg.payload) };
+msg.method = "POST";
+msg.url = "${points}";
+msg.headers = { Authorization: "Bearer ${token}" };
+return msg;`,
+};
+
 /** @type {Snippets} */
 const SHOWING = {
   HTML: ({ mjpeg }) => `<img src="${mjpeg}">`,
@@ -82,17 +120,22 @@ ${snapshot}`,
  * @param {Api.Addresses | null} addresses
  */
 export function openSnippets({ name, kind }, addresses) {
-  const body = new SnippetPanel(name, kind === 'upload').elements;
+  const body = new SnippetPanel(name, kind).elements;
   const path = addresses?.path_prefix ? `${addresses.path_prefix}/${name}` : name;
   const title = h('h3', {}, t('console.through_mediamtx'));
   const page = addresses && snippet(`${addresses.webrtc}/${api.encoded(path)}`);
   const rtsp = snippet(`rtsp://${location.hostname}:8554/${path}`);
-  openDialog({ title: t('console.snippets_of', { name }), wide: true, body: [body, title, page, rtsp] });
+  openDialog({
+    title: t('console.snippets_of', { name }),
+    wide: true,
+    body: [body, title, page, rtsp],
+  });
 }
 
 /** Two rows of buttons, for the purpose and the program, and the snippet that they choose. */
 class SnippetPanel {
   #name;
+  #sending;
   /** @type {Purpose[]} */
   #purposes;
   /** @type {Purpose} */
@@ -100,25 +143,34 @@ class SnippetPanel {
   #program = '';
   /** @type {Partial<Record<Purpose, string>>} */
   #tokens = {};
-  #purposeRow = h('div', { class: 'segmented', role: 'group', 'aria-label': t('console.purpose') });
-  #programRow = h('div', { class: 'row', role: 'group', 'aria-label': t('console.program') });
+  #purposeRow = h('div', {
+    class: 'segmented',
+    role: 'group',
+    'aria-label': t('console.purpose'),
+  });
+  #programRow = h('div', {
+    class: 'row',
+    role: 'group',
+    'aria-label': t('console.program'),
+  });
   #text = h('div', { class: 'stack tight' });
   #access = h('div', {});
 
   /**
    * @param {string} name
-   * @param {boolean} isUpload
+   * @param {string} kind
    */
-  constructor(name, isUpload) {
+  constructor(name, kind) {
     this.#name = name;
-    this.#purposes = isUpload ? ['send', 'show'] : ['show'];
+    this.#sending = kind === 'graph' ? NUMBERS : SENDING;
+    this.#purposes = ['upload', 'graph'].includes(kind) ? ['send', 'show'] : ['show'];
     this.#purpose = this.#purposes[0];
     this.elements = [this.#purposeRow, this.#programRow, this.#text, this.#access];
     this.#draw();
   }
 
   #draw() {
-    const snippets = this.#purpose === 'send' ? SENDING : SHOWING;
+    const snippets = this.#purpose === 'send' ? this.#sending : SHOWING;
     const programs = Object.keys(snippets);
     if (!programs.includes(this.#program)) this.#program = programs[0];
     const text = snippets[this.#program](valuesOf(this.#name, this.#tokens[this.#purpose]));
@@ -159,7 +211,9 @@ class SnippetPanel {
       return notice('good', h('p', {}, t('console.snippet_token_made', { days: DAYS })));
     }
     const make = () => attempt(() => this.#makeToken());
-    const makeButton = button('key', t('console.snippet_token'), make, { class: 'small' });
+    const makeButton = button('key', t('console.snippet_token'), make, {
+      class: 'small',
+    });
     return notice('', h('p', {}, t('console.snippet_token_about')), makeButton);
   }
 
@@ -167,8 +221,14 @@ class SnippetPanel {
     const purpose = this.#purpose;
     const name = this.#name;
     const scope = purpose === 'send' ? { publish_to: name } : { permissions: [{ action: 'read', path: name }] };
-    const common = { name: `${purpose} ${name}`.slice(0, 100), expires: `${DAYS}days` };
-    const made = await api.send('POST', 'api/v1/tokens', { ...common, ...scope });
+    const common = {
+      name: `${purpose} ${name}`.slice(0, 100),
+      expires: `${DAYS}days`,
+    };
+    const made = await api.send('POST', 'api/v1/tokens', {
+      ...common,
+      ...scope,
+    });
     this.#tokens[purpose] = made.token;
     this.#draw();
   }
@@ -187,6 +247,7 @@ function valuesOf(name, token) {
     origin: api.address('./').replace(/\/$/, ''),
     token: token ?? 'TOKEN',
     frame: api.address(`api/v1/streams/${path}/frame`),
+    points: api.address(`api/v1/streams/${path}/points`),
     mjpeg: withToken(api.address(`stream/${path}.mjpeg`)),
     snapshot: withToken(api.address(`snapshot/${path}.jpg`)),
   };

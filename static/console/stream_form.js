@@ -6,6 +6,7 @@ import { fill, h } from '../lib/dom.js';
 import { field, valueOf } from '../lib/form.js';
 import { errorText, t } from '../lib/i18n.js';
 import { toast } from '../lib/toast.js';
+import { graphPreview } from './graph_preview.js';
 import { formDialog, nameField } from './parts.js';
 import { collect, control, kindAbout, kindName, streamKinds } from './schema.js';
 
@@ -29,7 +30,11 @@ export const newStream = (name = '') => edit({ name, definition: {}, isNew: true
 export async function editStream(name) {
   try {
     const { definition } = await api.call(`api/v1/streams/${api.encoded(name)}`);
-    return await edit({ name, definition: /** @type {Definition} */ (definition ?? {}), isNew: false });
+    return await edit({
+      name,
+      definition: /** @type {Definition} */ (definition ?? {}),
+      isNew: false,
+    });
   } catch (error) {
     toast(errorText(error), 'bad');
     return false;
@@ -46,7 +51,13 @@ async function edit({ name, definition, isNew }) {
     about.textContent = kindAbout(chosen);
     const present = chosen.kind === definition.kind ? definition : {};
     const controls = chosen.fields.map((one) => control(one, present[one.name]));
-    fill(fields, controls);
+    /** @param {HTMLFormElement} form */
+    const wanted = (form) => ({
+      kind: chosen.kind,
+      ...collect(form, chosen.fields),
+    });
+    const preview = chosen.kind === 'graph' && graphPreview(isNew ? '' : name, fields, wanted);
+    fill(fields, preview, controls);
   };
   const kindField = field({
     label: t('console.kind'),

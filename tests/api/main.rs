@@ -31,6 +31,7 @@ mod examples;
 mod ffmpeg;
 mod files;
 mod first_page;
+mod graphs;
 mod http_camera;
 mod http_camera_odd;
 mod https_hosts;
