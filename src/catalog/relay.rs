@@ -150,6 +150,7 @@ impl Relay {
 }
 
 /// What a name resolves to.
+#[expect(clippy::large_enum_variant, reason = "it lives for one request")]
 enum Resolution {
     /// A stream that exists.
     Stream(Arc<Stream>),

@@ -109,7 +109,7 @@ impl Canvas {
     fn blend(&mut self, begin: usize, rows: Range<usize>, [y, u, v]: [u8; 3], opacity: f32) {
         let columns = BLOCK.min(self.width - begin);
         // Chroma has half of the rows.
-        let rows = rows.start & !1..(rows.end + 1 & !1).min(self.height);
+        let rows = (rows.start & !1)..((rows.end + 1) & !1).min(self.height);
         let mut sum = [0.0_f32; BLOCK];
         let mut pair = [0.0_f32; BLOCK];
         for row in rows.clone() {

@@ -120,13 +120,13 @@ fn a_spike_of_one_point_among_ten_thousand_is_visible() {
 fn gaps_are_gaps() {
     let settings = one(serde_json::json!({}));
     let with_gap = series("a", |i| if (250..350).contains(&i) { f64::NAN } else { 50.0 });
-    let seen = Seen::of(&settings, &[with_gap.clone()]);
+    let seen = Seen::of(&settings, std::slice::from_ref(&with_gap));
     assert!(seen.rows(335, RED).is_empty() && !seen.rows(150, RED).is_empty() && !seen.rows(550, RED).is_empty());
     let paused =
         Latest { points: with_gap.points.into_iter().filter(|point| !point.value.is_nan()).collect(), ..with_gap };
     let drawn = |gap: Option<&str>| {
         let settings = one(gap.map_or(serde_json::json!({}), |gap| serde_json::json!({"gap": gap})));
-        !Seen::of(&settings, &[paused.clone()]).rows(335, RED).is_empty()
+        !Seen::of(&settings, std::slice::from_ref(&paused)).rows(335, RED).is_empty()
     };
     assert_eq!((drawn(None), drawn(Some("30s")), drawn(Some("5m"))), (true, false, true));
 }

@@ -105,8 +105,7 @@ impl Format {
         let scaled = value / factor;
         let before = if scaled.abs() >= 1.0 { scaled.abs().log10().floor() as i32 } else { 0 };
         let digits = (3 - before).clamp(0, 3) as usize;
-        let text = self.written(scaled, digits, prefix);
-        text
+        self.written(scaled, digits, prefix)
     }
 
     fn written(&self, value: f64, digits: usize, prefix: &str) -> String {

@@ -85,7 +85,7 @@ impl Journal {
 
     /// The next write, if there is something to write and no other one is on its way.
     pub(super) fn work(&mut self, all: impl FnOnce() -> Vec<(String, Vec<Point>)>) -> Option<Work> {
-        if self.is_writing || !(self.is_anew || !self.waiting.is_empty()) {
+        if self.is_writing || (!self.is_anew && self.waiting.is_empty()) {
             return None;
         }
         self.is_writing = true;

@@ -18,6 +18,7 @@ use serde_json::Value as Json;
 use self::named::{take_named, take_overlays};
 use super::{Settings, file::FileContent};
 use crate::{
+    picture::compose::Layer,
     policy::{Credential, Permission, User},
     producer::{Definition, StreamDefinition},
     stream::StreamName,
