@@ -215,6 +215,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/graph-preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["StreamDefinition"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "image/jpeg": unknown;
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/hooks/{event}": {
         parameters: {
             query?: never;
@@ -1586,7 +1624,7 @@ export interface paths {
             };
             requestBody: {
                 content: {
-                    "application/json": components["schemas"]["Definition"];
+                    "application/json": components["schemas"]["StreamDefinition"];
                 };
             };
             responses: {
@@ -1773,6 +1811,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/streams/{name}/graph.png": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "image/png": unknown;
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/streams/{name}/mediamtx-path": {
         parameters: {
             query?: never;
@@ -1809,6 +1881,44 @@ export interface paths {
                     };
                     content: {
                         "application/json": components["schemas"]["StreamsPath"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/streams/{name}/points": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: {
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["PointsTaken"];
                     };
                 };
             };
@@ -2077,6 +2187,92 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/values": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ValueList"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/values/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "text/plain": string;
+                };
+            };
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        post?: never;
+        delete: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/wall": {
         parameters: {
             query?: never;
@@ -2126,6 +2322,7 @@ export interface components {
                 [key: string]: components["schemas"]["Wanted"];
             };
         };
+        Area: number[] | number[][];
         AuditEntry: {
             action: string;
             at: string;
@@ -2205,10 +2402,31 @@ export interface components {
         }) | (components["schemas"]["MqttDefinition"] & {
             /** @enum {string} */
             kind: "mqtt";
+        }) | (components["schemas"]["GraphDefinition"] & {
+            /** @enum {string} */
+            kind: "graph";
+        }) | (components["schemas"]["DerivedDefinition"] & {
+            /** @enum {string} */
+            kind: "derived";
+        }) | (components["schemas"]["MosaicDefinition"] & {
+            /** @enum {string} */
+            kind: "mosaic";
         }) | (components["schemas"]["TestCardDefinition"] & {
             /** @enum {string} */
             kind: "test-card";
         });
+        DerivedDefinition: {
+            crop?: number[] | null;
+            fit?: string | null;
+            flip?: string | null;
+            fps?: number | null;
+            gray?: boolean;
+            h?: number | null;
+            of: string;
+            quality?: number;
+            rotate?: number | null;
+            w?: number | null;
+        };
         Described: {
             about: string;
             default: Record<string, unknown>;
@@ -2288,7 +2506,93 @@ export interface components {
         /** @enum {string} */
         FolderAs: "slideshow" | "playlist";
         /** @enum {string} */
+        Font: "sans" | "mono";
+        /** @enum {string} */
         FoundBy: "ws-discovery" | "ssdp" | "address";
+        GraphAxis: {
+            /** @default null */
+            max: number | null;
+            /** @default null */
+            min: number | null;
+            prefix?: components["schemas"]["GraphPrefix"];
+            /** @default null */
+            soft_max: number | null;
+            /** @default null */
+            soft_min: number | null;
+            unit?: string;
+        };
+        GraphDefinition: {
+            fingerprint?: string;
+            fps?: number;
+            /** @default null */
+            gap: string | null;
+            height?: number;
+            interval?: string;
+            keep?: boolean;
+            /** @default {} */
+            left: components["schemas"]["GraphAxis"];
+            /**
+             * @default [
+             *       "last",
+             *       "min",
+             *       "max",
+             *       "mean"
+             *     ]
+             */
+            legend: components["schemas"]["GraphLegendPart"][];
+            pass?: string;
+            /** @default {} */
+            right: components["schemas"]["GraphAxis"];
+            /** @default [] */
+            series: components["schemas"]["GraphSeries"][];
+            text_size?: number;
+            theme?: components["schemas"]["GraphTheme"];
+            /** @default [] */
+            thresholds: components["schemas"]["GraphThreshold"][];
+            title?: string;
+            /** @default [] */
+            topics: string[];
+            url?: string;
+            user?: string;
+            view?: components["schemas"]["GraphView"];
+            width?: number;
+            window?: string;
+            zone?: string;
+        };
+        /** @enum {string} */
+        GraphLegendPart: "last" | "min" | "max" | "mean" | "name";
+        /** @enum {string} */
+        GraphPrefix: "auto" | "none" | "si" | "iec";
+        GraphSeries: {
+            axis?: components["schemas"]["GraphSide"];
+            colour?: string | null;
+            factor?: number | null;
+            label?: string;
+            line_width?: number | null;
+            name: string;
+            pointer?: string | null;
+            rate?: boolean;
+            stack?: boolean;
+            style?: components["schemas"]["GraphStyle"];
+            topic?: string;
+            unit?: string | null;
+        };
+        /** @enum {string} */
+        GraphSide: "left" | "right";
+        /** @enum {string} */
+        GraphStyle: "line" | "area" | "step" | "bars" | "points";
+        /** @enum {string} */
+        GraphTheme: "dark" | "light" | "transparent";
+        GraphThreshold: {
+            axis?: components["schemas"]["GraphSide"];
+            colour?: string;
+            from?: number | null;
+            label?: string;
+            to?: number | null;
+            value?: number | null;
+        };
+        /** @enum {string} */
+        GraphView: "graph" | "stat";
         HostStatus: {
             error?: string | null;
             reachable: boolean;
@@ -2347,6 +2651,38 @@ export interface components {
             /** @enum {string} */
             kind: "raw";
         };
+        Layer: {
+            /** @default null */
+            as: components["schemas"]["MaskStyle"] | null;
+            /** @default null */
+            at: components["schemas"]["Place"] | null;
+            /** @default null */
+            background: string | null;
+            /** @default null */
+            box: number[] | null;
+            /** @default null */
+            colour: string | null;
+            /** @default null */
+            font: components["schemas"]["Font"] | null;
+            /** @default null */
+            image: string | null;
+            /** @default null */
+            line: number | null;
+            /** @default null */
+            mask: components["schemas"]["Area"] | null;
+            /** @default null */
+            opacity: number | null;
+            /** @default null */
+            outline: string | null;
+            /** @default null */
+            size: number | null;
+            /** @default null */
+            text: string | null;
+            /** @default null */
+            width: number | null;
+            /** @default null */
+            zone: string | null;
+        };
         Listing: {
             entries: components["schemas"]["Entry"][];
             path: string;
@@ -2374,6 +2710,8 @@ export interface components {
         };
         /** @enum {string} */
         Makes: "path" | "stream";
+        /** @enum {string} */
+        MaskStyle: "black" | "pixelate" | "blur";
         Me: {
             permissions: components["schemas"]["Permission"][];
             user?: string | null;
@@ -2387,6 +2725,24 @@ export interface components {
         };
         /** @enum {string} */
         Mode: "auto" | "mjpeg" | "snapshot";
+        MosaicDefinition: {
+            background?: string;
+            fps?: number;
+            gap?: number;
+            h?: number;
+            labels?: boolean;
+            layout?: string;
+            quality?: number;
+            /**
+             * @example [
+             *       "door",
+             *       "yard",
+             *       "~^cameras/"
+             *     ]
+             */
+            tiles: string[];
+            w?: number;
+        };
         MqttConnection: {
             broker?: string | null;
             client_id: string;
@@ -2501,6 +2857,7 @@ export interface components {
         Origin: "file" | "api" | "upload" | "pull" | "mediamtx" | "topic";
         Overview: {
             mediamtx: components["schemas"]["HostStatus"];
+            missing_characters: string[];
             paths: components["schemas"]["PathCounts"];
             picture_memory: number;
             picture_memory_limit: number;
@@ -2556,6 +2913,13 @@ export interface components {
             height: number;
             seq: number;
             width: number;
+        };
+        Place: components["schemas"]["Word"] | number[];
+        PointsTaken: {
+            points: number;
+            reason?: string | null;
+            skipped: number;
+            stream: string;
         };
         /** @enum {string} */
         Preset: "esp32-cam" | "esphome" | "mjpeg2sd" | "prusa" | "octoprint" | "mjpg-streamer" | "ustreamer" | "axis";
@@ -2691,8 +3055,11 @@ export interface components {
             starting: number;
             total: number;
         };
+        StreamDefinition: components["schemas"]["Definition"] & {
+            overlay?: components["schemas"]["Layer"][];
+        };
         StreamDetail: components["schemas"]["StreamState"] & {
-            definition?: components["schemas"]["Definition"] | null;
+            definition?: components["schemas"]["StreamDefinition"] | null;
         };
         StreamFailure: {
             code: string;
@@ -2837,6 +3204,11 @@ export interface components {
             max_sessions: number;
             sessions: number;
         };
+        ValueList: {
+            values: {
+                [key: string]: string;
+            };
+        };
         VariantStats: {
             dropped: number;
             fps: number;
@@ -2870,6 +3242,8 @@ export interface components {
             mediamtx: components["schemas"]["HostStatus"];
             paths: components["schemas"]["PathStatus"][];
         };
+        /** @enum {string} */
+        Word: "top-left" | "top" | "top-right" | "left" | "center" | "right" | "bottom-left" | "bottom" | "bottom-right";
     };
     responses: never;
     parameters: never;
