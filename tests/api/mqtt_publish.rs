@@ -173,6 +173,7 @@ async fn paths_of_mediamtx_are_devices_while_they_can_be_read() {
     let Some(mediamtx) = MediaMtx::start_with(&app, config, &ports).await else { return };
     let definition = json!({ "kind": "raw", "fields": { "source": "publisher" } }).to_string();
     assert!(app.admin("PUT", "/api/v1/paths/cam/gate", &definition).await.status < 300);
+    eventually("MediaMTX has the path", async || mediamtx.has_path(&app, "cam/gate").await).await;
     let url = format!("rtsp://127.0.0.1:{}/cam/gate", mediamtx.rtsp);
     let source = ["-v", "error", "-re", "-f", "lavfi", "-i", "color=c=red:s=320x180:r=5", "-c:v", "libx264", "-g", "5"];
     let to = ["-tune", "zerolatency", "-pix_fmt", "yuv420p", "-f", "rtsp", "-rtsp_transport", "tcp", &url];
