@@ -49,7 +49,7 @@ const MAX_BYTES: usize = 64 << 20;
 pub enum Room {
     /// This many; the newest stay.
     Newest(usize),
-    /// The newest of each topic, of this many topics and of [`MAX_BYTES`]; messages of further topics are left out meanwhile.
+    /// The newest of each topic, of this many topics and of 64 MB; messages of further topics are left out meanwhile.
     EachTopic(usize),
 }
 

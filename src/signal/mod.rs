@@ -1,6 +1,6 @@
 //! Rooms: signalling between browsers (or any peers of WebRTC) that are in the same room.
 //!
-//! [`room`] is pure: who is in a room, and who gets a message. [`serve`] is the connection of one member. Messages are texts that
+//! `room.rs` is pure: who is in a room, and who gets a message. `serve` is the connection of one member. Messages are texts that
 //! this module does not understand, except for `to` in addressed rooms.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]

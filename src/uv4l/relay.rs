@@ -1,4 +1,4 @@
-//! The call of one viewer: carries out the steps of a [`Conversation`].
+//! The call of one viewer: carries out the steps of a `Conversation`.
 
 use actix_http::ws::CloseCode;
 use futures_util::future::{BoxFuture, FutureExt, OptionFuture};

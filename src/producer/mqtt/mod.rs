@@ -1,4 +1,4 @@
-//! Pictures that arrive as MQTT messages of one topic, or of all topics that a filter with wildcards selects ([`group`]).
+//! Pictures that arrive as MQTT messages of one topic, or of all topics that a filter with wildcards selects (`group.rs`).
 //!
 //! A topic is subscribed while the stream runs, or all the time with `keep`. All streams share the connection to the broker
 //! ([`crate::mqtt`]). A message is decoded here and not in the task of the connection; while one is decoded, the newest of
