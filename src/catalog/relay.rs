@@ -150,7 +150,6 @@ impl Relay {
 }
 
 /// What a name resolves to.
-#[expect(clippy::large_enum_variant, reason = "it lives for one request")]
 enum Resolution {
     /// A stream that exists.
     Stream(Arc<Stream>),

@@ -76,7 +76,6 @@ macro_rules! kinds {
         /// The definition of a stream's producer: the kind, and the settings of the kind.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
         #[serde(tag = "kind")]
-        #[expect(clippy::large_enum_variant, reason = "there is one for each stream, and half a kilobyte is little beside a stream")]
         pub enum Definition {
             $($(#[$doc])* #[serde(rename = $word)] $variant($module::Settings)),+
         }

@@ -17,7 +17,8 @@ use tokio::{
 
 use self::scrape::Page;
 use super::ProducerContext;
-pub use crate::graph::Settings;
+/// Boxed: a graph has many settings, and each definition of another kind would take as much memory.
+pub type Settings = Box<crate::graph::Settings>;
 use crate::{
     error::{Code, Error, Result},
     graph,
