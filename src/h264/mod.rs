@@ -18,7 +18,7 @@ pub use self::{
     decoder::{Decoded, Decoder, Failure},
     encoder::{Effort, Encoder},
     skip::Repetitions,
-    sps::Sps,
+    sps::{Layout, Sps},
 };
 
 /// One coded picture with its parameter sets. The network abstraction layer units (NALs) have no start codes, as in

@@ -49,6 +49,12 @@ fn after_start_code(stream: &[u8]) -> Option<&[u8]> {
     memchr::memmem::find(stream, &[0, 0, 1]).map(|at| &stream[at + 3..])
 }
 
+/// Whether no other picture refers to this access unit (`nal_ref_idc`, 7.4.1), so that it can be left out.
+pub fn is_disposable(unit: &[u8]) -> bool {
+    let mut slices = split(unit).filter(|nal| matches!(nal.first().map(|first| first & 0x1F), Some(1..=5))).peekable();
+    slices.peek().is_some() && slices.all(|nal| nal.first().is_some_and(|first| first & 0x60 == 0))
+}
+
 /// Removes the emulation prevention bytes.
 pub fn unescape(nal: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(nal.len());
@@ -84,6 +90,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_unit_is_disposable_if_all_its_slices_are() {
+        for (stream, expected) in [
+            (&b"\0\0\x01\x01\x88"[..], true),
+            (b"\0\0\x01\x09\xf0\0\0\x01\x01\x88\0\0\x01\x01\x44", true),
+            (b"\0\0\x01\x41\x88", false),
+            (b"\0\0\x01\x01\x88\0\0\x01\x21\x88", false),
+            (b"\0\0\x01\x65\x88", false),
+            (b"\0\0\x01\x06\x88", false),
+            (b"", false),
+        ] {
+            assert_eq!(is_disposable(stream), expected, "{stream:?}");
+        }
+    }
 
     #[test]
     fn a_byte_stream_is_split_at_start_codes_of_either_length() {

@@ -130,6 +130,76 @@ async fn every_video_format_is_shown_in_its_colours() {
     }
 }
 
+/// ffmpeg takes over from openh264 at a keyframe, with the same colours, also of video with reordered pictures.
+#[tokio::test]
+async fn a_camera_that_is_watched_for_longer_is_decoded_by_ffmpeg() {
+    let Some((app, mediamtx)) = pair("stream_defaults: {start_timeout: 8s}").await else { return };
+    let png = bars(app.folder(), "640x360").await;
+    let limited = "scale=out_color_matrix=bt601:out_range=tv,format=yuv420p";
+    let full = "scale=out_color_matrix=bt601:out_range=pc,format=yuvj420p";
+    for (path, filter, options) in
+        [("plain", limited, "-bf 0"), ("b-frames", limited, "-bf 2"), ("full-range", full, "-bf 0 -color_range pc")]
+    {
+        let options = format!("-c:v libx264 -preset veryfast -crf 12 -g 12 {options}");
+        let _publisher = publish((&app, &mediamtx), path, &png, "12", filter, &options).await;
+        let before = figure(&app, "camera_ffmpegs").await;
+        let mut watcher = app.watch(&format!("/stream/{path}.mjpeg")).await;
+        eventually("ffmpeg is started", async || {
+            watcher.part().await;
+            figure(&app, "camera_ffmpegs").await == before + 1.0
+        })
+        .await;
+        // More than the rest of a group of pictures.
+        let mut last = vec![];
+        for _ in 0..24 {
+            last = watcher.part().await.data.to_vec();
+        }
+        let seen = app.folder().join(format!("{path}.jpg"));
+        std::fs::write(&seen, &last).expect("writes");
+        let likeness = psnr(&seen, &png).await;
+        assert!(likeness > 32.0, "{path}: {likeness} dB");
+        let small = app.get(&format!("/snapshot/{path}.jpg?w=320")).await;
+        assert_eq!(small.status, 200, "{path}: {small:?}");
+        assert_eq!(figure(&app, "camera_ffmpegs").await, before + 1.0, "{path}: one process");
+    }
+    // Without it, openh264 does.
+    let (settings, rtsp) = ("rtsp_cameras: {decoder: openh264}", mediamtx.rtsp);
+    let other =
+        TestApp::with(&format!("{settings}\nstreams: {{cam: {{kind: rtsp, url: 'rtsp://127.0.0.1:{rtsp}/plain'}}}}"));
+    let _publisher = publish((&app, &mediamtx), "plain", &png, "12", limited, "-c:v libx264 -g 12 -bf 0").await;
+    let mut watcher = other.watch("/stream/cam.mjpeg").await;
+    for _ in 0..36 {
+        watcher.part().await;
+    }
+    assert_eq!(figure(&other, "camera_ffmpegs").await, 0.0);
+}
+
+/// An ffmpeg that ends as soon as it gets video.
+#[tokio::test]
+async fn openh264_goes_on_if_ffmpeg_fails() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = folder.path().join("ffmpeg");
+    std::fs::write(&script, "#!/bin/sh\nhead -c 1 > /dev/null\nexit 1\n").expect("writes");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("its own file");
+    let Some((app, mediamtx)) = pair(&format!("rtsp_cameras: {{ffmpeg: '{}'}}", script.display())).await else {
+        return;
+    };
+    let png = bars(app.folder(), "320x180").await;
+    let _publisher = publish((&app, &mediamtx), "cam", &png, "12", "format=yuv420p", "-c:v libx264 -g 12 -bf 0").await;
+    let mut watcher = app.watch("/stream/cam.mjpeg").await;
+    eventually("ffmpeg is started", async || {
+        watcher.part().await;
+        figure(&app, "camera_ffmpegs").await == 1.0
+    })
+    .await;
+    for _ in 0..36 {
+        watcher.part().await;
+    }
+    assert_eq!(figure(&app, "camera_ffmpegs").await, 1.0, "it is not tried again");
+    assert_eq!(app.stats("cam").await["state"], "live");
+}
+
 /// MPEG-4 Part 2, which some old cameras send.
 #[tokio::test]
 async fn a_codec_that_only_ffmpeg_knows_is_read_by_ffmpeg() {

@@ -98,7 +98,8 @@ async fn follow(parent: &Arc<Stream>, transform: Transform, conversions: &Conver
             let now = Instant::now();
             due = if now < due + pause { due + pause } else { now + pause };
             tokio::select! {
-                () = sleep_until(due) => watch.pass_over(),
+                // A picture can be a little early, because pictures do not arrive at even intervals.
+                () = sleep_until(due - pause / 4) => watch.pass_over(),
                 // `watch.next()` then returns the end of the stream.
                 () = watch.ended() => {}
             }

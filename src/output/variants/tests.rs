@@ -227,7 +227,9 @@ async fn a_requested_rate_is_kept_and_the_last_picture_always_arrives() {
     };
     let ((), came) = tokio::join!(pushing, watch);
     assert!((5..=6).contains(&came.len()), "{came:?}");
-    assert!(came.windows(2).all(|pair| pair[1] - pair[0] >= 245), "{came:?}");
+    // Each can be a quarter of the interval early, and the rhythm stays.
+    assert!(came.windows(2).all(|pair| pair[1] - pair[0] >= 187), "{came:?}");
+    assert!((0_u128..).zip(&came).all(|(n, at)| *at + 63 >= n * 250), "{came:?}");
     assert_eq!(bench.stream.stats().dropped, 0, "frames skipped on purpose do not count as dropped");
 }
 

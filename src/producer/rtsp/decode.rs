@@ -1,4 +1,4 @@
-//! The task and the result of decoding one access unit, for both engines.
+//! The task and the result of decoding one access unit, for all engines.
 
 use crate::picture::{Picture, RasterPicture};
 
@@ -33,4 +33,6 @@ pub(super) enum Outcome {
     Damaged,
     /// This engine cannot decode such a stream; the text says what the stream is.
     Unsupported(&'static str),
+    /// The engine has failed, and the log says why. Another one can go on.
+    Broken,
 }

@@ -1,5 +1,5 @@
-//! [`Engine`]: decodes access units to JPEGs, with openh264 and libjpeg-turbo, or with ffmpeg for video that
-//! openh264 cannot decode.
+//! [`Engine`]: decodes access units to pictures: with openh264; with ffmpeg for cameras that are watched for longer; and with
+//! ffmpeg for video that openh264 cannot decode.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
@@ -10,6 +10,7 @@ use super::{
     backlog::ReceivedUnit,
     decode::{Outcome, Shown, Task},
     ffmpeg::Ffmpeg,
+    piped::Piped,
 };
 use crate::{
     error::Result,
@@ -21,6 +22,8 @@ use crate::{
 /// Decodes one unit at a time.
 pub(super) enum Engine {
     OpenH264(OpenH264),
+    /// ffmpeg, which returns planes, for H.264 that openh264 can decode, too.
+    Piped(Box<Piped>),
     Ffmpeg(Box<Ffmpeg>),
 }
 
@@ -29,6 +32,7 @@ impl Engine {
     pub(super) fn is_free(&self) -> bool {
         match self {
             Engine::OpenH264(openh264) => openh264.job.is_none(),
+            Engine::Piped(piped) => piped.is_free(),
             Engine::Ffmpeg(ffmpeg) => ffmpeg.is_free(),
         }
     }
@@ -37,6 +41,7 @@ impl Engine {
     pub(super) fn start(&mut self, unit: ReceivedUnit, task: Task, forms: Forms) -> Result<()> {
         match self {
             Engine::OpenH264(openh264) => openh264.start(unit, task, forms),
+            Engine::Piped(piped) => piped.start(unit, forms),
             Engine::Ffmpeg(ffmpeg) => return ffmpeg.start(unit, task),
         }
         Ok(())
@@ -46,6 +51,7 @@ impl Engine {
     pub(super) async fn next(&mut self) -> Result<Outcome> {
         match self {
             Engine::OpenH264(openh264) => openh264.next().await,
+            Engine::Piped(piped) => piped.next().await,
             Engine::Ffmpeg(ffmpeg) => ffmpeg.next().await,
         }
     }
@@ -78,6 +84,11 @@ impl OpenH264 {
         Ok(OpenH264 { worker: Some(worker), job: None })
     }
 
+    /// Whether the coding order of pictures can differ from their display order.
+    pub(super) fn reorders(&self) -> bool {
+        self.worker.as_ref().is_some_and(|worker| worker.decoder.reorders())
+    }
+
     fn start(&mut self, unit: ReceivedUnit, task: Task, forms: Forms) {
         let Some(mut worker) = self.worker.take() else { return };
         self.job = Some(Box::pin(in_pool(move || {
@@ -100,6 +111,7 @@ impl Worker {
     fn work(&mut self, unit: &ReceivedUnit, task: Task, forms: Forms) -> Result<Outcome> {
         let decoded = match task {
             Task::ShowSingle => self.decoder.decode_single(&unit.data),
+            Task::Decode if matches!(self.decoder.can_pass_over(&unit.data), Ok(true)) => return Ok(Outcome::Nothing),
             Task::Decode | Task::Show => self.decoder.decode(&unit.data),
         };
         match decoded {
@@ -115,7 +127,7 @@ impl Worker {
 }
 
 /// Makes the forms that watchers need: a JPEG of the decoder's memory, or a copy of its planes.
-fn show(
+pub(super) fn show(
     writer: &mut JpegWriter,
     quality: u8,
     planes: &Planes<'_>,

@@ -163,16 +163,22 @@ impl Recipe {
     }
 }
 
+/// A filter with a comma that lets only those pictures through that are due, as [`Pace`](super::pace::Pace) decides it: variable 0
+/// of the expression is the time of the next one, and a picture can be a quarter of the interval early.
+pub(super) fn only_due(plan: &Plan) -> String {
+    let every = plan.every.as_secs_f64();
+    let early = every / 4.0;
+    format!("select='if(gte(t+{early:.4},ld(0)),1+0*st(0,if(gt(t,ld(0)+{every:.4}),t,ld(0))+{every:.4}),0)',")
+}
+
 /// Adds the arguments that make JPEGs: all pictures, or those that are due.
 pub(super) fn to_jpegs(command: &mut Command, plan: &Plan, is_paced: bool) {
     // A quality from 100 (best) to 1 becomes a quantiser from 2 (best) to 25.
     let quantiser = (2 + (100 - plan.quality) * 23 / 99).to_string();
-    let early = 0.75 * plan.every.as_secs_f64();
-    let due = format!("select='isnan(prev_selected_t)+gte(t-prev_selected_t,{early:.4})',");
     // The range and matrix of JPEG. Each picture gets a second of its own: ffmpeg ends with an error at two pictures of one time, and
     // reordered pictures with the time of this machine's clock can have that.
     let filter = "scale=out_range=full:out_color_matrix=bt601,format=yuvj420p,setpts=N/TB";
-    let filter = if is_paced { due + filter } else { filter.to_owned() };
+    let filter = if is_paced { only_due(plan) + filter } else { filter.to_owned() };
     command.args(["-an", "-vf", &filter, "-fps_mode", "passthrough"]);
     command.args(["-c:v", "mjpeg", "-threads", "1", "-q:v", &quantiser]);
 }

@@ -1,11 +1,12 @@
 //! RTSP cameras and paths of MediaMTX: decodes their video to pictures.
 //!
 //! ```text
-//! camera (rtsp_client) ──▶ backlog ──▶ engine: openh264, or ffmpeg for what it cannot decode ──▶ sink
+//! camera (rtsp_client) ──▶ backlog ──▶ engine: openh264, or ffmpeg ───────────────────────────▶ sink
 //!        ├── MJPEG ────────────────────────────────────────────────────────────────────────────▶ sink
 //!        └── a camera that the client cannot read: ffmpeg reads and decodes it ────────────────▶ sink
 //! ```
 //!
+//! ffmpeg decodes what openh264 cannot, and cameras that are watched for longer, because it takes less CPU time.
 //! While the watchers need only snapshots, only keyframes are decoded. Decoding runs in the pool for pictures, one access
 //! unit of a stream at a time. A stream that falls behind continues at its next keyframe.
 
@@ -18,6 +19,7 @@ mod decode;
 mod engine;
 mod ffmpeg;
 mod pace;
+mod piped;
 mod play;
 mod settings;
 mod sound;
@@ -29,13 +31,16 @@ use std::{
 };
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::time::{Duration, Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Duration, Instant},
+};
 use url::Url;
 
 use self::decode::Shown;
 pub use self::{
     counters::{Counters, UnitKind},
-    settings::{Reader, RtspCameraSettings, Settings, Transport},
+    settings::{Decoding, Reader, RtspCameraSettings, Settings, Transport},
 };
 use super::ProducerContext;
 use crate::{
@@ -69,6 +74,8 @@ struct Inner {
     login: Box<Login>,
     own_stream: OnceLock<Box<OwnStream>>,
     counters: Counters,
+    /// One for each ffmpeg that decodes instead of openh264.
+    decoders: Arc<Semaphore>,
 }
 
 impl Common {
@@ -81,7 +88,8 @@ impl Common {
     ) -> Self {
         let mediamtx = mediamtx.trim_end_matches('/').to_owned();
         let (login, own_stream, counters) = (Box::new(login), OnceLock::new(), Counters::default());
-        Common(Arc::new(Inner { settings, fetch, mediamtx, login, own_stream, counters }))
+        let decoders = Arc::new(Semaphore::new(settings.ffmpeg_decoders.min(Semaphore::MAX_PERMITS)));
+        Common(Arc::new(Inner { settings, fetch, mediamtx, login, own_stream, counters, decoders }))
     }
 
     /// Sets the function that finds the stream from which a path is made. Only the first call has an effect.
@@ -92,6 +100,11 @@ impl Common {
     /// The counters.
     pub fn counters(&self) -> &Counters {
         &self.0.counters
+    }
+
+    /// A permit for one more ffmpeg that decodes instead of openh264; none if `rtsp_cameras.ffmpeg_decoders` run.
+    fn decoder_permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.decoders.clone().try_acquire_owned().ok()
     }
 
     fn settings(&self) -> &RtspCameraSettings {

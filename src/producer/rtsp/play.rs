@@ -13,6 +13,7 @@ use super::{
     engine::{Engine, OpenH264},
     ffmpeg::Ffmpeg,
     pace::{Pace, SINGLE_INTERVAL},
+    piped::Relief,
     sound::{Heard, Listening, wanted},
     starts::{LONG_WAIT, NO_IDR, Starts, Step},
 };
@@ -63,8 +64,15 @@ pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
         Codec::H265 => Engine::Ffmpeg(Box::new(Ffmpeg::new(Codec::H265, "H.265", plan))),
         _ => Engine::OpenH264(OpenH264::new(plan)?),
     };
-    let mut work =
-        Work { plan, sink: &run.sink, backlog: Backlog::new(), at_work: None, damaged: 0, starts: Starts::new(codec) };
+    let mut work = Work {
+        plan,
+        sink: &run.sink,
+        backlog: Backlog::new(),
+        at_work: None,
+        damaged: 0,
+        starts: Starts::new(codec),
+        relief: Relief::new(plan),
+    };
     loop {
         let demand = *run.demand.borrow_and_update();
         let demand = match plan.keyframes_only && !work.starts.are_gradual {
@@ -155,6 +163,7 @@ struct Work<'a> {
     /// Consecutive keyframes that could not be decoded.
     damaged: u32,
     starts: Starts,
+    relief: Relief,
 }
 
 impl Work<'_> {
@@ -208,6 +217,9 @@ impl Work<'_> {
             self.plan.common.counters().units(UnitKind::Skipped, 1 + self.backlog.take_skipped());
             return Ok(());
         }
+        if let Some(other) = self.relief.engine(engine, &unit, demand)? {
+            *engine = other;
+        }
         let task = match demand {
             Demand::Single => Task::ShowSingle,
             Demand::Continuous if pace.is_due_behind(self.backlog.len()) => Task::Show,
@@ -236,6 +248,11 @@ impl Work<'_> {
                 }
             }
             Outcome::Unsupported(what) => return self.switch(what, engine),
+            Outcome::Broken => {
+                self.relief.give_up();
+                self.backlog.break_off_group();
+                *engine = Engine::OpenH264(OpenH264::new(self.plan)?);
+            }
         }
         Ok(())
     }

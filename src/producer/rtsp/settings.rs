@@ -20,6 +20,22 @@ pub struct RtspCameraSettings {
     pub ffmpeg: String,
     /// What reads cameras.
     pub reader: Reader,
+    /// What decodes H.264 for watchers that stay.
+    pub decoder: Decoding,
+    /// Most processes of ffmpeg at a time that decode instead of openh264. Each takes some 50 MB.
+    pub ffmpeg_decoders: usize,
+}
+
+/// What decodes a camera's H.264.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decoding {
+    /// ffmpeg, if it is installed, for a camera that is watched for more than a moment, because it takes less CPU time; openh264
+    /// otherwise.
+    #[default]
+    Auto,
+    /// openh264, in this process.
+    Openh264,
 }
 
 /// What reads a camera's RTSP.
@@ -37,7 +53,13 @@ pub enum Reader {
 
 impl Default for RtspCameraSettings {
     fn default() -> Self {
-        RtspCameraSettings { stale_after: HumanDuration::secs(10), ffmpeg: "ffmpeg".into(), reader: Reader::Auto }
+        RtspCameraSettings {
+            stale_after: HumanDuration::secs(10),
+            ffmpeg: "ffmpeg".into(),
+            reader: Reader::Auto,
+            decoder: Decoding::Auto,
+            ffmpeg_decoders: 8,
+        }
     }
 }
 
