@@ -2,12 +2,13 @@
 
 use serde::Deserialize;
 
-use super::{Entry, Inner, stream};
+use super::{Entry, Inner, entry::Size, stream};
 use crate::{
     error::{Code, Error, Result},
     events::Bus,
     foreign,
-    mqtt::{Message, News, Pace, Publication, Room, Subject},
+    mqtt::{Message, News, Pace, Publication, Room, Subject, Subscription},
+    stream::StreamName,
 };
 
 /// Requests that wait; the newest stay.
@@ -53,6 +54,36 @@ fn read(payload: &[u8]) -> Result<Request> {
     Ok(Request { name: text.to_owned(), w: None, quality: None })
 }
 
+/// Takes requests for a picture of one publication: any message, or `{"w": …, "quality": …}`. A kept one is of an earlier time, and
+/// is left out.
+pub(super) async fn listen(requests: &Subscription, name: &StreamName, entry: &Entry) {
+    loop {
+        let News::Message(message) = requests.next().await else { continue };
+        if message.is_retained {
+            continue;
+        }
+        match read_size(&message.payload) {
+            Ok(size) => entry.ask(size),
+            Err(e) => tracing::warn!("a request for a picture of {name} by MQTT: {}", foreign::shown(&e.to_string())),
+        }
+    }
+}
+
+/// The size in a request; none if the request is no JSON object.
+fn read_size(payload: &[u8]) -> Result<Size> {
+    let Ok(text) = std::str::from_utf8(&payload[..payload.len().min(MAX_REQUEST)]) else { return Ok(Size::default()) };
+    if !text.trim_start().starts_with('{') {
+        return Ok(Size::default());
+    }
+    let size: Size = serde_json::from_str(text)
+        .map_err(|e| Error::new(Code::InvalidBody, format!("the request is not valid: {e}")))?;
+    let publication = Publication { w: size.w, quality: size.quality, ..Publication::default() };
+    match publication.problem() {
+        Some((field, rule)) => Err(Error::parameter(field, rule)),
+        None => Ok(size),
+    }
+}
+
 /// Answers requests at `PREFIX/snapshot/set`, one after the other, if `mqtt.commands` is on.
 pub(super) async fn take_requests(inner: &Inner) {
     if !inner.mqtt.settings().commands {
@@ -85,6 +116,25 @@ async fn answer(inner: &Inner, payload: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_for_one_publication_is_any_message_or_a_size() {
+        for (payload, expected) in [
+            (&b""[..], Some((None, None))),
+            (b"PRESS", Some((None, None))),
+            (b"\xff\xfe", Some((None, None))),
+            (b" {\"w\": 640}", Some((Some(640), None))),
+            (b"{\"w\": 320, \"quality\": 50}", Some((Some(320), Some(50)))),
+            (b"{}", Some((None, None))),
+            (b"{\"w\": 0}", None),
+            (b"{\"quality\": 101}", None),
+            (b"{\"width\": 640}", None),
+            (b"{\"w\": 640", None),
+        ] {
+            let size = read_size(payload).ok().map(|size| (size.w, size.quality));
+            assert_eq!(size, expected, "{}", String::from_utf8_lossy(payload));
+        }
+    }
 
     #[test]
     fn a_request_is_a_name_or_an_object() {

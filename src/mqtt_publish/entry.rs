@@ -9,7 +9,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::Notify,
     time::{Duration, Instant},
@@ -31,11 +31,23 @@ pub(super) struct Entry {
     pub(super) is_from_file: bool,
     /// Asks for a picture now.
     pub(super) request: Notify,
+    /// Width and quality that the last request asks for, until a picture has been published.
+    asked: Mutex<Size>,
     /// Asks whether the stream exists now.
     pub(super) look: Notify,
     presence: Mutex<Presence>,
     pub(super) figures: Figures,
     pub(super) ended: CancellationToken,
+}
+
+/// A size that a request asks for, other than that of the publication.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Size {
+    /// Width in pixels.
+    pub(super) w: Option<u32>,
+    /// Quality of the JPEG, 1 to 100.
+    pub(super) quality: Option<u8>,
 }
 
 /// Whether the stream exists.
@@ -76,12 +88,28 @@ impl Figures {
 }
 
 impl Entry {
+    /// Asks for a picture now, in this size.
+    pub(super) fn ask(&self, size: Size) {
+        *self.asked.lock() = size;
+        self.request.notify_one();
+    }
+
+    /// The publication for the next picture, in the size that was asked for.
+    pub(super) fn next(&self) -> Publication {
+        let Size { w, quality } = std::mem::take(&mut *self.asked.lock());
+        let mut next = self.publication.clone();
+        next.w = w.or(next.w);
+        next.quality = quality.or(next.quality);
+        next
+    }
+
     pub(super) fn new(subject: Subject, publication: Publication, is_from_file: bool) -> Arc<Self> {
         Arc::new(Entry {
             publication,
             subject,
             is_from_file,
             request: Notify::new(),
+            asked: Mutex::default(),
             look: Notify::new(),
             presence: Mutex::new(Presence::Unknown),
             figures: Figures::default(),

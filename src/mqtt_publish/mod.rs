@@ -36,7 +36,7 @@ use crate::{
     error::{Code, Error, Result},
     events::Bus,
     mediamtx::{self, PathCache},
-    mqtt::{Message, Mqtt, News, Publication, Room, Subject, Subscription},
+    mqtt::{Message, Mqtt, News, Publication, Room, Subject},
     output::{snapshot, variants::Variants},
     store::Store,
     stream::StreamName,
@@ -391,7 +391,7 @@ impl Publisher {
                 let publishing = inner.supervisor.run("mqtt publication", || async {
                     tokio::select! {
                         () = stream::publish_forever(&inner, &name, &entry) => {}
-                        () = listen(&ask, &entry) => {}
+                        () = commands::listen(&ask, &name, &entry) => {}
                     }
                 });
                 tokio::select! {
@@ -399,15 +399,6 @@ impl Publisher {
                     () = entry.ended.cancelled() => {}
                 }
             });
-        }
-    }
-}
-
-/// Takes requests for a picture. A kept one is of an earlier time, and is left out.
-async fn listen(ask: &Subscription, entry: &Entry) {
-    loop {
-        if matches!(ask.next().await, News::Message(message) if !message.is_retained) {
-            entry.request.notify_one();
         }
     }
 }

@@ -144,7 +144,7 @@ pub(super) async fn publish(inner: &Inner, name: &StreamName, entry: &Entry, fra
     if frame.placeholder {
         return Err(Error::new(Code::NoPicture, format!("stream {name} has no picture yet")));
     }
-    let jpeg = fitted(inner, name, &entry.publication, frame).await?;
+    let jpeg = fitted(inner, name, &entry.next(), frame).await?;
     entry.figures.bytes.fetch_add(jpeg.len() as u64, Ordering::Relaxed);
     inner.mqtt.publish(Message::picture(inner.topic(name, "image"), jpeg, entry.publication.retain));
     Ok(())

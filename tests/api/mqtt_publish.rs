@@ -68,6 +68,14 @@ async fn pictures_are_published_at_an_interval_when_they_change_and_on_request()
         publication(&app, "b").await["published"].as_u64() >= Some(2)
     });
     assert_eq!(tokio::join!(next, ask).0, picture(1));
+    // In a size of its own, and then as before.
+    let next = broker.next("mtx/b/image");
+    let published = publication(&app, "b").await["published"].as_u64();
+    let ask = eventually("it is published", async || {
+        broker.publish("mtx/b/snapshot/set", br#"{"w": 32}"#, &[]).await;
+        publication(&app, "b").await["published"].as_u64() > published
+    });
+    assert_eq!(size(&tokio::join!(next, ask).0).0, 32);
 }
 
 #[tokio::test]
