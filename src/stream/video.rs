@@ -6,12 +6,19 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Duration, Instant},
+};
 
 /// Bounds of the units that are kept for new readers: a keyframe every ten seconds at 12 Mbit/s, with 50 frames of sound a second. Behind
 /// them, a new reader waits for the next keyframe.
 const MAX_UNITS: usize = 2048;
 const MAX_BYTES: usize = 16 << 20;
+
+/// A reader that is behind by less than this at a keyframe gets the units before it, too. They come in one segment with the keyframe
+/// often, before a reader can run.
+const BEHIND: Duration = Duration::from_secs(1);
 
 /// A codec of video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +73,13 @@ impl CodedUnit {
             CodedUnit::Sound(unit) => unit.data.len(),
         }
     }
+
+    fn received_at(&self) -> Instant {
+        match self {
+            CodedUnit::Video(unit) => unit.received_at,
+            CodedUnit::Sound(unit) => unit.received_at,
+        }
+    }
 }
 
 /// A codec of sound, with what a decoder must know.
@@ -95,14 +109,14 @@ pub enum Sound {
     Passed(SoundCodec),
 }
 
-/// The units since the last keyframe.
+/// The units since the last keyframe, and before it those of the last moment.
 #[derive(Debug, Default)]
 struct Group {
-    /// Number of the group, from 1.
-    number: u64,
-    /// Units of the group that are no longer kept.
-    forgotten: usize,
     units: VecDeque<Arc<CodedUnit>>,
+    /// The number of the first one that is kept. All units of a stream are numbered.
+    begin: u64,
+    /// The number of the last keyframe, which may not be kept any longer.
+    key: Option<u64>,
     bytes: usize,
     /// Units of the group were lost: the rest of the video cannot be decoded.
     is_broken: bool,
@@ -110,18 +124,47 @@ struct Group {
 }
 
 impl Group {
-    fn next(&self) -> Self {
-        Group { number: self.number + 1, sound: self.sound.clone(), ..Group::default() }
+    fn end(&self) -> u64 {
+        self.begin + self.units.len() as u64
+    }
+
+    /// The next unit is a keyframe, which arrived at `now`.
+    fn begin_anew(&mut self, now: Instant) {
+        while self.units.front().is_some_and(|unit| now.saturating_duration_since(unit.received_at()) > BEHIND) {
+            self.forget_oldest();
+        }
+        (self.key, self.is_broken) = (Some(self.end()), false);
     }
 
     fn add(&mut self, unit: CodedUnit) {
         self.bytes += unit.size();
         self.units.push_back(Arc::new(unit));
         while self.units.len() > MAX_UNITS || self.bytes > MAX_BYTES && self.units.len() > 1 {
-            let Some(oldest) = self.units.pop_front() else { break };
-            self.bytes -= oldest.size();
-            self.forgotten += 1;
+            self.forget_oldest();
         }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.units.pop_front() {
+            self.bytes -= oldest.size();
+            self.begin += 1;
+        }
+    }
+
+    /// Whether a reader can begin: there is a keyframe, or there was one that other readers have had.
+    fn is_open(&self) -> bool {
+        self.key.is_some_and(|key| key < self.end())
+    }
+
+    /// The number of the unit for a reader whose next one this is: it goes on, or begins with the last keyframe.
+    fn position(&self, next: Option<u64>) -> Option<u64> {
+        let goes_on = next.filter(|next| *next >= self.begin);
+        goes_on.or(self.key.filter(|key| *key >= self.begin && *key < self.end()))
+    }
+
+    /// The units from this number on.
+    fn from(&self, number: u64) -> impl Iterator<Item = &Arc<CodedUnit>> {
+        self.units.iter().skip(usize::try_from(number.saturating_sub(self.begin)).unwrap_or(usize::MAX))
     }
 }
 
@@ -138,11 +181,11 @@ impl Passing {
     pub(super) fn push(&self, unit: VideoUnit) {
         self.group.send_if_modified(|group| {
             if unit.is_key {
-                *group = group.next();
+                group.begin_anew(unit.received_at);
             } else {
                 group.is_broken |= unit.has_loss;
             }
-            if group.number == 0 || group.is_broken {
+            if group.key.is_none() || group.is_broken {
                 return false;
             }
             group.add(CodedUnit::Video(unit));
@@ -153,7 +196,7 @@ impl Passing {
     /// Takes the next frame of the source's sound, which belongs to the last keyframe. It goes on while units of video are lost.
     pub(super) fn push_sound(&self, unit: SoundUnit) {
         self.group.send_if_modified(|group| {
-            let is_heard = !group.units.is_empty() && matches!(group.sound, Sound::Passed(_));
+            let is_heard = group.is_open() && matches!(group.sound, Sound::Passed(_));
             if is_heard {
                 group.add(CodedUnit::Sound(unit));
             }
@@ -164,8 +207,7 @@ impl Passing {
     /// The source is connected anew, or gone: what is kept is no longer the present.
     pub(super) fn clear(&self, sound: Sound) {
         self.group.send_modify(|group| {
-            let number = group.number + u64::from(group.number > 0);
-            *group = Group { number, is_broken: true, sound, ..Group::default() };
+            *group = Group { begin: group.end(), is_broken: true, sound, ..Group::default() };
         });
     }
 
@@ -182,7 +224,7 @@ impl Passing {
     /// A reader that begins with the last keyframe. The source's sound is read while there is one that `listens`.
     pub(super) fn reader(&self, listens: bool) -> VideoReader {
         let listening = listens.then(|| Listening::begin(&self.listeners));
-        VideoReader { group: self.group.subscribe(), listening, number: 0, next: 0, dropped: 0 }
+        VideoReader { group: self.group.subscribe(), listening, next: None, dropped: 0 }
     }
 }
 
@@ -208,10 +250,8 @@ impl Drop for Listening {
 pub struct VideoReader {
     group: watch::Receiver<Group>,
     listening: Option<Listening>,
-    /// Number of the group that is being read.
-    number: u64,
-    /// How many units of the group were returned.
-    next: usize,
+    /// The number of the next unit; none before the first one.
+    next: Option<u64>,
     dropped: u64,
 }
 
@@ -222,21 +262,19 @@ impl VideoReader {
         loop {
             {
                 let group = self.group.borrow_and_update();
-                // A group whose keyframe is not kept any longer is of use only to those who have it.
-                if group.number != self.number && group.forgotten == 0 {
-                    self.number = group.number;
-                    self.next = 0;
-                }
-                let mut at = self.next.checked_sub(group.forgotten).filter(|_| group.number == self.number);
                 let listens = self.listening.is_some();
-                while let Some(unit) = at.and_then(|at| group.units.get(at)) {
-                    self.next += 1;
-                    at = at.map(|at| at + 1);
-                    if listens || matches!(**unit, CodedUnit::Video(_)) {
-                        return unit.clone();
+                if let Some(position) = group.position(self.next) {
+                    self.dropped += self.next.map_or(0, |next| position.saturating_sub(next));
+                    let mut next = position;
+                    self.next = Some(next);
+                    for unit in group.from(position) {
+                        next += 1;
+                        self.next = Some(next);
+                        if listens || matches!(**unit, CodedUnit::Video(_)) {
+                            return unit.clone();
+                        }
                     }
                 }
-                self.dropped += u64::from(at.is_none() && group.number == self.number);
             }
             if self.group.changed().await.is_err() {
                 // The stream is gone, which its watch says.
@@ -260,8 +298,8 @@ impl VideoReader {
     /// The units of video that wait to be read: when they are shown, and when they arrived.
     pub fn waiting(&self) -> Vec<(Instant, Instant)> {
         let group = self.group.borrow();
-        let from = if group.number == self.number { self.next.saturating_sub(group.forgotten) } else { 0 };
-        let times = group.units.iter().skip(from).filter_map(|unit| match &**unit {
+        let from = group.position(self.next).map(|number| group.from(number));
+        let times = from.into_iter().flatten().filter_map(|unit| match &**unit {
             CodedUnit::Video(unit) => Some((unit.at, unit.received_at)),
             CodedUnit::Sound(_) => None,
         });
@@ -270,7 +308,7 @@ impl VideoReader {
 
     /// Whether there is a keyframe to begin with, or units after it.
     pub fn has_any(&self) -> bool {
-        !self.group.borrow().units.is_empty()
+        self.group.borrow().is_open()
     }
 
     /// Units that this reader missed because it was slow.
@@ -280,120 +318,4 @@ impl VideoReader {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    fn unit(number: u8, is_key: bool) -> VideoUnit {
-        VideoUnit {
-            codec: VideoCodec::H264,
-            nals: vec![Bytes::copy_from_slice(&[number])],
-            is_key,
-            has_loss: false,
-            at: Instant::now(),
-            received_at: Instant::now(),
-        }
-    }
-
-    fn read(reader: &mut VideoReader) -> Vec<u8> {
-        std::iter::from_fn(|| reader.next().now_or_never()).map(|unit| number(&unit)).collect()
-    }
-
-    /// The number of a unit; of sound, 100 more.
-    fn number(unit: &CodedUnit) -> u8 {
-        match unit {
-            CodedUnit::Video(unit) => unit.nals[0][0],
-            CodedUnit::Sound(unit) => 100 + unit.data[0],
-        }
-    }
-
-    fn sound(number: u8) -> SoundUnit {
-        SoundUnit { data: Bytes::copy_from_slice(&[number]), at: Instant::now(), received_at: Instant::now() }
-    }
-
-    #[tokio::test]
-    async fn a_new_reader_begins_with_the_last_keyframe_and_a_slow_one_continues_there() {
-        let passing = Passing::default();
-        let mut early = passing.reader(false);
-        passing.push(unit(1, false));
-        assert_eq!((read(&mut early), early.has_any()), (vec![], false), "a unit that refers to unknown ones");
-        for (number, is_key) in [(2, true), (3, false), (4, false)] {
-            passing.push(unit(number, is_key));
-        }
-        assert_eq!(read(&mut early), [2, 3, 4]);
-        assert_eq!(read(&mut passing.reader(false)), [2, 3, 4]);
-        let mut slow = passing.reader(false);
-        assert_eq!(number(&*slow.next().await), 2);
-        for (number, is_key) in [(5, false), (6, true), (7, false)] {
-            passing.push(unit(number, is_key));
-        }
-        assert_eq!((read(&mut slow), read(&mut early)), (vec![6, 7], vec![6, 7]));
-    }
-
-    #[tokio::test]
-    async fn units_behind_a_loss_wait_for_the_next_keyframe() {
-        let passing = Passing::default();
-        let mut reader = passing.reader(false);
-        passing.push(unit(1, true));
-        passing.push(VideoUnit { has_loss: true, ..unit(2, false) });
-        passing.push(unit(3, false));
-        assert_eq!(read(&mut reader), [1]);
-        passing.push(VideoUnit { has_loss: true, ..unit(4, true) });
-        passing.push(unit(5, false));
-        assert_eq!(read(&mut reader), [4, 5]);
-        passing.clear(Sound::Unknown);
-        passing.push(unit(6, false));
-        assert_eq!((read(&mut reader), read(&mut passing.reader(false))), (vec![], vec![]), "another connection");
-        passing.push(unit(7, true));
-        assert_eq!((read(&mut reader), read(&mut passing.reader(false))), (vec![7], vec![7]));
-    }
-
-    #[tokio::test]
-    async fn a_source_without_keyframes_takes_a_bounded_memory_and_its_readers_go_on() {
-        let passing = Passing::default();
-        let mut reader = passing.reader(false);
-        passing.push(unit(0, true));
-        assert_eq!(read(&mut reader), [0]);
-        for number in 0..3 * MAX_UNITS {
-            passing.push(unit(number as u8, false));
-            assert_eq!(read(&mut reader), [number as u8]);
-        }
-        assert_eq!(passing.group.borrow().units.len(), MAX_UNITS);
-        assert!(read(&mut passing.reader(false)).is_empty(), "its keyframe is no longer kept");
-        let large = VideoUnit { nals: vec![Bytes::from(vec![0; 5 << 20])], ..unit(0, false) };
-        for _ in 0..10 {
-            passing.push(large.clone());
-        }
-        assert!(passing.group.borrow().bytes <= MAX_BYTES);
-    }
-
-    #[tokio::test]
-    async fn listeners_get_the_sound_since_the_last_keyframe_and_are_counted() {
-        let passing = Passing::default();
-        let passed = Sound::Passed(SoundCodec::Opus { channels: 2 });
-        let count = passing.listeners();
-        let (mut listener, mut viewer) = (passing.reader(true), passing.reader(false));
-        assert_eq!((*count.borrow(), listener.sound(), viewer.sound()), (1, Sound::Unknown, Sound::None(None)));
-        assert!(listener.sound_is_known().now_or_never().is_none() && viewer.sound_is_known().now_or_never().is_some());
-        passing.push_sound(sound(1));
-        passing.push(unit(2, true));
-        passing.push_sound(sound(3));
-        passing.set_sound(passed.clone());
-        listener.sound_is_known().await;
-        passing.push_sound(sound(4));
-        passing.push(VideoUnit { has_loss: true, ..unit(5, false) });
-        passing.push_sound(sound(6));
-        assert_eq!((read(&mut listener), read(&mut viewer)), (vec![2, 104, 106], vec![2]), "sound goes on");
-        assert_eq!(passing.reader(true).waiting().len(), 1, "video only");
-        passing.push(unit(7, true));
-        passing.push_sound(sound(8));
-        assert_eq!(read(&mut passing.reader(true)), [7, 108]);
-        passing.clear(passed);
-        passing.push_sound(sound(9));
-        assert_eq!(read(&mut passing.reader(true)), [] as [u8; 0], "a keyframe is first");
-        assert_eq!(*count.borrow(), 1);
-        drop(listener);
-        assert_eq!(*count.borrow(), 0);
-    }
-}
+mod tests;
