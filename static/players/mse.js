@@ -13,9 +13,16 @@ const SILENT_MS = 15_000;
 /** Bytes that wait while the browser takes earlier ones. */
 const MOST_WAITING = 16 << 20;
 
-/** Seconds behind the newest frame: from `SLOW` on the player is a little faster, and from `FAR` on it jumps. */
+/**
+ * Seconds behind the newest frame from which on the player is a little faster: `SLOW`, and up to `SLOWEST` after frames came too late.
+ * From `FAR` on it jumps.
+ */
 const SLOW = 0.25;
-const FAR = 2;
+const SLOWEST = 1;
+const FAR = 3;
+
+/** After this time without a wait the player comes nearer again. */
+const CALM_MS = 60_000;
 
 /** Seconds of the past that stay in the buffer, and when the rest is removed. */
 const KEPT = 5;
@@ -44,6 +51,8 @@ export class MsePlayer extends Player {
   #bytes = 0;
   #rates = { bytes: new Rate(), frames: new Rate() };
   #timer = 0;
+  #slow = SLOW;
+  #calmSince = 0;
 
   async open() {
     const { element, ending } = this;
@@ -59,6 +68,7 @@ export class MsePlayer extends Player {
       this.fail(code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED ? 'codec' : 'network', message);
     };
     element.addEventListener('error', failed, { signal: ending.signal });
+    element.addEventListener('waiting', () => this.#fallBehind(), { signal: ending.signal });
     // Safari attaches a ManagedMediaSource only to an element that cannot play at another device.
     element.disableRemotePlayback = true;
     this.#objectUrl = URL.createObjectURL(source);
@@ -149,13 +159,27 @@ export class MsePlayer extends Player {
     return buffered.length ? buffered.end(buffered.length - 1) - currentTime : 0;
   }
 
+  /**
+   * Frames came later than they were needed, and the next ones may, too. A video with sound needs a reserve most of all: Chromium stands
+   * still for seconds when it has no sound to play.
+   */
+  #fallBehind() {
+    if (!this.element.played.length) return;
+    this.#slow = Math.min(SLOWEST, 2 * this.#slow);
+    this.#calmSince = performance.now();
+  }
+
   /** Stays at the newest frame. */
   #follow() {
     const { element } = this;
     const ahead = this.#ahead;
-    if (ahead > FAR) element.currentTime += ahead - SLOW / 2;
+    if (this.#slow > SLOW && performance.now() - this.#calmSince > CALM_MS) {
+      this.#slow /= 2;
+      this.#calmSince = performance.now();
+    }
+    if (ahead > FAR) element.currentTime += ahead - this.#slow / 2;
     // Faster until half of that is gained: a rate that changes with every frame can be heard.
-    const rate = ahead > (element.playbackRate > 1 ? SLOW / 2 : SLOW) ? 1.1 : 1;
+    const rate = ahead > (element.playbackRate > 1 ? this.#slow / 2 : this.#slow) ? 1.1 : 1;
     if (element.playbackRate !== rate) element.playbackRate = rate;
   }
 
