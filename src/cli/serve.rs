@@ -44,8 +44,8 @@ async fn serve(loaded: Loaded, args: &Args) -> Outcome {
         tokio::spawn(camera.run());
     }
     let app = App::build(Loaded { settings, file: file.clone(), origins }).await.map_err(|e| e.chain())?;
-    let settings = app.state().settings.clone();
     let addr = app.addr();
+    let settings = &app.state().settings;
     tracing::info!(
         "mtx-sidecar {} listens on http://{addr}, settings from {}, data in {}",
         env!("CARGO_PKG_VERSION"),

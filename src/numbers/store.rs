@@ -1,7 +1,7 @@
 //! [`Store`]: the points of all graph streams, in memory and on the disk.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     io,
     path::{Path, PathBuf},
     sync::{
@@ -268,7 +268,7 @@ impl Numbers {
         let mut data = self.data.lock();
         let window = data.rules.as_ref().map_or(i64::MAX, |rules| rules.window);
         let oldest = now.saturating_sub(window);
-        let mut new: HashMap<usize, Vec<Point>> = HashMap::new();
+        let mut new: BTreeMap<usize, Vec<Point>> = BTreeMap::new();
         // Samples of one series often follow each other.
         let mut before: Option<(String, usize)> = None;
         let mut problem = None;
