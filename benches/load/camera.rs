@@ -41,6 +41,11 @@ impl Scene {
 
     /// With filters of ffmpeg behind the picture.
     pub async fn with(filters: &str) -> Result<Option<Self>> {
+        Self::with_settings(filters, "").await
+    }
+
+    /// With settings of the sidecar beside those that a measurement needs.
+    pub async fn with_settings(filters: &str, settings: &str) -> Result<Option<Self>> {
         let mediamtx = std::env::var("MEDIAMTX_BIN").unwrap_or_else(|_| "mediamtx".into());
         if Command::new(&mediamtx).arg("--version").output().is_err() {
             println!("SKIPPED: there is no mediamtx on PATH or in MEDIAMTX_BIN");
@@ -50,7 +55,9 @@ impl Scene {
         let (api, port) = (free_port()?, free_port()?);
         let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         let (api, rtsp) = (at(api), at(port));
-        let server = Server::sidecar(&format!("mediamtx: {{api: 'http://{api}', rtsp: 'rtsp://{rtsp}'}}\n{SETTINGS}"))?;
+        let server = Server::sidecar(&format!(
+            "mediamtx: {{api: 'http://{api}', rtsp: 'rtsp://{rtsp}'}}\n{SETTINGS}\n{settings}"
+        ))?;
         let config = folder.path().join("mediamtx.yml");
         let auth = format!("authMethod: http\nauthHTTPAddress: http://{}/mediamtx-auth", server.addr);
         std::fs::write(

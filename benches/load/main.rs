@@ -10,6 +10,7 @@ mod admission;
 mod auth;
 mod bare;
 mod camera;
+mod compose;
 mod fanout;
 mod go2rtc;
 mod graph;
@@ -60,6 +61,8 @@ const SCENARIOS: &[Scenario] = &[
     ("events", host::events),
     ("camera", camera::watched),
     ("cold", camera::cold),
+    ("decoding", compose::decoding),
+    ("composing", compose::composing),
     ("relay", relay::run),
     ("idle", idle::run),
     ("graph", graph::run),
@@ -95,6 +98,10 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::from(u8::from(failed))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
 fn done(result: Result) -> ExitCode {

@@ -83,6 +83,15 @@ impl Server {
         cpu_exact_of(self.child.id())
     }
 
+    /// As [`Server::cpu`], with its child processes that run now.
+    pub fn cpu_of_all(&self) -> Duration {
+        let id = self.child.id();
+        let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let children = pids.filter(|pid| stat_of(*pid).get(1).is_some_and(|parent| *parent == id.to_string()));
+        self.cpu() + children.map(cpu_of).sum::<Duration>()
+    }
+
     /// Open files and sockets.
     pub fn open_files(&self) -> u64 {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, |files| files.count() as u64)
@@ -101,9 +110,14 @@ impl Drop for Server {
     }
 }
 
-pub fn cpu_of(pid: u32) -> Duration {
+/// The fields of proc_pid_stat(5) from the third one on, the state.
+fn stat_of(pid: u32) -> Vec<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    stat.rsplit(") ").next().unwrap_or_default().split(' ').map(str::to_owned).collect()
+}
+
+pub fn cpu_of(pid: u32) -> Duration {
+    let fields = stat_of(pid);
     let ticks = |n: usize| fields.get(n).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
     Duration::from_millis(10 * (ticks(11) + ticks(12)))
 }
