@@ -37,8 +37,50 @@ enum Packing {
     Headers(Fields),
     /// The length before each frame, in bytes of which 255 continues (ISO/IEC 14496-3, 1.7.3.1); the number of frames.
     Latm(usize),
+    /// The same behind a bit, which says whether the configuration comes first (`cpresent=1`); the configuration that is expected.
+    InBand(AudioConfig),
     /// One frame.
     Plain,
+}
+
+/// The beginning of a `StreamMuxConfig` of version 0 (ISO/IEC 14496-3, 1.7.3.2): one program with one layer, whose frames have the same
+/// time base.
+struct Mux {
+    /// Frames in an element.
+    frames: usize,
+    audio: AudioConfig,
+    /// Position of the `AudioSpecificConfig`, in bits.
+    begin: usize,
+}
+
+impl Mux {
+    /// None for other ones.
+    fn read(bits: &mut Reader<'_>) -> Option<Self> {
+        let (version, is_same_time) = (bits.bit()?, bits.bit()?);
+        let (more_frames, programs, layers) = (bits.bits(6)?, bits.bits(4)?, bits.bits(3)?);
+        if version || !is_same_time || programs > 0 || layers > 0 {
+            return None;
+        }
+        let begin = bits.position();
+        let audio = AudioConfig::read_from(bits)?;
+        // Frames of a length that is written before each.
+        (bits.bits(3)? == 0).then_some(Mux { frames: more_frames as usize + 1, audio, begin })
+    }
+
+    /// Passes over the rest: the fullness of a buffer, the length of other data, and a checksum.
+    fn pass_rest(bits: &mut Reader<'_>) -> Option<()> {
+        bits.bits(8)?;
+        if bits.bit()? {
+            while bits.bit()? {
+                bits.bits(8)?;
+            }
+            bits.bits(8)?;
+        }
+        if bits.bit()? {
+            bits.bits(8)?;
+        }
+        Some(())
+    }
 }
 
 /// The sizes of the fields of a header in bits (RFC 3640, section 4.1).
@@ -112,34 +154,26 @@ impl SoundTrack {
         Self::aac(track, config, Packing::Headers(fields))
     }
 
-    /// Configuration in the stream itself (`cpresent=1`) is not read: no camera and no encoder was seen that sends it.
+    /// With the configuration in the description, or in the stream itself. A description of the latter kind tells the rate and the
+    /// channels alone, which is enough for AAC-LC.
     fn latm(track: &Track) -> Option<Self> {
-        if track.parameter("cpresent").is_some_and(|present| present.trim() != "0") {
-            return None;
+        let given = track.parameter("config").and_then(hex);
+        let is_in_band = track.parameter("cpresent").map_or(given.is_none(), |present| present.trim() != "0");
+        if is_in_band {
+            let config = AudioConfig::write(track.clock_rate, track.channels.max(1))?;
+            return Self::aac(track, config.to_vec(), Packing::InBand(AudioConfig::read(&config)?));
         }
-        let mux = track.parameter("config").and_then(hex)?;
-        let mut bits = Reader::new(&mux);
-        // StreamMuxConfig of version 0 (ISO/IEC 14496-3, 1.7.3.2): one program with one layer, whose frames have the same time base.
-        let (version, is_same_time) = (bits.bit()?, bits.bit()?);
-        let (more_frames, programs, layers) = (bits.bits(6)?, bits.bits(4)?, bits.bits(3)?);
-        if version || !is_same_time || programs > 0 || layers > 0 {
-            return None;
-        }
-        let begin = bits.position();
-        let read = AudioConfig::read_from(&mut bits)?;
-        // Frames of a length that is written before each.
-        if bits.bits(3)? != 0 {
-            return None;
-        }
+        let mux = given?;
+        let Mux { frames, audio, begin } = Mux::read(&mut Reader::new(&mux))?;
         let mut from = Reader::new(&mux);
         for _ in 0..begin {
             from.bit()?;
         }
-        let mut config = vec![0; read.bits.div_ceil(8)];
-        for at in 0..read.bits {
+        let mut config = vec![0; audio.bits.div_ceil(8)];
+        for at in 0..audio.bits {
             config[at / 8] |= u8::from(from.bit()?) << (7 - at % 8);
         }
-        Self::aac(track, config, Packing::Latm(more_frames as usize + 1))
+        Self::aac(track, config, Packing::Latm(frames))
     }
 
     fn aac(track: &Track, config: Vec<u8>, packing: Packing) -> Option<Self> {
@@ -168,16 +202,18 @@ pub(super) struct Sounds {
     /// The beginning of a frame in several packets: the RTP time, and the size that its header says.
     partial: Option<(u32, Option<usize>, BytesMut)>,
     has_loss: bool,
+    /// Frames in an element, as the configuration in the stream has said last.
+    in_band: Option<usize>,
 }
 
 impl Sounds {
     pub(super) fn new(track: &SoundTrack) -> Self {
-        Sounds { packing: track.packing.clone(), frame: track.frame, partial: None, has_loss: false }
+        Sounds { packing: track.packing.clone(), frame: track.frame, partial: None, has_loss: false, in_band: None }
     }
 
     /// The sender begins anew.
     pub(super) fn begin_anew(&mut self) {
-        (self.partial, self.has_loss) = (None, true);
+        (self.partial, self.has_loss, self.in_band) = (None, true, None);
     }
 
     /// Takes a packet; `has_gap` if packets before it were lost. Passes its frames on, which are whole: a damaged frame is left out.
@@ -189,7 +225,18 @@ impl Sounds {
         match self.packing.clone() {
             Packing::Plain => self.pass(packet.payload.clone(), packet.timestamp, out),
             Packing::Headers(fields) => self.with_headers(&fields, packet, out),
-            Packing::Latm(frames) => self.latm(frames, packet, out),
+            Packing::Latm(frames) => {
+                if let Some(data) = self.element(packet) {
+                    self.latm(frames, data, packet.timestamp, out);
+                }
+            }
+            Packing::InBand(expected) => {
+                if let Some(data) = self.element(packet)
+                    && self.in_band(&expected, &data, packet.timestamp, out).is_none()
+                {
+                    self.has_loss = true;
+                }
+            }
         }
     }
 
@@ -231,16 +278,58 @@ impl Sounds {
         }
     }
 
-    fn latm(&mut self, frames: usize, packet: &Packet, out: &mut impl Extend<Unit>) {
+    /// A whole element of LATM, which can have several packets. All of them have the same time.
+    fn element(&mut self, packet: &Packet) -> Option<Bytes> {
         let (timestamp, _, mut data) = self.partial.take().unwrap_or_else(|| (packet.timestamp, None, BytesMut::new()));
         data.extend_from_slice(&packet.payload);
         if !packet.marker {
             if data.len() <= MAX_FRAME {
                 self.partial = Some((timestamp, None, data));
             }
-            return;
+            return None;
         }
-        let (mut rest, mut timestamp) = (data.freeze(), timestamp);
+        Some(data.freeze())
+    }
+
+    /// An element with its configuration, or that of an earlier one (ISO/IEC 14496-3, 1.7.3, AudioMuxElement). Its frames need not begin
+    /// at a byte. None if it cannot be read, or is of another kind than expected.
+    fn in_band(
+        &mut self,
+        expected: &AudioConfig,
+        data: &[u8],
+        mut timestamp: u32,
+        out: &mut impl Extend<Unit>,
+    ) -> Option<()> {
+        let mut bits = Reader::new(data);
+        if !bits.bit()? {
+            self.in_band = None;
+            let mux = Mux::read(&mut bits)?;
+            Mux::pass_rest(&mut bits)?;
+            if mux.audio != *expected {
+                return None;
+            }
+            self.in_band = Some(mux.frames);
+        }
+        for _ in 0..self.in_band? {
+            let mut size = 0;
+            loop {
+                let byte = bits.bits(8)? as usize;
+                size += byte;
+                if byte != 255 {
+                    break;
+                }
+            }
+            if size > data.len() {
+                return None;
+            }
+            let frame = (0..size).map(|_| bits.bits(8).map(|byte| byte as u8)).collect::<Option<Vec<_>>>()?;
+            self.pass(frame.into(), timestamp, out);
+            timestamp = timestamp.wrapping_add(self.frame);
+        }
+        Some(())
+    }
+
+    fn latm(&mut self, frames: usize, mut rest: Bytes, mut timestamp: u32, out: &mut impl Extend<Unit>) {
         for _ in 0..frames {
             let mut size = 0;
             loop {

@@ -51,10 +51,10 @@ fn tracks_of_cameras_and_servers_are_understood() {
         "a=rtpmap:97 PCMA/8000\r\n",
         "a=rtpmap:97 L16/44100/2\r\n",
         "",
-        // AAC-LD; fields of 99 bits; LATM with its configuration in the stream.
+        // AAC-LD; fields of 99 bits; LATM whose configuration is cut, or of another version.
         &AAC.replace("config=1190", "config=BA1000"),
         &AAC.replace("sizelength=13", "sizelength=99"),
-        &LATM.replace("cpresent=0", "cpresent=1"),
+        &LATM.replace("44100", "44101").replace("cpresent=0", "cpresent=1"),
         &LATM.replace("config=400024203fc0", "config=40"),
         &LATM.replace("config=400024203fc0", "config=C00024203fc0"),
     ] {
@@ -107,6 +107,44 @@ fn fields_and_constant_sizes_of_rfc_3640_are_read() {
     let constant =
         track(&AAC.replace("sizelength=13;indexlength=3;indexdeltalength=3", "constantsize=2;constantduration=960"));
     assert_eq!(frames(&constant.expect("read"), &[(1, true, b"abcde")], &[]), ["1=ab", "961=cd"]);
+}
+
+/// Bits as bytes; spaces are left out.
+fn packed(bits: &str) -> Vec<u8> {
+    let bits: Vec<_> = bits.chars().filter(|c| *c != ' ').collect();
+    bits.chunks(8).map(|byte| byte.iter().enumerate().map(|(i, bit)| u8::from(*bit == '1') << (7 - i)).sum()).collect()
+}
+
+/// With `cpresent=1`, each element can begin with the configuration, behind which nothing is at the beginning of a byte.
+#[test]
+fn latm_with_its_configuration_in_the_stream_is_read() {
+    let in_band =
+        [LATM.replace("cpresent=0", "cpresent=1"), LATM.replace("cpresent=0;", "").replace("config=400024203fc0", "")];
+    for lines in &in_band {
+        let latm = track(lines).expect("read");
+        assert_eq!(latm.format, SoundFormat::Aac { config: Bytes::from_static(&[0x12, 0x10]) });
+        // Two frames in an element: AAC-LC (2), 44.1 kHz (4), two channels (2), frames of 1024 samples, lengths before them, fullness.
+        let config = |audio: &str, rest: &str| format!("0 0 1 000001 0000 000 {audio} 000 11111111 {rest}");
+        let lc = "00010 0100 0010 000";
+        let frames_ab = "00000001 01100001 00000010 01100010 01100011";
+        let first = packed(&format!("{} {frames_ab}", config(lc, "0 0")));
+        let same = packed(&format!("1 {frames_ab}"));
+        // With the length of other data, and a checksum.
+        let more = packed(&format!("{} {frames_ab}", config(lc, "1 1 00000000 0 00000000 1 00000000")));
+        for element in [&first, &more] {
+            let packets = [(1, true, &element[..]), (5000, false, &same[..3]), (5000, true, &same[3..])];
+            assert_eq!(frames(&latm, &packets, &[]), ["1=a", "1025=bc", "5000=a", "6024=bc"]);
+        }
+        // Without a configuration before it; of another kind (mono); cut off; and then a right one.
+        let mono = packed(&format!("{} {frames_ab}", config("00010 0100 0001 000", "0 0")));
+        for damaged in [&same[..], &mono, &first[..first.len() - 2], &[], &[0x80]] {
+            let read = frames(&latm, &[(1, true, damaged), (9, true, &first)], &[]);
+            let last_two = &read[read.len() - 2..];
+            assert_eq!(last_two, ["9!a", "1033=bc"], "{damaged:x?}");
+        }
+        let kept = frames(&latm, &[(1, true, &first[..]), (9, true, &mono[..]), (17, true, &same[..])], &[]);
+        assert_eq!(kept, ["1=a", "1025=bc"], "the stream is of another kind from there on");
+    }
 }
 
 #[test]
