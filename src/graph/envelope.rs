@@ -5,14 +5,14 @@ use std::ops::Range;
 use super::{
     canvas::{SUB, Spans},
     colour::Colour,
-    scale::Scale,
+    scale::{Scale, logarithm},
     settings::{Entry, Settings},
     value::Format,
     words::{Side, Style},
 };
 use crate::numbers::{Latest, Point, Selector, SeriesName};
 
-/// A series that is drawn: its points in the window with `rate` and `factor` applied, and how it looks.
+/// A series that is drawn: its points in the window with `rate` and `factor` applied, as places on its axis, and how it looks.
 pub(super) struct Curve {
     pub(super) label: String,
     pub(super) colour: Colour,
@@ -21,6 +21,8 @@ pub(super) struct Curve {
     pub(super) style: Style,
     pub(super) line_width: f32,
     pub(super) is_stacked: bool,
+    /// Whether the axis is logarithmic: the points are logarithms then.
+    pub(super) is_log: bool,
     /// In order of time, with the last one before the window.
     pub(super) points: Vec<Point>,
     pub(super) facts: Facts,
@@ -98,6 +100,10 @@ fn curve(settings: &Settings, entry: &Entry, series: &Latest, is_only: bool, ind
     }
     // Points of a clock that is ahead are within the next minute: they are shown when their time has come.
     points.truncate(points.partition_point(|point| point.at <= span.end));
+    let facts = facts(&points, span);
+    if axis.is_log() {
+        points.iter_mut().for_each(|point| point.value = logarithm(point.value).unwrap_or(f64::NAN));
+    }
     Curve {
         label: entry.label_of(&series.name, is_only),
         colour: entry.colour.filter(|_| is_only).unwrap_or_else(|| Colour::of_series(index)),
@@ -106,7 +112,8 @@ fn curve(settings: &Settings, entry: &Entry, series: &Latest, is_only: bool, ind
         style: entry.style,
         line_width: entry.line_width.unwrap_or_else(|| (f64::from(settings.height) / 360.0).max(1.5)) as f32,
         is_stacked: entry.stack,
-        facts: facts(&points, span),
+        is_log: axis.is_log(),
+        facts,
         points,
     }
 }
@@ -150,8 +157,10 @@ impl Envelope {
     /// The intervals of a curve over so many pixel columns.
     pub(super) fn new(curve: &Curve, span: &Range<i64>, columns: usize, gap: Option<i64>) -> Self {
         let parts = columns * SUB;
+        // The logarithm of 0 is below every axis.
+        let base = if curve.is_log { f64::MIN } else { 0.0 };
         let mut envelope =
-            Envelope { low: vec![f64::INFINITY; parts], high: vec![f64::NEG_INFINITY; parts], base: vec![0.0; parts] };
+            Envelope { low: vec![f64::INFINITY; parts], high: vec![f64::NEG_INFINITY; parts], base: vec![base; parts] };
         let length = (span.end - span.start).max(1) as f64;
         let x = |at: i64| at.saturating_sub(span.start) as f64 / length * parts as f64;
         let bar = match curve.points.as_slice() {
@@ -294,10 +303,10 @@ impl Envelope {
     }
 }
 
-/// The row of a number. Far outside of the plot all numbers are at one place, within what calculations with 32 bits hold.
-pub(super) fn row(scale: &Scale, rows: &Range<f32>, value: f64) -> f32 {
+/// The row of a place on the axis. Far outside of the plot all are at one row, within what calculations with 32 bits hold.
+pub(super) fn row(scale: &Scale, rows: &Range<f32>, place: f64) -> f32 {
     let height = rows.end - rows.start;
-    rows.end - scale.at(value).clamp(-100.0, 100.0) as f32 * height
+    rows.end - scale.at(place).clamp(-100.0, 100.0) as f32 * height
 }
 
 #[cfg(test)]

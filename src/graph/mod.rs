@@ -29,7 +29,7 @@ pub use self::{
     sample::sample,
     settings::{Axis, Entry, Settings, Threshold},
     value::Prefix,
-    words::{LegendPart, Side, Style, Theme, View, Window},
+    words::{LegendPart, Side, Spread, Style, Theme, View, Window},
 };
 use crate::{
     error::Result,

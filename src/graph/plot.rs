@@ -88,7 +88,7 @@ pub(super) fn draw(canvas: &mut Canvas, settings: &Settings, curves: &[Curve], f
     let all_columns = plot.columns.start as f32..plot.columns.end as f32;
     if let Some(axis) = &left_axis {
         for (value, _) in &axis.ticks {
-            let y = row(&axis.scale, &plot.rows, *value).round();
+            let y = row(&axis.scale, &plot.rows, axis.scale.place(*value)).round();
             canvas.fill(all_columns.clone(), y..y + 1.0, ink, GRID);
         }
     }
@@ -104,7 +104,7 @@ pub(super) fn draw(canvas: &mut Canvas, settings: &Settings, curves: &[Curve], f
 
     for line in &settings.thresholds {
         if let (Some(value), Some(scale)) = (line.value, scale_of(line.axis)) {
-            plot.line(canvas, line, row(&scale, &plot.rows, value), &pen);
+            plot.line(canvas, line, row(&scale, &plot.rows, scale.place(value)), &pen);
         }
     }
     if !is_small {
@@ -115,7 +115,7 @@ pub(super) fn draw(canvas: &mut Canvas, settings: &Settings, curves: &[Curve], f
         ] {
             for (value, label) in axis.iter().flat_map(|axis| &axis.ticks) {
                 let Some(axis) = axis else { continue };
-                let y = row(&axis.scale, &plot.rows, *value) - pen.size * 0.6;
+                let y = row(&axis.scale, &plot.rows, axis.scale.place(*value)) - pen.size * 0.6;
                 pen.write(canvas, label, (x, y), align, width * 0.4, dim);
             }
         }
@@ -160,12 +160,16 @@ impl Values {
         let format = axis.format();
         let own = curves.iter().zip(envelopes).filter(|(curve, _)| curve.side == side);
         let ranges = own.filter_map(|(curve, envelope)| {
-            envelope.range(matches!(curve.style, Style::Area | Style::Bars) || curve.is_stacked)
+            let has_base = matches!(curve.style, Style::Area | Style::Bars) || curve.is_stacked;
+            envelope.range(has_base && !curve.is_log)
         });
         let range = ranges.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
-        let scale = Scale::new(range, axis.limits(), steps, format.is_binary());
+        let scale = axis.scale_for(range, steps);
         let ticks = scale.ticks();
-        let labels = format.ticks(&ticks, scale.step);
+        let labels = match axis.is_log() {
+            true => ticks.iter().map(|tick| format.number(*tick)).collect(),
+            false => format.ticks(&ticks, scale.step),
+        };
         let width = labels.iter().map(|label| pen.width(label)).fold(0.0, f32::max);
         Values { scale, ticks: ticks.into_iter().zip(labels).collect(), width }
     }
@@ -178,7 +182,7 @@ impl Plot {
 
     fn band(&self, canvas: &mut Canvas, band: &Threshold, scale: Option<Scale>) {
         let Some(scale) = scale else { return };
-        let at = |value: Option<f64>, end: f32| value.map_or(end, |value| row(&scale, &self.rows, value));
+        let at = |value: Option<f64>, end: f32| value.map_or(end, |value| row(&scale, &self.rows, scale.place(value)));
         let (top, bottom) = (at(band.to, self.rows.start), at(band.from, self.rows.end));
         let rows = top.max(self.rows.start)..bottom.min(self.rows.end);
         canvas.fill(self.columns(), rows, band.colour, BAND);

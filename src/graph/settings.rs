@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 use super::{
     clock::Zone,
     colour::Colour,
-    scale::Limits,
+    scale::{Limits, Scale},
     value::{Format, Prefix},
-    words::{LegendPart, Side, Style, Theme, View, Window, as_text, to_text},
+    words::{LegendPart, Side, Spread, Style, Theme, View, Window, as_text, to_text},
 };
 use crate::{
     numbers::{Selector, time::SECOND},
@@ -180,6 +180,10 @@ pub struct Axis {
     /// How large and small numbers are written.
     #[serde(skip_serializing_if = "is_default")]
     pub prefix: Prefix,
+    /// Whether equal differences (`linear`) or equal factors (`log`) are equally far apart. On a logarithmic axis, numbers that are not
+    /// above 0 are gaps.
+    #[serde(skip_serializing_if = "is_default")]
+    pub scale: Spread,
     /// The low end, whatever the numbers are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min: Option<f64>,
@@ -195,9 +199,19 @@ pub struct Axis {
 }
 
 impl Axis {
-    pub(super) fn limits(&self) -> Limits {
+    pub(super) fn is_log(&self) -> bool {
+        self.scale == Spread::Log
+    }
+
+    /// The scale for numbers in this range of places, with about so many steps.
+    pub(super) fn scale_for(&self, places: Option<Range<f64>>, steps: usize) -> Scale {
         let Axis { min, max, soft_min, soft_max, .. } = *self;
-        Limits { min, max, soft_min, soft_max }
+        let limits = Limits { min, max, soft_min, soft_max };
+        let is_binary = self.format().is_binary();
+        match self.scale {
+            Spread::Linear => Scale::new(places, limits, steps, is_binary),
+            Spread::Log => Scale::logarithmic(places, limits, steps, is_binary),
+        }
     }
 
     pub(super) fn format(&self) -> Format {
@@ -292,6 +306,10 @@ impl Settings {
             if ends.into_iter().flatten().any(|end| !end.is_finite()) {
                 return Err((field, "min, max, soft_min and soft_max must be finite numbers".into()));
             }
+            if axis.is_log() && ends.into_iter().flatten().any(|end| end <= 0.0) {
+                let rule = "min, max, soft_min and soft_max must be above 0 on a logarithmic axis";
+                return Err((field, rule.into()));
+            }
             if let (Some(min), Some(max)) = (axis.min, axis.max)
                 && min >= max
             {
@@ -318,6 +336,9 @@ impl Settings {
             }
             if entry.factor.is_some_and(|factor| !factor.is_finite() || factor == 0.0) {
                 return Err(("series", format!("entry {i}: factor must be a finite number other than 0")));
+            }
+            if entry.stack && self.axis(entry.axis).is_log() {
+                return Err(("series", format!("entry {i}: stack needs a linear axis")));
             }
             if entry.pointer.is_some() && entry.topic.is_empty() {
                 return Err(("series", format!("entry {i}: pointer needs a topic")));

@@ -7,7 +7,6 @@ use super::{
     colour::Colour,
     envelope::{Curve, Envelope},
     layout::{Align, Pen},
-    scale::Scale,
     settings::Settings,
 };
 use crate::picture::text::Fonts;
@@ -69,7 +68,7 @@ fn tile(
     let gap = settings.gap.map(|gap| i64::try_from(gap.as_micros()).unwrap_or(i64::MAX));
     let envelope = Envelope::new(curve, span, columns.len(), gap);
     let axis = settings.axis(curve.side);
-    let scale = Scale::new(envelope.range(false), axis.limits(), 4, false);
+    let scale = axis.scale_for(envelope.range(false), 4);
     let mut floor = envelope.clone();
     floor.stand_on(scale.low);
     canvas.spans(columns.start, &floor.area(&scale, &rows), rows.clone(), colour, 0.25);

@@ -185,6 +185,50 @@ fn the_right_axis_has_a_scale_of_its_own() {
     assert!(green + 100 < red, "{green} {red}");
 }
 
+/// From 1 to 10 000, a hundred is in the middle; what is not above 0 is a gap.
+#[test]
+fn a_logarithmic_axis_spreads_equal_factors() {
+    let settings = |style: &str, thresholds: serde_json::Value| {
+        one(serde_json::json!({
+            "left": {"min": 1.0, "max": 10_000.0, "scale": "log"}, "thresholds": thresholds,
+            "series": [{"name": "a", "colour": "#ff0000", "style": style, "line_width": 8.0}],
+        }))
+    };
+    let line = settings("line", serde_json::json!([]));
+    let middle = |value: f64| {
+        let rows = Seen::of(&line, &[series("a", |_| value)]).rows(320, RED);
+        rows.iter().sum::<usize>() as f64 / rows.len() as f64
+    };
+    let [one, hundred, most] = [1.0, 100.0, 10_000.0].map(middle);
+    assert!((hundred - (one + most) / 2.0).abs() <= 1.0 && one - most > 200.0, "{one} {hundred} {most}");
+    // A line from 1 to 10 000 is straight: 10 is at a quarter of its way.
+    let grows = series("a", |i| 10_f64.powf(4.0 * i as f64 / 600.0));
+    let seen = Seen::of(&line, &[grows]);
+    let at = |x: usize| seen.rows(x, RED)[0] as f64;
+    assert!((at(320) - (at(200) + at(440)) / 2.0).abs() <= 2.0, "{} {} {}", at(200), at(320), at(440));
+    let gap = Seen::of(&line, &[series("a", |i| if (250..350).contains(&i) { 0.0 } else { 100.0 })]);
+    assert!(gap.rows(335, RED).is_empty() && !gap.rows(150, RED).is_empty());
+    // An area and bars stand on the low end, and a threshold is at its number.
+    for style in ["area", "bars"] {
+        let seen = Seen::of(&settings(style, serde_json::json!([])), &[series("a", |_| 100.0)]);
+        let red = |y: usize| i32::from(seen.at(323, y)[0]) - i32::from(seen.at(323, y)[2]);
+        assert!(red(280) > 15 && red(60) < 10, "{style}: {} {}", red(280), red(60));
+    }
+    let marked = settings(
+        "line",
+        serde_json::json!([{"value": 1000.0, "colour": "#00c800"}, {"value": -5.0, "colour": "#00c800"}]),
+    );
+    let seen = Seen::of(&marked, &[series("a", |_| 1.0)]);
+    let is_green = |x: usize, y: usize| i32::from(seen.at(x, y)[1]) - i32::from(seen.at(x, y)[0]) > 60;
+    let rows: Vec<_> = (0..360).filter(|y| (300..340).any(|x| is_green(x, *y))).collect();
+    assert!(rows.len() <= 4 && !rows.is_empty(), "{rows:?}");
+    let expected = one - (one - most) * 0.75;
+    assert!((rows[0] as f64 - expected).abs() <= 4.0, "{rows:?} {expected}");
+    // The stat view has the same axis.
+    let stat = Settings { view: View::Stat, ..settings("line", serde_json::json!([])) };
+    assert!(Seen::of(&stat, &[series("a", |i| i as f64 - 10.0)]).count(RED) > 3000);
+}
+
 #[test]
 fn a_legend_has_swatches_and_the_stat_view_large_digits() {
     let settings = |view: &str, legend: &[&str]| one(serde_json::json!({"view": view, "legend": legend}));
@@ -276,6 +320,12 @@ fn an_invalid_setting_is_named() {
         (serde_json::json!({"text_size": 0.5}), "text_size", "percent"),
         (serde_json::json!({"interval": "0s"}), "interval", "from 1s to 1h"),
         (serde_json::json!({"left": {"min": 5, "max": 5}}), "left", "min must be less than max"),
+        (serde_json::json!({"right": {"scale": "log", "soft_min": 0}}), "right", "above 0 on a logarithmic axis"),
+        (
+            serde_json::json!({"left": {"scale": "log"}, "series": [{"name": "a", "stack": true}]}),
+            "series",
+            "entry 0: stack needs a linear axis",
+        ),
         (serde_json::json!({"thresholds": [{}]}), "thresholds", "entry 0: needs either value"),
         (serde_json::json!({"thresholds": [{"value": 1, "from": 2}]}), "thresholds", "either"),
         (serde_json::json!({"thresholds": [{"from": 2, "to": 1}]}), "thresholds", "from must be less than to"),

@@ -31,6 +31,17 @@ words! {
 }
 
 words! {
+    /// How the numbers of an axis are spread.
+    Spread as GraphScale {
+        /// Equal differences are equally far apart.
+        #[default]
+        Linear,
+        /// Equal factors are equally far apart. Numbers that are not above 0 are gaps.
+        Log,
+    }
+}
+
+words! {
     /// How numbers are drawn.
     Style as GraphStyle {
         /// A line from point to point.
