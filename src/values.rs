@@ -15,6 +15,9 @@ const MAX_VALUES: usize = 1000;
 const MAX_KEY: usize = 240;
 const MAX_VALUE: usize = 200;
 
+/// Gives the value of a key that was not set.
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// Values by key. Cheap to clone. They are not stored on the disk.
 #[derive(Clone)]
 pub struct Values(Arc<Inner>);
@@ -22,15 +25,22 @@ pub struct Values(Arc<Inner>);
 struct Inner {
     values: Mutex<BTreeMap<String, String>>,
     changes: watch::Sender<u64>,
+    lookup: Box<Lookup>,
 }
 
 impl Default for Values {
     fn default() -> Self {
-        Values(Arc::new(Inner { values: Mutex::default(), changes: watch::Sender::new(0) }))
+        Values::with_lookup(|_| None)
     }
 }
 
 impl Values {
+    /// Values of which those that were not set come from this function.
+    pub fn with_lookup(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        let inner = Inner { values: Mutex::default(), changes: watch::Sender::new(0), lookup: Box::new(lookup) };
+        Values(Arc::new(inner))
+    }
+
     /// Sets a value. Control characters become spaces.
     pub fn set(&self, key: &str, value: &str) -> Result<()> {
         if key.is_empty() || key.len() > MAX_KEY {
@@ -64,17 +74,18 @@ impl Values {
         removed
     }
 
-    /// The value of a key.
+    /// The value of a key. One that was set comes before one of the lookup.
     pub fn get(&self, key: &str) -> Option<String> {
-        self.0.values.lock().get(key).cloned()
+        let set = self.0.values.lock().get(key).cloned();
+        set.or_else(|| (self.0.lookup)(key))
     }
 
-    /// All values by key.
+    /// All values that were set, by key.
     pub fn all(&self) -> BTreeMap<String, String> {
         self.0.values.lock().clone()
     }
 
-    /// Tells of each change of any value.
+    /// Tells of each change of a value that is set.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.changes.subscribe()
     }
@@ -83,6 +94,16 @@ impl Values {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_is_set_comes_before_one_that_is_looked_up() {
+        let values = Values::with_lookup(|key| (key == "bed").then(|| "60".to_owned()));
+        assert_eq!((values.get("bed").as_deref(), values.get("other")), (Some("60"), None));
+        values.set("bed", "warm").expect("set");
+        assert_eq!(values.get("bed").as_deref(), Some("warm"));
+        assert!(values.remove("bed"));
+        assert_eq!(values.get("bed").as_deref(), Some("60"));
+    }
 
     #[test]
     fn values_are_set_and_removed_within_bounds() {

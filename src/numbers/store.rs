@@ -1,5 +1,7 @@
 //! [`Store`]: the points of all graph streams, in memory and on the disk.
 
+mod latest;
+
 use std::{
     collections::{BTreeMap, HashMap},
     io,
@@ -74,6 +76,7 @@ struct Inner {
     /// Files of streams that were removed.
     removed: Mutex<Vec<StreamName>>,
     memory: Arc<AtomicUsize>,
+    changed: watch::Sender<u64>,
 }
 
 /// The points of one stream.
@@ -83,6 +86,7 @@ pub struct Numbers {
     /// Points of all streams.
     all: Arc<AtomicUsize>,
     changed: watch::Sender<u64>,
+    any_changed: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -152,6 +156,7 @@ impl Store {
             streams: Mutex::default(),
             removed: Mutex::default(),
             memory: Arc::default(),
+            changed: watch::Sender::new(0),
         }))
     }
 
@@ -163,6 +168,7 @@ impl Store {
                 data: Mutex::default(),
                 all: self.0.memory.clone(),
                 changed: watch::Sender::new(0),
+                any_changed: self.0.changed.clone(),
             })
         };
         self.0.streams.lock().entry(name.clone()).or_insert_with(make).clone()
@@ -172,14 +178,6 @@ impl Store {
     pub fn present(&self, name: &StreamName, from: i64) -> Vec<Latest> {
         let numbers = self.0.streams.lock().get(name).cloned();
         numbers.map(|numbers| numbers.since(from)).unwrap_or_default()
-    }
-
-    /// The last number of a series, for texts on pictures. None if there is none.
-    pub fn last(&self, name: &StreamName, selector: &Selector) -> Option<f64> {
-        let numbers = self.0.streams.lock().get(name).cloned()?;
-        let data = numbers.data.lock();
-        let (_, series) = data.series.iter().find(|(series, _)| selector.selects(series))?;
-        series.points().iter().rev().map(|point| point.value).find(|value| !value.is_nan())
     }
 
     /// Streams that have points.
@@ -310,6 +308,7 @@ impl Numbers {
         drop(data);
         if taken.points > 0 {
             self.changed.send_modify(|version| *version += 1);
+            self.any_changed.send_modify(|version| *version += 1);
         }
         taken
     }

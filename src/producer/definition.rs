@@ -53,6 +53,12 @@ impl StreamDefinition {
         matches!(&self.source, Definition::Mosaic(settings) if settings.has_patterns())
     }
 
+    /// The keys of the values that its overlay shows; none if the overlay is not valid.
+    pub fn values(&self) -> Vec<String> {
+        let overlay = Overlay::new(&self.overlay).unwrap_or_default();
+        overlay.values().map(str::to_owned).collect()
+    }
+
     /// The streams and paths that it is made of.
     pub fn parents(&self) -> Vec<StreamName> {
         match &self.source {

@@ -173,7 +173,8 @@ pub(super) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Who makes a stream of other streams must be able to read them: the new stream shows their pictures under another name.
+/// Who makes a stream of other streams must be able to read them: the new stream shows their pictures, or the numbers of a graph, under
+/// another name.
 async fn may_read_parents(state: &State, caller: &Caller, definition: &StreamDefinition) -> Result<()> {
     for parent in definition.parents() {
         state.access.authorize("http", caller, Action::Read, &parent).await?;
@@ -181,6 +182,11 @@ async fn may_read_parents(state: &State, caller: &Caller, definition: &StreamDef
     if definition.has_patterns() {
         // A pattern shows streams that do not exist yet. Only a rule for all paths matches the empty one.
         state.access.authorize("http", caller, Action::Read, "").await?;
+    }
+    for key in definition.values() {
+        for graph in state.catalog.context().numbers.meant_by(&key) {
+            state.access.authorize("http", caller, Action::Read, &graph).await?;
+        }
     }
     Ok(())
 }

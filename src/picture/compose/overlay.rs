@@ -73,6 +73,15 @@ impl Overlay {
         self.layers.iter().any(|layer| matches!(layer, Checked::Text(text) if text.template.moves()))
     }
 
+    /// The keys of the values that its texts show.
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        let texts = self.layers.iter().filter_map(|layer| match layer {
+            Checked::Text(text) => Some(&text.template),
+            _ => None,
+        });
+        texts.flat_map(Template::values)
+    }
+
     /// The paths of its images.
     pub fn images(&self) -> impl Iterator<Item = &str> {
         self.layers.iter().filter_map(|layer| match layer {

@@ -74,7 +74,7 @@ impl Template {
                 '}' if rest.as_str().starts_with('}') => plain.extend(rest.next()),
                 '}' => return Err("has a } without a {; write }} for a brace".into()),
                 '{' => {
-                    let Some((inner, behind)) = rest.as_str().split_once('}') else {
+                    let Some((inner, behind)) = up_to_its_brace(rest.as_str()) else {
                         return Err("has a { without a }; write {{ for a brace".into());
                     };
                     if !plain.is_empty() {
@@ -98,6 +98,14 @@ impl Template {
             Part::Time(clock, _) => *clock != Clock::Captured,
             Part::Age | Part::Fps | Part::Value(_) => true,
             _ => false,
+        })
+    }
+
+    /// The keys of the values that it shows.
+    pub(super) fn values(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Value(key) => Some(key.as_str()),
+            _ => None,
         })
     }
 
@@ -130,6 +138,22 @@ impl Template {
         }
         text
     }
+}
+
+/// Splits a text at the brace that ends its placeholder. The key of a value can have braces of its own: `{value:pi/cpu{cpu=0}}`.
+fn up_to_its_brace(text: &str) -> Option<(&str, &str)> {
+    let mut open = 0_usize;
+    let end = text.char_indices().find_map(|(at, c)| {
+        match c {
+            '{' => open += 1,
+            '}' if open == 0 => return Some(at),
+            '}' => open -= 1,
+            _ => {}
+        }
+        None
+    })?;
+    let (inner, behind) = text.split_at(end);
+    Some((inner, behind.strip_prefix('}')?))
 }
 
 fn placeholder(inner: &str) -> Result<Part, String> {
@@ -196,7 +220,11 @@ mod tests {
             seq: 7,
             size: (640, 480),
             fps: 4.96,
-            value: &|key| (key == "bed").then(|| "61.5 °C".to_owned()),
+            value: &|key| match key {
+                "bed" => Some("61.5 °C".to_owned()),
+                "pi/cpu{cpu=0}" => Some("12".to_owned()),
+                _ => None,
+            },
         }
     }
 
@@ -208,6 +236,7 @@ mod tests {
             ("{now:%H.%M.%S} {captured:%S}", "22.13.23 20"),
             ("{width}x{height} {fps}/s #{seq} {age}", "640x480 5.0/s #7 3 s"),
             ("Bett {value:bed} {value:gone}", "Bett 61.5 °C –"),
+            ("{value:pi/cpu{cpu=0}}%", "12%"),
             ("{{name}} 100 %", "{name} 100 %"),
             ("", ""),
         ] {
@@ -237,6 +266,7 @@ mod tests {
         for (text, says) in [
             ("{", "without a }"),
             ("a}", "without a {"),
+            ("{value:a{b}", "without a }"),
             ("{nme}", "{nme} is none of {name}"),
             ("{value:}", "{value:} is none of"),
             ("{name:x}", "{name:x} is none of"),

@@ -4,7 +4,10 @@ use std::{path::Path, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::time::{Duration, Instant, sleep, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Duration, Instant, sleep, sleep_until},
+};
 
 use super::recipe::Recipe;
 use crate::{
@@ -49,9 +52,12 @@ pub(super) async fn follow(
         size: (0, 0),
     };
     let moves = recipe.overlay.moves();
-    let mut values = context.values.changes();
+    let shows_values = recipe.overlay.values().next().is_some();
+    let (mut values, mut numbers) = (context.values.changes(), context.numbers.changes());
     let mut shown: Option<SharedFrame> = None;
     let mut due = Instant::now();
+    // When the text is looked at for a value that has changed.
+    let mut values_due: Option<Instant> = None;
     loop {
         let is_new = tokio::select! {
             frame = watch.next() => {
@@ -71,9 +77,14 @@ pub(super) async fn follow(
                 continue;
             }
             () = sleep(to_next_second()), if moves && shown.is_some() => false,
-            Ok(()) = values.changed(), if moves && shown.is_some() => {
-                sleep(VALUE_PAUSE).await;
+            () = either_changed(&mut values, &mut numbers), if shows_values && shown.is_some() && values_due.is_none() => {
+                values_due = Some(Instant::now() + VALUE_PAUSE);
+                continue;
+            }
+            () = sleep_until(values_due.unwrap_or(due)), if values_due.is_some() => {
+                values_due = None;
                 values.mark_unchanged();
+                numbers.mark_unchanged();
                 false
             }
         };
@@ -88,6 +99,16 @@ pub(super) async fn follow(
         if let Some(pause) = recipe.transform.pause().filter(|_| is_new) {
             due = wait(due, pause, &mut watch).await;
         }
+    }
+}
+
+/// Returns when a value was set, or a graph has a new point.
+async fn either_changed(values: &mut watch::Receiver<u64>, numbers: &mut watch::Receiver<u64>) {
+    tokio::select! {
+        Ok(()) = values.changed() => {}
+        Ok(()) = numbers.changed() => {}
+        // Both ends of the program are gone.
+        else => std::future::pending().await,
     }
 }
 
