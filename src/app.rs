@@ -109,7 +109,10 @@ impl App {
             limits: settings.limits.pictures(),
             fonts,
             parents: Parents::new(registry.deriver()),
-            values: Values::default(),
+            values: Values::with_lookup({
+                let numbers = numbers.clone();
+                move |key| numbers.last_of(key)
+            }),
             udp: Hub::new(settings.udp.clone(), settings.limits.frame_size.bytes()),
             media: MediaRoots::new(&settings.media),
             nas: nas.clone(),
@@ -138,12 +141,14 @@ impl App {
         let rtsp_addr = rtsp.as_ref().map_or(settings.rtsp.listen, rtsp::Server::addr);
         let (advertise_rtsp, advertise_http) =
             (settings.mediamtx.advertise_rtsp(rtsp_addr), settings.mediamtx.advertise_http(addr));
+        let path_cache = mediamtx::PathCache::default();
         let catalog = Catalog::new(CatalogParts {
             registry: registry.clone(),
             context: context.clone(),
             store: store.clone(),
             file: settings.streams.clone(),
             mediamtx: mediamtx.clone(),
+            path_cache: path_cache.clone(),
             relayed_paths: settings.limits.pulled_paths,
             advertised: [advertise_rtsp.clone(), advertise_http.clone()],
         });
@@ -162,7 +167,6 @@ impl App {
         let presets = Presets::new(&settings.overlays, &context.fonts, &context.values)?;
         let variants =
             Variants::with_presets(settings.variants.clone(), settings.limits.pictures(), registry.clone(), presets);
-        let path_cache = mediamtx::PathCache::default();
         let publisher = Publisher::new(mqtt_publish::Parts {
             mqtt: mqtt.clone(),
             catalog: catalog.clone(),

@@ -23,7 +23,7 @@ pub use self::{
 };
 use crate::{
     error::{Code, Error, Result},
-    mediamtx::Client,
+    mediamtx::{Client, PathCache},
     producer::{Definition, ProducerContext, StreamDefinition},
     store::Store,
     stream::{Demand, Origin, Registry, Stream, StreamName, Watch},
@@ -65,6 +65,8 @@ pub struct CatalogParts {
     pub file: BTreeMap<StreamName, StreamDefinition>,
     /// MediaMTX's control API.
     pub mediamtx: Client,
+    /// MediaMTX's paths.
+    pub path_cache: PathCache,
     /// `limits.pulled_paths`: paths of MediaMTX that are read at a time.
     pub relayed_paths: usize,
     /// The base URLs at which MediaMTX reaches us by RTSP and by HTTP.
@@ -74,8 +76,8 @@ pub struct CatalogParts {
 impl Catalog {
     /// An empty catalog; [`Catalog::restore`] fills it.
     pub fn new(parts: CatalogParts) -> Self {
-        let CatalogParts { registry, context, store, file, mediamtx, relayed_paths, advertised } = parts;
-        let relay = Relay::new(mediamtx, relayed_paths, advertised);
+        let CatalogParts { registry, context, store, file, mediamtx, path_cache, relayed_paths, advertised } = parts;
+        let relay = Relay::new(mediamtx, path_cache, relayed_paths, advertised);
         let inner = Arc::new(Inner { registry, context, store, file, relay, defining: tokio::sync::Mutex::default() });
         // Weak: the catalog owns the context.
         let weak = Arc::downgrade(&inner);
@@ -84,11 +86,14 @@ impl Catalog {
             Box::pin(async move { catalog?.own_stream_at(&path).await })
         }));
         let weak = Arc::downgrade(&inner);
-        inner.context.parents.set_list(Box::new(move || {
-            let streams = weak.upgrade().map(|inner| inner.registry.list()).unwrap_or_default();
-            let lasting = streams.iter().filter(|stream| stream.origin() != Origin::MediaMtx);
-            // A mosaic in a mosaic would be a circle if both have patterns.
-            lasting.filter(|stream| stream.kind() != "mosaic").map(|stream| stream.name().clone()).collect()
+        inner.context.parents.set_matching(Box::new(move |pattern| {
+            let catalog = weak.upgrade().map(Catalog);
+            Box::pin(async move {
+                match catalog {
+                    Some(catalog) => catalog.matching(&pattern).await,
+                    None => vec![],
+                }
+            })
         }));
         let weak = Arc::downgrade(&inner);
         inner.context.parents.set_find(Box::new(move |name, child| {

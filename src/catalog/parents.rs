@@ -5,11 +5,13 @@ use std::{
     sync::Arc,
 };
 
+use regex::Regex;
+
 use super::{Catalog, Requester};
 use crate::{
     error::{Code, Error, Result},
     producer::StreamDefinition,
-    stream::{Stream, StreamName},
+    stream::{Origin, Stream, StreamName},
 };
 
 /// Most streams that are looked at in a search for a circle.
@@ -31,6 +33,21 @@ impl Catalog {
             }
         }
         Ok(parent)
+    }
+
+    /// The names with the pattern, by name: of streams, and of paths of MediaMTX that can be read. A mosaic is not among them: two with
+    /// patterns would show each other. A path that MediaMTX makes of a stream counts by the name of the stream.
+    pub(super) async fn matching(&self, pattern: &Regex) -> Vec<StreamName> {
+        let streams = self.0.registry.list();
+        let lasting = streams.iter().filter(|stream| stream.origin() != Origin::MediaMtx);
+        let (shown, hidden): (Vec<_>, Vec<_>) = lasting.partition(|stream| stream.kind() != "mosaic");
+        let of_streams = shown.into_iter().map(|stream| stream.name().clone()).filter(|name| pattern.is_match(name));
+        let mut names: BTreeSet<_> = of_streams.collect();
+        names.extend(self.0.relay.matching(pattern).await);
+        for stream in hidden {
+            names.remove(stream.name());
+        }
+        names.into_iter().collect()
     }
 
     /// Refuses a definition that is made of its own stream, by way of any number of others.

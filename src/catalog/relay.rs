@@ -4,6 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
+use regex::Regex;
+use serde_json::Value;
 use tokio::{
     sync::{OnceCell, OwnedSemaphorePermit, Semaphore},
     time::{Duration, Instant},
@@ -14,7 +16,7 @@ use super::{Catalog, Requester};
 use crate::{
     error::{Code, Error, Result},
     identity::Identity,
-    mediamtx::{Client, Fields, MediaMtxSettings, Readable, readable},
+    mediamtx::{Client, Fields, MediaMtxSettings, PathCache, Readable, readable},
     policy::ISSUER,
     producer::{
         Definition,
@@ -49,8 +51,18 @@ pub(super) struct Relay {
     answers: Mutex<HashMap<StreamName, Cached<Option<Readable>>>>,
     /// All configured paths: the same answer for every name.
     configured: Mutex<Cached<Vec<Fields>>>,
+    /// The live paths, and what was known last, for the time in which MediaMTX does not answer.
+    live: PathCache,
+    last: Mutex<Known>,
     /// The base URLs at which MediaMTX reaches us by RTSP and by HTTP.
     advertised: [String; 2],
+}
+
+/// MediaMTX's paths: live ones and configured ones.
+#[derive(Clone, Default)]
+struct Known {
+    live: Arc<Vec<Value>>,
+    configured: Arc<Vec<Fields>>,
 }
 
 /// An answer, or the request for it: callers that ask the same share one request.
@@ -80,7 +92,7 @@ impl<T> Cached<T> {
 }
 
 impl Relay {
-    pub(super) fn new(mediamtx: Client, max: usize, advertised: [String; 2]) -> Self {
+    pub(super) fn new(mediamtx: Client, live: PathCache, max: usize, advertised: [String; 2]) -> Self {
         let max = max.min(Semaphore::MAX_PERMITS);
         // Watchers ask about any name: the program's own requests do not wait behind theirs.
         let mediamtx = mediamtx.for_callers();
@@ -90,6 +102,8 @@ impl Relay {
             permits: Arc::new(Semaphore::new(max)),
             answers: Mutex::default(),
             configured: Mutex::new(Cached::new()),
+            live,
+            last: Mutex::default(),
             advertised,
         }
     }
@@ -115,6 +129,31 @@ impl Relay {
             Ok(readable(name, live.as_ref(), configured))
         };
         self.answer(name).get_or_init(ask).await.clone()
+    }
+
+    /// The paths with the pattern that a client can read, without those that are made of streams of ours. While MediaMTX does not answer,
+    /// those of its last answer.
+    pub(super) async fn matching(&self, pattern: &Regex) -> Vec<StreamName> {
+        if let Some(live) = self.live.paths() {
+            self.last.lock().live = live;
+        }
+        let is_meant = |path: &Value| path["name"].as_str().is_some_and(|name| pattern.is_match(name));
+        // A path on demand can be read although it is not live: its configuration tells.
+        if self.last.lock().live.iter().any(is_meant) {
+            let answer = self.configured.lock().answer();
+            let ask = async || self.mediamtx.configured_paths().await.map_err(|e| e.chain());
+            if let Ok(configured) = answer.get_or_init(ask).await {
+                self.last.lock().configured = Arc::new(configured.clone());
+            }
+        }
+        let Known { live, configured } = self.last.lock().clone();
+        let meant = live.iter().filter(|path| is_meant(path)).filter_map(|path| {
+            let name = path["name"].as_str()?;
+            let readable = readable(name, Some(path), &configured)?;
+            let is_foreign = self.own_source(&readable).is_none();
+            is_foreign.then(|| StreamName::parse(name).ok()).flatten()
+        });
+        meant.collect()
     }
 
     /// The stream of ours that a path is made of, with the definition of a recipe that makes it. Its pictures are here
@@ -290,7 +329,7 @@ mod tests {
     async fn the_number_of_stored_answers_is_bounded() {
         let hosts = Hosts::new(Path::new("")).expect("TLS");
         let client = Client::start(&MediaMtxSettings::default(), &hosts, || None).expect("starts");
-        let relay = Relay::new(client, 3, [String::new(), String::new()]);
+        let relay = Relay::new(client, PathCache::default(), 3, [String::new(), String::new()]);
         for n in 0..3 * MAX_ANSWERS {
             relay.answer(&StreamName::parse(&format!("n{n}")).expect("a name"));
         }

@@ -21,19 +21,20 @@ pub type FindParent =
 #[derive(Clone)]
 pub struct Parents(Arc<Inner>);
 
-/// The names of the streams that have a picture now or can have one, without paths that are only read while they are watched.
-pub type ListNames = dyn Fn() -> Vec<StreamName> + Send + Sync;
+/// Finds the names of the streams and of the paths of MediaMTX that have the pattern, by name, as far as they have a picture now or can
+/// have one.
+pub type FindMatching = dyn Fn(Regex) -> Pin<Box<dyn Future<Output = Vec<StreamName>> + Send>> + Send + Sync;
 
 struct Inner {
     deriver: Deriver,
     find: OnceLock<Box<FindParent>>,
-    list: OnceLock<Box<ListNames>>,
+    matching: OnceLock<Box<FindMatching>>,
 }
 
 impl Parents {
     /// Finds nothing until [`Parents::set_find`].
     pub fn new(deriver: Deriver) -> Self {
-        Parents(Arc::new(Inner { deriver, find: OnceLock::new(), list: OnceLock::new() }))
+        Parents(Arc::new(Inner { deriver, find: OnceLock::new(), matching: OnceLock::new() }))
     }
 
     /// Sets the function that finds streams by name. Only the first call has an effect.
@@ -41,15 +42,17 @@ impl Parents {
         let _ = self.0.find.set(find);
     }
 
-    /// Sets the function that lists the streams. Only the first call has an effect.
-    pub fn set_list(&self, list: Box<ListNames>) {
-        let _ = self.0.list.set(list);
+    /// Sets the function that finds names by a pattern. Only the first call has an effect.
+    pub fn set_matching(&self, matching: Box<FindMatching>) {
+        let _ = self.0.matching.set(matching);
     }
 
-    /// The streams whose names have the pattern, by name, without the one that is made of them.
-    pub(super) fn matching(&self, pattern: &Regex, child: &StreamName) -> Vec<StreamName> {
-        let all = self.0.list.get().map(|list| list()).unwrap_or_default();
-        all.into_iter().filter(|name| name != child && pattern.is_match(name)).collect()
+    /// The streams and paths whose names have the pattern, by name, without the one that is made of them.
+    pub(super) async fn matching(&self, pattern: &Regex, child: &StreamName) -> Vec<StreamName> {
+        let Some(find) = self.0.matching.get() else { return vec![] };
+        let mut found = find(pattern.clone()).await;
+        found.retain(|name| name != child);
+        found
     }
 
     /// The stream of this name, for the stream `child` that is made of it.

@@ -3,7 +3,7 @@
 use mtx_sidecar::picture::Raster;
 use serde_json::{Value, json};
 
-use crate::support::{MjpegReader, Program, TestApp, WsClient, basic, eventually, flat_picture};
+use crate::support::{FAR, MjpegReader, Program, TestApp, WsClient, basic, eventually, flat_picture};
 
 const WHITE: [u8; 3] = [255, 255, 255];
 
@@ -234,6 +234,37 @@ async fn a_value_is_shown_as_soon_as_it_is_set() {
 }
 
 #[tokio::test]
+async fn the_last_number_of_a_graph_is_shown_as_soon_as_it_comes() {
+    let app = TestApp::with(PATIENT);
+    let post = async |points: &str| {
+        let sent = app.request("POST", "/api/v1/streams/house/hall/points", &[], points.as_bytes()).await;
+        assert_eq!(sent.status, 200, "{sent:?}");
+    };
+    post(r#"{"bed": 1, "other": 88888888}"#).await;
+    let overlay = json!([{"text": "{value:house/hall/bed}", "at": "center", "size": 40}]);
+    define(&app, "shown", json!({"kind": "upload", "overlay": overlay})).await;
+    app.put("/api/v1/streams/shown/frame", &flat_picture(320, 240, [0, 0, 0])).await;
+    let mut mjpeg = app.watch("/stream/shown.mjpeg").await;
+    let bright = |raster: &Raster| (0..320).filter(|x| (60..180).any(|y| raster.at(*x, y)[0] > 200)).count();
+    let one = Raster::from_jpeg(&mjpeg.part().await.data).expect("decodes");
+    assert!((1..100).contains(&bright(&one)), "a narrow number: {}", bright(&one));
+    post(r#"{"bed": 88.88}"#).await;
+    first_of(&mut mjpeg, |raster| bright(raster) > 100).await;
+    // A value that is set with the same key comes first.
+    assert_eq!(app.put("/api/v1/values/house/hall/bed", b"1").await.status, 204);
+    first_of(&mut mjpeg, |raster| (1..100).contains(&bright(raster))).await;
+    // Who may not read the graph cannot show its numbers under another name.
+    let permissions = json!([{"action": "api"}, {"action": "read", "path": "shown"}]);
+    app.user("limited", json!({"password": "limited-user", "permissions": permissions})).await;
+    let limited = basic("limited", "limited-user");
+    let put = async |text: &str| {
+        let body = json!({"kind": "upload", "overlay": [{"text": text}]}).to_string();
+        app.request("PUT", "/api/v1/streams/other", &[FAR, &limited], body.as_bytes()).await.status
+    };
+    assert_eq!((put("{value:house/hall/bed}").await, put("{value:score}").await), (403, 201));
+}
+
+#[tokio::test]
 async fn a_preset_is_drawn_when_it_is_asked_for() {
     let app = TestApp::with(&format!(
         "overlays: {{label: [{{text: '{{name}}', size: 30, background: white, colour: black}}]}}\n{PATIENT}"
@@ -285,4 +316,20 @@ async fn a_mosaic_shows_its_tiles_and_the_reasons_of_those_without_a_picture() {
     eventually("no tile is watched", async || app.stats("white").await["watchers"] == 0).await;
     let snapshot = snapshot(&app, "wall.jpg").await;
     assert_eq!(Raster::from_jpeg(&snapshot).expect("decodes").height(), 360);
+}
+
+#[tokio::test]
+async fn a_pattern_without_a_stream_waits_for_one_and_small_pictures_fill_their_tile() {
+    let app = TestApp::with(PATIENT);
+    let wall =
+        json!({"kind": "mosaic", "tiles": ["~^late$"], "w": 640, "h": 360, "fps": 10, "gap": 0, "labels": false});
+    define(&app, "wall", wall).await;
+    let mut mjpeg = app.watch("/stream/wall.mjpeg").await;
+    first_of(&mut mjpeg, |raster| raster.width() == 640 && raster.at(320, 180)[0] < 60).await;
+    eventually("it is live without a tile", async || app.stats("wall").await["state"] == "live").await;
+    app.put("/api/v1/streams/late/frame", &flat_picture(64, 36, WHITE)).await;
+    first_of(&mut mjpeg, |raster| {
+        [(4, 4), (635, 4), (4, 355), (635, 355)].iter().all(|(x, y)| raster.at(*x, *y)[0] > 230)
+    })
+    .await;
 }

@@ -128,6 +128,11 @@ impl Transform {
         Transform { width: Some(width), height: Some(height), ..Transform::NONE }
     }
 
+    /// Exactly a size, whatever the proportions of the picture are.
+    pub fn exactly(width: u32, height: u32) -> Self {
+        Transform { fit: Fit::Fill, ..Transform::inside(width, height) }
+    }
+
     /// The same transform without a rate, for a single picture.
     pub fn still(mut self) -> Self {
         self.fps_millis = None;

@@ -30,32 +30,40 @@ const MAX_TILES: usize = 36;
 #[serde(deny_unknown_fields)]
 #[schema(as = MosaicDefinition)]
 pub struct Settings {
-    /// Names of streams and of MediaMTX's paths, or `~REGEXP` for all streams whose name has the pattern; at most 36.
+    /// Names of streams and of MediaMTX's paths, or `~REGEXP` for all whose name has the pattern, as they come and go; at most 36.
     #[schema(example = json!(["door", "yard", "~^cameras/"]))]
     pub tiles: Vec<String>,
     /// `auto`, `focus` (the first tile large), or columns and rows: `2x2`, `3x3`.
     #[serde(default = "auto")]
+    #[schema(default = "auto")]
     pub layout: String,
     /// Width in pixels, 64 to 3840, even.
     #[serde(default = "width")]
+    #[schema(default = 1280)]
     pub w: u32,
     /// Height in pixels, 64 to 2160, even.
     #[serde(default = "height")]
+    #[schema(default = 720)]
     pub h: u32,
     /// Most pictures a second, 0.1 to 30.
     #[serde(default = "fps")]
+    #[schema(default = 5.0)]
     pub fps: f64,
     /// Whether tiles show their names.
     #[serde(default = "yes")]
+    #[schema(default = true)]
     pub labels: bool,
     /// Pixels between tiles, 0 to 64.
     #[serde(default = "gap")]
+    #[schema(default = 4)]
     pub gap: u32,
     /// Colour behind the tiles, as in overlays.
     #[serde(default = "background")]
+    #[schema(default = "#181c24")]
     pub background: String,
     /// Quality of the JPEGs, 1 to 100.
     #[serde(default = "quality")]
+    #[schema(default = 80)]
     pub quality: u8,
 }
 

@@ -26,8 +26,8 @@ use crate::{
     stream::{Run, StreamName},
 };
 
-/// How often the streams of a pattern are looked up.
-const LOOK_UP: Duration = Duration::from_secs(5);
+/// How often the streams and paths of a pattern are looked up: as often as MediaMTX's paths are listed.
+const LOOK_UP: Duration = Duration::from_secs(2);
 
 /// The checked definition.
 pub(super) struct Plan {
@@ -48,11 +48,11 @@ pub(super) async fn show(plan: &Arc<Plan>, context: &ProducerContext, run: &Run)
     let mut look_up = interval(LOOK_UP);
     look_up.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let names = names(plan, context, &run.name);
+        let names = names(plan, context, &run.name).await;
         let changed = async {
             loop {
                 look_up.tick().await;
-                if self::names(plan, context, &run.name) != names {
+                if self::names(plan, context, &run.name).await != names {
                     return;
                 }
             }
@@ -65,13 +65,13 @@ pub(super) async fn show(plan: &Arc<Plan>, context: &ProducerContext, run: &Run)
     }
 }
 
-/// The streams of all tiles, each once.
-fn names(plan: &Plan, context: &ProducerContext, own: &StreamName) -> Vec<StreamName> {
+/// The streams and paths of all tiles, each once.
+async fn names(plan: &Plan, context: &ProducerContext, own: &StreamName) -> Vec<StreamName> {
     let mut names: Vec<StreamName> = vec![];
     for shown in &plan.tiles {
         let found = match shown {
             Shown::Name(name) => vec![name.clone()],
-            Shown::Pattern(pattern) => context.parents.matching(pattern, own),
+            Shown::Pattern(pattern) => context.parents.matching(pattern, own).await,
         };
         for name in found {
             if !names.contains(&name) && names.len() < plan.layout.places().unwrap_or(MAX_TILES) {
@@ -85,7 +85,11 @@ fn names(plan: &Plan, context: &ProducerContext, own: &StreamName) -> Vec<Stream
 async fn show_these(names: &[StreamName], plan: &Arc<Plan>, context: &ProducerContext, run: &Run) -> Result<()> {
     let news = Notify::new();
     let tiles: Vec<_> = names.iter().cloned().map(Tile::new).collect();
-    let following = join_all(tiles.iter().map(|tile| tile.follow(&context.parents, &run.name, &news)));
+    let following = async {
+        join_all(tiles.iter().map(|tile| tile.follow(&context.parents, &run.name, &news))).await;
+        // Without a tile, there is nothing to follow.
+        std::future::pending::<()>().await;
+    };
     let showing = async {
         let mut wall = Some(Wall::new(plan, &tiles, context));
         let mut slow = interval(Duration::from_secs(1));
@@ -119,7 +123,7 @@ async fn show_these(names: &[StreamName], plan: &Arc<Plan>, context: &ProducerCo
         }
     };
     tokio::select! {
-        _ = following => Ok(()),
+        () = following => Ok(()),
         end = showing => end,
     }
 }
@@ -217,9 +221,15 @@ fn key(content: &Content, name: &StreamName, labels: bool) -> Key {
     }
 }
 
-/// The picture as large as the place allows.
+/// The picture as large as the place allows. A small one is enlarged: the screen is far away.
 fn fitted(frame: &crate::picture::SharedFrame, rect: &Rect, limits: &PictureLimits) -> Result<Raster> {
-    let transform = Transform::inside(rect.width, rect.height);
+    let (width, height) = (f64::from(frame.width.max(1)), f64::from(frame.height.max(1)));
+    let scale = f64::min(f64::from(rect.width) / width, f64::from(rect.height) / height);
+    let even = |side: f64, most: u32| ((side * scale / 2.0).round() as u32 * 2).clamp(2, most);
+    let transform = match scale > 1.0 {
+        true => Transform::exactly(even(width, rect.width), even(height, rect.height)),
+        false => Transform::inside(rect.width, rect.height),
+    };
     match frame.raster() {
         None => reshape_jpeg(&frame.jpeg(), (frame.width, frame.height), &transform, limits),
         Some(raster) => {
