@@ -69,7 +69,7 @@ where
         may_send: viewer.may_publish,
         form: viewer.form,
     };
-    let socket = Socket::new(io, MAX_MESSAGE, viewer.timeout);
+    let socket = Socket::new(io, MAX_MESSAGE, viewer.timeout).strict();
     let (cameras, name, may_publish) = (cameras.clone(), viewer.name, viewer.may_publish);
     let open = move || {
         let (cameras, name) = (cameras.clone(), name.clone());

@@ -9,7 +9,7 @@ use actix_http::ws::{CloseCode, Codec, Frame, Item, ProtocolError};
 use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::{Duration, Instant, timeout},
+    time::{Duration, Instant, timeout, timeout_at},
 };
 use tokio_util::codec::Decoder;
 
@@ -74,6 +74,8 @@ pub struct Socket<T> {
     next_ping: Instant,
     /// Whether this end is the client, which masks what it sends.
     is_client: bool,
+    /// Whether the silence of the peer also counts while bytes are sent to it.
+    is_strict: bool,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
@@ -91,7 +93,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             received_at: now,
             next_ping: now + stall_timeout / 3,
             is_client: false,
+            is_strict: false,
         }
+    }
+
+    /// Ends writing as soon as the peer was silent for a third longer than `stall_timeout`, which is when a ping would fail. For peers
+    /// whose messages are short: nothing is received while one is sent.
+    pub fn strict(self) -> Self {
+        Socket { is_strict: true, ..self }
     }
 
     /// The client's end, after its handshake. `received` are bytes that arrived behind the server's answer.
@@ -209,6 +218,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         let _ = timeout(CLOSING, self.io.shutdown()).await;
     }
 
+    /// Until when the peer can take no bytes.
+    fn patience(&self) -> Instant {
+        let until = Instant::now() + self.stall_timeout;
+        if self.is_strict { until.min(self.received_at + self.stall_timeout * 4 / 3) } else { until }
+    }
+
     /// Sends a message in one frame. A failure ends the connection, because a frame that was begun cannot be
     /// withdrawn.
     async fn send(&mut self, opcode: u8, payload: &[u8]) -> Result<(), DisconnectReason> {
@@ -234,14 +249,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             let rest =
                 [IoSlice::new(&head[from..head_length]), IoSlice::new(&payload[sent.saturating_sub(head_length)..])];
             let rest = if from == head_length { &rest[1..] } else { &rest[..] };
-            match timeout(self.stall_timeout, self.io.write_vectored(rest)).await {
+            match timeout_at(self.patience(), self.io.write_vectored(rest)).await {
                 Ok(Ok(n)) if n > 0 => sent += n,
                 Ok(_) => return Err(DisconnectReason::Closed),
                 Err(_) => return Err(DisconnectReason::Stalled),
             }
         }
         // TLS holds back the end of a record until a flush.
-        match timeout(self.stall_timeout, self.io.flush()).await {
+        match timeout_at(self.patience(), self.io.flush()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(DisconnectReason::Closed),
             Err(_) => Err(DisconnectReason::Stalled),

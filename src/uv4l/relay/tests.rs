@@ -10,8 +10,13 @@ use crate::{
 
 const SDP: &str = "v=0\r\ns=-\r\nm=video 9 x 1\r\na=mid:video\r\n";
 
+/// The time in which the camera must be free again.
+const FREE_WITHIN: Duration = Duration::from_secs(5);
+
 /// The usual time for a vanished viewer.
-const TIMEOUT: Duration = Duration::from_millis(3500);
+fn usual() -> Duration {
+    *Uv4lSettings::default().viewer_timeout
+}
 
 /// A viewer in a call, and its camera.
 struct Bench {
@@ -41,7 +46,7 @@ fn begin(cameras: &Cameras, camera: &Camera) -> Bench {
     };
     let terms = Terms { audio: true, may_send: true, ..Terms::default() };
     let relay = Relay {
-        socket: Socket::new(server, MAX_MESSAGE, TIMEOUT),
+        socket: Socket::new(server, MAX_MESSAGE, usual()).strict(),
         conversation: Conversation::new(terms, Instant::now()),
         open: Box::new(open),
         opening: None,
@@ -147,9 +152,37 @@ async fn the_camera_gets_a_hangup_at_every_end() {
         let kept = (way != "gone").then_some(viewer);
         let words = rest(&mut camera).await;
         assert_eq!(words.last().map(String::as_str), Some("hangup"), "{way}: {words:?}");
-        assert!(began.elapsed() < Duration::from_secs(5), "{way}: the camera was busy for {:?}", began.elapsed());
+        assert!(began.elapsed() < FREE_WITHIN, "{way}: the camera was busy for {:?}", began.elapsed());
         serving.await.expect("ends");
         drop((kept, other));
+    }
+}
+
+/// Without a FIN, at any moment between two pings, and also when the camera sends more than the viewer's connection holds just before
+/// the viewer is found to have vanished.
+#[tokio::test(start_paused = true)]
+async fn a_vanished_viewer_leaves_no_call_behind() {
+    let candidate = json!({"candidate": "x".repeat(1000), "sdpMLineIndex": 0});
+    let flood = json!(vec![candidate; 60]);
+    for (answers_for, floods_at) in
+        [(0, None), (300, None), (1100, None), (1200, None), (2500, None), (0, Some(3400)), (1200, Some(3300))]
+    {
+        let cameras = cameras(&Uv4lSettings::default());
+        let mut bench = begin(&cameras, &Camera::default());
+        let mut camera = answered(&mut bench).await;
+        let _ = tokio::time::timeout(Duration::from_millis(answers_for), next(&mut bench.viewer)).await;
+        let vanished = Instant::now();
+        if let Some(at) = floods_at {
+            tokio::time::sleep(Duration::from_millis(at)).await;
+            for _ in 0..2 {
+                say(&mut camera, "iceCandidates", &flood).await;
+            }
+        }
+        let words = rest(&mut camera).await;
+        assert_eq!(words.last().map(String::as_str), Some("hangup"), "{answers_for} {floods_at:?}: {words:?}");
+        assert!(vanished.elapsed() < FREE_WITHIN, "{answers_for} {floods_at:?}: {:?}", vanished.elapsed());
+        assert_eq!(bench.serving.await.expect("ends"), DisconnectReason::Stalled);
+        assert_eq!(cameras.sessions("door"), 0);
     }
 }
 
@@ -213,7 +246,7 @@ async fn a_camera_without_its_agent_cannot_be_called() {
     let (client, server) = tokio::io::duplex(4 << 10);
     let of_task = cameras.clone();
     let serving = tokio::spawn(async move {
-        let viewer = Viewer { name: name(), may_publish: true, form: Form::Encoded, timeout: TIMEOUT };
+        let viewer = Viewer { name: name(), may_publish: true, form: Form::Encoded, timeout: usual() };
         serve(server, viewer, &of_task, CancellationToken::new(), || Ending::SHUTDOWN).await
     });
     let mut viewer = Socket::client(client, BytesMut::new(), MAX_MESSAGE, 10 * CAMERA_TIMEOUT);
