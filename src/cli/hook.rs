@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use awc::ClientRequest;
 use serde_json::{Map, Value};
 
-use super::{Authorities, Outcome};
+use super::{Authorities, Outcome, demand};
 use crate::{hosts, secret::shown_url};
 
 /// Timeout of the request. At its end, MediaMTX waits for its hooks without a limit.
@@ -13,7 +14,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Name of the hook, such as available, unavailable, read or record-segment-complete.
+    /// Name of the hook, such as available, unavailable, read or record-segment-complete. `demand` is for runOnDemand of a path: the
+    /// UV4L camera of its name is called until this program is ended.
     event: String,
     /// Base URL of the sidecar, http:// or https://.
     #[arg(long, default_value = "http://127.0.0.1:9995", env = "SIDECAR_URL")]
@@ -22,20 +24,32 @@ pub(super) struct Args {
     #[arg(long, env = "SIDECAR_WEBHOOK_SECRET", hide_env_values = true, default_value = "")]
     secret: String,
     #[command(flatten)]
-    authorities: Authorities,
+    pub(super) authorities: Authorities,
+}
+
+impl Args {
+    /// The address of the hook.
+    pub(super) fn address(&self) -> String {
+        format!("{}/api/v1/hooks/{}", self.url.trim_end_matches('/'), self.event)
+    }
+
+    /// Shows the secret.
+    pub(super) fn authorized(&self, request: ClientRequest) -> ClientRequest {
+        if self.secret.is_empty() { request } else { request.basic_auth("mediamtx", &self.secret) }
+    }
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
+    if args.event == "demand" {
+        return demand::run(args);
+    }
     // Without the query, which can contain a token.
     let is_sent = |key: &str| key.starts_with("MTX_") && key != "MTX_QUERY" || key == "RTSP_PORT";
     let variables: Map<String, Value> =
         std::env::vars().filter(|(key, _)| is_sent(key)).map(|(key, value)| (key, Value::String(value))).collect();
-    let url = format!("{}/api/v1/hooks/{}", args.url.trim_end_matches('/'), args.event);
+    let url = args.address();
     args.authorities.hosts()?.run(TIMEOUT, async |client| {
-        let mut request = client.post(&url);
-        if !args.secret.is_empty() {
-            request = request.basic_auth("mediamtx", &args.secret);
-        }
+        let request = args.authorized(client.post(&url));
         let mut response =
             request.send_json(&variables).await.map_err(|e| format!("{}: {}", shown_url(&url), hosts::explain(&e)))?;
         if response.status().is_success() {

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "commands write results to standard output, logs to standard error")]
 
 mod check;
+mod demand;
 mod discover;
 pub mod fake_camera;
 mod files;

@@ -180,20 +180,31 @@ impl Cameras {
         self.0.defined.read().get(path).is_some_and(|defined| defined.bridged && defined.on_demand)
     }
 
-    /// The paths that MediaMTX has for cameras.
+    /// The paths that MediaMTX has for cameras, and those that callers hold.
     pub(super) fn bridged(&self) -> BTreeMap<StreamName, Defined> {
+        let held = self.0.bridges.held().into_iter().filter_map(|name| {
+            let camera = self.get(&name)?;
+            Some((name, Defined { camera, bridged: true, on_demand: true }))
+        });
+        let mut all: BTreeMap<_, _> = held.collect();
         let defined = self.0.defined.read();
         let bridged = defined.iter().filter(|(_, defined)| defined.bridged);
         let with_camera = bridged.map(|(name, defined)| {
             let camera = self.0.file.get(name).unwrap_or(&defined.camera).clone();
             (name.clone(), Defined { camera, ..defined.clone() })
         });
-        with_camera.collect()
+        all.extend(with_camera);
+        all
     }
 
-    /// Returns after the next change of the definitions.
+    /// Returns after the next change of the definitions, or of the paths that callers hold.
     pub(super) async fn changed(&self) {
         self.0.changed.notified().await;
+    }
+
+    /// Has [`Cameras::changed`] return.
+    pub(super) fn tell_change(&self) {
+        self.0.changed.notify_one();
     }
 
     /// The states of the paths at MediaMTX.

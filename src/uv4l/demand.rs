@@ -44,10 +44,14 @@ pub struct BridgeStatus {
 /// The states and wishes by path.
 type ByPath = Arc<Mutex<HashMap<String, Arc<Known>>>>;
 
+/// How many callers hold each path ([`Hold`](super::Hold)).
+type Holds = Arc<Mutex<HashMap<StreamName, usize>>>;
+
 /// The paths of cameras by name.
 #[derive(Clone)]
 pub(super) struct Bridges {
     by_path: ByPath,
+    holds: Holds,
     /// How long a path is wanted after its last reader.
     linger: Duration,
 }
@@ -61,7 +65,31 @@ struct Known {
 
 impl Bridges {
     pub(super) fn new(linger: Duration) -> Self {
-        Bridges { by_path: ByPath::default(), linger }
+        Bridges { by_path: ByPath::default(), holds: Holds::default(), linger }
+    }
+
+    /// Notes that a caller wants the path, until [`Bridges::release`].
+    pub(super) fn hold(&self, name: &StreamName) {
+        *self.holds.lock().entry(name.clone()).or_default() += 1;
+        let known = self.by_path.lock().get(&**name).cloned();
+        if let Some(known) = known {
+            known.woken.notify_one();
+        }
+    }
+
+    pub(super) fn release(&self, name: &StreamName) {
+        let mut holds = self.holds.lock();
+        if let Some(count) = holds.get_mut(name) {
+            *count -= 1;
+            if *count == 0 {
+                holds.remove(name);
+            }
+        }
+    }
+
+    /// The paths that callers want.
+    pub(super) fn held(&self) -> Vec<StreamName> {
+        self.holds.lock().keys().cloned().collect()
     }
 
     /// Notes that a reader comes.
@@ -86,7 +114,14 @@ impl Bridges {
             Known { status: Mutex::new(status), wanted_until: Mutex::new(Instant::now()), woken: Notify::new() };
         let known = Arc::new(known);
         self.by_path.lock().insert(name.to_string(), known.clone());
-        Demand { name: name.clone(), known, all: self.by_path.clone(), path_cache, linger: self.linger }
+        Demand {
+            name: name.clone(),
+            known,
+            all: self.by_path.clone(),
+            holds: self.holds.clone(),
+            path_cache,
+            linger: self.linger,
+        }
     }
 }
 
@@ -95,6 +130,7 @@ pub(super) struct Demand {
     name: StreamName,
     known: Arc<Known>,
     all: ByPath,
+    holds: Holds,
     path_cache: PathCache,
     linger: Duration,
 }
@@ -133,8 +169,11 @@ impl Demand {
         })
     }
 
-    /// Whether the path has a reader, or had one a moment ago.
+    /// Whether the path has a reader, or had one a moment ago, or a caller holds it.
     pub(super) fn is_wanted(&self) -> bool {
+        if self.holds.lock().contains_key(&self.name) {
+            return true;
+        }
         let now = Instant::now();
         let mut until = self.known.wanted_until.lock();
         if self.seen().is_some_and(|seen| seen.readers > 0) {
@@ -192,6 +231,24 @@ mod tests {
         assert!(demand.is_wanted(), "the reader has left a moment ago");
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(!demand.is_wanted());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_path_is_wanted_while_a_caller_holds_it() {
+        let (bridges, cache) = (Bridges::new(LINGER), PathCache::default());
+        let (demand, name) = (demand(&bridges, &cache), StreamName::parse("cameras/pi").expect("a name"));
+        let wanted = tokio::spawn(async move {
+            demand.wanted().await;
+            demand
+        });
+        tokio::time::advance(LOOK_EVERY / 2).await;
+        bridges.hold(&name);
+        bridges.hold(&name);
+        let demand = wanted.await.expect("it is wanted at once");
+        bridges.release(&name);
+        assert!(demand.is_wanted() && bridges.held() == [name.clone()], "the other caller holds it");
+        bridges.release(&name);
+        assert!(!demand.is_wanted() && bridges.held().is_empty(), "no reader was seen: nothing lingers");
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ mod cameras;
 mod conversation;
 mod demand;
 mod dialler;
+mod hold;
 mod message;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
@@ -31,6 +32,7 @@ pub use self::{
     cameras::{CameraStatus, Cameras, Defined},
     demand::{BridgeState, BridgeStatus},
     dialler::Dialler,
+    hold::Hold,
     message::Form,
     settings::{IceServer, Uv4lSettings},
 };

@@ -194,14 +194,7 @@ pub(super) async fn hook(
     if event.len() > 100 || !event.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
         return Err(Error::parameter("event", "must be a word of letters, digits, - and _").into());
     }
-    let is_json = body.trim_ascii_start().first() == Some(&b'{');
-    let variables: Map<String, Value> = match is_json {
-        true => read(&body, Code::InvalidBody)?,
-        false => {
-            let pairs = url::form_urlencoded::parse(&body);
-            pairs.map(|(key, value)| (key.into_owned(), Value::String(value.into_owned()))).collect()
-        }
-    };
+    let variables = variables(&body)?;
     // MTX_QUERY is the whole query (MediaMTX's internal/hooks) and can contain a token.
     let variables: Map<_, _> =
         variables.into_iter().filter(|(key, _)| key != "MTX_QUERY").take(MAX_VARIABLES).collect();
@@ -212,6 +205,16 @@ pub(super) async fn hook(
     let kind = if *event == "record-segment-complete" { Kind::RecordingSegment } else { Kind::Hook };
     state.events.tell(kind, &path, json!({ "hook": *event, "variables": variables }));
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// The variables of a hook, of JSON or of a form.
+pub(super) fn variables(body: &[u8]) -> Result<Map<String, Value>, Error> {
+    let is_json = body.trim_ascii_start().first() == Some(&b'{');
+    if is_json {
+        return read(body, Code::InvalidBody);
+    }
+    let pairs = url::form_urlencoded::parse(body);
+    Ok(pairs.map(|(key, value)| (key.into_owned(), Value::String(value.into_owned()))).collect())
 }
 
 /// A hook's variable, which the sidecar keeps in memory with the latest events: text is cut, and other JSON becomes text.

@@ -185,6 +185,8 @@ const ROUTES: &[Route] = routes![
     // Events.
     events::listen,
     events::dead,
+    // Before the hooks of any name.
+    uv4l::demand,
     events::hook,
     // MediaMTX's paths.
     paths::list,

@@ -1,13 +1,19 @@
 //! UV4L cameras: the signalling of viewers, the connections of agents, and the list for administrators.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use bytes::Bytes;
+use futures_util::stream;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::{Duration, Instant, sleep};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Problem, State,
+    Problem, State, auth_webhook,
     caller::{Admin, CallerExtractor},
     endless::Endless,
+    events,
+    extract::{Body, SMALL},
     problem::ProblemDocument,
     routes::pattern,
     watch_params::flag,
@@ -18,9 +24,10 @@ use crate::{
     error::{Code, Error, Result},
     policy::{Action, Caller},
     secret::Secret,
+    shutdown::Shutdown,
     stream::StreamName,
     uv4l::{
-        CameraStatus, Form,
+        BridgeStatus, CameraStatus, Form, Hold,
         relay::{self, Viewer},
     },
 };
@@ -30,6 +37,12 @@ const PROTOCOL: &str = "mtx.uv4l";
 
 /// The protocol of agents.
 const AGENT: &str = "mtx.agent";
+
+/// Pause between two lines of a request that is held open. The next write to a caller that has vanished fails, and ends the call.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+
+/// How often the state of its path is looked at.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Parameters of the signalling.
 #[derive(Deserialize, IntoParams)]
@@ -135,6 +148,64 @@ async fn agent(
         state.uv4l.serve_agent(connection, &name, stop, || ending(&state.shutdown)).await;
         None
     }))
+}
+
+/// Calls the UV4L camera of a path, and gives its video to MediaMTX, while the request is open: for `runOnDemand` of a path in
+/// mediamtx.yml (`mtx-sidecar hook demand`). The same senders as for `/mediamtx-auth` are accepted. The answer has a line of JSON for each
+/// state of the path, and empty lines between them.
+#[utoipa::path(
+    post, path = "/api/v1/hooks/demand", tag = "uv4l", request_body(content_type = "application/json", description = "MTX_PATH, the name of the path and of the camera"),
+    responses((status = 200, content_type = "application/x-ndjson", body = BridgeStatus), (status = 403, body = ProblemDocument), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn demand(
+    request: HttpRequest,
+    state: web::Data<State>,
+    body: Body<SMALL>,
+) -> Result<HttpResponse, Problem> {
+    auth_webhook::check_sender(&request, &state)?;
+    let variables = events::variables(&body)?;
+    let path = variables.get("MTX_PATH").and_then(Value::as_str).unwrap_or_default();
+    let name = state.catalog.name(path)?;
+    let hold = state.uv4l.hold(&name).ok_or_else(|| unknown(&name))?;
+    let held = Held { hold, told: None, shutdown: state.shutdown.clone() };
+    Ok(HttpResponse::Ok()
+        .content_type("application/x-ndjson")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .streaming(stream::unfold(held, |mut held| async move {
+            let line = held.next().await?;
+            Some((Ok::<_, actix_web::Error>(line), held))
+        })))
+}
+
+/// A request that is held open.
+struct Held {
+    hold: Hold,
+    told: Option<BridgeStatus>,
+    shutdown: Shutdown,
+}
+
+impl Held {
+    /// The next line; none when the program ends.
+    async fn next(&mut self) -> Option<Bytes> {
+        let due = Instant::now() + SIGN_OF_LIFE;
+        loop {
+            let status = self.hold.status();
+            if status != self.told {
+                self.told = status;
+                if let Some(mut line) = self.told.as_ref().and_then(|status| serde_json::to_vec(status).ok()) {
+                    line.push(b'\n');
+                    return Some(line.into());
+                }
+            }
+            if Instant::now() >= due {
+                return Some(Bytes::from_static(b"\n"));
+            }
+            tokio::select! {
+                () = sleep(LOOK) => {}
+                () = self.shutdown.asked() => return None,
+            }
+        }
+    }
 }
 
 /// The UV4L cameras.

@@ -143,6 +143,38 @@ async fn a_camera_on_demand_is_called_for_the_first_reader_and_hung_up_after_the
     pi.close().await;
 }
 
+/// The path is one of mediamtx.yml, and the sidecar knows the camera only.
+#[tokio::test]
+async fn mediamtx_has_a_camera_called_by_run_on_demand() {
+    let (camera, pi) = camera("").await;
+    let ports = MediaMtx::ports();
+    let app = TestApp::with(&format!(
+        "mediamtx: {{api: 'http://127.0.0.1:{}', rtsp: 'rtsp://127.0.0.1:{}', webrtc: 'http://127.0.0.1:{}'}}\nuv4l: {{cameras: {{pi: {{url: '{}'}}}}}}",
+        ports[4],
+        ports[0],
+        ports[2],
+        camera.url()
+    ));
+    let text = format!(
+        "{}\n  pi:\n    runOnDemand: {} hook demand --url http://127.0.0.1:9995\n",
+        mtx_sidecar::settings::MEDIAMTX_YML,
+        env!("CARGO_BIN_EXE_mtx-sidecar")
+    );
+    let Some(mediamtx) = MediaMtx::start_with(&app, &text, &ports).await else { return };
+    assert!(camera.seen().is_empty(), "no reader, no call");
+    let url = format!("rtsp://127.0.0.1:{}/pi", mediamtx.rtsp);
+    for reader in 0..2 {
+        let seen = app.folder().join("seen.png");
+        assert!(first_frame(&url, &seen, &[]).await.success(), "the first reader waits until the video is there");
+        assert!(close_to(middle_colour(&seen).await, GREEN));
+        // MediaMTX ends the command after the last reader (runOnDemandCloseAfter).
+        eventually("the camera is hung up", async || camera.open() == 0).await;
+        let seen = camera.seen();
+        assert_eq!((seen.len(), seen[reader].last().map(String::as_str)), (reader + 1, Some("hangup")), "{seen:?}");
+    }
+    pi.close().await;
+}
+
 #[tokio::test]
 async fn two_pages_find_each_other_in_a_room() {
     let pages = tempfile::tempdir().expect("a folder");
