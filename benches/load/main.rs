@@ -26,6 +26,7 @@ mod recipe;
 mod relay;
 mod rtsp;
 mod soak;
+mod uv4l;
 mod variants;
 mod watcher;
 mod websocket;
@@ -64,6 +65,7 @@ const SCENARIOS: &[Scenario] = &[
     ("decoding", compose::decoding),
     ("composing", compose::composing),
     ("relay", relay::run),
+    ("uv4l", uv4l::run),
     ("idle", idle::run),
     ("graph", graph::run),
     ("mqtt", mqtt::run),
