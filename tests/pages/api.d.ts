@@ -289,6 +289,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/hooks/demand": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: {
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/x-ndjson": components["schemas"]["BridgeStatus"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/keys/rotate": {
         parameters: {
             query?: never;
@@ -2341,6 +2379,44 @@ export interface components {
             entries: components["schemas"]["AuditEntry"][];
             lost: number;
         };
+        Box: {
+            fingerprint?: string;
+            fps?: number;
+            /** @default null */
+            gap: string | null;
+            height?: number;
+            interval?: string;
+            keep?: boolean;
+            /** @default {} */
+            left: components["schemas"]["GraphAxis"];
+            /**
+             * @default [
+             *       "last",
+             *       "min",
+             *       "max",
+             *       "mean"
+             *     ]
+             */
+            legend: components["schemas"]["GraphLegendPart"][];
+            pass?: string;
+            /** @default {} */
+            right: components["schemas"]["GraphAxis"];
+            /** @default [] */
+            series: components["schemas"]["GraphSeries"][];
+            text_size?: number;
+            theme?: components["schemas"]["GraphTheme"];
+            /** @default [] */
+            thresholds: components["schemas"]["GraphThreshold"][];
+            title?: string;
+            /** @default [] */
+            topics: string[];
+            url?: string;
+            user?: string;
+            view?: components["schemas"]["GraphView"];
+            width?: number;
+            window?: string;
+            zone?: string;
+        };
         /** @enum {string} */
         BridgeState: "idle" | "starting" | "live" | "failing";
         BridgeStatus: {
@@ -2402,7 +2478,7 @@ export interface components {
         }) | (components["schemas"]["MqttDefinition"] & {
             /** @enum {string} */
             kind: "mqtt";
-        }) | (components["schemas"]["GraphDefinition"] & {
+        }) | (components["schemas"]["Box"] & {
             /** @enum {string} */
             kind: "graph";
         }) | (components["schemas"]["DerivedDefinition"] & {
@@ -2515,54 +2591,19 @@ export interface components {
             /** @default null */
             min: number | null;
             prefix?: components["schemas"]["GraphPrefix"];
+            scale?: components["schemas"]["GraphScale"];
             /** @default null */
             soft_max: number | null;
             /** @default null */
             soft_min: number | null;
             unit?: string;
         };
-        GraphDefinition: {
-            fingerprint?: string;
-            fps?: number;
-            /** @default null */
-            gap: string | null;
-            height?: number;
-            interval?: string;
-            keep?: boolean;
-            /** @default {} */
-            left: components["schemas"]["GraphAxis"];
-            /**
-             * @default [
-             *       "last",
-             *       "min",
-             *       "max",
-             *       "mean"
-             *     ]
-             */
-            legend: components["schemas"]["GraphLegendPart"][];
-            pass?: string;
-            /** @default {} */
-            right: components["schemas"]["GraphAxis"];
-            /** @default [] */
-            series: components["schemas"]["GraphSeries"][];
-            text_size?: number;
-            theme?: components["schemas"]["GraphTheme"];
-            /** @default [] */
-            thresholds: components["schemas"]["GraphThreshold"][];
-            title?: string;
-            /** @default [] */
-            topics: string[];
-            url?: string;
-            user?: string;
-            view?: components["schemas"]["GraphView"];
-            width?: number;
-            window?: string;
-            zone?: string;
-        };
         /** @enum {string} */
         GraphLegendPart: "last" | "min" | "max" | "mean" | "name";
         /** @enum {string} */
         GraphPrefix: "auto" | "none" | "si" | "iec";
+        /** @enum {string} */
+        GraphScale: "linear" | "log";
         GraphSeries: {
             axis?: components["schemas"]["GraphSide"];
             colour?: string | null;

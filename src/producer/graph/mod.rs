@@ -7,18 +7,21 @@
 mod scrape;
 mod topics;
 
-use std::sync::Arc;
+use std::{borrow::Cow, ops::Deref, sync::Arc};
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::{
     task::JoinHandle,
     time::{Duration, sleep, timeout},
 };
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, schema::Schema},
+};
 
 use self::scrape::Page;
 use super::ProducerContext;
-/// Boxed: a graph has many settings, and each definition of another kind would take as much memory.
-pub type Settings = Box<crate::graph::Settings>;
 use crate::{
     error::{Code, Error, Result},
     graph,
@@ -26,6 +29,36 @@ use crate::{
     picture::{in_pool, text::Fonts},
     stream::{Producer, ProducerFuture, Run, StreamName},
 };
+
+/// The settings of a graph. Boxed, because a graph has many of them, and each definition of another kind would take as much memory. A type of
+/// its own, because the name of a box in the OpenAPI document would be "Box".
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Settings(Box<graph::Settings>);
+
+impl Deref for Settings {
+    type Target = graph::Settings;
+
+    fn deref(&self) -> &graph::Settings {
+        &self.0
+    }
+}
+
+impl PartialSchema for Settings {
+    fn schema() -> RefOr<Schema> {
+        graph::Settings::schema()
+    }
+}
+
+impl ToSchema for Settings {
+    fn name() -> Cow<'static, str> {
+        graph::Settings::name()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        <graph::Settings as ToSchema>::schemas(schemas);
+    }
+}
 
 /// Most series and topics that one definition names.
 const MAX_ENTRIES: usize = 64;
