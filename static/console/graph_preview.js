@@ -61,5 +61,5 @@ export function graphPreview(name, fields, wanted) {
     { signal: stop.signal },
   );
   later();
-  return h('figure', { class: 'stack tight' }, image, reason);
+  return h('figure', { class: 'stack tight preview-figure' }, image, reason);
 }

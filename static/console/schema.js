@@ -115,8 +115,27 @@ export async function streamKinds() {
   });
 }
 
-/** Fields that come first: address and credentials. The others follow, required ones first. */
-const FIRST = ['url', 'address', 'nas', 'preset', 'path', 'mode', 'user', 'pass'];
+/**
+ * Fields that come first: what a graph shows, then address and credentials. The others follow, required ones first.
+ */
+const FIRST = [
+  ...[
+    'title',
+    'window',
+    'series',
+    'name',
+    'label',
+    'value',
+    'from',
+    'to',
+    'unit',
+    'left',
+    'right',
+    'thresholds',
+    'legend',
+  ],
+  ...['view', 'theme', 'layout', 'url', 'address', 'nas', 'preset', 'path', 'mode', 'user', 'pass'],
+];
 
 /** @param {FormField} field */
 function place({ name, isRequired }) {
@@ -161,7 +180,10 @@ function formField(name, schema, isRequired, resolve) {
  */
 function fieldsOf(schema, resolve) {
   const members = Object.entries(schema.properties ?? {});
-  return members.map(([name, one]) => formField(name, resolve(one), schema.required?.includes(name) ?? false, resolve));
+  const fields = members.map(([name, one]) =>
+    formField(name, resolve(one), schema.required?.includes(name) ?? false, resolve),
+  );
+  return fields.sort((a, b) => place(a) - place(b));
 }
 
 /**

@@ -79,7 +79,7 @@ interval:
     then:
       - http_request.post:
           url: ${points}
-          headers: {Authorization: Bearer ${token}}
+          request_headers: {Authorization: Bearer ${token}}
           body: !lambda 'return str_sprintf("{\\"temperature\\": %f}", id(temperature).state);'`,
   'Node-RED': ({ points, token }) => `// A function node before an "http request" node with "set by msg.method"
 msg.payload = { temperature: Number(msg.payload) };

@@ -7,6 +7,7 @@ import { field, valueOf } from '../lib/form.js';
 import { errorText, t } from '../lib/i18n.js';
 import { toast } from '../lib/toast.js';
 import { graphPreview } from './graph_preview.js';
+import { MosaicTiles } from './mosaic_tiles.js';
 import { formDialog, nameField } from './parts.js';
 import { collect, control, kindAbout, kindName, streamKinds } from './schema.js';
 
@@ -47,7 +48,9 @@ async function edit({ name, definition, isNew }) {
   let chosen = kinds.find(({ kind }) => kind === definition.kind) ?? kinds[0];
   const fields = h('div', { class: 'stack' });
   const about = h('p', { class: 'hint', 'aria-live': 'polite' });
+  let tiles = /** @type {MosaicTiles | null} */ (null);
   const draw = () => {
+    tiles?.end();
     about.textContent = kindAbout(chosen);
     const present = chosen.kind === definition.kind ? definition : {};
     const controls = chosen.fields.map((one) => control(one, present[one.name]));
@@ -58,6 +61,8 @@ async function edit({ name, definition, isNew }) {
     });
     const preview = chosen.kind === 'graph' && graphPreview(isNew ? '' : name, fields, wanted);
     fill(fields, preview, controls);
+    tiles = chosen.kind === 'mosaic' ? new MosaicTiles(fields, isNew ? '' : name) : null;
+    if (tiles) fields.prepend(tiles.element);
   };
   const kindField = field({
     label: t('console.kind'),
@@ -80,7 +85,7 @@ async function edit({ name, definition, isNew }) {
     placeholder: 'front/door',
     autofocus: true,
   });
-  return formDialog({
+  const done = await formDialog({
     title: isNew ? t('console.stream_new') : t('console.edit_of', { name }),
     action: isNew ? t('console.make') : t('console.save'),
     body: [isNew && nameControl, kindField, about, fields],
@@ -93,4 +98,6 @@ async function edit({ name, definition, isNew }) {
       return true;
     },
   });
+  tiles?.end();
+  return done;
 }

@@ -5,6 +5,7 @@ import { fill, h, keyed, store, stored } from '../lib/dom.js';
 import { t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { arrangeable } from './arrange.js';
+import { castButton } from './cast.js';
 import { isAvailable } from './playback.js';
 import { Tile } from './tile.js';
 
@@ -21,6 +22,8 @@ export class Wall {
   #page = 0;
   /** @type {string[]} */
   #names = [];
+  /** @type {Api.WallItem[]} */
+  #shown = [];
   #kept = { layout: 'auto', order: [], ...stored('wall', /** @type {Partial<Arrangement>} */ ({})) };
   /** @type {WeakMap<Element, Tile>} */
   #tiles = new WeakMap();
@@ -48,7 +51,8 @@ export class Wall {
     this.pager = h('nav', { class: 'pager', 'aria-label': t('viewer.pages'), hidden: true });
     this.empty = h('div', { class: 'empty', hidden: true });
     const full = iconButton('fullscreen', t('viewer.fullscreen'), () => this.element.requestFullscreen?.());
-    const tools = h('div', { class: 'row' }, this.layouts, this.arrange, full);
+    const cast = castButton({ shown: () => this.#shown, wall: () => this.#wall });
+    const tools = h('div', { class: 'row' }, this.layouts, this.arrange, cast, full);
     this.bar = h('div', { class: 'wall-bar', hidden: true }, this.count, this.search, tools);
     this.element = h(
       'section',
@@ -175,6 +179,7 @@ export class Wall {
     const pages = size === Infinity ? 1 : Math.max(1, Math.ceil(found.length / size));
     this.#page = Math.min(this.#page, pages - 1);
     const shown = size === Infinity ? found : found.slice(this.#page * size, (this.#page + 1) * size);
+    this.#shown = shown;
     this.grid.dataset.layout = this.#kept.layout;
     this.#drawTiles(shown, wall);
     this.bar.hidden = items.length === 0;
