@@ -2379,44 +2379,6 @@ export interface components {
             entries: components["schemas"]["AuditEntry"][];
             lost: number;
         };
-        Box: {
-            fingerprint?: string;
-            fps?: number;
-            /** @default null */
-            gap: string | null;
-            height?: number;
-            interval?: string;
-            keep?: boolean;
-            /** @default {} */
-            left: components["schemas"]["GraphAxis"];
-            /**
-             * @default [
-             *       "last",
-             *       "min",
-             *       "max",
-             *       "mean"
-             *     ]
-             */
-            legend: components["schemas"]["GraphLegendPart"][];
-            pass?: string;
-            /** @default {} */
-            right: components["schemas"]["GraphAxis"];
-            /** @default [] */
-            series: components["schemas"]["GraphSeries"][];
-            text_size?: number;
-            theme?: components["schemas"]["GraphTheme"];
-            /** @default [] */
-            thresholds: components["schemas"]["GraphThreshold"][];
-            title?: string;
-            /** @default [] */
-            topics: string[];
-            url?: string;
-            user?: string;
-            view?: components["schemas"]["GraphView"];
-            width?: number;
-            window?: string;
-            zone?: string;
-        };
         /** @enum {string} */
         BridgeState: "idle" | "starting" | "live" | "failing";
         BridgeStatus: {
@@ -2478,7 +2440,7 @@ export interface components {
         }) | (components["schemas"]["MqttDefinition"] & {
             /** @enum {string} */
             kind: "mqtt";
-        }) | (components["schemas"]["Box"] & {
+        }) | (components["schemas"]["GraphDefinition"] & {
             /** @enum {string} */
             kind: "graph";
         }) | (components["schemas"]["DerivedDefinition"] & {
@@ -2597,6 +2559,44 @@ export interface components {
             /** @default null */
             soft_min: number | null;
             unit?: string;
+        };
+        GraphDefinition: {
+            fingerprint?: string;
+            fps?: number;
+            /** @default null */
+            gap: string | null;
+            height?: number;
+            interval?: string;
+            keep?: boolean;
+            /** @default {} */
+            left: components["schemas"]["GraphAxis"];
+            /**
+             * @default [
+             *       "last",
+             *       "min",
+             *       "max",
+             *       "mean"
+             *     ]
+             */
+            legend: components["schemas"]["GraphLegendPart"][];
+            pass?: string;
+            /** @default {} */
+            right: components["schemas"]["GraphAxis"];
+            /** @default [] */
+            series: components["schemas"]["GraphSeries"][];
+            text_size?: number;
+            theme?: components["schemas"]["GraphTheme"];
+            /** @default [] */
+            thresholds: components["schemas"]["GraphThreshold"][];
+            title?: string;
+            /** @default [] */
+            topics: string[];
+            url?: string;
+            user?: string;
+            view?: components["schemas"]["GraphView"];
+            width?: number;
+            window?: string;
+            zone?: string;
         };
         /** @enum {string} */
         GraphLegendPart: "last" | "min" | "max" | "mean" | "name";
