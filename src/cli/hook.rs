@@ -6,7 +6,7 @@ use std::time::Duration;
 use awc::ClientRequest;
 use serde_json::{Map, Value};
 
-use super::{Authorities, Outcome, demand};
+use super::{Authorities, Outcome};
 use crate::{hosts, secret::shown_url};
 
 /// Timeout of the request. At its end, MediaMTX waits for its hooks without a limit.
@@ -28,6 +28,11 @@ pub(super) struct Args {
 }
 
 impl Args {
+    /// Whether it is the hook that runs until it is ended (`demand`).
+    pub(super) fn is_demand(&self) -> bool {
+        self.event == "demand"
+    }
+
     /// The address of the hook.
     pub(super) fn address(&self) -> String {
         format!("{}/api/v1/hooks/{}", self.url.trim_end_matches('/'), self.event)
@@ -40,9 +45,6 @@ impl Args {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    if args.event == "demand" {
-        return demand::run(args);
-    }
     // Without the query, which can contain a token.
     let is_sent = |key: &str| key.starts_with("MTX_") && key != "MTX_QUERY" || key == "RTSP_PORT";
     let variables: Map<String, Value> =

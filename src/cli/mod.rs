@@ -80,6 +80,7 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(args)) => serve::run(&cli.common.config, &args),
         Some(Command::Check(args)) => check::run(cli.common.config.as_deref(), &args),
         Some(Command::Init(args)) => files::init(&args),
+        Some(Command::Hook(args)) if args.is_demand() => demand::run(&args),
         Some(Command::Hook(args)) => hook::run(&args),
         Some(Command::Discover(args)) => discover::run(cli.common.config.as_deref(), &args),
         Some(Command::User(command)) => user::run(cli.common.config.as_deref(), command),
