@@ -71,10 +71,9 @@ pub(super) async fn listen(requests: &Subscription, name: &StreamName, entry: &E
 
 /// The size in a request; none if the request is no JSON object.
 fn read_size(payload: &[u8]) -> Result<Size> {
-    let Ok(text) = std::str::from_utf8(&payload[..payload.len().min(MAX_REQUEST)]) else { return Ok(Size::default()) };
-    if !text.trim_start().starts_with('{') {
-        return Ok(Size::default());
-    }
+    let short = if payload.len() > MAX_REQUEST { &[] } else { payload };
+    let object = std::str::from_utf8(short).ok().filter(|text| text.trim_start().starts_with('{'));
+    let Some(text) = object else { return Ok(Size::default()) };
     let size: Size = serde_json::from_str(text)
         .map_err(|e| Error::new(Code::InvalidBody, format!("the request is not valid: {e}")))?;
     let publication = Publication { w: size.w, quality: size.quality, ..Publication::default() };
