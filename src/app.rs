@@ -92,6 +92,10 @@ impl App {
             let identity = identity.clone();
             move || identity.internal_token().ok().map(|token| format!("Bearer {token}"))
         })?;
+        let downloads = mediamtx::Downloads::new(&settings.mediamtx, &hosts, {
+            let identity = identity.clone();
+            move || identity.internal_token().ok().map(|token| format!("Bearer {token}"))
+        });
         let registry =
             Registry::supervised_by(&supervisor, settings.stream_defaults.clone(), settings.limits.streams());
         let fonts = Fonts::new(&settings.text);
@@ -214,6 +218,7 @@ impl App {
             events,
             webhooks,
             mediamtx,
+            downloads,
             mqtt,
             publisher,
             mqtt_video,

@@ -40,8 +40,8 @@ impl Hosts {
         Hosts { supervisor: supervisor.clone(), ..self }
     }
 
-    /// A client for this thread. It follows no redirect; `timeout` bounds the time up to the head of a response.
-    fn client(&self, timeout: Duration) -> awc::Client {
+    /// A client for this thread, which must have an actix runtime. It follows no redirect; `timeout` bounds the time up to the head of a response.
+    pub fn client(&self, timeout: Duration) -> awc::Client {
         let connector = Connector::new().rustls_0_23(self.tls.clone());
         awc::Client::builder().connector(connector).timeout(timeout).disable_redirects().finish()
     }

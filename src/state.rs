@@ -9,7 +9,7 @@ use crate::{
     events::{Bus, Webhooks},
     identity::Identity,
     library::Library,
-    mediamtx::{Client, PathCache},
+    mediamtx::{Client, Downloads, PathCache},
     metrics::Metrics,
     mqtt::Mqtt,
     mqtt_publish::Publisher,
@@ -40,6 +40,8 @@ pub struct State {
     pub identity: Identity,
     /// MediaMTX's control API.
     pub mediamtx: Client,
+    /// Files of MediaMTX's recordings.
+    pub downloads: Downloads,
     /// The connection to the MQTT broker.
     pub mqtt: Mqtt,
     /// What is published to it.

@@ -296,6 +296,10 @@ impl Producer for RelayProducer {
         self.inner.passes_video()
     }
 
+    fn is_steady(&self) -> bool {
+        self.inner.is_steady()
+    }
+
     fn run(&self, run: Run) -> ProducerFuture {
         self.inner.run(run)
     }

@@ -81,17 +81,22 @@ pub struct StreamSeen {
     pub reason: String,
     /// Why the producer failed, if no picture has arrived since.
     pub failure: Option<LastFailure>,
+    /// Whether the source is connected and brings no pictures.
+    pub stalled: bool,
 }
 
 /// Our streams by name.
 pub type Streams = BTreeMap<String, StreamSeen>;
 
-/// Publishes each stream whose state has changed.
+/// Publishes each stream whose state has changed, which has stalled or goes on, or whose failure is over or new: an edit ends it.
 pub fn publish_streams(bus: &Bus, before: &Streams, now: &Streams) {
-    for (name, StreamSeen { state, reason, failure }) in now {
-        let was = before.get(name).map(|seen| seen.state);
-        if was != Some(*state) {
-            let data = json!({ "state": state, "reason": reason, "failure": failure, "before": was });
+    for (name, StreamSeen { state, reason, failure, stalled }) in now {
+        let seen = before.get(name);
+        let was = seen.map(|seen| seen.state);
+        let is_other = |seen: &StreamSeen| seen.stalled != *stalled || seen.failure.is_some() != failure.is_some();
+        if was != Some(*state) || seen.is_some_and(is_other) {
+            let data =
+                json!({ "state": state, "reason": reason, "failure": failure, "stalled": stalled, "before": was });
             bus.tell(Kind::StreamState, name, data);
         }
     }
@@ -173,8 +178,14 @@ mod tests {
         let bus = Bus::default();
         let begin = bus.latest();
         let streams = |state: &'static str| {
-            let failure = (state == "failing").then(|| LastFailure { code: "unavailable", reason: "because".into() });
-            Streams::from([("door".to_owned(), StreamSeen { state, reason: "because".into(), failure })])
+            let failure = (state == "failing").then(|| LastFailure {
+                code: "unavailable",
+                reason: "because".into(),
+                at: "2026-01-31T12:00:00Z".into(),
+                title: "Temporarily unavailable",
+            });
+            let seen = StreamSeen { state, reason: "because".into(), failure, stalled: state == "live" };
+            Streams::from([("door".to_owned(), seen)])
         };
         publish_streams(&bus, &Streams::new(), &streams("idle"));
         publish_streams(&bus, &streams("idle"), &streams("idle"));

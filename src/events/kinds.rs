@@ -21,13 +21,15 @@ pub enum Audience {
     Readers,
     /// Callers with `api`.
     Administrators,
+    /// Callers with `read` on anything: the event is about no path.
+    Everyone,
 }
 
 impl Audience {
     /// The permission that is needed.
     pub fn action(self) -> &'static str {
         match self {
-            Audience::Readers => "read",
+            Audience::Readers | Audience::Everyone => "read",
             Audience::Administrators => "api",
         }
     }
@@ -92,12 +94,17 @@ events! {
         hook: "`record-segment-complete`, if a hook has posted the event",
         variables: "the hook's variables, such as `MTX_SEGMENT_PATH`",
     }
-    /// A stream of the sidecar has changed its state, or is removed.
+    /// A stream of the sidecar has changed its state, has stalled or goes on, or is removed.
     StreamState = "stream.state" for Readers {
         state: "`idle`, `starting`, `live`, `lingering`, `failing` or `removed`",
         reason: "the reason, for people",
-        failure: "`code` and `reason` of the failure since the last picture, or null",
+        failure: "`code`, `reason` and time (`at`) of the failure since the last picture, or null",
+        stalled: "whether the source is connected and has brought no picture for some seconds",
         before: "the state before; null for a new stream",
+    }
+    /// MediaMTX no longer answers the sidecar, or answers again. `path` is empty.
+    MediaMtxState = "mediamtx.state" for Everyone {
+        answers: "whether it answers",
     }
     /// A kept path has changed its `state`.
     PathDrift = "path.drift" for Administrators {

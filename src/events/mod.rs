@@ -58,6 +58,8 @@ pub struct EncodedEvent {
     pub json: Bytes,
     /// As a server-sent event (HTML, section 9.2.6).
     pub sse: Bytes,
+    /// The same for listeners that are no administrators: the words of a failure can name addresses of the network.
+    pub sse_for_readers: Bytes,
 }
 
 /// The events that a listener has missed.
@@ -88,6 +90,14 @@ impl Default for Bus {
     }
 }
 
+/// The event without the words of a failure; none if it has no failure.
+fn for_readers(event: &Event) -> Option<Event> {
+    let mut event = event.clone();
+    event.data.get_mut("failure")?.as_object_mut()?.insert("reason".to_owned(), "".into());
+    event.data.as_object_mut()?.insert("reason".to_owned(), "".into());
+    Some(event)
+}
+
 impl Bus {
     /// Publishes an event.
     pub fn tell(&self, kind: Kind, path: &str, data: Value) {
@@ -100,12 +110,17 @@ impl Bus {
             Ok(json) => json,
             Err(e) => return tracing::error!(path, "the event {} cannot be encoded: {e}", kind.as_str()),
         };
-        let sse = format!("id: {id}\nevent: {}\ndata: {json}\n\n", kind.as_str());
+        let encoded = |json: &str| Bytes::from(format!("id: {id}\nevent: {}\ndata: {json}\n\n", kind.as_str()));
+        let sse = encoded(&json);
+        let sse_for_readers = match for_readers(&event).map(|event| serde_json::to_string(&event)) {
+            Some(Ok(json)) => encoded(&json),
+            _ => sse.clone(),
+        };
         tracing::debug!(target: "mtx_sidecar::events", path, "{}", kind.as_str());
         if kept.len() == KEPT {
             kept.pop_front();
         }
-        kept.push_back(Arc::new(EncodedEvent { event, json: json.into(), sse: sse.into() }));
+        kept.push_back(Arc::new(EncodedEvent { event, json: json.into(), sse, sse_for_readers }));
         // With the lock held, so that a listener that is woken finds the event.
         self.0.latest.send_replace(id);
     }

@@ -1,8 +1,9 @@
 //! [`Observer`]: looks at streams and at MediaMTX's paths, and publishes each change as an event.
 
+use serde_json::json;
 use tokio::time::{Duration, Instant, sleep};
 
-use super::{Bus, changes};
+use super::{Bus, Kind, changes};
 use crate::{
     mediamtx::{Client, PathCache},
     stream::Registry,
@@ -43,7 +44,8 @@ impl Observer {
         loop {
             let streams = self.registry.list().into_iter().map(|stream| {
                 let ((state, reason), failure) = (stream.state(), stream.failure());
-                (stream.name().to_string(), changes::StreamSeen { state: state.as_str(), reason, failure })
+                let stalled = stream.is_stalled();
+                (stream.name().to_string(), changes::StreamSeen { state: state.as_str(), reason, failure, stalled })
             });
             let now = streams.collect();
             changes::publish_streams(&self.events, &before, &now);
@@ -55,22 +57,35 @@ impl Observer {
     /// While MediaMTX does not answer, nothing is known of its paths, and no change is published.
     async fn observe_paths(&self) {
         let (mut before, mut segments) = (None, None);
-        let mut asked_recordings = Instant::now();
+        let mut asked_recordings = None;
+        let (mut knows_servers, mut answers) = (false, None);
         loop {
             let list = self.mediamtx.paths().await.ok();
+            // A MediaMTX that was away can have another configuration.
+            knows_servers &= list.is_some();
+            if !knows_servers && list.is_some() {
+                knows_servers = self.ask_for_servers().await;
+            }
             let received = self.registry.list().iter().map(|stream| stream.received()).sum();
             self.throughput.note(list.as_deref(), received, (self.sent)(), Instant::now());
             let now = list.as_deref().map(changes::paths);
+            let had_answered = std::mem::replace(&mut answers, Some(list.is_some()));
             // The cache is updated before the events go out: a page that asks because of an event finds the new state.
             self.path_cache.note(list);
+            if had_answered.is_some_and(|had| had != now.is_some()) {
+                self.events.tell(Kind::MediaMtxState, "", json!({ "answers": now.is_some() }));
+            }
             if let Some(now) = now {
                 // The paths that exist at start-up are no changes.
                 if let Some(before) = before.replace(now.clone()) {
                     changes::publish_paths(&self.events, &before, &now);
                 }
-                if asked_recordings.elapsed() >= RECORDINGS_INTERVAL {
-                    asked_recordings = Instant::now();
+                if asked_recordings.is_none_or(|at: Instant| at.elapsed() >= RECORDINGS_INTERVAL) {
+                    asked_recordings = Some(Instant::now());
+                    self.ask_for_servers().await;
                     if let Ok(recorded) = self.mediamtx.recordings().await {
+                        let some = recorded.iter().filter(|recorded| !recorded.segments.is_empty());
+                        self.path_cache.note_recorded(some.map(|recorded| recorded.name.clone()).collect());
                         let now = changes::segments(&recorded, &now);
                         if let Some(before) = segments.replace(now.clone()) {
                             changes::publish_segments(&self.events, &before, &now);
@@ -80,5 +95,15 @@ impl Observer {
             }
             sleep(INTERVAL).await;
         }
+    }
+
+    /// Asks MediaMTX for its servers, whose ports are in links; gives whether it has answered.
+    async fn ask_for_servers(&self) -> bool {
+        let answer = self.mediamtx.servers().await;
+        let known = answer.is_ok();
+        if let Ok(servers) = answer {
+            self.path_cache.note_servers(servers);
+        }
+        known
     }
 }

@@ -373,7 +373,12 @@ mod tests {
     fn a_path_whose_only_event_was_dropped_is_not_busy_for_ever() {
         let event = |path: String| {
             let event = Event { id: 1, at: String::new(), kind: Kind::Hook, path, data: json!({}) };
-            Arc::new(EncodedEvent { event, json: Default::default(), sse: Default::default() })
+            Arc::new(EncodedEvent {
+                event,
+                json: Default::default(),
+                sse: Default::default(),
+                sse_for_readers: Default::default(),
+            })
         };
         let mut queues = Queues::default();
         for n in 0..MAX_WAITING {

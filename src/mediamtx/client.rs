@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::Duration;
 
 use super::{
-    MediaMtxSettings, SessionKind,
+    MediaMtxSettings, Servers, SessionKind,
     queue::{Answer, Authorize, Queue, Server},
 };
 use crate::{
@@ -185,6 +185,11 @@ impl Client {
             status if status.is_success() => Ok(true),
             status => Err(refused(status, &body)),
         }
+    }
+
+    /// The servers that clients use, as MediaMTX is configured.
+    pub async fn servers(&self) -> Result<Servers> {
+        Ok(Servers::of(&self.object("/v3/config/global/get").await?))
     }
 
     /// The defaults of all paths.

@@ -6,19 +6,23 @@
 mod breaker;
 mod client;
 pub mod config_check;
+mod download;
 mod inventory;
 mod lookup;
 mod path_cache;
 mod queue;
+mod servers;
 mod session_index;
 mod settings;
 mod whip;
 
 pub use self::{
     client::{Client, Fields, Info, Playable, Recorded, Segment},
+    download::{Download, Downloads},
     inventory::Connected,
     lookup::{Readable, readable},
     path_cache::PathCache,
+    servers::{Listening, Servers},
     session_index::{IndexedSession, SessionIndex},
     settings::MediaMtxSettings,
     whip::{Whip, WhipSession},

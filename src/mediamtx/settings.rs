@@ -17,9 +17,9 @@ pub struct MediaMtxSettings {
     pub playback: String,
     /// Base URL of the playback server as browsers see it. Empty: the host of the page and the port of `playback`.
     pub playback_url: String,
-    /// Base URL of the WebRTC server (WHEP and WHIP) as browsers see it. Empty: the host of the page and port 8889.
+    /// Base URL of the WebRTC server (WHEP and WHIP) as browsers see it. Empty: the host of the page and MediaMTX's port.
     pub webrtc_url: String,
-    /// Base URL of the HLS server as browsers see it. Empty: the host of the page and port 8888.
+    /// Base URL of the HLS server as browsers see it. Empty: the host of the page and MediaMTX's port.
     pub hls_url: String,
     /// MediaMTX's path for stream NAME is PREFIX/NAME, as in the shipped mediamtx.yml; empty: NAME.
     pub path_prefix: String,
@@ -92,6 +92,11 @@ impl MediaMtxSettings {
         let scheme = url.as_ref().map_or("http", Url::scheme);
         let port = url.as_ref().and_then(Url::port_or_known_default).unwrap_or(9996);
         format!("{scheme}://{host}:{port}")
+    }
+
+    /// The port of `rtsp`.
+    pub fn rtsp_port(&self) -> Option<u16> {
+        Url::parse(&self.rtsp).ok()?.port().or(Some(554))
     }
 
     /// The errors of the settings: key and rule.

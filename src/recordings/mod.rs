@@ -43,7 +43,7 @@ pub struct Range {
     pub duration: f64,
     /// URL that plays the range; valid for some minutes.
     pub url: String,
-    /// URL that downloads the range as an MP4 file; valid for some minutes.
+    /// URL of this program that downloads the range as an MP4 file with a name; valid for some minutes.
     pub download_url: String,
 }
 
@@ -76,6 +76,8 @@ pub struct Part {
 pub struct Player {
     /// Base URL of the playback server.
     pub base: String,
+    /// Our own base URL, from which files are downloaded: a browser saves a file of another host under no name of ours.
+    pub downloads: String,
     /// A short-lived token that permits playback of the path and nothing else.
     pub token: String,
 }
@@ -140,6 +142,29 @@ fn encode(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
+/// The same for a path within a URL, whose slashes stay.
+fn in_path(text: &str) -> String {
+    text.split('/').map(encode).collect::<Vec<_>>().join("/")
+}
+
+/// Checks a range: its start (RFC 3339) and its duration. Returns the duration in seconds.
+pub fn range(start: &str, duration: &str) -> Result<f64> {
+    time("start", start)?;
+    let seconds = duration.parse::<f64>().ok().filter(|seconds| seconds.is_finite() && *seconds > 0.0);
+    seconds.ok_or_else(|| Error::parameter("duration", format!("must be seconds, more than 0, not {duration:?}")))
+}
+
+/// The name of a downloaded file: the path and the start, in the offset from UTC that the start is written in.
+pub fn file_name(path: &str, start: &str) -> String {
+    let safe = |text: &str| -> String {
+        let fits = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        text.chars().map(|c| if fits(c) { c } else { '-' }).collect()
+    };
+    // 2026-01-31T12:00:00.123+09:00
+    let seconds: String = start.chars().take(19).collect();
+    format!("{}_{}.mp4", safe(path), safe(&seconds.replace('T', "_")))
+}
+
 /// One recorded path, with URLs for `player`. `from` and `to` are RFC 3339 times.
 pub async fn get(
     client: &Client,
@@ -160,19 +185,13 @@ pub async fn get(
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     let playable = client.playable(path, text(begin).as_deref(), text(end).as_deref()).await.unwrap_or_default();
     let ranges = playable.into_iter().map(|range| {
-        let target = format!(
-            "{}/get?path={}&start={}&duration={}&token={}",
-            player.base,
-            encode(path),
-            encode(&range.start),
-            range.duration,
-            player.token
-        );
+        let Player { base, downloads, token } = player;
+        let query = format!("start={}&duration={}&token={token}", encode(&range.start), range.duration);
         Range {
+            url: format!("{base}/get?path={}&{query}", encode(path)),
+            download_url: format!("{downloads}/api/v1/recordings/{}/download?{query}", in_path(path)),
             start: range.start,
             duration: range.duration,
-            download_url: format!("{target}&format=mp4"),
-            url: target,
         }
     });
     Ok(Recording { path: path.to_owned(), segments, ranges: ranges.collect() })
@@ -227,6 +246,25 @@ mod tests {
         ] {
             let error = time("x", wrong).expect_err(wrong);
             assert_eq!((error.code(), error.field()), (Code::InvalidParameter, Some("x")), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn downloaded_files_are_named_after_their_path_and_start() {
+        for (path, start, name) in [
+            ("hall", "2026-01-31T12:00:05.123+09:00", "hall_2026-01-31_12-00-05.mp4"),
+            ("site/yard.1", "2026-01-31T12:00:05Z", "site-yard.1_2026-01-31_12-00-05.mp4"),
+            ("a\"\r\n;ä", "x", "a-----_x.mp4"),
+        ] {
+            assert_eq!(file_name(path, start), name);
+        }
+        assert_eq!(range("2026-01-31T12:00:05Z", "2.5").expect("a range"), 2.5);
+        for (start, duration, field) in [
+            ("yesterday", "1", "start"),
+            ("2026-01-31T12:00:05Z", "-1", "duration"),
+            ("2026-01-31T12:00:05Z", "inf", "duration"),
+        ] {
+            assert_eq!(range(start, duration).expect_err(duration).field(), Some(field));
         }
     }
 

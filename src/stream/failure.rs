@@ -1,5 +1,7 @@
 //! [`LastFailure`]: why a producer has failed, for users and for programs.
 
+use std::time::SystemTime;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,6 +19,11 @@ pub struct LastFailure {
     pub code: &'static str,
     /// The reason in words.
     pub reason: String,
+    /// When it failed (RFC 3339, UTC).
+    pub at: String,
+    /// The meaning of the code: a sentence without names and addresses.
+    #[serde(skip)]
+    pub title: &'static str,
 }
 
 /// The last failure since the last picture. It outlives the state `failing`, which ends with the last watcher: a page that looks
@@ -36,7 +43,9 @@ impl Failures {
 
     /// Notes the failure of a run.
     pub(super) fn note(&mut self, run: u64, error: &Error) {
-        self.last = Some(LastFailure { code: error.code().as_str(), reason: error.to_string() });
+        let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let (code, title) = (error.code().as_str(), error.code().title());
+        self.last = Some(LastFailure { code, reason: error.to_string(), at, title });
         self.run = run;
     }
 

@@ -43,6 +43,11 @@ pub trait Producer: Send + Sync + 'static {
         false
     }
 
+    /// Whether the source brings pictures without a pause while it is connected, as cameras do. None for some seconds is then a fault.
+    fn is_steady(&self) -> bool {
+        false
+    }
+
     /// Whether the picture changes with the clock, so that one of an earlier run is outdated.
     fn moves(&self) -> bool {
         false
@@ -124,8 +129,10 @@ impl FrameSink {
 
     /// Hands over an access unit of the source, before it is decoded.
     pub fn pass(&self, unit: VideoUnit) {
-        let core = self.stream.lock();
+        let mut core = self.stream.lock();
         if core.run == self.run && core.delivering {
+            // While no watcher needs pictures, none is decoded.
+            core.last_sign = Some(Instant::now());
             self.stream.video.push(unit);
         }
     }

@@ -61,6 +61,7 @@ impl Stream {
         frame.seq = core.last_seq;
         let now = Instant::now();
         core.arrivals.note(now);
+        core.last_sign = Some(now);
         core.last_used = now;
         self.frames.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(frame.encoded_size() as u64, Ordering::Relaxed);

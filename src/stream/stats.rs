@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::time::{Duration, Instant};
 use utoipa::ToSchema;
 
-use super::{LastFailure, Origin, Stream, StreamName};
+use super::{LastFailure, Origin, State, Stream, StreamName};
 use crate::faults;
 
 /// Window of the picture rate: long enough to measure one picture in five seconds.
@@ -18,6 +18,9 @@ const RATE_WINDOW: Duration = Duration::from_secs(20);
 
 /// Most arrival times kept for the rate.
 const RATE_SAMPLES: usize = 64;
+
+/// A camera that is connected is late after this time without a picture, and after three times its usual gap.
+const LATE: Duration = Duration::from_secs(3);
 
 /// The figures of a stream at one moment.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -56,6 +59,16 @@ impl Stream {
     /// Why the producer failed last, if no picture has arrived since.
     pub fn failure(&self) -> Option<LastFailure> {
         self.lock().failures.last()
+    }
+
+    /// Whether the source is connected and should bring pictures, and has brought none for some seconds: the picture that watchers
+    /// see is frozen.
+    pub fn is_stalled(&self) -> bool {
+        let core = self.lock();
+        let limit = LATE.max(3 * core.arrivals.usual_gap().unwrap_or_default());
+        core.life.state() == State::Live
+            && core.producer.is_steady()
+            && core.last_sign.is_some_and(|at| at.elapsed() > limit)
     }
 
     /// The stream's figures.
@@ -125,6 +138,13 @@ impl Arrivals {
         self.0.push_back(now);
     }
 
+    /// The median of the stored gaps; none before the first gap. A single pause does not change it.
+    fn usual_gap(&self) -> Option<Duration> {
+        let mut gaps: Vec<_> = self.0.iter().zip(self.0.iter().skip(1)).map(|(a, b)| b.duration_since(*a)).collect();
+        gaps.sort_unstable();
+        gaps.get(gaps.len() / 2).copied()
+    }
+
     /// Pictures a second, from the gaps between arrivals in the window. The gap since the last arrival counts as soon as it is
     /// longer than the average gap.
     pub(super) fn rate(&self, now: Instant) -> f64 {
@@ -157,5 +177,19 @@ mod tests {
         assert_eq!(arrivals.rate(start + Duration::from_millis(3050)), 10.0);
         assert!(arrivals.rate(start + Duration::from_secs(13)) < 3.0);
         assert_eq!(arrivals.rate(start + Duration::from_secs(60)), 0.0);
+    }
+
+    #[test]
+    fn the_usual_gap_is_that_of_most_pictures() {
+        let start = Instant::now();
+        let mut arrivals = Arrivals::default();
+        assert_eq!(arrivals.usual_gap(), None);
+        arrivals.note(start);
+        assert_eq!(arrivals.usual_gap(), None);
+        for i in 1..=10 {
+            arrivals.note(start + Duration::from_millis(200 * i));
+        }
+        arrivals.note(start + Duration::from_secs(60));
+        assert_eq!(arrivals.usual_gap(), Some(Duration::from_millis(200)));
     }
 }

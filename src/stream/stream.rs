@@ -111,6 +111,8 @@ pub(super) struct Core {
     pub(super) last_seq: u64,
     pub(super) last_used: Instant,
     pub(super) arrivals: Arrivals,
+    /// When the present run last brought a picture, confirmed the held one, or handed over video.
+    pub(super) last_sign: Option<Instant>,
     pub(super) damaged: BTreeMap<&'static str, u64>,
     pub(super) failures: Failures,
     pub(super) closed: bool,
@@ -143,6 +145,7 @@ impl Stream {
                 last_seq: 0,
                 last_used: Instant::now(),
                 arrivals: Arrivals::default(),
+                last_sign: None,
                 damaged: BTreeMap::new(),
                 failures: Failures::default(),
                 closed: false,
@@ -319,6 +322,7 @@ impl Stream {
     pub(super) fn confirm(self: &Arc<Self>, run: u64) {
         let mut core = self.lock();
         if run == core.run && core.delivering {
+            core.last_sign = Some(Instant::now());
             self.step(&mut core, Event::Picture, None);
         }
     }
@@ -342,10 +346,12 @@ impl Stream {
         *self.lock().damaged.entry(reason).or_default() += 1;
     }
 
-    /// A "waiting for NAME" picture with the present reason. The same picture until the reason changes.
+    /// A "waiting for NAME" picture with the present reason. The same picture until the reason changes. Everyone who can watch sees
+    /// it, so the reason of a failure is the meaning of its code: its words can name addresses of the network.
     #[expect(clippy::expect_used, reason = "640 × 360 drawn pixels can be encoded, whatever the text")]
     pub(super) fn placeholder(&self) -> SharedFrame {
         let (_, reason) = self.state();
+        let reason = self.failure().map_or(reason, |failure| failure.title.to_owned());
         let mut held = self.placeholder.lock();
         if let Some((_, frame)) = held.as_ref().filter(|(of, _)| *of == reason) {
             return frame.clone();
@@ -385,6 +391,7 @@ impl Stream {
             match effect {
                 Effect::Start => {
                     core.run += 1;
+                    core.last_sign = None;
                     core.delivering = true;
                     self.video.clear(Sound::Unknown);
                 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{State, origin};
+use crate::mediamtx::Listening;
 
 /// The base URLs at which browsers reach MediaMTX's servers.
 #[derive(Serialize, ToSchema)]
@@ -21,6 +22,16 @@ pub struct Addresses {
     /// The path below which MediaMTX has our streams: `pictures/NAME`. Empty: no path in front.
     #[schema(example = "pictures")]
     pub path_prefix: String,
+    /// The RTSP server: `rtsp/PATH`. Left out if it is switched off.
+    #[schema(example = "rtsp://camera-pi:8554")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtsp: Option<String>,
+    /// The RTMP server. Left out if it is switched off, or is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtmp: Option<String>,
+    /// The SRT server. Left out if it is switched off, or is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srt: Option<String>,
 }
 
 /// The base URLs of MediaMTX's servers. They are no secret, and the same for every caller.
@@ -29,20 +40,36 @@ pub(super) async fn get(request: HttpRequest, state: web::Data<State>) -> HttpRe
     HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(of(&request, &state))
 }
 
-/// The configured base URLs, or else MediaMTX's default ports at the host name of the request.
+/// The configured base URLs, or else the ports of MediaMTX's configuration at the host name of the request; its default ports
+/// until it has answered for the first time.
 pub(super) fn of(request: &HttpRequest, state: &State) -> Addresses {
     let settings = &state.settings.mediamtx;
     let ours = origin::of(request, state);
     let host = host_of(&ours);
-    let or_port = |url: &str, port: u16| if url.is_empty() { format!("http://{host}:{port}") } else { url.to_owned() };
+    let known = state.path_cache.servers();
+    let servers = known.as_deref().cloned().unwrap_or_default();
+    let web = |url: &str, server: Option<Listening>, usual: u16| {
+        let Listening { port, tls } = server.unwrap_or(Listening { port: usual, tls: false });
+        if url.is_empty() { format!("http{}://{host}:{port}", if tls { "s" } else { "" }) } else { url.to_owned() }
+    };
+    let media = |name: &str, server: Option<Listening>| {
+        server.map(|Listening { port, tls }| format!("{name}{}://{host}:{port}", if tls { "s" } else { "" }))
+    };
+    let rtsp = match known {
+        Some(_) => servers.rtsp,
+        None => settings.rtsp_port().map(|port| Listening { port, tls: false }),
+    };
     Addresses {
-        webrtc: or_port(&settings.webrtc_url, 8889),
-        hls: or_port(&settings.hls_url, 8888),
+        webrtc: web(&settings.webrtc_url, servers.webrtc, 8889),
+        hls: web(&settings.hls_url, servers.hls, 8888),
         playback: match settings.playback_url.as_str() {
             "" => settings.playback_at(host),
             url => url.to_owned(),
         },
         path_prefix: settings.path_prefix.clone(),
+        rtsp: media("rtsp", rtsp),
+        rtmp: media("rtmp", servers.rtmp),
+        srt: media("srt", servers.srt),
     }
 }
 

@@ -160,6 +160,7 @@ fn names_this_machine(headers: &HeaderMap, settings: &HttpSettings) -> bool {
 fn takes_token_in_url(path: &str) -> bool {
     !path.starts_with("/api/v1/")
         || ["/frame", "/frames", "/points", "/graph.png"].iter().any(|end| path.ends_with(end))
+        || path.starts_with("/api/v1/recordings/") && path.ends_with("/download")
 }
 
 /// The token that a page offers as the WebSocket protocol `bearer.TOKEN`, because its script cannot set headers. The answer

@@ -17,7 +17,7 @@ use super::{
     Problem, State, auth_webhook,
     caller::{Admin, CallerExtractor},
     endless::session_info,
-    extract::{Body, read},
+    extract::{Body, number, read},
     problem::ProblemDocument,
 };
 use crate::{
@@ -28,8 +28,8 @@ use crate::{
     policy::{Action, Caller, Decision},
 };
 
-/// Longest time without data: proxies close a silent connection.
-const KEEPALIVE: Duration = Duration::from_secs(15);
+/// Longest time without data, in seconds: proxies close a silent connection.
+const KEEPALIVE: usize = 15;
 
 /// Events of this time are sent together, so that a thousand listeners cost ten writes per second each and not one per event.
 const COLLECT: Duration = Duration::from_millis(100);
@@ -48,6 +48,9 @@ pub struct EventQuery {
     types: Option<String>,
     /// The id after which to begin, for clients that cannot send `Last-Event-ID`. Default: new events only.
     since: Option<String>,
+    /// The longest time without data, in seconds (1 to 60), for clients that notice a lost connection by its silence. Default: 15.
+    #[param(value_type = Option<u64>)]
+    keepalive: Option<String>,
 }
 
 /// Dead letters: events that a webhook did not accept in all attempts.
@@ -86,6 +89,8 @@ pub(super) async fn listen(
             id.parse().map_err(|_| Error::parameter("since", format!("must be the id of an event, not {id:?}")))?
         }
     };
+    let seconds = number("keepalive", query.keepalive.as_deref(), KEEPALIVE, 1..=60)?;
+    let keepalive = Duration::from_secs(seconds as u64);
     let session = session_info(&request, "events", "", Role::Watcher);
     let permit = state.access.permit(Role::Watcher, &caller, verdict, session).await?;
     let listener = Listener {
@@ -96,6 +101,7 @@ pub(super) async fn listen(
         caller,
         types,
         last,
+        keepalive,
         begun: false,
     };
     Ok(HttpResponse::Ok()
@@ -124,6 +130,7 @@ struct Listener {
     types: Option<Vec<Kind>>,
     listening: watch::Receiver<u64>,
     last: u64,
+    keepalive: Duration,
     begun: bool,
 }
 
@@ -137,7 +144,7 @@ impl Listener {
             }
             if self.begun && self.state.events.latest() == self.last {
                 let waited = tokio::select! {
-                    changed = timeout(KEEPALIVE, self.listening.changed()) => changed,
+                    changed = timeout(self.keepalive, self.listening.changed()) => changed,
                     () = self.permit.session().end().cancelled() => return None,
                 };
                 match waited {
@@ -157,7 +164,7 @@ impl Listener {
             for told in heard.events {
                 self.last = told.event.id;
                 if self.may_hear(&told).await {
-                    out.extend_from_slice(&told.sse);
+                    out.extend_from_slice(if self.is_admin { &told.sse } else { &told.sse_for_readers });
                 }
             }
             if !out.is_empty() {
@@ -171,9 +178,12 @@ impl Listener {
         if self.types.as_ref().is_some_and(|types| !types.contains(&kind)) {
             return false;
         }
-        self.is_admin
-            || kind.audience() == Audience::Readers
-                && self.state.access.may(&self.caller, Action::Read, &told.event.path).await
+        match kind.audience() {
+            _ if self.is_admin => true,
+            Audience::Administrators => false,
+            Audience::Readers => self.state.access.may(&self.caller, Action::Read, &told.event.path).await,
+            Audience::Everyone => true,
+        }
     }
 }
 

@@ -21,6 +21,9 @@ const USER: &str = "/api/v1/users/{name}";
 const TOKENS: &str = "/api/v1/tokens";
 const SHARES: &str = "/api/v1/shares";
 
+/// Most bytes of a QR code. Version 40 with level M has 2331 (ISO/IEC 18004, table 7).
+const MAX_QR: usize = 2000;
+
 /// All users.
 #[derive(Serialize, ToSchema)]
 pub struct UserList {
@@ -62,6 +65,21 @@ pub struct MadeShare {
     qr: String,
     #[serde(flatten)]
     description: Share,
+}
+
+/// A text for a QR code.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QrText {
+    /// The text, such as a link; at most 2000 bytes.
+    text: String,
+}
+
+/// A QR code.
+#[derive(Serialize, ToSchema)]
+pub struct QrCode {
+    /// The code as SVG.
+    qr: String,
 }
 
 /// A QR code in dark on light with a quiet zone, as scanners need it (ISO/IEC 18004).
@@ -228,6 +246,19 @@ pub(super) async fn make_share(
     let url = format!("{}/viewer/#share={code}", origin::of(&request, &state));
     let made = MadeShare { qr: qr(&url)?, url, code, description };
     Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(made))
+}
+
+/// Draws a QR code of a link. The text is in the body and in no log, because links can contain tokens.
+#[utoipa::path(
+    post, path = "/api/v1/qr", tag = "identity", request_body = QrText,
+    responses((status = 200, body = QrCode), (status = 400, body = ProblemDocument))
+)]
+pub(super) async fn qr_code(_: Admin, body: Body<SMALL>) -> Result<HttpResponse, Problem> {
+    let QrText { text } = read(&body, Code::InvalidBody)?;
+    if text.is_empty() || text.len() > MAX_QR {
+        return Err(Error::parameter("text", format!("must have 1 to {MAX_QR} bytes, not {}", text.len())).into());
+    }
+    Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(QrCode { qr: qr(&text)? }))
 }
 
 /// Revokes a share. Its sessions end.

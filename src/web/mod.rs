@@ -161,6 +161,7 @@ const ROUTES: &[Route] = routes![
     identity::make_share,
     sign_in::open_share,
     identity::revoke_share,
+    identity::qr_code,
     identity::rotate_keys,
     identity::audit,
     sign_in::jwks,
@@ -180,6 +181,7 @@ const ROUTES: &[Route] = routes![
     recordings::original,
     recordings::list,
     recordings::timeline,
+    recordings::download,
     recordings::get,
     recordings::delete,
     // Events.

@@ -129,8 +129,8 @@ async fn embedded(request: HttpRequest) -> Result<HttpResponse, Problem> {
         Some((version, name)) => {
             (find(name), if version == VERSION { "public, max-age=31536000, immutable" } else { "no-store" })
         }
-        // Players have stable addresses, for pages of other sites.
-        None if path.starts_with("players/") => (find(path), "no-cache"),
+        // Players have stable addresses, for pages of other sites. A service worker is for the pages below its own address.
+        None if path.starts_with("players/") || path == "viewer/worker.js" => (find(path), "no-cache"),
         None if path.is_empty() || path.ends_with('/') => (find(&format!("{path}index.html")), "no-cache"),
         None => {
             if find(&format!("{path}/index.html")).is_some() {

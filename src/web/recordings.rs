@@ -8,10 +8,13 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem, State, addresses,
     caller::{Admin, CallerExtractor},
+    endless::session_info,
     mediamtx::asking,
+    origin,
     problem::ProblemDocument,
 };
 use crate::{
+    access::Role,
     error::Error,
     policy::Action,
     recordings::{self, Player, Recording, Timeline},
@@ -51,6 +54,17 @@ pub struct RangeQuery {
     start: Option<String>,
     /// Its end (RFC 3339).
     end: Option<String>,
+}
+
+/// A range to download.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DownloadQuery {
+    /// Its start (RFC 3339).
+    start: String,
+    /// Its duration in seconds.
+    #[param(value_type = f64)]
+    duration: String,
 }
 
 /// A day.
@@ -114,6 +128,42 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(found))
 }
 
+/// A range of a recording as an MP4 file with a name. `download_url` in the list is such an address, with a token.
+#[utoipa::path(
+    get, path = "/api/v1/recordings/{path:.+}/download", tag = "recordings",
+    params(("path" = String, Path, description = "Can contain slashes"), DownloadQuery),
+    responses((status = 200, content_type = "video/mp4"), (status = 400, body = ProblemDocument), (status = 404, body = ProblemDocument), (status = 502, body = ProblemDocument))
+)]
+pub(super) async fn download(
+    request: HttpRequest,
+    state: web::Data<State>,
+    CallerExtractor(caller): CallerExtractor,
+    path: web::Path<String>,
+    query: web::Query<DownloadQuery>,
+) -> Result<HttpResponse, Problem> {
+    let by = state.access.authorize("http", &caller, Action::Playback, &path).await?;
+    // A plus sign that was not encoded arrives as a space.
+    let start = query.start.replace(' ', "+");
+    let seconds = recordings::range(&start, &query.duration)?;
+    let session = session_info(&request, "recording", &path, Role::Watcher);
+    let permit = state.access.permit(Role::Watcher, &caller, by, session).await?;
+    let file = state.downloads.open(&path, &start, seconds).await?;
+    // The token of the address is for the beginning, as at MediaMTX itself: a long file takes longer than the token is valid.
+    let body = futures_util::stream::try_unfold((file, permit), async |(mut file, permit)| {
+        let next = file.chunk().await?;
+        permit.session().sent(next.as_ref().map_or(0, |data| data.len()));
+        Ok::<_, Error>(next.map(|data| (data, (file, permit))))
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("video/mp4")
+        .insert_header(("Cache-Control", "no-store"))
+        .insert_header((
+            "Content-Disposition",
+            format!("attachment; filename=\"{}\"", recordings::file_name(&path, &start)),
+        ))
+        .streaming(Box::pin(body)))
+}
+
 /// The recorded parts of a day, as offsets and durations.
 #[utoipa::path(
     get, path = "/api/v1/recordings/{path:.+}/timeline", tag = "recordings",
@@ -170,5 +220,5 @@ pub(super) async fn original(
 /// The base URL of playback for the browser: configured, or the playback server's port at the host name of the request.
 fn player(request: &HttpRequest, state: &State, path: &str) -> Result<Player, Error> {
     let base = addresses::of(request, state).playback;
-    Ok(Player { base, token: state.identity.playback_token(path)? })
+    Ok(Player { base, downloads: origin::of(request, state), token: state.identity.playback_token(path)? })
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     policy::{Action, Caller},
-    stream::Origin,
+    stream::{LastFailure, Origin, Stream},
 };
 
 /// All streams and paths that the caller can read.
@@ -71,6 +71,12 @@ pub struct Brief {
     reason: String,
     /// Whether the stream has a picture, or can have one.
     picture: bool,
+    /// Whether the source is connected and has brought no picture for some seconds: what is shown is frozen.
+    stalled: bool,
+    /// Why the producer failed last, if no picture has arrived since. Its `reason` is empty for callers without the permission
+    /// `api`, because it can contain addresses of the network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<LastFailure>,
 }
 
 /// The state of a path of MediaMTX.
@@ -86,6 +92,8 @@ pub struct PathState {
     tracks: Vec<String>,
     /// The number of readers.
     readers: usize,
+    /// Whether the path has recordings that the caller can play back.
+    recordings: bool,
 }
 
 /// All streams and paths that the caller can read.
@@ -102,7 +110,12 @@ pub(super) async fn get(
     let paths = seen.as_deref().map(Vec::as_slice).unwrap_or_default();
     let find = |name: &str| paths.iter().find(|path| path["name"] == name);
     let (mut items, mut ours) = (vec![], HashSet::new());
+    let is_admin = state.access.may(&caller, Action::Api, "").await;
     for stream in state.catalog.registry().list() {
+        // A path that is read at the moment, for a still of it, is listed with the other paths.
+        if stream.origin() == Origin::MediaMtx {
+            continue;
+        }
         if !state.access.may(&caller, Action::Read, stream.name()).await {
             continue;
         }
@@ -118,14 +131,16 @@ pub(super) async fn get(
         // MediaMTX pulls an unlisted path when a reader asks for it.
         let path = may.then(|| match find(&path) {
             Some(known) => describe(known),
-            None => PathState { name: path, available: false, on_demand: true, tracks: vec![], readers: 0 },
+            None => PathState {
+                name: path,
+                available: false,
+                on_demand: true,
+                tracks: vec![],
+                readers: 0,
+                recordings: false,
+            },
         });
-        let (at, reason) = stream.state();
-        let stats = stream.stats();
-        // A picture of before a restart is loaded for the first watcher; a stream that a request made without an upload has none.
-        let picture = stats.picture.is_some() || stats.origin != Origin::Pull;
-        let brief = Brief { kind: stream.kind(), state: at.as_str(), reason, picture };
-        items.push(Item { name, stream: Some(brief), path, uv4l: None });
+        items.push(Item { name, stream: Some(brief(&stream, is_admin)), path, uv4l: None });
     }
     for path in paths {
         let name = path["name"].as_str().unwrap_or_default();
@@ -140,6 +155,10 @@ pub(super) async fn get(
             }
             items.push(Item { name: name.to_owned(), stream: None, path: Some(described), uv4l: None });
         }
+    }
+    for path in items.iter_mut().filter_map(|item| item.path.as_mut()) {
+        path.recordings =
+            state.path_cache.is_recorded(&path.name) && state.access.may(&caller, Action::Playback, &path.name).await;
     }
     add_cameras(&mut items, &state, &caller).await;
     let wall = Wall { items, mediamtx, addresses, ice_servers: uv4l::ice_servers(&state) };
@@ -161,6 +180,19 @@ async fn add_cameras(items: &mut Vec<Item>, state: &State, caller: &Caller) {
     }
 }
 
+fn brief(stream: &Stream, is_admin: bool) -> Brief {
+    let (at, reason) = stream.state();
+    let failure = stream.failure().map(|failure| match is_admin {
+        true => failure,
+        false => LastFailure { reason: String::new(), ..failure },
+    });
+    // The words of a failure name addresses.
+    let reason = if is_admin || failure.is_none() { reason } else { String::new() };
+    // A stream that a request made without an upload has no picture; one of before a restart is loaded for the first watcher.
+    let picture = stream.latest().is_some() || stream.origin() != Origin::Pull;
+    Brief { kind: stream.kind(), state: at.as_str(), reason, picture, stalled: stream.is_stalled(), failure }
+}
+
 fn describe(path: &Value) -> PathState {
     let tracks = path["tracks"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is = |key: &str| path[key].as_bool().unwrap_or_default();
@@ -172,5 +204,6 @@ fn describe(path: &Value) -> PathState {
         on_demand: is("online"),
         tracks: tracks.iter().filter_map(|track| track.as_str().map(str::to_owned)).collect(),
         readers: path["readers"].as_array().map_or(0, Vec::len),
+        recordings: false,
     }
 }

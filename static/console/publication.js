@@ -1,14 +1,19 @@
 // @ts-check
 // One publication: a source that is sent to a path of MediaMTX, with new attempts until it is stopped.
 
-import { encoded, token } from '../lib/api.js';
-import { errorText } from '../lib/i18n.js';
+import { call, encoded, token } from '../lib/api.js';
+import { errorText, t } from '../lib/i18n.js';
+import { PlayerError } from '../players/player.js';
 import { WhipPublisher } from '../players/whip.js';
 
 const LONGEST_PAUSE_MS = 15_000;
 
 /** How long the sidecar takes to add a new path at MediaMTX. */
 const AFTER_PATH_MS = 800;
+
+/** How often the sidecar is asked whether MediaMTX has the path, and when the attempt has failed. */
+const CONFIRM_MS = 500;
+const UNCONFIRMED_MS = 12_000;
 
 /**
  * @typedef {object} PublicationOptions
@@ -46,9 +51,13 @@ export class Publication extends EventTarget {
     const url = `${addresses.webrtc}/${encoded(path)}/whip`;
     const publisher = new WhipPublisher(source.stream, url, { token, base: addresses.webrtc, maxKbps: kbps });
     this.#publisher = publisher;
-    publisher.addEventListener('error', (event) => this.#fail(/** @type {CustomEvent} */ (event).detail));
+    publisher.addEventListener('error', (event) => {
+      if (this.#publisher === publisher) this.#fail(/** @type {CustomEvent} */ (event).detail);
+    });
+    source.begin?.();
     try {
       await publisher.start();
+      await this.#confirmed(publisher);
       if (this.#publisher !== publisher) return publisher.stop();
       this.#pause = 1000;
       this.problem = '';
@@ -58,9 +67,30 @@ export class Publication extends EventTarget {
     }
   }
 
+  /**
+   * Waits until MediaMTX has the path: a session that is connected can have no frames yet, and then ends.
+   *
+   * @param {WhipPublisher} publisher
+   */
+  async #confirmed(publisher) {
+    const { path } = this.#options;
+    const began = performance.now();
+    while (this.#publisher === publisher && !publisher.hasEnded) {
+      if (await isAvailable(path)) return;
+      await publisher.check();
+      if (performance.now() - began > UNCONFIRMED_MS) {
+        publisher.stop();
+        throw new PlayerError('timeout', t('console.publish_unconfirmed'));
+      }
+      await new Promise((done) => setTimeout(done, CONFIRM_MS));
+    }
+    if (publisher.hasEnded) throw new PlayerError('ended', t('console.publish_unconfirmed'));
+  }
+
   /** @param {unknown} error */
   async #fail(error) {
     if (this.state === 'ended') return;
+    this.#publisher = null;
     let problem = errorText(error);
     const { makePath } = this.#options;
     // MediaMTX accepts publishers only on paths that it knows; this is the text of its internal/conf.
@@ -91,7 +121,8 @@ export class Publication extends EventTarget {
    * @returns {Promise<Partial<import('../players/player.js').PlayerStats>>}
    */
   async stats() {
-    return this.#publisher?.state === 'playing' ? this.#publisher.stats() : {};
+    const publisher = this.#publisher;
+    return publisher?.state === 'playing' ? publisher.stats() : {};
   }
 
   stop() {
@@ -108,4 +139,18 @@ export class Publication extends EventTarget {
     this.state = state;
     this.dispatchEvent(new Event('state'));
   }
+}
+
+/**
+ * Whether MediaMTX has a publisher on the path.
+ *
+ * @param {string} path
+ */
+async function isAvailable(path) {
+  const { items } = await call('api/v1/wall');
+  const known = items.find((item) => item.path?.name === path)?.path;
+  if (known) return known.available;
+  // The user can be permitted to publish and not to watch.
+  const kept = await call(`api/v1/paths/${encoded(path)}`).catch(() => null);
+  return /** @type {{ available?: boolean } | undefined} */ (kept?.actual)?.available === true;
 }

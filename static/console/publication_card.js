@@ -1,11 +1,11 @@
 // @ts-check
 // The card of a publication: preview, state, statistics, and controls.
 
-import { encoded } from '../lib/api.js';
+import { address, encoded } from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
-import { copyButton } from '../lib/form.js';
 import { errorText, number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
+import { openLinkDialog } from '../lib/links.js';
 
 const STATS_INTERVAL_MS = 1500;
 
@@ -31,7 +31,7 @@ export function publicationCard(publication, kind, { path, source, addresses }) 
     'a',
     {
       class: 'button small',
-      href: `${addresses.webrtc}/${encoded(path)}/`,
+      href: `${address('viewer/')}#/watch/${encoded(path)}`,
       target: '_blank',
       rel: 'noreferrer',
     },
@@ -44,13 +44,20 @@ export function publicationCard(publication, kind, { path, source, addresses }) 
     icon('close', 16),
     t('console.publish_stop'),
   );
+  const openLink = () => openLinkDialog({ name: path, isStream: false, hasStills: kind !== 'audio', path, addresses });
+  const link = h(
+    'button',
+    { type: 'button', class: 'small', onclick: openLink },
+    icon('link', 16),
+    t('console.publish_link'),
+  );
   const actions = h(
     'div',
     { class: 'row' },
     source.replace && replaceButton(source, problem),
     source.mute && muteButton(source),
     watch,
-    copyButton(`rtsp://${location.hostname}:8554/${path}`, 'RTSP'),
+    link,
     stop,
   );
   const card = h(

@@ -124,7 +124,7 @@ export function openSnippets({ name, kind }, addresses) {
   const path = addresses?.path_prefix ? `${addresses.path_prefix}/${name}` : name;
   const title = h('h3', {}, t('console.through_mediamtx'));
   const page = addresses && snippet(`${addresses.webrtc}/${api.encoded(path)}`);
-  const rtsp = snippet(`rtsp://${location.hostname}:8554/${path}`);
+  const rtsp = addresses?.rtsp && snippet(`${addresses.rtsp}/${path}`);
   openDialog({
     title: t('console.snippets_of', { name }),
     wide: true,

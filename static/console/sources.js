@@ -13,6 +13,7 @@ import { t } from '../lib/i18n.js';
  * @property {MediaStream} stream
  * @property {HTMLElement | null} preview
  * @property {() => void} close
+ * @property {() => void} [begin] called when a new session begins
  * @property {() => number} [level]
  * @property {(file: File) => Promise<void>} [replace]
  * @property {() => boolean} [mute]
@@ -20,14 +21,25 @@ import { t } from '../lib/i18n.js';
 
 /** @typedef {{ file?: File, video?: string, audio?: string, size?: string, sound?: boolean }} SourceOptions */
 
-/** How often a still image is drawn again: encoders need input, and new readers need a keyframe. */
-const REDRAW_MS = 1000;
+/**
+ * How often a still image is drawn again: encoders need input, and new readers need a keyframe. At the beginning a browser drops
+ * the first frames of a large picture, because its estimate of the bit rate is low, and MediaMTX waits two seconds for the first
+ * (webrtcTrackGatherTimeout): so frames come quickly until then.
+ */
+const REDRAW_MS = 250;
+const BEGIN_MS = { interval: 66, duration: 6000 };
+
+/** How often a hidden page draws the frame of a video. */
+const HIDDEN_MS = 1000;
 
 /** The interval of frames for browsers without requestVideoFrameCallback. */
 const FRAME_MS = 40;
 
-/** The largest canvas: H.264 level 3.1, which all browsers have, ends at 1280 by 720. */
-const LARGEST = { width: 1280, height: 720 };
+/** The longer and the shorter side of the largest video of a still: what all encoders and decoders of H.264 have. */
+const LARGEST_STILL = [1920, 1080];
+
+/** The same for a video file, each frame of which has to be encoded in time. */
+const LARGEST_VIDEO = [1280, 720];
 
 /** Cameras and microphones as pairs of id and name. Names are known after the user has permitted one device. */
 export async function devices() {
@@ -109,12 +121,10 @@ async function decoded(file) {
 /**
  * A canvas for pictures of this size, made smaller if they are too large. H.264 needs even sides.
  *
- * @param {number} width
- * @param {number} height
- * @param {string} label
+ * @param {{ width: number, height: number, largest: number[], label: string }} options
  */
-function canvasFor(width, height, label) {
-  const scale = Math.min(1, LARGEST.width / width, LARGEST.height / height);
+function canvasFor({ width, height, largest: [longer, shorter], label }) {
+  const scale = Math.min(1, longer / Math.max(width, height), shorter / Math.min(width, height));
   const even = (/** @type {number} */ side) => Math.max(2, Math.round((side * scale) / 2) * 2);
   const canvas = h('canvas', { width: even(width), height: even(height), role: 'img', 'aria-label': label });
   const context = canvas.getContext('2d', { alpha: false });
@@ -128,29 +138,49 @@ function canvasFor(width, height, label) {
  */
 async function still(options) {
   let picture = await decoded(fileOf(options));
-  const { canvas, context } = canvasFor(picture.width, picture.height, t('console.picture'));
+  const size = { width: picture.width, height: picture.height };
+  const { canvas, context } = canvasFor({ ...size, largest: LARGEST_STILL, label: t('console.picture') });
+  context.imageSmoothingQuality = 'high';
   const draw = () => {
     const fit = Math.min(canvas.width / picture.width, canvas.height / picture.height);
     const [width, height] = [picture.width * fit, picture.height * fit];
     context.fillStyle = '#000';
     context.fillRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(picture, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);
+    const place = /** @type {const} */ ([(canvas.width - width) / 2, (canvas.height - height) / 2, width, height]);
+    // Transparent areas are white, as those of uploaded pictures.
+    context.fillStyle = '#fff';
+    context.fillRect(...place);
+    context.drawImage(picture, ...place);
   };
   draw();
   const stream = canvas.captureStream();
-  const timer = setInterval(draw, REDRAW_MS);
+  // Sharp in place of smooth: without this, the browser makes a large picture small.
+  for (const track of stream.getVideoTracks()) track.contentHint = 'detail';
+  let timer = 0;
+  let quickUntil = 0;
+  const next = () => {
+    draw();
+    timer = setTimeout(next, performance.now() < quickUntil ? BEGIN_MS.interval : REDRAW_MS);
+  };
+  const begin = () => {
+    quickUntil = performance.now() + BEGIN_MS.duration;
+    clearTimeout(timer);
+    next();
+  };
+  begin();
   return {
     stream,
     preview: canvas,
+    begin,
     // The size of the video stays, and another picture is fitted into it: readers see no interruption.
     async replace(file) {
       const previous = picture;
       picture = await decoded(file);
       previous.close();
-      draw();
+      begin();
     },
     close() {
-      clearInterval(timer);
+      clearTimeout(timer);
       stopTracks(stream);
       picture.close();
     },
@@ -236,7 +266,8 @@ async function video(options) {
   const { element } = player;
   const sound = soundOf(element);
   // The element's own captureStream() ends, or stops, when the file begins again; a canvas does not.
-  const { canvas, context } = canvasFor(element.videoWidth, element.videoHeight, t('console.video_file'));
+  const size = { width: element.videoWidth, height: element.videoHeight };
+  const { canvas, context } = canvasFor({ ...size, largest: LARGEST_VIDEO, label: t('console.video_file') });
   const draw = () => context.drawImage(element, 0, 0, canvas.width, canvas.height);
   const hasFrameCallback = 'requestVideoFrameCallback' in element;
   let isClosed = false;
@@ -247,7 +278,7 @@ async function video(options) {
   };
   next();
   // A hidden page gets no frame callbacks; one frame per second is better than none.
-  const timer = setInterval(draw, hasFrameCallback ? REDRAW_MS : FRAME_MS);
+  const timer = setInterval(draw, hasFrameCallback ? HIDDEN_MS : FRAME_MS);
   const source = captured(new MediaStream([...canvas.captureStream().getVideoTracks(), sound.track]));
   const close = () => {
     isClosed = true;

@@ -103,7 +103,11 @@ export class StreamRow {
 
   #actions() {
     const { name } = this.#stream;
-    const openLink = () => openLinkDialog({ name, isStream: true, prefix: this.#addresses()?.path_prefix });
+    const openLink = () => {
+      const addresses = this.#addresses() ?? undefined;
+      const path = addresses?.path_prefix ? `${addresses.path_prefix}/${name}` : name;
+      openLinkDialog({ name, isStream: true, hasStills: true, path, addresses });
+    };
     const link = iconButton('link', t('console.link_of', { name }), openLink);
     const openCode = () => openSnippets(this.#stream, this.#addresses());
     const snippets = iconButton('copy', t('console.snippets_of', { name }), openCode);

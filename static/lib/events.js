@@ -3,7 +3,7 @@
 // events never ends: so a page holds one only while it is visible, and one page at a time holds it for all visible pages
 // of the same user.
 
-import { refusal, request, session, user } from './api.js';
+import { ApiError, refusal, request, session, user } from './api.js';
 
 /** The page that holds the stream says so this often, and is missed after three times as long. */
 const SIGN_MS = 1000;
@@ -11,6 +11,13 @@ const MISSED_MS = 3 * SIGN_MS;
 
 /** How long a new page waits for the sign of another one before it opens the stream itself. */
 const ASK_MS = 300;
+
+/**
+ * The server sends something at least this often, and a silent connection is a lost one: a cable that is pulled out is told by
+ * nothing else.
+ */
+const KEEPALIVE_S = 2;
+const SILENT_MS = 4500;
 
 /** Longest pause between two attempts: a page shows changes again soon after a restart of the server. */
 const LONGEST_PAUSE_S = 4;
@@ -20,14 +27,15 @@ const LONGEST_PAUSE_S = 4;
  * @property {readonly Api.EventKind[]} kinds
  * @property {(event: Api.Event) => void} onEvent
  * @property {() => void} [onGap]
- * @property {(isConnected: boolean) => void} [onConnection]
+ * @property {(isConnected: boolean, isRefused: boolean) => void} [onConnection]
  */
 
 /**
  * What pages tell each other. `sign`: the sender holds the stream and has read up to the event `last`. `ask`: the sender
  * looks for the page that does. `gone`: the sender holds it no longer. `event`: an event, as it was received.
  *
- * @typedef {{ type: 'sign' | 'ask' | 'gone' | 'event', from: string, last: string, isConnected?: boolean, event?: string, data?: string }} Message
+ * @typedef {{ type: 'sign' | 'ask' | 'gone' | 'event', from: string, last: string, isConnected?: boolean,
+ *   isRefused?: boolean, event?: string, data?: string }} Message
  */
 
 /** @type {Set<Listener>} */
@@ -37,11 +45,11 @@ const listeners = new Set();
  * Listens to events of these kinds (all kinds for an empty list), until the returned function is called. After an
  * interruption, and after a time in which the page was hidden, the events continue after the last one. `since` is the id of
  * an event: those after it come first. `onGap` is called when the server does not have all events since then,
- * `onConnection` when the stream is connected or disconnected.
+ * `onConnection` when the stream is connected or disconnected, and whether a server that answers has refused it.
  *
  * @param {readonly Api.EventKind[]} kinds
  * @param {(event: Api.Event) => void} onEvent
- * @param {{ since?: number, onGap?: () => void, onConnection?: (isConnected: boolean) => void }} [options]
+ * @param {{ since?: number, onGap?: () => void, onConnection?: Listener['onConnection'] }} [options]
  */
 export function listen(kinds, onEvent, { since, onGap, onConnection } = {}) {
   const listener = { kinds, onEvent, onGap, onConnection };
@@ -77,7 +85,7 @@ function listenAlone(listener, since) {
           last = id || last;
           tell(listener, event, data);
         },
-        onConnection: (isConnected) => listener.onConnection?.(isConnected),
+        onConnection: (isConnected, isRefused) => listener.onConnection?.(isConnected, isRefused),
       });
     }
   };
@@ -107,7 +115,7 @@ class Stream {
 
   /**
    * @param {{ kinds: readonly Api.EventKind[], last: string, onEvent: (event: string, data: string, id: string) => void,
-   *   onConnection: (isConnected: boolean) => void }} options
+   *   onConnection: (isConnected: boolean, isRefused: boolean) => void }} options
    */
   constructor(options) {
     this.#options = options;
@@ -118,24 +126,30 @@ class Stream {
   async #run(last) {
     const { kinds, onEvent, onConnection } = this.#options;
     const { signal } = this.#ending;
-    const query = new URLSearchParams(kinds.length ? { types: kinds.join(',') } : {});
+    const query = new URLSearchParams({ keepalive: String(KEEPALIVE_S) });
+    if (kinds.length) query.set('types', kinds.join(','));
     if (last) query.set('since', last);
     for (let pause = 1; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE_S)) {
+      const attempt = new AbortController();
+      let isRefused = false;
       try {
-        const response = await request(`api/v1/events?${query}`, { signal });
+        const options = { signal: AbortSignal.any([signal, attempt.signal]) };
+        const response = await within(SILENT_MS, request(`api/v1/events?${query}`, options));
         if (!response.ok) throw await refusal(response);
-        onConnection(true);
+        onConnection(true, false);
         pause = 1;
-        for await (const { id, event, data } of serverSentEvents(response)) {
+        for await (const { id, event, data } of serverSentEvents(response, SILENT_MS)) {
           if (signal.aborted) return;
           if (id) query.set('since', id);
           onEvent(event, data, id);
         }
-      } catch {
+      } catch (error) {
         // The loop connects again.
+        isRefused = error instanceof ApiError && error.status > 0;
+        attempt.abort();
       }
       if (signal.aborted) return;
-      onConnection(false);
+      onConnection(false, isRefused);
       const delay = pause * 1000 * (0.75 + Math.random() / 2);
       await new Promise((done) => setTimeout(done, delay));
     }
@@ -155,6 +169,7 @@ class Share {
   #stream = null;
   #last = '';
   #isConnected = false;
+  #isRefused = false;
   #timer = 0;
   #signs = 0;
 
@@ -172,7 +187,7 @@ class Share {
   start() {
     if (!this.#channel) this.#join();
     // A listener that comes later than the connection.
-    else if (this.#isConnected) for (const { onConnection } of [...listeners].slice(-1)) onConnection?.(true);
+    else if (this.#isConnected) for (const { onConnection } of [...listeners].slice(-1)) onConnection?.(true, false);
   }
 
   stop() {
@@ -216,8 +231,8 @@ class Share {
         this.#say('event', { event, data });
         this.#tell(event, data);
       },
-      onConnection: (isConnected) => {
-        this.#connected(isConnected);
+      onConnection: (isConnected, isRefused) => {
+        this.#connected(isConnected, isRefused);
         this.#say('sign');
       },
     });
@@ -230,11 +245,12 @@ class Share {
    * @param {Partial<Message>} [more]
    */
   #say(type, more) {
-    this.#channel?.postMessage({ type, from: this.#id, last: this.#last, isConnected: this.#isConnected, ...more });
+    const state = { isConnected: this.#isConnected, isRefused: this.#isRefused };
+    this.#channel?.postMessage({ type, from: this.#id, last: this.#last, ...state, ...more });
   }
 
   /** @param {Message} message */
-  #hear({ type, from, last, isConnected = false, event = '', data = '' }) {
+  #hear({ type, from, last, isConnected = false, isRefused = false, event = '', data = '' }) {
     if (this.#stream) {
       // Two pages began at the same moment: the one with the smaller id stays.
       if (type === 'sign' && from < this.#id) this.#follow();
@@ -247,7 +263,7 @@ class Share {
     if (type === 'sign' && this.#last && last && last !== this.#last) this.#tell('gap', '');
     this.#last = last || this.#last;
     if (type === 'event') this.#tell(event, data);
-    this.#connected(isConnected);
+    this.#connected(isConnected, isRefused);
     this.#leadAfter(MISSED_MS);
   }
 
@@ -258,11 +274,15 @@ class Share {
     this.#stream = null;
   }
 
-  /** @param {boolean} isConnected */
-  #connected(isConnected) {
-    if (this.#isConnected === isConnected) return;
+  /**
+   * @param {boolean} isConnected
+   * @param {boolean} isRefused
+   */
+  #connected(isConnected, isRefused) {
+    if (this.#isConnected === isConnected && this.#isRefused === isRefused) return;
     this.#isConnected = isConnected;
-    for (const { onConnection } of listeners) onConnection?.(isConnected);
+    this.#isRefused = isRefused;
+    for (const { onConnection } of listeners) onConnection?.(isConnected, isRefused);
   }
 
   /**
@@ -277,17 +297,37 @@ class Share {
 const share = new Share();
 
 /**
+ * What a promise gives, or an error if it takes too long.
+ *
+ * @template T
+ * @param {number} ms
+ * @param {Promise<T>} promise
+ * @returns {Promise<T>}
+ */
+function within(ms, promise) {
+  if (ms === Infinity) return promise;
+  return new Promise((done, fail) => {
+    const timer = setTimeout(() => fail(new Error('silence')), ms);
+    promise.then(done, fail).finally(() => clearTimeout(timer));
+  });
+}
+
+/**
  * Server-sent events (HTML Living Standard, section 9.2.6), as far as our server sends them.
  *
+ * `silentMs` is the longest time without data; none for a response that can be silent.
+ *
  * @param {Response} response
+ * @param {number} [silentMs]
  */
-export async function* serverSentEvents(response) {
+export async function* serverSentEvents(response, silentMs = Infinity) {
   if (!response.body) return;
   // Safari cannot iterate over a stream.
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';
   try {
-    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    const read = () => within(silentMs, reader.read());
+    for (let next = await read(); !next.done; next = await read()) {
       const blocks = (rest + next.value).split('\n\n');
       rest = blocks.pop() ?? '';
       for (const block of blocks) {

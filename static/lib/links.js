@@ -4,7 +4,7 @@
 
 import * as api from './api.js';
 import { openDialog } from './dialog.js';
-import { h } from './dom.js';
+import { fill, h } from './dom.js';
 import { field, showProblem, snippet, valueOf } from './form.js';
 import { t } from './i18n.js';
 
@@ -23,7 +23,7 @@ export const lifetimeOptions = () => LIFETIMES.map((lifetime) => [lifetime, t(`c
  *
  * @param {string} name
  */
-const literal = (name) => name.replaceAll(/[\\.+*?()|[\]{}^$#&\-~]/g, '\\$&');
+export const literal = (name) => name.replaceAll(/[\\.+*?()|[\]{}^$#&\-~]/g, '\\$&');
 
 /**
  * The path of a permission for a stream here and for its path at MediaMTX, which is below `prefix`.
@@ -33,54 +33,112 @@ const literal = (name) => name.replaceAll(/[\\.+*?()|[\]{}^$#&\-~]/g, '\\$&');
  */
 export const streamAndPath = (name, prefix) => (prefix ? `~^(${literal(prefix)}/)?${literal(name)}$` : name);
 
+/** @typedef {'page' | 'mjpeg' | 'snapshot' | 'mp4' | 'webrtc' | 'hls' | 'rtsp'} LinkKind */
+
 /**
- * Makes a link, for administrators. `kind` is 'page' (the viewer), 'mjpeg' or 'snapshot'; `path` is the path of the
- * permission, and `expires` one of LIFETIMES.
+ * What is linked: a stream of ours, a path of MediaMTX, or both. `hasStills` says that there are MJPEG, snapshots and MP4 of it;
+ * `path` is its path at MediaMTX, `addresses` are MediaMTX's servers.
  *
- * @param {{ kind: string, name: string, path?: string, expires: string }} options
- * @returns {Promise<string>}
+ * @typedef {{ name: string, isStream: boolean, hasStills: boolean, path?: string, addresses?: Api.Addresses }} Linked
  */
-export async function makeLink({ kind, name, path = name, expires }) {
+
+/**
+ * The kinds of links that there are.
+ *
+ * @param {Linked} linked
+ * @returns {LinkKind[]}
+ */
+function kindsOf({ isStream, hasStills, path, addresses }) {
+  /** @type {LinkKind[]} */
+  const kinds = ['page'];
+  if (isStream || hasStills) kinds.push('mjpeg', 'snapshot', 'mp4');
+  if (path && addresses) kinds.push('webrtc', 'hls');
+  if (path && addresses?.rtsp) kinds.push('rtsp');
+  return kinds;
+}
+
+/**
+ * An address; with `token`, it opens without a password.
+ *
+ * @param {LinkKind} kind
+ * @param {Linked} linked
+ * @param {string} [token]
+ */
+function addressOf(kind, { name, path = name, addresses }, token) {
+  const [ours, theirs] = [api.encoded(name), api.encoded(path)];
+  // A token is accepted as the password of any user name.
+  if (kind === 'rtsp') return `${addresses?.rtsp?.replace('://', token ? `://token:${token}@` : '://')}/${theirs}`;
+  const plain = {
+    page: `${api.address('viewer/')}#/watch/${ours}`,
+    mjpeg: api.address(`stream/${ours}.mjpeg`),
+    snapshot: api.address(`snapshot/${ours}.jpg`),
+    mp4: api.address(`stream/${ours}.mp4`),
+    webrtc: `${addresses?.webrtc}/${theirs}/`,
+    hls: `${addresses?.hls}/${theirs}/index.m3u8`,
+  }[kind];
+  return token ? `${plain}?token=${encodeURIComponent(token)}` : plain;
+}
+
+/**
+ * Makes a link, for administrators: a share for people, an address with a token for this one stream for programs. `expires` is
+ * one of LIFETIMES.
+ *
+ * @param {LinkKind} kind
+ * @param {Linked} linked
+ * @param {string} expires
+ */
+async function makeLink(kind, linked, expires) {
+  const { name, isStream, path = name, addresses } = linked;
   if (kind === 'page') {
-    const share = await api.send('POST', 'api/v1/shares', { path, expires, label: name });
+    const both = isStream ? streamAndPath(name, addresses?.path_prefix) : name;
+    const share = await api.send('POST', 'api/v1/shares', { path: both, expires, label: name });
     return share.url;
   }
-  const permissions = [{ action: 'read', path: name }];
+  const permissions = [{ action: 'read', path: ['webrtc', 'hls', 'rtsp'].includes(kind) ? path : name }];
   const made = await api.send('POST', 'api/v1/tokens', { name: `${kind} ${name}`.slice(0, 100), permissions, expires });
-  const url = new URL(plainAddress(kind, name));
-  url.searchParams.set('token', made.token);
-  return url.href;
+  return addressOf(kind, linked, made.token);
 }
 
 /**
- * The address without a token.
+ * A picture of a link for phones, or nothing if it is too long for one.
  *
- * @param {string} kind
- * @param {string} name
+ * @param {string} text
  */
-export function plainAddress(kind, name) {
-  if (kind === 'page') return `${api.address('viewer/')}#/watch/${api.encoded(name)}`;
-  return api.address(kind === 'mjpeg' ? `stream/${api.encoded(name)}.mjpeg` : `snapshot/${api.encoded(name)}.jpg`);
+export async function qrPicture(text) {
+  try {
+    const { qr } = await api.send('POST', 'api/v1/qr', { text });
+    const src = URL.createObjectURL(new Blob([qr], { type: 'image/svg+xml' }));
+    const picture = h('img', { class: 'qr', src, alt: t('common.qr'), width: 200, height: 200 });
+    picture.addEventListener('load', () => URL.revokeObjectURL(src), { once: true });
+    return picture;
+  } catch {
+    return null;
+  }
+}
+
+/** Says that an address with this host leads nowhere on another machine; nothing for other hosts. */
+export function hostHint() {
+  const isLocal = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
+  return isLocal && h('p', { class: 'hint' }, t('common.link_local_hint', { host: location.hostname }));
 }
 
 /**
- * Asks for the kind of a link and shows it. `isStream` says that it is a stream of ours, with MJPEG and snapshots;
- * `prefix` is the first part of our streams' paths at MediaMTX.
+ * Asks for the kind of a link and shows it.
  *
- * @param {{ name: string, isStream: boolean, prefix?: string }} options
+ * @param {Linked} linked
  */
-export function openLinkDialog({ name, isStream, prefix }) {
-  const kinds = isStream ? ['page', 'mjpeg', 'snapshot'] : ['page'];
+export function openLinkDialog(linked) {
   const isAdmin = api.may('api');
   const result = h('div', { class: 'stack', 'aria-live': 'polite' });
   /** @type {[string, string][]} */
-  const kindOptions = kinds.map((kind) => [kind, t(`common.link_${kind}`)]);
+  const kindOptions = kindsOf(linked).map((kind) => [kind, t(`common.link_${kind}`)]);
   const form = h(
     'form',
     { class: 'stack' },
     field({ label: t('common.link_kind'), name: 'kind', options: kindOptions }),
     isAdmin && field({ label: t('common.link_expires'), name: 'expires', value: '7days', options: lifetimeOptions() }),
     h('p', { class: 'hint' }, isAdmin ? t('common.link_hint') : t('common.link_plain_hint')),
+    hostHint(),
     h('p', { class: 'form-error bad', role: 'alert' }),
     h(
       'div',
@@ -93,17 +151,14 @@ export function openLinkDialog({ name, isStream, prefix }) {
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     showProblem(form, null);
-    const kind = valueOf(form, 'kind');
-    const path = isStream ? streamAndPath(name, prefix) : name;
+    const kind = /** @type {LinkKind} */ (valueOf(form, 'kind'));
     try {
-      const url = isAdmin
-        ? await makeLink({ kind, name, path, expires: valueOf(form, 'expires') })
-        : plainAddress(kind, name);
+      const url = isAdmin ? await makeLink(kind, linked, valueOf(form, 'expires')) : addressOf(kind, linked);
       const texts = kind === 'mjpeg' ? [url, `<img src="${url}">`] : [url];
-      result.replaceChildren(...texts.map(snippet));
+      fill(result, texts.map(snippet), isAdmin && (await qrPicture(url)));
     } catch (error) {
       showProblem(form, error);
     }
   });
-  return openDialog({ title: t('common.link_title', { name }), body: form });
+  return openDialog({ title: t('common.link_title', { name: linked.name }), body: form });
 }

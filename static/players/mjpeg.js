@@ -4,8 +4,11 @@
 
 import { Player, PlayerError, Rate, fetchMedia } from './player.js';
 
-/** The server repeats an unchanged picture every five seconds by default (`output.interval`). */
-const SILENT_MS = 30_000;
+/** How often the server repeats an unchanged picture, so that silence is a sign. */
+const REPEAT_MS = 1000;
+
+/** Silence after which the connection counts as lost. */
+const SILENT_MS = 15_000;
 
 /** Part heads of the server have some hundred bytes. */
 const LONGEST_HEAD = 16_384;
@@ -23,11 +26,13 @@ export class MjpegPlayer extends Player {
   #isDrawing = false;
   #bytes = 0;
   #frames = 0;
+  #pictures = 0; // frames that are no placeholder
   #rates = { bytes: new Rate(), frames: new Rate() };
   /** @type {number | null} */
   #age = null;
   #timer = 0;
   #drawn = () => {};
+  #isWaiting = false;
   /** @type {AbortController | null} */
   #connection = null;
 
@@ -49,6 +54,7 @@ export class MjpegPlayer extends Player {
     this.#connection = connection;
     const url = new URL(this.url);
     url.searchParams.set('advance_headers', '0');
+    url.searchParams.set('interval', String(REPEAT_MS));
     const { body } = await fetchMedia(url.href, this.token(), { signal: connection.signal });
     if (!body) throw new PlayerError('ended');
     return body.getReader();
@@ -84,7 +90,10 @@ export class MjpegPlayer extends Player {
         this.#frames += 1;
         const taken = Number(head.get('x-timestamp'));
         this.#age = taken ? Date.now() - taken * 1000 : null;
-        if (this.state !== 'connecting') this.become(head.has('x-mtx-placeholder') ? 'waiting' : 'playing');
+        const isPlaceholder = head.has('x-mtx-placeholder');
+        if (!isPlaceholder) this.#pictures += 1;
+        this.#isWaiting = isPlaceholder;
+        if (this.state !== 'connecting') this.become(isPlaceholder ? 'waiting' : 'playing');
         this.#waiting = body;
         this.#draw();
       }
@@ -121,6 +130,14 @@ export class MjpegPlayer extends Player {
 
   close() {
     clearTimeout(this.#timer);
+  }
+
+  get isWaiting() {
+    return this.#isWaiting;
+  }
+
+  progress() {
+    return this.#pictures;
   }
 
   /**

@@ -53,6 +53,7 @@ export class MsePlayer extends Player {
   #timer = 0;
   #slow = SLOW;
   #calmSince = 0;
+  #isWaiting = false;
 
   async open() {
     const { element, ending } = this;
@@ -115,8 +116,9 @@ export class MsePlayer extends Player {
   #notice(source, text) {
     const { type, value, state, note } = JSON.parse(text);
     if (type === 'error') this.fail(/the client does not play/.test(value) ? 'codec' : 'server', value);
-    else if (type === 'state' && (this.state === 'playing' || this.state === 'waiting')) {
-      this.become(state === 'live' || state === 'lingering' ? 'playing' : 'waiting');
+    else if (type === 'state') {
+      this.#isWaiting = state !== 'live' && state !== 'lingering';
+      if (this.state === 'playing' || this.state === 'waiting') this.become(this.#isWaiting ? 'waiting' : 'playing');
     } else if (type === 'mse') {
       if (!mediaSource()?.isTypeSupported(value)) return this.fail('codec', value);
       this.#mediaType = value;
@@ -190,6 +192,10 @@ export class MsePlayer extends Player {
     this.element.removeAttribute('src');
     this.element.load();
     URL.revokeObjectURL(this.#objectUrl);
+  }
+
+  get isWaiting() {
+    return this.#isWaiting;
   }
 
   get hasSound() {

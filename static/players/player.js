@@ -38,7 +38,12 @@ export const FIRST_FRAME_MS = 12_000;
  */
 
 /**
- * @typedef {{ token?: () => string | null, base?: string, isSilent?: boolean, iceServers?: RTCIceServer[] }} PlayerOptions
+ * @typedef {object} PlayerOptions
+ * @property {() => string | null} [token]
+ * @property {string} [base]
+ * @property {boolean} [isSilent]
+ * @property {boolean} [isSoundOnly] there is no video
+ * @property {RTCIceServer[]} [iceServers]
  */
 
 /** An error with its reason; `message` is the text of the server or of the browser. */
@@ -158,16 +163,22 @@ export class Player extends EventTarget {
    * @param {string} url
    * @param {PlayerOptions} [options]
    */
-  constructor(element, url, { token = () => null, isSilent = false } = {}) {
+  constructor(element, url, { token = () => null, isSilent = false, isSoundOnly = false } = {}) {
     super();
     this.element = element;
     this.url = url;
     this.token = token;
     this.isSilent = isSilent;
+    this.isSoundOnly = isSoundOnly;
   }
 
   get hasEnded() {
     return this.ending.signal.aborted;
+  }
+
+  /** Whether the server sends a picture that only says that there is none yet. */
+  get isWaiting() {
+    return false;
   }
 
   /** Whether there is sound. */
@@ -203,7 +214,7 @@ export class Player extends EventTarget {
     try {
       await Promise.race([this.open(), late]);
       if (this.hasEnded) throw new PlayerError('ended');
-      this.become('playing');
+      this.become(this.isWaiting ? 'waiting' : 'playing');
     } catch (thrown) {
       this.stop();
       const error = this.#failure ?? thrown;
@@ -228,6 +239,20 @@ export class Player extends EventTarget {
    */
   async stats() {
     return { protocol: this.protocol };
+  }
+
+  /**
+   * A number that changes with every new picture, so that a picture that stands still can be told from one that moves.
+   * Sound without a picture counts by its time.
+   *
+   * @returns {number}
+   */
+  progress() {
+    const { element } = this;
+    if (!(element instanceof HTMLVideoElement)) return 0;
+    const frames = element.videoWidth ? element.getVideoPlaybackQuality?.().totalVideoFrames : 0;
+    // Firefox counts no frames of WebRTC.
+    return frames || element.currentTime;
   }
 
   /** @param {PlayerState} state */

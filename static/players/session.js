@@ -37,12 +37,12 @@ export class WebRtcSession extends Player {
   }
 
   /**
-   * Negotiates. `prepare` adds the tracks, `adjust` changes the offer.
+   * Negotiates. `prepare` adds the tracks, `offer` and `answer` change these descriptions.
    *
    * @param {(peer: RTCPeerConnection) => void} prepare
-   * @param {(sdp: string) => string} [adjust]
+   * @param {{ offer?: (sdp: string) => string, answer?: (sdp: string) => string }} [changes]
    */
-  async negotiate(prepare, adjust = (sdp) => sdp) {
+  async negotiate(prepare, { offer = (sdp) => sdp, answer = (sdp) => sdp } = {}) {
     const { signal } = this.ending;
     const options = await fetchMedia(this.url, this.token(), { method: 'OPTIONS', signal });
     const peer = new RTCPeerConnection({ iceServers: iceServers(options.headers.get('Link')) });
@@ -51,10 +51,10 @@ export class WebRtcSession extends Player {
     peer.addEventListener('connectionstatechange', () => {
       const { connectionState } = peer;
       if (['failed', 'closed'].includes(connectionState)) this.fail('network', `ICE ${peer.iceConnectionState}`);
-      else if (connectionState === 'disconnected') this.#check();
+      else if (connectionState === 'disconnected') this.check();
     });
     prepare(peer);
-    this.#offer = adjust((await peer.createOffer()).sdp ?? '');
+    this.#offer = offer((await peer.createOffer()).sdp ?? '');
     await peer.setLocalDescription({ type: 'offer', sdp: this.#offer });
     const headers = { 'Content-Type': 'application/sdp' };
     const response = await fetchMedia(this.url, this.token(), { method: 'POST', body: this.#offer, headers, signal });
@@ -63,7 +63,7 @@ export class WebRtcSession extends Player {
     this.#location = sessionUrl(location, this.url, this.base);
     const sdp = await response.text();
     if (this.hasEnded) return this.#leave();
-    await peer.setRemoteDescription({ type: 'answer', sdp });
+    await peer.setRemoteDescription({ type: 'answer', sdp: answer(sdp) });
     this.#send(this.#candidates.splice(0));
     this.#watch();
   }
@@ -75,19 +75,22 @@ export class WebRtcSession extends Player {
   #watch() {
     let [packets, since] = [0, performance.now()];
     const timer = setInterval(async () => {
-      const inbound = (await this.reports()).filter(({ type }) => type === 'inbound-rtp');
-      const count = inbound.reduce((sum, { packetsReceived = 0 }) => sum + packetsReceived, 0);
+      // What is sent is confirmed by the server's reports.
+      const signs = (await this.reports()).filter(
+        ({ type }) => type === 'inbound-rtp' || type === 'remote-inbound-rtp',
+      );
+      const count = signs.reduce((sum, { packetsReceived, timestamp }) => sum + (packetsReceived ?? timestamp), 0);
       const now = performance.now();
-      if (count !== packets || !inbound.length) [packets, since] = [count, now];
+      if (count !== packets || !signs.length) [packets, since] = [count, now];
       if (now - since < SILENT_MS) return;
       since = now;
-      this.#check();
+      this.check();
     }, WATCH_MS);
     this.ending.signal.addEventListener('abort', () => clearInterval(timer));
   }
 
   /** Ends the player if the server does not know the session. A session without media can be right: a slow stream. */
-  async #check() {
+  async check() {
     const location = this.#location;
     if (!location || this.hasEnded) return;
     const headers = { 'Content-Type': 'application/trickle-ice-sdpfrag' };

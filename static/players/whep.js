@@ -14,15 +14,30 @@ export class WhepPlayer extends WebRtcSession {
   async open() {
     const stream = new MediaStream();
     const frame = firstFrame(this.element, this.ending.signal);
-    await this.negotiate((peer) => {
-      peer.addTransceiver('video', { direction: 'recvonly' });
-      peer.addTransceiver('audio', { direction: 'recvonly' });
-      peer.addEventListener('track', ({ track }) => {
-        stream.addTrack(track);
-        this.element.srcObject ??= stream;
-      });
-    }, withStereo);
+    await this.negotiate(
+      (peer) => {
+        if (!this.isSoundOnly) peer.addTransceiver('video', { direction: 'recvonly' });
+        peer.addTransceiver('audio', { direction: 'recvonly' });
+        peer.addEventListener('track', ({ track }) => {
+          stream.addTrack(track);
+          this.element.srcObject ??= stream;
+        });
+      },
+      { offer: withStereo },
+    );
     await frame;
+  }
+
+  /**
+   * Goes on in another element, without a new session. What that element has played must have ended.
+   *
+   * @param {HTMLVideoElement} element
+   */
+  moveTo(element) {
+    element.srcObject = this.element.srcObject;
+    this.element.srcObject = null;
+    this.element = element;
+    element.play().catch(() => {});
   }
 
   async close() {

@@ -7,6 +7,12 @@ import { WebRtcSession, codecsOf, reportOf, roundTrip } from './session.js';
 /** H.264 first: every reader of MediaMTX plays it, also by HLS and RTSP. For sound, WebRTC has Opus. */
 const PREFERRED = 'video/H264';
 
+/**
+ * What a browser sends at first, in kbit/s: its own estimate begins at 300, at which the first frame of a large picture takes
+ * seconds or is dropped. The words are of libwebrtc; other browsers ignore them.
+ */
+const START_KBPS = 2500;
+
 /** @extends {WebRtcSession<null>} */
 export class WhipPublisher extends WebRtcSession {
   protocol = 'WebRTC';
@@ -30,10 +36,13 @@ export class WhipPublisher extends WebRtcSession {
     const connection = new Promise((done) => {
       connected = () => done(null);
     });
-    await this.negotiate((peer) => {
+    const prepare = (/** @type {RTCPeerConnection} */ peer) => {
       for (const track of this.stream.getTracks()) this.#add(peer, track);
       peer.addEventListener('connectionstatechange', () => peer.connectionState === 'connected' && connected());
-    });
+    };
+    const start = Math.min(START_KBPS, this.maxKbps ?? START_KBPS);
+    await this.negotiate(prepare, { answer: (sdp) => withStartRate(sdp, start) });
+    for (const sender of this.peer?.getSenders() ?? []) keepResolution(sender);
     await connection;
   }
 
@@ -65,6 +74,34 @@ export class WhipPublisher extends WebRtcSession {
       codec: codecsOf(reports, [video, audio]),
     };
   }
+}
+
+/**
+ * An answer that tells the browser with which bit rate to begin.
+ *
+ * @param {string} sdp
+ * @param {number} kbps
+ */
+function withStartRate(sdp, kbps) {
+  const [head, ...media] = sdp.split(/^(?=m=)/m);
+  const changed = media.map((part) =>
+    part.startsWith('m=video')
+      ? part.replace(/^(a=fmtp:\d+ (?!apt=).*?)\r?$/gm, `$1;x-google-start-bitrate=${kbps}\r`)
+      : part,
+  );
+  return [head, ...changed].join('');
+}
+
+/**
+ * Tells the browser to drop frames and not pixels of what must be sharp.
+ *
+ * @param {RTCRtpSender} sender
+ */
+function keepResolution(sender) {
+  if (sender.track?.contentHint !== 'detail') return;
+  // A member of RTCRtpSendParameters in Chromium; of the W3C's mst-content-hint.
+  const parameters = Object.assign(sender.getParameters(), { degradationPreference: 'maintain-resolution' });
+  sender.setParameters(parameters).catch(() => {});
 }
 
 /** @param {RTCRtpTransceiver} transceiver */

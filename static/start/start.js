@@ -8,6 +8,7 @@ import { errorText, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { askToSignIn, startShell } from '../lib/shell.js';
 import { card, mediaMtxCard } from './check.js';
+import { Hero } from './hero.js';
 import { links, uploadCard } from './upload.js';
 
 const TEST_CARD = 'demo/test-card';
@@ -49,7 +50,8 @@ function testCardCard() {
       if (!streams.some(({ name }) => name === TEST_CARD)) {
         await api.send('PUT', `api/v1/streams/${api.encoded(TEST_CARD)}`, { kind: 'test-card' });
       }
-      fill(result, links(TEST_CARD, false));
+      fill(result, await links(TEST_CARD, false));
+      hero.show(TEST_CARD);
     } catch (error) {
       if (api.needsSignIn(error) && (await askToSignIn())) return make();
       fill(result, h('p', { class: 'notice bad' }, icon('alert'), errorText(error)));
@@ -70,25 +72,39 @@ function testCardCard() {
 }
 
 await startShell({ page: 'start', sections: ['start'] });
-// Made once: the result of an upload stays after a sign-in.
-const [upload, testCard] = [uploadCard(), testCardCard()];
+// Made once: the result of an upload, and the picture, stay after a sign-in.
+const hero = new Hero();
+const [upload, testCard] = [uploadCard((name) => hero.show(name)), testCardCard()];
+
+/** On this machine, pictures can be sent and watched without an account: a sign-in is for the console. */
+const isHere = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
 
 function draw() {
   const isAdmin = api.may('api');
+  const signIn = api.user() === null && signInCard();
   fill(
     byId('main'),
     h('div', { class: 'intro' }, h('h1', {}, t('start.title')), h('p', {}, t('start.text'))),
     h(
       'div',
       { class: 'steps' },
-      api.user() === null && signInCard(),
+      !isHere && signIn,
+      hero.element,
       upload,
       testCard,
       linksCard(),
+      isHere && signIn,
       isAdmin && mediaMtxCard(),
     ),
   );
 }
 
+/** Shows a picture to those who can see one. */
+const showPicture = () => (isHere || api.user() !== null) && hero.showAny();
+
 draw();
-api.session.addEventListener('change', draw);
+showPicture();
+api.session.addEventListener('change', () => {
+  draw();
+  showPicture();
+});

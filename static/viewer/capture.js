@@ -46,3 +46,14 @@ export async function frameOf(video) {
   if (!blob) throw new Error(t('viewer.no_picture_yet'));
   return blob;
 }
+
+/**
+ * A time as a part of a file name, as the user's clock shows it: 2026-01-31-18-05-09.
+ *
+ * @param {Date} date
+ */
+export function localTime(date) {
+  const parts = [date.getFullYear(), date.getMonth() + 1, date.getDate()];
+  parts.push(date.getHours(), date.getMinutes(), date.getSeconds());
+  return parts.map((part) => String(part).padStart(2, '0')).join('-');
+}

@@ -15,6 +15,25 @@ const PROTOCOLS = { whep: 'WebRTC', uv4l: 'WebRTC', mse: 'MSE', hls: 'HLS', mjpe
 /** The tracks of MediaMTX's paths that the sidecar reads, in MediaMTX's words. */
 const PASSED = ['H264', 'H265'];
 
+/** The tracks that are sound (MediaMTX's internal/defs/api_path.go); all others are video, or data. */
+const SOUND = /^(Opus|Vorbis|MPEG-4 Audio|MPEG-1\/2 Audio|AC3|AC-3|Speex|G726|G722|G711|LPCM)/;
+
+/**
+ * Whether the sidecar makes stills and MJPEG of the item: of its own streams, and of paths with video that it reads.
+ *
+ * @param {Api.WallItem} item
+ */
+export const hasStills = ({ stream, path }) =>
+  Boolean(stream || (path?.available && path.tracks.some((track) => PASSED.includes(track))));
+
+/**
+ * Whether the item has sound and no video.
+ *
+ * @param {Api.WallItem} item
+ */
+export const isSoundOnly = ({ stream, path }) =>
+  !stream && Boolean(path?.tracks.length) && path?.tracks.every((track) => SOUND.test(track)) === true;
+
 /**
  * The sources of an item for Chain, the best first. `kinds` restricts them.
  *
@@ -27,17 +46,16 @@ export function sourcesOf(item, wall, kinds = KINDS) {
   const sources = [];
   if (wall.mediamtx && item.path) {
     const path = encoded(item.path.name);
-    sources.push({ kind: 'whep', url: `${wall.webrtc}/${path}/whep`, base: wall.webrtc });
+    const whep = `${wall.webrtc}/${path}/whep`;
+    sources.push({ kind: 'whep', url: whep, base: wall.webrtc, isSoundOnly: isSoundOnly(item) });
     sources.push({ kind: 'hls', url: `${wall.hls}/${path}/index.m3u8` });
   }
   if (item.uv4l) {
     const iceServers = wall.ice_servers;
     sources.push({ kind: 'uv4l', url: address(`uv4l/${encoded(item.name)}`), iceServers });
   }
-  if (item.stream || item.path?.tracks.some((track) => PASSED.includes(track))) {
+  if (hasStills(item)) {
     sources.push({ kind: 'mse', url: address(`stream/${encoded(item.name)}.mp4`) });
-  }
-  if (item.stream) {
     sources.push({ kind: 'mjpeg', url: address(`stream/${encoded(item.name)}.mjpeg`) });
   }
   const usable = sources.filter(({ kind }) => kinds.includes(kind));
@@ -67,27 +85,4 @@ export const protocolName = (kind) => PROTOCOLS[kind];
 export function reasonText(error, item) {
   const codec = item?.path?.tracks.join(', ') || '?';
   return t(`viewer.reason_${error.reason}`, { codec, message: error.message });
-}
-
-/**
- * Shows the state of an item on its badge.
- *
- * @param {HTMLElement} badge
- * @param {Api.WallItem} item
- */
-export function showState(badge, { stream, path, uv4l }) {
-  const state = stream?.state ?? (uv4l && !path ? callState(uv4l) : pathState(path));
-  badge.textContent = t(`viewer.state_${state}`);
-  // For viewers, a stream without watchers that still runs is live.
-  badge.className = `badge ${state === 'lingering' ? 'live' : state}`;
-  badge.title = stream?.reason ?? '';
-}
-
-/** @param {{ sessions: number }} camera */
-const callState = ({ sessions }) => (sessions ? 'live' : 'idle');
-
-/** @param {Api.WallItem['path']} path */
-function pathState(path) {
-  if (path?.available) return 'live';
-  return path?.on_demand ? 'idle' : 'offline';
 }

@@ -3,11 +3,12 @@
 
 import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
-import { dateTime, errorText, number, t, timeOfDay } from '../lib/i18n.js';
+import { dateTime, errorText, t, timeOfDay } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
+import { DAY, clock, dayOf, durationText, offsetOf, percent, two } from './times.js';
 
-/** Seconds of a day. */
-const DAY = 86_400;
+/** The tokens in the addresses of parts are valid for a quarter of an hour. */
+const FRESH_MS = 13 * 60_000;
 
 /** Tolerance in seconds: MediaMTX rounds times and durations. */
 const TOLERANCE = 0.5;
@@ -21,36 +22,6 @@ const STEPS = { ArrowLeft: -30, ArrowRight: 30, ArrowDown: -600, ArrowUp: 600, P
 
 /** @typedef {Api.Timeline['parts'][number]} Part */
 
-const two = (/** @type {number} */ value) => String(value).padStart(2, '0');
-const dayOf = (/** @type {Date} */ date) => `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-const percent = (/** @type {number} */ seconds) => `${(seconds / DAY) * 100}%`;
-
-/** @param {number} seconds */
-function clock(seconds) {
-  return [seconds / 3600, (seconds / 60) % 60, seconds % 60].map((value) => two(Math.floor(value))).join(':');
-}
-
-/**
- * A duration as text.
- *
- * @param {number} seconds
- */
-function durationText(seconds) {
-  if (seconds < 60) return t('viewer.seconds', { n: number(seconds) });
-  if (seconds < 3600) return t('viewer.minutes', { n: number(seconds / 60, 1) });
-  return t('viewer.hours', { n: number(seconds / 3600, 1) });
-}
-
-/**
- * This browser's offset from UTC on a day, as in RFC 3339.
- *
- * @param {string} day
- */
-function offsetOf(day) {
-  const minutes = -new Date(`${day}T00:00:00`).getTimezoneOffset();
-  return `${minutes < 0 ? '-' : '+'}${two(Math.floor(Math.abs(minutes) / 60))}:${two(Math.abs(minutes) % 60)}`;
-}
-
 export class Recordings {
   #requests = 0;
   /** @type {string | null} */
@@ -61,6 +32,8 @@ export class Recordings {
   #parts = [];
   /** @type {Api.Range[]} */
   #ranges = [];
+  #rangesAt = 0; // when they were loaded
+  #limits = new URLSearchParams(); // of the day
   #at = 0; // seconds of the day
   /** @type {number | null} */
   #playedFrom = null; // where the playing piece begins, in seconds of the day
@@ -241,6 +214,32 @@ export class Recordings {
     fill(this.status, text && h('p', { class: ['notice', kind] }, icon(kind === 'bad' ? 'alert' : 'info'), text));
   }
 
+  async #loadRanges() {
+    const path = api.encoded(this.#path ?? '');
+    this.#ranges = (await api.call(`api/v1/recordings/${path}?${this.#limits}`)).ranges;
+    this.#rangesAt = performance.now();
+  }
+
+  /** Renews the addresses of parts whose tokens expire. */
+  async #renew() {
+    if (performance.now() - this.#rangesAt < FRESH_MS) return;
+    await this.#attempt(() => this.#loadRanges());
+  }
+
+  /**
+   * Saves a part of which the row was drawn a while ago.
+   *
+   * @param {MouseEvent} event
+   * @param {string} start
+   */
+  async #download(event, start) {
+    if (performance.now() - this.#rangesAt < FRESH_MS) return;
+    event.preventDefault();
+    await this.#renew();
+    const range = this.#ranges.find((one) => one.start === start);
+    if (range) h('a', { href: range.download_url, download: '' }).click();
+  }
+
   /** @param {number} days */
   #stepDay(days) {
     const date = new Date(`${this.#day}T12:00:00`);
@@ -258,8 +257,8 @@ export class Recordings {
       const path = api.encoded(this.#path ?? '');
       const query = new URLSearchParams({ day, offset: offsetOf(day) });
       const timeline = await api.call(`api/v1/recordings/${path}/timeline?${query}`);
-      const limits = new URLSearchParams({ start: timeline.from, end: timeline.to });
-      this.#ranges = (await api.call(`api/v1/recordings/${path}?${limits}`)).ranges;
+      this.#limits = new URLSearchParams({ start: timeline.from, end: timeline.to });
+      await this.#loadRanges();
       this.#parts = timeline.parts;
       this.#midnight = Date.parse(timeline.from);
       this.sum.textContent = t('viewer.recorded_sum', { duration: durationText(timeline.recorded) });
@@ -309,6 +308,7 @@ export class Recordings {
         class: 'button small',
         href: range.download_url,
         download: '',
+        onclick: (/** @type {MouseEvent} */ event) => this.#download(event, range.start),
         'aria-label': t('viewer.download_from', { time }),
       },
       icon('download', 16),
@@ -351,7 +351,8 @@ export class Recordings {
    *
    * @param {number} seconds
    */
-  #play(seconds) {
+  async #play(seconds) {
+    await this.#renew();
     const part = this.#parts.find(({ offset, duration }) => offset + duration > seconds + TOLERANCE);
     if (!part) return;
     const at = Math.max(seconds, part.offset);

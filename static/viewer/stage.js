@@ -3,14 +3,18 @@
 
 import * as api from '../lib/api.js';
 import { fill, h, store, stored } from '../lib/dom.js';
-import { errorText, t } from '../lib/i18n.js';
+import { dateTime, errorText, number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
-import { openLinkDialog } from '../lib/links.js';
 import { toast } from '../lib/toast.js';
 import { Chain } from '../players/chain.js';
-import { frameOf, showInPicture, snapshotOf } from './capture.js';
-import { isAvailable, protocolName, reasonText, showState, sourcesOf } from './playback.js';
+import { frameOf, localTime, showInPicture, snapshotOf } from './capture.js';
+import { isForPage } from './keys.js';
+import { hasStills, isAvailable, isSoundOnly, protocolName, reasonText, sourcesOf } from './playback.js';
+import { stageParts } from './stage_parts.js';
 import { statsTexts } from './stats.js';
+import { failureText, showStatus, titleOf } from './status.js';
+import { keepAwake } from './wake.js';
+import { Zoom } from './zoom.js';
 
 const STATS_INTERVAL_MS = 1000;
 
@@ -37,131 +41,106 @@ export class Stage {
   #item = null;
   /** @type {Api.Wall | null} */
   #wall = null;
+  #isAway = false;
   #kind = 'auto';
   #timer = 0;
   #idle = 0;
   #volume = stored('volume', 1);
+  /** What the message shows, so that it is drawn once. */
+  #said = '';
 
   constructor() {
-    this.video = h('video', { playsInline: true, muted: true });
-    this.canvas = h('canvas', { hidden: true });
-    this.message = h('div', { class: 'stage-message', role: 'status' });
-    // Screen readers must not announce the countdown every second.
-    this.retry = h('p', { class: 'stage-retry', 'aria-hidden': 'true' });
-    this.stats = h('dl', { class: 'stage-stats', hidden: true, 'aria-label': t('viewer.stats') });
-    this.live = h('span', { class: 'stage-live' }, t('viewer.live_word'));
-    this.soundButton = controlButton('sound', 'mute', t('viewer.unmute'), () => this.#toggleSound());
-    this.volume = h('input', {
-      type: 'range',
-      min: 0,
-      max: 1,
-      step: 0.05,
-      value: this.#volume,
-      class: 'volume',
-      'aria-label': t('viewer.volume'),
-      oninput: () => this.#setVolume(),
+    const actions = {
+      toggleSound: () => this.#toggleSound(),
+      setVolume: () => this.#setVolume(),
+      toggleStats: () => this.#toggleStats(),
+      snapshot: () => this.#saveSnapshot(),
+      pictureInPicture: () => this.#togglePictureInPicture(),
+      fullscreen: () => this.#toggleFullscreen(),
+      resetZoom: () => this.zoom.reset(),
+      link: () => this.#openLink(),
+      chooseProtocol: () => this.#chooseProtocol(),
+    };
+    this.parts = stageParts(actions, this.#volume);
+    const { screen, head, foot, facts, back, video, canvas, zoom } = this.parts;
+    this.back = back;
+    this.zoom = new Zoom(screen, [video, canvas], (scale) => {
+      zoom.hidden = scale === 1;
+      fill(zoom, `${number(scale, 1)}×`);
     });
-    this.sound = h('span', { class: 'stage-sound' }, this.soundButton, this.volume);
-    this.statsButton = controlButton('stats', 'gauge', t('viewer.stats'), () => this.#toggleStats());
-    this.statsButton.setAttribute('aria-pressed', 'false');
-    this.screen = h(
-      'div',
-      { class: 'screen', tabIndex: -1 },
-      this.video,
-      this.canvas,
-      this.message,
-      this.stats,
-      this.#bar(),
-    );
-    this.back = h(
-      'a',
-      { class: 'button icon-button', href: '#/', 'aria-label': t('viewer.back'), title: t('viewer.back') },
-      icon('back'),
-    );
-    this.title = h('h1', { tabIndex: -1 });
-    this.badge = h('span', { class: 'badge' });
-    this.facts = h('p', { class: 'dim' });
-    this.playing = h('p', { class: 'stage-how', role: 'status' });
-    this.protocols = h('select', { 'aria-label': t('viewer.protocol'), onchange: () => this.#chooseProtocol() });
-    this.recordings = h('a', { class: 'button' }, icon('film'), h('span', {}, t('viewer.recordings')));
-    this.element = h(
-      'section',
-      { class: 'stage', hidden: true, 'aria-label': t('viewer.one_stream') },
-      this.#head(),
-      this.screen,
-      this.#foot(),
-      this.facts,
-    );
+    const label = t('viewer.one_stream');
+    this.element = h('section', { class: 'stage', hidden: true, 'aria-label': label }, head, screen, foot, facts);
     this.#listen();
   }
 
-  /** The controls over the video. */
-  #bar() {
-    const pip = controlButton('pip', 'pip', t('viewer.pip'), () => this.#togglePictureInPicture());
-    pip.hidden = !document.pictureInPictureEnabled;
-    return h(
-      'div',
-      { class: 'stage-bar' },
-      this.live,
-      this.sound,
-      h('span', { class: 'grow' }),
-      this.statsButton,
-      controlButton('snapshot', 'camera', t('viewer.snapshot'), () => this.#saveSnapshot()),
-      pip,
-      controlButton('fullscreen', 'fullscreen', t('viewer.fullscreen'), () => this.#toggleFullscreen()),
-    );
-  }
-
-  #head() {
-    const link = h(
-      'button',
-      { type: 'button', onclick: () => this.#openLink() },
-      icon('link'),
-      h('span', {}, t('viewer.link')),
-    );
-    const space = h('span', { class: 'grow' });
-    return h('div', { class: 'stage-head' }, this.back, this.title, this.badge, space, this.recordings, link);
-  }
-
-  #foot() {
-    const label = h('span', { class: 'dim' }, t('viewer.protocol'));
-    return h('div', { class: 'stage-foot' }, this.playing, h('label', { class: 'row' }, label, this.protocols));
-  }
-
   #listen() {
+    const { screen, video } = this.parts;
     for (const event of ['pointermove', 'pointerdown', 'focusin']) {
-      this.screen.addEventListener(event, () => this.#showControls());
+      screen.addEventListener(event, () => this.#showControls());
     }
-    this.video.addEventListener('volumechange', () => this.#showSound());
-    this.screen.addEventListener('dblclick', ({ target }) => {
-      if (!isInside(target, '.stage-bar')) this.#toggleFullscreen();
+    video.addEventListener('volumechange', () => this.#showSound());
+    screen.addEventListener('dblclick', ({ target }) => {
+      if (!(target instanceof Element && target.closest('.stage-bar'))) this.#toggleFullscreen();
     });
     document.addEventListener('keydown', (event) => {
-      const hasModifier = event.ctrlKey || event.metaKey || event.altKey;
-      if (this.element.hidden || hasModifier || isInside(event.target, 'input, select, textarea, dialog')) return;
-      if (event.key === 'f') this.#toggleFullscreen();
-      else if (event.key === 'm') this.#toggleSound();
-      else if (event.key === 'i') this.#toggleStats();
-      else if (event.key === 's') this.#saveSnapshot();
-      else if (event.key === 'Escape' && !document.fullscreenElement) location.hash = '#/';
+      if (this.element.hidden || !isForPage(event)) return;
+      const action = this.#actionOf(event.key);
+      if (!action) return;
+      event.preventDefault();
+      action();
     });
   }
 
   /**
-   * Shows an item.
+   * @param {string} key
+   * @returns {(() => unknown) | undefined}
+   */
+  #actionOf(key) {
+    const { previous, next } = this.parts;
+    const follow = (/** @type {HTMLAnchorElement} */ link) => (link.hidden ? undefined : () => link.click());
+    if (key === 'Escape') return document.fullscreenElement || this.back.hidden ? undefined : () => this.back.click();
+    if (key === 'ArrowLeft') return follow(previous);
+    if (key === 'ArrowRight') return follow(next);
+    /** @type {Record<string, () => unknown>} */
+    const actions = {
+      f: () => this.#toggleFullscreen(),
+      m: () => this.#toggleSound(),
+      i: () => this.#toggleStats(),
+      s: () => this.#saveSnapshot(),
+      '+': () => this.zoom.by(1),
+      '=': () => this.zoom.by(1),
+      '-': () => this.zoom.by(-1),
+      0: () => this.zoom.reset(),
+    };
+    return actions[key.toLowerCase()];
+  }
+
+  /**
+   * Shows an item. `neighbours` are the names before and after it on the wall.
    *
    * @param {Api.WallItem} item
    * @param {Api.Wall} wall
+   * @param {{ isAway: boolean, neighbours: (string | undefined)[] }} around
    */
-  open(item, wall) {
+  open(item, wall, { isAway, neighbours }) {
     const isSame = this.#item?.name === item.name && !this.element.hidden;
+    this.#isAway = isAway;
     this.#update(item, wall);
+    const { previous, next, protocols, title } = this.parts;
+    for (const [link, name] of /** @type {const} */ ([
+      [previous, neighbours[0]],
+      [next, neighbours[1]],
+    ])) {
+      link.hidden = name === undefined;
+      if (name !== undefined) link.href = `#/watch/${api.encoded(name)}`;
+    }
     if (isSame) return;
     this.element.hidden = false;
-    this.title.focus({ preventScroll: true });
+    title.focus({ preventScroll: true });
+    this.zoom.reset();
     this.#kind = 'auto';
     const kinds = sourcesOf(item, wall).map(({ kind }) => h('option', { value: kind }, protocolName(kind)));
-    fill(this.protocols, h('option', { value: 'auto', selected: true }, t('viewer.protocol_auto')), kinds);
+    fill(protocols, h('option', { value: 'auto', selected: true }, t('viewer.protocol_auto')), kinds);
     this.#play();
     this.#showControls();
   }
@@ -178,17 +157,19 @@ export class Stage {
     this.#item = item;
     this.#wall = wall;
     const { name, stream, path } = item;
-    this.title.textContent = name;
-    showState(this.badge, item);
-    const facts = [
+    const { title, facts, recordings, name: overlay } = this.parts;
+    title.textContent = overlay.textContent = titleOf(item);
+    const texts = [
       stream && t('viewer.fact_kind', { kind: stream.kind }),
       path && t('viewer.fact_path', { path: path.name }),
       path?.tracks.join(' + '),
     ];
-    this.facts.textContent = facts.filter(Boolean).join(' · ');
-    this.recordings.href = `#/recordings/${api.encoded(path?.name ?? name)}`;
-    this.recordings.hidden = !(wall.mediamtx && path);
+    // A visitor watches; how the stream is made is for those who made it.
+    facts.textContent = api.isGuest() ? '' : texts.filter(Boolean).join(' · ');
+    recordings.href = `#/recordings/${api.encoded(path?.name ?? name)}`;
+    recordings.hidden = !path?.recordings;
     if (hasBecomeAvailable || hasMediaMtxAgain) this.#chain?.retry();
+    if (this.#chain) this.#follow(this.#chain);
   }
 
   /**
@@ -210,7 +191,7 @@ export class Stage {
   }
 
   #chooseProtocol() {
-    this.#kind = this.protocols.value;
+    this.#kind = this.parts.protocols.value;
     this.#play();
   }
 
@@ -220,7 +201,8 @@ export class Stage {
     if (!item || !wall) return;
     const sources = sourcesOf(item, wall).filter(({ kind }) => this.#kind === 'auto' || this.#kind === kind);
     if (!wall.mediamtx && !sources.length) return this.#say(t('viewer.reason_no_mediamtx'));
-    const chain = new Chain({ video: this.video, canvas: this.canvas, sources, token: api.token });
+    const { video, canvas } = this.parts;
+    const chain = new Chain({ video, canvas, sources, token: api.token });
     this.#chain = chain;
     chain.addEventListener('change', () => this.#chain === chain && this.#follow(chain));
     chain.start();
@@ -231,7 +213,8 @@ export class Stage {
     clearInterval(this.#timer);
     this.#chain?.stop();
     this.#chain = null;
-    this.stats.replaceChildren();
+    this.parts.stats.replaceChildren();
+    keepAwake('stage', false);
   }
 
   /**
@@ -240,40 +223,70 @@ export class Stage {
    * @param {Chain} chain
    */
   #follow(chain) {
-    const { state, player, failures } = chain;
-    const isPlaying = state === 'playing' || state === 'waiting';
-    this.screen.classList.toggle('is-playing', isPlaying);
-    this.live.hidden = !isPlaying;
+    const item = /** @type {Api.WallItem} */ (this.#item);
+    const { state, isStalled } = chain;
+    const { screen, live, badge, playing } = this.parts;
+    const isShown = state === 'playing' || state === 'waiting';
+    const [isWaiting, isConnecting] = [state === 'waiting', state === 'connecting'];
+    const isLost = !isShown && !isConnecting;
+    // MediaMTX is away, and the path that it had is still shown.
+    const isAway = this.#isAway || (!item.stream && Boolean(item.path) && !this.#wall?.mediamtx);
+    const status = showStatus(badge, { item, isAway, isShown, isStalled, isWaiting, isConnecting, isLost });
+    screen.classList.toggle('is-playing', isShown);
+    screen.classList.toggle('is-stale', isShown && status !== 'live' && status !== 'starting');
+    screen.classList.toggle('is-pending', isShown && (status === 'failing' || status === 'starting'));
+    live.hidden = status !== 'live';
+    keepAwake('stage', isShown);
     this.#showSound();
-    const reasons = failures
-      .map(({ kind, error }) => `${protocolName(kind)}: ${reasonText(error, this.#item)}`)
+    const reasons = chain.failures
+      .map(({ kind, error }) => `${protocolName(kind)}: ${reasonText(error, item)}`)
       .join(' ');
-    if (isPlaying) {
-      this.#say('');
-      const protocol = player?.protocol;
-      const plays = reasons ? t('viewer.plays_because', { protocol, reasons }) : t('viewer.plays', { protocol });
-      const note = player?.note;
-      this.playing.textContent = note ? `${plays} ${t('viewer.no_sound', { note })}` : plays;
+    if (isShown) {
+      this.#say(this.#textOver(status, chain));
+      playing.textContent = status === 'live' || status === 'stalled' ? this.#howText(chain, reasons) : '';
     } else if (state === 'connecting') {
       this.#say(t('viewer.connecting'), null, true);
-      this.playing.textContent = reasons;
+      playing.textContent = reasons;
     } else this.#showFailures(chain);
+  }
+
+  /**
+   * What stands over a picture that is none, or that is old.
+   *
+   * @param {import('./status.js').Status} status
+   * @param {Chain} chain
+   */
+  #textOver(status, { seenAt }) {
+    const item = /** @type {Api.WallItem} */ (this.#item);
+    if (status === 'failing') return failureText(item);
+    if (status === 'starting') return t('viewer.waiting');
+    if (status === 'stalled') return t('viewer.stale_since', { time: dateTime(new Date(seenAt)) });
+    if (status === 'away') return t(this.#isAway ? 'viewer.stale_away' : 'viewer.stale_mediamtx');
+    return isSoundOnly(item) ? t('viewer.sound_only') : '';
+  }
+
+  /**
+   * @param {Chain} chain
+   * @param {string} reasons why better protocols do not play
+   */
+  #howText({ player }, reasons) {
+    const protocol = player?.protocol;
+    const plays = reasons ? t('viewer.plays_because', { protocol, reasons }) : t('viewer.plays', { protocol });
+    return player?.note ? `${plays} ${t('viewer.no_sound', { note: player.note })}` : plays;
   }
 
   /** @param {Chain} chain */
   #showFailures({ failures }) {
     const weight = (/** @type {string} */ reason) => WEIGHTS.indexOf(reason) + 1 || WEIGHTS.length + 1;
     const [main] = failures.toSorted((a, b) => weight(a.error.reason) - weight(b.error.reason));
-    const again = h(
-      'button',
-      { type: 'button', onclick: () => this.#chain?.retry() },
-      icon('refresh'),
-      t('viewer.try_again'),
-    );
-    this.#say(main ? reasonText(main.error, this.#item) : t('viewer.reason_no_publisher'), [this.retry, again]);
+    const onclick = () => this.#chain?.retry();
+    const again = h('button', { type: 'button', onclick }, icon('refresh'), t('viewer.try_again'));
+    const item = /** @type {Api.WallItem} */ (this.#item);
+    const reason = main ? reasonText(main.error, item) : t('viewer.reason_no_publisher');
+    this.#say(failureText(item) || reason, [this.parts.retry, again]);
     this.#countDown();
     const details = failures.map(({ kind, error }) => `${protocolName(kind)}: ${error.message}`);
-    this.playing.textContent = details.length > 1 ? details.join(' · ') : '';
+    this.parts.playing.textContent = details.length > 1 ? details.join(' · ') : '';
   }
 
   /**
@@ -281,31 +294,38 @@ export class Stage {
    * @param {Dom.Child} [action]
    */
   #say(text, action = null, isBusy = false) {
-    fill(this.message, isBusy && h('span', { class: 'spinner' }), text && h('p', {}, text), action);
-    this.message.hidden = !text;
+    const { message } = this.parts;
+    // Drawn once: a button keeps its focus, and a screen reader says it once.
+    const said = `${text} ${action !== null} ${isBusy}`;
+    if (said === this.#said) return;
+    this.#said = said;
+    fill(message, isBusy && h('span', { class: 'spinner' }), text && h('p', {}, text), action);
+    message.hidden = !text;
   }
 
   #countDown() {
     const at = this.#chain?.retryAt;
     const seconds = at ? Math.max(0, Math.round((at - Date.now()) / 1000)) : 0;
-    this.retry.textContent = at ? t('viewer.retry_in', { seconds }) : '';
+    this.parts.retry.textContent = at ? t('viewer.retry_in', { seconds }) : '';
   }
 
   async #tick() {
     this.#countDown();
+    const { stats } = this.parts;
     const player = this.#chain?.player;
-    if (this.stats.hidden || !player) return;
+    if (stats.hidden || !player) return;
     const rows = statsTexts(await player.stats());
     const items = rows.map(([key, text]) => [
       h('dt', {}, t(`viewer.stats_${key}`)),
       h('dd', { class: 'number' }, text),
     ]);
-    fill(this.stats, items);
+    fill(stats, items);
   }
 
   #toggleStats() {
-    this.stats.hidden = !this.stats.hidden;
-    this.statsButton.setAttribute('aria-pressed', String(!this.stats.hidden));
+    const { stats, statsButton } = this.parts;
+    stats.hidden = !stats.hidden;
+    statsButton.setAttribute('aria-pressed', String(!stats.hidden));
     this.#tick();
   }
 
@@ -314,84 +334,77 @@ export class Stage {
   }
 
   #showSound() {
-    const { muted } = this.video;
-    this.sound.hidden = !this.#hasSound();
-    fill(this.soundButton, icon(muted ? 'mute' : 'sound'));
+    const { video, sound, soundButton, volume } = this.parts;
+    const { muted } = video;
+    sound.hidden = !this.#hasSound();
+    fill(soundButton, icon(muted ? 'mute' : 'sound'));
     const label = muted ? t('viewer.unmute') : t('viewer.mute');
-    this.soundButton.setAttribute('aria-label', label);
-    this.soundButton.title = label;
-    this.volume.hidden = muted;
+    soundButton.setAttribute('aria-label', label);
+    soundButton.title = label;
+    volume.hidden = muted;
   }
 
   #toggleSound() {
     if (!this.#hasSound()) return;
-    this.video.volume = this.#volume;
-    this.video.muted = !this.video.muted;
+    const { video } = this.parts;
+    video.volume = this.#volume;
+    video.muted = !video.muted;
   }
 
   #setVolume() {
-    this.#volume = Number(this.volume.value);
-    this.video.volume = this.#volume;
+    const { video, volume } = this.parts;
+    this.#volume = Number(volume.value);
+    video.volume = this.#volume;
     store('volume', this.#volume);
   }
 
   #showControls() {
-    this.screen.classList.remove('is-idle');
+    const { screen } = this.parts;
+    screen.classList.remove('is-idle');
     clearTimeout(this.#idle);
-    this.#idle = setTimeout(() => this.screen.classList.add('is-idle'), IDLE_MS);
+    this.#idle = setTimeout(() => screen.classList.add('is-idle'), IDLE_MS);
   }
 
   async #toggleFullscreen() {
+    const { screen, video } = this.parts;
     if (document.fullscreenElement) return document.exitFullscreen();
-    if (this.screen.requestFullscreen) return this.screen.requestFullscreen();
+    if (screen.requestFullscreen) return screen.requestFullscreen();
     // iPhones have fullscreen for videos only.
-    /** @type {{ webkitEnterFullscreen?: () => void }} */ (this.video).webkitEnterFullscreen?.();
+    return /** @type {{ webkitEnterFullscreen?: () => void }} */ (video).webkitEnterFullscreen?.();
   }
 
   async #togglePictureInPicture() {
+    const { video, canvas } = this.parts;
     try {
       if (document.pictureInPictureElement) await document.exitPictureInPicture();
-      else if (this.canvas.hidden) await this.video.requestPictureInPicture();
-      else await showInPicture(this.canvas);
+      else if (canvas.hidden) await video.requestPictureInPicture();
+      else await showInPicture(canvas);
     } catch (error) {
       toast(errorText(error), 'bad');
     }
   }
 
-  /** Saves the camera's own picture if it is a stream of ours, else the frame on the screen. */
+  /** Saves the camera's own picture if the sidecar has it, else the frame on the screen. */
   async #saveSnapshot() {
-    if (!this.#item) return;
-    const { name, stream } = this.#item;
+    const item = this.#item;
+    if (!item) return;
+    const { video, canvas } = this.parts;
+    const isOurs = item.stream || !canvas.hidden;
     try {
-      const url = URL.createObjectURL(stream ? await snapshotOf(name) : await frameOf(this.video));
-      const time = new Date().toISOString().slice(0, 19).replaceAll(/[:T]/g, '-');
-      h('a', { href: url, download: `${name.replaceAll('/', '-')}-${time}.jpg` }).click();
+      const url = URL.createObjectURL(isOurs ? await snapshotOf(item.name) : await frameOf(video));
+      h('a', { href: url, download: `${item.name.replaceAll('/', '-')}-${localTime(new Date())}.jpg` }).click();
       setTimeout(() => URL.revokeObjectURL(url), 10_000);
     } catch (error) {
       toast(errorText(error), 'bad');
     }
   }
 
-  #openLink() {
-    if (!this.#item || !this.#wall) return;
-    const { name, stream } = this.#item;
-    openLinkDialog({ name, isStream: Boolean(stream), prefix: this.#wall.path_prefix });
+  async #openLink() {
+    const [item, wall] = [this.#item, this.#wall];
+    if (!item || !wall) return;
+    const { name, stream, path } = item;
+    const addresses = wall.mediamtx ? wall : undefined;
+    const { openLinkDialog } = await import('../lib/links.js');
+    openLinkDialog({ name, isStream: Boolean(stream), hasStills: hasStills(item), path: path?.name, addresses });
   }
 }
-
-/** @type {(name: string, shape: Icon, label: string, onclick: () => void) => HTMLElement} */
-function controlButton(name, shape, label, onclick) {
-  return h(
-    'button',
-    { type: 'button', class: ['icon-button', `do-${name}`], 'aria-label': label, title: label, onclick },
-    icon(shape),
-  );
-}
-
-/**
- * Whether the target of an event is inside an element that matches.
- *
- * @param {EventTarget | null} target
- * @param {string} selector
- */
-const isInside = (target, selector) => target instanceof Element && target.closest(selector) !== null;

@@ -1,7 +1,7 @@
 // @ts-check
 // Pictures of tiles: requested only while the tile is visible, few at a time, and sent only if the picture is new.
 
-import { ApiError, encoded, request } from '../lib/api.js';
+import { ApiError, encoded, refusal, request } from '../lib/api.js';
 
 /** Browsers keep six connections to a server; the others are for requests of the user. */
 const CONCURRENT = 3;
@@ -30,7 +30,10 @@ async function inTurn(work) {
   }
 }
 
-/** Keeps an <img> at the latest picture of a stream. Dispatches `shown` on it for each new picture. */
+/**
+ * Keeps an <img> at the latest picture of a stream. Dispatches on it `shown` for each new picture, `kept` if the server has no
+ * newer one, `failed` (its detail is the error) if it gives none.
+ */
 export class Thumbnail {
   #image;
   #name;
@@ -92,18 +95,22 @@ export class Thumbnail {
       } catch (error) {
         isAway = error instanceof ApiError && error.status === 0;
         if (!isAway) this.#failedAt = performance.now();
+        this.#image.dispatchEvent(new CustomEvent('failed', { detail: error }));
       }
     });
     this.#isLoading = false;
     this.#loadLater(isAway ? Math.min(AWAY_MS, this.#intervalMs) : this.#intervalMs);
   }
 
+  /** @returns {Promise<unknown>} */
   async #fetch() {
     /** @type {Record<string, string>} */
     const headers = this.#tag ? { 'If-None-Match': this.#tag } : {};
     const response = await request(`snapshot/${encoded(this.#name)}.jpg?w=${this.#width}`, { headers });
-    if (response.status === 304) return;
-    if (!response.ok) throw new Error(response.statusText);
+    if (response.status === 304) return this.#image.dispatchEvent(new Event('kept'));
+    if (!response.ok) throw await refusal(response);
+    // A picture that says that there is none yet.
+    if (response.headers.has('X-Mtx-Placeholder')) return;
     const tag = response.headers.get('ETag');
     const url = URL.createObjectURL(await response.blob());
     const previous = this.#image.src;
@@ -111,7 +118,7 @@ export class Thumbnail {
     await this.#image.decode();
     if (previous.startsWith('blob:')) URL.revokeObjectURL(previous);
     this.#tag = tag;
-    this.#image.dispatchEvent(new Event('shown'));
+    return this.#image.dispatchEvent(new Event('shown'));
   }
 
   #loadLater(pause = this.#intervalMs) {

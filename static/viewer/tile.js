@@ -3,10 +3,11 @@
 
 import * as api from '../lib/api.js';
 import { h } from '../lib/dom.js';
-import { t } from '../lib/i18n.js';
+import { errorText, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { Chain } from '../players/chain.js';
-import { isAvailable, reasonText, showState, sourcesOf } from './playback.js';
+import { hasStills, isAvailable, isSoundOnly, reasonText, sourcesOf } from './playback.js';
+import { failureText, showStatus, titleOf } from './status.js';
 import { Thumbnail } from './thumbnails.js';
 
 /** How often a picture is renewed in the overview, and in the live layouts for a stream without video. */
@@ -28,9 +29,16 @@ export class Tile {
   /** @type {Api.Wall | null} */
   #wall = null;
   #layout = 'auto';
+  #isAway = false;
+  #failed = false;
+  /** Why the server has given no still. */
+  #refusal = '';
 
-  /** @param {string} name */
-  constructor(name) {
+  /**
+   * @param {string} name
+   * @param {() => void} onFavourite called by its star
+   */
+  constructor(name, onFavourite) {
     this.image = h('img', { alt: '', decoding: 'async' });
     this.video = h('video', { hidden: true, muted: true, playsInline: true, disableRemotePlayback: true });
     this.canvas = h('canvas', { hidden: true });
@@ -53,14 +61,35 @@ export class Tile {
       },
       icon('move', 32),
     );
+    const label = t('viewer.favourite', { name });
+    const star = { class: 'icon-button tile-star', 'aria-label': label, 'aria-pressed': 'false', onclick: onFavourite };
+    this.star = h('button', { type: 'button', ...star }, icon('star', 18));
+    const layers = [this.image, this.video, this.canvas, this.message, open, this.star, handle];
     this.element = h(
       'article',
       { class: 'tile' },
-      h('div', { class: 'tile-picture' }, this.image, this.video, this.canvas, this.message, open, handle),
+      h('div', { class: 'tile-picture' }, layers),
       h('div', { class: 'tile-line' }, this.label, this.protocol, this.badge),
     );
     this.thumbnail = new Thumbnail(this.image, name);
-    this.image.addEventListener('shown', () => this.element.classList.add('has-picture'));
+    this.image.addEventListener('shown', () => {
+      this.element.classList.add('has-picture');
+      this.#still('');
+    });
+    this.image.addEventListener('kept', () => this.#still(''));
+    this.image.addEventListener('failed', (event) => this.#still(errorText(/** @type {CustomEvent} */ (event).detail)));
+  }
+
+  /** @param {boolean} isOne */
+  markFavourite(isOne) {
+    this.star.setAttribute('aria-pressed', String(isOne));
+  }
+
+  /** @param {string} refusal why there is no still; empty if there is one */
+  #still(refusal) {
+    if (this.#refusal === refusal) return;
+    this.#refusal = refusal;
+    this.#showStatus();
   }
 
   /**
@@ -69,11 +98,19 @@ export class Tile {
    * @param {Api.WallItem} item
    * @param {Api.Wall} wall
    * @param {string} layout
+   * @param {boolean} isAway whether the sidecar does not answer
    */
-  update(item, wall, layout) {
+  update(item, wall, layout, isAway) {
+    const { stream: before, path: pathBefore } = this.#item ?? {};
+    const had = this.#failed;
     this.#item = item;
     this.#wall = wall;
-    showState(this.badge, item);
+    this.#isAway = isAway;
+    this.#failed = Boolean(item.stream?.failure) || item.stream?.state === 'failing';
+    // The reason of the failure is over: an edit, or the camera is back.
+    const isBack = pathBefore && !pathBefore.available && item.path?.available;
+    if ((before && had && !this.#failed) || isBack) this.thumbnail.retry();
+    this.label.textContent = titleOf(item);
     this.label.title = fullName(item);
     if (layout !== this.#layout) {
       this.#layout = layout;
@@ -99,27 +136,62 @@ export class Tile {
 
   #refresh() {
     const [item, wall] = [this.#item, this.#wall];
-    if (!this.#isVisible || !item || !wall) return this.#stop();
-    if (!this.#chain && this.#wantsVideo(item, wall)) this.#play(item, wall);
-    const isPlaying = this.element.classList.contains('is-playing');
+    if (!this.#isVisible || !item || !wall) this.#stop();
+    else if (!this.#chain && this.#wantsVideo(item, wall)) this.#play(item, wall);
+    this.#showStatus();
+    if (!this.#isVisible || !item) return;
     const { stream } = item;
-    if (!stream) {
-      if (!this.#chain) this.#say(isAvailable(item) ? t('viewer.on_demand') : t('viewer.reason_no_publisher'));
-      return this.thumbnail.stop();
-    }
-    const isEmpty = !stream.picture && stream.kind === 'upload';
-    const isFailing = stream.state === 'failing';
-    if (isFailing && !isPlaying) this.#say(stream.reason);
-    else this.#say(isEmpty && !isPlaying ? t('viewer.no_picture_yet') : '');
-    if (isEmpty || isFailing || isPlaying) return this.thumbnail.stop();
+    const isEmpty = stream && !stream.picture && stream.kind === 'upload';
+    const isPlaying = this.element.classList.contains('is-playing');
+    // A path that can be played is played; stills are for what cannot.
+    const isCoveredByVideo = isPlaying || (!stream && this.#chain?.state === 'connecting');
+    if (!hasStills(item) || isEmpty || stream?.state === 'failing' || isCoveredByVideo) return this.thumbnail.stop();
     const isLarge = this.#layout === '1' || this.#layout === '4';
     this.thumbnail.start(this.#layout === 'auto' ? OVERVIEW_MS : LIVE_MS, isLarge ? 960 : 320);
   }
 
+  /** Shows the state on the badge, and over the picture why there is none, or no new one. */
+  #showStatus() {
+    const item = this.#item;
+    if (!item) return;
+    const chain = this.#chain;
+    const isShown = this.element.classList.contains('is-playing');
+    const [isWaiting, isStalled] = [chain?.state === 'waiting', chain?.isStalled ?? false];
+    const hasStill = this.element.classList.contains('has-picture');
+    const isConnecting = !hasStill && chain?.state === 'connecting';
+    const isLost = !hasStill && chain?.state === 'pausing';
+    // MediaMTX is away, and the path that it had is still shown.
+    const isAway = this.#isAway || (!item.stream && Boolean(item.path) && !this.#wall?.mediamtx);
+    const status = showStatus(this.badge, { item, isAway, isShown, isStalled, isWaiting, isConnecting, isLost });
+    this.element.classList.toggle('is-stale', status === 'stalled' || status === 'failing' || status === 'away');
+    this.element.classList.toggle('is-pending', isShown && (status === 'failing' || status === 'starting'));
+    this.#say(this.#textOf(status, isShown));
+  }
+
+  /**
+   * @param {import('./status.js').Status} status
+   * @param {boolean} isShown
+   */
+  #textOf(status, isShown) {
+    const item = /** @type {Api.WallItem} */ (this.#item);
+    const { stream } = item;
+    const isMediaMtxAway = !stream && !this.#wall?.mediamtx;
+    if (status === 'away' && (this.#isAway || isMediaMtxAway))
+      return t(this.#isAway ? 'viewer.stale_away' : 'viewer.stale_mediamtx');
+    if (status === 'failing') return failureText(item);
+    if (status === 'stalled') return t('viewer.stale');
+    if (isShown) return isSoundOnly(item) ? t('viewer.sound_only') : '';
+    if (stream) return !stream.picture && stream.kind === 'upload' ? t('viewer.no_picture_yet') : this.#refusal;
+    const last = this.#chain?.failures.at(-1);
+    if (this.#chain?.state === 'pausing' && last && !hasStills(item)) return reasonText(last.error, item);
+    if (this.#chain || hasStills(item)) return this.#refusal;
+    return isAvailable(item) ? t('viewer.on_demand') : t('viewer.reason_no_publisher');
+  }
+
   /**
    * Whether the tile starts a video. In the overview our streams are pictures, which cost a hundredth of video.
-   * MediaMTX has no pictures of its paths: a live path is played, and a source on demand does not start before a reader
-   * opens it.
+   * A live path of MediaMTX is played, because a still of it is decoded for each tile; a source on demand does not start
+   * before a reader opens it.
    *
    * @param {Api.WallItem} item
    * @param {Api.Wall} wall
@@ -160,9 +232,6 @@ export class Tile {
     this.element.classList.toggle('is-playing', isPlaying);
     this.protocol.textContent = (isPlaying && chain.player?.protocol) || '';
     if (!isPlaying) this.video.hidden = this.canvas.hidden = true;
-    const last = chain.failures.at(-1);
-    if (isPlaying) this.#say('');
-    else if (chain.state === 'pausing' && last && !this.#item?.stream) this.#say(reasonText(last.error, this.#item));
     if (this.#isVisible && this.#chain === chain) this.#refresh();
   }
 

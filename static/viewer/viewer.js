@@ -7,7 +7,8 @@ import { listen } from '../lib/events.js';
 import { errorText, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { askToSignIn, startShell } from '../lib/shell.js';
-import { Recordings } from './recordings.js';
+import { Banner } from './banner.js';
+import { routeOf } from './route.js';
 import { Stage } from './stage.js';
 import { Wall } from './wall.js';
 
@@ -27,27 +28,29 @@ let unlisten = null;
 let timer = 0;
 let redraw = 0;
 let hadMediaMtx = false;
+/** The stream that was open, whose tile gets the focus when the wall is shown again. */
+let last = '';
 
 const code = new URLSearchParams(location.hash.slice(1)).get('share');
 // The code must not stay in the address bar, in the history, or in a bookmark.
-if (code) history.replaceState(null, '', location.pathname);
+if (code) history.replaceState(null, '', location.pathname + location.search);
 let { problem: shareProblem } = await startShell({ page: 'viewer', sections: ['viewer'], share: code });
 
+const banner = new Banner(() => drawAll());
 const wall = new Wall();
 const stage = new Stage();
-const recordings = new Recordings();
+/** The page of recordings, which is loaded when it is opened. */
+const recordedPart = h('div', { class: 'recorded-part' });
+/** @type {import('./recordings.js').Recordings | null} */
+let recordings = null;
+const notice = h('p', { class: 'notice warn', role: 'status', hidden: true });
 const tabLinks = [tab('', 'grid', t('viewer.live')), tab('recordings', 'film', t('viewer.recordings'))];
 const tabs = h('nav', { class: 'tabs', hidden: true, 'aria-label': t('viewer.parts') }, tabLinks);
+const heading = h('h1', { class: 'visually-hidden' }, t('common.viewer'));
 
 /** @type {(kind: string, shape: Icon, text: string) => HTMLElement} */
 function tab(kind, shape, text) {
   return h('a', { href: kind ? `#/${kind}` : '#/', dataset: { kind } }, icon(shape, 18), text);
-}
-
-/** The address behind #: empty, 'watch/NAME', 'recordings', 'recordings/PATH'. */
-function route() {
-  const [kind, ...rest] = location.hash.replace(/^#\/?/, '').split('/');
-  return { kind, name: rest.map(decodeURIComponent).join('/') };
 }
 
 /**
@@ -62,54 +65,151 @@ function itemOf(name) {
 }
 
 function show() {
-  let { kind, name } = route();
-  const only = api.isGuest() && data?.items.length === 1 ? data.items[0] : null;
+  let { kind, name, isReadable } = routeOf(location.hash);
+  const only = api.isGuest() && !wall.isKiosk && data?.items.length === 1 ? data.items[0] : null;
   // A share link of one stream opens that stream.
   if (kind === '' && only) [kind, name] = ['watch', only.name];
   const isRecordings = kind === 'recordings';
   const item = kind === 'watch' ? itemOf(name) : undefined;
+  const wasOnStage = !stage.element.hidden;
   wall.hidden = isRecordings || item !== undefined;
-  tabs.hidden = item !== undefined || (isRecordings && name !== '') || !data?.mediamtx;
+  document.body.classList.toggle('has-stage', item !== undefined);
+  tabs.hidden = item !== undefined || (isRecordings && name !== '') || !hasRecordings();
   for (const link of tabLinks) {
     if (link.dataset.kind === (isRecordings ? 'recordings' : '')) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
   stage.back.hidden = only !== null;
   document.title = `${item || (isRecordings && name) ? name : t('common.viewer')} · mtx-sidecar`;
-  if (item && data) stage.open(item, data);
-  else stage.close();
-  if (isRecordings && data) recordings.open(name || null, data);
-  else recordings.close();
+  if (data) sayRoute(kind, name, isReadable, item !== undefined);
+  if (item && data) {
+    last = name;
+    stage.open(item, data, { isAway: banner.isAway, neighbours: wall.neighboursOf(name) });
+  } else stage.close();
+  if (isRecordings && data) openRecordings(name || null, data);
+  else recordings?.close();
+  if (wasOnStage && stage.element.hidden && !isRecordings) wall.focus(last);
+}
+
+/**
+ * @param {string | null} name
+ * @param {Api.Wall} wallData
+ */
+async function openRecordings(name, wallData) {
+  if (!recordings) {
+    const { Recordings } = await import('./recordings.js');
+    recordings ??= new Recordings();
+    recordedPart.append(recordings.element);
+  }
+  // The user can have gone on meanwhile.
+  if (routeOf(location.hash).kind === 'recordings') recordings.open(name, wallData);
+}
+
+/** Whether there can be something on the page of recordings. A visitor's link is for what it opens. */
+function hasRecordings() {
+  if (!data?.mediamtx) return false;
+  return !api.isGuest() || data.items.some(({ path }) => path?.recordings);
+}
+
+/**
+ * Says that an address leads nowhere.
+ *
+ * @param {string} kind
+ * @param {string} name
+ * @param {boolean} isReadable
+ * @param {boolean} isFound
+ */
+function sayRoute(kind, name, isReadable, isFound) {
+  let text = '';
+  if (!isReadable || !['', 'watch', 'recordings'].includes(kind)) text = t('viewer.no_such_page');
+  else if (kind === 'watch' && !isFound) text = t('viewer.no_such_stream', { name });
+  notice.hidden = !text;
+  if (notice.textContent !== text) fill(notice, text && [icon('info'), h('span', {}, text)]);
 }
 
 async function list() {
   listAfter(LIST_INTERVAL_MS);
   if (document.hidden) return;
   try {
-    data = await api.call('api/v1/wall');
+    const found = await api.call('api/v1/wall');
+    keepPaths(found);
+    data = found;
     hadMediaMtx ||= data.mediamtx;
     if (hadMediaMtx && !data.mediamtx) listAfter(AWAY_INTERVAL_MS);
-    wall.update(data);
+    banner.sidecar(true);
+    banner.mediaMtx(data.mediamtx);
+    wall.update(data, banner.isAway);
     if (!data.items.length) sayEmpty();
-    unlisten ??= listen(['path.available', 'path.unavailable', 'stream.state'], changed, { onGap: listSoon });
+    unlisten ??= listen(['path.available', 'path.unavailable', 'stream.state', 'mediamtx.state'], changed, {
+      onGap: listSoon,
+      onConnection: connected,
+    });
   } catch (error) {
     if (api.needsSignIn(error)) return askFirst();
     // 403: the user may watch nothing at all.
     if (error instanceof api.ApiError && error.status === 403) sayEmpty();
-    else {
-      const again = h('button', { type: 'button', onclick: list }, icon('refresh'), t('viewer.try_again'));
-      wall.say(t('viewer.away_title'), errorText(error), again);
-      listAfter(AWAY_INTERVAL_MS);
-    }
+    else sayAway(error);
   }
   show();
 }
 
-function sayEmpty() {
-  if (!api.may('api')) return wall.say(t('viewer.nothing_title'), t('viewer.nothing'));
-  const start = h('a', { class: 'button primary', href: api.address('./') }, t('viewer.first_steps'));
-  wall.say(t('viewer.nothing_title'), t('viewer.nothing_admin'), start);
+/**
+ * A MediaMTX that is away lists no paths: those that are shown stay, and say so.
+ *
+ * @param {Api.Wall} found
+ */
+function keepPaths({ items, mediamtx }) {
+  if (mediamtx || !data) return;
+  for (const { stream, path, ...item } of data.items) {
+    if (stream || !path || items.some(({ name }) => name === item.name)) continue;
+    items.push({ ...item, path: { ...path, available: false, on_demand: false } });
+  }
 }
+
+/** @param {unknown} error */
+function sayAway(error) {
+  listAfter(AWAY_INTERVAL_MS);
+  banner.sidecar(false);
+  if (data) return;
+  const again = h('button', { type: 'button', onclick: list }, icon('refresh'), t('viewer.try_again'));
+  wall.say(t('viewer.away_title'), errorText(error), again);
+}
+
+/**
+ * The stream of events tells first that the sidecar is gone, and that it is back.
+ *
+ * @param {boolean} isConnected
+ * @param {boolean} isRefused
+ */
+function connected(isConnected, isRefused) {
+  if (document.hidden || isRefused) return;
+  if (isConnected && !banner.isAway) return banner.sidecar(true);
+  if (isConnected) return listSoon();
+  banner.sidecar(false);
+  listAfter(AWAY_INTERVAL_MS);
+}
+
+function drawAll() {
+  if (!data) return;
+  wall.update(data, banner.isAway);
+  show();
+}
+
+function sayEmpty() {
+  if (!api.may('api')) {
+    const isHere = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname) && api.user() === null;
+    return wall.say(
+      t('viewer.nothing_title'),
+      isHere ? t('viewer.nothing_here') : t('viewer.nothing'),
+      firstSteps(isHere),
+    );
+  }
+  return wall.say(t('viewer.nothing_title'), t('viewer.nothing_admin'), firstSteps(true));
+}
+
+/** @param {boolean} isFor */
+const firstSteps = (isFor) =>
+  isFor && h('a', { class: 'button primary', href: api.address('./') }, t('viewer.first_steps'));
 
 /**
  * Takes an event over. The event of a stream contains its whole state, so that frequent changes need no request.
@@ -117,17 +217,15 @@ function sayEmpty() {
  * @param {Api.Event} event
  */
 function changed({ type, path, data: change }) {
-  const { state, reason } = /** @type {{ state?: string, reason?: string }} */ (change);
+  const { state, reason, failure, stalled } = /** @type {Partial<NonNullable<Api.WallItem['stream']>>} */ (change);
   const stream = data?.items.find(({ name }) => name === path)?.stream;
-  if (type !== 'stream.state' || !stream || !state || state === 'removed') return listSoon();
-  Object.assign(stream, { state, reason });
+  if (type !== 'stream.state' || !stream || !state || /** @type {string} */ (state) === 'removed') return listSoon();
+  Object.assign(stream, { state, reason, failure, stalled });
   if (state === 'live' || state === 'lingering') stream.picture = true;
   if (redraw) return;
   redraw = setTimeout(() => {
     redraw = 0;
-    if (!data) return;
-    wall.update(data);
-    show();
+    drawAll();
   }, COLLECT_MS);
 }
 
@@ -158,16 +256,30 @@ function askFirst() {
   askToSignIn();
 }
 
-const heading = h('h1', { class: 'visually-hidden' }, t('common.viewer'));
-fill(byId('main'), heading, tabs, wall.element, stage.element, recordings.element);
-if (api.isGuest()) document.body.classList.add('is-guest');
+/** A visitor sees what the link is called. */
+function showVisitor() {
+  const isGuest = api.isGuest();
+  document.body.classList.toggle('is-guest', isGuest);
+  heading.className = isGuest && !wall.isKiosk ? 'guest-label' : 'visually-hidden';
+  heading.textContent = (isGuest && api.user()) || t('common.viewer');
+}
+
+fill(byId('main'), banner.element, notice, heading, tabs, wall.element, stage.element, recordedPart);
+showVisitor();
 
 addEventListener('hashchange', show);
+addEventListener('offline', () => banner.sidecar(false));
+addEventListener('online', listSoon);
 api.session.addEventListener('change', () => {
   shareProblem = null;
+  showVisitor();
   stopListening();
   list();
 });
 document.addEventListener('visibilitychange', () => document.hidden || list());
+if ('serviceWorker' in navigator && window.isSecureContext) {
+  // It shows a word of ours in place of the browser's error while the server is away.
+  navigator.serviceWorker.register(api.address('viewer/worker.js')).catch(() => {});
+}
 await list();
 performance.mark('wall');

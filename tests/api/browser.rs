@@ -145,6 +145,11 @@ impl Browser {
         problems.map(|line| line["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
+    /// Cuts the network of the page, or connects it again.
+    pub async fn cut_network(&self, is_cut: bool) {
+        self.client.issue_cmd(NetworkConditions { is_cut }).await.expect("chromedriver does that");
+    }
+
     /// Fails if the browser has logged a warning or an error, or if the page has sent a request to another host.
     pub async fn assert_quiet(&self, what: &str) {
         assert_eq!(self.complaints().await, Vec::<String>::new(), "{what}");
@@ -186,6 +191,24 @@ impl WebDriverCompatibleCommand for BrowserLog {
 
     fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
         (http::Method::POST, Some(json!({"type": "browser"}).to_string()))
+    }
+}
+
+/// chromedriver's command for the emulation of a network.
+#[derive(Debug)]
+struct NetworkConditions {
+    is_cut: bool,
+}
+
+impl WebDriverCompatibleCommand for NetworkConditions {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/chromium/network_conditions", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        let conditions =
+            json!({"offline": self.is_cut, "latency": 0, "download_throughput": -1, "upload_throughput": -1});
+        (http::Method::POST, Some(json!({ "network_conditions": conditions }).to_string()))
     }
 }
 

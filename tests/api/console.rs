@@ -198,7 +198,7 @@ async fn an_upload_is_seen_at_once_and_its_snippets_contain_a_token_and_no_passw
     let file = app.folder().join("no.jpg");
     std::fs::write(&file, "not a picture").expect("writes");
     browser.find("#upload-file").await.send_keys(&file.to_string_lossy()).await.expect("chooses");
-    browser.says(".toast.bad", "a JPEG, PNG, WebP, GIF or BMP picture is needed").await;
+    browser.says(".toast.bad", "This is not a picture.").await;
     press(&browser, ".toast.bad button").await;
 
     press(&browser, ".stream[data-name='my/upload'] button[aria-label^=Snippets]").await;

@@ -31,8 +31,24 @@ async fn recordings_are_listed_played_and_deleted() {
     let url = found["ranges"][0]["url"].as_str().expect("an address");
     assert!(url.starts_with(&format!("http://127.0.0.1:{}/get?path=recording&start=", ports[5])), "{url}");
     let file = app.folder().join("played.mp4");
+    // The file comes from our own address, with a name, and the token in the address is enough.
     let download = found["ranges"][0]["download_url"].as_str().expect("an address");
-    Program::output("curl", &["-sS", "--fail", "-o", &file.to_string_lossy(), download]).await;
+    let (_, target) = download.split_once(&app.addr.to_string()).expect("our own address");
+    let head = app.folder().join("head.txt").to_string_lossy().into_owned();
+    Program::output("curl", &["-sS", "--fail", "-D", &head, "-o", &file.to_string_lossy(), download]).await;
+    let head = std::fs::read_to_string(&head).expect("headers").to_ascii_lowercase();
+    assert!(head.contains("content-disposition: attachment; filename=\"recording_20"), "{head}");
+    assert!(head.contains("content-type: video/mp4"), "{head}");
+    assert_eq!(app.request("GET", target, &[FAR], b"").await.status, 200, "for another machine, too");
+    let other = target.replace("/recording/download", "/elsewhere/download");
+    assert_eq!(app.request("GET", &other, &[FAR], b"").await.status, 403, "and for no other path");
+    let plain = target.split_once("&token").expect("a token").0;
+    assert_eq!(app.request("GET", plain, &[FAR], b"").await.status, 401);
+    let base = "/api/v1/recordings/recording/download";
+    for (query, status) in [("?start=yesterday&duration=1", 400), ("?start=2001-01-01T00:00:00Z&duration=-1", 400)] {
+        assert_eq!(app.admin("GET", &format!("{base}{query}"), "").await.status, status, "{query}");
+    }
+    assert_eq!(app.admin("GET", &format!("{base}?start=2001-01-01T00:00:00Z&duration=1"), "").await.status, 404);
     let seen = Program::output(
         "ffprobe",
         &["-v", "error", "-show_entries", "stream=codec_name,width", "-of", "csv", &file.to_string_lossy()],

@@ -140,7 +140,7 @@ async fn a_path_without_a_publisher_plays_when_there_is_one() {
 
 #[tokio::test]
 async fn a_recorded_day_has_a_timeline_and_plays_from_a_chosen_time() {
-    let Some((app, _mediamtx)) = start(|_| "user: ''".to_owned()).await else { return };
+    let Some((app, mediamtx)) = start(|_| "user: ''".to_owned()).await else { return };
     let raw = json!({"kind": "raw", "fields": {
         "source": format!("rtsp://{}/door?fps=10", app.rtsp), "rtspTransport": "tcp", "record": true, "recordPartDuration": "200ms",
     }});
@@ -165,9 +165,29 @@ async fn a_recorded_day_has_a_timeline_and_plays_from_a_chosen_time() {
     browser.keep_screenshot("recordings-desktop").await;
     let links = browser.run("return document.querySelector('td a.button').href").await;
     let link = links.as_str().expect("an address");
+    assert!(link.starts_with(&format!("http://{}/api/v1/recordings/tape/download?", app.addr)), "{link}");
     let file = app.folder().join("tape.mp4");
     crate::support::Program::output("curl", &["-sS", "--fail", "-o", &file.to_string_lossy(), link]).await;
     assert!(std::fs::metadata(&file).expect("a file").len() > 1000, "{link}");
     browser.assert_quiet("recordings").await;
+    // The stage leads there only from a path that has some.
+    open(&browser, &app, "tape").await;
+    browser.says(".stage-how", "Playing over WebRTC").await;
+    let shown = "return document.querySelector('.stage-head a[href*=recordings]').checkVisibility()";
+    eventually("it leads to the recordings", async || browser.run(shown).await == true).await;
+    open(&browser, &app, "door").await;
+    browser.says(".stage-how", "Playing over WebRTC").await;
+    assert_eq!(browser.run(shown).await, false);
+
+    // Links to a path of MediaMTX: all that there is of it, at the ports that it has.
+    open(&browser, &app, "tape").await;
+    browser.says(".stage-how", "Playing over WebRTC").await;
+    browser.click(".stage-head button").await;
+    browser.find("dialog select[name=kind]").await;
+    let kinds = "return [...document.querySelectorAll('dialog select[name=kind] option')].map((o) => o.value)";
+    assert_eq!(browser.run(kinds).await, json!(["page", "mjpeg", "snapshot", "mp4", "webrtc", "hls", "rtsp"]));
+    browser.run("document.querySelector('dialog select[name=kind]').value = 'rtsp'").await;
+    browser.click("dialog button.primary").await;
+    browser.says("dialog .snippet code", &format!("rtsp://127.0.0.1:{}/tape", mediamtx.rtsp)).await;
     browser.close().await;
 }

@@ -138,6 +138,9 @@ async fn the_page_shows_the_next_picture_after_mediamtx_was_killed_and_started_a
     source.put("/api/v1/streams/far/frame", &flat_picture(640, 360, AFTER)).await;
     let _again = MediaMtx::start_with(&app, mtx_sidecar::settings::MEDIAMTX_YML, &ports).await;
     shows(&browser, AFTER).await;
+    // What plays in another way goes up again, without an interruption from outside.
+    other.says(".stage-how", "Playing over WebRTC.").await;
+    shows(&other, AFTER).await;
     other.close().await;
     browser.close().await;
 }

@@ -1249,6 +1249,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/qr": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["QrText"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["QrCode"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/recordings": {
         parameters: {
             query?: never;
@@ -1328,6 +1366,40 @@ export interface paths {
                 };
             };
         };
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/recordings/{path}/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "video/mp4": unknown;
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2353,6 +2425,9 @@ export interface components {
             hls: string;
             path_prefix: string;
             playback: string;
+            rtmp?: string | null;
+            rtsp?: string | null;
+            srt?: string | null;
             webrtc: string;
         };
         AllPaths: {
@@ -2386,9 +2461,11 @@ export interface components {
             state: components["schemas"]["BridgeState"];
         };
         Brief: {
+            failure?: components["schemas"]["StreamFailure"] | null;
             kind: string;
             picture: boolean;
             reason: string;
+            stalled: boolean;
             state: string;
         };
         BrowserIceServer: {
@@ -2516,7 +2593,7 @@ export interface components {
             type: components["schemas"]["EventKind"];
         };
         /** @enum {string} */
-        EventKind: "path.available" | "path.unavailable" | "reader.joined" | "reader.left" | "recording.segment" | "stream.state" | "path.drift" | "login.failed" | "hook";
+        EventKind: "path.available" | "path.unavailable" | "reader.joined" | "reader.left" | "recording.segment" | "stream.state" | "mediamtx.state" | "path.drift" | "login.failed" | "hook";
         Facts: {
             audio?: string | null;
             duration?: number | null;
@@ -2933,6 +3010,7 @@ export interface components {
             name: string;
             on_demand: boolean;
             readers: number;
+            recordings: boolean;
             tracks: string[];
         };
         PathStatus: components["schemas"]["Wanted"] & {
@@ -2989,6 +3067,12 @@ export interface components {
             retain?: boolean;
             /** @default null */
             w: number | null;
+        };
+        QrCode: {
+            qr: string;
+        };
+        QrText: {
+            text: string;
         };
         Range: {
             download_url: string;
@@ -3103,6 +3187,7 @@ export interface components {
             definition?: components["schemas"]["StreamDefinition"] | null;
         };
         StreamFailure: {
+            at: string;
             code: string;
             reason: string;
         };

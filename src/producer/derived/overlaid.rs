@@ -41,6 +41,10 @@ impl Producer for Overlaid {
         self.inner.ages()
     }
 
+    fn is_steady(&self) -> bool {
+        self.inner.is_steady()
+    }
+
     fn moves(&self) -> bool {
         self.recipe.overlay.moves()
     }

@@ -181,6 +181,10 @@ impl Producer for Http {
         "http"
     }
 
+    fn is_steady(&self) -> bool {
+        true
+    }
+
     fn run(&self, run: Run) -> ProducerFuture {
         let camera = self.0.clone();
         Box::pin(async move {

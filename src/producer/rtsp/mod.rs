@@ -255,6 +255,10 @@ impl Producer for RtspCamera {
         true
     }
 
+    fn is_steady(&self) -> bool {
+        true
+    }
+
     fn run(&self, run: Run) -> ProducerFuture {
         let plan = self.0.clone();
         Box::pin(async move {

@@ -1,0 +1,39 @@
+// @ts-check
+// Times of a day, as texts and as parts of a line.
+
+import { number, t } from '../lib/i18n.js';
+
+/** Seconds of a day. */
+export const DAY = 86_400;
+
+/** At least two digits. */
+export const two = (/** @type {number} */ value) => String(value).padStart(2, '0');
+export const dayOf = (/** @type {Date} */ date) =>
+  `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+export const percent = (/** @type {number} */ seconds) => `${(seconds / DAY) * 100}%`;
+
+/** @param {number} seconds */
+export function clock(seconds) {
+  return [seconds / 3600, (seconds / 60) % 60, seconds % 60].map((value) => two(Math.floor(value))).join(':');
+}
+
+/**
+ * A duration as text.
+ *
+ * @param {number} seconds
+ */
+export function durationText(seconds) {
+  if (seconds < 60) return t('viewer.seconds', { n: number(Math.max(0, seconds)) });
+  if (seconds < 3600) return t('viewer.minutes', { n: number(seconds / 60, 1) });
+  return t('viewer.hours', { n: number(seconds / 3600, 1) });
+}
+
+/**
+ * This browser's offset from UTC on a day, as in RFC 3339.
+ *
+ * @param {string} day
+ */
+export function offsetOf(day) {
+  const minutes = -new Date(`${day}T00:00:00`).getTimezoneOffset();
+  return `${minutes < 0 ? '-' : '+'}${two(Math.floor(Math.abs(minutes) / 60))}:${two(Math.abs(minutes) % 60)}`;
+}
