@@ -109,7 +109,7 @@ pub fn run() -> ExitCode {
         Some(Command::FakeCamera(args)) => fake_camera::run(args),
         Some(Command::Uv4lAgent(args)) => uv4l_agent::run(&args),
         Some(Command::HomeAssistant(args)) => home_assistant::run(cli.common.config.as_deref(), &args),
-        Some(Command::Generate(args)) => generate::run(&args, <Cli as clap::CommandFactory>::command()),
+        Some(Command::Generate(args)) => generate::run(&args),
         Some(Command::Health(args)) => health::run(cli.common.config.as_deref(), &args),
     };
     match done {
