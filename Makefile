@@ -1,4 +1,4 @@
-# make run          build and start, with something to see (and MediaMTX beside it, where there is one)
+# make run          build and start, with something to see, and MediaMTX beside it (the release is fetched if there is none)
 # make test         everything that must hold, against real peers; REQUIRE_MEDIAMTX=1 fails when there is no MediaMTX
 # make check        fast: formatting, lints, types
 # make fmt          format
@@ -8,19 +8,38 @@
 # make msrv         compile with the oldest Rust that Cargo.toml promises
 # make pages-check  types and formatting of the pages' JavaScript
 # make fuzz         each fuzz target for SECONDS=60 (ONLY=multipart for one target)
-# make soak         a loaded server for SECONDS=600: its memory must not grow, and its watchers must see pictures
+# make soak         a loaded server for MINUTES=10: its memory must not grow, and its watchers must see pictures
+# make static       the program without libraries, for any Linux and for images (TARGET=aarch64-unknown-linux-gnu for another processor)
+# make deb          a Debian package of the program, in target/dist
+# make dist         what a release has for this processor: the static program, the package, the bill of materials
+# make checksums    the checksums of the files in target/dist
+# make image-context  the build context of the images, of the static programs in target/dist
+# make package-test installs, upgrades and purges the package in a fresh Debian (root, debootstrap)
+# make image-test   builds the image of the static program and runs it (Docker, or root and debootstrap)
+# make cross-test   runs the static program of another processor under qemu (TARGET=aarch64-unknown-linux-gnu)
+# make release-notes  the section of CHANGELOG.md for the version of Cargo.toml, in target/dist/notes.md
+# make release-check  everything about a release that needs no network
 # make mediamtx     download the release of MediaMTX that the tests are written for to target/mediamtx
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: run test check fmt bench deny docs msrv pages-check fuzz soak mediamtx build-deps test-deps
+.PHONY: run test check fmt bench deny docs msrv pages-check fuzz soak mediamtx static deb dist checksums image-context package-test image-test cross-test release-notes release-check build-deps test-deps
 
 SIDECAR := target/release/mtx-sidecar
 MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 FUZZ_TARGETS := $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 
 MEDIAMTX_VERSION := v1.20.1
-MEDIAMTX_RELEASE := https://github.com/bluenviron/mediamtx/releases/download/$(MEDIAMTX_VERSION)
+
+# Cargo's folder, which CARGO_TARGET_DIR can move.
+BUILT := $(or $(CARGO_TARGET_DIR),target)
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+HOST := $(shell uname -m)-unknown-linux-gnu
+TARGET ?= $(HOST)
+# The same processor in the words of Debian and Docker.
+ARCHITECTURE := $(if $(filter aarch64%,$(TARGET)),arm64,$(if $(filter armv7%,$(TARGET)),armhf,amd64))
+STATIC := $(BUILT)/$(TARGET)/release/mtx-sidecar
+DIST := target/dist
 
 # A test that needs a program that is not there appends its name and the reason, one line each.
 export SKIPPED_TESTS_FILE := $(CURDIR)/target/skipped-tests.txt
@@ -67,20 +86,7 @@ test-deps: build-deps
 
 run: build-deps
 	@cargo build --release
-	mediamtx=$${MEDIAMTX_BIN:-$$(command -v mediamtx || true)}
-	if [ -n "$$mediamtx" ]; then
-		"$$mediamtx" mediamtx.yml &
-		trap "kill $$! 2> /dev/null || true" EXIT
-		echo "MediaMTX is started, too: rtsp://localhost:8554/pictures/demo/test-card, http://localhost:8889/pictures/demo/test-card"
-	elif docker info > /dev/null 2>&1; then
-		docker run --rm --name mtx-sidecar-mediamtx --network host -v "$$PWD/mediamtx.yml:/mediamtx.yml:ro" bluenviron/mediamtx:1 &
-		trap "docker stop mtx-sidecar-mediamtx > /dev/null 2>&1 || true" EXIT
-		echo "MediaMTX is started in Docker: rtsp://localhost:8554/pictures/demo/test-card, http://localhost:8889/pictures/demo/test-card"
-	else
-		echo "There is no MediaMTX here. Put a release (https://github.com/bluenviron/mediamtx/releases) on PATH, or install Docker,"
-		echo "and it is started along. The sidecar itself works without."
-	fi
-	$(SIDECAR) serve --demo
+	exec scripts/run-demo $(SIDECAR) $(MEDIAMTX_VERSION) target/mediamtx
 
 test: test-deps
 	@mkdir -p target
@@ -170,20 +176,82 @@ fuzz: build-deps
 	done
 
 soak: test-deps
-	@cargo bench --bench load -- soak $(or $(SECONDS),600)
+	@cargo bench --bench load -- soak $(or $(SECONDS),$(if $(MINUTES),$(shell expr $(or $(MINUTES),10) \* 60),600))
 
 mediamtx:
-	@mkdir -p target/mediamtx
-	cd target/mediamtx
-	if [ ! -x mediamtx ] || [ "$$(./mediamtx --version)" != "$(MEDIAMTX_VERSION)" ]; then
-		case "$$(uname -m)" in
-			x86_64) file=mediamtx_$(MEDIAMTX_VERSION)_linux_amd64.tar.gz ;;
-			aarch64) file=mediamtx_$(MEDIAMTX_VERSION)_linux_arm64.tar.gz ;;
-			*) echo "there is no release of MediaMTX for $$(uname -m) that this target knows"; exit 1 ;;
-		esac
-		curl -fsSL --fail-early -O "$(MEDIAMTX_RELEASE)/$$file" -O "$(MEDIAMTX_RELEASE)/checksums.sha256"
-		sha256sum --check --ignore-missing --strict checksums.sha256
-		tar -xzf "$$file" mediamtx
-		rm "$$file"
+	@program=$$(scripts/fetch-mediamtx $(MEDIAMTX_VERSION) target/mediamtx)
+	echo "$$PWD/$$program ($(MEDIAMTX_VERSION)): put it on PATH, or into MEDIAMTX_BIN"
+
+# glibc in the program itself (docs/decisions/0013-static-glibc.md). --target keeps build scripts and procedural macros from being linked
+# in the same way.
+static: build-deps
+	@export RUSTFLAGS="-C target-feature=+crt-static" CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CXX_aarch64_unknown_linux_gnu=aarch64-linux-gnu-g++
+	export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+	if [ $(TARGET) = $(HOST) ]; then
+		unset CC_aarch64_unknown_linux_gnu CXX_aarch64_unknown_linux_gnu CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER
 	fi
-	echo "$$PWD/mediamtx ($$(./mediamtx --version)): put it on PATH, or into MEDIAMTX_BIN"
+	cargo build --release --locked --target $(TARGET)
+
+deb: build-deps
+	@cargo build --release --locked
+	scripts/build-deb $(BUILT)/release/mtx-sidecar $$(dpkg --print-architecture) $(DIST)
+
+dist: static deb
+	@mkdir -p $(DIST)
+	install -m 0755 $(STATIC) $(DIST)/mtx-sidecar_$(VERSION)_linux_$(ARCHITECTURE)
+	strip --strip-unneeded $(DIST)/mtx-sidecar_$(VERSION)_linux_$(ARCHITECTURE)
+	scripts/sbom $(TARGET) > $(DIST)/mtx-sidecar_$(VERSION)_linux_$(ARCHITECTURE).cdx.json
+
+checksums:
+	@cd $(DIST)
+	find . -maxdepth 1 -type f -name 'mtx-sidecar_*' -printf '%P\n' | sort | xargs sha256sum | tee checksums.sha256
+
+image-context:
+	@found=()
+	for architecture in amd64 arm64; do
+		program=$(DIST)/mtx-sidecar_$(VERSION)_linux_$$architecture
+		[ ! -e $$program ] || found+=($$architecture $$program)
+	done
+	scripts/image-context target/image-context "$${found[@]}"
+
+# 77: the machine cannot run the test.
+package-test: build-deps
+	@$(call install,debootstrap=debootstrap ip=iproute2 dpkg-shlibdeps=dpkg-dev)
+	[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || { sudo apt-get update -q && sudo apt-get install -y -q debian-archive-keyring; }
+	cargo build --release --locked
+	architecture=$$(dpkg --print-architecture)
+	first=$$(scripts/build-deb $(BUILT)/release/mtx-sidecar $$architecture target/package-test)
+	second=$$(VERSION=$(VERSION)+1 SETTINGS_NOTE="a later version" scripts/build-deb $(BUILT)/release/mtx-sidecar $$architecture target/package-test)
+	scripts/package-test $$first $$second target/package-test || { code=$$?; [ $$code = 77 ] && [ "$${REQUIRE_PACKAGE_TEST:-}" != 1 ] && echo "SKIPPED: package-test"; }
+
+image-test: static
+	@scripts/image-test $(STATIC) target/image-test || { code=$$?; [ $$code = 77 ] && [ "$${REQUIRE_IMAGE_TEST:-}" != 1 ] && echo "SKIPPED: image-test"; }
+
+cross-test: static
+	@qemu=$(if $(filter aarch64%,$(TARGET)),qemu-aarch64-static,qemu-arm-static)
+	scripts/cross-test $(STATIC) $$qemu || { code=$$?; [ $$code = 77 ] && [ "$${REQUIRE_CROSS_TEST:-}" != 1 ] && echo "SKIPPED: cross-test"; }
+
+release-notes:
+	@mkdir -p $(DIST)
+	scripts/release-notes $(VERSION) > $(DIST)/notes.md
+	cat $(DIST)/notes.md
+
+# The tag of a release workflow is in GITHUB_REF_NAME.
+release-check:
+	@fail() { echo "release-check: $$1"; exit 1; }
+	[ -z "$${GITHUB_REF_NAME:-}" ] || [ "$$GITHUB_REF_NAME" = v$(VERSION) ] || fail "the tag is $$GITHUB_REF_NAME, and Cargo.toml has the version $(VERSION)"
+	cargo metadata --format-version 1 --locked --offline > /dev/null || fail "Cargo.lock is not that of Cargo.toml"
+	grep -q "^version: $(VERSION)$$" deploy/home-assistant/mtx_sidecar/config.yaml || fail "the version of deploy/home-assistant is another one"
+	if ! scripts/release-notes $(VERSION) > /dev/null; then
+		[ -z "$${GITHUB_REF_NAME:-}" ] || exit 1
+		echo "release-check: that is right before a release only"
+	fi
+	if command -v cargo-deny > /dev/null; then
+		cargo deny --offline --locked --log-level error check bans licenses sources || fail "cargo deny"
+	else
+		echo "release-check: SKIPPED: dependencies (there is no cargo-deny; make deny installs it)"
+	fi
+	scripts/sbom $(HOST) | python3 -c 'import json, sys; bill = json.load(sys.stdin); assert len(bill["components"]) > 100; print("release-check: %d components" % len(bill["components"]))'
+	for script in scripts/*; do case "$$(head -n 1 $$script)" in *bash) bash -n $$script ;; esac; done
+	systemd-analyze security --offline=true --threshold=15 deploy/debian/mtx-sidecar.service > /dev/null || fail "the unit is not as closed as it must be"
+	echo "release-check: passed"

@@ -49,6 +49,7 @@ use crate::{
     stream::Registry,
     supervise::Supervisor,
     throughput::Throughput,
+    traces::Traces,
     uv4l,
     values::Values,
     web::application,
@@ -83,11 +84,13 @@ impl App {
         let lock = folder.lock()?;
         let store = open_store(&folder)?;
         let generated_password = first_admin::ensure(&mut settings.auth, &store).await?;
+        let unshown = first_admin::Unshown::new(&store, generated_password.is_some());
         let policy = Policy::new(&settings.auth).map_err(|e| Error::new(Code::Internal, e))?;
         let (identity, revoked) = Identity::open(settings.auth.clone(), store.clone(), policy.clone()).await?;
         store.refuse_writes()?;
         let supervisor = Supervisor::new(&settings.data_dir);
         let hosts = Hosts::new(&settings.fetch.ca_file)?.supervised_by(&supervisor);
+        let traces = Traces::start(&settings.traces, &hosts)?;
         let mediamtx = mediamtx::Client::start(&settings.mediamtx, &hosts, {
             let identity = identity.clone();
             move || identity.internal_token().ok().map(|token| format!("Bearer {token}"))
@@ -100,6 +103,7 @@ impl App {
             Registry::supervised_by(&supervisor, settings.stream_defaults.clone(), settings.limits.streams());
         let fonts = Fonts::new(&settings.text);
         registry.draw_with(&fonts);
+        registry.trace_with(&traces);
         let uploads = upload::Store::open(&folder.frames(), settings.uploads.durability)
             .map_err(|e| Error::internal("the folder for uploaded pictures cannot be made", e))?;
         let numbers = numbers::Store::open(&folder.points(), &settings.graphs)
@@ -211,6 +215,7 @@ impl App {
             sources: Sources { file, origins },
             started: SystemTime::now(),
             throughput: Throughput::default(),
+            traces,
             identity,
             paths,
             uv4l,
@@ -277,6 +282,7 @@ impl App {
         let server = server::listen(ports, &options, shutdown, move || application(for_workers.clone()))
             .map_err(|e| Error::internal("the server cannot be started", e))?;
         let is_first_start = folder.is_new();
+        unshown.shown();
         Ok(App {
             server,
             addr,

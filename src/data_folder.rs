@@ -55,6 +55,19 @@ impl DataFolder {
         Ok(folder)
     }
 
+    /// A folder that must be there. Changes nothing in it.
+    pub fn existing(path: &Path) -> Result<Self> {
+        match path.is_dir() {
+            true => Ok(DataFolder { path: path.to_owned(), is_new: false }),
+            false => Err(Error::new(Code::Internal, format!("there is no data folder {} (data_dir)", path.display()))),
+        }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether the folder did not exist before.
     pub fn is_new(&self) -> bool {
         self.is_new
@@ -62,7 +75,12 @@ impl DataFolder {
 
     /// The file of the database.
     pub fn database(&self) -> PathBuf {
-        self.path.join("sidecar.db")
+        DataFolder::database_in(&self.path)
+    }
+
+    /// The file of the database of a folder, which need not be there.
+    pub fn database_in(folder: &Path) -> PathBuf {
+        folder.join("sidecar.db")
     }
 
     /// The folder of the uploaded pictures.

@@ -21,6 +21,7 @@
 mod aac;
 pub mod access;
 pub mod backoff;
+pub mod backup;
 pub mod blocking;
 pub mod catalog;
 pub mod data_folder;
@@ -71,12 +72,14 @@ pub mod metrics;
 pub mod server;
 pub mod shutdown;
 pub mod supervise;
+pub mod systemd;
 pub mod telemetry;
 
 pub mod settings;
 
 pub mod state;
 pub mod throughput;
+pub mod traces;
 
 pub mod rtsp;
 pub mod signal;

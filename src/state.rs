@@ -21,6 +21,7 @@ use crate::{
     signal::Rooms,
     store::Store,
     throughput::Throughput,
+    traces::Traces,
     uv4l::Cameras,
 };
 
@@ -80,4 +81,6 @@ pub struct State {
     pub metrics: Metrics,
     /// Bytes per second in the last minutes.
     pub throughput: Throughput,
+    /// Spans for a collector.
+    pub traces: Traces,
 }

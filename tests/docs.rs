@@ -221,13 +221,15 @@ fn assert_plain(places: &[&str], endings: &[&str]) {
 
 #[test]
 fn words_of_documents_are_plain() {
-    let places = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "examples", "tests/arduino"];
+    let places =
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "examples", "deploy", "tests/arduino"];
     assert_plain(&places, &[".md", ".yml", ".py", ".sh", ".ino"]);
 }
 
 #[test]
 fn words_of_shipped_files_are_plain() {
-    let places = ["sidecar.yml", "mediamtx.yml", "mediamtx.jwt.yml", "docker-compose.yml", "Dockerfile", "Makefile"];
+    let places =
+        ["sidecar.yml", "mediamtx.yml", "mediamtx.jwt.yml", "docker-compose.yml", "Dockerfile", "Makefile", "scripts"];
     assert_plain(&places, &[""]);
 }
 

@@ -40,7 +40,7 @@ fn files(folders: &[&str], endings: &[&str]) -> Vec<PathBuf> {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let mut all = files(&["docs", "examples", "tests/arduino"], &[".md"]);
+    let mut all = files(&["docs", "examples", "deploy", "tests/arduino"], &[".md"]);
     all.extend(["README.md", "CHANGELOG.md", "CONTRIBUTING.md"].map(|name| root().join(name)));
     all
 }
@@ -88,6 +88,23 @@ fn every_event_is_described() {
     let published =
         EventKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), kind.audience() == Audience::Administrators));
     assert_eq!(described, published.collect());
+}
+
+/// Metrics that the dashboard and the alert rules name, with the endings that the text format adds.
+#[test]
+fn metrics_that_shipped_files_name_exist() {
+    let source: String =
+        files(&["src/metrics"], &[".rs"]).iter().map(|file| std::fs::read_to_string(file).expect("reads")).collect();
+    let named = Regex::new(r"mtx_sidecar_([a-z0-9_]+)").expect("one");
+    let mut found = BTreeSet::new();
+    for file in ["deploy/monitoring/grafana.json", "deploy/monitoring/alerts.yml", "deploy/monitoring/README.md"] {
+        for name in named.captures_iter(&read(file)).map(|found| found[1].to_owned()) {
+            let name = ["_total", "_bucket"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+            assert!(source.contains(&format!("\"{name}\"")), "{file} names mtx_sidecar_{name}, which is no metric");
+            found.insert(name.to_owned());
+        }
+    }
+    assert!(found.len() > 25, "{found:?}");
 }
 
 #[test]
@@ -141,6 +158,49 @@ fn shipped_files_can_be_read_and_name_existing_files() {
         }
     }
     assert!(dockerfile.contains("USER sidecar") && dockerfile.contains("HEALTHCHECK"));
+    for file in ["deploy/docker/Dockerfile", "deploy/docker/Dockerfile.ffmpeg"] {
+        let dockerfile = read(file);
+        for needed in
+            ["USER 10001:10001", "HEALTHCHECK", "WORKDIR /config", "org.opencontainers.image.licenses", "VOLUME /data"]
+        {
+            assert!(dockerfile.contains(needed), "{file} has no {needed}");
+        }
+    }
+    // What the package puts in place of the settings' working directory is there.
+    let settings = read("sidecar.yml");
+    assert!(settings.contains("\ndata_dir: data\n") && settings.contains("\n  roots: [media]\n"), "scripts/build-deb");
+}
+
+/// The app of Home Assistant: the keys that the Supervisor needs, and the options that the program reads.
+#[test]
+fn the_app_of_home_assistant_is_described_as_it_is() {
+    let folder = "deploy/home-assistant/mtx_sidecar";
+    let config = yaml::parse(&read(&format!("{folder}/config.yaml"))).expect("YAML");
+    for key in ["name", "version", "slug", "description", "arch"] {
+        assert!(config.contains_key(key), "config.yaml has no {key}");
+    }
+    assert_eq!(config["version"], env!("CARGO_PKG_VERSION"), "docs/releasing.md: the version of the app");
+    assert_eq!(config["arch"], serde_json::json!(["aarch64", "amd64"]));
+    assert_eq!(config["ingress_port"], 9995);
+    let source = read("src/cli/home_assistant.rs");
+    let texts = yaml::parse(&read(&format!("{folder}/translations/en.yaml"))).expect("YAML");
+    let schema = config["schema"].as_object().expect("options");
+    for option in schema.keys() {
+        let is_read = source.contains(&format!("    {option}: "));
+        assert!(is_read, "src/cli/home_assistant.rs does not read {option}");
+        assert!(texts["configuration"][option]["description"].is_string(), "en.yaml does not explain {option}");
+    }
+    for (option, _) in config["options"].as_object().expect("defaults") {
+        assert!(schema.contains_key(option), "{option}");
+    }
+    for port in config["ports"].as_object().expect("ports").keys() {
+        assert!(texts["network"][port].is_string(), "en.yaml does not explain {port}");
+    }
+    assert!(yaml::parse(&read("deploy/home-assistant/repository.yaml")).expect("YAML").contains_key("name"));
+    for image in ["icon.png", "logo.png"] {
+        let data = std::fs::read(root().join(folder).join(image)).expect("reads");
+        assert!(data.starts_with(b"\x89PNG"), "{image}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ const PUBLISHED: u32 = 200;
 const OPEN: &str = "auth: {users: [{user: any, ips: [127.0.0.1], permissions: [{action: read}, {action: publish}, {action: api}, {action: metrics}]}]}";
 
 /// A program of Mosquitto on the core of the load, ended on drop.
-struct Program(Child);
+pub struct Program(Child);
 
 impl Program {
     fn start(name: &str, args: &[&str]) -> Result<Self> {
@@ -41,13 +41,13 @@ impl Drop for Program {
     }
 }
 
-struct Broker {
-    port: u16,
+pub struct Broker {
+    pub port: u16,
     folder: tempfile::TempDir,
 }
 
 impl Broker {
-    fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let (port, folder) = (free_port()?, tempfile::tempdir()?);
         let config = format!("listener {port} 127.0.0.1\nuser root\nallow_anonymous true\npersistence false\n");
         std::fs::write(folder.path().join("mosquitto.conf"), config)?;
@@ -55,7 +55,7 @@ impl Broker {
     }
 
     /// Starts it. Debian has the program in a folder that is not on every user's path.
-    fn run(&self) -> Result<Program> {
+    pub fn run(&self) -> Result<Program> {
         let at = "/usr/sbin/mosquitto";
         let name = if std::path::Path::new(at).exists() { at } else { "mosquitto" };
         let program = Program::start(name, &["-c", &self.folder.path().join("mosquitto.conf").to_string_lossy()])?;
@@ -71,10 +71,10 @@ impl Broker {
 }
 
 /// A client that publishes: CONNECT and PUBLISH with QoS 0 are all that it knows.
-struct Publisher(TcpStream);
+pub struct Publisher(TcpStream);
 
 impl Publisher {
-    fn connect(broker: &Broker) -> Result<Self> {
+    pub fn connect(broker: &Broker) -> Result<Self> {
         let mut socket = TcpStream::connect(("127.0.0.1", broker.port))?;
         socket.set_nodelay(true)?;
         // MQTT 3.1.1, a clean session, no keep-alive, an empty client identifier.
@@ -82,7 +82,7 @@ impl Publisher {
         Ok(Publisher(socket))
     }
 
-    fn publish(&mut self, topic: &str, payload: &[u8]) -> Result {
+    pub fn publish(&mut self, topic: &str, payload: &[u8]) -> Result {
         let mut length = 2 + topic.len() + payload.len();
         let mut packet = vec![0x30];
         while length > 0x7f {
@@ -219,14 +219,19 @@ fn send(broker: &Broker, pictures: &[Vec<u8>]) -> Result {
     Ok(())
 }
 
-/// A figure of the metrics.
+/// A figure of the metrics about MQTT.
 fn figure(server: &Server, name: &str) -> Result<f64> {
+    metric(server, &format!("mqtt_{name}"))
+}
+
+/// A figure of the metrics, without labels. The settings of the server permit them.
+pub fn metric(server: &Server, name: &str) -> Result<f64> {
     let mut socket = TcpStream::connect(server.addr)?;
     socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
     let mut answer = vec![];
     std::io::copy(&mut socket, &mut answer)?;
     let text = String::from_utf8_lossy(&answer).into_owned();
-    let begin = format!("mtx_sidecar_mqtt_{name} ");
+    let begin = format!("mtx_sidecar_{name} ");
     let value = text.lines().find_map(|line| line.strip_prefix(&begin)).ok_or_else(|| format!("no {name}: {text}"))?;
     Ok(value.trim().parse()?)
 }

@@ -97,6 +97,11 @@ impl Server {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, |files| files.count() as u64)
     }
 
+    /// Threads.
+    pub fn threads(&self) -> u64 {
+        std::fs::read_dir(format!("/proc/{}/task", self.child.id())).map_or(0, |threads| threads.count() as u64)
+    }
+
     /// Resident memory, in KiB.
     pub fn rss_kib(&self) -> u64 {
         rss_kib_of(self.child.id())

@@ -40,9 +40,12 @@ impl Places {
     /// The connections of one listener. All clients behind a trusted proxy have its address, and MediaMTX, at an address of
     /// `auth.webhook_networks`, speaks for its own clients.
     pub(super) fn connections(&self, max: usize, settings: &Settings) -> server::Connections {
-        let networks =
-            [settings.http.trusted_proxies.clone(), settings.auth.webhook_networks.clone().unwrap_or_default()]
-                .concat();
+        let networks = [
+            settings.http.trusted_proxies.clone(),
+            settings.http.ingress.from.clone(),
+            settings.auth.webhook_networks.clone().unwrap_or_default(),
+        ]
+        .concat();
         let share = max * usize::from(settings.limits.caller_share) / 100;
         server::Connections::new(max, share, move |ip| {
             is_this_machine(ip) || networks.iter().any(|network| network.contains(ip))

@@ -124,6 +124,7 @@ impl Catalog {
     /// Watches a stream, or MediaMTX's path of that name. The policy's answer for the name is also what MediaMTX would be
     /// told, so the caller needs no second permission.
     pub async fn watch(&self, name: &StreamName, demand: Demand, by: &Requester) -> Result<Watch> {
+        self.0.registry.traces().cause_by_request(name);
         for _ in 0..ATTEMPTS {
             if let Ok(watch) = self.find_or_relay(name, by).await?.watch_for(demand) {
                 return Ok(watch);
@@ -135,6 +136,7 @@ impl Catalog {
     /// Watches a stream of ours. `recipe` makes the stream if there is none, as the original program's addresses do;
     /// without it an unknown name is an error. Paths of MediaMTX are left out: MediaMTX itself asks here, by RTSP.
     pub fn watch_own(&self, name: &StreamName, recipe: Option<&Definition>, by: &Requester) -> Result<Watch> {
+        self.0.registry.traces().cause_by_request(name);
         self.0.registry.watch(|| match recipe {
             Some(definition) => self.requested(name, definition, by),
             None => self.0.registry.find(name),

@@ -1,8 +1,11 @@
 //! `mtx-sidecar check`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
-use super::{Outcome, config_file, load};
+use super::{Outcome, clock_warning, config_file, load};
 use crate::{
     mediamtx::config_check::{Severity, examine},
     yaml,
@@ -20,7 +23,7 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> Outcome {
         Some(file) => println!("{}: no errors, {} streams", file.display(), loaded.settings.streams.len()),
         None => println!("no sidecar.yml: all settings have their defaults"),
     }
-    for warning in loaded.settings.warnings() {
+    for warning in clock_warning(SystemTime::now()).into_iter().chain(loaded.settings.warnings()) {
         println!("warning: {warning}");
     }
     let Some(path) = &args.mediamtx else { return Ok(()) };

@@ -98,7 +98,8 @@ impl FakeCamera {
             };
             let to = SocketAddr::new(request.ipaddress, request.port);
             match self.send(to).await {
-                Ok(bytes) => tracing::info!("request from {from}: sent picture {} ({bytes} bytes) to {to}", self.sent),
+                // Not at info: with --demo there is one each second in the log of the sidecar.
+                Ok(bytes) => tracing::debug!("request from {from}: sent picture {} ({bytes} bytes) to {to}", self.sent),
                 Err(e) => tracing::warn!("request from {from}: cannot send to {to}: {e}"),
             }
         }
@@ -138,7 +139,8 @@ impl FakeCamera {
 }
 
 pub(super) fn run(args: Args) -> Outcome {
-    crate::telemetry::start(&crate::settings::LogSettings::default());
+    let log = crate::settings::LogSettings { level: "debug".into(), ..Default::default() };
+    crate::telemetry::start(&log);
     let mut pictures = vec![];
     for path in &args.pictures {
         pictures.push(std::fs::read(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?);

@@ -21,7 +21,7 @@ pub(super) struct Args {
 pub(super) fn run(config: Option<&Path>, args: &Args) -> Outcome {
     let url = match args.address {
         Some(address) => format!("http://{address}/readyz"),
-        None => url(&load(config)?.settings.http)?,
+        None => format!("{}/readyz", base(&load(config)?.settings.http)?),
     };
     let hosts = Authorities { ca_file: None }.hosts()?;
     hosts.run(TIMEOUT, async |client| {
@@ -39,9 +39,9 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> Outcome {
     })
 }
 
-/// The address of `/readyz` for a client on this machine. Plain HTTP: `http.tls` adds a listener and does not replace the
+/// The base URL of the server for a client on this machine. Plain HTTP: `http.tls` adds a listener and does not replace the
 /// one of `http.listen`.
-fn url(http: &HttpSettings) -> Result<String, String> {
+pub(super) fn base(http: &HttpSettings) -> Result<String, String> {
     let port = http.listen.port();
     if port == 0 {
         return Err("http.listen has port 0, which stands for any free port; give the address to this command".into());
@@ -51,7 +51,7 @@ fn url(http: &HttpSettings) -> Result<String, String> {
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    Ok(format!("http://{}{}/readyz", SocketAddr::new(ip, port), http.base_path))
+    Ok(format!("http://{}{}", SocketAddr::new(ip, port), http.base_path))
 }
 
 #[cfg(test)]
@@ -61,15 +61,15 @@ mod tests {
     #[test]
     fn the_address_is_that_of_the_settings_as_this_machine_reaches_it() {
         for (listen, base_path, expected) in [
-            ("0.0.0.0:9995", "", "http://127.0.0.1:9995/readyz"),
-            ("[::]:81", "/cameras", "http://[::1]:81/cameras/readyz"),
-            ("192.168.1.5:80", "", "http://192.168.1.5:80/readyz"),
+            ("0.0.0.0:9995", "", "http://127.0.0.1:9995"),
+            ("[::]:81", "/cameras", "http://[::1]:81/cameras"),
+            ("192.168.1.5:80", "", "http://192.168.1.5:80"),
         ] {
             let listen = listen.parse().expect("an address");
             let http = HttpSettings { listen, base_path: base_path.into(), ..HttpSettings::default() };
-            assert_eq!(url(&http).as_deref(), Ok(expected));
+            assert_eq!(base(&http).as_deref(), Ok(expected));
         }
         let any = HttpSettings { listen: ([127, 0, 0, 1], 0).into(), ..HttpSettings::default() };
-        assert!(url(&any).is_err());
+        assert!(base(&any).is_err());
     }
 }

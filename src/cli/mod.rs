@@ -2,16 +2,20 @@
 
 #![allow(clippy::print_stdout, reason = "commands write results to standard output, logs to standard error")]
 
+mod backup;
 mod check;
 mod demand;
 mod discover;
 pub mod fake_camera;
 mod files;
+mod generate;
 mod health;
+mod home_assistant;
 mod hook;
 mod password;
 mod push;
 mod serve;
+mod support;
 mod user;
 mod uv4l_agent;
 
@@ -19,6 +23,7 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::{Duration, SystemTime},
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -60,6 +65,12 @@ enum Command {
     /// Make, change and remove users of the database, with or without a running sidecar.
     #[command(subcommand)]
     User(user::Command),
+    /// Write the data folder into one file, with or without a running sidecar. The file holds password hashes and keys.
+    Backup(backup::Backup),
+    /// Make the data folder from a backup. The sidecar must not run; nothing is overwritten.
+    Restore(backup::Restore),
+    /// Write one archive for a bug report: versions, settings without secrets, state, and the last lines of the log.
+    Support(support::Args),
     /// Hash a password for `pass:` in sidecar.yml or mediamtx.yml.
     HashPassword,
     /// Upload pictures to a stream: files, new files of a folder, or the output of a program.
@@ -68,6 +79,12 @@ enum Command {
     Uv4lAgent(uv4l_agent::Args),
     /// Run a camera that answers by UDP, as the ESP32 sketch does.
     FakeCamera(fake_camera::Args),
+    /// Serve as an app of Home Assistant: settings from its options, and the MQTT broker of the Supervisor.
+    #[command(hide = true)]
+    HomeAssistant(home_assistant::Args),
+    /// Write completions for bash, zsh and fish, and manual pages, for packages.
+    #[command(hide = true)]
+    Generate(generate::Args),
     /// Check that a running sidecar is ready; for container health checks.
     Health(health::Args),
 }
@@ -84,10 +101,15 @@ pub fn run() -> ExitCode {
         Some(Command::Hook(args)) => hook::run(&args),
         Some(Command::Discover(args)) => discover::run(cli.common.config.as_deref(), &args),
         Some(Command::User(command)) => user::run(cli.common.config.as_deref(), command),
+        Some(Command::Backup(args)) => backup::back_up(cli.common.config.as_deref(), &args),
+        Some(Command::Restore(args)) => backup::restore(cli.common.config.as_deref(), &args),
+        Some(Command::Support(args)) => support::run(cli.common.config.as_deref(), &args),
         Some(Command::HashPassword) => password::hash(),
         Some(Command::Push(args)) => push::run(args),
         Some(Command::FakeCamera(args)) => fake_camera::run(args),
         Some(Command::Uv4lAgent(args)) => uv4l_agent::run(&args),
+        Some(Command::HomeAssistant(args)) => home_assistant::run(cli.common.config.as_deref(), &args),
+        Some(Command::Generate(args)) => generate::run(&args),
         Some(Command::Health(args)) => health::run(cli.common.config.as_deref(), &args),
     };
     match done {
@@ -110,12 +132,31 @@ fn config_file(named: Option<&Path>) -> Option<PathBuf> {
 
 /// Reads file and environment.
 fn load(named: Option<&Path>) -> Result<Loaded, String> {
-    let file = config_file(named);
-    let environment: HashMap<String, String> = std::env::vars().collect();
-    settings::load(file.as_deref(), &environment).map_err(|errors| {
-        let place = file.as_deref().map_or("the environment".into(), |f| f.display().to_string());
+    load_with(config_file(named).as_deref(), &std::env::vars().collect())
+}
+
+/// Reads this file, and this environment.
+fn load_with(file: Option<&Path>, environment: &HashMap<String, String>) -> Result<Loaded, String> {
+    settings::load(file, environment).map_err(|errors| {
+        let place = file.map_or("the environment".into(), |f| f.display().to_string());
         let lines: Vec<_> = errors.to_string().lines().map(|line| format!("  {line}")).collect();
         format!("{place} has errors:\n{}", lines.join("\n"))
+    })
+}
+
+/// 2020-01-01, in seconds of the Unix epoch.
+const EARLIEST: u64 = 1_577_836_800;
+
+/// A warning about a clock that cannot be right. A machine without a battery for its clock begins in 1970, until it has asked the
+/// network for the time.
+fn clock_warning(now: SystemTime) -> Option<String> {
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    (seconds < EARLIEST).then(|| {
+        let shown = humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        format!(
+            "the clock of this machine says {shown}: certificates, tokens and share links are not valid before it is right; \
+             start mtx-sidecar after the time is known (time-sync.target of systemd)"
+        )
     })
 }
 
@@ -148,5 +189,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_clock_before_2020_is_told() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert!(clock_warning(at(0)).is_some_and(|warning| warning.contains("1970-01-01T00:00:00Z")));
+        assert!(clock_warning(at(0) - Duration::from_secs(1)).is_some(), "before the epoch");
+        assert!(clock_warning(at(EARLIEST - 1)).is_some_and(|warning| warning.contains("2019-12-31T23:59:59Z")));
+        assert_eq!(clock_warning(at(EARLIEST)), None);
     }
 }

@@ -1,14 +1,20 @@
 //! `mtx-sidecar serve`.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use super::{Outcome, fake_camera, load};
+use super::{Outcome, clock_warning, fake_camera, load};
 use crate::{
     app::App,
     producer::{Definition, test_card, udp_camera},
     settings::{Loaded, Settings},
     shutdown::signalled,
     stream::StreamName,
+    systemd::Notifier,
     telemetry,
 };
 
@@ -17,6 +23,9 @@ pub(super) struct Args {
     /// Add two streams to look at: a test card, and a camera that this program simulates.
     #[arg(long)]
     demo: bool,
+    /// Print no addresses to open: the caller prints them (scripts/run-demo).
+    #[arg(long, hide = true)]
+    no_addresses: bool,
 }
 
 /// The streams of --demo.
@@ -24,8 +33,15 @@ const TEST_CARD: &str = "demo/test-card";
 const CAMERA: &str = "demo/camera";
 
 pub(super) fn run(config: &Option<PathBuf>, args: &Args) -> Outcome {
-    let loaded = load(config.as_deref())?;
+    run_with(load(config.as_deref())?, args, None)
+}
+
+/// Serves with these settings. `fault` is a warning for the log.
+pub(super) fn run_with(loaded: Loaded, args: &Args, fault: Option<&str>) -> Outcome {
     telemetry::start(&loaded.settings.log);
+    if let Some(fault) = fault {
+        tracing::warn!("{fault}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| format!("the runtime cannot be started: {e}"))?;
     let done = runtime.block_on(serve(loaded, args));
@@ -53,14 +69,22 @@ async fn serve(loaded: Loaded, args: &Args) -> Outcome {
         settings.data_dir.display(),
     );
     tracing::info!("{} streams; UDP cameras send to {}", app.state().catalog.registry().len(), settings.udp.listen);
-    for warning in settings.warnings() {
+    for warning in clock_warning(SystemTime::now()).into_iter().chain(settings.warnings()) {
         tracing::warn!("{warning}");
     }
-    welcome(addr, app.generated_password(), app.is_first_start() || args.demo);
+    welcome(addr, app.generated_password(), (app.is_first_start() || args.demo) && !args.no_addresses);
 
+    let notifier = Notifier::from_environment().map(Arc::new);
+    if let Some(notifier) = notifier.clone() {
+        notifier.ready(&format!("http://{addr}"));
+        tokio::spawn(async move { notifier.watch(addr).await });
+    }
     let shutdown = app.state().shutdown.clone();
     tokio::spawn(async move {
         signalled().await;
+        if let Some(notifier) = notifier {
+            notifier.stopping();
+        }
         tracing::info!("shutting down after the requests in progress; a second signal ends the program at once");
         shutdown.ask();
     });

@@ -69,7 +69,7 @@ impl Observer {
             let received = self.registry.list().iter().map(|stream| stream.received()).sum();
             self.throughput.note(list.as_deref(), received, (self.sent)(), Instant::now());
             let now = list.as_deref().map(changes::paths);
-            let had_answered = std::mem::replace(&mut answers, Some(list.is_some()));
+            let had_answered = answers.replace(list.is_some());
             // The cache is updated before the events go out: a page that asks because of an event finds the new state.
             self.path_cache.note(list);
             if had_answered.is_some_and(|had| had != now.is_some()) {

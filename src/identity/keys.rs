@@ -60,6 +60,11 @@ impl KeySet {
         }
     }
 
+    /// The keys of the database, without making any.
+    pub(super) fn stored(store: &Store) -> Result<KeySet> {
+        Ok(KeySet { keys: store.keys()?.into_iter().map(Key::read).collect::<Result<_>>()? })
+    }
+
     fn current(&self) -> Result<&Key> {
         let now = now();
         let current = self.keys.iter().rev().find(|key| key.row.active_from <= now);

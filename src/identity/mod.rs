@@ -22,7 +22,7 @@ pub use self::{
     grant::{Grant, Refused},
     shares::{NewShare, Opened, Share},
     sign_in::SignedIn,
-    tokens::{MachineToken, NewToken},
+    tokens::{MachineToken, NewToken, command_token},
     users::{Role, StoredUser, UserChange, read_users, write_user},
 };
 use crate::{

@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use super::{Grant, Identity, Refused, random_id, random_secret, shares};
 use crate::{
     error::{Code, Result},
-    policy::{Authenticated, Caller, Claims, ISSUER, Principal, Rule, TokenKind, Verdict, now},
+    policy::{Authenticated, Caller, Claims, ISSUER, Permission, Principal, Rule, TokenKind, Verdict, now},
     secret::Secret,
     store::identity::{ShareRow, SignInRow},
 };
@@ -19,6 +19,9 @@ use crate::{
 /// For how many seconds the previous refresh token still gets an access token, but no new refresh token: two tabs of a
 /// browser refresh at the same time with the same cookie.
 const GRACE: u64 = 10;
+
+/// How long goes on what was begun with a sign-in by a proxy, in seconds: the proxy does not say when it has ended.
+const INGRESS_LIFETIME: u64 = 12 * 3600;
 
 /// The result of a successful sign-in.
 #[derive(Debug)]
@@ -69,6 +72,27 @@ impl Identity {
         let refresh = without_room(self.begin(&mut row).await)?;
         let grant = self.user_grant(&user, &rule, &row, refresh)?;
         Ok(SignedIn { who: Principal::User(user), grant })
+    }
+
+    /// Signs in a user whom a proxy has signed in, with these permissions. There is no refresh token: the page asks again
+    /// through the proxy. The user is none of ours, and has no entry; `@ingress` tells it from one with the same name.
+    pub fn sign_in_by_proxy(&self, name: &str, permissions: Vec<Permission>) -> Result<SignedIn> {
+        let sub = format!("{name}@ingress");
+        let who = Principal::User(sub.as_str().into());
+        let claims = Claims {
+            iss: ISSUER.into(),
+            sub,
+            jti: random_id()?,
+            iat: now(),
+            exp: now(),
+            kind: TokenKind::Ingress,
+            sid: None,
+            sign_in: None,
+            sign_in_ends: Some(now() + INGRESS_LIFETIME),
+            ver: None,
+            mediamtx_permissions: permissions,
+        };
+        Ok(SignedIn { who, grant: self.grant(claims, self.0.settings.access_lifetime.as_secs(), None)? })
     }
 
     /// Exchanges a refresh token for the next access token.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Identity, check_label, expiry, json, random_id, timestamp};
+use super::{Identity, check_label, expiry, json, keys::KeySet, random_id, timestamp};
 use crate::{
     error::{Code, Error, Result},
     policy::{Action, Claims, ISSUER, Permission, Rule, TokenKind, User, now},
@@ -198,6 +198,25 @@ impl Identity {
         };
         Ok(self.sign(&claims)?.0)
     }
+}
+
+/// A token of an administrator for a command beside a running server, valid for a minute. It is signed with the key of the
+/// database, so that only a user who can read the data folder gets one.
+pub fn command_token(store: &Store, command: &str) -> Result<String> {
+    let claims = Claims {
+        iss: ISSUER.into(),
+        sub: command.to_owned(),
+        jti: random_id()?,
+        iat: now(),
+        exp: now() + 60,
+        kind: TokenKind::Machine,
+        sid: None,
+        sign_in: None,
+        sign_in_ends: None,
+        ver: None,
+        mediamtx_permissions: [Action::Api, Action::Metrics, Action::Read].map(Permission::everywhere).to_vec(),
+    };
+    Ok(KeySet::stored(store)?.sign(&claims)?.0)
 }
 
 /// Checks the number of the permissions, and compiles them.

@@ -26,7 +26,7 @@ use prometheus_client::{
     },
     registry::Registry as Prometheus,
 };
-use tokio::time::Duration;
+use tokio::{runtime::Handle, time::Duration};
 
 use crate::{
     mqtt_publish::Publisher,
@@ -119,7 +119,8 @@ impl Metrics {
         let rtsp = RtspCounters::default();
         rtsp.register(&mut prometheus);
         let mqtt_video = MqttVideoCounters::default();
-        prometheus.register_collector(Box::new(StreamFigures { streams, cameras: context.udp.clone() }));
+        let runtime = Handle::try_current().ok();
+        prometheus.register_collector(Box::new(StreamFigures { streams, cameras: context.udp.clone(), runtime }));
         prometheus.register_collector(Box::new(VideoFigures {
             encodings,
             rtsp: rtsp.clone(),
@@ -194,6 +195,8 @@ impl Metrics {
 struct StreamFigures {
     streams: Registry,
     cameras: Hub,
+    /// That of the background tasks and of the producers.
+    runtime: Option<Handle>,
 }
 
 impl fmt::Debug for StreamFigures {
@@ -216,6 +219,17 @@ impl Collector for StreamFigures {
             MetricType::Gauge,
             self.streams.memory().used() as f64,
         )?;
+        let tasks = self.runtime.as_ref().map_or(0, |runtime| runtime.metrics().num_alive_tasks());
+        one(
+            &mut encoder,
+            "tasks",
+            "Tasks in the background: producers, encoders, RTSP",
+            MetricType::Gauge,
+            tasks as f64,
+        )?;
+        let dropped = self.streams.traces().dropped();
+        let help = "Spans that were dropped because the collector is slower";
+        one(&mut encoder, "trace_spans_dropped", help, MetricType::Counter, dropped as f64)?;
         one(
             &mut encoder,
             "udp_strangers",

@@ -40,11 +40,12 @@ const MAX_CORRECTIONS: u32 = 3;
 impl Paths {
     /// Compares and corrects until the program ends.
     pub async fn run(&self) {
-        let mut was_away = false;
+        // Whether the log has a line that MediaMTX does not answer.
+        let mut is_told = false;
         loop {
             let pause = match self.pass().await {
                 Ok(done) => {
-                    if std::mem::take(&mut was_away) {
+                    if std::mem::take(&mut is_told) {
                         tracing::info!("MediaMTX answers again");
                     }
                     if done { LOOK_AGAIN } else { LOOK_EVERY }
@@ -52,7 +53,8 @@ impl Paths {
                 Err(e) => {
                     self.0.host.lock().error = Some(e.chain());
                     // Without any definition, MediaMTX is not needed.
-                    if !std::mem::replace(&mut was_away, true) && !self.wanted().is_empty() {
+                    if !is_told && !self.wanted().is_empty() {
+                        is_told = true;
                         tracing::warn!("paths cannot be compared with MediaMTX: {}", e.chain());
                     }
                     LOOK_EVERY

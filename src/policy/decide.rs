@@ -310,6 +310,7 @@ impl Policy {
         let who = match claims.kind {
             TokenKind::Machine => Principal::Token(claims.jti.as_str().into()),
             TokenKind::Share => Principal::Share(claims.sid.as_deref().unwrap_or_default().into()),
+            TokenKind::Ingress => Principal::User(claims.sub.as_str().into()),
             TokenKind::Internal => Principal::Internal,
             TokenKind::Access => {
                 let mut entries = snapshot.named(&claims.sub).map(|i| &snapshot.rules[i]);

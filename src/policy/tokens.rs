@@ -67,6 +67,8 @@ pub enum TokenKind {
     Machine,
     /// A visitor with a share link.
     Share,
+    /// A user whom a proxy has signed in (`http.ingress`).
+    Ingress,
     /// This program itself, as a client of MediaMTX.
     Internal,
 }

@@ -17,6 +17,7 @@ use crate::{
     query,
     state::State,
     stream::StreamName,
+    traces::{self, Kind},
 };
 
 /// A stream that an admitted caller is about to read.
@@ -41,8 +42,20 @@ struct Target {
 
 /// Admits the caller, then watches the stream, which starts its producer, and joins the encoding.
 pub(super) async fn open(state: &State, peer: SocketAddr, caller: &Caller, url: &Url) -> Result<Opened> {
-    let Target { name, base, want, recipe } = parse(url)?;
-    let name = state.catalog.name(&name)?;
+    let target = parse(url)?;
+    let name = state.catalog.name(&target.name)?;
+    let mut span = state.traces.begin("open by RTSP", Kind::Server, state.traces.cause_of(&name));
+    span.set("stream", &name);
+    span.set("client.address", peer.ip());
+    let opened = traces::within(&span, admit(state, peer, caller, name, target)).await;
+    if let Err(e) = &opened {
+        span.fail(&e.to_string());
+    }
+    opened
+}
+
+async fn admit(state: &State, peer: SocketAddr, caller: &Caller, name: StreamName, target: Target) -> Result<Opened> {
+    let Target { base, want, recipe, .. } = target;
     let session = SessionInfo { protocol: "rtsp", path: name.to_string(), remote: peer.to_string(), publishes: false };
     let (who, permit) = state.access.admit(Role::Watcher, caller, session).await?;
     // No browser speaks RTSP, so that no page of a web site can cause this request.

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::IngressSettings;
 use crate::units::{HumanDuration, Network, Size, optional_address};
 
 /// The HTTP server.
@@ -25,6 +26,8 @@ pub struct HttpSettings {
     pub cors_origins: Vec<String>,
     /// Reverse proxies whose `X-Forwarded-For` names the client.
     pub trusted_proxies: Vec<Network>,
+    /// A proxy that has signed its users in.
+    pub ingress: IngressSettings,
     /// Host names of this machine, besides localhost, for requests from this machine.
     pub hostnames: Vec<String>,
     /// Folder whose files are served before the pages inside the program; empty: none.
@@ -51,6 +54,7 @@ impl Default for HttpSettings {
             public_url: String::new(),
             cors_origins: vec![],
             trusted_proxies: vec![],
+            ingress: IngressSettings::default(),
             hostnames: vec![],
             static_dir: String::new(),
             upload_timeout: HumanDuration::secs(60),
@@ -103,6 +107,9 @@ impl HttpSettings {
             if !(1..=86_400).contains(&time.as_secs()) {
                 found.push((key, format!("must be from 1s to 24h, not {time}")));
             }
+        }
+        if let Some(problem) = self.ingress.problem() {
+            found.push(("ingress.permissions", problem));
         }
         let base = &self.base_path;
         let fits = |c: char| c.is_ascii_alphanumeric() || "/_-.~".contains(c);

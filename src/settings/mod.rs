@@ -7,6 +7,7 @@ mod aliases;
 mod describe;
 mod file;
 mod http;
+mod ingress;
 mod load;
 mod mqtt_video;
 mod rtsp;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use self::aliases::AliasSettings;
 pub use self::describe::{Described, Sources, describe};
 pub use self::http::{HttpSettings, TlsSettings};
+pub use self::ingress::IngressSettings;
 pub use self::load::{Loaded, Origin, SettingError, SettingErrors, load};
 pub use self::mqtt_video::{Alias, MqttVideoSettings};
 pub use self::rtsp::RtspSettings;
@@ -41,6 +43,7 @@ use crate::{
         upload::UploadSettings,
     },
     stream::{MAX_NAME_BYTES, StreamLimits, StreamName, StreamSettings},
+    traces::TraceSettings,
     units::Size,
     uv4l::Uv4lSettings,
 };
@@ -103,6 +106,8 @@ pub struct Settings {
     pub uploads: UploadSettings,
     /// Graphs.
     pub graphs: GraphSettings,
+    /// Traces, sent to a collector.
+    pub traces: TraceSettings,
     /// Overlays that requests can ask for, by name.
     pub overlays: BTreeMap<String, Vec<Layer>>,
     /// The streams, by name.
@@ -136,6 +141,7 @@ impl Default for Settings {
             media: MediaSettings::default(),
             uploads: UploadSettings::default(),
             graphs: GraphSettings::default(),
+            traces: TraceSettings::default(),
             overlays: BTreeMap::new(),
             streams: BTreeMap::new(),
         }
@@ -300,6 +306,7 @@ impl Settings {
             ("mqtt_video", self.mqtt_video.problems(self.mqtt.is_on())),
             ("uv4l", self.uv4l.problems()),
             ("text", self.text.problems()),
+            ("traces", self.traces.problems()),
         ];
         for (section, problems) in sections {
             for (key, rule) in problems {

@@ -26,6 +26,16 @@ const MIGRATIONS: &[&str] = &[
     paths::TABLES,
 ];
 
+/// Copies a database into a new file, as it is at one moment, while other processes use it. Returns its version.
+pub fn copy(from: &Path, to: &Path) -> Result<usize> {
+    open::copy(from, to)
+}
+
+/// Checks a database that no process uses: whole, of this program, and not of a later version. Returns its version.
+pub fn check(path: &Path) -> Result<usize> {
+    open::check(path)
+}
+
 /// The database. Cheap to clone. One connection is enough: writes are rare, and most reads happen at the start.
 #[derive(Clone)]
 pub struct Store {
@@ -56,6 +66,11 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self> {
         let (connection, is_shared) = open::open(path)?;
         Ok(Store::of(connection, if is_shared { Place::Shared } else { Place::Alone }))
+    }
+
+    /// Opens a database of this version that is there; makes and migrates none.
+    pub fn open_present(path: &Path) -> Result<Self> {
+        open::open_present(path).map(|connection| Store::of(connection, Place::Shared))
     }
 
     /// A database in memory, for tests.
@@ -153,6 +168,20 @@ impl Store {
         }
     }
 
+    /// The tables with their numbers of rows.
+    pub fn counts(&self) -> Result<Vec<(String, u64)>> {
+        self.with(|c| {
+            let mut select = c.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")?;
+            let names: Vec<String> = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            let count = |name: String| {
+                let quoted = name.replace('"', "\"\"");
+                let rows = c.query_row(&format!("SELECT count(*) FROM \"{quoted}\""), [], |row| row.get(0))?;
+                Ok((name, rows))
+            };
+            names.into_iter().map(count).collect()
+        })
+    }
+
     /// A number that changes whenever another process has changed the database.
     pub fn version(&self) -> Result<i64> {
         self.with(|c| c.pragma_query_value(None, "data_version", |row| row.get(0)))
@@ -191,6 +220,11 @@ impl Store {
     /// A fact by its key.
     pub fn fact(&self, key: &str) -> Result<Option<String>> {
         self.with(|c| c.query_row("SELECT value FROM facts WHERE key = ?1", [key], |row| row.get(0)).optional())
+    }
+
+    /// Deletes a fact.
+    pub fn delete_fact(&self, key: &str) -> Result<()> {
+        self.with(|c| c.execute("DELETE FROM facts WHERE key = ?1", [key]).map(drop))
     }
 
     /// Stores a fact; replaces one with the same key.

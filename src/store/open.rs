@@ -155,6 +155,18 @@ fn connect(path: &Path) -> Result<(Connection, bool)> {
 /// Checks that the database is one of ours before anything in it is changed, and migrates it after a backup if it is of an
 /// earlier version.
 fn migrate_file(connection: &mut Connection, path: &Path) -> Result<()> {
+    let version = known_version(connection, path)?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(|e| failed(path, e))?;
+    if version == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let backup = back_up(connection, path, version)?;
+    tracing::info!("the database is migrated from version {version}; a backup is in {}", backup.display());
+    migrate(connection).map_err(|e| failed(path, e))
+}
+
+/// The version of the database. One that is not ours, or newer than this program, is an error that says what to do.
+fn known_version(connection: &Connection, path: &Path) -> Result<usize> {
     let version = version(connection).map_err(|e| failed(path, e))?;
     let tables = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| failed(path, e));
     let ours = tables("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('streams', 'facts')")?;
@@ -171,13 +183,42 @@ fn migrate_file(connection: &mut Connection, path: &Path) -> Result<()> {
         let is_empty = tables("SELECT count(*) FROM sqlite_schema")? == 0;
         return Err(refused(path, if is_empty { "is empty" } else { "is no database of mtx-sidecar" }));
     }
-    connection.pragma_update(None, "journal_mode", "WAL").map_err(|e| failed(path, e))?;
-    if version == MIGRATIONS.len() {
-        return Ok(());
+    Ok(version)
+}
+
+/// Opens a database of this version that is there, and changes nothing.
+pub(super) fn open_present(path: &Path) -> Result<Connection> {
+    fs::metadata(path).map_err(|e| Error::internal(cannot(path), e))?;
+    let (connection, _) = connect(path)?;
+    match known_version(&connection, path)? {
+        version if version == MIGRATIONS.len() => Ok(connection),
+        version => Err(Error::new(Code::Internal, format!("{} has version {version}", path.display()))),
     }
-    let backup = back_up(connection, path, version)?;
-    tracing::info!("the database is migrated from version {version}; a backup is in {}", backup.display());
-    migrate(connection).map_err(|e| failed(path, e))
+}
+
+/// Copies a database into a new file, as it is at one moment, while other processes use it. Returns its version.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<usize> {
+    if let Err(e) = fs::metadata(from) {
+        return Err(Error::internal(cannot(from), e));
+    }
+    let (connection, _) = connect(from)?;
+    let version = known_version(&connection, from)?;
+    let unmade = |e: io::Error| Error::unwritten(format!("{} cannot be written", to.display()), e);
+    // VACUUM INTO takes an empty file, and keeps its mode. It reads in one transaction, with everything that is in the WAL.
+    let file = data_folder::new_file(to).map_err(unmade)?;
+    connection.execute("VACUUM INTO ?1", [to.to_string_lossy()]).map_err(|e| failed(from, e))?;
+    file.sync_all().map_err(unmade)?;
+    Ok(version)
+}
+
+/// Checks a copy that no process uses: whole, ours, and of this version or an earlier one, which it returns.
+pub(super) fn check(path: &Path) -> Result<usize> {
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|e| failed(path, e))?;
+    let version = known_version(&connection, path)?;
+    let said: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| failed(path, e))?;
+    if said == "ok" { Ok(version) } else { Err(refused(path, "is damaged")) }
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<usize> {

@@ -10,12 +10,15 @@ use crate::{
     error::Result,
     picture::{FrameMemory, Reserved, text::Fonts},
     supervise::Supervisor,
+    traces::Traces,
 };
 
 /// Shared by all streams of a registry.
 pub(super) struct SharedContext {
     /// The fonts of "waiting" pictures; the bundled ones unless set.
     pub(super) fonts: OnceLock<Fonts>,
+    /// Spans of starts; none unless set.
+    pub(super) traces: OnceLock<Traces>,
     pub(super) settings: StreamSettings,
     pub(super) limits: StreamLimits,
     pub(super) memory: Arc<FrameMemory>,

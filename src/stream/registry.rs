@@ -21,6 +21,7 @@ use crate::{
     error::{Code, Error, Result},
     picture::{FrameMemory, text::Fonts},
     supervise::Supervisor,
+    traces::Traces,
     units::HumanDuration,
 };
 
@@ -77,6 +78,7 @@ impl Registry {
                 tasks: tasks.clone(),
                 make_room: OnceLock::new(),
                 fonts: OnceLock::new(),
+                traces: OnceLock::new(),
             })
         };
         let derived =
@@ -104,6 +106,18 @@ impl Registry {
         for context in [&self.0.context, &self.0.derived] {
             let _ = context.fonts.set(fonts.clone());
         }
+    }
+
+    /// Sets where spans of starts go. Only the first call has an effect.
+    pub fn trace_with(&self, traces: &Traces) {
+        for context in [&self.0.context, &self.0.derived] {
+            let _ = context.traces.set(traces.clone());
+        }
+    }
+
+    /// Where spans go.
+    pub fn traces(&self) -> &Traces {
+        self.0.context.traces.get_or_init(Traces::default)
     }
 
     /// The memory that all held pictures share.

@@ -11,17 +11,21 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    FrameSink, Run, Stream,
+    FrameSink, Run, State, Stream,
     lifecycle::{Effect, Event, Stop, Timer},
 };
 use crate::{
     error::{Code, Error, Result},
     faults,
+    traces::Kind,
 };
 
 /// How long a cancelled producer can take to end before it is aborted: enough to close a connection in order, short
 /// enough that the next run starts soon.
 const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// A span does not wait longer for the first picture of a producer that waits for its peer without a limit.
+const LONGEST_START: Duration = Duration::from_secs(300);
 
 struct Running {
     task: JoinHandle<Result<()>>,
@@ -125,10 +129,32 @@ fn start(stream: &Arc<Stream>) -> Running {
         faults::pass("producer", &run.name);
         producer.run(run).await
     };
+    trace_start(stream);
     let guarded = AssertUnwindSafe(work)
         .catch_unwind()
         .map(|end| end.unwrap_or_else(|_| Err(Error::new(Code::Internal, "the producer crashed (see the log)"))));
     Running { task: stream.context.runtime.spawn(guarded), stop }
+}
+
+/// Records the time from the start of a producer to its first picture, below what has caused the start.
+fn trace_start(stream: &Arc<Stream>) {
+    let Some(traces) = stream.context.traces.get() else { return };
+    let mut span = traces.begin("start producer", Kind::Internal, traces.cause_of(&stream.name));
+    if !span.is_recorded() {
+        return;
+    }
+    span.set("stream", &stream.name);
+    span.set("kind", stream.kind());
+    let mut status = stream.status.subscribe();
+    stream.context.runtime.spawn(async move {
+        let ended = timeout(LONGEST_START, status.wait_for(|status| status.state != State::Starting)).await;
+        match ended {
+            Ok(Ok(status)) if !matches!(status.state, State::Live) => span.fail(&status.reason),
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) => span.fail("the stream was removed"),
+            Err(_) => span.fail("it is still starting"),
+        }
+    });
 }
 
 async fn stop(stream: &Arc<Stream>, mut running: Running, why: Stop) {

@@ -13,6 +13,7 @@ use crate::{
     error::{Code, Error},
     policy::{Action, Credentials, webhook::Question},
     query,
+    traces::{self, Kind},
     units::any_contains,
 };
 
@@ -33,14 +34,23 @@ pub(super) async fn answer(request: HttpRequest, state: web::Data<State>, body: 
     check_sender(&request, &state)?;
     let question = Question::parse(&body)
         .map_err(|e| Error::new(Code::InvalidBody, format!("not what MediaMTX sends to authHTTPAddress: {e}")))?;
+    let mut span = state.traces.begin("MediaMTX's question", Kind::Internal, traces::current());
+    span.set("mediamtx.action", &question.action);
+    span.set("mediamtx.path", &question.path);
+    span.set("mediamtx.protocol", &question.protocol);
     let verdict = state.access.answer(&question, request.peer_addr().map(|peer| peer.ip())).await;
     if verdict.decision.is_allowed() {
         // A reader of a UV4L camera's path wakes the camera. This does not wait.
         if question.action() == Some(Action::Read) {
+            // MediaMTX is about to pull the stream of this path.
+            let path = &*question.path;
+            let below = path.strip_prefix(&state.settings.mediamtx.path_prefix).and_then(|rest| rest.strip_prefix('/'));
+            state.traces.cause(below.unwrap_or(path), &span);
             state.uv4l.wake(&question.path);
         }
         return Ok(HttpResponse::NoContent().finish());
     }
+    span.fail(verdict.reason);
     let mut denied = HttpResponse::build(StatusCode::UNAUTHORIZED).content_type("text/plain").body(verdict.reason);
     denied.extensions_mut().insert(OwnForm);
     Ok(denied)

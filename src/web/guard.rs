@@ -10,11 +10,12 @@ use actix_web::{
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Problem, State, addresses, caller::shows_its_sender, origin, pages, state_in};
+use super::{Problem, State, addresses, caller::shows_its_sender, ingress, origin, pages, state_in};
 use crate::{
     error::{Code, Error as OurError},
     foreign,
     server::Only,
+    traces::{self, Context, Kind, Traces},
 };
 
 /// Opens a span for each request, and logs it at a level that depends on the status. The query is left out, because it can
@@ -24,16 +25,34 @@ pub(super) async fn log_and_count(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let began = Instant::now();
-    let metrics = state_in(request.app_data()).metrics.clone();
+    let state = state_in(request.app_data());
+    let metrics = state.metrics.clone();
+    // Health checks and scrapes would be most of the traces.
+    let is_traced = state.traces.is_on() && !matches!(request.path(), "/healthz" | "/readyz" | "/metrics");
+    let parent = request.headers().get("traceparent").and_then(|value| Context::parse(value.to_str().ok()?));
+    let mut trace = match is_traced {
+        true => state.traces.begin("request", Kind::Server, parent),
+        false => Traces::default().begin("request", Kind::Server, None),
+    };
     let span = tracing::debug_span!("request", method = %request.method(), path = %foreign::shown(request.path()));
-    let result = next.call(request).instrument(span.clone()).await;
+    let result = traces::within(&trace, next.call(request).instrument(span.clone())).await;
     let _entered = span.enter();
     let elapsed = began.elapsed();
     match &result {
         Ok(response) => {
             let status = response.status().as_u16();
             let request = response.request();
-            metrics.count_request(request.match_pattern().as_deref().unwrap_or("other"), status, elapsed);
+            let pattern = request.match_pattern();
+            let route = pattern.as_deref().unwrap_or("other");
+            metrics.count_request(route, status, elapsed);
+            trace.rename(&format!("{} {route}", request.method()));
+            trace.set("http.request.method", request.method());
+            trace.set("http.route", route);
+            trace.set("url.path", request.path());
+            trace.set("http.response.status_code", status);
+            if status >= 500 {
+                trace.fail(&status.to_string());
+            }
             let (method, path, ms) = (request.method(), foreign::shown(request.path()), elapsed.as_secs_f64() * 1000.0);
             let ms = (ms * 10.0).round() / 10.0;
             match status {
@@ -105,19 +124,23 @@ pub(super) async fn secure(
     let is_page = |kind: &header::HeaderValue| kind.as_bytes().starts_with(b"text/html");
     let is_page = response.headers().get(header::CONTENT_TYPE).is_some_and(is_page);
     let is_foreign = response.response().extensions().get::<pages::Foreign>().is_some();
+    // Home Assistant shows pages in a frame of its own page, at the same origin.
+    let is_framed = ingress::path(response.request(), state_in(response.request().app_data())).is_some();
     let content_security_policy = is_page.then(|| {
         let request = response.request();
-        if is_foreign {
-            return addresses::FOREIGN_PAGES.to_owned();
-        }
-        addresses::of(request, state_in(request.app_data())).content_security_policy()
+        let policy = match is_foreign {
+            true => addresses::FOREIGN_PAGES.to_owned(),
+            false => addresses::of(request, state_in(request.app_data())).content_security_policy(),
+        };
+        if is_framed { policy.replace("frame-ancestors 'none'", "frame-ancestors 'self'") } else { policy }
     });
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
     if let Some(policy) = content_security_policy.and_then(|policy| header::HeaderValue::try_from(policy).ok()) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         headers.insert(header::REFERRER_POLICY, header::HeaderValue::from_static("no-referrer"));
-        headers.insert(header::X_FRAME_OPTIONS, header::HeaderValue::from_static("DENY"));
+        let frames = if is_framed { "SAMEORIGIN" } else { "DENY" };
+        headers.insert(header::X_FRAME_OPTIONS, header::HeaderValue::from_static(frames));
     }
     if is_script && headers.contains_key(header::WWW_AUTHENTICATE) {
         headers.insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"mtx-sidecar\""));

@@ -15,6 +15,7 @@ mod form;
 mod guard;
 mod health;
 mod identity;
+mod ingress;
 mod media;
 mod media_file;
 mod mediamtx;
@@ -213,6 +214,7 @@ const ROUTES: &[Route] = routes![
     // The console.
     overview::overview,
     overview::settings,
+    overview::log,
     sessions::list,
     sessions::kick,
     // Addresses of the original program's pages.

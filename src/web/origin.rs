@@ -7,7 +7,7 @@ use actix_web::{
     http::header::{self, HeaderMap},
 };
 
-use super::State;
+use super::{State, ingress};
 use crate::{server::Secure, settings::HttpSettings, units::any_contains};
 
 /// Headers that only a proxy adds. A request with one of them does not come from a program on this machine.
@@ -77,6 +77,12 @@ pub(super) fn of(request: &HttpRequest, state: &State) -> String {
     }
     let scheme = if is_secure(request, state) { "https" } else { "http" };
     let hosts = hosts(request.peer_addr().map(|addr| addr.ip()), request.headers(), http);
+    // The path of ingress is that of one session of one user: links lead to our own port at the same host.
+    if ingress::path(request, state).is_some() {
+        let host = hosts.last().map_or("localhost", |host| &**host);
+        let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+        return format!("http://{}:{}", name.map_or(host, |(name, _)| name), http.listen.port());
+    }
     format!("{scheme}://{}{}", hosts.last().map_or("localhost", |host| &**host), http.base_path)
 }
 
@@ -111,7 +117,8 @@ struct Reported<'a> {
 /// Reads `X-Forwarded-Host`, `-Port` and `-Proto`, or `Forwarded` (RFC 7239), of a trusted proxy. Where several proxies have
 /// added a port or a scheme, the last one counts: the nearest proxy wrote it.
 fn reported<'a>(peer: Option<IpAddr>, headers: &'a HeaderMap, http: &HttpSettings) -> Reported<'a> {
-    if !peer.is_some_and(|ip| any_contains(&http.trusted_proxies, ip.to_canonical())) {
+    let is_trusted = |ip: IpAddr| [&http.trusted_proxies, &http.ingress.from].iter().any(|list| any_contains(list, ip));
+    if !peer.is_some_and(|ip| is_trusted(ip.to_canonical())) {
         return Reported::default();
     }
     let list = |name: &str| {

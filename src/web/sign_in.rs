@@ -16,7 +16,7 @@ use super::{
     Problem, State,
     caller::CallerExtractor,
     extract::{Body, SMALL, read},
-    origin,
+    ingress, origin,
     problem::ProblemDocument,
 };
 use crate::{
@@ -127,7 +127,7 @@ fn refusal(state: &State, caller: &Caller, action: &str, refused: Refused) -> Er
     refused.into_error()
 }
 
-/// Gives the next access token for the sign-in of the cookie.
+/// Gives the next access token for the sign-in of the cookie, or for a user whom a proxy has signed in (`http.ingress`).
 #[utoipa::path(
     post, path = "/api/v1/login/refresh", tag = "identity",
     responses((status = 200, body = Token), (status = 204, description = "This browser has no sign-in"), (status = 401, body = ProblemDocument))
@@ -138,7 +138,14 @@ pub(super) async fn refresh(
     CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
     // Every page asks. A browser without a sign-in is no error, which would be a red line in its console.
-    let Some(cookie) = request.cookie(COOKIE) else { return Ok(HttpResponse::NoContent().finish()) };
+    let Some(cookie) = request.cookie(COOKIE) else {
+        let Some(ingress::User { name, permissions }) = ingress::user(&request, &state) else {
+            return Ok(HttpResponse::NoContent().finish());
+        };
+        let signed_in = state.identity.sign_in_by_proxy(&name, permissions)?;
+        note(&state, &caller, "sign in by ingress", signed_in.who);
+        return Ok(answer(&request, &state, name, false, signed_in.grant));
+    };
     match state.identity.refresh(&caller, cookie.value()).await {
         Ok(signed_in) => {
             let name = match &signed_in.who {
@@ -153,7 +160,7 @@ pub(super) async fn refresh(
             let error = refusal(&state, &caller, "refresh", refused);
             let mut response = actix_web::ResponseError::error_response(&Problem::from(error));
             // The browser must not send an invalid cookie again.
-            let _ = response.add_removal_cookie(&bare_cookie(&state, ""));
+            let _ = response.add_removal_cookie(&bare_cookie(&request, &state, ""));
             Ok(response)
         }
     }
@@ -172,7 +179,7 @@ pub(super) async fn sign_out(
         note(&state, &caller, "sign out", who);
     }
     let mut response = HttpResponse::NoContent().finish();
-    let _ = response.add_removal_cookie(&bare_cookie(&state, ""));
+    let _ = response.add_removal_cookie(&bare_cookie(&request, &state, ""));
     Ok(response)
 }
 
@@ -250,7 +257,7 @@ pub(super) async fn jwks(state: web::Data<State>) -> HttpResponse {
 fn answer(request: &HttpRequest, state: &State, user: String, guest: bool, grant: Grant) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if let Some((token, seconds)) = &grant.refresh {
-        let mut cookie = bare_cookie(state, token.expose());
+        let mut cookie = bare_cookie(request, state, token.expose());
         cookie.set_max_age(Duration::seconds(i64::try_from(*seconds).unwrap_or(i64::MAX)));
         cookie.set_secure(origin::is_secure(request, state));
         response.cookie(cookie);
@@ -265,9 +272,10 @@ fn answer(request: &HttpRequest, state: &State, user: String, guest: bool, grant
     })
 }
 
-fn bare_cookie(state: &State, value: &str) -> Cookie<'static> {
+fn bare_cookie(request: &HttpRequest, state: &State, value: &str) -> Cookie<'static> {
+    let base = ingress::path(request, state).unwrap_or(&state.settings.http.base_path);
     Cookie::build(COOKIE, value.to_owned())
-        .path(format!("{}/api/v1", state.settings.http.base_path))
+        .path(format!("{base}/api/v1"))
         .http_only(true)
         .same_site(SameSite::Strict)
         .finish()

@@ -41,6 +41,25 @@ async fn health_asks_the_server_that_the_settings_describe() {
     assert!(!wrong.status.success() && text(&wrong.stderr).contains("http.listen"), "{wrong:?}");
 }
 
+/// What packages need: completions that the shells can read, and a page for each command that is not hidden.
+#[test]
+fn completions_and_manual_pages_are_generated() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = sidecar(&["generate", folder.path().to_str().expect("text")], &[]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let files = std::fs::read_dir(folder.path()).expect("lists").flatten();
+    let names: Vec<_> = files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
+    for name in ["mtx-sidecar.bash", "_mtx-sidecar", "mtx-sidecar.fish", "mtx-sidecar.1", "mtx-sidecar-user-add.1"] {
+        assert!(names.iter().any(|found| found == name), "{names:?}");
+    }
+    let needless: Vec<_> = names.iter().filter(|name| name.contains("-help") || name.contains("generate")).collect();
+    assert!(needless.is_empty(), "{needless:?}");
+    let bash = Command::new("bash").arg("-n").arg(folder.path().join("mtx-sidecar.bash")).output().expect("runs");
+    assert!(bash.status.success() && bash.stderr.is_empty(), "{}", text(&bash.stderr));
+    let page = std::fs::read_to_string(folder.path().join("mtx-sidecar-backup.1")).expect("reads");
+    assert!(page.contains(".TH mtx-sidecar-backup 1"), "{page}");
+}
+
 /// Files and other programs get no escape sequences, whatever `TERM` says.
 #[tokio::test]
 async fn what_is_no_terminal_gets_no_colours() {

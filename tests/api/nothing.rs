@@ -10,7 +10,7 @@ use wiremock::{
 use crate::support::{FAR, TestApp, basic, bearer, eventually, picture};
 
 /// Everything that lists something, with the method that asks for it.
-const LISTS: [(&str, &str); 16] = [
+const LISTS: [(&str, &str); 17] = [
     ("GET", "/api/v1/events"),
     ("GET", "/api/v1/streams"),
     ("GET", "/api/v1/wall"),
@@ -22,6 +22,7 @@ const LISTS: [(&str, &str); 16] = [
     ("POST", "/mediamtx-get-recording"),
     ("GET", "/api/v1/media"),
     ("GET", "/api/v1/overview"),
+    ("GET", "/api/v1/log"),
     ("GET", "/api/v1/paths"),
     ("GET", "/api/v1/sessions"),
     ("GET", "/api/v1/uv4l"),

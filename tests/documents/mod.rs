@@ -41,7 +41,7 @@ pub fn read(path: &Path) -> String {
 /// All Markdown documents.
 pub fn documents() -> Vec<PathBuf> {
     files(
-        &["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "examples", "tests/arduino"],
+        &["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "examples", "deploy", "tests/arduino"],
         &[".md"],
     )
 }
