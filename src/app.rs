@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::Duration};
 
 use self::places::Places;
 use crate::{
-    access::Access,
+    access::{Access, audit::Audit},
     catalog::{Catalog, CatalogParts, mediamtx_reader},
     data_folder::{DataFolder, Lock},
     discovery::Discovery,
@@ -82,7 +82,7 @@ impl App {
         let folder = DataFolder::open(&settings.data_dir)?;
         let lock = folder.lock()?;
         let store = open_store(&folder)?;
-        let generated_password = first_admin::ensure(&mut settings.auth, &store).await?;
+        let generated_password = first_admin::ensure(&settings.auth, &store).await?;
         let policy = Policy::new(&settings.auth).map_err(|e| Error::new(Code::Internal, e))?;
         let (identity, revoked) = Identity::open(settings.auth.clone(), store.clone(), policy.clone()).await?;
         store.refuse_writes()?;
@@ -182,7 +182,8 @@ impl App {
         let restarts = supervisor.restarts();
         let metrics =
             Metrics::new(registry, &context, encodings.clone(), variants.clone(), publisher.clone(), restarts);
-        let access = Access::new(policy, metrics.clone(), shutdown.clone(), &settings.limits);
+        let audit = Audit::new(store.clone(), *settings.auth.audit_retention)?;
+        let access = Access::new(policy, audit, metrics.clone(), shutdown.clone(), &settings.limits);
         let mqtt_video = MqttVideo::new(mqtt_video::Parts {
             settings: settings.mqtt_video.clone(),
             access: access.clone(),

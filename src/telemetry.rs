@@ -1,20 +1,29 @@
 //! Logging. Every line is one line: control characters in values, which can come from strangers, are escaped, and long values
-//! are cut. (In JSON they are escaped by the format.)
+//! are cut. (In JSON they are escaped by the format.) The last lines are kept in memory for the console, and the level can be changed
+//! while the program runs.
+
+mod recent;
 
 use std::{
     ffi::OsStr,
     fmt::{Debug, Write},
     io::IsTerminal,
+    sync::OnceLock,
 };
 
 use tracing::field::Field;
 use tracing_subscriber::{
-    EnvFilter,
+    EnvFilter, Layer, Registry,
     field::MakeExt,
     filter::ParseError,
     fmt,
     fmt::format::{Writer, debug_fn},
+    layer::SubscriberExt,
+    reload,
+    util::SubscriberInitExt,
 };
+
+pub use self::recent::{LINES, Recent, recent};
 
 use crate::{
     foreign,
@@ -24,18 +33,46 @@ use crate::{
 /// Most characters of one value in a line. Our own messages with a chain of errors are shorter; foreign text is cut earlier.
 const MAX_VALUE: usize = 4000;
 
-/// Writes log lines to standard error. `RUST_LOG` has precedence over `log.level`. Does nothing if logging was started before, as in tests.
+/// The filter of the running program.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Writes log lines to standard error, and keeps the last ones. `RUST_LOG` has precedence over `log.level`. Does nothing if logging was started before, as in tests.
 pub fn start(settings: &LogSettings) {
     let (filter, error) = filter(std::env::var("RUST_LOG").ok(), &settings.level);
     let has_colours = has_colours(std::io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
-    let builder = fmt().with_env_filter(filter).with_ansi(has_colours).with_writer(std::io::stderr);
-    let _ = match settings.format {
-        LogFormat::Text => builder.with_target(false).fmt_fields(debug_fn(write_field).delimited(" ")).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = fmt::layer().with_ansi(has_colours).with_writer(std::io::stderr);
+    let lines: Box<dyn Layer<_> + Send + Sync> = match settings.format {
+        LogFormat::Text => lines.with_target(false).fmt_fields(debug_fn(write_field).delimited(" ")).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).boxed(),
     };
+    let kept = fmt::layer().with_ansi(false).with_target(false).with_writer(recent().clone());
+    // Spans are formatted once, by the first layer, for all layers of the same format: the one without colours.
+    let kept = kept.fmt_fields(debug_fn(write_field).delimited(" "));
+    if tracing_subscriber::registry().with(filter).with(kept).with(lines).try_init().is_ok() {
+        let _ = FILTER.set(handle);
+    }
     if let Some(error) = error {
         tracing::warn!("RUST_LOG is not used: {error}");
     }
+}
+
+/// The level, or the directives, of the log; none if no logging was started.
+pub fn level() -> Option<String> {
+    FILTER.get()?.with_current(ToString::to_string).ok()
+}
+
+/// Changes the level until the program ends. Returns the rule that a text breaks which is none.
+pub fn set_level(level: &str) -> Result<(), String> {
+    let rule = || format!("must be error, warn, info, debug or trace, or directives of these, not {level:?}");
+    // An empty text, and a word that is no level, are valid directives, and would switch the log off.
+    let words = ["error", "warn", "info", "debug", "trace"];
+    let filter = EnvFilter::try_new(level).map_err(|_| rule())?;
+    if level.len() > 1000 || !words.iter().any(|word| level.to_ascii_lowercase().contains(word)) {
+        return Err(rule());
+    }
+    let handle = FILTER.get().ok_or("cannot be changed: this program has no log")?;
+    handle.reload(filter).map_err(|e| format!("cannot be changed: {e}"))
 }
 
 /// Writes a message, or a value with its name.

@@ -2,6 +2,7 @@
 //!
 //! Calls block for the duration of a disk write; async code calls them through [`Store::run`].
 
+pub mod audit;
 pub mod identity;
 mod open;
 pub mod paths;
@@ -24,6 +25,8 @@ const MIGRATIONS: &[&str] = &[
 ",
     identity::TABLES,
     paths::TABLES,
+    identity::MUST_CHANGE,
+    audit::TABLES,
 ];
 
 /// The database. Cheap to clone. One connection is enough: writes are rare, and most reads happen at the start.
@@ -191,6 +194,11 @@ impl Store {
     /// A fact by its key.
     pub fn fact(&self, key: &str) -> Result<Option<String>> {
         self.with(|c| c.query_row("SELECT value FROM facts WHERE key = ?1", [key], |row| row.get(0)).optional())
+    }
+
+    /// Deletes a fact.
+    pub fn delete_fact(&self, key: &str) -> Result<()> {
+        self.with(|c| c.execute("DELETE FROM facts WHERE key = ?1", [key]).map(drop))
     }
 
     /// Stores a fact; replaces one with the same key.

@@ -100,7 +100,18 @@ pub(super) async fn administrator(request: &HttpRequest, state: &State, caller: 
         let value = query::first(request.query_string(), name).unwrap_or_default();
         asked.extend([if n == 0 { "?" } else { "&" }, name, "=", &value]);
     }
-    state.access.authorize_administrator(caller, &asked).await
+    // The name in `streams/NAME`; the resource itself if there is none.
+    let decoded = percent_encoding::percent_decode_str(resource).decode_utf8_lossy();
+    let object = match query::first(request.query_string(), "path") {
+        Some(file) => file.into_owned(),
+        None => decoded.split_once('/').map_or(&*decoded, |(_, name)| object_of(name)).to_owned(),
+    };
+    state.access.authorize_administrator(caller, &asked, &object).await
+}
+
+/// What a request is done to: the address of a stream can have the word of an action behind the name.
+fn object_of(name: &str) -> &str {
+    name.strip_suffix("/mediamtx-path").unwrap_or(name)
 }
 
 /// Reads the caller from the connection's address and the request's headers.

@@ -4,8 +4,10 @@
 
 mod addresses;
 mod aliases;
+mod audit;
 mod auth_webhook;
 mod caller;
+mod condition;
 mod crash;
 mod discovery;
 mod endless;
@@ -15,9 +17,11 @@ mod form;
 mod guard;
 mod health;
 mod identity;
+mod log;
 mod media;
 mod media_file;
 mod mediamtx;
+mod mediamtx_paths;
 mod mqtt;
 mod mqtt_video;
 pub(crate) mod offers;
@@ -35,6 +39,7 @@ mod sign_in;
 mod signal;
 mod still;
 mod streams;
+mod trial;
 mod turn;
 mod upload;
 mod uv4l;
@@ -112,6 +117,7 @@ const ROUTES: &[Route] = routes![
     streams::put,
     streams::patch,
     streams::delete,
+    trial::try_out,
     values::list,
     values::put,
     values::delete,
@@ -162,7 +168,7 @@ const ROUTES: &[Route] = routes![
     sign_in::open_share,
     identity::revoke_share,
     identity::rotate_keys,
-    identity::audit,
+    audit::audit,
     sign_in::jwks,
     // Media folders.
     media::original_list,
@@ -202,6 +208,8 @@ const ROUTES: &[Route] = routes![
     mediamtx::get,
     overview::check_live,
     mediamtx::check,
+    mediamtx_paths::list,
+    mediamtx_paths::patch,
     mqtt::get,
     mqtt::put,
     mqtt::delete,
@@ -211,6 +219,8 @@ const ROUTES: &[Route] = routes![
     overview::settings,
     sessions::list,
     sessions::kick,
+    log::get,
+    log::put,
     // Addresses of the original program's pages.
     pages::viewer,
     pages::viewer at "/mediamtx_viewer/",

@@ -3,9 +3,11 @@
 
 import { call } from '../lib/api.js';
 import { h } from '../lib/dom.js';
-import { FieldError, controlOf, field } from '../lib/form.js';
+import { FieldError, controlOf, field, passwordField } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
+import { durationField, durationOf, isDuration } from './duration.js';
 import { button } from './parts.js';
+import { known } from './words.js';
 
 /**
  * A JSON schema, as far as the document uses it.
@@ -164,17 +166,6 @@ function fieldsOf(schema, resolve) {
   return members.map(([name, one]) => formField(name, resolve(one), schema.required?.includes(name) ?? false, resolve));
 }
 
-/**
- * A text of the catalogue, or `otherwise` if there is none.
- *
- * @param {string} key
- * @param {string} otherwise
- */
-function known(key, otherwise) {
-  const text = t(key);
-  return text === key ? otherwise : text;
-}
-
 const SECRET = /^(password|pass|token|secret)$/;
 
 /** @param {string} name */
@@ -263,15 +254,29 @@ export function control(one, value, prefix = '') {
       value: value ?? '',
     });
   }
+  if (isDuration(name)) return durationField({ ...common, placeholder, value: value ?? '' });
   const isSecret = SECRET.test(name);
   const autocomplete = isSecret ? 'new-password' : 'off';
-  return field({
-    ...common,
-    type: isSecret ? 'password' : 'text',
-    autocomplete,
-    placeholder,
-    value: value ?? '',
-  });
+  if (!isSecret) return field({ ...common, autocomplete, placeholder, value: value ?? '' });
+  return secretField({ ...common, autocomplete, placeholder }, String(value ?? ''));
+}
+
+/** What the server shows in place of a secret, and takes for the stored one. */
+const HIDDEN = '***';
+
+/**
+ * The field of a secret. A stored one is not shown, and stays as long as nothing is typed.
+ *
+ * @param {Dom.FieldOptions} options
+ * @param {string} value
+ */
+function secretField(options, value) {
+  const isKept = value === HIDDEN;
+  const placeholder = isKept ? t('console.kept_secret') : options.placeholder;
+  const element = passwordField({ ...options, placeholder, value: isKept ? '' : value });
+  const input = element.querySelector('input');
+  if (isKept && input) input.dataset.kept = HIDDEN;
+  return element;
 }
 
 /**
@@ -350,7 +355,7 @@ export function collect(form, fields, prefix = '') {
     }
     const element = controlOf(form, prefix + name);
     if (!element) continue;
-    const text = element.value.trim();
+    const text = durationOf(element) || (element.dataset.kept ?? '');
     if (type === 'boolean') definition[name] = element.checked;
     else if (text)
       definition[name] = isNumber(type) ? Number(text) : isJson(type) ? parseJson(text, prefix + name) : text;

@@ -13,6 +13,7 @@ import { button, iconButton } from './parts.js';
 import { kindName } from './schema.js';
 import { openSnippets } from './snippets.js';
 import { editStream } from './stream_form.js';
+import { failureText, known } from './words.js';
 
 /**
  * The intervals at which pictures are requested. Without watchers each request starts the camera. An upload is
@@ -96,8 +97,8 @@ export class StreamRow {
 
   #texts() {
     const { name } = this.#stream;
-    const title = h('h2', { class: 'truncate', title: name }, name);
-    const line = h('div', { class: 'stream-title' }, title, this.state);
+    this.title = h('h2', { class: 'truncate', title: name }, name);
+    const line = h('div', { class: 'stream-title' }, this.title, this.state);
     return h('div', { class: 'stream-words' }, line, this.facts, this.reason, this.handOver);
   }
 
@@ -106,7 +107,7 @@ export class StreamRow {
     const openLink = () => openLinkDialog({ name, isStream: true, prefix: this.#addresses()?.path_prefix });
     const link = iconButton('link', t('console.link_of', { name }), openLink);
     const openCode = () => openSnippets(this.#stream, this.#addresses());
-    const snippets = iconButton('copy', t('console.snippets_of', { name }), openCode);
+    const snippets = iconButton('copy', t('console.use_in', { name }), openCode);
     return h('div', { class: 'stream-actions' }, this.file, this.send, link, snippets, this.edit, this.remove);
   }
 
@@ -122,8 +123,11 @@ export class StreamRow {
     this.state.className = `badge ${state}`;
     setText(this.state, t(`console.state_${state}`));
     this.handOver.hidden = !mediaMtxMayRead(stream);
+    setText(this.title, stream.title ?? stream.name);
     // The state can be over while its failure is not: without watchers the camera is not asked again.
-    setText(this.reason, this.handOver.hidden ? reason : (failure?.reason ?? reason));
+    const problem = failureText(stream);
+    setText(this.reason, problem || reasonOf(state, reason));
+    this.reason.classList.toggle('bad', problem !== '');
     setText(this.facts, factsOf(stream));
     this.send.hidden = kind !== 'upload';
     this.remove.hidden = stream.origin === 'file';
@@ -206,9 +210,18 @@ function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/**
+ * The reason of a state in the reader's language. The states say most of it; the details of the server are English.
+ *
+ * @param {string} state
+ * @param {string} reason
+ */
+const reasonOf = (state, reason) => known(`console.reason_state_${state}`, reason);
+
 /** @param {Api.Stream} stream */
-function factsOf({ kind, picture, fps, watchers, dropped, origin }) {
+function factsOf({ name, title, kind, picture, fps, watchers, dropped, origin }) {
   const facts = [
+    title && name,
     kindName(kind),
     picture && `${picture.width} × ${picture.height}`,
     picture && bytes(picture.bytes),

@@ -10,6 +10,7 @@ use std::{
 
 use mtx_sidecar::{
     app::App,
+    identity::UserChange,
     settings::{self, Loaded},
     shutdown::Shutdown,
     stream::Registry,
@@ -161,6 +162,13 @@ impl TestApp {
         response.json()
     }
 
+    /// Lets pages ask the administrator for a new password, as they do after a first start outside of tests.
+    pub async fn ask_for_new_password(&self) {
+        let change = r#"{"must_change_password": true}"#;
+        let response = self.admin("PATCH", "/api/v1/users/admin", change).await;
+        assert_eq!(response.status, 200, "{response:?}");
+    }
+
     /// Creates or changes a user.
     pub async fn user(&self, name: &str, body: Value) {
         let response = self.admin("PUT", &format!("/api/v1/users/{name}"), &body.to_string()).await;
@@ -250,6 +258,11 @@ fn run(loaded: Loaded, sender: &mpsc::Sender<Started>) -> std::io::Result<()> {
     runtime.block_on(async {
         let app = App::build(loaded).await.map_err(|e| std::io::Error::other(e.chain()))?;
         let state = app.state();
+        if app.generated_password().is_some() {
+            // Tests sign in with the generated password. On a disk without room nothing can be changed.
+            let change = UserChange { must_change_password: Some(false), ..UserChange::default() };
+            let _ = state.identity.put_user("admin", change).await;
+        }
         let rtsp = app.rtsp_addr().unwrap_or(([127, 0, 0, 1], 0).into());
         let started = Started {
             addresses: (app.addr(), rtsp, app.tls_addr(), app.mqtt_video_addr()),
