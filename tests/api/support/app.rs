@@ -243,9 +243,13 @@ fn load(folder: &Path, yaml: &str) -> Loaded {
     let of_the_test = settings::load(Some(&file), &HashMap::new()).expect("the test's settings are valid").origins;
     let (data, media) = (folder.join("data"), folder.join("media"));
     let folders = [("data_dir", data.to_str().expect("text")), ("media.roots", media.to_str().expect("text"))];
+    // Pages of a folder in place of those in the program, so that a change of a script needs no build.
+    let pages = std::env::var("TEST_PAGES").ok();
+    let pages = pages.as_deref().map(|folder| ("http.static_dir", folder));
     let environment = SETTINGS
         .into_iter()
         .chain(folders)
+        .chain(pages)
         .filter(|(key, _)| !of_the_test.contains_key(*key))
         .map(|(key, value)| (format!("SIDECAR__{}", key.to_uppercase().replace('.', "__")), value.to_owned()))
         .collect();
