@@ -78,11 +78,28 @@ pub struct App {
 impl App {
     /// Opens the data folder, restores the streams, and binds the ports. Port 0 selects a free port.
     pub async fn build(loaded: impl Into<Loaded>) -> Result<Self> {
-        let Loaded { mut settings, file, origins } = loaded.into();
-        let folder = DataFolder::open(&settings.data_dir)?;
+        let loaded = loaded.into();
+        let folder = DataFolder::open(&loaded.settings.data_dir)?;
         let lock = folder.lock()?;
         let store = open_store(&folder)?;
-        let generated_password = first_admin::ensure(&settings.auth, &store).await?;
+        let generated_password = first_admin::ensure(&loaded.settings.auth, &store).await?;
+        let is_generated = generated_password.is_some();
+        let built = App::assemble(loaded, (&folder, lock), store.clone(), generated_password).await;
+        if built.is_err()
+            && is_generated
+            && let Err(e) = first_admin::undo(&store).await
+        {
+            tracing::warn!("the administrator, whose password was not shown, cannot be removed: {}", e.chain());
+        }
+        built
+    }
+
+    async fn assemble(
+        Loaded { mut settings, file, origins }: Loaded,
+        (folder, lock): (&DataFolder, Lock),
+        store: Store,
+        generated_password: Option<String>,
+    ) -> Result<Self> {
         let policy = Policy::new(&settings.auth).map_err(|e| Error::new(Code::Internal, e))?;
         let (identity, revoked) = Identity::open(settings.auth.clone(), store.clone(), policy.clone()).await?;
         store.refuse_writes()?;

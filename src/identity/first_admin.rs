@@ -34,6 +34,16 @@ pub fn adopt(settings: &AuthSettings, store: &Store) -> Result<()> {
     Ok(())
 }
 
+/// Removes the account that a start has just made and that then failed: its password was never shown.
+pub async fn undo(store: &Store) -> Result<()> {
+    store
+        .run(|store| {
+            store.delete_user(NAME)?;
+            store.delete_fact(MADE)
+        })
+        .await
+}
+
 fn is_wanted(settings: &AuthSettings) -> bool {
     settings.generate_admin && !Policy::grants(&settings.users, Action::Api)
 }
@@ -133,6 +143,9 @@ mod tests {
         assert!(!stored(&store).must_change, "a new password was chosen");
         store.delete_user(NAME).expect("removes");
         assert_eq!(ensure(&settings, &store).await.expect("works"), None, "it was removed on purpose");
+        undo(&store).await.expect("works");
+        assert!(ensure(&settings, &store).await.expect("works").is_some(), "that start has failed");
+        store.delete_user(NAME).expect("removes");
         assert_eq!(store.user(NAME).expect("reads"), None);
     }
 

@@ -177,11 +177,10 @@ function accept({ title, name, makes, body }) {
       const chosen = valueOf(form, 'name');
       const address = api.encoded(chosen);
       const wanted = /** @type {any} */ (body);
-      await makeOrReplace(chosen, (headers) =>
-        makes === 'path'
-          ? api.send('PUT', `api/v1/paths/${address}`, wanted, headers)
-          : api.send('PUT', `api/v1/streams/${address}`, wanted, headers),
-      );
+      await makeOrReplace(chosen, async (headers) => {
+        if (makes === 'path') await api.send('PUT', `api/v1/paths/${address}`, wanted, headers);
+        else await api.send('PUT', `api/v1/streams/${address}`, wanted, headers);
+      });
       toast(t('console.made', { name: chosen }));
       return true;
     },

@@ -19,6 +19,7 @@ const KEYS = [
   'path',
   'url',
   'input',
+  'inputs',
   'source',
   'stream_source',
   'still_image_url',
@@ -27,6 +28,9 @@ const KEYS = [
   'http',
   'streams',
   'cameras',
+  'camera',
+  'ffmpeg',
+  'go2rtc',
 ];
 
 /**
@@ -56,7 +60,7 @@ export function camerasIn(text) {
   const pass = valueIn(text, /^\s*(?:password|pass)\s*:\s*(\S+)\s*$/m) || curlPass.join(':');
   /** @type {Map<string, Found>} */
   const found = new Map();
-  let name = '';
+  let name = valueIn(text, /^\s*-?\s*name\s*:\s*(.+?)\s*$/m);
   for (const line of text.split('\n')) {
     const [, key = ''] = /^\s*-?\s*['"]?([\w./-]+)['"]?\s*:(?:\s|$)/.exec(line) ?? [];
     if (key && !KEYS.includes(key) && (line.trim().endsWith(':') || /(rtsps?|https?):\/\//.test(line))) name = key;
@@ -66,7 +70,7 @@ export function camerasIn(text) {
     }
   }
   const host = text.trim();
-  if (!found.size && /^(?:\d{1,3}(?:\.\d{1,3}){3}|[a-z0-9-]+(?:\.[a-z0-9-]+)*)$/i.test(host)) {
+  if (!found.size && /^[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)*$/i.test(host)) {
     for (const url of USUAL) {
       const one = camera(url.replace('HOST', host), { name: '', user, pass });
       if (one) found.set(one.url, one);

@@ -11,7 +11,7 @@ import { formDialog } from './parts.js';
 /** Asks which paths are kept, and keeps them; gives whether there were any. */
 export async function importPaths() {
   const [{ imported: possible, skipped }, { paths }] = await Promise.all([
-    api.send('POST', 'api/v1/paths/import?dry_run=1', {}),
+    api.send('POST', 'api/v1/paths/import?dry_run=1', { names: null }),
     api.call('api/v1/mediamtx/paths'),
   ]);
   // Paths of clients have no entry in MediaMTX's configuration.

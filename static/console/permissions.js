@@ -162,7 +162,8 @@ class Ticks {
       onchange: () => {
         this.#chosen.set(target, new Set(all.checked ? this.#purpose : []));
         row.replaceWith(this.#row(target));
-        this.#list.querySelector(`[data-name="${CSS.escape(target.name)}"] input`)?.focus();
+        const box = this.#list.querySelector(`[data-name="${CSS.escape(target.name)}"] input`);
+        if (box instanceof HTMLElement) box.focus();
       },
     });
     const words = [

@@ -23,25 +23,29 @@ export function watchServer({ again }) {
     h('div', { class: 'notice-text' }, t('console.server_away')),
   );
   document.querySelector('body > header')?.after(banner);
-  let [timer, wasConnected] = [0, false];
-  const onConnection = (/** @type {boolean} */ isConnected) => {
+  let timer = 0;
+  const showSoon = () => {
     clearTimeout(timer);
-    if (!isConnected) {
-      timer = setTimeout(() => {
-        banner.hidden = !api.may('api');
-      }, PATIENCE_MS);
-      return;
-    }
-    const isBack = wasConnected && !banner.hidden;
-    wasConnected = true;
+    timer = setTimeout(() => {
+      banner.hidden = !api.may('api');
+    }, PATIENCE_MS);
+  };
+  const onConnection = (/** @type {boolean} */ isConnected) => {
+    if (!isConnected) return showSoon();
+    clearTimeout(timer);
+    const isBack = !banner.hidden;
     banner.hidden = true;
     if (isBack) again();
   };
   let stop = () => {};
   const follow = () => {
     stop();
-    stop = api.may('api') ? listen([], () => {}, { onConnection }) : () => {};
-    if (!api.may('api')) banner.hidden = true;
+    clearTimeout(timer);
+    const isFollowing = api.may('api');
+    stop = isFollowing ? listen([], () => {}, { onConnection }) : () => {};
+    // A connection that never comes is not reported.
+    if (isFollowing) showSoon();
+    else banner.hidden = true;
   };
   api.session.addEventListener('change', follow);
   follow();

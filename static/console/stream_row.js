@@ -63,6 +63,7 @@ export class StreamRow {
     this.image = h('img', { alt: t('console.latest_of', { name }), width: 160, height: 90, decoding: 'async' });
     this.image.addEventListener('shown', () => this.element.classList.add('has-picture'));
     this.thumbnail = new Thumbnail(this.image, name);
+    this.title = h('h2', { class: 'truncate', title: name }, name);
     this.state = h('span', { class: 'badge' });
     this.reason = h('p', { class: 'hint reason' });
     this.facts = h('p', { class: 'hint number facts-line' });
@@ -96,8 +97,6 @@ export class StreamRow {
   }
 
   #texts() {
-    const { name } = this.#stream;
-    this.title = h('h2', { class: 'truncate', title: name }, name);
     const line = h('div', { class: 'stream-title' }, this.title, this.state);
     return h('div', { class: 'stream-words' }, line, this.facts, this.reason, this.handOver);
   }

@@ -132,8 +132,9 @@ export function suggestedName(title) {
  * @param {readonly string[]} used
  */
 export function freeName(title, used) {
-  const stem = suggestedName(title) || 'camera';
-  const isFree = (/** @type {string} */ name) => !used.includes(name);
-  if (isFree(stem) && suggestedName(title)) return stem;
-  for (let n = suggestedName(title) ? 2 : 1; ; n++) if (isFree(`${stem}-${n}`)) return `${stem}-${n}`;
+  const suggested = suggestedName(title);
+  // Of 車庫 2 only the number is left.
+  const stem = /[a-z]/.test(suggested) ? suggested : ['camera', suggested].filter(Boolean).join('-');
+  if (suggested && !used.includes(stem)) return stem;
+  for (let n = suggested ? 2 : 1; ; n++) if (!used.includes(`${stem}-${n}`)) return `${stem}-${n}`;
 }

@@ -72,7 +72,7 @@ async fn the_console_asks_before_it_replaces_a_stream_of_the_same_name() {
 /// A camera that wants a password.
 async fn locked_camera() -> FakeCamera {
     FakeCamera::of_bytes(|request| {
-        let head = match request.contains("authorization: Basic YW5uOnMzY3JldA==") {
+        let head = match request.contains("YW5uOnMzY3JldA==") {
             false => {
                 "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n".into()
             }
