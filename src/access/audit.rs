@@ -5,6 +5,7 @@
 //! entries, so that no answer waits for a lock or a disk. What administrators change, who signs in and who is refused is also kept on
 //! the disk ([`Journal`]).
 
+mod change;
 mod denials;
 mod journal;
 
@@ -24,6 +25,7 @@ use tokio::{
     time::{Duration, sleep, sleep_until},
 };
 
+pub use self::change::Change;
 use self::{denials::Denials, journal::Journal};
 use crate::{
     error::Result,
@@ -46,6 +48,17 @@ const WAITING: usize = 8192;
 /// Pause between two batches, in which entries collect.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Requests of administrators that change nothing, although they have a body.
+const QUESTIONS: [&str; 7] = [
+    "POST stream-test",
+    "POST graph-preview",
+    "POST mediamtx/check",
+    "POST discover/onvif",
+    "POST qr",
+    "PUT paths?dry_run=1",
+    "POST paths/import?dry_run=1",
+];
+
 /// One decision.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -55,7 +68,7 @@ pub struct Entry {
     pub at: SystemTime,
     /// `allowed`, `ask`, `wrong_credentials`, `throttled`, `not_verified` or `not_permitted`.
     pub decision: Decision,
-    /// The reason in words.
+    /// The reason in words; for a change that was allowed and not made, what came of it.
     pub reason: &'static str,
     /// The principal that was recognized.
     pub who: Principal,
@@ -78,6 +91,24 @@ pub struct Entry {
 }
 
 impl Entry {
+    fn new(caller: &Caller, asked: Asked<'_>, verdict: &Verdict) -> Self {
+        Entry {
+            seq: 0,
+            at: SystemTime::now(),
+            decision: verdict.decision,
+            reason: verdict.reason,
+            who: verdict.who.clone(),
+            user: cut(&caller.credentials.user),
+            ip: caller.ip,
+            action: cut(asked.action),
+            path: cut(asked.object.unwrap_or(asked.path)),
+            protocol: cut(asked.protocol),
+            session: asked.session.map(cut),
+            request: asked.request.map(cut),
+            lease: verdict.lease.clone(),
+        }
+    }
+
     /// The entry as a row of the database.
     pub fn row(&self) -> AuditRow {
         journal::row(self)
@@ -86,10 +117,8 @@ impl Entry {
     /// Whether an administrator has changed something.
     fn is_change(&self) -> bool {
         let request = self.request.as_deref().unwrap_or_default();
-        self.decision.is_allowed()
-            && !request.is_empty()
-            && !request.starts_with("GET ")
-            && !request.starts_with("HEAD ")
+        let only_reads = request.starts_with("GET ") || request.starts_with("HEAD ") || QUESTIONS.contains(&request);
+        self.decision.is_allowed() && !request.is_empty() && !only_reads
     }
 }
 
@@ -169,25 +198,24 @@ impl Audit {
 
     /// Queues a decision.
     pub fn note(&self, caller: &Caller, asked: Asked<'_>, verdict: &Verdict) {
-        let Ok(place) = self.0.to.try_reserve() else {
-            self.0.lost.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        place.send(Entry {
-            seq: 0,
-            at: SystemTime::now(),
-            decision: verdict.decision,
-            reason: verdict.reason,
-            who: verdict.who.clone(),
-            user: cut(&caller.credentials.user),
-            ip: caller.ip,
-            action: cut(asked.action),
-            path: cut(asked.object.unwrap_or(asked.path)),
-            protocol: cut(asked.protocol),
-            session: asked.session.map(cut),
-            request: asked.request.map(cut),
-            lease: verdict.lease.clone(),
-        });
+        self.queue(Entry::new(caller, asked, verdict));
+    }
+
+    /// Queues a decision at once, or when it is done if it is a change by an administrator.
+    pub fn begin(&self, caller: &Caller, asked: Asked<'_>, verdict: &Verdict) -> Option<Change> {
+        let entry = Entry::new(caller, asked, verdict);
+        if entry.is_change() {
+            return Some(Change::new(self, entry));
+        }
+        self.queue(entry);
+        None
+    }
+
+    fn queue(&self, entry: Entry) {
+        match self.0.to.try_reserve() {
+            Ok(place) => place.send(entry),
+            Err(_) => drop(self.0.lost.fetch_add(1, Ordering::Relaxed)),
+        }
     }
 
     /// Stores and logs queued entries, and passes each to `also`, until the program ends.
@@ -274,7 +302,9 @@ impl FailureEvents {
         if self.0.allow(&about, Self::INTERVAL) {
             let Entry { user, ip, protocol, reason, .. } = entry;
             let data = serde_json::json!({"user": user, "ip": ip, "protocol": protocol, "reason": reason});
-            events.tell(Kind::LoginFailed, &entry.path, data);
+            // The object of an administrator's request is no path.
+            let path = if entry.request.is_none() { &*entry.path } else { "" };
+            events.tell(Kind::LoginFailed, path, data);
         }
     }
 }
@@ -288,7 +318,10 @@ fn log(entry: &Entry, denials: &mut Denials) {
     let ip = entry.ip.map(|ip| ip.to_string()).unwrap_or_default();
     let (session, request) = (entry.session.as_deref(), entry.request.as_deref());
     match entry.decision {
-        Decision::Allowed if entry.is_change() => tracing::info!(%who, ip, "{}", request.unwrap_or_default()),
+        Decision::Allowed if entry.is_change() => {
+            let outcome = if *reason == "allowed" { String::new() } else { format!(": {reason}") };
+            tracing::info!(%who, ip, "{}{outcome}", request.unwrap_or_default());
+        }
         Decision::Allowed | Decision::AskCredentials => {
             tracing::debug!(%who, %user, ip, %action, %path, %protocol, session, request, "{reason}");
         }

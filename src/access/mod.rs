@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use self::{
-    audit::{Asked, Audit},
+    audit::{Asked, Audit, Change},
     permits::{Permits, Refusal},
 };
 pub use self::{
@@ -128,11 +128,23 @@ impl Access {
 
     /// Decides, counts and notes a request of an administrator. `request` says what it does, such as `PUT users/alice`, and
     /// `object` is what it is done to, such as `alice`.
-    pub async fn authorize_administrator(&self, caller: &Caller, request: &str, object: &str) -> Result<Authorized> {
+    /// The audit gets a change when the guard is dropped.
+    pub async fn authorize_administrator(
+        &self,
+        caller: &Caller,
+        request: &str,
+        object: &str,
+    ) -> Result<(Authorized, Option<Change>)> {
         let (action, object) = (Action::Api, Some(object));
         let asked =
             Asked { action: action.as_str(), protocol: "http", request: Some(request), object, ..Asked::default() };
-        self.authorize_as(caller, action, asked).await
+        let verdict = self.judge(caller, action, "").await;
+        self.0.metrics.count_decision(asked.action, verdict.decision);
+        let change = self.0.audit.begin(caller, asked, &verdict);
+        match verdict.decision {
+            Decision::Allowed => Ok((verdict.into(), change)),
+            _ => Err(verdict.refusal(action, "")),
+        }
     }
 
     async fn authorize_as(&self, caller: &Caller, action: Action, asked: Asked<'_>) -> Result<Authorized> {

@@ -1,7 +1,7 @@
 //! Middlewares of every request: log line, counter, security headers, and the refusal of other web sites.
 
 use actix_web::{
-    Error, HttpRequest, ResponseError,
+    Error, HttpMessage, HttpRequest, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{Method, Uri, header},
@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::{Problem, State, addresses, caller::shows_its_sender, origin, pages, state_in};
 use crate::{
+    access::audit::Change,
     error::{Code, Error as OurError},
     foreign,
     server::Only,
@@ -33,6 +34,9 @@ pub(super) async fn log_and_count(
         Ok(response) => {
             let status = response.status().as_u16();
             let request = response.request();
+            if let Some(change) = request.extensions_mut().remove::<Change>() {
+                change.end(status);
+            }
             metrics.count_request(request.match_pattern().as_deref().unwrap_or("other"), status, elapsed);
             let (method, path, ms) = (request.method(), foreign::shown(request.path()), elapsed.as_secs_f64() * 1000.0);
             let ms = (ms * 10.0).round() / 10.0;

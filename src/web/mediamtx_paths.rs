@@ -161,8 +161,7 @@ pub(super) async fn patch(
 ) -> Result<HttpResponse, Problem> {
     let PathChange { record } = read(&body, Code::InvalidPath)?;
     if state.paths.is_kept(&name) {
-        let mut change = Fields::new();
-        change.insert("record".into(), json!(record));
+        let mut change = recording(record);
         if let Kind::Raw { fields } = &state.paths.get(&name).await?.wanted.kind
             && fields.contains_key("record")
         {
@@ -170,15 +169,21 @@ pub(super) async fn patch(
             change.insert("fields".into(), json!({"record": null}));
         }
         state.paths.patch(&name, change).await?;
+        // A path that MediaMTX has from its own file is not corrected to its definition, so both are changed.
+        if let Err(e) = state.mediamtx.patch_path(&name, &recording(record)).await {
+            tracing::debug!(path = %name, "MediaMTX gets the change later: {}", e.chain());
+        }
         return Ok(HttpResponse::Ok().json(PathChanged { lasting: true }));
     }
-    let mut fields = Fields::new();
-    fields.insert("record".into(), json!(record));
-    if !state.mediamtx.patch_path(&name, &fields).await? {
+    if !state.mediamtx.patch_path(&name, &recording(record)).await? {
         let message = format!("MediaMTX's configuration has no entry {name}; keep the path to give it one");
         return Err(Error::new(Code::UnknownPath, message).into());
     }
     Ok(HttpResponse::Ok().json(PathChanged { lasting: false }))
+}
+
+fn recording(record: bool) -> Fields {
+    Fields::from_iter([("record".to_owned(), json!(record))])
 }
 
 fn text(of: &Value, key: &str) -> Option<String> {

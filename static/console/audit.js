@@ -170,6 +170,7 @@ function whatCell(entry) {
   return [
     !isFine && badge(t(`console.decision_${entry.decision}`), kind),
     h('span', { title: entry.request ?? '' }, deed(entry)),
+    isFine && entry.reason !== 'allowed' && badge(reasonName(entry.reason), 'warn'),
     entry.times > 1 && badge(t('console.times_n', { n: number(entry.times) })),
   ];
 }
@@ -194,14 +195,23 @@ export function deed({ request, action, path }) {
 /** @param {string} action */
 const actionName = (action) => known(`console.action_${action.replaceAll(' ', '_')}`, action);
 
-/** @param {Entry} entry */
-function whyCell({ decision, reason, protocol }) {
-  if (decision === 'allowed') return h('span', { class: 'dim' }, '—');
+/**
+ * A reason of the server in the reader's language.
+ *
+ * @param {string} reason
+ */
+function reasonName(reason) {
   const key = reason
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/g, '_')
     .replaceAll(/^_|_$/g, '');
-  return [h('span', {}, known(`console.why_${key}`, reason)), protocol && h('p', { class: 'hint' }, protocol)];
+  return known(`console.why_${key}`, reason);
+}
+
+/** @param {Entry} entry */
+function whyCell({ decision, reason, protocol }) {
+  if (decision === 'allowed') return h('span', { class: 'dim' }, '—');
+  return [h('span', {}, reasonName(reason)), protocol && h('p', { class: 'hint' }, protocol)];
 }
 
 /**

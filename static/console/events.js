@@ -4,7 +4,7 @@
 import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
 import { listen } from '../lib/events.js';
-import { dateTime, t } from '../lib/i18n.js';
+import { dateTime, number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { badge, button, emptyState, heading, matches, searchField } from './parts.js';
 import { valuesOf } from './schema.js';
@@ -43,7 +43,7 @@ export async function show(main, { signal }) {
       const isWanted = isWhole || isWorthALine(type, data);
       return isWanted && (!kind || type === kind) && matches(query, type, path, JSON.stringify(data));
     });
-    fill(list, found.map(eventItem));
+    fill(list, collapsed(found).map(eventItem));
     none.hidden = found.length > 0;
   };
   // The server first sends all that it keeps: one drawing for all events of a frame.
@@ -124,7 +124,32 @@ async function addKinds(select) {
  * @param {Record<string, unknown>} data
  */
 const isWorthALine = (type, { state, before }) =>
-  type !== 'stream.state' || state === 'failing' || state === 'removed' || before === 'failing' || before === null;
+  type !== 'stream.state' || state === 'failing' || state === 'removed' || (before === 'failing' && state === 'live');
+
+/**
+ * Failures of a stream that follow each other as one line with their number: a camera that is away is asked again and again.
+ *
+ * @param {Api.Event[]} all newest first
+ */
+function collapsed(all) {
+  /** @type {Map<string, { state: unknown, line: { event: Api.Event, times: number } }>} */
+  const latest = new Map();
+  /** @type {{ event: Api.Event, times: number }[]} */
+  const lines = [];
+  for (const event of all) {
+    const { type, path, data } = event;
+    const key = `${type} ${path}`;
+    const before = latest.get(key);
+    if (type === 'stream.state' && data.state === 'failing' && before?.state === 'failing') {
+      before.line.times += 1;
+      continue;
+    }
+    const line = { event, times: 1 };
+    lines.push(line);
+    latest.set(key, { state: data.state, line });
+  }
+  return lines;
+}
 
 /** @param {string} type */
 const eventName = (type) => known(`console.event_${type.replaceAll('.', '_')}`, type);
@@ -152,8 +177,8 @@ function eventText({ type, data }) {
     .join(' · ');
 }
 
-/** @param {Api.Event} event */
-function eventItem(event) {
+/** @param {{ event: Api.Event, times: number }} line */
+function eventItem({ event, times }) {
   const { at, type, path, data } = event;
   return h(
     'li',
@@ -161,7 +186,10 @@ function eventItem(event) {
     h('time', { dateTime: at, class: 'number hint' }, dateTime(at)),
     badge(eventName(type), data.state === 'failing' ? 'bad' : COLOURS[type.split('.')[0]]),
     h('b', { class: 'truncate' }, path || '—'),
-    h('span', { class: 'hint event-data', title: JSON.stringify(data) }, eventText(event)),
+    h('span', { class: 'hint event-data', title: JSON.stringify(data) }, [
+      eventText(event),
+      times > 1 && badge(t('console.times_n', { n: number(times) })),
+    ]),
   );
 }
 

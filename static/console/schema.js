@@ -43,6 +43,7 @@ import { known } from './words.js';
  * @property {Schema} schema
  * @property {FormField[]} fields of an object
  * @property {FormField[]} items of each object in a list
+ * @property {string} [kind] the kind of stream, if the field has texts of its own there
  */
 
 /** @typedef {{ kind: string, about: string, fields: FormField[] }} StreamKind */
@@ -112,7 +113,7 @@ export async function streamKinds() {
     return {
       kind,
       about: choice.description ?? '',
-      fields: [...fields.sort((a, b) => place(a) - place(b)), ...common],
+      fields: [...fields.sort((a, b) => place(a) - place(b)), ...common].map((one) => ({ ...one, kind })),
     };
   });
 }
@@ -201,8 +202,10 @@ const isJson = (/** @type {string} */ type) => ['array', 'object', 'json'].inclu
  */
 export function control(one, value, prefix = '') {
   const { isRequired, type, options, about, standard, schema, fields, items } = one;
-  const label = known(`console.field_${one.name}`, titled(one.name));
-  const hint = known(`console.field_${one.name}_about`, about.replaceAll('`', ''));
+  // A field of a kind can have texts of its own: the path of an RTSP camera is one of MediaMTX.
+  const own = `console.field_${one.kind?.replaceAll('-', '_')}_${one.name}`;
+  const label = known(own, known(`console.field_${one.name}`, titled(one.name)));
+  const hint = known(`${own}_about`, known(`console.field_${one.name}_about`, about.replaceAll('`', '')));
   const name = prefix + one.name;
   if (fields.length) return group(label, hint, fields, value ?? {}, `${name}.`);
   if (items.length) return list(label, hint, items, value ?? [], name);

@@ -166,7 +166,10 @@ function kindPart(chosen, { definition, stream, wanted, place }) {
   if (chosen.kind === 'graph') return [graphPreview(stream, place, wanted), make(all)];
   const test = TESTABLE.includes(chosen.kind) && trialPart({ stream, definition: wanted });
   if (!SPLIT.includes(chosen.kind)) return [make(all), test];
-  const isBasic = (/** @type {typeof all[number]} */ { name, isRequired }) => isRequired || BASIC.includes(name);
+  // An RTSP camera has an address; that it can be a path of MediaMTX instead is for few.
+  const isRare = (/** @type {string} */ name) => chosen.kind === 'rtsp' && name === 'path';
+  const isBasic = (/** @type {(typeof all)[number]} */ { name, isRequired }) =>
+    isRequired || (BASIC.includes(name) && !isRare(name));
   const more = all.filter((one) => !isBasic(one));
   const isUsed = more.some(({ name }) => present[name] !== undefined && present[name] !== null);
   const rest = h(

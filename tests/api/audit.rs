@@ -26,15 +26,19 @@ async fn changes_and_refusals_survive_a_restart_and_are_found_by_name_action_str
         app.admin("PUT", &format!("/api/v1/streams/{name}"), r#"{"kind": "test-card"}"#).await;
     }
     app.admin("DELETE", "/api/v1/streams/house/rtsp", "").await;
+    // What did not succeed is no deletion.
+    assert_eq!(app.admin("DELETE", "/api/v1/streams/nothing", "").await.status, 404);
     app.far("GET", "/snapshot/gate.jpg", &basic("mallory", "guess"), "").await;
-    eventually("all are on the disk", async || audit(&app, "").await["entries"].as_array().map(Vec::len) == Some(4))
+    eventually("all are on the disk", async || audit(&app, "").await["entries"].as_array().map(Vec::len) == Some(5))
         .await;
+    let refused = audit(&app, "path=nothing").await;
+    assert_eq!(refused["entries"][0]["reason"], "the request was refused", "{refused}");
     let password = app.password.clone().expect("made");
     let mut app = TestApp::in_folder(app.stop(), "");
     app.password = Some(password);
     let found = audit(&app, "path=house/rtsp").await;
     assert_eq!(said(&found), ["user admin DELETE streams/house/rtsp", "user admin PUT streams/house/rtsp"], "{found}");
-    assert_eq!(said(&audit(&app, "action=DELETE").await).len(), 1);
+    assert_eq!(said(&audit(&app, "action=DELETE&path=house/rtsp").await).len(), 1);
     assert_eq!(said(&audit(&app, "action=PUT&path=gate").await), ["user admin PUT streams/gate"]);
     let denied = audit(&app, "decision=denied&who=mallory").await;
     let entry = &denied["entries"][0];

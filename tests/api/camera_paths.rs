@@ -215,7 +215,7 @@ async fn one_click_lets_mediamtx_read_the_camera_and_the_stream_shows_it() {
     browser.says(".toast", "MediaMTX reads the camera as path yard, and yard shows that path.").await;
     browser.find(".stream.has-picture[data-name=yard]").await;
     let hidden = "return document.querySelector('.stream[data-name=yard] .hand-over').hidden";
-    assert_eq!(browser.run(hidden).await, true);
+    eventually("the button is hidden", async || browser.run(hidden).await == true).await;
     let snapshot = app.get("/snapshot/yard.jpg").await;
     let file = app.folder().join("seen.jpg");
     std::fs::write(&file, &snapshot.body).expect("writes");

@@ -34,6 +34,29 @@ async fn the_console_says_that_the_server_is_away_and_goes_on_by_itself() {
     browser.close().await;
 }
 
+#[tokio::test]
+async fn events_that_are_worth_a_line_are_told_in_words() {
+    let app = TestApp::with(
+        "streams: {card: {kind: test-card}, gate: {kind: http, url: 'http://127.0.0.1:9/x'}}\nfetch: {networks: [127.0.0.1]}",
+    );
+    let browser = Browser::start().await;
+    enter(&browser, &app, "#/events").await;
+    browser.says(".section-events", "connected").await;
+    // A stream that starts and stops with its watcher is none; a camera that fails is one.
+    assert_eq!(app.get("/snapshot/card.jpg").await.status, 200);
+    eventually("it has stopped", async || app.stats("card").await["state"] == "idle").await;
+    assert_eq!(app.get("/snapshot/gate.jpg").await.status, 504);
+    browser.says(".events", "failing · the camera does not answer").await;
+    let names = "return [...new Set([...document.querySelectorAll('.event b')].map((name) => name.innerText))]";
+    assert_eq!(browser.run(names).await, json!(["gate"]));
+    press(&browser, ".section-events label.tick input").await;
+    eventually("all are shown", async || browser.run(names).await.to_string().contains("card")).await;
+    app.far("GET", "/api/v1/users", &basic("mallory", "guess"), "").await;
+    browser.says(".events", "Wrong password").await;
+    browser.says(".events", "mallory").await;
+    browser.close().await;
+}
+
 /// The log of the program itself; the application of other tests has none.
 #[tokio::test]
 async fn administrators_read_the_log_and_change_its_level() {

@@ -155,6 +155,32 @@ async fn the_form_of_a_camera_tests_it_and_suggests_a_name_for_its_title() {
 }
 
 #[tokio::test]
+async fn what_is_pasted_fills_the_form_with_the_camera_that_gives_a_picture() {
+    let camera = locked_camera().await;
+    let app = TestApp::with("fetch: {networks: [127.0.0.1]}");
+    let browser = Browser::start().await;
+    enter(&browser, &app, "#/streams").await;
+    browser.click("#new-stream").await;
+    browser.click("dialog .paste-part summary").await;
+    let text = format!(
+        "streams:\n  gone: rtsp://127.0.0.1:9/x\n  yard: http://ann:s3cret@{}/x.jpg#video=mjpeg\n",
+        camera.addr
+    );
+    type_into(&browser, "dialog .paste", &text).await;
+    browser.click("dialog .look").await;
+    browser.says("dialog .candidate:nth-child(1)", "does not answer").await;
+    browser.says("dialog .candidate.has-picture", "320 × 180").await;
+    browser.keep_screenshot("console-paste-desktop").await;
+    press(&browser, "dialog .candidate.has-picture").await;
+    let values = "return ['kind', 'name', 'url', 'user', 'pass'].map((name) => document.querySelector(`dialog [name=${name}]`).value)";
+    let url = format!("http://{}/x.jpg", camera.addr);
+    assert_eq!(browser.run(values).await, json!(["http", "yard", url, "ann", "s3cret"]));
+    submit(&browser).await;
+    assert_eq!(app.get("/snapshot/yard.jpg").await.status, 200);
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_title_survives_a_restart_and_changes_nothing_else() {
     let app = TestApp::spawn();
     app.admin("PUT", "/api/v1/streams/door", r#"{"kind": "test-card", "title": "玄関"}"#).await;
