@@ -11,8 +11,6 @@ import { Thumbnail } from '../viewer/thumbnails.js';
 import { letMediaMtxRead, mediaMtxMayRead } from './camera_path.js';
 import { button, iconButton } from './parts.js';
 import { kindName } from './schema.js';
-import { openSnippets } from './snippets.js';
-import { editStream } from './stream_form.js';
 import { failureText, known } from './words.js';
 
 /**
@@ -105,7 +103,10 @@ export class StreamRow {
     const { name } = this.#stream;
     const openLink = () => openLinkDialog({ name, isStream: true, prefix: this.#addresses()?.path_prefix });
     const link = iconButton('link', t('console.link_of', { name }), openLink);
-    const openCode = () => openSnippets(this.#stream, this.#addresses());
+    const openCode = async () => {
+      const { openSnippets } = await import('./snippets.js');
+      openSnippets(this.#stream, this.#addresses());
+    };
     const snippets = iconButton('copy', t('console.use_in', { name }), openCode);
     return h('div', { class: 'stream-actions' }, this.file, this.send, link, snippets, this.edit, this.remove);
   }
@@ -186,6 +187,7 @@ export class StreamRow {
   }
 
   async #edit() {
+    const { editStream } = await import('./stream_form.js');
     if (await editStream(this.#stream.name)) this.#changed();
   }
 

@@ -7,7 +7,6 @@ import { listen } from '../lib/events.js';
 import { number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { button, emptyState, heading, keepFocus, matches, poller, searchField } from './parts.js';
-import { newStream } from './stream_form.js';
 import { StreamRow, upload } from './stream_row.js';
 
 /** Events report states at once; figures are polled at this interval. */
@@ -66,6 +65,7 @@ export async function show(main, { args, signal }) {
     draw();
   });
   const add = async (name = '') => {
+    const { newStream } = await import('./stream_form.js');
     if (await newStream(name)) load();
   };
   const search = searchField((text) => {
