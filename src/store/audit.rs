@@ -53,7 +53,7 @@ pub struct AuditRow {
 #[derive(Clone, Debug, PartialEq)]
 pub enum AuditWrite {
     /// A new entry.
-    Entry(AuditRow),
+    Entry(Box<AuditRow>),
     /// The entry of this number has happened so many times more.
     Repeated(u64, u64),
 }
@@ -92,8 +92,8 @@ impl Store {
             for write in writes {
                 match write {
                     AuditWrite::Entry(row) => {
-                        let AuditRow { seq, at, decision, reason, who, user, ip, .. } = row;
-                        let AuditRow { action, path, protocol, session, request, times, .. } = row;
+                        let AuditRow { seq, at, decision, reason, who, user, ip, .. } = &**row;
+                        let AuditRow { action, path, protocol, session, request, times, .. } = &**row;
                         let allowed = decision == "allowed";
                         let sql = "INSERT OR REPLACE INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
                         c.execute(
@@ -167,7 +167,7 @@ mod tests {
 
     fn entry(seq: u64, decision: &str, who: &str, request: Option<&str>) -> AuditWrite {
         let path = request.and_then(|request| request.split_once("streams/")).map(|(_, name)| name.to_owned());
-        AuditWrite::Entry(AuditRow {
+        AuditWrite::Entry(Box::new(AuditRow {
             seq,
             at: seq * 1000,
             decision: decision.into(),
@@ -177,7 +177,7 @@ mod tests {
             action: "api".into(),
             times: 1,
             ..AuditRow::default()
-        })
+        }))
     }
 
     fn numbers(store: &Store, filter: &AuditFilter, most: usize) -> Vec<u64> {

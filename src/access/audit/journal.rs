@@ -76,10 +76,10 @@ impl Journal {
     pub(super) fn take(&self, entry: &Entry) {
         if !entry.decision.is_allowed() {
             if self.refusals.lock().is_listed(entry) {
-                self.send(AuditWrite::Entry(row(entry)));
+                self.send(AuditWrite::Entry(Box::new(row(entry))));
             }
         } else if entry.is_change() || ACCOUNT.contains(&&*entry.action) {
-            self.send(AuditWrite::Entry(row(entry)));
+            self.send(AuditWrite::Entry(Box::new(row(entry))));
         } else {
             // Words of strangers are refused, so these are the actions that the program knows.
             *self.counted.lock().entry(entry.action.clone()).or_default() += 1;
@@ -93,7 +93,7 @@ impl Journal {
             self.send(AuditWrite::Repeated(seq, times));
         }
         if others > 0 {
-            self.send(AuditWrite::Entry(AuditRow {
+            self.send(AuditWrite::Entry(Box::new(AuditRow {
                 seq: next(),
                 at: milliseconds(),
                 decision: "throttled".into(),
@@ -101,7 +101,7 @@ impl Journal {
                 who: "anonymous".into(),
                 times: others,
                 ..AuditRow::default()
-            }));
+            })));
         }
     }
 
