@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::Duration};
 
 use self::places::Places;
 use crate::{
-    access::Access,
+    access::{Access, audit::Audit},
     catalog::{Catalog, CatalogParts, mediamtx_reader},
     data_folder::{DataFolder, Lock},
     discovery::Discovery,
@@ -79,12 +79,28 @@ pub struct App {
 impl App {
     /// Opens the data folder, restores the streams, and binds the ports. Port 0 selects a free port.
     pub async fn build(loaded: impl Into<Loaded>) -> Result<Self> {
-        let Loaded { mut settings, file, origins } = loaded.into();
-        let folder = DataFolder::open(&settings.data_dir)?;
+        let loaded = loaded.into();
+        let folder = DataFolder::open(&loaded.settings.data_dir)?;
         let lock = folder.lock()?;
         let store = open_store(&folder)?;
-        let generated_password = first_admin::ensure(&mut settings.auth, &store).await?;
-        let unshown = first_admin::Unshown::new(&store, generated_password.is_some());
+        let generated_password = first_admin::ensure(&loaded.settings.auth, &store).await?;
+        let is_generated = generated_password.is_some();
+        let built = App::assemble(loaded, (&folder, lock), store.clone(), generated_password).await;
+        if built.is_err()
+            && is_generated
+            && let Err(e) = first_admin::undo(&store).await
+        {
+            tracing::warn!("the administrator, whose password was not shown, cannot be removed: {}", e.chain());
+        }
+        built
+    }
+
+    async fn assemble(
+        Loaded { mut settings, file, origins }: Loaded,
+        (folder, lock): (&DataFolder, Lock),
+        store: Store,
+        generated_password: Option<String>,
+    ) -> Result<Self> {
         let policy = Policy::new(&settings.auth).map_err(|e| Error::new(Code::Internal, e))?;
         let (identity, revoked) = Identity::open(settings.auth.clone(), store.clone(), policy.clone()).await?;
         store.refuse_writes()?;
@@ -194,7 +210,8 @@ impl App {
         let restarts = supervisor.restarts();
         let metrics =
             Metrics::new(registry, &context, encodings.clone(), variants.clone(), publisher.clone(), restarts);
-        let access = Access::new(policy, metrics.clone(), shutdown.clone(), &settings.limits);
+        let audit = Audit::new(store.clone(), *settings.auth.audit_retention)?;
+        let access = Access::new(policy, audit, metrics.clone(), shutdown.clone(), &settings.limits);
         let mqtt_video = MqttVideo::new(mqtt_video::Parts {
             settings: settings.mqtt_video.clone(),
             access: access.clone(),
@@ -282,7 +299,6 @@ impl App {
         let server = server::listen(ports, &options, shutdown, move || application(for_workers.clone()))
             .map_err(|e| Error::internal("the server cannot be started", e))?;
         let is_first_start = folder.is_new();
-        unshown.shown();
         Ok(App {
             server,
             addr,

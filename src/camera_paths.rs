@@ -130,6 +130,7 @@ fn wanted(stream: &StreamName, definition: &Definition) -> Result<Wanted> {
         kind: Kind::Camera { url, on_demand: true, transport: transport.to_owned(), fingerprint: fingerprint.clone() },
         enabled: true,
         record: false,
+        title: String::new(),
         note: format!("the camera of stream {stream}"),
         labels: BTreeMap::new(),
     })

@@ -1,22 +1,29 @@
 //! Logging. Every line is one line: control characters in values, which can come from strangers, are escaped, and long values
-//! are cut. (In JSON they are escaped by the format.)
+//! are cut. (In JSON they are escaped by the format.) The last lines are kept in memory for the console, and the level can be changed
+//! while the program runs.
+
+mod recent;
 
 use std::{
-    collections::VecDeque,
     ffi::OsStr,
     fmt::{Debug, Write},
-    io::{self, IsTerminal},
+    io::IsTerminal,
+    sync::OnceLock,
 };
 
-use parking_lot::Mutex;
 use tracing::field::Field;
 use tracing_subscriber::{
-    EnvFilter,
+    EnvFilter, Layer, Registry,
     field::MakeExt,
     filter::ParseError,
     fmt,
     fmt::format::{Writer, debug_fn},
+    layer::SubscriberExt,
+    reload,
+    util::SubscriberInitExt,
 };
+
+pub use self::recent::{LINES, Recent, recent};
 
 use crate::{
     foreign,
@@ -26,72 +33,46 @@ use crate::{
 /// Most characters of one value in a line. Our own messages with a chain of errors are shorter; foreign text is cut earlier.
 const MAX_VALUE: usize = 4000;
 
-/// Most bytes of the last lines that are kept in memory, for reports of faults: some thousand lines.
-const MAX_RECENT: usize = 256 << 10;
+/// The filter of the running program.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
-static RECENT: Mutex<Recent> = Mutex::new(Recent { bytes: VecDeque::new(), is_cut: false });
-
-/// The last bytes of the log.
-struct Recent {
-    bytes: VecDeque<u8>,
-    /// Whether earlier ones were dropped, so that the first line is a part of one.
-    is_cut: bool,
-}
-
-impl Recent {
-    fn keep(&mut self, bytes: &[u8]) {
-        self.bytes.extend(bytes);
-        let excess = self.bytes.len().saturating_sub(MAX_RECENT);
-        self.is_cut |= excess > 0;
-        self.bytes.drain(..excess);
-    }
-
-    /// Whole lines, without colours.
-    fn text(&self) -> String {
-        let bytes: Vec<u8> = self.bytes.iter().copied().collect();
-        let text = String::from_utf8_lossy(&bytes);
-        let text = if self.is_cut { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &*text };
-        let mut plain = String::with_capacity(text.len());
-        // `ESC [ … m` sets a colour. Other escape sequences are not in the log, because foreign text is escaped.
-        for (n, part) in text.split("\u{1b}[").enumerate() {
-            plain.push_str(if n == 0 { part } else { part.split_once('m').map_or("", |(_, rest)| rest) });
-        }
-        plain
-    }
-}
-
-/// The last lines of the log of this process.
-pub fn recent() -> String {
-    RECENT.lock().text()
-}
-
-/// Standard error, and the memory of the last lines.
-struct Output;
-
-impl io::Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = io::stderr().write(bytes)?;
-        RECENT.lock().keep(bytes.get(..written).unwrap_or_default());
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
-}
-
-/// Writes log lines to standard error. `RUST_LOG` has precedence over `log.level`. Does nothing if logging was started before, as in tests.
+/// Writes log lines to standard error, and keeps the last ones. `RUST_LOG` has precedence over `log.level`. Does nothing if logging was started before, as in tests.
 pub fn start(settings: &LogSettings) {
     let (filter, error) = filter(std::env::var("RUST_LOG").ok(), &settings.level);
     let has_colours = has_colours(std::io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
-    let builder = fmt().with_env_filter(filter).with_ansi(has_colours).with_writer(|| Output);
-    let _ = match settings.format {
-        LogFormat::Text => builder.with_target(false).fmt_fields(debug_fn(write_field).delimited(" ")).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = fmt::layer().with_ansi(has_colours).with_writer(std::io::stderr);
+    let lines: Box<dyn Layer<_> + Send + Sync> = match settings.format {
+        LogFormat::Text => lines.with_target(false).fmt_fields(debug_fn(write_field).delimited(" ")).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).boxed(),
     };
+    let kept = fmt::layer().with_ansi(false).with_target(false).with_writer(recent().clone());
+    // Spans are formatted once, by the first layer, for all layers of the same format: the one without colours.
+    let kept = kept.fmt_fields(debug_fn(write_field).delimited(" "));
+    if tracing_subscriber::registry().with(filter).with(kept).with(lines).try_init().is_ok() {
+        let _ = FILTER.set(handle);
+    }
     if let Some(error) = error {
         tracing::warn!("RUST_LOG is not used: {error}");
     }
+}
+
+/// The level, or the directives, of the log; none if no logging was started.
+pub fn level() -> Option<String> {
+    FILTER.get()?.with_current(ToString::to_string).ok()
+}
+
+/// Changes the level until the program ends. Returns the rule that a text breaks which is none.
+pub fn set_level(level: &str) -> Result<(), String> {
+    let rule = || format!("must be error, warn, info, debug or trace, or directives of these, not {level:?}");
+    // An empty text, and a word that is no level, are valid directives, and would switch the log off.
+    let words = ["error", "warn", "info", "debug", "trace"];
+    let filter = EnvFilter::try_new(level).map_err(|_| rule())?;
+    if level.len() > 1000 || !words.iter().any(|word| level.to_ascii_lowercase().contains(word)) {
+        return Err(rule());
+    }
+    let handle = FILTER.get().ok_or("cannot be changed: this program has no log")?;
+    handle.reload(filter).map_err(|e| format!("cannot be changed: {e}"))
 }
 
 /// Writes a message, or a value with its name.
@@ -124,7 +105,9 @@ fn filter(variable: Option<String>, level: &str) -> (EnvFilter, Option<ParseErro
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{io, sync::Arc};
+
+    use parking_lot::Mutex;
 
     use super::*;
 
@@ -172,19 +155,6 @@ mod tests {
         ] {
             assert_eq!(has_colours(is_terminal, no_color.map(OsStr::new)), expected, "{is_terminal} {no_color:?}");
         }
-    }
-
-    #[test]
-    fn the_last_lines_are_kept_whole_and_without_colours() {
-        let mut recent = Recent { bytes: VecDeque::new(), is_cut: false };
-        recent.keep("\u{1b}[2m2026\u{1b}[0m \u{1b}[32m INFO\u{1b}[0m first\n".as_bytes());
-        assert_eq!(recent.text(), "2026  INFO first\n");
-        for n in 0..20_000 {
-            recent.keep(format!("line {n} with some words\n").as_bytes());
-        }
-        let text = recent.text();
-        assert!(text.len() <= MAX_RECENT && text.len() > MAX_RECENT - 100, "{}", text.len());
-        assert!(text.starts_with("line ") && text.ends_with("line 19999 with some words\n"), "{}", &text[..100]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use self::{
-    audit::{Asked, Audit},
+    audit::{Asked, Audit, Change},
     permits::{Permits, Refusal},
 };
 pub use self::{
@@ -63,10 +63,10 @@ const LIST_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Access {
     /// Admission by these rules, with `limits.watchers` and `limits.publishers`.
-    pub fn new(policy: Policy, metrics: Metrics, shutdown: Shutdown, limits: &Limits) -> Self {
+    pub fn new(policy: Policy, audit: Audit, metrics: Metrics, shutdown: Shutdown, limits: &Limits) -> Self {
         Access(Arc::new(Inner {
             policy,
-            audit: Audit::default(),
+            audit,
             metrics,
             sessions: Sessions::default(),
             watchers: Permits::new(Role::Watcher, limits.watchers, limits.caller_share),
@@ -126,11 +126,25 @@ impl Access {
         self.authorize_as(caller, action, asked).await
     }
 
-    /// Decides, counts and notes a request of an administrator. `request` says what it does, such as `PUT users/alice`.
-    pub async fn authorize_administrator(&self, caller: &Caller, request: &str) -> Result<Authorized> {
-        let action = Action::Api;
-        let asked = Asked { action: action.as_str(), protocol: "http", request: Some(request), ..Asked::default() };
-        self.authorize_as(caller, action, asked).await
+    /// Decides, counts and notes a request of an administrator. `request` says what it does, such as `PUT users/alice`, and
+    /// `object` is what it is done to, such as `alice`.
+    /// The audit gets a change when the guard is dropped.
+    pub async fn authorize_administrator(
+        &self,
+        caller: &Caller,
+        request: &str,
+        object: &str,
+    ) -> Result<(Authorized, Option<Change>)> {
+        let (action, object) = (Action::Api, Some(object));
+        let asked =
+            Asked { action: action.as_str(), protocol: "http", request: Some(request), object, ..Asked::default() };
+        let verdict = self.judge(caller, action, "").await;
+        self.0.metrics.count_decision(asked.action, verdict.decision);
+        let change = self.0.audit.begin(caller, asked, &verdict);
+        match verdict.decision {
+            Decision::Allowed => Ok((verdict.into(), change)),
+            _ => Err(verdict.refusal(action, "")),
+        }
     }
 
     async fn authorize_as(&self, caller: &Caller, action: Action, asked: Asked<'_>) -> Result<Authorized> {
@@ -151,7 +165,7 @@ impl Access {
             None => Verdict::on_unknown_action(&caller),
         };
         let Question { action, path, protocol, id, .. } = question;
-        self.record(&caller, Asked { action, path, protocol, session: id.as_deref(), request: None }, &verdict);
+        self.record(&caller, Asked { action, path, protocol, session: id.as_deref(), ..Asked::default() }, &verdict);
         verdict
     }
 

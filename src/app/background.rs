@@ -35,6 +35,7 @@ pub(super) async fn run(
     let (uploads, numbers) = (&state.catalog.context().uploads, &state.catalog.context().numbers);
     tokio::join!(
         supervisor.run("access", || state.access.run(&state.events, &state.mediamtx, &revoked)),
+        supervisor.run("audit", || state.access.audit().write_forever()),
         supervisor.run("identity", || state.identity.run()),
         supervisor.run("mqtt", || state.mqtt.run()),
         supervisor.run("mqtt publisher", || state.publisher.run()),

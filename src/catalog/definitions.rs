@@ -30,6 +30,7 @@ impl Catalog {
                 .producer(name, context)
                 .map_err(|e| Error::new(Code::InvalidDefinition, format!("streams.{name}: {e}")))?;
             registry.define(name, Origin::File, producer)?;
+            self.0.titles.set(name, definition.title());
         }
         for (name, text) in store.streams()? {
             let restored = StreamName::parse(&name).and_then(|name| {
@@ -37,7 +38,10 @@ impl Catalog {
                     // sidecar.yml defines the name now, and has precedence.
                     return Ok(());
                 }
-                registry.define(&name, Origin::Api, parse(&text)?.producer(&name, context)?).map(drop)
+                let definition = parse(&text)?;
+                registry.define(&name, Origin::Api, definition.producer(&name, context)?)?;
+                self.0.titles.set(&name, definition.title());
+                Ok(())
             });
             if let Err(e) = restored {
                 tracing::error!(stream = name, "the stream cannot be restored: {}", e.chain());
@@ -84,11 +88,13 @@ impl Catalog {
     }
 
     /// Defines a stream, or redefines it while its watchers stay, and stores the definition. Members that are `***` keep
-    /// their stored value. `check` can refuse the definition for its caller. Returns whether the stream is new.
+    /// their stored value. With `only_new` a stream that exists is refused. `check` can refuse the definition for its caller. Returns
+    /// whether the stream is new.
     pub async fn put(
         &self,
         name: &StreamName,
         members: Members,
+        only_new: bool,
         check: impl AsyncFnOnce(&StreamDefinition) -> Result<()>,
     ) -> Result<(bool, Arc<Stream>, StreamDefinition)> {
         let present = match self.stored(name).await? {
@@ -98,7 +104,7 @@ impl Catalog {
         };
         let definition = with_hidden(members, present.as_ref())?;
         check(&definition).await?;
-        let (is_new, stream) = self.define(name, &definition).await?;
+        let (is_new, stream) = self.define_if(name, &definition, only_new).await?;
         Ok((is_new, stream, definition))
     }
 
@@ -126,6 +132,15 @@ impl Catalog {
     /// Stores a definition and then defines the stream, so that no stream runs which the next start does not know. Returns
     /// whether the stream is new.
     pub async fn define(&self, name: &StreamName, definition: &StreamDefinition) -> Result<(bool, Arc<Stream>)> {
+        self.define_if(name, definition, false).await
+    }
+
+    async fn define_if(
+        &self,
+        name: &StreamName,
+        definition: &StreamDefinition,
+        only_new: bool,
+    ) -> Result<(bool, Arc<Stream>)> {
         self.refuse_if_from_file(name)?;
         let producer = definition.producer(name, &self.0.context)?;
         let text = Value::Object(members(definition)?).to_string();
@@ -133,16 +148,33 @@ impl Catalog {
         let _turn = self.0.defining.lock().await;
         self.refuse_circle(name, definition).await?;
         let is_new = self.0.registry.get(name).is_none();
+        if only_new && !is_new {
+            let message = format!("name: a stream {name} exists already");
+            return Err(Error::new(Code::PreconditionFailed, message).in_field("name"));
+        }
         let key = name.to_string();
         let store = &self.0.store;
         let before = store.run(move |store| replace(store, &key, Some(&text))).await?;
-        let defined = self.0.registry.define(name, Origin::Api, producer);
+        let present = self.0.registry.get(name).filter(|_| {
+            // A camera is not asked anew for a title.
+            let old = before.as_deref().and_then(|text| parse(text).ok());
+            old.is_some_and(|old| {
+                !definition.draws_title()
+                    && old.title != definition.title
+                    && old.with_title(&definition.title) == *definition
+            })
+        });
+        let defined = match present {
+            Some(stream) => Ok(stream),
+            None => self.0.registry.define(name, Origin::Api, producer),
+        };
         if defined.is_err() {
             // `limits.streams`, or the end of the program.
             let key = name.to_string();
             store.run(move |store| replace(store, &key, before.as_deref())).await?;
         }
         let stream = defined?;
+        self.0.titles.set(name, definition.title());
         if stream.kind() != Definition::graph().kind() {
             self.0.context.numbers.forget(name);
         }
@@ -158,6 +190,7 @@ impl Catalog {
         let key = name.to_string();
         self.0.store.run(move |store| store.delete_stream(&key)).await?;
         self.0.registry.remove(name, "it was deleted");
+        self.0.titles.set(name, "");
         self.0.context.uploads.forget(name);
         self.0.context.numbers.forget(name);
         Ok(())
@@ -196,7 +229,7 @@ fn members(definition: &StreamDefinition) -> Result<Members> {
 }
 
 /// Replaces each `***`, also those in the parameters of a URL, with the stored value, so that a definition that was shown can be sent back.
-fn with_hidden(mut wanted: Members, present: Option<&StreamDefinition>) -> Result<StreamDefinition> {
+pub(super) fn with_hidden(mut wanted: Members, present: Option<&StreamDefinition>) -> Result<StreamDefinition> {
     let stored = present.map(members).transpose()?.unwrap_or_default();
     for (key, value) in wanted.iter_mut().filter(|(_, value)| *value == secret::HIDDEN) {
         *value = stored.get(key).cloned().ok_or_else(|| {

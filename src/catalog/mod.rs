@@ -10,17 +10,19 @@ mod definitions;
 mod parents;
 mod points;
 mod relay;
+mod titles;
 mod topics;
+mod trial;
 mod uploads;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use self::relay::Relay;
 pub use self::{
     definitions::{Members, invalid},
     relay::mediamtx_reader,
     uploads::Upload,
 };
+use self::{relay::Relay, titles::Titles};
 use crate::{
     error::{Code, Error, Result},
     mediamtx::{Client, PathCache},
@@ -40,6 +42,7 @@ struct Inner {
     /// The definitions of `sidecar.yml`, which the API cannot change.
     file: BTreeMap<StreamName, StreamDefinition>,
     relay: Relay,
+    titles: Titles,
     /// Held while a definition is changed.
     defining: tokio::sync::Mutex<()>,
 }
@@ -78,7 +81,15 @@ impl Catalog {
     pub fn new(parts: CatalogParts) -> Self {
         let CatalogParts { registry, context, store, file, mediamtx, path_cache, relayed_paths, advertised } = parts;
         let relay = Relay::new(mediamtx, path_cache, relayed_paths, advertised);
-        let inner = Arc::new(Inner { registry, context, store, file, relay, defining: tokio::sync::Mutex::default() });
+        let inner = Arc::new(Inner {
+            registry,
+            context,
+            store,
+            file,
+            relay,
+            titles: Titles::default(),
+            defining: tokio::sync::Mutex::default(),
+        });
         // Weak: the catalog owns the context.
         let weak = Arc::downgrade(&inner);
         inner.context.rtsp.set_own_stream(Box::new(move |path| {

@@ -79,12 +79,17 @@ pub struct Channels<'a> {
 }
 
 impl Channels<'_> {
-    /// Makes a channel of a file or folder.
-    pub async fn create(&self, new: NewChannel) -> Result<Channel> {
+    /// Makes a channel of a file or folder. With `only_new` a path or stream of the name is not replaced.
+    pub async fn create(&self, new: NewChannel, only_new: bool) -> Result<Channel> {
         let NewChannel { root, path, folder_as, name } = new;
         let location = self.library.locate(&Location { root, path })?;
         let Plan { stream, path, channel } = self.plan(&location, &name, folder_as).await?;
         path.check(&name)?;
+        let has_stream = stream.is_some() && self.catalog.registry().get(&name).is_some();
+        if only_new && (has_stream || self.paths.is_kept(&name)) {
+            let message = format!("name: a stream or path {name} exists already");
+            return Err(Error::new(Code::PreconditionFailed, message).in_field("name"));
+        }
         if let Some(definition) = stream {
             self.catalog.define(&name, &definition.into()).await?;
         }

@@ -106,6 +106,7 @@ fn path_of(location: &Location, kind: Kind) -> Wanted {
         kind,
         enabled: true,
         record: false,
+        title: String::new(),
         note: format!("{}/{}", location.root, location.path).chars().take(1000).collect(),
         labels: BTreeMap::from([("media".to_owned(), location.id().chars().take(400).collect())]),
     }

@@ -117,7 +117,10 @@ fn welcome(addr: SocketAddr, password: Option<&str>, long: bool) {
         println!("      user      admin");
         println!("      password  {password}");
         println!();
-        println!("  The password is shown only now. Programs on this machine can watch and upload without it.");
+        println!(
+            "  The password is shown only now, and pages ask for your own at the first sign-in. Programs on this machine can"
+        );
+        println!("  watch and upload without it.");
     }
     if long {
         println!();

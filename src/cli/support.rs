@@ -50,7 +50,7 @@ const QUESTIONS: &[(&str, &str)] = &[
     ("server/mediamtx-check.json", "/api/v1/mediamtx/check"),
     ("server/audit.json", "/api/v1/audit?limit=200"),
     ("server/dead-letters.json", "/api/v1/events/dead-letters"),
-    (LOG, "/api/v1/log"),
+    (LOG, "/api/v1/log?format=text"),
 ];
 
 const LOG: &str = "server/log.txt";

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::{Outcome, load, password};
 use crate::{
     data_folder::DataFolder,
-    identity::{Role, UserChange, read_users, write_user},
+    identity::{Role, UserChange, first_admin, read_users, write_user},
     policy::{Action, Permission, Policy},
     secret::Secret,
     store::Store,
@@ -63,6 +63,7 @@ pub(super) fn run(config: Option<&Path>, command: Command) -> Outcome {
     // Without its lock, because a running server applies the changes of this command.
     let folder = DataFolder::open(&settings.data_dir).map_err(cannot)?;
     let store = Store::open(&folder.database()).map_err(cannot)?;
+    first_admin::adopt(&settings.auth, &store).map_err(cannot)?;
     let file = Policy::new(&settings.auth)?;
     let write = |name: &str, change: UserChange| {
         if file.is_in_file(name) {
@@ -72,6 +73,7 @@ pub(super) fn run(config: Option<&Path>, command: Command) -> Outcome {
     };
     let require = |name: &str| match store.user(name).map_err(cannot)? {
         Some(_) => Ok(()),
+        None if file.is_in_file(name) => Err(format!("user {name} is defined in sidecar.yml; change it there")),
         None => Err(format!("there is no user {name} in the database")),
     };
     match command {
@@ -85,7 +87,7 @@ pub(super) fn run(config: Option<&Path>, command: Command) -> Outcome {
             }
             let password = Some(Secret::new(password::read_new()?));
             let (permissions, ips) = (Some(permissions), Some(ips));
-            write(&name, UserChange { pass: password, role, permissions, ips, disabled: None })?;
+            write(&name, UserChange { pass: password, role, permissions, ips, ..UserChange::default() })?;
             println!("user {name} was made");
             Ok(())
         }
@@ -125,6 +127,9 @@ fn list(store: &Store) -> Outcome {
         }
         for Permission { action, path } in &user.permissions {
             line.push_str(&format!("\t{}:{}", action.as_str(), path.as_deref().unwrap_or_default()));
+        }
+        if user.must_change_password {
+            line.push_str("\tmust set a password");
         }
         if let Some(reason) = &user.damaged {
             line.push_str(&format!("\tdamaged: {reason}"));

@@ -86,6 +86,8 @@ pub struct StoredUser {
     /// When the user was last changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<String>,
+    /// Whether pages ask for a new password at the next sign-in.
+    pub must_change_password: bool,
     /// Why the user in the database cannot be used; left out if it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damaged: Option<String>,
@@ -109,6 +111,8 @@ pub struct UserChange {
     pub ips: Option<Vec<Network>>,
     /// Whether the user is disabled.
     pub disabled: Option<bool>,
+    /// Whether pages ask for a new password at the next sign-in. A new password answers that, unless this is true beside it.
+    pub must_change_password: Option<bool>,
 }
 
 fn wrong(field: &'static str, rule: impl std::fmt::Display) -> Error {
@@ -231,6 +235,7 @@ pub fn write_user(store: &Store, name: &str, change: &UserChange) -> Result<bool
         disabled: false,
         created: at,
         changed: at,
+        must_change: false,
     });
     match &change.pass {
         Some(password) if password.expose().chars().count() < SHORTEST_PASSWORD => {
@@ -253,6 +258,7 @@ pub fn write_user(store: &Store, name: &str, change: &UserChange) -> Result<bool
         row.ips = json(ips)?;
     }
     row.disabled = change.disabled.unwrap_or(row.disabled);
+    row.must_change = change.must_change_password.unwrap_or(row.must_change && change.pass.is_none());
     row.changed = at;
     // Only rows that can be used are stored.
     compile_row(&row).map_err(|(field, e)| wrong(field, e))?;
@@ -270,6 +276,7 @@ fn as_stored(row: UserRow, damaged: Option<String>) -> StoredUser {
         origin: "database",
         created: Some(timestamp(row.created)),
         changed: Some(timestamp(row.changed)),
+        must_change_password: row.must_change,
         name: row.name,
         damaged,
     }
@@ -303,6 +310,7 @@ impl Identity {
                     origin: "file",
                     created: None,
                     changed: None,
+                    must_change_password: false,
                     damaged: None,
                 })
             })
@@ -315,9 +323,21 @@ impl Identity {
 
     /// Creates or changes a user, with immediate effect; returns whether it is new.
     pub async fn put_user(&self, name: &str, change: UserChange) -> Result<bool> {
+        self.put_user_if(name, change, false).await
+    }
+
+    /// The same; with `only_new` a user that exists is refused.
+    pub async fn put_user_if(&self, name: &str, change: UserChange, only_new: bool) -> Result<bool> {
         self.refuse_if_from_file(name)?;
         let key = name.to_owned();
-        let is_new = self.0.store.run(move |store| write_user(store, &key, &change)).await?;
+        let write = move |store: &Store| {
+            if only_new && store.user(&key)?.is_some() {
+                let message = format!("name: a user {key} exists already");
+                return Err(Error::new(Code::PreconditionFailed, message).in_field("name"));
+            }
+            write_user(store, &key, &change)
+        };
+        let is_new = self.0.store.run(write).await?;
         self.reload().await?;
         Ok(is_new)
     }
@@ -339,6 +359,16 @@ impl Identity {
         as_stored(row, damaged)
     }
 
+    /// Whether the user has to choose a password.
+    pub fn must_change_password(&self, name: &str) -> bool {
+        !self.0.policy.is_in_file(name) && self.0.loaded.lock().users.get(name).is_some_and(|(row, _)| row.must_change)
+    }
+
+    /// Where a user is defined: `file` or `database`.
+    pub fn origin_of(&self, name: &str) -> &'static str {
+        if self.0.policy.is_in_file(name) { "file" } else { "database" }
+    }
+
     /// Removes a user.
     pub async fn remove_user(&self, name: &str) -> Result<()> {
         self.refuse_if_from_file(name)?;
@@ -350,9 +380,7 @@ impl Identity {
 
     fn refuse_if_from_file(&self, name: &str) -> Result<()> {
         if self.0.policy.is_in_file(name) {
-            let message = format!(
-                "user {name} is defined in sidecar.yml, or is the generated administrator; it cannot be changed here"
-            );
+            let message = format!("user {name} is defined in sidecar.yml; it cannot be changed here");
             return Err(Error::new(Code::FixedByFile, message));
         }
         Ok(())

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     error::{Code, Error, Result},
     mediamtx::{COMMANDS, Fields, command_fault},
+    producer::check_title,
     secret::{HIDDEN, has_hidden, hide_in_json, restored_url, shown_url},
     stream::StreamName,
     trust::Fingerprint,
@@ -31,6 +32,9 @@ pub struct Wanted {
     /// Whether MediaMTX records the path.
     #[serde(default)]
     pub record: bool,
+    /// What people read in place of the name, in any script: up to 100 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
     /// Free text.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
@@ -166,6 +170,7 @@ impl Wanted {
                 }
             }
         }
+        check_title(&self.title).map_err(|rule| wrong("title", rule))?;
         if self.note.chars().count() > 1000 {
             return Err(wrong("note", "must not have more than 1000 characters"));
         }

@@ -205,6 +205,17 @@ impl Paths {
         self.wanted().into_iter().map(|(name, wanted)| self.status(name, &wanted, &actual)).collect()
     }
 
+    /// The title of a path that is kept; none if it has none.
+    pub fn title(&self, name: &str) -> Option<String> {
+        let wanted = self.0.wanted.lock();
+        wanted.get(name).map(|wanted| wanted.title.clone()).filter(|title| !title.is_empty())
+    }
+
+    /// Whether a path of this name is kept.
+    pub fn is_kept(&self, name: &str) -> bool {
+        self.0.wanted.lock().contains_key(name)
+    }
+
     /// The states of all paths, without a request to MediaMTX.
     pub fn conditions(&self) -> Vec<Condition> {
         let progress = self.0.progress.lock();
@@ -243,9 +254,18 @@ impl Paths {
     }
 
     /// Defines a path. Returns whether it is new.
-    pub async fn put(&self, name: &str, mut wanted: Wanted) -> Result<bool> {
+    pub async fn put(&self, name: &str, wanted: Wanted) -> Result<bool> {
+        self.put_if(name, wanted, false).await
+    }
+
+    /// The same; with `only_new` a path that is kept is refused.
+    pub async fn put_if(&self, name: &str, mut wanted: Wanted, only_new: bool) -> Result<bool> {
         let _changing = self.0.writing.lock().await;
         let before = self.wanted().remove(name);
+        if only_new && before.is_some() {
+            let message = format!("name: a path {name} is kept here already");
+            return Err(Error::new(Code::PreconditionFailed, message).in_field("name"));
+        }
         if let Some(before) = &before {
             wanted.unhide(before);
         }

@@ -337,7 +337,7 @@ async fn paths_of_mediamtx_can_be_imported() {
     ] {
         bench.host.0.lock().paths.insert(name.into(), serde_json::from_value(fields).expect("an object"));
     }
-    let imported = bench.paths.import().await.expect("imports");
+    let imported = bench.paths.import(None, false).await.expect("imports");
     assert_eq!(imported.imported, ["cam"]);
     assert_eq!(imported.skipped.keys().collect::<Vec<_>>(), ["all_others", "secret"]);
     let Kind::Raw { fields } = bench.paths.get("cam").await.expect("is defined").wanted.kind else { panic!("raw") };

@@ -45,7 +45,7 @@ use crate::{
 pub struct AuthSettings {
     /// The rules, in the shape of MediaMTX's `authInternalUsers`.
     pub users: Vec<User>,
-    /// Whether the first start creates an administrator with a random password if no rule grants `api`.
+    /// Whether the first start creates an administrator with a random password if no rule and no user grants `api`.
     pub generate_admin: bool,
     /// Networks from which `/mediamtx-auth` and the hooks accept requests. None: this machine, or with `webhook_secret` all
     /// private networks.
@@ -63,6 +63,8 @@ pub struct AuthSettings {
     pub sign_in_lifetime: HumanDuration,
     /// How long a key signs tokens before the next one takes over.
     pub key_rotation: HumanDuration,
+    /// How long the audit keeps changes, sign-ins and refusals.
+    pub audit_retention: HumanDuration,
 }
 
 impl AuthSettings {
@@ -113,6 +115,9 @@ impl AuthSettings {
         if self.sign_in_lifetime < self.access_lifetime {
             found.push(("sign_in_lifetime", "must not be shorter than auth.access_lifetime".into()));
         }
+        if self.audit_retention < HumanDuration::secs(86_400) {
+            found.push(("audit_retention", format!("must be at least 1day, not {}", self.audit_retention)));
+        }
         // MediaMTX fetches the keys once an hour.
         if self.key_rotation < HumanDuration::secs(2 * 3600) {
             found.push(("key_rotation", format!("must be at least 2h, not {}", self.key_rotation)));
@@ -133,6 +138,7 @@ impl Default for AuthSettings {
             access_lifetime: HumanDuration::secs(600),
             sign_in_lifetime: HumanDuration::secs(30 * 86_400),
             key_rotation: HumanDuration::secs(90 * 86_400),
+            audit_retention: HumanDuration::secs(90 * 86_400),
         }
     }
 }

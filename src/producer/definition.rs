@@ -22,15 +22,47 @@ pub struct StreamDefinition {
     /// Text, images, boxes and masks on the pictures, for every output.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub overlay: Vec<Layer>,
+    /// What people read in place of the name, in any script: up to 100 characters. That of a graph is in its settings, because it is
+    /// drawn, too: see [`StreamDefinition::title`].
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub title: String,
+}
+
+/// Checks a title: one line.
+pub fn check_title(title: &str) -> std::result::Result<(), &'static str> {
+    let fits = title.chars().count() <= 100 && !title.chars().any(char::is_control) && title == title.trim();
+    if fits { Ok(()) } else { Err("must have at most 100 characters, no control characters, and no space at its ends") }
 }
 
 impl From<Definition> for StreamDefinition {
     fn from(source: Definition) -> Self {
-        StreamDefinition { source, overlay: vec![] }
+        StreamDefinition { source, overlay: vec![], title: String::new() }
     }
 }
 
 impl StreamDefinition {
+    /// The same with another title.
+    pub fn with_title(mut self, title: &str) -> Self {
+        match &mut self.source {
+            Definition::Graph(graph) => graph.title = title.to_owned(),
+            _ => self.title = title.to_owned(),
+        }
+        self
+    }
+
+    /// What people read in place of the name; empty if there is none.
+    pub fn title(&self) -> &str {
+        match &self.source {
+            Definition::Graph(graph) => &graph.title,
+            _ => &self.title,
+        }
+    }
+
+    /// Whether the title is in the pictures.
+    pub fn draws_title(&self) -> bool {
+        matches!(self.source, Definition::Graph(_))
+    }
+
     /// The word of its kind.
     pub fn kind(&self) -> &'static str {
         self.source.kind()
@@ -77,8 +109,18 @@ impl<'de> Deserialize<'de> for StreamDefinition {
             None | Some(Value::Null) => vec![],
             Some(layers) => serde_json::from_value(layers).map_err(|e| D::Error::custom(format!("overlay: {e}")))?,
         };
-        let source = serde_json::from_value(Value::Object(members)).map_err(D::Error::custom)?;
-        Ok(StreamDefinition { source, overlay })
+        let title = members.get("title").cloned();
+        if members.get("kind").is_none_or(|kind| kind != "graph") {
+            members.remove("title");
+        }
+        let title = match title {
+            None | Some(Value::Null) => String::new(),
+            Some(title) => serde_json::from_value(title).map_err(|e| D::Error::custom(format!("title: {e}")))?,
+        };
+        check_title(&title).map_err(|rule| D::Error::custom(format!("title: {rule}")))?;
+        let source: Definition = serde_json::from_value(Value::Object(members)).map_err(D::Error::custom)?;
+        let made = StreamDefinition { source, overlay, title: String::new() };
+        Ok(made.with_title(&title))
     }
 }
 
@@ -92,14 +134,20 @@ mod tests {
     fn every_kind_can_have_an_overlay_and_unknown_members_are_named() {
         let read = |value: Value| serde_json::from_value::<StreamDefinition>(value);
         let overlay = json!([{"mask": [0.0, 0.0, 10.0, 10.0], "as": "blur"}, {"text": "{name}", "at": "top"}]);
-        for kind in [json!({"kind": "test-card"}), json!({"kind": "derived", "of": "yard"}), json!({"kind": "upload"})]
-        {
+        for kind in [
+            json!({"kind": "test-card"}),
+            json!({"kind": "derived", "of": "yard"}),
+            json!({"kind": "upload"}),
+            json!({"kind": "graph", "legend": "last"}),
+        ] {
             let mut with = kind.clone();
             with["overlay"] = overlay.clone();
+            with["title"] = json!("玄関");
             let definition = read(with).expect("read");
             assert_eq!((definition.kind(), definition.overlay.len()), (kind["kind"].as_str().expect("a word"), 2));
             let written = serde_json::to_value(&definition).expect("written");
-            assert_eq!(written["overlay"], overlay);
+            assert_eq!((&written["overlay"], &written["title"]), (&overlay, &json!("玄関")));
+            assert_eq!(definition.title(), "玄関");
             assert_eq!(read(written).expect("read again"), definition);
             assert!(serde_json::to_value(read(kind).expect("read")).expect("written").get("overlay").is_none());
         }
@@ -107,6 +155,8 @@ mod tests {
             (json!({"kind": "upload", "typo": 1}), "unknown field `typo`"),
             (json!({"kind": "upload", "overlay": [{"txt": "x"}]}), "overlay: unknown field `txt`"),
             (json!({"kind": "upload", "overlay": 5}), "overlay: invalid type"),
+            (json!({"kind": "upload", "title": "a\nb"}), "title: must have"),
+            (json!({"kind": "upload", "title": "x".repeat(101)}), "title: must have"),
             (json!({"kind": "derived", "of": "../x"}), "name"),
         ] {
             let error = read(value.clone()).expect_err("refused").to_string();

@@ -22,7 +22,10 @@ pub mod upload;
 
 use std::sync::Arc;
 
-pub use self::{definition::StreamDefinition, parents::Parents};
+pub use self::{
+    definition::{StreamDefinition, check_title},
+    parents::Parents,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

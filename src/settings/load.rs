@@ -20,7 +20,7 @@ use super::{Settings, file::FileContent};
 use crate::{
     picture::compose::Layer,
     policy::{Credential, Permission, User},
-    producer::{Definition, StreamDefinition},
+    producer::{Definition, StreamDefinition, check_title},
     stream::StreamName,
 };
 
@@ -234,8 +234,13 @@ fn take_streams(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<Stream
                 continue;
             }
         };
+        let title = fields.remove("title").map(|title| title.to_string()).unwrap_or_default();
+        if let Err(rule) = check_title(&title) {
+            errors.add(format!("{key}.title"), rule.to_owned());
+            continue;
+        }
         match Definition::of_kind(&kind, table(fields)) {
-            Some(Ok(source)) => drop(read.insert(name, StreamDefinition { source, overlay })),
+            Some(Ok(source)) => drop(read.insert(name, StreamDefinition { source, overlay, title })),
             Some(Err(e)) => errors.add(&key, explain(&e)),
             None if kind.is_empty() => {
                 errors.add(&key, format!("needs a kind: one of {}", Definition::KINDS.join(", ")))

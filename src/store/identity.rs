@@ -27,6 +27,9 @@ pub(super) const TABLES: &str = "
     CREATE TABLE revoked (id TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT;
 ";
 
+/// Whether a user has to choose a password at the next sign-in.
+pub(super) const MUST_CHANGE: &str = "ALTER TABLE users ADD COLUMN must_change INTEGER NOT NULL DEFAULT 0;";
+
 /// A user of the database.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserRow {
@@ -46,6 +49,8 @@ pub struct UserRow {
     pub created: u64,
     /// When the user was last changed.
     pub changed: u64,
+    /// Whether pages ask for a new password at the next sign-in.
+    pub must_change: bool,
 }
 
 /// A signing key.
@@ -136,6 +141,7 @@ fn user(row: &Row<'_>) -> rusqlite::Result<UserRow> {
         disabled: row.get(5)?,
         created: row.get(6)?,
         changed: row.get(7)?,
+        must_change: row.get(8)?,
     })
 }
 
@@ -194,9 +200,10 @@ impl Store {
     /// Stores a user; replaces one of the same name.
     pub fn put_user(&self, row: &UserRow) -> Result<()> {
         self.with(|c| {
-            let UserRow { name, pass, role, permissions, ips, disabled, created, changed } = row;
-            let sql = "INSERT OR REPLACE INTO users VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            c.execute(sql, params![name, pass, role, permissions, ips, disabled, created, changed]).map(drop)
+            let UserRow { name, pass, role, permissions, ips, disabled, created, changed, must_change } = row;
+            let sql = "INSERT OR REPLACE INTO users VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+            let values = params![name, pass, role, permissions, ips, disabled, created, changed, must_change];
+            c.execute(sql, values).map(drop)
         })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Calls block for the duration of a disk write; async code calls them through [`Store::run`].
 
+pub mod audit;
 pub mod identity;
 mod open;
 pub mod paths;
@@ -24,6 +25,8 @@ const MIGRATIONS: &[&str] = &[
 ",
     identity::TABLES,
     paths::TABLES,
+    identity::MUST_CHANGE,
+    audit::TABLES,
 ];
 
 /// Copies a database into a new file, as it is at one moment, while other processes use it. Returns its version.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use actix_web::{
-    FromRequest, HttpRequest,
+    FromRequest, HttpMessage, HttpRequest,
     dev::Payload,
     http::header::{self, HeaderMap},
 };
@@ -85,14 +85,15 @@ impl FromRequest for Admin {
     }
 }
 
-/// Authorizes an administrator. The audit has the method and the resource.
+/// Authorizes an administrator. The audit has the method and the resource, and the outcome of a change.
 pub(super) async fn administrator(request: &HttpRequest, state: &State, caller: &Caller) -> Result<Authorized, Error> {
     let path = request.path();
     let resource = path.strip_prefix("/api/v1/").unwrap_or_else(|| path.trim_start_matches('/'));
     let mut asked =
         format!("{} {}", request.method(), percent_encoding::percent_decode_str(resource).decode_utf8_lossy());
-    // The file of a media folder or of a recording. Other parameters can be secrets that a client has put there.
-    for (n, name) in ["root", "path", "start"]
+    // The file of a media folder or of a recording, and whether nothing is changed. Other parameters can be secrets that a client
+    // has put there.
+    for (n, name) in ["root", "path", "start", "dry_run"]
         .into_iter()
         .filter(|name| query::first(request.query_string(), name).is_some())
         .enumerate()
@@ -100,7 +101,23 @@ pub(super) async fn administrator(request: &HttpRequest, state: &State, caller: 
         let value = query::first(request.query_string(), name).unwrap_or_default();
         asked.extend([if n == 0 { "?" } else { "&" }, name, "=", &value]);
     }
-    state.access.authorize_administrator(caller, &asked).await
+    // The name in `streams/NAME`; the resource itself if there is none.
+    let decoded = percent_encoding::percent_decode_str(resource).decode_utf8_lossy();
+    let object = match query::first(request.query_string(), "path") {
+        Some(file) => file.into_owned(),
+        None => decoded.split_once('/').map_or(&*decoded, |(_, name)| object_of(name)).to_owned(),
+    };
+    let (who, change) = state.access.authorize_administrator(caller, &asked, &object).await?;
+    if let Some(change) = change {
+        // `guard::log_and_count` ends it with the status of the response.
+        request.extensions_mut().insert(change);
+    }
+    Ok(who)
+}
+
+/// What a request is done to: the address of a stream can have the word of an action behind the name.
+fn object_of(name: &str) -> &str {
+    name.strip_suffix("/mediamtx-path").unwrap_or(name)
 }
 
 /// Reads the caller from the connection's address and the request's headers.

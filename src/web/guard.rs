@@ -1,7 +1,7 @@
 //! Middlewares of every request: log line, counter, security headers, and the refusal of other web sites.
 
 use actix_web::{
-    Error, HttpRequest, ResponseError,
+    Error, HttpMessage, HttpRequest, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{Method, Uri, header},
@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::{Problem, State, addresses, caller::shows_its_sender, ingress, origin, pages, state_in};
 use crate::{
+    access::audit::Change,
     error::{Code, Error as OurError},
     foreign,
     server::Only,
@@ -42,6 +43,9 @@ pub(super) async fn log_and_count(
         Ok(response) => {
             let status = response.status().as_u16();
             let request = response.request();
+            if let Some(change) = request.extensions_mut().remove::<Change>() {
+                change.end(status);
+            }
             let pattern = request.match_pattern();
             let route = pattern.as_deref().unwrap_or("other");
             metrics.count_request(route, status, elapsed);

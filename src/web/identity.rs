@@ -1,18 +1,18 @@
-//! Users, tokens, shares, keys and the audit, for administrators.
+//! Users, tokens, shares and keys, for administrators.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{
     Problem, State,
     caller::Admin,
-    extract::{Body, SMALL, number, read},
+    condition::only_if_new,
+    extract::{Body, SMALL, read},
     origin,
     problem::ProblemDocument,
 };
 use crate::{
-    access::audit::Entry,
     error::{Code, Error},
     identity::{MachineToken, NewShare, NewToken, Share, StoredUser, UserChange},
 };
@@ -97,30 +97,6 @@ pub struct Rotation {
     drop_old: bool,
 }
 
-/// The filter of the audit.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct AuditQuery {
-    /// `allowed` or `denied`. Default: both.
-    decision: Option<String>,
-    /// Only of this principal, as in `who`, or of this user name in the request.
-    who: Option<String>,
-    /// Only of this path or stream.
-    path: Option<String>,
-    /// Most entries, at most 2000. Default: 200.
-    #[param(value_type = Option<usize>)]
-    limit: Option<String>,
-}
-
-/// The latest decisions.
-#[derive(Serialize, ToSchema)]
-pub struct AuditList {
-    /// Newest first.
-    entries: Vec<Entry>,
-    /// Decisions that were lost because the queue was full.
-    lost: u64,
-}
-
 /// Lists users.
 #[utoipa::path(
     get, path = "/api/v1/users", tag = "identity",
@@ -139,22 +115,25 @@ pub(super) async fn user(state: web::Data<State>, _: Admin, name: web::Path<Stri
     Ok(HttpResponse::Ok().json(state.identity.user(&name).await?))
 }
 
-/// Creates a user, or changes one. Sessions of a changed user end.
+/// Creates a user, or changes one. Sessions of a changed user end. With `If-None-Match: *` a user that exists is not changed.
 #[utoipa::path(
     put, path = USER, tag = "identity", params(("name" = String, Path)), request_body = UserChange,
     responses(
         (status = 200, description = "Changed", body = StoredUser), (status = 201, description = "Made", body = StoredUser),
-        (status = 409, description = "Defined in sidecar.yml", body = ProblemDocument), (status = 422, body = ProblemDocument),
+        (status = 409, description = "Defined in sidecar.yml", body = ProblemDocument),
+        (status = 412, description = "The user exists, and the request has `If-None-Match: *`", body = ProblemDocument),
+        (status = 422, body = ProblemDocument),
     )
 )]
 pub(super) async fn put_user(
+    request: HttpRequest,
     state: web::Data<State>,
     _: Admin,
     name: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let change: UserChange = read(&body, Code::InvalidIdentity)?;
-    let is_new = state.identity.put_user(&name, change).await?;
+    let is_new = state.identity.put_user_if(&name, change, only_if_new(&request)?).await?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(state.identity.user(&name).await?))
 }
@@ -284,31 +263,4 @@ pub(super) async fn rotate_keys(state: web::Data<State>, _: Admin, body: Body<SM
     let rotation: Rotation = if body.is_empty() { Rotation::default() } else { read(&body, Code::InvalidBody)? };
     state.identity.rotate_keys(rotation.drop_old).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// The latest decisions with their reasons.
-#[utoipa::path(
-    get, path = "/api/v1/audit", tag = "identity", params(AuditQuery),
-    responses((status = 200, body = AuditList), (status = 400, body = ProblemDocument))
-)]
-pub(super) async fn audit(
-    state: web::Data<State>,
-    _: Admin,
-    query: web::Query<AuditQuery>,
-) -> Result<HttpResponse, Problem> {
-    let denied = match query.decision.as_deref() {
-        None => None,
-        Some("allowed") => Some(false),
-        Some("denied") => Some(true),
-        Some(other) => {
-            return Err(Error::parameter("decision", format!("must be allowed or denied, not {other:?}")).into());
-        }
-    };
-    let limit = number("limit", query.limit.as_deref(), 200, 1..=2000)?;
-    let matches = |entry: &Entry| {
-        let by_who = query.who.as_ref().is_none_or(|who| *entry.user == **who || entry.who.to_string() == *who);
-        by_who && query.path.as_ref().is_none_or(|path| *entry.path == **path)
-    };
-    let entries = state.access.audit().latest(limit, denied, matches);
-    Ok(HttpResponse::Ok().json(AuditList { entries, lost: state.access.audit().lost() }))
 }

@@ -16,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem, State,
     caller::{Admin, CallerExtractor},
+    condition::only_if_new,
     endless::session_info,
     extract::{Body, SMALL, number, read},
     media_file::as_file,
@@ -313,10 +314,17 @@ pub(super) async fn delete(
 /// Makes a channel of a file: a picture, or a folder of pictures, becomes a stream; a video plays in a loop while a client reads the path.
 #[utoipa::path(
     post, path = "/api/v1/media/channel", tag = "media", request_body = NewChannel,
-    responses((status = 201, body = Channel), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument))
+    responses((status = 201, body = Channel), (status = 404, body = ProblemDocument), (status = 422, body = ProblemDocument),
+        (status = 412, description = "A stream or path of the name exists, and the request has `If-None-Match: *`", body = ProblemDocument))
 )]
-pub(super) async fn channel(state: web::Data<State>, _: Admin, body: Body<SMALL>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Created().json(channels(&state).create(read(&body, Code::InvalidBody)?).await?))
+pub(super) async fn channel(
+    request: HttpRequest,
+    state: web::Data<State>,
+    _: Admin,
+    body: Body<SMALL>,
+) -> Result<HttpResponse, Problem> {
+    let only_new = only_if_new(&request)?;
+    Ok(HttpResponse::Created().json(channels(&state).create(read(&body, Code::InvalidBody)?, only_new).await?))
 }
 
 fn channels(state: &State) -> Channels<'_> {
@@ -355,7 +363,7 @@ pub(super) async fn original_add(
 ) -> Result<HttpResponse, Problem> {
     let Original { path, fname } = read(&body, Code::InvalidBody)?;
     let name = state.catalog.name(&path)?;
-    channels(&state).create(NewChannel { root: String::new(), path: fname, folder_as: None, name }).await?;
+    channels(&state).create(NewChannel { root: String::new(), path: fname, folder_as: None, name }, false).await?;
     Ok(HttpResponse::Ok().json(json!({})))
 }
 

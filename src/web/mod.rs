@@ -4,8 +4,10 @@
 
 mod addresses;
 mod aliases;
+mod audit;
 mod auth_webhook;
 mod caller;
+mod condition;
 mod crash;
 mod discovery;
 mod endless;
@@ -16,9 +18,11 @@ mod guard;
 mod health;
 mod identity;
 mod ingress;
+mod log;
 mod media;
 mod media_file;
 mod mediamtx;
+mod mediamtx_paths;
 mod mqtt;
 mod mqtt_video;
 pub(crate) mod offers;
@@ -36,6 +40,7 @@ mod sign_in;
 mod signal;
 mod still;
 mod streams;
+mod trial;
 mod turn;
 mod upload;
 mod uv4l;
@@ -113,6 +118,7 @@ const ROUTES: &[Route] = routes![
     streams::put,
     streams::patch,
     streams::delete,
+    trial::try_out,
     values::list,
     values::put,
     values::delete,
@@ -164,7 +170,7 @@ const ROUTES: &[Route] = routes![
     identity::revoke_share,
     identity::qr_code,
     identity::rotate_keys,
-    identity::audit,
+    audit::audit,
     sign_in::jwks,
     // Media folders.
     media::original_list,
@@ -207,6 +213,8 @@ const ROUTES: &[Route] = routes![
     mediamtx::get,
     overview::check_live,
     mediamtx::check,
+    mediamtx_paths::list,
+    mediamtx_paths::patch,
     mqtt::get,
     mqtt::put,
     mqtt::delete,
@@ -214,9 +222,10 @@ const ROUTES: &[Route] = routes![
     // The console.
     overview::overview,
     overview::settings,
-    overview::log,
     sessions::list,
     sessions::kick,
+    log::get,
+    log::put,
     // Addresses of the original program's pages.
     pages::viewer,
     pages::viewer at "/mediamtx_viewer/",

@@ -16,7 +16,7 @@ use crate::{
     mediamtx::config_check::examine,
     paths::{Condition, HostStatus},
     settings::{Described, describe},
-    stream, telemetry,
+    stream,
     throughput::ThroughputReport,
 };
 
@@ -144,15 +144,4 @@ pub(super) async fn settings(state: web::Data<State>, _: Admin) -> Result<HttpRe
         file: state.sources.file.as_ref().map(|file| file.display().to_string()),
         settings: describe(&state.settings, &state.sources),
     }))
-}
-
-/// The last lines of the log, for a report of a fault: at most 256 KiB, since the start of the sidecar.
-#[utoipa::path(
-    get, path = "/api/v1/log", tag = "operations",
-    responses((status = 200, content_type = "text/plain", body = String), (status = 403, body = ProblemDocument))
-)]
-pub(super) async fn log(_: Admin) -> HttpResponse {
-    let mut answer = HttpResponse::Ok();
-    answer.insert_header(("Cache-Control", "no-store")).content_type("text/plain; charset=utf-8");
-    answer.body(telemetry::recent())
 }

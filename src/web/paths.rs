@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Problem, State,
     caller::Admin,
+    condition::only_if_new,
     extract::{ALL_PATHS, Body, read, whole},
     problem::ProblemDocument,
 };
@@ -46,6 +47,16 @@ pub struct ReplaceQuery {
     dry_run: Option<String>,
 }
 
+impl ReplaceQuery {
+    fn is_dry_run(&self) -> Result<bool, Error> {
+        match self.dry_run.as_deref() {
+            None | Some("0" | "false") => Ok(false),
+            Some("" | "1" | "true") => Ok(true),
+            Some(other) => Err(Error::parameter("dry_run", format!("must be 0 or 1, not {other:?}"))),
+        }
+    }
+}
+
 /// Lists the defined paths, their state at MediaMTX, and the differences.
 #[utoipa::path(get, path = ALL, tag = "paths", responses((status = 200, body = WantedPaths), (status = 403, body = ProblemDocument)))]
 pub(super) async fn list(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
@@ -65,22 +76,32 @@ pub(super) async fn replace(
     query: web::Query<ReplaceQuery>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let dry_run = match query.dry_run.as_deref() {
-        None | Some("0" | "false") => false,
-        Some("" | "1" | "true") => true,
-        Some(other) => return Err(Error::parameter("dry_run", format!("must be 0 or 1, not {other:?}")).into()),
-    };
+    let dry_run = query.is_dry_run()?;
     let all: AllPaths = read(&whole(&request, payload, ALL_PATHS).await?, Code::InvalidPath)?;
     Ok(HttpResponse::Ok().json(state.paths.replace_all(all.paths, dry_run).await?))
 }
 
-/// Defines the paths that MediaMTX has and that are not defined here.
+/// Which paths are imported.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Import {
+    /// Names of paths of MediaMTX, also of those that clients have made. Left out: all of its configuration.
+    names: Option<Vec<String>>,
+}
+
+/// Defines the paths that MediaMTX has and that are not defined here. The body can be left out.
 #[utoipa::path(
-    post, path = "/api/v1/paths/import", tag = "paths",
+    post, path = "/api/v1/paths/import", tag = "paths", params(ReplaceQuery), request_body = Import,
     responses((status = 200, body = Imported), (status = 502, body = ProblemDocument))
 )]
-pub(super) async fn import(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(state.paths.import().await?))
+pub(super) async fn import(
+    state: web::Data<State>,
+    _: Admin,
+    query: web::Query<ReplaceQuery>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let Import { names } = if body.is_empty() { Import::default() } else { read(&body, Code::InvalidBody)? };
+    Ok(HttpResponse::Ok().json(state.paths.import(names.as_deref(), query.is_dry_run()?).await?))
 }
 
 /// A path: its definition, and its state at MediaMTX.
@@ -92,22 +113,25 @@ pub(super) async fn get(state: web::Data<State>, _: Admin, name: web::Path<Strin
     Ok(HttpResponse::Ok().json(state.paths.get(&name).await?))
 }
 
-/// Defines a path. MediaMTX gets it within seconds, and again after each of its restarts.
+/// Defines a path. MediaMTX gets it within seconds, and again after each of its restarts. With `If-None-Match: *` a path that is
+/// kept here is not changed.
 #[utoipa::path(
     put, path = ONE, tag = "paths", params(("name" = String, Path, description = "Can contain slashes")),
     request_body = Wanted,
     responses(
         (status = 200, description = "Changed", body = PathStatus), (status = 201, description = "New", body = PathStatus),
+        (status = 412, description = "The path is kept, and the request has `If-None-Match: *`", body = ProblemDocument),
         (status = 422, body = ProblemDocument),
     )
 )]
 pub(super) async fn put(
+    request: HttpRequest,
     state: web::Data<State>,
     _: Admin,
     name: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let is_new = state.paths.put(&name, read(&body, Code::InvalidPath)?).await?;
+    let is_new = state.paths.put_if(&name, read(&body, Code::InvalidPath)?, only_if_new(&request)?).await?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(state.paths.get(&name).await?))
 }

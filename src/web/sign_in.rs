@@ -5,7 +5,7 @@
 //! cross-site request forgery.
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse, HttpResponseBuilder,
     cookie::{Cookie, SameSite, time::Duration},
     web,
 };
@@ -64,6 +64,8 @@ pub struct Token {
     user: String,
     /// Whether the caller is a visitor with a share link.
     guest: bool,
+    /// Whether the user has to choose a password: the present one was generated, or set by an administrator who asks for that.
+    must_change_password: bool,
     /// Its permissions.
     permissions: Vec<Permission>,
 }
@@ -75,6 +77,11 @@ pub struct Me {
     who: String,
     /// The user's name, if the principal is a user.
     user: Option<String>,
+    /// Where the user is defined: `file` (sidecar.yml, which has the password) or `database`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<&'static str>,
+    /// Whether the user has to choose a password.
+    must_change_password: bool,
     /// Permissions of the principal itself; those of `any` are not listed.
     permissions: Vec<Permission>,
 }
@@ -214,6 +221,8 @@ pub(super) async fn me(
         return Ok(HttpResponse::Ok().json(Me {
             who: Principal::Anonymous.to_string(),
             user: None,
+            origin: None,
+            must_change_password: false,
             permissions: vec![],
         }));
     }
@@ -222,15 +231,19 @@ pub(super) async fn me(
         Principal::User(name) => Some(name.to_string()),
         _ => None,
     };
-    Ok(HttpResponse::Ok().json(Me { who: who.to_string(), user, permissions }))
+    let origin = user.as_deref().map(|name| state.identity.origin_of(name));
+    let must_change_password = user.as_deref().is_some_and(|name| state.identity.must_change_password(name));
+    Ok(HttpResponse::Ok().json(Me { who: who.to_string(), user, origin, must_change_password, permissions }))
 }
 
-/// Changes the caller's own password. All sign-ins and sessions of the user end.
+/// Changes the caller's own password. All sign-ins and sessions of the user end. A browser with a sign-in gets the cookie of a new
+/// one, with which it goes on.
 #[utoipa::path(
     post, path = "/api/v1/me/password", tag = "identity", request_body = PasswordChange,
     responses((status = 204), (status = 401, body = ProblemDocument), (status = 409, description = "Defined in sidecar.yml", body = ProblemDocument))
 )]
 pub(super) async fn change_password(
+    request: HttpRequest,
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
     body: Body<SMALL>,
@@ -243,9 +256,27 @@ pub(super) async fn change_password(
     let credentials = Credentials { user: name.to_string(), password: present };
     let caller = Caller { credentials, ..caller };
     state.access.authenticate(&caller, "change password").await?;
-    state.identity.put_user(&name, UserChange { pass: Some(new), ..UserChange::default() }).await?;
-    note(&state, &caller, "change password", Principal::User(name));
-    Ok(HttpResponse::NoContent().finish())
+    if new == caller.credentials.password {
+        return Err(Error::new(Code::InvalidIdentity, "new: must not be the present password").in_field("new").into());
+    }
+    let change = UserChange { pass: Some(new.clone()), ..UserChange::default() };
+    state.identity.put_user(&name, change).await.map_err(in_new)?;
+    note(&state, &caller, "change password", Principal::User(name.clone()));
+    let mut response = HttpResponse::NoContent();
+    if request.cookie(COOKIE).is_some() {
+        let credentials = Credentials { user: name.to_string(), password: new };
+        let signed_in = state.identity.sign_in(&Caller { credentials, ..caller }).await.map_err(Refused::into_error)?;
+        add_cookie(&mut response, &request, &state, &signed_in.grant);
+    }
+    Ok(response.finish())
+}
+
+/// The error of a password, for the member of the body that has it.
+fn in_new(e: Error) -> Error {
+    match e.field() {
+        Some("pass") => Error::new(e.code(), e.to_string().replacen("pass:", "new:", 1)).in_field("new"),
+        _ => e,
+    }
 }
 
 /// The public keys of our tokens (RFC 7517), for MediaMTX's `authJWTJWKS`.
@@ -256,20 +287,26 @@ pub(super) async fn jwks(state: web::Data<State>) -> HttpResponse {
 
 fn answer(request: &HttpRequest, state: &State, user: String, guest: bool, grant: Grant) -> HttpResponse {
     let mut response = HttpResponse::Ok();
-    if let Some((token, seconds)) = &grant.refresh {
-        let mut cookie = bare_cookie(request, state, token.expose());
-        cookie.set_max_age(Duration::seconds(i64::try_from(*seconds).unwrap_or(i64::MAX)));
-        cookie.set_secure(origin::is_secure(request, state));
-        response.cookie(cookie);
-    }
+    add_cookie(&mut response, request, state, &grant);
+    let must_change_password = !guest && state.identity.must_change_password(&user);
     response.insert_header(("Cache-Control", "no-store")).json(Token {
         access_token: grant.access.expose().to_owned(),
         token_type: "Bearer",
         expires_in: grant.expires_in,
         user,
         guest,
+        must_change_password,
         permissions: grant.permissions,
     })
+}
+
+fn add_cookie(response: &mut HttpResponseBuilder, request: &HttpRequest, state: &State, grant: &Grant) {
+    if let Some((token, seconds)) = &grant.refresh {
+        let mut cookie = bare_cookie(request, state, token.expose());
+        cookie.set_max_age(Duration::seconds(i64::try_from(*seconds).unwrap_or(i64::MAX)));
+        cookie.set_secure(origin::is_secure(request, state));
+        response.cookie(cookie);
+    }
 }
 
 fn bare_cookie(request: &HttpRequest, state: &State, value: &str) -> Cookie<'static> {

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::{
     Problem, State,
     caller::{Admin, CallerExtractor, administrator},
+    condition::only_if_new,
     extract::{Body, SMALL, read},
     problem::ProblemDocument,
 };
@@ -36,6 +37,9 @@ pub struct StreamList {
 pub struct StreamState {
     #[serde(flatten)]
     stats: Stats,
+    /// What people read in place of the name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
     /// Its encodings for RTSP readers.
     video: Vec<h264::Stats>,
     /// Its variants. Their watchers count as watchers of the stream, too.
@@ -80,7 +84,8 @@ pub(super) async fn list(
         if state.access.may(&caller, Action::Read, stream.name()).await {
             let video = videos.remove(stream.name()).unwrap_or_default();
             let variants = variants.remove(stream.name()).unwrap_or_default();
-            streams.push(StreamState { stats: stream.stats(), video, variants });
+            let title = title_of(&state, stream.name());
+            streams.push(StreamState { stats: stream.stats(), title, video, variants });
         }
     }
     Ok(HttpResponse::Ok().json(StreamList { streams }))
@@ -106,13 +111,15 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(StreamDetail { state: state_of(&state, &stream), definition }))
 }
 
-/// Defines a stream, or redefines it while its watchers stay connected. The definition survives restarts.
+/// Defines a stream, or redefines it while its watchers stay connected. The definition survives restarts. With `If-None-Match: *` a
+/// stream that exists is not redefined.
 #[utoipa::path(
     put, path = STREAM, tag = "streams", params(("name" = String, Path, description = "Can contain slashes")),
     request_body = StreamDefinition,
     responses(
         (status = 200, description = "Redefined", body = StreamDetail), (status = 201, description = "Defined", body = StreamDetail),
         (status = 409, description = "Defined in the configuration file", body = ProblemDocument),
+        (status = 412, description = "The stream exists, and the request has `If-None-Match: *`", body = ProblemDocument),
         (status = 422, description = "Not valid", body = ProblemDocument),
     )
 )]
@@ -126,8 +133,10 @@ pub(super) async fn put(
     let name = state.catalog.name(&name)?;
     administrator(&request, &state, &caller).await?;
     let members: Members = serde_json::from_slice(&body).map_err(invalid)?;
-    let (is_new, stream, definition) =
-        state.catalog.put(&name, members, async |made| may_read_parents(&state, &caller, made).await).await?;
+    let (is_new, stream, definition) = state
+        .catalog
+        .put(&name, members, only_if_new(&request)?, async |made| may_read_parents(&state, &caller, made).await)
+        .await?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(StreamDetail { state: state_of(&state, &stream), definition: Some(definition) }))
 }
@@ -228,5 +237,9 @@ pub(super) async fn mediamtx_path(
 fn state_of(state: &State, stream: &Stream) -> StreamState {
     let video = state.encodings.stats().remove(stream.name()).unwrap_or_default();
     let variants = state.variants.stats().remove(stream.name()).unwrap_or_default();
-    StreamState { stats: stream.stats(), video, variants }
+    StreamState { stats: stream.stats(), title: title_of(state, stream.name()), video, variants }
+}
+
+fn title_of(state: &State, name: &str) -> Option<String> {
+    state.catalog.title(name).map(|title| title.to_string())
 }

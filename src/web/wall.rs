@@ -40,6 +40,9 @@ pub struct Wall {
 pub struct Item {
     /// The name of the stream or path.
     name: String,
+    /// What people read in place of the name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
     /// Our stream, which has snapshots and MJPEG.
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<Brief>,
@@ -140,7 +143,8 @@ pub(super) async fn get(
                 recordings: false,
             },
         });
-        items.push(Item { name, stream: Some(brief(&stream, is_admin)), path, uv4l: None });
+        let title = state.catalog.title(&name).map(|title| title.to_string());
+        items.push(Item { name, title, stream: Some(brief(&stream, is_admin)), path, uv4l: None });
     }
     for path in paths {
         let name = path["name"].as_str().unwrap_or_default();
@@ -153,7 +157,8 @@ pub(super) async fn get(
                 // Such a path is always available, with a picture that says "offline": only its publisher is live.
                 (described.available, described.on_demand) = (path["online"] == true, true);
             }
-            items.push(Item { name: name.to_owned(), stream: None, path: Some(described), uv4l: None });
+            let title = state.paths.title(name);
+            items.push(Item { name: name.to_owned(), title, stream: None, path: Some(described), uv4l: None });
         }
     }
     for path in items.iter_mut().filter_map(|item| item.path.as_mut()) {
@@ -175,7 +180,15 @@ async fn add_cameras(items: &mut Vec<Item>, state: &State, caller: &Caller) {
         let uv4l = Some(Uv4lState { sessions: state.uv4l.sessions(&name), max_sessions: camera.max_sessions });
         match items.iter_mut().find(|item| *item.name == *name) {
             Some(item) => item.uv4l = uv4l,
-            None => items.push(Item { name: name.to_string(), stream: None, path: None, uv4l }),
+            None => {
+                items.push(Item {
+                    name: name.to_string(),
+                    title: state.paths.title(&name),
+                    stream: None,
+                    path: None,
+                    uv4l,
+                });
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ import { h } from '../lib/dom.js';
 import { field, valueOf } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
 import { toast } from '../lib/toast.js';
+import { makeOrReplace } from './make.js';
 import { formDialog, nameField } from './parts.js';
 
 /**
@@ -51,7 +52,9 @@ export function makeChannel(root, path, title, isFolder) {
     send: async (form) => {
       const as = /** @type {'slideshow' | 'playlist' | ''} */ (valueOf(form, 'as'));
       const wanted = { root, path, name: valueOf(form, 'name'), ...(as && { as }) };
-      const made = await api.send('POST', 'api/v1/media/channel', wanted);
+      const send = (/** @type {Record<string, string>} */ headers) =>
+        api.send('POST', 'api/v1/media/channel', wanted, headers);
+      const made = await makeOrReplace(wanted.name, send);
       toast(t('console.channel_made', { name: made.name }));
       return true;
     },

@@ -9,6 +9,7 @@ import { icon } from '../lib/icons.js';
 import { askToSignIn, startShell } from '../lib/shell.js';
 import { failure } from './parts.js';
 import { describes } from './schema.js';
+import { watchServer } from './server_watch.js';
 
 /**
  * Groups of sections. The name of a section is that of its module, of its address, and of its texts.
@@ -48,6 +49,7 @@ const GROUPS = [
     name: 'system',
     sections: [
       ['events', 'info'],
+      ['log', 'menu'],
       ['settings', 'settings'],
     ],
   },
@@ -57,6 +59,8 @@ const NAMES = GROUPS.flatMap(({ sections }) => sections.map(([name]) => name));
 const main = byId('main');
 const nav = byId('sections');
 let leaving = new AbortController();
+/** How often the module of a section could not be loaded. @type {Map<string, number>} */
+const attempts = new Map();
 
 await startShell({ page: 'console', sections: ['console'] });
 nav.setAttribute('aria-label', t('console.sections'));
@@ -69,6 +73,7 @@ addEventListener('hashchange', ({ oldURL }) => {
   main.focus();
 });
 api.session.addEventListener('change', () => open(false));
+watchServer({ again: () => main.querySelector('.section-failed') && open(false) });
 await open(false);
 
 /** @param {typeof GROUPS[number]} group */
@@ -108,8 +113,7 @@ async function open(moveFocus) {
   markLink(name);
   document.title = `${t(`console.${name}`)} · mtx-sidecar`;
   try {
-    /** @type {{ show: Section }} */
-    const section = await import(`./${name}.js`);
+    const section = await load(name);
     if (signal.aborted) return;
     const page = h('div', { class: `section section-${name}` });
     main.replaceChildren(page);
@@ -120,10 +124,31 @@ async function open(moveFocus) {
     if (!signal.aborted)
       fill(
         main,
-        failure(error, () => open(false)),
+        h(
+          'div',
+          { class: 'section section-failed' },
+          failure(error, () => open(false)),
+        ),
       );
   }
   showDiscovery();
+}
+
+/**
+ * The module of a section. A module that could not be loaded is not asked for again under its address (HTML, 8.1.3.8), so further
+ * attempts have another one.
+ *
+ * @param {string} name
+ * @returns {Promise<{ show: Section }>}
+ */
+async function load(name) {
+  try {
+    return await import(attempts.has(name) ? `./${name}.js?again=${attempts.get(name)}` : `./${name}.js`);
+  } catch (error) {
+    attempts.set(name, (attempts.get(name) ?? 0) + 1);
+    console.warn(error);
+    throw new api.ApiError(t('common.error_unreachable'), 0, 'unreachable');
+  }
 }
 
 /** @param {string} name */

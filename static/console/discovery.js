@@ -9,6 +9,7 @@ import { exactValueOf, field, valueOf } from '../lib/form.js';
 import { number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { toast } from '../lib/toast.js';
+import { makeOrReplace } from './make.js';
 import { badge, button, emptyState, failure, formDialog, heading, nameField, notice } from './parts.js';
 
 /** @type {Section} */
@@ -175,8 +176,11 @@ function accept({ title, name, makes, body }) {
     send: async (form) => {
       const chosen = valueOf(form, 'name');
       const address = api.encoded(chosen);
-      if (makes === 'path') await api.send('PUT', `api/v1/paths/${address}`, /** @type {any} */ (body));
-      else await api.send('PUT', `api/v1/streams/${address}`, /** @type {any} */ (body));
+      const wanted = /** @type {any} */ (body);
+      await makeOrReplace(chosen, async (headers) => {
+        if (makes === 'path') await api.send('PUT', `api/v1/paths/${address}`, wanted, headers);
+        else await api.send('PUT', `api/v1/streams/${address}`, wanted, headers);
+      });
       toast(t('console.made', { name: chosen }));
       return true;
     },

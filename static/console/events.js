@@ -4,10 +4,11 @@
 import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
 import { listen } from '../lib/events.js';
-import { dateTime, t } from '../lib/i18n.js';
+import { dateTime, number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { badge, button, emptyState, heading, matches, searchField } from './parts.js';
 import { valuesOf } from './schema.js';
+import { known, reasonText } from './words.js';
 
 /**
  * Colours by the first part of a kind (`reader` of `reader.joined`), so that a new kind needs none of its own.
@@ -31,7 +32,7 @@ let events = [];
 
 /** @type {Section} */
 export async function show(main, { signal }) {
-  let [query, kind, isPaused] = ['', '', false];
+  let [query, kind, isPaused, isWhole] = ['', '', false, false];
   const list = h('ol', { class: 'events', 'aria-label': t('console.events') });
   const state = h('span', { class: 'badge', role: 'status' }, t('console.connecting'));
   const none = emptyState('info', t('console.events_none'), t('console.events_none_about'));
@@ -39,9 +40,10 @@ export async function show(main, { signal }) {
 
   const draw = () => {
     const found = events.filter(({ type, path, data }) => {
-      return (!kind || type === kind) && matches(query, type, path, JSON.stringify(data));
+      const isWanted = isWhole || isWorthALine(type, data);
+      return isWanted && (!kind || type === kind) && matches(query, type, path, JSON.stringify(data));
     });
-    fill(list, found.map(eventItem));
+    fill(list, collapsed(found).map(eventItem));
     none.hidden = found.length > 0;
   };
   // The server first sends all that it keeps: one drawing for all events of a frame.
@@ -80,7 +82,15 @@ export async function show(main, { signal }) {
     query = text;
     draw();
   });
-  fill(main, heading('events', state, kinds, search, pause), deadLetters, list, none);
+  const whole = h('input', {
+    type: 'checkbox',
+    onchange: () => {
+      isWhole = whole.checked;
+      draw();
+    },
+  });
+  const wholeLabel = h('label', { class: 'tick' }, whole, t('console.events_whole'));
+  fill(main, heading('events', state, kinds, search, pause), wholeLabel, deadLetters, list, none);
   draw();
 
   /** @param {Api.Event} event */
@@ -104,20 +114,82 @@ export async function show(main, { signal }) {
 async function addKinds(select) {
   const listed = await valuesOf('EventKind').catch(() => []);
   const kinds = listed.length ? listed : [...new Set(events.map(({ type }) => type))];
-  select.append(...kinds.map((kind) => h('option', { value: kind }, kind)));
+  select.append(...kinds.map((kind) => h('option', { value: kind }, eventName(kind))));
 }
 
-/** @param {Api.Event} event */
-function eventItem({ at, type, path, data }) {
-  const facts = Object.entries(data).filter(([, value]) => value !== null && value !== '');
-  const text = facts.map(([key, value]) => `${key}: ${typeof value === 'object' ? JSON.stringify(value) : value}`);
+/**
+ * Streams start and stop with their watchers all the time. What people look for are failures, and their ends.
+ *
+ * @param {string} type
+ * @param {Record<string, unknown>} data
+ */
+const isWorthALine = (type, { state, before }) =>
+  type !== 'stream.state' || state === 'failing' || state === 'removed' || (before === 'failing' && state === 'live');
+
+/**
+ * Failures of a stream that follow each other as one line with their number: a camera that is away is asked again and again.
+ *
+ * @param {Api.Event[]} all newest first
+ */
+function collapsed(all) {
+  /** @type {Map<string, { state: unknown, line: { event: Api.Event, times: number } }>} */
+  const latest = new Map();
+  /** @type {{ event: Api.Event, times: number }[]} */
+  const lines = [];
+  for (const event of all) {
+    const { type, path, data } = event;
+    const key = `${type} ${path}`;
+    const before = latest.get(key);
+    if (type === 'stream.state' && data.state === 'failing' && before?.state === 'failing') {
+      before.line.times += 1;
+      continue;
+    }
+    const line = { event, times: 1 };
+    lines.push(line);
+    latest.set(key, { state: data.state, line });
+  }
+  return lines;
+}
+
+/** @param {string} type */
+const eventName = (type) => known(`console.event_${type.replaceAll('.', '_')}`, type);
+
+/**
+ * What an event says, in words.
+ *
+ * @param {Api.Event} event
+ */
+function eventText({ type, data }) {
+  const { state, failure, reader, source, user, ip, error, start, ...others } = /** @type {Record<string, any>} */ (
+    data
+  );
+  if (type === 'stream.state') {
+    const why = failure?.reason ?? (state === 'failing' ? data.reason : '');
+    return [t(`console.state_${state}`), why && reasonText(String(why))].filter(Boolean).join(' · ');
+  }
+  if (type === 'path.drift') return [known(`console.path_${state}`, state), error].filter(Boolean).join(' · ');
+  if (type === 'login.failed') return [user || t('console.who_anonymous'), ip].filter(Boolean).join(' · ');
+  if (type === 'recording.segment' && start) return dateTime(start);
+  if (reader ?? source) return known(`console.source_${reader ?? source}`, String(reader ?? source));
+  const facts = Object.entries(others).filter(([, value]) => value !== null && value !== '');
+  return facts
+    .map(([key, value]) => `${key}: ${typeof value === 'object' ? JSON.stringify(value) : value}`)
+    .join(' · ');
+}
+
+/** @param {{ event: Api.Event, times: number }} line */
+function eventItem({ event, times }) {
+  const { at, type, path, data } = event;
   return h(
     'li',
     { class: 'event' },
     h('time', { dateTime: at, class: 'number hint' }, dateTime(at)),
-    badge(type, COLOURS[type.split('.')[0]]),
+    badge(eventName(type), data.state === 'failing' ? 'bad' : COLOURS[type.split('.')[0]]),
     h('b', { class: 'truncate' }, path || '—'),
-    h('span', { class: 'hint event-data' }, text.join(' · ')),
+    h('span', { class: 'hint event-data', title: JSON.stringify(data) }, [
+      eventText(event),
+      times > 1 && badge(t('console.times_n', { n: number(times) })),
+    ]),
   );
 }
 

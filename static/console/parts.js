@@ -178,6 +178,21 @@ export function refill(element, version, content) {
 }
 
 /**
+ * Changes the children of a list. If the element with the focus goes with its row, the row that takes its place gets the focus.
+ *
+ * @param {Element} parent
+ * @param {() => void} change
+ */
+export function keepFocus(parent, change) {
+  const row = [...parent.children].findIndex((child) => child.contains(document.activeElement));
+  change();
+  if (row < 0 || parent.contains(document.activeElement)) return;
+  const next = parent.children[Math.min(row, parent.childElementCount - 1)];
+  const control = next?.querySelector('button, a, input') ?? document.getElementById('main');
+  if (control instanceof HTMLElement) control.focus();
+}
+
+/**
  * A table that keeps its rows: `show` changes only the cells that differ, so that focus and selection stay.
  *
  * @template T
@@ -190,7 +205,12 @@ export function table({ label, key, columns, empty }) {
   );
   const head = h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, titles));
   const body = h('tbody', { role: 'rowgroup' });
-  const whole = h('div', { class: 'table' }, h('table', { role: 'table', 'aria-label': label }, head, body));
+  // Nothing is known before the first answer.
+  const whole = h(
+    'div',
+    { class: 'table', hidden: true },
+    h('table', { role: 'table', 'aria-label': label }, head, body),
+  );
   const none = h('div', { hidden: true }, empty);
 
   const make = () => {
@@ -217,7 +237,7 @@ export function table({ label, key, columns, empty }) {
       none.hidden = items.length > 0;
       /** @type {(row: HTMLTableRowElement, item: T) => void} */
       const update = (row, item) => columns.forEach((column, i) => updateCell(row.cells[i], column, item));
-      keyed(body, items, { key, make, update });
+      keepFocus(body, () => keyed(body, items, { key, make, update }));
     },
   };
 }

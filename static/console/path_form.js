@@ -3,11 +3,13 @@
 
 import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
-import { field, isChecked, valueOf } from '../lib/form.js';
+import { FieldError, field, isChecked, valueOf } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
 import { toast } from '../lib/toast.js';
+import { makeOrReplace } from './make.js';
 import { formDialog, nameField } from './parts.js';
 import { parseJson } from './schema.js';
+import { trialPart } from './trial.js';
 
 const KINDS = ['camera', 'stream', 'uv4l', 'raw'];
 const TRANSPORTS = ['tcp', 'udp', 'automatic', 'multicast'];
@@ -66,17 +68,27 @@ export async function editPath(path) {
       fields,
       field({ label: t('console.record'), name: 'record', type: 'checkbox', checked: path?.record ?? false }),
       enabled,
+      field({
+        label: t('console.title'),
+        name: 'title',
+        value: path?.title ?? '',
+        maxLength: 100,
+        hint: t('console.title_about'),
+      }),
       field({ label: t('console.note'), name: 'note', value: path?.note ?? '', maxLength: 1000 }),
     ],
     send: async (form) => {
       const target = isNew ? valueOf(form, 'name') : path.name;
-      await api.send('PUT', pathAddress(target), {
+      const wanted = {
         ...definition(form, path),
         record: isChecked(form, 'record'),
         enabled: isChecked(form, 'enabled'),
+        title: valueOf(form, 'title'),
         note: valueOf(form, 'note'),
         ...(path?.labels && { labels: path.labels }),
-      });
+      };
+      if (isNew) await makeOrReplace(target, (headers) => api.send('PUT', pathAddress(target), wanted, headers));
+      else await api.send('PUT', pathAddress(target), wanted);
       toast(isNew ? t('console.made', { name: target }) : t('console.saved', { name: target }));
       return true;
     },
@@ -134,7 +146,22 @@ function cameraFields(path) {
   });
   const checked = path?.on_demand ?? true;
   const onDemand = field({ label: t('console.on_demand'), name: 'on_demand', type: 'checkbox', checked });
-  return [url, transport, fingerprint, onDemand];
+  return [url, transport, fingerprint, onDemand, trialPart({ stream: '', definition: cameraTrial })];
+}
+
+/**
+ * A stream that reads the camera as MediaMTX will, for a trial: the sidecar reads RTSP and HTTP, and not what else MediaMTX reads.
+ *
+ * @param {HTMLFormElement} form
+ */
+function cameraTrial(form) {
+  const url = valueOf(form, 'url');
+  if (/^rtsps?:/i.test(url)) {
+    const fingerprint = valueOf(form, 'fingerprint');
+    return { kind: 'rtsp', url, ...(fingerprint && { fingerprint }) };
+  }
+  if (/^https?:/i.test(url) && !/\.m3u8/i.test(url)) return { kind: 'http', url };
+  throw new FieldError('url', t('console.test_not_possible'));
 }
 
 /** @param {Uv4lPath | null} path */

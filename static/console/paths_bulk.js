@@ -26,9 +26,10 @@ export function editAllPaths(paths) {
     value: JSON.stringify(definitions, null, 2),
     hint: t('console.bulk_about'),
     spellcheck: false,
-    oninput: () => {
+    oninput: ({ target }) => {
       checked = null;
       changes.replaceChildren();
+      nameButton(/** @type {HTMLTextAreaElement} */ (target).form, t('console.bulk_apply'));
     },
   });
   return formDialog({
@@ -47,9 +48,21 @@ export function editAllPaths(paths) {
       const difference = await api.send('PUT', 'api/v1/paths?dry_run=1', all);
       checked = value;
       fill(changes, differenceNotice(difference));
+      nameButton(form, t('console.bulk_apply_now'));
       return KEEP_OPEN;
     },
   });
+}
+
+/**
+ * The button says what it does next.
+ *
+ * @param {HTMLFormElement | null} form
+ * @param {string} text
+ */
+function nameButton(form, text) {
+  const button = form?.querySelector('.actions button.primary');
+  if (button) button.textContent = text;
 }
 
 /**
@@ -74,6 +87,5 @@ function differenceNotice({ added, changed, removed, unchanged }) {
     line('warn', t('console.bulk_changed', { n: changed.length }), changed),
     line('bad', t('console.bulk_removed', { n: removed.length }), removed),
     h('p', {}, t('console.bulk_unchanged', { n: unchanged })),
-    h('p', { class: 'hint' }, t('console.bulk_again')),
   );
 }

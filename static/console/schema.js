@@ -3,9 +3,11 @@
 
 import { call } from '../lib/api.js';
 import { h } from '../lib/dom.js';
-import { FieldError, controlOf, field } from '../lib/form.js';
+import { FieldError, controlOf, field, passwordField } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
+import { durationField, durationOf, isDuration } from './duration.js';
 import { button } from './parts.js';
+import { known } from './words.js';
 
 /**
  * A JSON schema, as far as the document uses it.
@@ -41,6 +43,7 @@ import { button } from './parts.js';
  * @property {Schema} schema
  * @property {FormField[]} fields of an object
  * @property {FormField[]} items of each object in a list
+ * @property {string} [kind] the kind of stream, if the field has texts of its own there
  */
 
 /** @typedef {{ kind: string, about: string, fields: FormField[] }} StreamKind */
@@ -110,7 +113,7 @@ export async function streamKinds() {
     return {
       kind,
       about: choice.description ?? '',
-      fields: [...fields.sort((a, b) => place(a) - place(b)), ...common],
+      fields: [...fields.sort((a, b) => place(a) - place(b)), ...common].map((one) => ({ ...one, kind })),
     };
   });
 }
@@ -186,17 +189,6 @@ function fieldsOf(schema, resolve) {
   return fields.sort((a, b) => place(a) - place(b));
 }
 
-/**
- * A text of the catalogue, or `otherwise` if there is none.
- *
- * @param {string} key
- * @param {string} otherwise
- */
-function known(key, otherwise) {
-  const text = t(key);
-  return text === key ? otherwise : text;
-}
-
 const SECRET = /^(password|pass|token|secret)$/;
 
 /** @param {string} name */
@@ -232,8 +224,10 @@ const isJson = (/** @type {string} */ type) => ['array', 'object', 'json'].inclu
  */
 export function control(one, value, prefix = '') {
   const { isRequired, type, options, about, standard, schema, fields, items } = one;
-  const label = known(`console.field_${one.name}`, titled(one.name));
-  const hint = known(`console.field_${one.name}_about`, about.replaceAll('`', ''));
+  // A field of a kind can have texts of its own: the path of an RTSP camera is one of MediaMTX.
+  const own = `console.field_${one.kind?.replaceAll('-', '_')}_${one.name}`;
+  const label = known(own, known(`console.field_${one.name}`, titled(one.name)));
+  const hint = known(`${own}_about`, known(`console.field_${one.name}_about`, about.replaceAll('`', '')));
   const name = prefix + one.name;
   if (fields.length) return group(label, hint, fields, value ?? {}, `${name}.`);
   if (items.length) return list(label, hint, items, value ?? [], name);
@@ -285,15 +279,29 @@ export function control(one, value, prefix = '') {
       value: value ?? '',
     });
   }
+  if (isDuration(name)) return durationField({ ...common, placeholder, value: value ?? '' });
   const isSecret = SECRET.test(name);
   const autocomplete = isSecret ? 'new-password' : 'off';
-  return field({
-    ...common,
-    type: isSecret ? 'password' : 'text',
-    autocomplete,
-    placeholder,
-    value: value ?? '',
-  });
+  if (!isSecret) return field({ ...common, autocomplete, placeholder, value: value ?? '' });
+  return secretField({ ...common, autocomplete, placeholder }, String(value ?? ''));
+}
+
+/** What the server shows in place of a secret, and takes for the stored one. */
+const HIDDEN = '***';
+
+/**
+ * The field of a secret. A stored one is not shown, and stays as long as nothing is typed.
+ *
+ * @param {Dom.FieldOptions} options
+ * @param {string} value
+ */
+function secretField(options, value) {
+  const isKept = value === HIDDEN;
+  const placeholder = isKept ? t('console.kept_secret') : options.placeholder;
+  const element = passwordField({ ...options, placeholder, value: isKept ? '' : value });
+  const input = element.querySelector('input');
+  if (isKept && input) input.dataset.kept = HIDDEN;
+  return element;
 }
 
 /**
@@ -372,7 +380,7 @@ export function collect(form, fields, prefix = '') {
     }
     const element = controlOf(form, prefix + name);
     if (!element) continue;
-    const text = element.value.trim();
+    const text = durationOf(element) || (element.dataset.kept ?? '');
     if (type === 'boolean') definition[name] = element.checked;
     else if (text)
       definition[name] = isNumber(type) ? Number(text) : isJson(type) ? parseJson(text, prefix + name) : text;

@@ -25,13 +25,13 @@ const INTERVAL_SECONDS = 5;
 /** @typedef {Api.Answer<'api/v1/sessions'>['sessions'][number]} SessionInfo */
 
 /** @type {Section} */
-export async function show(main, { signal }) {
+export async function show(main, { args, signal }) {
   const errors = h('div', {});
   const warning = h('div', {});
   const count = h('p', { class: 'dim', role: 'status' });
   /** @type {SessionInfo[]} */
   let sessions = [];
-  let query = '';
+  let query = (args.get('search') ?? '').toLowerCase();
   /** @param {SessionInfo} session */
   const kick = async ({ server, protocol, id, remote, path }) => {
     const text = t('console.kick_about', { remote, path: path || '—' });
@@ -65,6 +65,7 @@ export async function show(main, { signal }) {
     query = text;
     draw();
   });
+  search.value = query;
   fill(main, heading('sessions', search), errors, warning, count, list.element);
   /** @type {Api.EventKind[]} */
   const kinds = ['reader.joined', 'reader.left', 'path.available', 'path.unavailable'];
@@ -79,12 +80,12 @@ export async function show(main, { signal }) {
 function columns(kick) {
   const byteText = (/** @type {number} */ n) => (n ? bytes(n) : '—');
   return [
-    { label: t('console.protocol'), node: protocolCell },
+    { label: t('console.protocol'), class: 'nowrap', node: protocolCell },
     { label: t('console.state'), node: stateBadge, version: ({ state }) => state },
     { label: t('console.path'), class: 'wide', text: ({ path }) => path || '—' },
-    { label: t('console.who'), text: ({ user }) => user || '—' },
+    { label: t('console.who'), class: 'nowrap', text: ({ user }) => user || '—' },
     { label: t('console.remote'), class: 'wide', node: remoteCell },
-    { label: t('console.since'), text: ({ since }) => (since ? agoText(since) : '—') },
+    { label: t('console.since'), class: 'nowrap', text: ({ since }) => (since ? agoText(since) : '—') },
     { label: t('console.inbound'), class: 'number', text: ({ inbound_bytes: n }) => byteText(n) },
     { label: t('console.outbound'), class: 'number', text: ({ outbound_bytes: n }) => byteText(n) },
     {
@@ -110,5 +111,35 @@ function stateBadge({ state }) {
 /** @param {SessionInfo} session */
 const remoteCell = ({ remote, agent }) => [
   h('span', { class: 'number' }, remote),
-  agent && h('p', { class: 'hint agent truncate', title: agent }, agent),
+  agent && h('p', { class: 'hint', title: agent }, programOf(agent)),
 ];
+
+/** Programs by their user agents, in the order in which they are looked for: Edge and Opera also say Chrome. */
+const PROGRAMS = /** @type {const} */ ([
+  [/Edg\//, 'Edge'],
+  [/OPR\//, 'Opera'],
+  [/Firefox\//, 'Firefox'],
+  [/(HeadlessChrome|Chrome|CriOS)\//, 'Chrome'],
+  [/Safari\//, 'Safari'],
+]);
+
+/** @type {[RegExp, string][]} */
+const SYSTEMS = [
+  [/Android/, 'Android'],
+  [/iPhone|iPad/, 'iOS'],
+  [/Windows/, 'Windows'],
+  [/Mac OS X/, 'macOS'],
+  [/Linux/, 'Linux'],
+];
+
+/**
+ * A user agent in a few words: the program, and for a browser the system.
+ *
+ * @param {string} agent
+ */
+function programOf(agent) {
+  const browser = PROGRAMS.find(([pattern]) => pattern.test(agent))?.[1];
+  const system = SYSTEMS.find(([pattern]) => pattern.test(agent))?.[1];
+  if (browser) return [browser, system].filter(Boolean).join(', ');
+  return agent.split(/[\s(]/)[0].replace('/', ' ').slice(0, 40);
+}

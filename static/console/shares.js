@@ -2,12 +2,12 @@
 // Share links: a link opens its stream for everyone who has it. With a QR code for phones.
 
 import * as api from '../lib/api.js';
-import { openDialog } from '../lib/dialog.js';
+import { confirmed, openDialog } from '../lib/dialog.js';
 import { fill, h } from '../lib/dom.js';
 import { field, isChecked, snippet, valueOf } from '../lib/form.js';
 import { number, t } from '../lib/i18n.js';
 import { lifetimeOptions, streamAndPath } from '../lib/links.js';
-import { button, emptyState, formDialog, heading, nameField, notice } from './parts.js';
+import { KEEP_OPEN, button, emptyState, formDialog, heading, nameField, notice } from './parts.js';
 import { grantTable } from './tokens.js';
 
 /** @type {Section} */
@@ -34,15 +34,16 @@ const usesText = ({ uses, max_uses: most }) => (most ? `${number(uses)} / ${numb
 
 /** Makes a link and shows it; gives whether one was made. */
 async function makeShare() {
-  const [{ streams }, addresses] = await Promise.all([
+  const [{ streams }, { paths }, addresses] = await Promise.all([
     api.call('api/v1/streams').catch(() => ({ streams: [] })),
+    api.call('api/v1/mediamtx/paths').catch(() => ({ paths: [] })),
     api.call('api/v1/addresses').catch(() => null),
   ]);
   const names = streams.map(({ name }) => name);
   const suggestions = h(
     'datalist',
     { id: 'share-paths' },
-    names.map((value) => h('option', { value })),
+    [...new Set([...names, ...paths.map(({ name }) => name)])].map((value) => h('option', { value })),
   );
   const path = nameField({
     label: t('console.share_path'),
@@ -72,8 +73,15 @@ async function makeShare() {
       field({ label: t('console.lifetime'), name: 'expires', value: '7days', options: lifetimeOptions() }),
       uses,
     ],
-    send: (form) => {
+    send: async (form) => {
       const name = valueOf(form, 'path');
+      const isKnown = name.startsWith('~') || names.includes(name) || paths.some((path) => path.name === name);
+      const question = {
+        title: t('console.share_new'),
+        text: t('console.share_unknown', { name }),
+        action: t('console.share_anyway'),
+      };
+      if (!isKnown && !(await confirmed(question))) return KEEP_OPEN;
       const most = valueOf(form, 'max_uses');
       return api.send('POST', 'api/v1/shares', {
         // A stream of ours is also a path of MediaMTX; the link opens both.

@@ -5,8 +5,9 @@
 import * as api from '../lib/api.js';
 import { openDialog } from '../lib/dialog.js';
 import { fill, h } from '../lib/dom.js';
-import { copyButton, snippet } from '../lib/form.js';
+import { copyButton } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
+import { streamAndPath } from '../lib/links.js';
 import { attempt } from '../lib/toast.js';
 import { button, notice } from './parts.js';
 
@@ -14,12 +15,28 @@ import { button, notice } from './parts.js';
 const DAYS = 365;
 
 /**
- * What a snippet contains. `frame` is where pictures are sent, `points` where numbers are; `mjpeg` and `snapshot` have the token in the address.
+ * What a snippet contains. `frame` is where pictures are sent, `points` where numbers are; the addresses that show the stream, here and
+ * at MediaMTX, have the token in them. `slug` is the name without slashes.
  *
- * @typedef {{ name: string, origin: string, token: string, frame: string, points: string, mjpeg: string, snapshot: string }} Values
+ * @typedef {object} Values
+ * @property {string} name
+ * @property {string} slug
+ * @property {string} origin
+ * @property {string} token
+ * @property {string} frame
+ * @property {string} points
+ * @property {string} mjpeg
+ * @property {string} snapshot
+ * @property {string} rtsp
+ * @property {string} hls
+ * @property {string} page
  */
 
-/** @typedef {Record<string, (values: Values) => string>} Snippets */
+/**
+ * A text, or several, each with the key of its label.
+ *
+ * @typedef {Record<string, (values: Values) => string | [string, string][]>} Snippets
+ */
 
 /** @type {Snippets} */
 const SENDING = {
@@ -91,6 +108,35 @@ return msg;`,
 
 /** @type {Snippets} */
 const SHOWING = {
+  'Home Assistant': ({ mjpeg, snapshot, rtsp }) => [
+    ['console.use_ha_stream', rtsp],
+    ['console.use_ha_still', snapshot],
+    ['console.use_ha_mjpeg', mjpeg],
+  ],
+  Frigate: ({ slug, rtsp }) => `go2rtc:
+  streams:
+    ${slug}: ${rtsp}
+cameras:
+  ${slug}:
+    ffmpeg:
+      inputs:
+        - path: rtsp://127.0.0.1:8554/${slug}
+          input_args: preset-rtsp-restream
+          roles: [detect]`,
+  go2rtc: ({ slug, rtsp }) => `streams:
+  ${slug}: ${rtsp}`,
+  VLC: ({ rtsp, hls }) => [
+    ['console.use_network_stream', rtsp],
+    ['console.use_hls', hls],
+  ],
+  OBS: ({ rtsp, page }) => [
+    ['console.use_obs_media', rtsp],
+    ['console.use_obs_browser', page],
+  ],
+  OctoPrint: ({ mjpeg, snapshot }) => [
+    ['console.use_octoprint_stream', mjpeg],
+    ['console.use_octoprint_snapshot', snapshot],
+  ],
   HTML: ({ mjpeg }) => `<img src="${mjpeg}">`,
   curl: ({ snapshot }) => `curl -o now.jpg '${snapshot}'`,
   Python: ({ snapshot }) => `import requests
@@ -98,17 +144,10 @@ const SHOWING = {
 answer = requests.get("${snapshot}", timeout=20)
 answer.raise_for_status()
 open("now.jpg", "wb").write(answer.content)`,
-  'Home Assistant': ({ mjpeg, snapshot }) => `# Settings > Devices > Add integration > MJPEG IP Camera
-# MJPEG URL:
-${mjpeg}
-# Still image URL:
-${snapshot}`,
-  OctoPrint: ({ mjpeg, snapshot }) => `# Settings > Webcam & Timelapse
-# Stream URL:
-${mjpeg}
-# Snapshot URL:
-${snapshot}`,
-  ffmpeg: ({ mjpeg }) => `ffplay -f mpjpeg '${mjpeg}'`,
+  ffmpeg: ({ mjpeg, rtsp }) => [
+    ['console.use_by_rtsp', `ffplay -rtsp_transport tcp '${rtsp}'`],
+    ['console.use_by_mjpeg', `ffplay -f mpjpeg '${mjpeg}'`],
+  ],
 };
 
 /** @typedef {'send' | 'show'} Purpose */
@@ -120,21 +159,14 @@ ${snapshot}`,
  * @param {Api.Addresses | null} addresses
  */
 export function openSnippets({ name, kind }, addresses) {
-  const body = new SnippetPanel(name, kind).elements;
-  const path = addresses?.path_prefix ? `${addresses.path_prefix}/${name}` : name;
-  const title = h('h3', {}, t('console.through_mediamtx'));
-  const page = addresses && snippet(`${addresses.webrtc}/${api.encoded(path)}`);
-  const rtsp = addresses?.rtsp && snippet(`${addresses.rtsp}/${path}`);
-  openDialog({
-    title: t('console.snippets_of', { name }),
-    wide: true,
-    body: [body, title, page, rtsp],
-  });
+  const body = new SnippetPanel(name, kind, addresses).elements;
+  openDialog({ title: t('console.use_in', { name }), wide: true, body });
 }
 
 /** Two rows of buttons, for the purpose and the program, and the snippet that they choose. */
 class SnippetPanel {
   #name;
+  #addresses;
   #sending;
   /** @type {Purpose[]} */
   #purposes;
@@ -159,9 +191,11 @@ class SnippetPanel {
   /**
    * @param {string} name
    * @param {string} kind
+   * @param {Api.Addresses | null} addresses
    */
-  constructor(name, kind) {
+  constructor(name, kind, addresses) {
     this.#name = name;
+    this.#addresses = addresses;
     this.#sending = kind === 'graph' ? NUMBERS : SENDING;
     this.#purposes = ['upload', 'graph'].includes(kind) ? ['send', 'show'] : ['show'];
     this.#purpose = this.#purposes[0];
@@ -173,7 +207,7 @@ class SnippetPanel {
     const snippets = this.#purpose === 'send' ? this.#sending : SHOWING;
     const programs = Object.keys(snippets);
     if (!programs.includes(this.#program)) this.#program = programs[0];
-    const text = snippets[this.#program](valuesOf(this.#name, this.#tokens[this.#purpose]));
+    const made = snippets[this.#program](valuesOf(this.#name, this.#addresses, this.#tokens[this.#purpose]));
     fill(
       this.#purposeRow,
       this.#purposes.map((purpose) => this.#purposeButton(purpose)),
@@ -182,7 +216,7 @@ class SnippetPanel {
       this.#programRow,
       programs.map((program) => this.#programButton(program)),
     );
-    fill(this.#text, h('pre', { tabIndex: 0, class: 'code' }, text), h('div', {}, copyButton(text)));
+    fill(this.#text, typeof made === 'string' ? wholeText(made) : made.map(([label, text]) => labelled(label, text)));
     fill(this.#access, this.#tokenNotice());
   }
 
@@ -220,7 +254,9 @@ class SnippetPanel {
   async #makeToken() {
     const purpose = this.#purpose;
     const name = this.#name;
-    const scope = purpose === 'send' ? { publish_to: name } : { permissions: [{ action: 'read', path: name }] };
+    // A token that shows the stream also opens its path at MediaMTX.
+    const path = streamAndPath(name, this.#addresses?.path_prefix);
+    const scope = purpose === 'send' ? { publish_to: name } : { permissions: [{ action: 'read', path }] };
     const common = {
       name: `${purpose} ${name}`.slice(0, 100),
       expires: `${DAYS}days`,
@@ -234,21 +270,70 @@ class SnippetPanel {
   }
 }
 
+/** @param {string} text */
+const wholeText = (text) => [h('pre', { tabIndex: 0, class: 'code' }, text), h('div', {}, copyButton(text))];
+
+/**
+ * A text under its label. An address has a QR code, for phones.
+ *
+ * @param {string} label
+ * @param {string} text
+ */
+function labelled(label, text) {
+  const code = h('div', { class: 'qr-place' });
+  const show = () => attempt(async () => fill(code, await qrCode(text)));
+  const isAddress = /^[a-z]+:\/\/\S+$/.test(text);
+  return h(
+    'div',
+    { class: 'stack tight' },
+    h('h3', {}, t(label)),
+    h('pre', { tabIndex: 0, class: 'code' }, text),
+    h(
+      'div',
+      { class: 'row' },
+      copyButton(text),
+      isAddress && button('qr', t('console.qr_show'), show, { class: 'small' }),
+    ),
+    code,
+  );
+}
+
+/**
+ * The QR code of an address, which the server draws.
+ *
+ * @param {string} text
+ */
+async function qrCode(text) {
+  const { qr } = await /** @type {any} */ (api).send('POST', 'api/v1/qr', { text });
+  const src = URL.createObjectURL(new Blob([qr], { type: 'image/svg+xml' }));
+  const image = h('img', { class: 'qr', src, alt: t('console.qr'), width: 240, height: 240 });
+  image.addEventListener('load', () => URL.revokeObjectURL(src));
+  return image;
+}
+
 /**
  * @param {string} name
+ * @param {Api.Addresses | null} addresses
  * @param {string} [token]
  * @returns {Values}
  */
-function valuesOf(name, token) {
+function valuesOf(name, addresses, token) {
   const path = api.encoded(name);
   const withToken = (/** @type {string} */ url) => (token ? `${url}?token=${encodeURIComponent(token)}` : url);
+  const there = addresses?.path_prefix ? `${addresses.path_prefix}/${path}` : path;
+  // Servers say where MediaMTX listens; without its answer, its usual port is the best guess.
+  const { rtsp = `rtsp://${location.hostname}:8554` } = /** @type {{ rtsp?: string }} */ (addresses ?? {});
   return {
     name,
+    slug: name.replaceAll(/[^A-Za-z0-9_-]+/g, '_'),
     origin: api.address('./').replace(/\/$/, ''),
     token: token ?? 'TOKEN',
     frame: api.address(`api/v1/streams/${path}/frame`),
     points: api.address(`api/v1/streams/${path}/points`),
     mjpeg: withToken(api.address(`stream/${path}.mjpeg`)),
     snapshot: withToken(api.address(`snapshot/${path}.jpg`)),
+    rtsp: withToken(`${rtsp}/${there}`),
+    hls: withToken(`${addresses?.hls}/${there}/index.m3u8`),
+    page: withToken(`${addresses?.webrtc}/${there}/`),
   };
 }

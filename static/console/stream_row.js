@@ -11,8 +11,7 @@ import { Thumbnail } from '../viewer/thumbnails.js';
 import { letMediaMtxRead, mediaMtxMayRead } from './camera_path.js';
 import { button, iconButton } from './parts.js';
 import { kindName } from './schema.js';
-import { openSnippets } from './snippets.js';
-import { editStream } from './stream_form.js';
+import { failureText, known } from './words.js';
 
 /**
  * The intervals at which pictures are requested. Without watchers each request starts the camera. An upload is
@@ -62,6 +61,7 @@ export class StreamRow {
     this.image = h('img', { alt: t('console.latest_of', { name }), width: 160, height: 90, decoding: 'async' });
     this.image.addEventListener('shown', () => this.element.classList.add('has-picture'));
     this.thumbnail = new Thumbnail(this.image, name);
+    this.title = h('h2', { class: 'truncate', title: name }, name);
     this.state = h('span', { class: 'badge' });
     this.reason = h('p', { class: 'hint reason' });
     this.facts = h('p', { class: 'hint number facts-line' });
@@ -95,9 +95,7 @@ export class StreamRow {
   }
 
   #texts() {
-    const { name } = this.#stream;
-    const title = h('h2', { class: 'truncate', title: name }, name);
-    const line = h('div', { class: 'stream-title' }, title, this.state);
+    const line = h('div', { class: 'stream-title' }, this.title, this.state);
     return h('div', { class: 'stream-words' }, line, this.facts, this.reason, this.handOver);
   }
 
@@ -109,8 +107,11 @@ export class StreamRow {
       openLinkDialog({ name, isStream: true, hasStills: true, path, addresses });
     };
     const link = iconButton('link', t('console.link_of', { name }), openLink);
-    const openCode = () => openSnippets(this.#stream, this.#addresses());
-    const snippets = iconButton('copy', t('console.snippets_of', { name }), openCode);
+    const openCode = async () => {
+      const { openSnippets } = await import('./snippets.js');
+      openSnippets(this.#stream, this.#addresses());
+    };
+    const snippets = iconButton('copy', t('console.use_in', { name }), openCode);
     return h('div', { class: 'stream-actions' }, this.file, this.send, link, snippets, this.edit, this.remove);
   }
 
@@ -126,8 +127,11 @@ export class StreamRow {
     this.state.className = `badge ${state}`;
     setText(this.state, t(`console.state_${state}`));
     this.handOver.hidden = !mediaMtxMayRead(stream);
+    setText(this.title, stream.title ?? stream.name);
     // The state can be over while its failure is not: without watchers the camera is not asked again.
-    setText(this.reason, this.handOver.hidden ? reason : (failure?.reason ?? reason));
+    const problem = failureText(stream);
+    setText(this.reason, problem || reasonOf(state, reason));
+    this.reason.classList.toggle('bad', problem !== '');
     setText(this.facts, factsOf(stream));
     this.send.hidden = kind !== 'upload';
     this.remove.hidden = stream.origin === 'file';
@@ -187,6 +191,7 @@ export class StreamRow {
   }
 
   async #edit() {
+    const { editStream } = await import('./stream_form.js');
     if (await editStream(this.#stream.name)) this.#changed();
   }
 
@@ -210,9 +215,18 @@ function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/**
+ * The reason of a state in the reader's language. The states say most of it; the details of the server are English.
+ *
+ * @param {string} state
+ * @param {string} reason
+ */
+const reasonOf = (state, reason) => known(`console.reason_state_${state}`, reason);
+
 /** @param {Api.Stream} stream */
-function factsOf({ kind, picture, fps, watchers, dropped, origin }) {
+function factsOf({ name, title, kind, picture, fps, watchers, dropped, origin }) {
   const facts = [
+    title && name,
     kindName(kind),
     picture && `${picture.width} × ${picture.height}`,
     picture && bytes(picture.bytes),

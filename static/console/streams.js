@@ -6,8 +6,7 @@ import { dropTarget, fill, h, keyed } from '../lib/dom.js';
 import { listen } from '../lib/events.js';
 import { number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
-import { button, emptyState, heading, matches, poller, searchField } from './parts.js';
-import { newStream } from './stream_form.js';
+import { button, emptyState, heading, keepFocus, matches, poller, searchField } from './parts.js';
 import { StreamRow, upload } from './stream_row.js';
 
 /** Events report states at once; figures are polled at this interval. */
@@ -38,21 +37,23 @@ export async function show(main, { args, signal }) {
   });
 
   const draw = () => {
-    const found = streams.filter(({ name, kind, state }) => matches(query, name, kind, state));
-    keyed(list, found, {
-      key: ({ name }) => name,
-      make: (stream) => {
-        const row = new StreamRow(stream, { changed: () => load(), addresses: () => addresses });
-        rows.set(row.element, row);
-        observer.observe(row.element);
-        return row.element;
-      },
-      update: (element, stream) => rows.get(element)?.update(stream),
-      remove: (element) => {
-        observer.unobserve(element);
-        rows.get(element)?.end();
-      },
-    });
+    const found = streams.filter(({ name, title, kind, state }) => matches(query, name, title, kind, state));
+    keepFocus(list, () =>
+      keyed(list, found, {
+        key: ({ name }) => name,
+        make: (stream) => {
+          const row = new StreamRow(stream, { changed: () => load(), addresses: () => addresses });
+          rows.set(row.element, row);
+          observer.observe(row.element);
+          return row.element;
+        },
+        update: (element, stream) => rows.get(element)?.update(stream),
+        remove: (element) => {
+          observer.unobserve(element);
+          rows.get(element)?.end();
+        },
+      }),
+    );
     const [n, all] = [number(found.length), number(streams.length)];
     count.textContent =
       found.length === streams.length ? t('console.streams_count', { n }) : t('console.streams_some', { n, all });
@@ -64,6 +65,7 @@ export async function show(main, { args, signal }) {
     draw();
   });
   const add = async (name = '') => {
+    const { newStream } = await import('./stream_form.js');
     if (await newStream(name)) load();
   };
   const search = searchField((text) => {
@@ -71,7 +73,7 @@ export async function show(main, { args, signal }) {
     draw();
   });
   const addButton = button('plus', t('console.stream_new'), () => add(), { class: 'primary', id: 'new-stream' });
-  fill(main, heading('streams', search, addButton), uploadZone(load), errors, count, list, none);
+  fill(main, heading('streams', search, addButton), uploadZone(load), errors, count, list, none, valuesPart(signal));
 
   // The event contains the whole state; only for an unknown stream the list is loaded again.
   /** @param {Api.Event} event */
@@ -87,6 +89,22 @@ export async function show(main, { args, signal }) {
   await load();
   const name = args.get('new');
   if (name !== null) add(name === '1' ? '' : name);
+}
+
+/**
+ * The values of texts on pictures, which few need: loaded when they are opened.
+ *
+ * @param {AbortSignal} signal
+ */
+function valuesPart(signal) {
+  const place = h('div', { class: 'stack' });
+  const part = h('details', { class: 'card values' }, h('summary', {}, t('console.values')), place);
+  const open = async () => {
+    const { showValues } = await import('./values.js');
+    await showValues(place, signal);
+  };
+  part.addEventListener('toggle', open, { once: true });
+  return part;
 }
 
 /** @param {() => void} add */

@@ -117,7 +117,7 @@ export async function show(main, { signal }) {
 
 /** Makes a token and shows it; gives whether one was made. */
 async function makeToken() {
-  const permissions = permissionEditor([{ action: 'read' }]);
+  const permissions = await permissionEditor();
   const publishTo = nameField({
     label: t('console.publish_to'),
     name: 'publish_to',

@@ -4,9 +4,10 @@
 import * as api from '../lib/api.js';
 import { confirmed } from '../lib/dialog.js';
 import { fill, h } from '../lib/dom.js';
-import { exactValueOf, field, valueOf } from '../lib/form.js';
+import { exactValueOf, field, isChecked, passwordField, valueOf } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
 import { attempt, toast } from '../lib/toast.js';
+import { makeNew } from './make.js';
 import {
   badge,
   button,
@@ -63,8 +64,8 @@ export async function show(main, { signal }) {
     {
       label: t('console.name'),
       class: 'wide',
-      node: ({ name, disabled }) => [h('b', {}, name), disabled && badge(t('console.disabled'), 'bad')],
-      version: ({ disabled }) => disabled,
+      node: nameCell,
+      version: ({ disabled, must_change_password: mustChange, damaged }) => [disabled, mustChange, damaged],
     },
     { label: t('console.role'), text: ({ role }) => roleName(role) },
     {
@@ -97,6 +98,16 @@ export async function show(main, { signal }) {
   await load();
 }
 
+/** @param {Api.User} user */
+function nameCell({ name, disabled, must_change_password: mustChange, damaged }) {
+  return [
+    h('b', {}, name),
+    disabled && badge(t('console.disabled'), 'bad'),
+    damaged && h('p', { class: 'hint bad' }, damaged),
+    mustChange && h('p', { class: 'hint' }, t('console.must_change_password')),
+  ];
+}
+
 /** @param {Api.Permission[]} permissions */
 function permissionList(permissions) {
   return permissions.length ? h('div', { class: 'permissions' }, permissions.map(permissionText)) : '—';
@@ -107,9 +118,9 @@ function permissionList(permissions) {
  *
  * @param {Api.User | null} user
  */
-function editUser(user) {
+async function editUser(user) {
   const isNew = user === null;
-  const permissions = permissionEditor(user?.permissions);
+  const permissions = await permissionEditor(user?.permissions);
   /** @type {[string, string][]} */
   const roles = ['user', 'admin', ''].map((role) => [role, roleName(role)]);
   const name = nameField({
@@ -119,14 +130,19 @@ function editUser(user) {
     autocomplete: 'off',
     autofocus: true,
   });
-  const password = field({
+  const password = passwordField({
     label: t('common.password'),
     name: 'pass',
-    type: 'password',
     autocomplete: 'new-password',
     required: isNew,
     minLength: 8,
     hint: isNew ? t('console.password_about') : t('console.password_keep'),
+  });
+  const mustChange = field({
+    label: t('console.ask_new_password'),
+    name: 'must_change',
+    type: 'checkbox',
+    checked: user?.must_change_password ?? false,
   });
   const role = field({
     label: t('console.role'),
@@ -145,18 +161,21 @@ function editUser(user) {
   return formDialog({
     title: isNew ? t('console.user_new') : t('console.edit_of', { name: user.name }),
     action: isNew ? t('console.make') : t('console.save'),
-    body: [isNew && name, password, role, permissions.element, ips],
+    body: [isNew && name, password, mustChange, role, permissions.element, ips],
     send: async (form) => {
       const target = isNew ? valueOf(form, 'name') : user.name;
       const pass = exactValueOf(form, 'pass');
-      await api.send(isNew ? 'PUT' : 'PATCH', address(target), {
+      const wanted = {
         role: valueOf(form, 'role'),
         permissions: permissions.value(),
         ips: valueOf(form, 'ips')
           .split(/[\s,]+/)
           .filter(Boolean),
+        must_change_password: isChecked(form, 'must_change'),
         ...(pass && { pass }),
-      });
+      };
+      if (isNew) await makeNew((headers) => api.send('PUT', address(target), wanted, headers));
+      else await api.send('PATCH', address(target), wanted);
       toast(isNew ? t('console.made', { name: target }) : t('console.saved', { name: target }));
       return true;
     },

@@ -45,7 +45,7 @@ export class ApiError extends Error {
  */
 export const needsSignIn = (error) => error instanceof ApiError && error.status === 401;
 
-/** @type {{ token: string, user: string, guest: boolean, permissions: Api.Permission[] } | null} */
+/** @type {{ token: string, user: string, guest: boolean, mustChange: boolean, permissions: Api.Permission[] } | null} */
 let access = null;
 /** @type {Promise<boolean> | null} */
 let renewal = null; // the refresh in progress
@@ -59,6 +59,9 @@ export const user = () => access?.user ?? null;
 
 /** Whether the user is a visitor with a share link; user() is then the label of the link. */
 export const isGuest = () => access?.guest ?? false;
+
+/** Whether the user has to choose a password. */
+export const mustChangePassword = () => access?.mustChange ?? false;
 
 /** The access token, for MediaMTX, or null. */
 export const token = () => access?.token ?? null;
@@ -134,10 +137,12 @@ export async function call(path, options) {
  * @param {M} method
  * @param {A} path
  * @param {Api.Body<A, M>} value
+ * @param {Record<string, string>} [headers]
  * @returns {Promise<Api.Answer<A, M>>}
  */
-export function send(method, path, value) {
-  const options = { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(value) };
+export function send(method, path, value, headers = {}) {
+  const type = { 'Content-Type': 'application/json' };
+  const options = { method, headers: { ...type, ...headers }, body: JSON.stringify(value) };
   // The answers of all routes and methods together are a type that is too large for tsc; the signature above has the right one.
   return /** @type {any} */ (call)(path, options);
 }
@@ -169,9 +174,16 @@ async function post(path, value) {
 async function accept(response) {
   if (!response.ok) throw await refusal(response);
   /** @type {Api.Session} */
-  const { access_token, expires_in, user: name, guest, permissions } = await response.json();
+  const {
+    access_token,
+    expires_in,
+    user: name,
+    guest,
+    must_change_password: mustChange,
+    permissions,
+  } = await response.json();
   const previous = access?.user;
-  access = { token: access_token, user: name, guest, permissions };
+  access = { token: access_token, user: name, guest, mustChange, permissions };
   clearTimeout(timer);
   timer = setTimeout(resume, Math.max(5, expires_in - 30) * 1000);
   if (previous !== name) session.dispatchEvent(new Event('change'));
@@ -184,6 +196,41 @@ async function accept(response) {
  * @param {string} pass
  */
 export const signIn = async (name, pass) => accept(await post('api/v1/login', { user: name, pass }));
+
+/**
+ * Changes the password of the user; other sign-ins of the account end. The answer has the cookie of a new one, with which this
+ * page goes on.
+ *
+ * @param {string} present
+ * @param {string} fresh
+ */
+export async function changePassword(present, fresh) {
+  await renewal;
+  const change = postPassword(present, fresh);
+  // The old sign-in ends with the change: requests that are refused meanwhile wait for the new one.
+  renewal = change
+    .then(renew, () => access !== null)
+    .finally(() => {
+      renewal = null;
+    });
+  await change;
+  await renewal;
+}
+
+/**
+ * Without the second attempt of `request`: a wrong password is a 401, too.
+ *
+ * @param {string} present
+ * @param {string} fresh
+ */
+async function postPassword(present, fresh) {
+  const headers = { 'Content-Type': 'application/json', Authorization: `Bearer ${access?.token}` };
+  const body = JSON.stringify({ present, new: fresh });
+  const response = await fetch(address('api/v1/me/password'), { method: 'POST', headers, body }).catch((error) => {
+    throw unreachable(error);
+  });
+  if (!response.ok) throw await refusal(response);
+}
 
 /**
  * Opens a share link by its code.

@@ -30,6 +30,33 @@ export function field({ label, hint, options, rows, ...properties }) {
 }
 
 /**
+ * A field for a password, with a button that shows what is typed.
+ *
+ * @param {Dom.FieldOptions} options
+ */
+export function passwordField(options) {
+  const element = field({ ...options, type: 'password', autocapitalize: 'none', spellcheck: false });
+  const input = /** @type {HTMLInputElement} */ (element.querySelector('input'));
+  const label = t('common.show_password');
+  const onclick = () => {
+    const isShown = input.type === 'password';
+    input.type = isShown ? 'text' : 'password';
+    toggle.setAttribute('aria-pressed', String(isShown));
+    toggle.replaceChildren(icon(isShown ? 'hide' : 'eye', 18));
+    input.focus();
+  };
+  const toggle = h(
+    'button',
+    { type: 'button', class: 'icon-button', title: label, 'aria-label': label, 'aria-pressed': 'false', onclick },
+    icon('eye', 18),
+  );
+  const row = h('div', { class: 'password' });
+  input.replaceWith(row);
+  row.append(input, toggle);
+  return element;
+}
+
+/**
  * @param {Dom.Properties<HTMLInputElement>} properties
  * @param {Dom.FieldOptions['options']} options
  * @param {number} [rows]
@@ -119,6 +146,7 @@ export function showProblem(form, error) {
   if (control && place) {
     place.textContent = message;
     control.setAttribute('aria-invalid', 'true');
+    control.closest('details')?.setAttribute('open', '');
     control.focus();
     return;
   }

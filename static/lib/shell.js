@@ -4,7 +4,7 @@
 import * as api from './api.js';
 import { openDialog } from './dialog.js';
 import { h, storeText } from './dom.js';
-import { controlOf, exactValueOf, field, showProblem, valueOf } from './form.js';
+import { controlOf, exactValueOf, field, passwordField, showProblem, valueOf } from './form.js';
 import { chooseLanguage, language, languages, load, t } from './i18n.js';
 import { icon } from './icons.js';
 
@@ -33,7 +33,19 @@ export async function startShell({ page, sections, share = null }) {
   };
   draw();
   api.session.addEventListener('change', draw);
+  askForNewPassword();
   return { problem };
+}
+
+/**
+ * Asks a user who has to choose a password for one; `present` is the one of the sign-in, if the page knows it.
+ *
+ * @param {string} [present]
+ */
+async function askForNewPassword(present = '') {
+  if (!api.mustChangePassword()) return;
+  const { changePassword } = await import('./account.js');
+  await changePassword({ isNeeded: true, present });
 }
 
 async function resume() {
@@ -107,12 +119,16 @@ function account() {
     const signIn = h('span', {}, t('common.sign_in'));
     return h('button', { type: 'button', id: 'account', onclick: () => askToSignIn() }, icon('user'), signIn);
   }
-  const label = t('common.sign_out_user', { user: name });
+  const label = t('common.account_of', { user: name });
+  const onclick = async () => {
+    const { showAccount } = await import('./account.js');
+    await showAccount();
+  };
   return h(
     'button',
-    { type: 'button', id: 'account', title: label, 'aria-label': label, onclick: () => api.signOut() },
-    icon('exit'),
-    h('span', {}, t('common.sign_out')),
+    { type: 'button', id: 'account', title: label, 'aria-label': label, 'aria-haspopup': 'dialog', onclick },
+    icon('user'),
+    h('span', { class: 'truncate' }, name),
   );
 }
 
@@ -137,10 +153,9 @@ async function ask() {
     required: true,
     autofocus: true,
   });
-  const password = field({
+  const password = passwordField({
     label: t('common.password'),
     name: 'password',
-    type: 'password',
     autocomplete: 'current-password',
     required: true,
   });
@@ -151,16 +166,17 @@ async function ask() {
     user,
     password,
     h('p', { class: 'form-error bad', role: 'alert' }),
-    h('p', { class: 'hint' }, t('common.sign_in_hint')),
     h('div', { class: 'actions' }, submit),
   );
   const { dialog, closed } = openDialog({ title: t('common.sign_in'), body: form, className: 'sign-in' });
+  let present = '';
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     showProblem(form, null);
     submit.disabled = true;
     try {
-      await api.signIn(valueOf(form, 'user'), exactValueOf(form, 'password'));
+      present = exactValueOf(form, 'password');
+      await api.signIn(valueOf(form, 'user'), present);
       dialog.close('done');
     } catch (error) {
       showProblem(form, api.needsSignIn(error) ? new Error(t('common.error_wrong_password')) : error);
@@ -169,5 +185,7 @@ async function ask() {
       submit.disabled = false;
     }
   });
-  return (await closed) === 'done';
+  if ((await closed) !== 'done') return false;
+  await askForNewPassword(present);
+  return api.user() !== null;
 }

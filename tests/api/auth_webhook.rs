@@ -177,7 +177,8 @@ async fn status_of(app: &TestApp, ip: &str, user: &str, password: &str) -> u16 {
 
 /// The reasons of the audit's denied entries about a user.
 async fn denied(app: &TestApp, user: &str) -> Vec<String> {
-    let found = app.admin("GET", &format!("/api/v1/audit?decision=denied&limit=2000&who={user}"), "").await.json();
+    let found =
+        app.admin("GET", &format!("/api/v1/audit?recent=1&decision=denied&limit=2000&who={user}"), "").await.json();
     let entries = found["entries"].as_array().expect("entries");
     entries.iter().map(|entry| entry["decision"].as_str().unwrap_or_default().to_owned()).collect()
 }

@@ -124,9 +124,12 @@ async fn the_path_of_a_camera_gets_the_password_and_the_answer_does_not() {
     assert_eq!(definition, &expected);
     let stored = app.folder().join("data");
     let paths = app.admin("GET", "/api/v1/paths", "").await;
-    let audit = app.admin("GET", "/api/v1/audit?limit=100", "").await;
-    let audited = audit.json().to_string();
-    assert!(audited.contains("POST streams/front/door/mediamtx-path"), "{audited}");
+    let mut audit = app.admin("GET", "/api/v1/audit?path=front/door", "").await;
+    eventually("it is in the audit", async || {
+        audit = app.admin("GET", "/api/v1/audit?path=front/door", "").await;
+        audit.json().to_string().contains("POST streams/front/door/mediamtx-path")
+    })
+    .await;
     for shown in [made, replaced, paths, audit] {
         let text = String::from_utf8_lossy(&shown.body).into_owned();
         assert!(!text.contains("s3:cr") && !text.contains("s3%3A"), "{text}");
@@ -212,7 +215,7 @@ async fn one_click_lets_mediamtx_read_the_camera_and_the_stream_shows_it() {
     browser.says(".toast", "MediaMTX reads the camera as path yard, and yard shows that path.").await;
     browser.find(".stream.has-picture[data-name=yard]").await;
     let hidden = "return document.querySelector('.stream[data-name=yard] .hand-over').hidden";
-    assert_eq!(browser.run(hidden).await, true);
+    eventually("the button is hidden", async || browser.run(hidden).await == true).await;
     let snapshot = app.get("/snapshot/yard.jpg").await;
     let file = app.folder().join("seen.jpg");
     std::fs::write(&file, &snapshot.body).expect("writes");

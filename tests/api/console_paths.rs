@@ -21,7 +21,7 @@ async fn paths_are_created_disabled_and_edited_as_one_text() {
     type_into(&browser, "dialog [name=url]", "rtsp://user:hunter2@127.0.0.1:1/live").await;
     submit(&browser).await;
     browser.says("tr[data-key=yard]", "rtsp://user:***@127.0.0.1:1/live").await;
-    press(&browser, "tr[data-key=yard] [role=switch]").await;
+    press(&browser, "tr[data-key=yard] [role=switch][aria-label^=Enable]").await;
     browser.says("tr[data-key=yard]", "disabled").await;
     let yard = app.admin("GET", "/api/v1/paths/yard", "").await.json();
     assert_eq!((&yard["enabled"], &yard["kind"]), (&json!(false), &json!("camera")), "{yard}");

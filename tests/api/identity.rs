@@ -129,7 +129,7 @@ async fn the_audit_names_the_caller_and_the_decision_and_contains_no_secret() {
     assert_eq!(app.request("POST", "/mediamtx-auth", &[], question.to_string().as_bytes()).await.status, 204);
     let mut found = Value::Null;
     eventually("three entries", async || {
-        found = app.admin("GET", "/api/v1/audit?who=alice", "").await.json();
+        found = app.admin("GET", "/api/v1/audit?recent=1&who=alice", "").await.json();
         found["entries"].as_array().is_some_and(|entries| entries.len() == 3)
     })
     .await;
@@ -151,7 +151,7 @@ async fn the_audit_names_the_caller_and_the_decision_and_contains_no_secret() {
 
 /// The entries of the audit for which the closure holds, newest first.
 async fn audited(app: &TestApp, holds: impl Fn(&Value) -> bool) -> Vec<Value> {
-    let found = app.admin("GET", "/api/v1/audit?limit=2000", "").await.json();
+    let found = app.admin("GET", "/api/v1/audit?recent=1&limit=2000", "").await.json();
     found["entries"].as_array().expect("entries").iter().filter(|entry| holds(entry)).cloned().collect()
 }
 

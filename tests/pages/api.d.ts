@@ -384,12 +384,40 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
+<<<<<<< HEAD
                         "text/plain": string;
+=======
+                        "application/json": components["schemas"]["LogLines"];
+>>>>>>> console
                     };
                 };
             };
         };
+<<<<<<< HEAD
         put?: never;
+=======
+        put: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["LogLevel"];
+                };
+            };
+            responses: {
+                204: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+>>>>>>> console
         post?: never;
         delete?: never;
         options?: never;
@@ -927,6 +955,78 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/mediamtx/paths": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["MediaMtxPaths"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mediamtx/paths/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["PathChange"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["PathChanged"];
+                    };
+                };
+            };
+        };
+        trace?: never;
+    };
     "/api/v1/mqtt": {
         parameters: {
             query?: never;
@@ -1265,7 +1365,11 @@ export interface paths {
                 path?: never;
                 cookie?: never;
             };
-            requestBody?: never;
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
             responses: {
                 200: {
                     headers: {
@@ -1689,6 +1793,44 @@ export interface paths {
                     };
                     content: {
                         "application/json": components["schemas"]["Token"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stream-test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["StreamDefinition"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "image/jpeg": unknown;
                     };
                 };
             };
@@ -2481,12 +2623,55 @@ export interface components {
             request?: string | null;
             seq: number;
             session?: string | null;
+            times: number;
             user: string;
             who: string;
         };
         AuditList: {
+            counted: {
+                [key: string]: number;
+            };
             entries: components["schemas"]["AuditEntry"][];
             lost: number;
+            next?: number | null;
+        };
+        Box: {
+            fingerprint?: string;
+            fps?: number;
+            /** @default null */
+            gap: string | null;
+            height?: number;
+            interval?: string;
+            keep?: boolean;
+            /** @default {} */
+            left: components["schemas"]["GraphAxis"];
+            /**
+             * @default [
+             *       "last",
+             *       "min",
+             *       "max",
+             *       "mean"
+             *     ]
+             */
+            legend: components["schemas"]["GraphLegendPart"][];
+            pass?: string;
+            /** @default {} */
+            right: components["schemas"]["GraphAxis"];
+            /** @default [] */
+            series: components["schemas"]["GraphSeries"][];
+            text_size?: number;
+            theme?: components["schemas"]["GraphTheme"];
+            /** @default [] */
+            thresholds: components["schemas"]["GraphThreshold"][];
+            title?: string;
+            /** @default [] */
+            topics: string[];
+            url?: string;
+            user?: string;
+            view?: components["schemas"]["GraphView"];
+            width?: number;
+            window?: string;
+            zone?: string;
         };
         /** @enum {string} */
         BridgeState: "idle" | "starting" | "live" | "failing";
@@ -2551,7 +2736,7 @@ export interface components {
         }) | (components["schemas"]["MqttDefinition"] & {
             /** @enum {string} */
             kind: "mqtt";
-        }) | (components["schemas"]["GraphDefinition"] & {
+        }) | (components["schemas"]["Box"] & {
             /** @enum {string} */
             kind: "graph";
         }) | (components["schemas"]["DerivedDefinition"] & {
@@ -2671,44 +2856,6 @@ export interface components {
             soft_min: number | null;
             unit?: string;
         };
-        GraphDefinition: {
-            fingerprint?: string;
-            fps?: number;
-            /** @default null */
-            gap: string | null;
-            height?: number;
-            interval?: string;
-            keep?: boolean;
-            /** @default {} */
-            left: components["schemas"]["GraphAxis"];
-            /**
-             * @default [
-             *       "last",
-             *       "min",
-             *       "max",
-             *       "mean"
-             *     ]
-             */
-            legend: components["schemas"]["GraphLegendPart"][];
-            pass?: string;
-            /** @default {} */
-            right: components["schemas"]["GraphAxis"];
-            /** @default [] */
-            series: components["schemas"]["GraphSeries"][];
-            text_size?: number;
-            theme?: components["schemas"]["GraphTheme"];
-            /** @default [] */
-            thresholds: components["schemas"]["GraphThreshold"][];
-            title?: string;
-            /** @default [] */
-            topics: string[];
-            url?: string;
-            user?: string;
-            view?: components["schemas"]["GraphView"];
-            width?: number;
-            window?: string;
-            zone?: string;
-        };
         /** @enum {string} */
         GraphLegendPart: "last" | "min" | "max" | "mean" | "name";
         /** @enum {string} */
@@ -2763,6 +2910,10 @@ export interface components {
             user?: string;
             warmup?: string;
         };
+        Import: {
+            /** @default null */
+            names: string[] | null;
+        };
         Imported: {
             imported: string[];
             skipped: {
@@ -2780,6 +2931,7 @@ export interface components {
             name: string;
             path?: components["schemas"]["PathState"] | null;
             stream?: components["schemas"]["Brief"] | null;
+            title?: string | null;
             uv4l?: components["schemas"]["Uv4lState"] | null;
         };
         Kind: {
@@ -2842,6 +2994,15 @@ export interface components {
             total: number;
             writable: boolean;
         };
+        LogLevel: {
+            level: string;
+        };
+        LogLines: {
+            first: number;
+            level?: string | null;
+            lines: string[];
+            next: number;
+        };
         MachineToken: {
             created: string;
             created_by: string;
@@ -2865,9 +3026,33 @@ export interface components {
         /** @enum {string} */
         MaskStyle: "black" | "pixelate" | "blur";
         Me: {
+            must_change_password: boolean;
+            origin?: string | null;
             permissions: components["schemas"]["Permission"][];
             user?: string | null;
             who: string;
+        };
+        MediaMtxPath: {
+            available: boolean;
+            configured_as?: string | null;
+            differs?: string[];
+            from?: string | null;
+            inbound_bytes: number;
+            kept: boolean;
+            name: string;
+            on_demand: boolean;
+            outbound_bytes: number;
+            readers: components["schemas"]["Peer"][];
+            record: boolean;
+            since?: string | null;
+            source?: components["schemas"]["Peer"] | null;
+            state?: components["schemas"]["Condition"] | null;
+            stream?: string | null;
+            tracks: components["schemas"]["Track"][];
+        };
+        MediaMtxPaths: {
+            error?: string | null;
+            paths: components["schemas"]["MediaMtxPath"][];
         };
         MediaMtxState: {
             problem?: string | null;
@@ -3030,6 +3215,12 @@ export interface components {
             new: string;
             present: string;
         };
+        PathChange: {
+            record: boolean;
+        };
+        PathChanged: {
+            lasting: boolean;
+        };
         PathCounts: {
             available: number;
             differing: number;
@@ -3054,6 +3245,11 @@ export interface components {
             error?: string | null;
             name: string;
             state: components["schemas"]["Condition"];
+        };
+        Peer: {
+            id: string;
+            kind: string;
+            protocol?: string | null;
         };
         Permission: {
             action: string;
@@ -3216,6 +3412,7 @@ export interface components {
         };
         StreamDefinition: components["schemas"]["Definition"] & {
             overlay?: components["schemas"]["Layer"][];
+            title?: string;
         };
         StreamDetail: components["schemas"]["StreamState"] & {
             definition?: components["schemas"]["StreamDefinition"] | null;
@@ -3234,6 +3431,7 @@ export interface components {
             stream: components["schemas"]["StreamDetail"];
         };
         StreamState: components["schemas"]["Stats"] & {
+            title?: string | null;
             variants: components["schemas"]["VariantStats"][];
             video: components["schemas"]["VideoStats"][];
         };
@@ -3286,12 +3484,18 @@ export interface components {
             access_token: string;
             expires_in: number;
             guest: boolean;
+            must_change_password: boolean;
             permissions: components["schemas"]["Permission"][];
             token_type: string;
             user: string;
         };
         TokenList: {
             tokens: components["schemas"]["MachineToken"][];
+        };
+        Track: {
+            codec: string;
+            height?: number | null;
+            width?: number | null;
         };
         /** @enum {string} */
         Transport: "auto" | "tcp" | "udp" | "http";
@@ -3321,6 +3525,7 @@ export interface components {
             damaged?: string | null;
             disabled: boolean;
             ips: string[];
+            must_change_password: boolean;
             name: string;
             origin: string;
             permissions: components["schemas"]["Permission"][];
@@ -3329,6 +3534,7 @@ export interface components {
         UserChange: {
             disabled?: boolean | null;
             ips?: string[] | null;
+            must_change_password?: boolean | null;
             pass?: string | null;
             permissions?: components["schemas"]["Permission"][] | null;
             role?: string | null;
@@ -3397,6 +3603,7 @@ export interface components {
             };
             note?: string;
             record?: boolean;
+            title?: string;
         };
         WantedPaths: {
             mediamtx: components["schemas"]["HostStatus"];

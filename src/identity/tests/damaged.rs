@@ -68,6 +68,7 @@ fn user(name: &str, change: impl FnOnce(&mut UserRow)) -> UserRow {
         disabled: false,
         created: 1_700_000_000,
         changed: 1_700_000_000,
+        must_change: false,
     };
     change(&mut row);
     row

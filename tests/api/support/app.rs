@@ -10,6 +10,7 @@ use std::{
 
 use mtx_sidecar::{
     app::App,
+    identity::UserChange,
     settings::{self, Loaded},
     shutdown::Shutdown,
     stream::Registry,
@@ -161,6 +162,13 @@ impl TestApp {
         response.json()
     }
 
+    /// Lets pages ask the administrator for a new password, as they do after a first start outside of tests.
+    pub async fn ask_for_new_password(&self) {
+        let change = r#"{"must_change_password": true}"#;
+        let response = self.admin("PATCH", "/api/v1/users/admin", change).await;
+        assert_eq!(response.status, 200, "{response:?}");
+    }
+
     /// Creates or changes a user.
     pub async fn user(&self, name: &str, body: Value) {
         let response = self.admin("PUT", &format!("/api/v1/users/{name}"), &body.to_string()).await;
@@ -235,9 +243,13 @@ fn load(folder: &Path, yaml: &str) -> Loaded {
     let of_the_test = settings::load(Some(&file), &HashMap::new()).expect("the test's settings are valid").origins;
     let (data, media) = (folder.join("data"), folder.join("media"));
     let folders = [("data_dir", data.to_str().expect("text")), ("media.roots", media.to_str().expect("text"))];
+    // Pages of a folder in place of those in the program, so that a change of a script needs no build.
+    let pages = std::env::var("TEST_PAGES").ok();
+    let pages = pages.as_deref().map(|folder| ("http.static_dir", folder));
     let environment = SETTINGS
         .into_iter()
         .chain(folders)
+        .chain(pages)
         .filter(|(key, _)| !of_the_test.contains_key(*key))
         .map(|(key, value)| (format!("SIDECAR__{}", key.to_uppercase().replace('.', "__")), value.to_owned()))
         .collect();
@@ -250,6 +262,11 @@ fn run(loaded: Loaded, sender: &mpsc::Sender<Started>) -> std::io::Result<()> {
     runtime.block_on(async {
         let app = App::build(loaded).await.map_err(|e| std::io::Error::other(e.chain()))?;
         let state = app.state();
+        if app.generated_password().is_some() {
+            // Tests sign in with the generated password. On a disk without room nothing can be changed.
+            let change = UserChange { must_change_password: Some(false), ..UserChange::default() };
+            let _ = state.identity.put_user("admin", change).await;
+        }
         let rtsp = app.rtsp_addr().unwrap_or(([127, 0, 0, 1], 0).into());
         let started = Started {
             addresses: (app.addr(), rtsp, app.tls_addr(), app.mqtt_video_addr()),
