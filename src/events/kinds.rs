@@ -103,7 +103,7 @@ events! {
         before: "the state before; null for a new stream",
     }
     /// MediaMTX no longer answers the sidecar, or answers again. `path` is empty.
-    MediaMtxState = "mediamtx.state" for Everyone {
+    ServerState = "server.state" for Everyone {
         answers: "whether it answers",
     }
     /// A kept path has changed its `state`.

@@ -73,7 +73,7 @@ impl Observer {
             // The cache is updated before the events go out: a page that asks because of an event finds the new state.
             self.path_cache.note(list);
             if had_answered.is_some_and(|had| had != now.is_some()) {
-                self.events.tell(Kind::MediaMtxState, "", json!({ "answers": now.is_some() }));
+                self.events.tell(Kind::ServerState, "", json!({ "answers": now.is_some() }));
             }
             if let Some(now) = now {
                 // The paths that exist at start-up are no changes.

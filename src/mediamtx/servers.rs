@@ -1,8 +1,6 @@
 //! The servers of MediaMTX, as its configuration has them.
 
-use serde_json::Value;
-
-use super::Fields;
+use serde_json::{Map, Value};
 
 /// The port of a server, and whether it uses TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +28,7 @@ pub struct Servers {
 
 impl Servers {
     /// Reads `/v3/config/global/get` (MediaMTX's internal/conf/conf.go).
-    pub fn of(global: &Fields) -> Self {
+    pub fn of(global: &Map<String, Value>) -> Self {
         let text = |key: &str| global.get(key).and_then(Value::as_str).unwrap_or_default();
         let is_on = |key: &str| global.get(key).and_then(Value::as_bool).unwrap_or_default();
         // RTSP and RTMP have a second port for TLS, which clients must use with `strict`.

@@ -140,7 +140,7 @@ async function list() {
     banner.mediaMtx(data.mediamtx);
     wall.update(data, banner.isAway);
     if (!data.items.length) sayEmpty();
-    unlisten ??= listen(['path.available', 'path.unavailable', 'stream.state', 'mediamtx.state'], changed, {
+    unlisten ??= listen(['path.available', 'path.unavailable', 'stream.state', 'server.state'], changed, {
       onGap: listSoon,
       onConnection: connected,
     });

@@ -2812,7 +2812,7 @@ export interface components {
             type: components["schemas"]["EventKind"];
         };
         /** @enum {string} */
-        EventKind: "path.available" | "path.unavailable" | "reader.joined" | "reader.left" | "recording.segment" | "stream.state" | "mediamtx.state" | "path.drift" | "login.failed" | "hook";
+        EventKind: "path.available" | "path.unavailable" | "reader.joined" | "reader.left" | "recording.segment" | "stream.state" | "server.state" | "path.drift" | "login.failed" | "hook";
         Facts: {
             audio?: string | null;
             duration?: number | null;
