@@ -156,7 +156,7 @@ impl Catalog {
         let store = &self.0.store;
         let before = store.run(move |store| replace(store, &key, Some(&text))).await?;
         let present = self.0.registry.get(name).filter(|_| {
-            // A camera is not asked anew for a title.
+            // A camera is not asked anew for a title. That of a graph is drawn, and in its settings.
             let old = before.as_deref().and_then(|text| parse(text).ok());
             old.is_some_and(|old| {
                 !definition.draws_title()

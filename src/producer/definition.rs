@@ -58,11 +58,6 @@ impl StreamDefinition {
         }
     }
 
-    /// Whether the title is in the pictures.
-    pub fn draws_title(&self) -> bool {
-        matches!(self.source, Definition::Graph(_))
-    }
-
     /// The word of its kind.
     pub fn kind(&self) -> &'static str {
         self.source.kind()
@@ -138,7 +133,7 @@ mod tests {
             json!({"kind": "test-card"}),
             json!({"kind": "derived", "of": "yard"}),
             json!({"kind": "upload"}),
-            json!({"kind": "graph", "legend": "last"}),
+            json!({"kind": "graph", "legend": ["last"]}),
         ] {
             let mut with = kind.clone();
             with["overlay"] = overlay.clone();
