@@ -158,11 +158,7 @@ impl Catalog {
         let present = self.0.registry.get(name).filter(|_| {
             // A camera is not asked anew for a title. That of a graph is drawn, and in its settings.
             let old = before.as_deref().and_then(|text| parse(text).ok());
-            old.is_some_and(|old| {
-                !definition.draws_title()
-                    && old.title != definition.title
-                    && old.with_title(&definition.title) == *definition
-            })
+            old.is_some_and(|old| old.title != definition.title && old.with_title(&definition.title) == *definition)
         });
         let defined = match present {
             Some(stream) => Ok(stream),

@@ -7,7 +7,11 @@
 mod scrape;
 mod topics;
 
-use std::{borrow::Cow, ops::Deref, sync::Arc};
+use std::{
+    borrow::Cow,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -41,6 +45,12 @@ impl Deref for Settings {
 
     fn deref(&self) -> &graph::Settings {
         &self.0
+    }
+}
+
+impl DerefMut for Settings {
+    fn deref_mut(&mut self) -> &mut graph::Settings {
+        &mut self.0
     }
 }
 
