@@ -1,21 +1,19 @@
 //! [`Engine`]: decodes access units to pictures: with openh264; with ffmpeg for cameras that are watched for longer; and with
 //! ffmpeg for video that openh264 cannot decode.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
-
-use bytes::Bytes;
+use std::{future::Future, pin::Pin};
 
 use super::{
     Plan,
     backlog::ReceivedUnit,
-    decode::{Outcome, Shown, Task},
+    decode::{Outcome, Task, show},
     ffmpeg::Ffmpeg,
     piped::Piped,
 };
 use crate::{
     error::Result,
     h264::{Decoder, Failure},
-    picture::{JpegWriter, Picture, PictureLimits, Planes, Raster, RasterPicture, in_pool},
+    picture::{JpegWriter, PictureLimits, in_pool},
     stream::Forms,
 };
 
@@ -122,31 +120,6 @@ impl Worker {
             Ok(_) => Ok(Outcome::Nothing),
             Err(Failure::Unsupported(what)) => Ok(Outcome::Unsupported(what)),
             Err(Failure::Damaged) => Ok(Outcome::Damaged),
-        }
-    }
-}
-
-/// Makes the forms that watchers need: a JPEG of the decoder's memory, or a copy of its planes.
-pub(super) fn show(
-    writer: &mut JpegWriter,
-    quality: u8,
-    planes: &Planes<'_>,
-    captured_at: SystemTime,
-    forms: Forms,
-    limits: &PictureLimits,
-) -> Result<Shown> {
-    let (width, height) = (planes.width as u32, planes.height as u32);
-    limits.check_pixels(width, height)?;
-    let jpeg = match forms.jpeg {
-        true => Some(Bytes::from(writer.write(planes)?)),
-        false => None,
-    };
-    jpeg.as_ref().map_or(Ok(()), |jpeg| limits.check_size(jpeg.len()))?;
-    match jpeg {
-        Some(jpeg) if !forms.raster => Ok(Shown::Jpeg(Picture { jpeg, width, height, captured_at })),
-        jpeg => {
-            let raster = Arc::new(Raster::copy_of(planes));
-            Ok(Shown::Raster(RasterPicture { raster, jpeg, quality, captured_at }))
         }
     }
 }

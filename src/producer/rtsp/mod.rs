@@ -21,6 +21,7 @@ mod ffmpeg;
 mod pace;
 mod piped;
 mod play;
+mod relief;
 mod settings;
 mod sound;
 mod starts;

@@ -1,5 +1,5 @@
 //! [`Piped`]: decodes H.264 with the program ffmpeg, which takes less than half of openh264's time for it, and returns planes
-//! through a pipe. A process is worth its start if a camera is watched for longer: [`Relief`] decides that.
+//! through a pipe.
 
 use std::{future::Future, pin::Pin, process::Stdio, sync::Arc, time::SystemTime};
 
@@ -11,22 +11,17 @@ use tokio::{
 };
 
 use super::{
-    Decoding, Plan,
+    Plan,
     backlog::ReceivedUnit,
-    decode::{Outcome, Shown},
-    engine::{Engine, OpenH264, show},
+    decode::{Outcome, Shown, show},
     ffmpeg::{Messages, last_messages, only_due, pipes},
 };
 use crate::{
     error::Result,
     h264::Layout,
     picture::{JpegWriter, Planes, in_pool},
-    stream::{Demand, Forms},
+    stream::Forms,
 };
-
-/// How long a camera is watched before ffmpeg is started. The pictures of the first moments come from openh264, without waiting
-/// for a process.
-const WORTHWHILE: Duration = Duration::from_secs(1);
 
 /// How long ffmpeg can return no picture, beyond the time between two pictures.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -71,7 +66,7 @@ struct Encoder {
 
 impl Piped {
     /// Starts ffmpeg, which then waits for a first keyframe.
-    fn spawn(plan: &Arc<Plan>, reorders: bool, permit: OwnedSemaphorePermit) -> std::io::Result<Self> {
+    pub(super) fn spawn(plan: &Arc<Plan>, reorders: bool, permit: OwnedSemaphorePermit) -> std::io::Result<Self> {
         let mut command = Command::new(&plan.common.settings().ffmpeg);
         command.args(["-hide_banner", "-nostdin", "-loglevel", "error"]);
         if !reorders {
@@ -130,10 +125,15 @@ impl Piped {
     }
 
     /// Sets the layout of the pictures, before the first unit.
-    fn begin(&mut self, layout: Layout) {
+    pub(super) fn begin(&mut self, layout: Layout) {
         self.layout = Some(layout);
         self.picture = vec![0; layout.bytes()];
         self.silent_since = Instant::now();
+    }
+
+    /// The layout of its pictures; none before the first unit.
+    pub(super) fn layout(&self) -> Option<Layout> {
+        self.layout
     }
 
     pub(super) fn is_free(&self) -> bool {
@@ -225,70 +225,4 @@ fn planes(picture: &[u8], layout: Layout) -> Planes<'_> {
     let (y, chroma) = picture.split_at(width * height);
     let (u, v) = chroma.split_at(chroma.len() / 2);
     Planes { width, height, samples: [y, u, v], strides: [width, width / 2, width / 2], colour: layout.colour }
-}
-
-/// Decides when ffmpeg decodes instead of openh264: from the second keyframe on of a camera that is watched continuously.
-pub(super) struct Relief {
-    plan: Arc<Plan>,
-    /// Since when the camera is watched continuously.
-    since: Option<Instant>,
-    /// A process that waits for a keyframe.
-    waiting: Option<Piped>,
-    is_off: bool,
-}
-
-impl Relief {
-    /// Off if ffmpeg is not installed, or not wanted.
-    pub(super) fn new(plan: &Arc<Plan>) -> Self {
-        let is_off = plan.common.settings().decoder == Decoding::Openh264 || !plan.is_ffmpeg_installed();
-        Relief { plan: plan.clone(), since: None, waiting: None, is_off }
-    }
-
-    /// The engine that decodes from this unit on, if it is another one than now.
-    pub(super) fn engine(&mut self, now: &Engine, unit: &ReceivedUnit, demand: Demand) -> Result<Option<Engine>> {
-        if demand == Demand::Single {
-            (self.since, self.waiting) = (None, None);
-        }
-        match now {
-            Engine::Piped(piped) if unit.is_key => {
-                let is_same = Layout::of(&unit.data).is_none_or(|layout| Some(layout) == piped.layout);
-                if demand == Demand::Single || !is_same {
-                    self.since = None;
-                    return Ok(Some(Engine::OpenH264(OpenH264::new(&self.plan)?)));
-                }
-            }
-            Engine::OpenH264(openh264) if demand == Demand::Continuous && !self.is_off => {
-                let since = *self.since.get_or_insert_with(Instant::now);
-                if self.waiting.is_none() && since.elapsed() >= WORTHWHILE {
-                    self.spawn(openh264.reorders());
-                }
-                if unit.is_key
-                    && let Some(layout) = Layout::of(&unit.data)
-                    && self.plan.limits.check_pixels(layout.width, layout.height).is_ok()
-                    && let Some(mut piped) = self.waiting.take()
-                {
-                    piped.begin(layout);
-                    return Ok(Some(Engine::Piped(Box::new(piped))));
-                }
-            }
-            _ => {}
-        }
-        Ok(None)
-    }
-
-    /// ffmpeg has failed: openh264 decodes until the camera is connected again.
-    pub(super) fn give_up(&mut self) {
-        self.is_off = true;
-    }
-
-    fn spawn(&mut self, reorders: bool) {
-        let Some(permit) = self.plan.common.decoder_permit() else { return };
-        match Piped::spawn(&self.plan, reorders, permit) {
-            Ok(piped) => self.waiting = Some(piped),
-            Err(e) => {
-                tracing::warn!("ffmpeg cannot be started to decode {}: {e}", self.plan.peer());
-                self.is_off = true;
-            }
-        }
-    }
 }

@@ -13,7 +13,7 @@ use super::{
     engine::{Engine, OpenH264},
     ffmpeg::Ffmpeg,
     pace::{Pace, SINGLE_INTERVAL},
-    piped::Relief,
+    relief::Relief,
     sound::{Heard, Listening, wanted},
     starts::{LONG_WAIT, NO_IDR, Starts, Step},
 };
