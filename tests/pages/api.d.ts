@@ -384,18 +384,11 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-<<<<<<< HEAD
-                        "text/plain": string;
-=======
                         "application/json": components["schemas"]["LogLines"];
->>>>>>> console
                     };
                 };
             };
         };
-<<<<<<< HEAD
-        put?: never;
-=======
         put: {
             parameters: {
                 query?: never;
@@ -417,7 +410,6 @@ export interface paths {
                 };
             };
         };
->>>>>>> console
         post?: never;
         delete?: never;
         options?: never;
@@ -2635,44 +2627,6 @@ export interface components {
             lost: number;
             next?: number | null;
         };
-        Box: {
-            fingerprint?: string;
-            fps?: number;
-            /** @default null */
-            gap: string | null;
-            height?: number;
-            interval?: string;
-            keep?: boolean;
-            /** @default {} */
-            left: components["schemas"]["GraphAxis"];
-            /**
-             * @default [
-             *       "last",
-             *       "min",
-             *       "max",
-             *       "mean"
-             *     ]
-             */
-            legend: components["schemas"]["GraphLegendPart"][];
-            pass?: string;
-            /** @default {} */
-            right: components["schemas"]["GraphAxis"];
-            /** @default [] */
-            series: components["schemas"]["GraphSeries"][];
-            text_size?: number;
-            theme?: components["schemas"]["GraphTheme"];
-            /** @default [] */
-            thresholds: components["schemas"]["GraphThreshold"][];
-            title?: string;
-            /** @default [] */
-            topics: string[];
-            url?: string;
-            user?: string;
-            view?: components["schemas"]["GraphView"];
-            width?: number;
-            window?: string;
-            zone?: string;
-        };
         /** @enum {string} */
         BridgeState: "idle" | "starting" | "live" | "failing";
         BridgeStatus: {
@@ -2736,7 +2690,7 @@ export interface components {
         }) | (components["schemas"]["MqttDefinition"] & {
             /** @enum {string} */
             kind: "mqtt";
-        }) | (components["schemas"]["Box"] & {
+        }) | (components["schemas"]["GraphDefinition"] & {
             /** @enum {string} */
             kind: "graph";
         }) | (components["schemas"]["DerivedDefinition"] & {
@@ -2855,6 +2809,44 @@ export interface components {
             /** @default null */
             soft_min: number | null;
             unit?: string;
+        };
+        GraphDefinition: {
+            fingerprint?: string;
+            fps?: number;
+            /** @default null */
+            gap: string | null;
+            height?: number;
+            interval?: string;
+            keep?: boolean;
+            /** @default {} */
+            left: components["schemas"]["GraphAxis"];
+            /**
+             * @default [
+             *       "last",
+             *       "min",
+             *       "max",
+             *       "mean"
+             *     ]
+             */
+            legend: components["schemas"]["GraphLegendPart"][];
+            pass?: string;
+            /** @default {} */
+            right: components["schemas"]["GraphAxis"];
+            /** @default [] */
+            series: components["schemas"]["GraphSeries"][];
+            text_size?: number;
+            theme?: components["schemas"]["GraphTheme"];
+            /** @default [] */
+            thresholds: components["schemas"]["GraphThreshold"][];
+            title?: string;
+            /** @default [] */
+            topics: string[];
+            url?: string;
+            user?: string;
+            view?: components["schemas"]["GraphView"];
+            width?: number;
+            window?: string;
+            zone?: string;
         };
         /** @enum {string} */
         GraphLegendPart: "last" | "min" | "max" | "mean" | "name";
