@@ -110,12 +110,18 @@ async function edit({ name, definition, isNew }) {
     draw();
     fillIn(/** @type {HTMLFormElement} */ (select.form), found);
   };
-  const names = isNew
-    ? namePart(
-        name,
-        streams.map((stream) => stream.name),
-      )
-    : titleField(String(definition.title ?? ''));
+  const names = h(
+    'div',
+    { class: 'stack' },
+    isNew
+      ? namePart(
+          name,
+          streams.map((stream) => stream.name),
+        )
+      : titleField(String(definition.title ?? '')),
+  );
+  // The title of a graph is drawn, so that its preview changes with it.
+  names.addEventListener('input', () => fields.dispatchEvent(new Event('input')));
   const done = await formDialog({
     title: isNew ? t('console.stream_new') : t('console.edit_of', { name }),
     action: isNew ? t('console.make') : t('console.save'),

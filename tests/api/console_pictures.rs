@@ -64,7 +64,7 @@ async fn a_graph_is_seen_while_its_form_is_filled_in() {
     assert_eq!((&made["series"][0]["name"], &made["series"][0]["style"]), (&json!("temperature"), &json!("area")));
 
     // The snippets send numbers of this graph.
-    press(&browser, ".stream[data-name=kitchen] button[aria-label^=Snippets]").await;
+    press(&browser, ".stream[data-name=kitchen] button[aria-label^=Use]").await;
     for program in ["curl", "Python", "Telegraf", "ESPHome", "Node-RED"] {
         let script = format!(
             "[...document.querySelectorAll('dialog [role=group] button')].find((b) => b.textContent === '{program}').click()"

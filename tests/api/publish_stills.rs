@@ -96,12 +96,7 @@ async fn comes_back(
     browser.find(".publish-form [name=file]").await.send_keys(&file.to_string_lossy()).await.expect("chooses");
     browser.click("#publish-start").await;
     browser.says(&format!(".publication[data-path={name}] .badge"), "live").await;
-    let wall = app.admin("GET", "/api/v1/wall", "").await.json();
-    let items = wall["items"].as_array().expect("a list");
-    assert!(
-        items.iter().any(|item| item["name"] == name && item["path"]["available"] == true),
-        "live means that MediaMTX has the path: {wall}"
-    );
+    assert!(mediamtx.is_available(app, name).await, "live means that MediaMTX has the path");
     let got = app.folder().join(format!("{name}.png"));
     let url = format!("rtsp://127.0.0.1:{}/{name}", mediamtx.rtsp);
     eventually(&format!("{name} comes back in its size and colours"), async || {

@@ -37,7 +37,7 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(600);
 const WAITING: usize = 4096;
 
 /// What a user does with its own account; the other actions of callers only read or publish.
-const ACCOUNT: [&str; 4] = ["sign in", "sign out", "open share", "change password"];
+const ACCOUNT: [&str; 5] = ["sign in", "sign in by ingress", "sign out", "open share", "change password"];
 
 /// The part of the audit on the disk.
 pub(super) struct Journal {
