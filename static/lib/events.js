@@ -34,7 +34,7 @@ const LONGEST_PAUSE_S = 4;
  * What pages tell each other. `sign`: the sender holds the stream and has read up to the event `last`. `ask`: the sender
  * looks for the page that does. `gone`: the sender holds it no longer. `event`: an event, as it was received.
  *
- * @typedef {{ type: 'sign' | 'ask' | 'gone' | 'event', from: string, last: string, isConnected?: boolean,
+ * @typedef {{ type: 'sign' | 'ask' | 'gone' | 'event', from: string, last: string, isConnected?: boolean | null,
  *   isRefused?: boolean, event?: string, data?: string }} Message
  */
 
@@ -168,7 +168,8 @@ class Share {
   /** @type {Stream | null} */
   #stream = null;
   #last = '';
-  #isConnected = false;
+  /** @type {boolean | null} null before the first attempt has ended: its failure is told, too */
+  #isConnected = null;
   #isRefused = false;
   #timer = 0;
   #signs = 0;
@@ -250,7 +251,7 @@ class Share {
   }
 
   /** @param {Message} message */
-  #hear({ type, from, last, isConnected = false, isRefused = false, event = '', data = '' }) {
+  #hear({ type, from, last, isConnected = null, isRefused = false, event = '', data = '' }) {
     if (this.#stream) {
       // Two pages began at the same moment: the one with the smaller id stays.
       if (type === 'sign' && from < this.#id) this.#follow();
@@ -263,7 +264,7 @@ class Share {
     if (type === 'sign' && this.#last && last && last !== this.#last) this.#tell('gap', '');
     this.#last = last || this.#last;
     if (type === 'event') this.#tell(event, data);
-    this.#connected(isConnected, isRefused);
+    if (isConnected !== null) this.#connected(isConnected, isRefused);
     this.#leadAfter(MISSED_MS);
   }
 

@@ -18,6 +18,15 @@ const LIST_INTERVAL_MS = 30_000;
 /** The same while the sidecar does not answer, or no longer hears of MediaMTX: both can be back at any moment. */
 const AWAY_INTERVAL_MS = 2000;
 
+/** What changes the list. */
+const KINDS = /** @type {const} */ ([
+  'path.available',
+  'path.unavailable',
+  'stream.state',
+  'server.state',
+  'recording.segment',
+]);
+
 /** Events arrive in bursts: the page is redrawn once for all of this time. */
 const COLLECT_MS = 400;
 
@@ -140,7 +149,7 @@ async function list() {
     banner.mediaMtx(data.mediamtx);
     wall.update(data, banner.isAway);
     if (!data.items.length) sayEmpty();
-    unlisten ??= listen(['path.available', 'path.unavailable', 'stream.state', 'server.state'], changed, {
+    unlisten ??= listen(KINDS, changed, {
       onGap: listSoon,
       onConnection: connected,
     });

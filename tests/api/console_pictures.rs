@@ -65,6 +65,7 @@ async fn a_graph_is_seen_while_its_form_is_filled_in() {
 
     // The snippets send numbers of this graph.
     press(&browser, ".stream[data-name=kitchen] button[aria-label^=Use]").await;
+    browser.find("dialog .row[role=group] button").await;
     for program in ["curl", "Python", "Telegraf", "ESPHome", "Node-RED"] {
         let script = format!(
             "[...document.querySelectorAll('dialog [role=group] button')].find((b) => b.textContent === '{program}').click()"

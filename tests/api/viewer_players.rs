@@ -170,7 +170,13 @@ async fn a_recorded_day_has_a_timeline_and_plays_from_a_chosen_time() {
     crate::support::Program::output("curl", &["-sS", "--fail", "-o", &file.to_string_lossy(), link]).await;
     assert!(std::fs::metadata(&file).expect("a file").len() > 1000, "{link}");
     browser.assert_quiet("recordings").await;
-    // The stage leads there only from a path that has some.
+    // The stage leads there only from a path that has some. MediaMTX is asked for them every ten seconds.
+    eventually("the recordings are known", async || {
+        let wall = app.admin("GET", "/api/v1/wall", "").await.json();
+        let items = wall["items"].as_array().expect("a list");
+        items.iter().any(|item| item["name"] == "tape" && item["path"]["recordings"] == true)
+    })
+    .await;
     open(&browser, &app, "tape").await;
     browser.says(".stage-how", "Playing over WebRTC").await;
     let shown = "return document.querySelector('.stage-head a[href*=recordings]').checkVisibility()";
