@@ -3,7 +3,7 @@
 //!
 //! Answering a question only queues the entry. A task of its own ([`Audit::run`]) writes the log and stores the latest
 //! entries, so that no answer waits for a lock or a disk. What administrators change, who signs in and who is refused is also kept on
-//! the disk ([`Journal`]).
+//! the disk (`journal`).
 
 mod change;
 mod denials;
