@@ -129,15 +129,34 @@ export function hostHint() {
  */
 export function openLinkDialog(linked) {
   const isAdmin = api.may('api');
-  const result = h('div', { class: 'stack', 'aria-live': 'polite' });
   /** @type {[string, string][]} */
   const kindOptions = kindsOf(linked).map((kind) => [kind, t(`common.link_${kind}`)]);
-  const form = h(
-    'form',
-    { class: 'stack' },
+  const body = [
     field({ label: t('common.link_kind'), name: 'kind', options: kindOptions }),
     isAdmin && field({ label: t('common.link_expires'), name: 'expires', value: '7days', options: lifetimeOptions() }),
     h('p', { class: 'hint' }, isAdmin ? t('common.link_hint') : t('common.link_plain_hint')),
+  ];
+  return linkDialog(t('common.link_title', { name: linked.name }), body, async (form) => {
+    const kind = /** @type {LinkKind} */ (valueOf(form, 'kind'));
+    const url = isAdmin ? await makeLink(kind, linked, valueOf(form, 'expires')) : addressOf(kind, linked);
+    return { url, texts: kind === 'mjpeg' ? [url, `<img src="${url}">`] : [url] };
+  });
+}
+
+/**
+ * A dialog that makes links: `make` reads the form and gives the address, and the texts to copy. An administrator gets a QR code, too.
+ *
+ * @param {string} title
+ * @param {Dom.Child} body
+ * @param {(form: HTMLFormElement) => Promise<{ url: string, texts: string[] }>} make
+ */
+export function linkDialog(title, body, make) {
+  const isAdmin = api.may('api');
+  const result = h('div', { class: 'stack', 'aria-live': 'polite' });
+  const form = h(
+    'form',
+    { class: 'stack' },
+    body,
     hostHint(),
     h('p', { class: 'form-error bad', role: 'alert' }),
     h(
@@ -151,14 +170,12 @@ export function openLinkDialog(linked) {
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     showProblem(form, null);
-    const kind = /** @type {LinkKind} */ (valueOf(form, 'kind'));
     try {
-      const url = isAdmin ? await makeLink(kind, linked, valueOf(form, 'expires')) : addressOf(kind, linked);
-      const texts = kind === 'mjpeg' ? [url, `<img src="${url}">`] : [url];
+      const { url, texts } = await make(form);
       fill(result, texts.map(snippet), isAdmin && (await qrPicture(url)));
     } catch (error) {
       showProblem(form, error);
     }
   });
-  return openDialog({ title: t('common.link_title', { name: linked.name }), body: form });
+  return openDialog({ title, body: form });
 }

@@ -2,11 +2,10 @@
 // The dialog that makes a wall display a link with a QR code.
 
 import * as api from '../lib/api.js';
-import { openDialog } from '../lib/dialog.js';
-import { fill, h } from '../lib/dom.js';
-import { field, showProblem, snippet, valueOf } from '../lib/form.js';
+import { h } from '../lib/dom.js';
+import { field, valueOf } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
-import { hostHint, lifetimeOptions, literal, qrPicture } from '../lib/links.js';
+import { lifetimeOptions, linkDialog, literal } from '../lib/links.js';
 import { LAYOUTS } from './wall_tools.js';
 
 /**
@@ -26,7 +25,6 @@ function queryOf(layout, cycle) {
  */
 export function openKioskDialog({ names, prefix }) {
   const isAdmin = api.may('api');
-  const result = h('div', { class: 'stack', 'aria-live': 'polite' });
   /** @type {[string, string][]} */
   const layouts = LAYOUTS.slice(1).map((layout) => [layout, t('viewer.layout_n', { n: layout })]);
   /** @type {[string, string][]} */
@@ -36,43 +34,25 @@ export function openKioskDialog({ names, prefix }) {
     ['shown', t('viewer.kiosk_shown', { count: names.length })],
     ['all', t('viewer.kiosk_all')],
   ];
-  const form = h(
-    'form',
-    { class: 'stack' },
+  const body = [
     h('p', { class: 'hint' }, t('viewer.kiosk_about')),
     field({ label: t('viewer.layout'), name: 'layout', value: '9', options: layouts }),
     field({ label: t('viewer.cycle'), name: 'cycle', value: '20', options: cycles }),
     isAdmin && field({ label: t('viewer.kiosk_streams'), name: 'whose', options: whose }),
     isAdmin &&
       field({ label: t('common.link_expires'), name: 'expires', value: '365days', options: lifetimeOptions() }),
-    hostHint(),
-    h('p', { class: 'form-error bad', role: 'alert' }),
-    h(
-      'div',
-      { class: 'actions' },
-      h('button', { class: 'primary' }, isAdmin ? t('common.link_make') : t('common.link_show')),
-    ),
-    result,
-  );
-  form.addEventListener('change', () => result.replaceChildren());
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
-    showProblem(form, null);
-    try {
-      const url = new URL(api.address('viewer/'));
-      url.search = queryOf(valueOf(form, 'layout'), valueOf(form, 'cycle'));
-      if (isAdmin) {
-        const path = valueOf(form, 'whose') === 'all' ? '~.' : pathOf(names, prefix);
-        const wanted = { path, expires: valueOf(form, 'expires'), label: t('viewer.kiosk') };
-        const { code } = await api.send('POST', 'api/v1/shares', wanted);
-        url.hash = `share=${code}`;
-      }
-      fill(result, snippet(url.href), isAdmin && (await qrPicture(url.href)));
-    } catch (error) {
-      showProblem(form, error);
+  ];
+  return linkDialog(t('viewer.kiosk'), body, async (form) => {
+    const url = new URL(api.address('viewer/'));
+    url.search = queryOf(valueOf(form, 'layout'), valueOf(form, 'cycle'));
+    if (isAdmin) {
+      const path = valueOf(form, 'whose') === 'all' ? '~.' : pathOf(names, prefix);
+      const wanted = { path, expires: valueOf(form, 'expires'), label: t('viewer.kiosk') };
+      const { code } = await api.send('POST', 'api/v1/shares', wanted);
+      url.hash = `share=${code}`;
     }
+    return { url: url.href, texts: [url.href] };
   });
-  return openDialog({ title: t('viewer.kiosk'), body: form });
 }
 
 /**

@@ -54,7 +54,8 @@ pub(super) struct Piped {
     forms: Forms,
     /// When the last unit arrived.
     received: SystemTime,
-    silent_since: Instant,
+    /// When the first unit since the last picture was written: a camera that pauses is no fault of ffmpeg.
+    owes_since: Option<Instant>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -74,30 +75,10 @@ impl Piped {
         }
         // The pipe does not carry the camera's time, so ffmpeg uses the clock of this machine.
         command.args(["-probesize", "32", "-analyzeduration", "0", "-use_wallclock_as_timestamps", "1"]);
-        command.args([
-            "-thread_type",
-            "slice",
-            "-threads",
-            "1",
-            "-protocol_whitelist",
-            "pipe",
-            "-f",
-            "h264",
-            "-i",
-            "pipe:0",
-        ]);
+        command.args(["-threads", "1", "-protocol_whitelist", "pipe", "-f", "h264", "-i", "pipe:0"]);
         command.args(["-an", "-vf", &format!("{}setpts=N/TB", only_due(plan)), "-fps_mode", "passthrough"]);
-        command.args([
-            "-c:v",
-            "rawvideo",
-            "-f",
-            "rawvideo",
-            "-flush_packets",
-            "1",
-            "-blocksize",
-            &PIPE.to_string(),
-            "pipe:1",
-        ]);
+        command.args(["-c:v", "rawvideo", "-f", "rawvideo"]);
+        command.args(["-flush_packets", "1", "-blocksize", &PIPE.to_string(), "pipe:1"]);
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
         let wrong = |e: crate::error::Error| std::io::Error::other(e.to_string());
@@ -119,7 +100,7 @@ impl Piped {
             encoding: None,
             forms: Forms { jpeg: true, raster: false },
             received: SystemTime::now(),
-            silent_since: Instant::now(),
+            owes_since: None,
             _permit: permit,
         })
     }
@@ -128,7 +109,6 @@ impl Piped {
     pub(super) fn begin(&mut self, layout: Layout) {
         self.layout = Some(layout);
         self.picture = vec![0; layout.bytes()];
-        self.silent_since = Instant::now();
     }
 
     /// The layout of its pictures; none before the first unit.
@@ -143,6 +123,7 @@ impl Piped {
     pub(super) fn start(&mut self, unit: ReceivedUnit, forms: Forms) {
         let Some(mut stdin) = self.stdin.take() else { return };
         (self.forms, self.received) = (forms, unit.received);
+        self.owes_since.get_or_insert_with(Instant::now);
         self.writing = Some(Box::pin(async move {
             stdin.write_all(&unit.data).await?;
             stdin.write_all(DELIMITER).await?;
@@ -152,7 +133,7 @@ impl Piped {
 
     /// Waits for a picture, or until ffmpeg accepts the next unit. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Outcome> {
-        let limit = self.silent_since + self.plan.every + PATIENCE;
+        let limit = self.owes_since.map(|since| since + self.plan.every + PATIENCE);
         loop {
             let writing = async {
                 match &mut self.writing {
@@ -190,7 +171,7 @@ impl Piped {
                     }
                     _ => return Ok(self.broken("it ended").await),
                 },
-                () = sleep_until(limit) => return Ok(self.broken("it returned no picture").await),
+                () = sleep_until(limit.unwrap_or_else(Instant::now)), if limit.is_some() => return Ok(self.broken("it returned no picture").await),
             }
         }
     }
@@ -198,8 +179,7 @@ impl Piped {
     /// Makes the picture that was read.
     fn encode(&mut self) {
         let (Some(mut encoder), Some(layout)) = (self.encoder.take(), self.layout) else { return };
-        self.silent_since = Instant::now();
-        self.filled = 0;
+        (self.owes_since, self.filled) = (None, 0);
         let mut next = std::mem::take(&mut encoder.spare);
         next.resize(self.picture.len(), 0);
         let picture = std::mem::replace(&mut self.picture, next);
