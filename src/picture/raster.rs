@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use fast_image_resize::{
     FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image as Plane, ImageRef},
+    images::{CroppedImage, Image as Plane, ImageRef},
 };
 use turbojpeg::{Compressor, DecompressHeader, Image, PixelFormat, ScalingFactor, Subsamp};
 
@@ -211,20 +211,14 @@ impl Raster {
         for i in 0..3 {
             let wrong = |e: &dyn std::fmt::Display| Error::internal("the picture cannot be scaled", e.to_string());
             let (columns, rows) = made.shown_size(i);
-            let (from_columns, from_rows) = self.shown_size(i);
+            let shift = u32::from(i > 0);
+            let half = |(begin, length): (u32, u32)| (begin >> shift, length.div_ceil(1 << shift));
+            let ((left, width), (top, height)) = (half(cut(self.width, shown.0)), half(cut(self.height, shown.1)));
             let from = ImageRef::new(self.stride(i) as u32, self.rows(i) as u32, &self.planes[i], PixelType::U8);
             let from = from.map_err(|e| wrong(&e))?;
+            let from = CroppedImage::new(&from, left, top, width, height).map_err(|e| wrong(&e))?;
             let mut to = Plane::new(columns as u32, rows as u32, PixelType::U8);
-            let (w, h) = (from_columns as f64, from_rows as f64);
-            let (cut_w, cut_h) = (w * shown.0, h * shown.1);
-            // Catmull-Rom is sharp without halos, for reduction and enlargement.
-            let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(
-                beside_pixels((w - cut_w) / 2.0, cut_w / columns as f64),
-                beside_pixels((h - cut_h) / 2.0, cut_h / rows as f64),
-                cut_w,
-                cut_h,
-            );
-            resizer.resize(&from, &mut to, &options).map_err(|e| wrong(&e))?;
+            resizer.resize(&from, &mut to, &smooth()).map_err(|e| wrong(&e))?;
             made.planes[i] = match (made.stride(i), made.rows(i)) == (columns, rows) {
                 true => to.into_vec(),
                 false => padded(to.buffer().chunks(columns), made.stride(i), made.rows(i)),
@@ -343,14 +337,24 @@ fn subsampled(plane: &SourcePlane, columns: usize, rows: usize) -> Vec<u8> {
     made
 }
 
-/// Moves the beginning of a cut by a 64th of a pixel where fast_image_resize 6.1 would read outside of its buffers: in an
-/// enlargement whose first output pixel has its center on an input pixel. The filter is zero at all other input pixels then, and
-/// the crate leaves them out for this output pixel, but not for the next one; `b.start -= x_first` in its resizer.rs is below
-/// zero. The end of a centered cut is symmetrical, and moves with its beginning.
-pub(super) fn beside_pixels(begin: f64, scale: f64) -> f64 {
-    let center = begin + 0.5 * scale - 0.5;
-    let is_on_pixel = center > 0.5 && (center - center.round()).abs() < 1.0 / 128.0;
-    if scale < 1.0 && is_on_pixel { begin - 1.0 / 64.0 } else { begin }
+/// The middle of a side of `size` pixels: where it begins, and its length, both in even pixels so that chroma is cut at the same place.
+///
+/// It is cut out before it is scaled. With a cut in fractions of a pixel, or one that fast_image_resize makes itself, fast_image_resize 6.1
+/// can read outside of its buffers: it leaves coefficients that are zero out of the range of the first and of the last output pixel,
+/// and takes these two for the limits of all (resizer.rs, `x_first` and `x_last`). Without a cut the first range begins at pixel 0 and
+/// the last one ends behind the last pixel, because the filter is not zero within half a pixel.
+pub(super) fn cut(size: u32, shown: f64) -> (u32, u32) {
+    if shown >= 1.0 {
+        return (0, size);
+    }
+    let length = 2 * (f64::from(size) * shown / 2.0).round().max(1.0) as u32;
+    let length = length.min(size);
+    (((size - length) / 2) & !1, length)
+}
+
+/// Catmull-Rom is sharp without halos, for reduction and enlargement.
+pub(super) fn smooth() -> ResizeOptions {
+    ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
 }
 
 #[cfg(test)]

@@ -116,3 +116,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_cut_is_in_the_middle_and_even() {
+    for (size, shown, expected) in [
+        (640, 1.0, (0, 640)),
+        (641, 1.5, (0, 641)),
+        (640, 0.5, (160, 320)),
+        (641, 0.5, (160, 320)),
+        (90, 0.011, (44, 2)),
+        (3, 0.1, (0, 2)),
+        (1, 0.2, (0, 1)),
+    ] {
+        assert_eq!(cut(size, shown), expected, "{size} {shown}");
+    }
+}

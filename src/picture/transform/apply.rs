@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image as Pixels, ImageRef},
+    PixelType, Resizer,
+    images::{CroppedImage, Image as Pixels, ImageRef},
 };
 use image::{DynamicImage, GrayImage, RgbImage, metadata::Orientation};
 use turbojpeg::{
@@ -19,7 +19,7 @@ use crate::{
         PictureLimits,
         convert::{MAX_SCANS, undecodable},
         jpeg::{self, Coding},
-        raster::{Raster, beside_pixels},
+        raster::{Raster, cut, smooth},
         yuv::{cmyk_to_rgb, pixels},
     },
 };
@@ -230,17 +230,10 @@ impl Decoded {
         let wrong = |e: &dyn std::fmt::Display| Error::internal("the picture cannot be scaled", e.to_string());
         let kind = self.pixel_type();
         let from = ImageRef::new(self.width, self.height, &self.samples, kind).map_err(|e| wrong(&e))?;
+        let ((left, cut_w), (top, cut_h)) = (cut(self.width, geometry.shown.0), cut(self.height, geometry.shown.1));
+        let from = CroppedImage::new(&from, left, top, cut_w, cut_h).map_err(|e| wrong(&e))?;
         let mut to = Pixels::new(width, height, kind);
-        let (w, h) = (f64::from(self.width), f64::from(self.height));
-        let (cut_w, cut_h) = (w * geometry.shown.0, h * geometry.shown.1);
-        // Catmull-Rom is sharp without halos, for reduction and enlargement.
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(
-            beside_pixels((w - cut_w) / 2.0, cut_w / f64::from(width)),
-            beside_pixels((h - cut_h) / 2.0, cut_h / f64::from(height)),
-            cut_w,
-            cut_h,
-        );
-        Resizer::new().resize(&from, &mut to, &options).map_err(|e| wrong(&e))?;
+        Resizer::new().resize(&from, &mut to, &smooth()).map_err(|e| wrong(&e))?;
         let scaled = Decoded { width, height, gray: self.gray, samples: to.into_vec() };
         Ok(scaled.with_bars(geometry))
     }
