@@ -89,21 +89,39 @@ pub struct StreamSeen {
 pub type Streams = BTreeMap<String, StreamSeen>;
 
 /// Publishes each stream whose state has changed, which has stalled or goes on, or whose failure is over or new: an edit ends it.
+///
+/// Without a watcher a stream fails for a second only, which is shorter than the time between two observations. A failure that is
+/// new and over is published as `failing`, before the state that followed it.
 pub fn publish_streams(bus: &Bus, before: &Streams, now: &Streams) {
-    for (name, StreamSeen { state, reason, failure, stalled }) in now {
+    for (name, stream) in now {
         let seen = before.get(name);
-        let was = seen.map(|seen| seen.state);
-        let is_other = |seen: &StreamSeen| seen.stalled != *stalled || seen.failure.is_some() != failure.is_some();
-        if was != Some(*state) || seen.is_some_and(is_other) {
-            let data =
-                json!({ "state": state, "reason": reason, "failure": failure, "stalled": stalled, "before": was });
-            bus.tell(Kind::StreamState, name, data);
+        let mut was = seen.map(|seen| seen.state);
+        let is_new = |failure: &&LastFailure| {
+            seen.and_then(|seen| seen.failure.as_ref()).is_none_or(|known| known.at != failure.at)
+        };
+        if let Some(failure) =
+            stream.failure.as_ref().filter(is_new).filter(|_| stream.state != "failing" && was != Some("failing"))
+        {
+            let reason = failure.reason.clone();
+            publish_stream(bus, name, was, &StreamSeen { state: "failing", reason, ..stream.clone() });
+            was = Some("failing");
+        }
+        let is_other =
+            |seen: &StreamSeen| seen.stalled != stream.stalled || seen.failure.is_some() != stream.failure.is_some();
+        if was != Some(stream.state) || seen.is_some_and(is_other) {
+            publish_stream(bus, name, was, stream);
         }
     }
     for (name, seen) in before.iter().filter(|(name, _)| !now.contains_key(*name)) {
         let data = json!({ "state": "removed", "reason": "the stream was removed", "before": seen.state });
         bus.tell(Kind::StreamState, name, data);
     }
+}
+
+fn publish_stream(bus: &Bus, name: &str, before: Option<&str>, seen: &StreamSeen) {
+    let StreamSeen { state, reason, failure, stalled } = seen;
+    let data = json!({ "state": state, "reason": reason, "failure": failure, "stalled": stalled, "before": before });
+    bus.tell(Kind::StreamState, name, data);
 }
 
 #[cfg(test)]
@@ -173,28 +191,59 @@ mod tests {
         assert_eq!(starts, [json!("1"), json!("2"), json!("3"), json!("4")]);
     }
 
-    #[test]
-    fn streams_are_told_of_when_their_state_changes() {
+    fn failed(at: &str) -> LastFailure {
+        LastFailure { code: "unavailable", reason: "because".into(), at: at.into(), title: "Temporarily unavailable" }
+    }
+
+    fn seen(state: &'static str, failure: Option<LastFailure>) -> Streams {
+        let seen = StreamSeen { state, reason: state.into(), failure, stalled: state == "live" };
+        Streams::from([("door".to_owned(), seen)])
+    }
+
+    /// The members of `stream.state` events.
+    fn changes(steps: &[Streams]) -> Vec<Value> {
         let bus = Bus::default();
         let begin = bus.latest();
-        let streams = |state: &'static str| {
-            let failure = (state == "failing").then(|| LastFailure {
-                code: "unavailable",
-                reason: "because".into(),
-                at: "2026-01-31T12:00:00Z".into(),
-                title: "Temporarily unavailable",
-            });
-            let seen = StreamSeen { state, reason: "because".into(), failure, stalled: state == "live" };
-            Streams::from([("door".to_owned(), seen)])
-        };
-        publish_streams(&bus, &Streams::new(), &streams("idle"));
-        publish_streams(&bus, &streams("idle"), &streams("idle"));
-        publish_streams(&bus, &streams("idle"), &streams("failing"));
-        publish_streams(&bus, &streams("failing"), &Streams::new());
-        let states: Vec<_> = bus.since(begin).events.iter().map(|t| t.event.data["state"].clone()).collect();
-        assert_eq!(states, [json!("idle"), json!("failing"), json!("removed")]);
-        let codes: Vec<_> =
-            bus.since(begin).events.iter().map(|told| told.event.data["failure"]["code"].clone()).collect();
-        assert_eq!(codes, [Value::Null, json!("unavailable"), Value::Null]);
+        for pair in steps.windows(2) {
+            publish_streams(&bus, &pair[0], &pair[1]);
+        }
+        bus.since(begin).events.iter().map(|told| told.event.data.clone()).collect()
+    }
+
+    #[test]
+    fn streams_are_told_of_when_their_state_changes() {
+        let told = changes(&[
+            Streams::new(),
+            seen("idle", None),
+            seen("idle", None),
+            seen("failing", Some(failed("2026-01-31T12:00:00Z"))),
+            seen("failing", Some(failed("2026-01-31T12:00:02Z"))),
+            Streams::new(),
+        ]);
+        let states: Vec<_> = told.iter().map(|data| &data["state"]).collect();
+        assert_eq!(states, ["idle", "failing", "removed"]);
+        let codes: Vec<_> = told.iter().map(|data| &data["failure"]["code"]).collect();
+        assert_eq!(codes, [&Value::Null, &json!("unavailable"), &Value::Null]);
+    }
+
+    #[test]
+    fn a_failure_between_two_observations_is_told_before_the_state_after_it() {
+        let told = changes(&[
+            seen("idle", None),
+            seen("idle", Some(failed("2026-01-31T12:00:00Z"))),
+            seen("idle", Some(failed("2026-01-31T12:00:00Z"))),
+            seen("starting", Some(failed("2026-01-31T12:00:07Z"))),
+        ]);
+        let states: Vec<_> =
+            told.iter().map(|data| format!("{} {} {}", data["before"], data["state"], data["reason"])).collect();
+        assert_eq!(
+            states,
+            [
+                r#""idle" "failing" "because""#,
+                r#""failing" "idle" "idle""#,
+                r#""idle" "failing" "because""#,
+                r#""failing" "starting" "starting""#,
+            ]
+        );
     }
 }

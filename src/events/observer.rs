@@ -5,7 +5,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::{Bus, Kind, changes};
 use crate::{
-    mediamtx::{Client, PathCache},
+    mediamtx::{self, Client, PathCache},
     stream::Registry,
     throughput::{self, Throughput},
 };
@@ -58,13 +58,13 @@ impl Observer {
     async fn observe_paths(&self) {
         let (mut before, mut segments) = (None, None);
         let mut asked_recordings = None;
-        let (mut knows_servers, mut answers) = (false, None);
+        let (mut knows_configuration, mut answers) = (false, None);
         loop {
             let list = self.mediamtx.paths().await.ok();
             // A MediaMTX that was away can have another configuration.
-            knows_servers &= list.is_some();
-            if !knows_servers && list.is_some() {
-                knows_servers = self.ask_for_servers().await;
+            knows_configuration &= list.is_some();
+            if !knows_configuration && list.is_some() {
+                knows_configuration = self.ask_for_configuration().await;
             }
             let received = self.registry.list().iter().map(|stream| stream.received()).sum();
             self.throughput.note(list.as_deref(), received, (self.sent)(), Instant::now());
@@ -82,7 +82,7 @@ impl Observer {
                 }
                 if asked_recordings.is_none_or(|at: Instant| at.elapsed() >= RECORDINGS_INTERVAL) {
                     asked_recordings = Some(Instant::now());
-                    self.ask_for_servers().await;
+                    self.ask_for_configuration().await;
                     if let Ok(recorded) = self.mediamtx.recordings().await {
                         let some = recorded.iter().filter(|recorded| !recorded.segments.is_empty());
                         self.path_cache.note_recorded(some.map(|recorded| recorded.name.clone()).collect());
@@ -97,8 +97,13 @@ impl Observer {
         }
     }
 
-    /// Asks MediaMTX for its servers, whose ports are in links; gives whether it has answered.
-    async fn ask_for_servers(&self) -> bool {
+    /// Asks MediaMTX for its servers, whose ports are in links, and for its sources on demand; gives whether it has answered.
+    async fn ask_for_configuration(&self) -> bool {
+        if let Ok(entries) = self.mediamtx.configured_paths().await {
+            let on_demand = entries.iter().filter(|entry| mediamtx::is_on_demand(entry));
+            let names = on_demand.filter_map(|entry| entry.get("name")?.as_str().map(str::to_owned));
+            self.path_cache.note_on_demand(names.collect());
+        }
         let answer = self.mediamtx.servers().await;
         let known = answer.is_ok();
         if let Ok(servers) = answer {

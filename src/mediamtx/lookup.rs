@@ -33,12 +33,15 @@ pub fn readable(name: &str, live: Option<&Value>, configured: &[Fields]) -> Opti
     let flag = |of: Option<&Value>, key: &str| of.and_then(|of| of[key].as_bool()).unwrap_or(false);
     let is_ready = flag(live, "available") || flag(live, "ready");
     let command = text("runOnDemand").unwrap_or_default();
-    let is_on_demand = !command.is_empty()
-        || found
-            .as_ref()
-            .is_some_and(|(fields, _)| fields.get("sourceOnDemand").and_then(Value::as_bool) == Some(true));
+    let is_on_demand = found.as_ref().is_some_and(|(fields, _)| is_on_demand(fields));
     let source = text("source").unwrap_or_default();
     (is_ready || is_on_demand).then_some(Readable { source, command })
+}
+
+/// Whether a reader starts the source of an entry of MediaMTX's configuration.
+pub fn is_on_demand(entry: &Fields) -> bool {
+    let command = entry.get("runOnDemand").and_then(Value::as_str);
+    command.is_some_and(|command| !command.is_empty()) || entry.get("sourceOnDemand") == Some(&Value::Bool(true))
 }
 
 /// The groups that the key of a path captures in a name, the whole match first; none if the key does not match.

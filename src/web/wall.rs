@@ -16,6 +16,7 @@ use super::{
     uv4l::{self, IceServer},
 };
 use crate::{
+    mediamtx::PathCache,
     policy::{Action, Caller},
     stream::{LastFailure, Origin, Stream},
 };
@@ -133,7 +134,7 @@ pub(super) async fn get(
         let may = mediamtx && state.access.may(&caller, Action::Read, &path).await;
         // MediaMTX pulls an unlisted path when a reader asks for it.
         let path = may.then(|| match find(&path) {
-            Some(known) => describe(known),
+            Some(known) => describe(known, &state.path_cache),
             None => PathState {
                 name: path,
                 available: false,
@@ -152,7 +153,7 @@ pub(super) async fn get(
             continue;
         }
         if state.access.may(&caller, Action::Read, name).await {
-            let mut described = describe(path);
+            let mut described = describe(path, &state.path_cache);
             if state.uv4l.is_on_demand(name) {
                 // Such a path is always available, with a picture that says "offline": only its publisher is live.
                 (described.available, described.on_demand) = (path["online"] == true, true);
@@ -206,15 +207,14 @@ fn brief(stream: &Stream, is_admin: bool) -> Brief {
     Brief { kind: stream.kind(), state: at.as_str(), reason, picture, stalled: stream.is_stalled(), failure }
 }
 
-fn describe(path: &Value) -> PathState {
+fn describe(path: &Value, known: &PathCache) -> PathState {
     let tracks = path["tracks"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is = |key: &str| path[key].as_bool().unwrap_or_default();
     PathState {
         name: path["name"].as_str().unwrap_or_default().to_owned(),
         // MediaMTX before 1.17 has `ready`.
         available: is("available") || is("ready"),
-        // `online` is true for an idle source on demand (MediaMTX's internal/core/path.go, isOnline).
-        on_demand: is("online"),
+        on_demand: known.is_on_demand(path),
         tracks: tracks.iter().filter_map(|track| track.as_str().map(str::to_owned)).collect(),
         readers: path["readers"].as_array().map_or(0, Vec::len),
         recordings: false,

@@ -15,6 +15,7 @@ import { ago, t } from '../lib/i18n.js';
  * @property {boolean} [isWaiting]
  * @property {boolean} [isConnecting] a player tries to show it, and there is no other picture of it
  * @property {boolean} [isLost] no player could show it, and there is no other picture of it
+ * @property {boolean} [isAsleep] nothing reads it, because a reader would keep its source running
  */
 
 /** @typedef {'live' | 'stalled' | 'starting' | 'idle' | 'failing' | 'offline' | 'away'} Status */
@@ -28,7 +29,7 @@ const CODES = ['no_picture', 'rtsp_unreadable', 'upstream', 'unknown_stream'];
  * @param {Seen} seen
  * @returns {Status}
  */
-export function statusOf({ item, isAway, isShown, isStalled, isWaiting, isConnecting, isLost }) {
+export function statusOf({ item, isAway, isShown, isStalled, isWaiting, isConnecting, isLost, isAsleep }) {
   const own = stateOf(item);
   // Without the sidecar nothing is known of its streams. A path goes on at MediaMTX, and its player knows that.
   if (isAway && !(isShown && !isStalled && !item.stream)) return 'away';
@@ -39,6 +40,7 @@ export function statusOf({ item, isAway, isShown, isStalled, isWaiting, isConnec
     // By WebRTC, the placeholder of a stream that starts is video as any other.
     return own === 'starting' ? 'starting' : 'live';
   }
+  if (own === 'live' && isAsleep) return 'idle';
   // The server has pictures, and this browser shows none.
   if (own === 'live' && isLost) return 'away';
   if (own === 'live' && isConnecting) return 'starting';

@@ -145,7 +145,8 @@ export class Tile {
     const isPlaying = this.element.classList.contains('is-playing');
     // A path that can be played is played; stills are for what cannot.
     const isCoveredByVideo = isPlaying || (!stream && this.#chain?.state === 'connecting');
-    if (!hasStills(item) || isEmpty || stream?.state === 'failing' || isCoveredByVideo) return this.thumbnail.stop();
+    const hasNone = !hasStills(item) || isEmpty || stream?.state === 'failing' || this.#isLeftAsleep(item);
+    if (hasNone || isCoveredByVideo) return this.thumbnail.stop();
     const isLarge = this.#layout === '1' || this.#layout === '4';
     this.thumbnail.start(this.#layout === 'auto' ? OVERVIEW_MS : LIVE_MS, isLarge ? 960 : 320);
   }
@@ -162,7 +163,9 @@ export class Tile {
     const isLost = !hasStill && chain?.state === 'pausing';
     // MediaMTX is away, and the path that it had is still shown.
     const isAway = this.#isAway || (!item.stream && Boolean(item.path) && !this.#wall?.mediamtx);
-    const status = showStatus(this.badge, { item, isAway, isShown, isStalled, isWaiting, isConnecting, isLost });
+    const isAsleep = this.#isLeftAsleep(item);
+    const seen = { item, isAway, isShown, isStalled, isWaiting, isConnecting, isLost, isAsleep };
+    const status = showStatus(this.badge, seen);
     this.element.classList.toggle('is-stale', status === 'stalled' || status === 'failing' || status === 'away');
     this.element.classList.toggle('is-pending', isShown && (status === 'failing' || status === 'starting'));
     this.#say(this.#textOf(status, isShown));
@@ -184,21 +187,31 @@ export class Tile {
     if (stream) return !stream.picture && stream.kind === 'upload' ? t('viewer.no_picture_yet') : this.#refusal;
     const last = this.#chain?.failures.at(-1);
     if (this.#chain?.state === 'pausing' && last && !hasStills(item)) return reasonText(last.error, item);
-    if (this.#chain || hasStills(item)) return this.#refusal;
+    if (!this.#isLeftAsleep(item) && (this.#chain || hasStills(item))) return this.#refusal;
     return isAvailable(item) ? t('viewer.on_demand') : t('viewer.reason_no_publisher');
   }
 
   /**
+   * Whether the overview reads nothing of the item: a source on demand starts when it is opened, and would not stop while a tile
+   * reads it.
+   *
+   * @param {Api.WallItem} item
+   */
+  #isLeftAsleep({ stream, path }) {
+    return this.#layout === 'auto' && !stream && Boolean(path?.on_demand);
+  }
+
+  /**
    * Whether the tile starts a video. In the overview our streams are pictures, which cost a hundredth of video.
-   * A live path of MediaMTX is played, because a still of it is decoded for each tile; a source on demand does not start
-   * before a reader opens it.
+   * A live path of MediaMTX is played, because a still of it is decoded for each tile.
    *
    * @param {Api.WallItem} item
    * @param {Api.Wall} wall
    */
   #wantsVideo(item, wall) {
     if (playing >= MOST_PLAYING || !this.#sources(item, wall).length) return false;
-    return this.#layout === 'auto' ? !item.stream && Boolean(item.path?.available) : isAvailable(item);
+    if (this.#layout !== 'auto') return isAvailable(item);
+    return !item.stream && Boolean(item.path?.available) && !this.#isLeftAsleep(item);
   }
 
   /**

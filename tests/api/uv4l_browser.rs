@@ -120,19 +120,27 @@ async fn a_camera_on_demand_is_called_for_the_first_reader_and_hung_up_after_the
     let Some((app, _mediamtx)) = with_path(&camera, &json!({})).await else { return };
     is(&app, "idle").await;
     assert!(camera.seen().is_empty(), "no reader, no call");
-    eventually("the wall has the path", async || {
-        let wall = app.get("/api/v1/wall").await.json();
-        let item = wall["items"].as_array().into_iter().flatten().find(|item| item["name"] == "cameras/pi").cloned();
-        item.is_some_and(|item| item["path"]["on_demand"] == true && item["path"]["available"] == false)
-    })
-    .await;
+    let wall_has_it = async |available: bool| {
+        eventually(&format!("the wall has the path, available: {available}"), async || {
+            let wall = app.get("/api/v1/wall").await.json();
+            let mut items = wall["items"].as_array().into_iter().flatten();
+            let path = items.find(|item| item["name"] == "cameras/pi").map(|item| item["path"].clone());
+            path.is_some_and(|path| path["on_demand"] == true && path["available"] == available)
+        })
+        .await;
+    };
+    wall_has_it(false).await;
     let browser = Browser::start().await;
     browser.client.goto(&format!("http://{}/viewer/#/watch/cameras/pi", app.addr)).await.expect("loads");
     browser.says(".stage-how", "Playing over WebRTC.").await;
     shows_green(&browser).await;
     is(&app, "live").await;
     assert_eq!(camera.seen().len(), 1);
+    // The wall finds a path that is available, and reads nothing of it: it would be the reader that keeps the camera.
+    wall_has_it(true).await;
     browser.run("location.hash = '#/'").await;
+    browser.client.refresh().await.expect("loads");
+    browser.says(".tile[data-key='cameras/pi'] .badge", "ready").await;
     eventually("the camera is hung up", async || camera.open() == 0).await;
     assert_eq!(camera.seen()[0].last().map(String::as_str), Some("hangup"));
     is(&app, "idle").await;
