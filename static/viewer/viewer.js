@@ -32,6 +32,12 @@ const COLLECT_MS = 400;
 
 /** @type {Api.Wall | null} */
 let data = null;
+/**
+ * The latest event of each stream since the list was asked for: an event can overtake an answer that was written before it.
+ *
+ * @type {Map<string, Api.Event>}
+ */
+const heard = new Map();
 /** @type {(() => void) | null} */
 let unlisten = null;
 let timer = 0;
@@ -139,10 +145,12 @@ function sayRoute(kind, name, isReadable, isFound) {
 async function list() {
   listAfter(LIST_INTERVAL_MS);
   if (document.hidden) return;
+  heard.clear();
   try {
     const found = await api.call('api/v1/wall');
     keepPaths(found);
     data = found;
+    for (const event of heard.values()) takeOver(event);
     hadMediaMtx ||= data.mediamtx;
     if (hadMediaMtx && !data.mediamtx) listAfter(AWAY_INTERVAL_MS);
     banner.sidecar(true);
@@ -194,6 +202,11 @@ function connected(isConnected, isRefused) {
   if (document.hidden || isRefused) return;
   if (isConnected && !banner.isAway) return banner.sidecar(true);
   if (isConnected) return listSoon();
+  lost();
+}
+
+/** The list tells whether the sidecar answers: a browser without a network still reaches its own machine. */
+function lost() {
   banner.sidecar(false);
   listAfter(AWAY_INTERVAL_MS);
 }
@@ -220,22 +233,30 @@ function sayEmpty() {
 const firstSteps = (isFor) =>
   isFor && h('a', { class: 'button primary', href: api.address('./') }, t('viewer.first_steps'));
 
-/**
- * Takes an event over. The event of a stream contains its whole state, so that frequent changes need no request.
- *
- * @param {Api.Event} event
- */
-function changed({ type, path, data: change }) {
-  const { state, reason, failure, stalled } = /** @type {Partial<NonNullable<Api.WallItem['stream']>>} */ (change);
-  const stream = data?.items.find(({ name }) => name === path)?.stream;
-  if (type !== 'stream.state' || !stream || !state || /** @type {string} */ (state) === 'removed') return listSoon();
-  Object.assign(stream, { state, reason, failure, stalled });
-  if (state === 'live' || state === 'lingering') stream.picture = true;
+/** @param {Api.Event} event */
+function changed(event) {
+  if (event.type === 'stream.state') heard.set(event.path, event);
+  if (!takeOver(event)) return listSoon();
   if (redraw) return;
   redraw = setTimeout(() => {
     redraw = 0;
     drawAll();
   }, COLLECT_MS);
+}
+
+/**
+ * Takes an event over. The event of a stream contains its whole state, so that frequent changes need no request. Returns whether the
+ * list is right with it.
+ *
+ * @param {Api.Event} event
+ */
+function takeOver({ type, path, data: change }) {
+  const { state, reason, failure, stalled } = /** @type {Partial<NonNullable<Api.WallItem['stream']>>} */ (change);
+  const stream = data?.items.find(({ name }) => name === path)?.stream;
+  if (type !== 'stream.state' || !stream || !state || /** @type {string} */ (state) === 'removed') return false;
+  Object.assign(stream, { state, reason, failure, stalled });
+  if (state === 'live' || state === 'lingering') stream.picture = true;
+  return true;
 }
 
 /** @param {number} ms */
@@ -277,7 +298,7 @@ fill(byId('main'), banner.element, notice, heading, tabs, wall.element, stage.el
 showVisitor();
 
 addEventListener('hashchange', show);
-addEventListener('offline', () => banner.sidecar(false));
+addEventListener('offline', lost);
 addEventListener('online', listSoon);
 api.session.addEventListener('change', () => {
   shareProblem = null;
