@@ -14,15 +14,18 @@ const SILENT_MS = 15_000;
 const MOST_WAITING = 16 << 20;
 
 /**
- * Seconds behind the newest frame from which on the player is a little faster: `SLOW`, and up to `SLOWEST` after frames came too late.
- * From `FAR` on it jumps.
+ * Seconds behind the newest frame from which on the player is a little faster: two frames and what a network varies by, at least
+ * `SLOW`. With sound, `SLOW_SOUND`: Chromium stands still for seconds when it has no sound to play. Up to `SLOWEST` after frames
+ * came too late. From `FAR` on it jumps.
  */
-const SLOW = 0.25;
+const VARIES = 0.06;
+const SLOW = 0.12;
+const SLOW_SOUND = 0.25;
 const SLOWEST = 1;
 const FAR = 3;
 
-/** After this time without a wait the player comes nearer again. */
-const CALM_MS = 60_000;
+/** After this time without a wait the player comes nearer again. If that was too near, it stays for twice as long the next time. */
+const CALM_MS = { first: 60_000, longest: 1_800_000 };
 
 /** Seconds of the past that stay in the buffer, and when the rest is removed. */
 const KEPT = 5;
@@ -49,10 +52,18 @@ export class MsePlayer extends Player {
   #objectUrl = '';
   #mediaType = '';
   #bytes = 0;
+  /** How many messages the browser has been given at last. */
+  #pieces = 0;
   #rates = { bytes: new Rate(), frames: new Rate() };
   #timer = 0;
-  #slow = SLOW;
+  /** Seconds between frames. */
+  #interval = 0;
+  #end = 0;
+  /** Doubled by each wait. */
+  #caution = 1;
   #calmSince = 0;
+  #calm = CALM_MS.first;
+  #hasComeNearer = false;
   #isWaiting = false;
 
   async open() {
@@ -145,6 +156,8 @@ export class MsePlayer extends Player {
     this.#follow();
     try {
       if (this.#waiting.length) {
+        this.#measure(buffer);
+        this.#pieces = this.#waiting.length;
         buffer.appendBuffer(new Uint8Array(joined(this.#waiting.splice(0))));
       } else if (buffer.buffered.length) {
         const now = this.element.currentTime;
@@ -162,12 +175,29 @@ export class MsePlayer extends Player {
   }
 
   /**
-   * Frames came later than they were needed, and the next ones may, too. A video with sound needs a reserve most of all: Chromium stands
-   * still for seconds when it has no sound to play.
+   * Measures the time between frames, each of which is a message.
+   *
+   * @param {SourceBuffer} buffer
    */
+  #measure({ buffered }) {
+    const end = buffered.length ? buffered.end(buffered.length - 1) : 0;
+    const interval = (end - this.#end) / this.#pieces;
+    if (this.#end > 0 && interval > 0 && interval < 1) this.#interval += (interval - this.#interval) / 8;
+    this.#end = end;
+  }
+
+  /** Seconds behind the newest frame from which on the player is faster. */
+  get #slow() {
+    const usual = this.hasSound ? SLOW_SOUND : Math.max(SLOW, VARIES + 2 * this.#interval);
+    return Math.min(SLOWEST, usual * this.#caution);
+  }
+
+  /** Frames came later than they were needed, and the next ones may, too. */
   #fallBehind() {
     if (!this.element.played.length) return;
-    this.#slow = Math.min(SLOWEST, 2 * this.#slow);
+    if (this.#hasComeNearer) this.#calm = Math.min(2 * this.#calm, CALM_MS.longest);
+    this.#hasComeNearer = false;
+    if (this.#slow < SLOWEST) this.#caution *= 2;
     this.#calmSince = performance.now();
   }
 
@@ -175,9 +205,10 @@ export class MsePlayer extends Player {
   #follow() {
     const { element } = this;
     const ahead = this.#ahead;
-    if (this.#slow > SLOW && performance.now() - this.#calmSince > CALM_MS) {
-      this.#slow /= 2;
+    if (this.#caution > 1 && performance.now() - this.#calmSince > this.#calm) {
+      this.#caution /= 2;
       this.#calmSince = performance.now();
+      this.#hasComeNearer = true;
     }
     if (ahead > FAR) element.currentTime += ahead - this.#slow / 2;
     // Faster until half of that is gained: a rate that changes with every frame can be heard.
