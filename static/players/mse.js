@@ -27,6 +27,9 @@ const FAR = 3;
 /** After this time without a wait the player comes nearer again. If that was too near, it stays for twice as long the next time. */
 const CALM_MS = { first: 60_000, longest: 1_800_000 };
 
+/** Seconds of video in which a wait says nothing of the network: the player begins with what is there. */
+const BEGIN = 2;
+
 /** Seconds of the past that stay in the buffer, and when the rest is removed. */
 const KEPT = 5;
 const FULL = 15;
@@ -194,7 +197,8 @@ export class MsePlayer extends Player {
 
   /** Frames came later than they were needed, and the next ones may, too. */
   #fallBehind() {
-    if (!this.element.played.length) return;
+    const { played } = this.element;
+    if (!played.length || played.end(played.length - 1) - played.start(0) < BEGIN) return;
     if (this.#hasComeNearer) this.#calm = Math.min(2 * this.#calm, CALM_MS.longest);
     this.#hasComeNearer = false;
     if (this.#slow < SLOWEST) this.#caution *= 2;
