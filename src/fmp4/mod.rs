@@ -1,7 +1,7 @@
 //! Fragmented MP4 (ISO/IEC 14496-12, "the ISO base media file format"): one video track and at most one audio track, as browsers'
 //! `MediaSource` and `<video>` read it. Pure functions: this module knows bytes, but no streams, no network and no clock.
 //!
-//! A response is an init segment ([`Tracks::init`]), and then one fragment for each frame ([`fragment`]), so that a frame leaves as
+//! A response is an init segment ([`Tracks::init`]), and then one fragment for each frame ([`fragment_head`]), so that a frame leaves as
 //! soon as it is there. [`Timeline`] gives the frames their times.
 
 mod boxes;
@@ -113,14 +113,13 @@ fn trex(out: &mut Boxes, track: Track) {
     });
 }
 
-/// A fragment with one frame: `moof` and `mdat`. `sequence` counts the fragments of a response from 1. `parts` is the frame's data: the
-/// NALs of a video frame without start codes, each of which gets its length in four bytes; or a frame of audio.
+/// The bytes of a fragment with one frame (`moof` and `mdat`) that come before the frame. `sequence` counts the fragments of a response
+/// from 1. `size` is the length of the frame, which follows: the NALs of a video frame, each behind its length in four bytes
+/// ([`framed`](crate::stream::framed)); or a frame of audio.
 ///
 /// A frame of 4 GiB or more does not fit; frames are limited to a few MiB where they are received.
-pub fn fragment(sequence: u32, track: Track, timing: Timing, parts: &[Bytes]) -> Bytes {
-    let framing = if track == Track::Video { 4 } else { 0 };
-    let size: usize = parts.iter().map(|part| part.len() + framing).sum();
-    let mut out = Boxes::with_capacity(128 + size);
+pub fn fragment_head(sequence: u32, track: Track, timing: Timing, size: usize) -> Bytes {
+    let mut out = Boxes::with_capacity(128);
     let mut data_offset = 0;
     out.boxed(b"moof", |out| {
         out.full(b"mfhd", 0, 0, |out| {
@@ -150,13 +149,6 @@ pub fn fragment(sequence: u32, track: Track, timing: Timing, parts: &[Bytes]) ->
     });
     // Behind the head of the mdat.
     out.fill(data_offset, out.len() + 8);
-    out.boxed(b"mdat", |out| {
-        for part in parts {
-            if framing > 0 {
-                out.u32(u32::try_from(part.len()).unwrap_or(u32::MAX));
-            }
-            out.bytes(part);
-        }
-    });
+    out.u32(u32::try_from(size + 8).unwrap_or(u32::MAX)).bytes(b"mdat");
     out.finish()
 }

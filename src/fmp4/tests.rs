@@ -119,7 +119,10 @@ fn a_track_without_sound_announces_none() {
 fn a_fragment_has_one_frame_with_its_time() {
     let nals = [Bytes::from_static(b"\x65abc"), Bytes::from_static(b"\x41de")];
     let timing = Timing { decode_time: 1 << 40, offset: 0, duration: 3000, is_sync: true };
-    let data = fragment(7, Track::Video, timing, &nals);
+    let frame = crate::stream::framed(&nals);
+    let fragment =
+        |sequence, track, timing, frame: &[u8]| [&fragment_head(sequence, track, timing, frame.len()), frame].concat();
+    let data = fragment(7, Track::Video, timing, &frame);
     let (first, mdat) = moof(&data);
     assert_eq!(mdat, b"\0\0\0\x04\x65abc\0\0\0\x03\x41de");
     assert_eq!((first.mfhd.sequence_number, first.traf.len()), (7, 1));
@@ -133,7 +136,7 @@ fn a_fragment_has_one_frame_with_its_time() {
     assert_eq!(sample.flags, Some(0x0200_0000));
 
     let timing = Timing { decode_time: 5, offset: -7, duration: 1024, is_sync: false };
-    let (second, mdat) = moof(&fragment(8, Track::Audio, timing, &[Bytes::from_static(b"sound")]));
+    let (second, mdat) = moof(&fragment(8, Track::Audio, timing, b"sound"));
     assert_eq!((second.traf[0].tfhd.track_id, mdat.as_slice()), (2, &b"sound"[..]));
     assert_eq!(second.traf[0].trun[0].samples.get(0).and_then(|sample| sample.flags), Some(0x0101_0000));
     assert_eq!(second.traf[0].trun[0].samples.get(0).and_then(|sample| sample.cts), Some(-7));

@@ -89,7 +89,7 @@ impl Groups {
                 return;
             }
         };
-        if piece.data.len() + self.feed.init().len() > self.limit {
+        if piece.size() + self.feed.init().len() > self.limit {
             self.ended = Some(TOO_LARGE);
             return;
         }
@@ -97,12 +97,13 @@ impl Groups {
         // The rest of a group goes alone, so that the next message is a begin.
         let is_long = !self.has_init || !is_begin || since.elapsed() >= SHORTEST;
         // A message has room for the init segment in any case: the client may not have got the first one.
-        let is_full = gathered.len() + piece.data.len() + self.feed.init().len() > self.limit;
+        let is_full = gathered.len() + piece.size() + self.feed.init().len() > self.limit;
         if piece.is_keyframe && is_long || is_full {
             self.cut(piece.is_keyframe);
         } else if gathered.is_empty() {
             self.gathered = (BytesMut::new(), piece.is_keyframe, Instant::now());
         }
+        self.gathered.0.extend_from_slice(&piece.head);
         self.gathered.0.extend_from_slice(&piece.data);
     }
 
@@ -147,6 +148,7 @@ mod tests {
     use crate::{
         fmp4::{Track, Tracks, Video},
         output::fmp4::{Coded, Frame},
+        stream::framed,
     };
 
     /// A source of frames: the milliseconds before each, whether it is a keyframe, and its bytes.
@@ -174,8 +176,8 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(pause)).await;
                 self.0.pop();
                 self.2 += pause * 90;
-                let parts = vec![Bytes::from(vec![0x65; size])];
-                Ok(Frame { track: Track::Video, is_sync, is_repeated: false, at: self.2, offset: None, parts })
+                let data = framed(&[Bytes::from(vec![0x65; size])]);
+                Ok(Frame { track: Track::Video, is_sync, is_repeated: false, at: self.2, offset: None, data })
             })
         }
 

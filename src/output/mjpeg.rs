@@ -197,11 +197,13 @@ where
     let stall_timeout = options.stall_timeout;
     let mut pacer = Pacer::new(watch, options);
     let mut report = Report { parts: 0, bytes: 0, dropped: 0, left: DisconnectReason::Closed };
+    let stopped = stop.cancelled();
+    tokio::pin!(stopped);
     report.left = loop {
         let part = tokio::select! {
             part = pacer.next() => part,
             () = closed(&mut io) => break DisconnectReason::Closed,
-            () = stop.cancelled() => break DisconnectReason::ToldToEnd,
+            () = &mut stopped => break DisconnectReason::ToldToEnd,
         };
         let Some(part) = part else { break DisconnectReason::StreamEnded };
         // A part is sent to its end, or the connection is closed: a client would show a picture that was cut off as

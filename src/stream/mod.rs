@@ -35,7 +35,7 @@ pub use self::{
     registry::{Deriver, Registry},
     stats::Stats,
     stream::{Origin, Stream},
-    video::{CodedUnit, Sound, SoundCodec, SoundUnit, VideoCodec, VideoReader, VideoUnit},
+    video::{CodedUnit, SharedFraming, Sound, SoundCodec, SoundUnit, VideoCodec, VideoReader, VideoUnit, framed},
     watch::{Ended, States, Watch},
 };
 pub use lifecycle::{Mode, State};

@@ -3,7 +3,10 @@
 //! A producer that reads video hands over each access unit before it decodes any. The units since the last keyframe are kept, with the
 //! sound between them, so that a new reader begins at once. Sound is read from the source only while a reader wants it.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use tokio::{
@@ -29,6 +32,17 @@ pub enum VideoCodec {
     H265,
 }
 
+/// NALs, each behind its length in four bytes, as MP4 has them (ISO/IEC 14496-15, 5.3.3).
+pub fn framed<'a>(nals: impl IntoIterator<Item = &'a Bytes, IntoIter: Clone>) -> Bytes {
+    let nals = nals.into_iter();
+    let mut out = Vec::with_capacity(nals.clone().map(|nal| 4 + nal.len()).sum());
+    for nal in nals {
+        out.extend_from_slice(&u32::try_from(nal.len()).unwrap_or(u32::MAX).to_be_bytes());
+        out.extend_from_slice(nal);
+    }
+    out.into()
+}
+
 /// An access unit as its source sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VideoUnit {
@@ -44,6 +58,29 @@ pub struct VideoUnit {
     pub at: Instant,
     /// When it arrived.
     pub received_at: Instant,
+    /// Its framed NALs, once a reader has asked for them.
+    pub shared: SharedFraming,
+}
+
+/// Framed NALs for all readers that leave out the same parameter sets. Equal to any other: it says nothing that the NALs do not.
+#[derive(Clone, Debug, Default)]
+pub struct SharedFraming(OnceLock<(Vec<Bytes>, Bytes)>);
+
+impl PartialEq for SharedFraming {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for SharedFraming {}
+
+impl VideoUnit {
+    /// The [`framed`] NALs without these parameter sets.
+    pub fn framed(&self, without: &[Bytes]) -> Bytes {
+        let frame = || framed(self.nals.iter().filter(|nal| !without.contains(nal)));
+        let (left_out, shared) = self.shared.0.get_or_init(|| (without.to_vec(), frame()));
+        if left_out == without { shared.clone() } else { frame() }
+    }
 }
 
 /// A frame of sound as its source sent it.

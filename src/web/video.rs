@@ -126,7 +126,7 @@ async fn keyframe(state: &State, stream: &Arc<Stream>, options: &Options) -> Res
     let watch = stream.watch_for(Demand::Single).map_err(gone)?;
     let mut feed = Feed::new(Box::new(Pictures::join(&state.encodings, watch, options.want).await?));
     let piece = feed.next().await.map_err(gone)?;
-    Ok((feed.tracks().content_type(), [feed.init(), piece.data].concat()))
+    Ok((feed.tracks().content_type(), [feed.init(), piece.head, piece.data].concat()))
 }
 
 fn head(media_type: &str, options: &Options) -> HttpResponseBuilder {

@@ -44,6 +44,6 @@ pub struct Frame {
     pub at: u64,
     /// For video whose frames are not in the order in which they are shown: how much later it is shown, in the same ticks.
     pub offset: Option<i64>,
-    /// NALs without start codes and without parameter sets; or a frame of audio.
-    pub parts: Vec<Bytes>,
+    /// The [`framed`](crate::stream::framed) NALs without parameter sets; or a frame of audio.
+    pub data: Bytes,
 }

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use super::{Accepts, Coded, Frame};
 use crate::{
     error::Result,
-    fmp4::{SoundLine, Timeline, Timing, Track, Tracks, VIDEO_CLOCK, fragment},
+    fmp4::{SoundLine, Timeline, Timing, Track, Tracks, VIDEO_CLOCK, fragment_head},
     stream::Ended,
 };
 
@@ -33,15 +33,24 @@ pub struct Feed {
 /// Begins a feed, for a client that asks for video after it has connected, and says what it plays. A call watches the stream at once.
 pub type OpenFeed = Box<dyn Fn(Accepts) -> BoxFuture<'static, Result<Feed>> + Send>;
 
-/// A part of a feed, which is whole in itself.
+/// A fragment of a feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// The bytes: an init segment, or a fragment.
+    /// The bytes of this client alone: the fragment up to its frame.
+    pub head: Bytes,
+    /// The frame, in one buffer for all clients.
     pub data: Bytes,
-    /// Whether it is a fragment of video at which decoding can begin.
+    /// Whether it is one of video at which decoding can begin.
     pub is_keyframe: bool,
     /// Whether it shows what the piece before it shows.
     pub is_repeated: bool,
+}
+
+impl Piece {
+    /// The length in bytes.
+    pub fn size(&self) -> usize {
+        self.head.len() + self.data.len()
+    }
 }
 
 impl Feed {
@@ -74,9 +83,10 @@ impl Feed {
             };
             self.sequence = self.sequence.wrapping_add(1);
             return Ok(Piece {
-                data: fragment(self.sequence, frame.track, timing, &frame.parts),
+                head: fragment_head(self.sequence, frame.track, timing, frame.data.len()),
                 is_keyframe: frame.track == Track::Video && frame.is_sync,
                 is_repeated: frame.is_repeated,
+                data: frame.data,
             });
         }
     }
@@ -102,7 +112,7 @@ impl Feed {
         if wanted > self.video.end().cast_signed() + MOST_AHEAD {
             return None;
         }
-        let length: u32 = frame.parts.iter().map(|data| audio.length(data)).sum();
+        let length = audio.length(&frame.data);
         let ticks = i128::from(wanted) * i128::from(audio.clock) / i128::from(VIDEO_CLOCK);
         let (decode_time, duration) = line.place(i64::try_from(ticks).ok()?, length)?;
         Some(Timing { decode_time, offset: 0, duration, is_sync: true })

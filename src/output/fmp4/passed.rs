@@ -151,12 +151,11 @@ impl Passed {
             self.squeeze_past(decoded, shown);
         }
         let (at, shown) = (self.squeeze.video(decoded), self.squeeze.video(shown));
-        let mut parts = unit.nals.clone();
-        parts.retain(|nal| !self.sets.contains(nal));
+        let data = unit.framed(&self.sets);
         let offset = self.decoding.reorders().then_some(shown - at);
         let at = u64::try_from(at).unwrap_or(0);
-        let frame = Frame { track: Track::Video, is_sync: unit.is_key, is_repeated: false, at, offset, parts };
-        Ok(Some(frame).filter(|frame| !frame.parts.is_empty()))
+        let frame = Frame { track: Track::Video, is_sync: unit.is_key, is_repeated: false, at, offset, data };
+        Ok(Some(frame).filter(|frame| !frame.data.is_empty()))
     }
 
     /// Squeezes the times of this unit and of those behind it that are of the past.
@@ -185,8 +184,8 @@ impl Passed {
     fn heard(&mut self, unit: &SoundUnit) -> Option<Frame> {
         self.sound.as_ref()?;
         let at = self.squeeze.sound(ticks(self.origin, unit.at));
-        let (at, parts) = (u64::try_from(at).ok()?, vec![unit.data.clone()]);
-        Some(Frame { track: Track::Audio, is_sync: true, is_repeated: false, at, offset: None, parts })
+        let (at, data) = (u64::try_from(at).ok()?, unit.data.clone());
+        Some(Frame { track: Track::Audio, is_sync: true, is_repeated: false, at, offset: None, data })
     }
 }
 

@@ -13,8 +13,8 @@ use crate::{
     output::h264::{Encodings, H264Settings, Want},
     picture::{Picture, PictureLimits, testing},
     stream::{
-        Demand, Ended, FrameSink, Origin, Producer, ProducerFuture, Registry, Run, Sound, SoundCodec, SoundUnit,
-        Stream, StreamLimits, StreamName, StreamSettings, VideoCodec, VideoUnit,
+        Demand, Ended, FrameSink, Origin, Producer, ProducerFuture, Registry, Run, SharedFraming, Sound, SoundCodec,
+        SoundUnit, Stream, StreamLimits, StreamName, StreamSettings, VideoCodec, VideoUnit,
     },
 };
 
@@ -101,6 +101,7 @@ impl Bench {
             has_loss: false,
             at,
             received_at: Instant::now(),
+            shared: SharedFraming::default(),
         };
         self.sink().pass(unit);
     }
@@ -128,7 +129,8 @@ struct Read {
 
 async fn read(feed: &mut Feed) -> Read {
     let piece = tokio::time::timeout(Duration::from_secs(1), feed.next()).await.expect("in time").expect("goes on");
-    let mut rest = &piece.data[..];
+    let data = [piece.head, piece.data].concat();
+    let mut rest = &data[..];
     let (Any::Moof(moof), Any::Mdat(mdat)) =
         (Any::decode(&mut rest).expect("a box"), Any::decode(&mut rest).expect("a box"))
     else {
@@ -181,6 +183,21 @@ async fn units_are_passed_on_without_decoding_and_a_newcomer_is_at_the_newest_on
         end = at + 3000;
     }
     assert_eq!((bench.stream.stats().watchers, bench.encodings.len()), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_clients_get_a_frame_out_of_one_buffer() {
+    let mut bench = Bench::new();
+    let _watch = bench.stream.watch_for(Demand::Single).expect("goes on");
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    bench.send(Some(SMALL)).await;
+    bench.send(None).await;
+    let (mut one, mut other) = (bench.feed().await, bench.feed().await);
+    for _ in 0..2 {
+        let (one, other) = (one.next().await.expect("goes on"), other.next().await.expect("goes on"));
+        assert_eq!((one.data.as_ptr(), one.data.len()), (other.data.as_ptr(), other.data.len()));
+        assert!(!one.data.is_empty());
+    }
 }
 
 #[tokio::test(start_paused = true)]

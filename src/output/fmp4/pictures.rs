@@ -10,7 +10,7 @@ use crate::{
     fmp4::{Track, Tracks, VIDEO_CLOCK, Video},
     h264::{AccessUnit, nal},
     output::h264::{Encodings, Pacer, Want},
-    stream::{Ended, Watch},
+    stream::{Ended, Watch, framed},
 };
 
 /// How much longer than the first picture of an encoding can take, in which it shows "waiting", a client waits for it: decoding
@@ -66,12 +66,11 @@ impl Pictures {
                 continue;
             }
             let is_set = |nal: &Bytes| matches!(nal::Kind::of(nal), Some(nal::Kind::Sps | nal::Kind::Pps));
-            let mut parts = sample.nals();
             // They are in the init segment (ISO/IEC 14496-15, 5.3.1).
-            parts.retain(|nal| !is_set(nal));
+            let data = framed(sample.nals().iter().filter(|nal| !is_set(nal)));
             let since = sample.at.saturating_duration_since(self.began);
             let at = u64::try_from(since.as_nanos() * u128::from(VIDEO_CLOCK) / 1_000_000_000).unwrap_or(u64::MAX);
-            return Ok(Frame { track: Track::Video, is_sync, is_repeated: sample.repeated, at, offset: None, parts });
+            return Ok(Frame { track: Track::Video, is_sync, is_repeated: sample.repeated, at, offset: None, data });
         }
     }
 }

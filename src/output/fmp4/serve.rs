@@ -1,5 +1,6 @@
 //! A [`Feed`] in an endless HTTP response.
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::Duration,
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Feed;
 use crate::output::{
     DisconnectReason, Report,
-    connection::{closed, end, write_all},
+    connection::{closed, end, write_both},
 };
 
 /// Serves one client until it disconnects or stalls, the source ends, `stop` is cancelled, or the video has the asked-for `duration`.
@@ -25,24 +26,26 @@ where
 {
     let mut report = Report { parts: 0, bytes: 0, dropped: 0, left: DisconnectReason::Closed };
     let is_complete = |feed: &Feed| duration.is_some_and(|all| u128::from(feed.length_ms()) >= all.as_millis());
-    let mut data = feed.init();
+    let stopped = stop.cancelled();
+    tokio::pin!(stopped);
+    let (mut head, mut data) = (feed.init(), Bytes::new());
     report.left = loop {
         // A fragment is sent to its end, or the connection is closed: the file would end in the middle of a frame.
-        if let Err(left) = write_all(&mut io, &data, stall_timeout).await {
+        if let Err(left) = write_both(&mut io, &head, &data, stall_timeout).await {
             break left;
         }
         report.parts += 1;
-        report.bytes += data.len() as u64;
+        report.bytes += (head.len() + data.len()) as u64;
         if is_complete(&feed) {
             break DisconnectReason::Complete;
         }
         let next = tokio::select! {
             next = feed.next() => next,
             () = closed(&mut io) => break DisconnectReason::Closed,
-            () = stop.cancelled() => break DisconnectReason::ToldToEnd,
+            () = &mut stopped => break DisconnectReason::ToldToEnd,
         };
-        data = match next {
-            Ok(piece) => piece.data,
+        (head, data) = match next {
+            Ok(piece) => (piece.head, piece.data),
             Err(why) => {
                 tracing::debug!("the video ends: {}", why.0);
                 break DisconnectReason::StreamEnded;

@@ -55,6 +55,10 @@ struct Read {
     kinds: Vec<Option<nal::Kind>>,
 }
 
+fn whole(piece: &Piece) -> Vec<u8> {
+    [&piece.head[..], &piece.data].concat()
+}
+
 fn read(mut data: &[u8]) -> Read {
     let (Any::Moof(moof), Any::Mdat(mdat)) =
         (Any::decode(&mut data).expect("a box"), Any::decode(&mut data).expect("a box"))
@@ -84,7 +88,7 @@ async fn read_for(feed: &mut Feed, time: Duration) -> Vec<(Instant, Read)> {
     let end = Instant::now() + time;
     let mut out = vec![];
     while let Ok(piece) = timeout_at(end, feed.next()).await {
-        out.push((Instant::now(), read(&piece.expect("goes on").data)));
+        out.push((Instant::now(), read(&whole(&piece.expect("goes on")))));
     }
     out
 }
@@ -126,7 +130,7 @@ async fn a_still_is_steady_and_no_new_picture_is_left_out() {
         let pushed = Instant::now();
         let (at, fragment) = {
             let piece = feed.next().await.expect("goes on");
-            (Instant::now(), read(&piece.data))
+            (Instant::now(), read(&whole(&piece)))
         };
         assert!(fragment.is_sync && at.duration_since(pushed) < Duration::from_millis(20), "{fragment:?}");
         all.push((at, fragment));
@@ -216,7 +220,7 @@ impl Coded for Odd {
                 is_repeated: false,
                 at,
                 offset: None,
-                parts: vec![bytes::Bytes::from_static(b"\x65")],
+                data: crate::stream::framed(&[bytes::Bytes::from_static(b"\x65")]),
             }
         });
         Box::pin(async move { frame.ok_or(Ended("no further frame")) })

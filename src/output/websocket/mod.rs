@@ -317,10 +317,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watcher<T> {
                 }
                 self.send(&begin).await
             }
-            Step::Data(data) => {
-                self.socket.binary(&data).await?;
+            Step::Data(head, data) => {
+                self.socket.binary_of(&head, &data).await?;
                 self.report.parts += 1;
-                self.report.bytes += data.len() as u64;
+                self.report.bytes += (head.len() + data.len()) as u64;
                 Ok(())
             }
             Step::Refused { kind, why } => {

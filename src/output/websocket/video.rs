@@ -2,12 +2,12 @@
 //! (`mse`: the init segment, and a fragment for each frame) or for a `<video>` that shows one picture after the other (`mp4`: a file with
 //! one keyframe in each message).
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use crate::{
     error::Result,
-    output::fmp4::{Accepts, Feed, Piece},
+    output::fmp4::{Accepts, Feed},
 };
 
 /// The form of the binary messages.
@@ -46,8 +46,8 @@ pub(super) enum Video {
 pub(super) enum Step {
     /// The media type, before the first piece; and why there is no sound, if the source has some.
     Begin { kind: &'static str, media_type: String, note: Option<String> },
-    /// A binary message.
-    Data(Bytes),
+    /// A binary message, in two parts.
+    Data(Bytes, Bytes),
     /// There is no video.
     Refused { kind: &'static str, why: String },
     /// There is no further video.
@@ -85,7 +85,7 @@ impl Video {
             Video::Playing { form, feed, has_begun } => {
                 if *form == Form::Mse && !*has_begun {
                     *has_begun = true;
-                    return Step::Data(feed.init());
+                    return Step::Data(feed.init(), Bytes::new());
                 }
                 loop {
                     let piece = match feed.next().await {
@@ -97,10 +97,10 @@ impl Video {
                         }
                     };
                     match form {
-                        Form::Mse => return Step::Data(piece.data),
+                        Form::Mse => return Step::Data(piece.head, piece.data),
                         Form::Mp4 if piece.is_keyframe && !(piece.is_repeated && *has_begun) => {
                             *has_begun = true;
-                            return Step::Data(file(&feed.init(), &piece));
+                            return Step::Data([feed.init(), piece.head].concat().into(), piece.data);
                         }
                         Form::Mp4 => {}
                     }
@@ -116,11 +116,4 @@ impl Video {
             _ => 0,
         }
     }
-}
-
-fn file(init: &Bytes, piece: &Piece) -> Bytes {
-    let mut file = BytesMut::with_capacity(init.len() + piece.data.len());
-    file.extend_from_slice(init);
-    file.extend_from_slice(&piece.data);
-    file.freeze()
 }

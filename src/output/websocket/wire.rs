@@ -172,17 +172,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
 
     /// Sends a text message.
     pub async fn text(&mut self, text: &str) -> Result<(), DisconnectReason> {
-        self.send(0x1, text.as_bytes()).await
+        self.send(0x1, text.as_bytes(), b"").await
     }
 
     /// Sends a binary message.
     pub async fn binary(&mut self, data: &[u8]) -> Result<(), DisconnectReason> {
-        self.send(0x2, data).await
+        self.send(0x2, data, b"").await
+    }
+
+    /// Sends a binary message that is in two places.
+    pub async fn binary_of(&mut self, head: &[u8], data: &[u8]) -> Result<(), DisconnectReason> {
+        self.send(0x2, head, data).await
     }
 
     /// Answers a ping.
     pub async fn pong(&mut self, data: &[u8]) -> Result<(), DisconnectReason> {
-        self.send(0xA, data).await
+        self.send(0xA, data, b"").await
     }
 
     /// When [`Socket::keep_alive`] is due.
@@ -196,7 +201,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             return Err(DisconnectReason::Stalled);
         }
         self.next_ping = Instant::now() + self.stall_timeout / 3;
-        self.send(0x9, b"").await
+        self.send(0x9, b"", b"").await
     }
 
     /// Closes the connection with a code and a reason (ASCII), and waits a moment for the peer's answer.
@@ -204,7 +209,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         let mut body = u16::from(code).to_be_bytes().to_vec();
         // A control frame has at most 125 bytes (section 5.5).
         body.extend_from_slice(&reason.as_bytes()[..reason.len().min(123)]);
-        if self.send(0x8, &body).await.is_ok() {
+        if self.send(0x8, &body, b"").await.is_ok() {
             let answered = async { while !matches!(self.receive().await, Ok(Incoming::Close) | Err(_)) {} };
             let _ = timeout(CLOSING, answered).await;
         }
@@ -214,7 +219,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
 
     /// Answers the peer's close frame.
     pub async fn answer_close(&mut self) {
-        let _ = self.send(0x8, &u16::from(CloseCode::Normal).to_be_bytes()).await;
+        let _ = self.send(0x8, &u16::from(CloseCode::Normal).to_be_bytes(), b"").await;
         let _ = timeout(CLOSING, self.io.shutdown()).await;
     }
 
@@ -224,12 +229,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         if self.is_strict { until.min(self.received_at + self.stall_timeout * 4 / 3) } else { until }
     }
 
-    /// Sends a message in one frame. A failure ends the connection, because a frame that was begun cannot be
+    /// Sends a message, which is in two places, in one frame. A failure ends the connection, because a frame that was begun cannot be
     /// withdrawn.
-    async fn send(&mut self, opcode: u8, payload: &[u8]) -> Result<(), DisconnectReason> {
-        let (mut head, mut head_length) = head(opcode, payload.len());
+    async fn send(&mut self, opcode: u8, first: &[u8], second: &[u8]) -> Result<(), DisconnectReason> {
+        let (mut head, mut head_length) = head(opcode, first.len() + second.len());
         let masked: Vec<u8>;
-        let payload = match self.is_client {
+        let (first, second) = match self.is_client {
             true => {
                 // The mask protects proxies from bytes that a script chooses (section 10.3). Without random numbers there is no
                 // connection.
@@ -237,20 +242,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
                 head[1] |= 0x80;
                 head[head_length..head_length + 4].copy_from_slice(&mask);
                 head_length += 4;
-                masked = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
-                &masked
+                let payload = first.iter().chain(second);
+                masked = payload.zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+                (&masked[..], &b""[..])
             }
-            false => payload,
+            false => (first, second),
         };
-        let mut sent = 0;
-        let total = head_length + payload.len();
-        while sent < total {
-            let from = sent.min(head_length);
-            let rest =
-                [IoSlice::new(&head[from..head_length]), IoSlice::new(&payload[sent.saturating_sub(head_length)..])];
-            let rest = if from == head_length { &rest[1..] } else { &rest[..] };
+        let mut rest = &mut [&head[..head_length], first, second].map(IoSlice::new)[..];
+        // Empty parts in front are left out.
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
             match timeout_at(self.patience(), self.io.write_vectored(rest)).await {
-                Ok(Ok(n)) if n > 0 => sent += n,
+                Ok(Ok(n)) if n > 0 => IoSlice::advance_slices(&mut rest, n),
                 Ok(_) => return Err(DisconnectReason::Closed),
                 Err(_) => return Err(DisconnectReason::Stalled),
             }

@@ -22,7 +22,7 @@ use crate::{
     h264::nal,
     picture::Picture,
     rtsp_client::{Codec, Received, Start, Unit},
-    stream::{Demand, FrameSink, Run, VideoCodec, VideoUnit},
+    stream::{Demand, FrameSink, Run, SharedFraming, VideoCodec, VideoUnit},
 };
 
 /// Consecutive keyframes that openh264 cannot decode, although no data was lost, before ffmpeg is used.
@@ -150,6 +150,7 @@ impl Passing {
             has_loss: unit.has_loss,
             at: received.at,
             received_at: Instant::now(),
+            shared: SharedFraming::default(),
         });
     }
 }

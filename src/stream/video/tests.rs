@@ -10,6 +10,7 @@ fn unit(number: u8, is_key: bool) -> VideoUnit {
         has_loss: false,
         at: Instant::now(),
         received_at: Instant::now(),
+        shared: SharedFraming::default(),
     }
 }
 
@@ -143,4 +144,15 @@ async fn listeners_get_the_sound_since_the_last_keyframe_and_are_counted() {
     assert_eq!(*count.borrow(), 1);
     drop(listener);
     assert_eq!(*count.borrow(), 0);
+}
+
+#[test]
+fn framed_nals_leave_out_the_sets_of_each_reader() {
+    let nals = [&b"sps"[..], b"pps", b"slice"].map(Bytes::from_static);
+    let unit = VideoUnit { nals: nals.to_vec(), ..unit(0, true) };
+    let first = unit.framed(&nals[..2]);
+    assert_eq!(first, &b"\0\0\0\x05slice"[..]);
+    assert_eq!(first.as_ptr(), unit.framed(&nals[..2]).as_ptr(), "it is made once");
+    assert_eq!(unit.framed(&nals[..1]), &b"\0\0\0\x03pps\0\0\0\x05slice"[..], "a reader with other sets");
+    assert!(unit.framed(&nals).is_empty());
 }
