@@ -17,13 +17,14 @@
 # make package-test installs, upgrades and purges the package in a fresh Debian (root, debootstrap)
 # make image-test   builds the image of the static program and runs it (Docker, or root and debootstrap)
 # make cross-test   runs the static program of another processor under qemu (TARGET=aarch64-unknown-linux-gnu)
+# make reproducible-test  builds the static program of the last commit twice, in two folders, and compares the bytes
 # make release-notes  the section of CHANGELOG.md for the version of Cargo.toml, in target/dist/notes.md
 # make release-check  everything about a release that needs no network
 # make mediamtx     download the release of MediaMTX that the tests are written for to target/mediamtx
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: run test check fmt bench deny docs msrv pages-check fuzz soak mediamtx static deb dist checksums image-context package-test image-test cross-test release-notes release-check build-deps test-deps
+.PHONY: run test check fmt bench deny docs msrv pages-check fuzz soak mediamtx static deb dist checksums image-context package-test image-test cross-test reproducible-test release-notes release-check build-deps test-deps
 
 SIDECAR := target/release/mtx-sidecar
 MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -183,10 +184,16 @@ mediamtx:
 	echo "$$PWD/$$program ($(MEDIAMTX_VERSION)): put it on PATH, or into MEDIAMTX_BIN"
 
 # glibc in the program itself (docs/decisions/0013-static-glibc.md). --target keeps build scripts and procedural macros from being linked
-# in the same way.
+# in the same way. No path of this machine is in the program, so that each folder gives the same bytes (make reproducible-test).
+PLACES := $(CURDIR)=/mtx-sidecar $(abspath $(BUILT))=/mtx-sidecar/target $(abspath $(or $(CARGO_HOME),$(HOME)/.cargo))=/cargo
+MAPPED := $(foreach place,$(PLACES),-ffile-prefix-map=$(place))
 static: build-deps
-	@export RUSTFLAGS="-C target-feature=+crt-static" CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CXX_aarch64_unknown_linux_gnu=aarch64-linux-gnu-g++
+	@export RUSTFLAGS="-C target-feature=+crt-static $(foreach place,$(PLACES),--remap-path-prefix=$(place))"
+	export CFLAGS="$${CFLAGS:-} $(MAPPED)" CXXFLAGS="$${CXXFLAGS:-} $(MAPPED)"
+	export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CXX_aarch64_unknown_linux_gnu=aarch64-linux-gnu-g++
 	export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+	export CC_armv7_unknown_linux_gnueabihf=arm-linux-gnueabihf-gcc CXX_armv7_unknown_linux_gnueabihf=arm-linux-gnueabihf-g++
+	export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER=arm-linux-gnueabihf-gcc
 	if [ $(TARGET) = $(HOST) ]; then
 		unset CC_aarch64_unknown_linux_gnu CXX_aarch64_unknown_linux_gnu CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER
 	fi
@@ -230,6 +237,10 @@ image-test: static
 cross-test: static
 	@qemu=$(if $(filter aarch64%,$(TARGET)),qemu-aarch64-static,qemu-arm-static)
 	scripts/cross-test $(STATIC) $$qemu || { code=$$?; [ $$code = 77 ] && [ "$${REQUIRE_CROSS_TEST:-}" != 1 ] && echo "SKIPPED: cross-test"; }
+
+# Two builds of the release from nothing: some minutes.
+reproducible-test: build-deps
+	@scripts/reproducible-test $(BUILT)/reproducible $(TARGET)
 
 release-notes:
 	@mkdir -p $(DIST)

@@ -4,8 +4,8 @@
 //! Compiled for tests and for cargo-fuzz, which sets `cfg(fuzzing)`.
 
 use crate::{
-    discovery, fetch, h264, mqtt, mqtt_video, multipart, numbers, output, picture, policy, producer, rtsp, rtsp_client,
-    uv4l,
+    discovery, fetch, h264, mqtt, mqtt_video, multipart, numbers, picture, policy, producer, rtsp, rtsp_client, uv4l,
+    websocket,
 };
 
 /// Panics if the property does not hold for these bytes.
@@ -29,7 +29,7 @@ pub const PROPERTIES: [(&str, Property); 17] = [
     ("rtsp_request", rtsp::properties::hold),
     ("udp_assembly", producer::udp_camera::properties::hold),
     ("uv4l", uv4l::properties::hold),
-    ("websocket", output::websocket::wire::properties::hold),
+    ("websocket", websocket::properties::hold),
 ];
 
 /// Checks the property of a fuzz target.

@@ -25,6 +25,7 @@ pub mod backup;
 pub mod blocking;
 pub mod catalog;
 pub mod data_folder;
+pub mod disconnect;
 pub mod error;
 pub mod faults;
 pub mod foreign;
@@ -85,6 +86,7 @@ pub mod rtsp;
 pub mod signal;
 pub mod uv4l;
 pub mod web;
+pub mod websocket;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -15,7 +15,7 @@ use std::{
 
 use actix_http::ws::hash_key;
 use bytes::BytesMut;
-use mtx_sidecar::output::websocket::wire::{Incoming, Socket};
+use mtx_sidecar::websocket::{Incoming, Socket};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::{

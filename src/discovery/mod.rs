@@ -19,6 +19,7 @@ pub(crate) mod properties;
 mod report;
 mod run;
 mod search;
+mod service;
 mod soap;
 mod ssdp;
 mod xml;
@@ -260,7 +261,7 @@ impl Discovery {
         }
         let at = SocketAddr::new(ip, url.port().unwrap_or(0));
         let away = |why| Error::new(Code::Upstream, format!("{}: {why}", inquiry.address.trim()));
-        run::find_service(&self.0, at, &inquiry.consent).await.map_err(away)
+        service::find_service(&self.0, at, &inquiry.consent).await.map_err(away)
     }
 
     async fn resolve(&self, name: &str) -> Result<IpAddr> {

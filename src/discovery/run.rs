@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -15,13 +15,12 @@ use tokio::{
 use url::Url;
 
 use super::{
-    Inner, Query,
-    http::Peer,
-    interfaces,
+    Inner, Query, interfaces,
     onvif::Conversation,
-    probe::{self, Match, choose, host_text, reach},
+    probe::{self, Match, choose, reach},
     report::{DiscoveredDevice, Event, FoundBy, SearchProblem, Summary},
     search::{Datagram, Ids, Prober},
+    service::{find_service, service_at},
     ssdp,
 };
 use crate::units::any_contains;
@@ -50,15 +49,6 @@ pub(super) const DEVICE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Timeout of the questions to all devices, from the end of the time for answers.
 const DETAILS_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Timeout of the search for the ONVIF port of a named device.
-const SERVICE_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Ports of ONVIF: the standard one, and those of Reolink, of inexpensive NVRs, of Tapo, and of the brands of XM.
-const PORTS: [u16; 5] = [80, 8000, 8080, 2020, 8899];
-
-/// The path of the device service on nearly all devices (ONVIF Core, 5.10).
-const SERVICE: &str = "/onvif/device_service";
 
 /// The problem of a device that did not answer all questions in time.
 pub(super) fn incomplete() -> String {
@@ -362,13 +352,6 @@ impl Run {
     }
 }
 
-/// The device service at its usual path.
-#[expect(clippy::expect_used, reason = "an address, a port and a literal path make a URL")]
-fn service_at(ip: IpAddr, port: u16) -> Url {
-    let text = format!("http://{}:{port}{SERVICE}", host_text(ip));
-    Url::parse(&text).expect("an address, a port and a path make a URL")
-}
-
 /// A device with the details of its UPnP description; none if the description is not that of a camera.
 async fn describe(
     inner: &Inner,
@@ -394,28 +377,4 @@ async fn describe(
     (device.name, device.manufacturer) = (description.name, description.manufacturer);
     (device.model, device.serial) = (description.model, description.serial);
     Ok(Some(device))
-}
-
-/// The device service of a named device: at its port, or at one of the usual ports if that is 0. The error says why there is none.
-pub(super) async fn find_service(inner: &Inner, at: SocketAddr, consent: &[IpAddr]) -> Result<Url, String> {
-    let ports = if at.port() == 0 { &PORTS[..] } else { &[at.port()] };
-    let peer: &Peer<'_> = &inner.peer(at.ip(), consent);
-    let tries = ports.iter().map(|port| async move {
-        let service = service_at(at.ip(), *port);
-        match timeout(SERVICE_TIMEOUT, Conversation::new(peer, None).begin(&service)).await {
-            Ok(Ok(_)) => Ok(service),
-            Ok(Err(why)) => Err(why),
-            Err(_) => Err(format!("{} does not answer", host_text(at.ip()))),
-        }
-    });
-    let mut why = String::new();
-    for outcome in join_all(tries).await {
-        match outcome {
-            Ok(service) => return Ok(service),
-            Err(last) if why.is_empty() => why = last,
-            Err(_) => {}
-        }
-    }
-    let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
-    Err(format!("no ONVIF device answers at port {} ({why})", ports.join(", ")))
 }

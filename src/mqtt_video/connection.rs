@@ -24,9 +24,9 @@ use super::{
 use crate::{
     error::Code,
     foreign,
-    output::websocket::wire::{self, Incoming, Socket},
     policy::Credentials,
     server::Place,
+    websocket::{self, Incoming, Socket},
 };
 
 /// Longest message of the WebSocket. It can hold several packets.
@@ -326,6 +326,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
 
 /// What a [`Wire`] waits for.
 enum Waited {
-    Received(Result<Incoming, wire::Fault>),
+    Received(Result<Incoming, websocket::Fault>),
     PingDue,
 }

@@ -7,18 +7,22 @@
 mod disk;
 pub mod exposition;
 pub mod line_protocol;
+mod points;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 pub mod read;
 mod selector;
 mod series;
+mod settings;
 mod store;
 pub mod time;
 
 pub use self::{
+    points::{Latest, Numbers, Rules, Taken},
     selector::{Selector, SeriesName},
     series::Point,
-    store::{GraphSettings, Latest, Numbers, Rules, Store, Taken},
+    settings::GraphSettings,
+    store::Store,
 };
 
 /// Most bytes of a series' name with its tags. Telegraf's are some hundred.

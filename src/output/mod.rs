@@ -17,6 +17,7 @@ pub mod websocket;
 use serde::{Deserialize, Serialize};
 
 use self::http::Output;
+pub use crate::disconnect::DisconnectReason;
 use crate::units::HumanDuration;
 
 /// All outputs with an address of HTTP. A new output is a file in this folder and an entry here: its route, its part of the
@@ -65,34 +66,6 @@ impl OutputSettings {
             found.push(("stall_timeout", "must be at least 1s".into()));
         }
         found
-    }
-}
-
-/// Why the connection of a watcher or publisher ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DisconnectReason {
-    /// The peer closed the connection, or the network did.
-    Closed,
-    /// The peer took nothing for [`OutputSettings::stall_timeout`].
-    Stalled,
-    /// The stream was removed.
-    StreamEnded,
-    /// The server shuts down, or the peer has lost its permission.
-    ToldToEnd,
-    /// The peer has all that it asked for.
-    Complete,
-}
-
-impl DisconnectReason {
-    /// The reason in words, which is also the label of the metric.
-    pub fn reason(self) -> &'static str {
-        match self {
-            DisconnectReason::Closed => "connection closed",
-            DisconnectReason::Stalled => "took nothing for too long",
-            DisconnectReason::StreamEnded => "the stream ended",
-            DisconnectReason::ToldToEnd => "told to end: shutdown, or permission lost",
-            DisconnectReason::Complete => "has all that it asked for",
-        }
     }
 }
 

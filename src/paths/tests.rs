@@ -1,8 +1,11 @@
-use std::{collections::BTreeMap as Map, path::Path};
+mod host;
+
+use std::path::Path;
 
 use serde_json::json;
-use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate, matchers::any};
+use wiremock::{Mock, MockServer, matchers::any};
 
+use self::host::Host;
 use super::*;
 use crate::{
     fetch::{Fetch, FetchSettings},
@@ -11,73 +14,6 @@ use crate::{
     store::paths::AppliedRow,
     uv4l::Uv4lSettings,
 };
-
-/// The part of MediaMTX's control API that the tests need: it can lose its paths, refuses unknown fields, and adds defaults.
-#[derive(Clone, Default)]
-struct Host(Arc<Mutex<HostInner>>);
-
-#[derive(Default)]
-struct HostInner {
-    starts: u32,
-    paths: Map<String, Fields>,
-    writes: Vec<String>,
-    is_down: bool,
-}
-
-fn defaults() -> Fields {
-    let defaults = json!({
-        "source": "publisher", "sourceOnDemand": false, "rtspTransport": "automatic", "record": false,
-        "runOnDemand": "", "runOnDemandStartTimeout": "10s", "publishPass": "", "srtReadPassphrase": "", "srtPublishPassphrase": "",
-    });
-    serde_json::from_value(defaults).expect("an object")
-}
-
-impl Respond for Host {
-    fn respond(&self, request: &Request) -> ResponseTemplate {
-        let mut host = self.0.lock();
-        let answer = |status: u16, body: Value| ResponseTemplate::new(status).set_body_json(body);
-        let error = |status: u16, words: &str| answer(status, json!({"status": "error", "error": words}));
-        if host.is_down {
-            return error(500, "down");
-        }
-        let path = percent_encoding::percent_decode_str(request.url.path()).decode_utf8_lossy().into_owned();
-        let list = |items: Vec<Value>| answer(200, json!({"itemCount": items.len(), "pageCount": 1, "items": items}));
-        match path.as_str() {
-            "/v3/info" => {
-                return answer(200, json!({"version": "v1.20.1", "started": format!("start {}", host.starts)}));
-            }
-            "/v3/config/paths/list" => {
-                let named = host.paths.iter().map(|(name, fields)| {
-                    let mut all = defaults();
-                    all.extend(fields.clone());
-                    all.insert("name".into(), json!(name));
-                    Value::Object(all)
-                });
-                return list(named.collect());
-            }
-            "/v3/config/pathdefaults/get" => return answer(200, Value::Object(defaults())),
-            "/v3/paths/list" => return list(vec![json!({"name": "cam", "available": true, "readers": []})]),
-            _ => {}
-        }
-        let Some((verb, name)) = path.strip_prefix("/v3/config/paths/").and_then(|rest| rest.split_once('/')) else {
-            return error(404, "path not found");
-        };
-        host.writes.push(format!("{verb} {name}"));
-        let fields: Fields = serde_json::from_slice(&request.body).unwrap_or_default();
-        if let Some(unknown) = fields.keys().find(|key| !defaults().contains_key(*key)) {
-            return error(400, &format!("json: unknown field \"{unknown}\""));
-        }
-        let is_there = host.paths.contains_key(name);
-        match verb {
-            "add" if is_there => return error(400, "path already exists"),
-            "patch" | "delete" if !is_there => return error(404, "path not found"),
-            "delete" => drop(host.paths.remove(name)),
-            "patch" => host.paths.entry(name.into()).or_default().extend(fields),
-            _ => drop(host.paths.insert(name.into(), fields)),
-        }
-        answer(200, json!({"status": "ok"}))
-    }
-}
 
 fn cameras() -> Cameras {
     Cameras::new(

@@ -27,15 +27,10 @@ use tokio_util::sync::CancellationToken;
 pub use self::room::Mode;
 use self::room::{Delivery, Member, Room};
 use crate::{
-    output::{
-        DisconnectReason,
-        http::OutputKind,
-        websocket::{
-            Ending,
-            wire::{Incoming, Socket},
-        },
-    },
+    disconnect::DisconnectReason,
+    output::http::OutputKind,
     stream::StreamName,
+    websocket::{Ending, Incoming, Socket},
 };
 
 /// `/signal/{name}`.

@@ -27,14 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::message::MAX_MESSAGE;
 use crate::{
-    output::{
-        DisconnectReason,
-        websocket::{
-            Ending,
-            wire::{Incoming, Socket},
-        },
-    },
+    disconnect::DisconnectReason,
     stream::StreamName,
+    websocket::{Ending, Incoming, Socket},
 };
 
 /// Most bytes of a message between the agent and us: a text of a call, whose quotation marks are escaped.

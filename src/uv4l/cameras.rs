@@ -21,11 +21,7 @@ use super::{
     demand::{BridgeStatus, Bridges},
     upstream::Upstream,
 };
-use crate::{
-    fetch::Fetch,
-    output::{DisconnectReason, websocket::Ending},
-    stream::StreamName,
-};
+use crate::{disconnect::DisconnectReason, fetch::Fetch, stream::StreamName, websocket::Ending};
 
 /// How long a viewer that takes a camera over waits for the end of the other's call.
 const RELEASED_WITHIN: Duration = Duration::from_secs(3);

@@ -15,7 +15,7 @@ use super::{
     message::{CallOptions, CameraMessage, Candidate, Fault, Form, ViewerMessage},
     sdp::{self, Rewritten, Wish},
 };
-use crate::output::websocket::Ending;
+use crate::websocket::Ending;
 
 /// How long a viewer can be connected without a call, a camera can take for its offer (with the time of connecting), and a viewer
 /// for its answer.

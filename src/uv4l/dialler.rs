@@ -16,8 +16,8 @@ use crate::{
     backoff::Backoff,
     error::Result,
     fetch::{Fetch, Session, Target},
-    output::websocket::wire::{Incoming, Socket},
     secret::Secret,
+    websocket::{Incoming, Socket},
 };
 
 /// Pauses between attempts to reach the sidecar. A connection that lasted for the longest pause begins with the shortest again.

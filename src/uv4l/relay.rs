@@ -16,15 +16,10 @@ use super::{
     upstream::{CAMERA_TIMEOUT, Received},
 };
 use crate::{
-    output::{
-        DisconnectReason,
-        http::OutputKind,
-        websocket::{
-            Ending,
-            wire::{Fault, Incoming, Socket},
-        },
-    },
+    disconnect::DisconnectReason,
+    output::http::OutputKind,
     stream::StreamName,
+    websocket::{Ending, Fault, Incoming, Socket},
 };
 
 /// `/uv4l/{name}`.

@@ -9,12 +9,10 @@ use super::{
     message::{MAX_MESSAGE, ViewerMessage},
 };
 use crate::{
+    disconnect::DisconnectReason,
     error::Result,
     fetch::{Fetch, Socket as Io},
-    output::{
-        DisconnectReason,
-        websocket::wire::{Incoming, Socket},
-    },
+    websocket::{Incoming, Socket},
 };
 
 /// A camera that answers no ping for this time has vanished. A ping goes out each third.

@@ -1,4 +1,4 @@
-//! Addresses that other programs expect: those of mjpg-streamer, ustreamer, go2rtc, ESP32-CAM and Frigate.
+//! Addresses that other programs expect: those of mjpg-streamer, ustreamer, ESP32-CAM and Frigate (`go2rtc.rs` has go2rtc's).
 //!
 //! Each alias resolves its stream, and then does the same as our own address: the same policy, limits and parameters. An address
 //! without a name uses `aliases.webcams`.
@@ -14,23 +14,15 @@ use serde_json::json;
 use utoipa::IntoParams;
 
 use super::{
-    Problem, State, caller::CallerExtractor, endless, problem::ProblemDocument, upload, uv4l, video, watch,
-    watch_params::requester,
+    Problem, State, caller::CallerExtractor, endless, problem::ProblemDocument, uv4l, watch, watch_params::requester,
 };
 use crate::{
     error::{Code, Error, Result},
-    output::{
-        fmp4::{Mp4Query, SizeQuery},
-        http::TransformQuery,
-        mjpeg,
-    },
+    output::{http::TransformQuery, mjpeg},
     policy::{Action, Caller, token_in_query},
     query,
     stream::{State as Life, StreamName},
 };
-
-/// go2rtc's MJPEG, in both directions.
-const GO2RTC_STREAM: &str = "/api/stream.mjpeg";
 
 /// mjpg-streamer's parameters.
 #[derive(Deserialize, IntoParams)]
@@ -40,32 +32,6 @@ pub struct ActionQuery {
     action: Option<String>,
     /// A stream by name instead of a webcam; mjpg-streamer does not have this.
     name: Option<String>,
-}
-
-/// go2rtc's parameters.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct SourceQuery {
-    /// The stream's name.
-    src: Option<String>,
-    /// The maximum age of the picture, in seconds or as `10s`.
-    cache: Option<String>,
-}
-
-/// go2rtc's parameter for video.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct SourceOfVideoQuery {
-    /// The stream's name.
-    src: Option<String>,
-}
-
-/// go2rtc's parameter for pictures in.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct DestinationQuery {
-    /// The stream's name. An unknown stream is created.
-    dst: Option<String>,
 }
 
 /// Whether a request to `/` is one for mjpg-streamer, or for a UV4L camera, and not for our first page.
@@ -196,79 +162,6 @@ pub(super) async fn ustreamer(
     part(&request, &state, &caller, &name, &what).await
 }
 
-/// go2rtc's MJPEG.
-#[utoipa::path(
-    method(get, head), path = GO2RTC_STREAM, tag = "aliases", params(SourceQuery, TransformQuery),
-    responses((status = 200, content_type = "multipart/x-mixed-replace"), (status = 404, body = ProblemDocument))
-)]
-pub(super) async fn go2rtc_stream(
-    request: HttpRequest,
-    state: web::Data<State>,
-    CallerExtractor(caller): CallerExtractor,
-    query: web::Query<SourceQuery>,
-) -> Result<HttpResponse, Problem> {
-    endless::watch(&request, &state, &caller, needed("src", query.src.as_deref())?, &mjpeg::OUTPUT).await
-}
-
-/// go2rtc's address for publishing MJPEG: takes pictures until the sender ends.
-#[utoipa::path(
-    post, path = GO2RTC_STREAM, tag = "aliases", params(DestinationQuery),
-    request_body(content_type = "multipart/x-mixed-replace", description = "Or any other type: concatenated JPEGs"),
-    responses((status = 200, body = upload::UploadedMany), (status = 400, body = ProblemDocument))
-)]
-pub(super) async fn go2rtc_push(
-    request: HttpRequest,
-    state: web::Data<State>,
-    CallerExtractor(caller): CallerExtractor,
-    query: web::Query<DestinationQuery>,
-    payload: web::Payload,
-) -> Result<HttpResponse, Problem> {
-    upload::take_many(&request, &state, &caller, needed("dst", query.dst.as_deref())?, payload).await
-}
-
-/// go2rtc's snapshot.
-#[utoipa::path(
-    method(get, head), path = "/api/frame.jpeg", tag = "aliases", params(SourceQuery, TransformQuery),
-    responses((status = 200, content_type = "image/jpeg"), (status = 404, body = ProblemDocument))
-)]
-pub(super) async fn go2rtc_frame(
-    request: HttpRequest,
-    state: web::Data<State>,
-    CallerExtractor(caller): CallerExtractor,
-    query: web::Query<SourceQuery>,
-) -> Result<HttpResponse, Problem> {
-    let oldest = query.cache.as_deref().map(|text| watch::max_age("cache", text)).transpose()?;
-    watch::take(&request, &state, &caller, needed("src", query.src.as_deref())?, oldest).await
-}
-
-/// go2rtc's MP4, with the sound if it is AAC or Opus. Its parameters for codecs (`mp4`, `video`, `audio`) have no effect.
-#[utoipa::path(
-    method(get, head), path = "/api/stream.mp4", tag = "aliases", params(SourceOfVideoQuery, Mp4Query, SizeQuery),
-    responses((status = 200, content_type = "video/mp4"), (status = 404, body = ProblemDocument))
-)]
-pub(super) async fn go2rtc_video(
-    request: HttpRequest,
-    state: web::Data<State>,
-    CallerExtractor(caller): CallerExtractor,
-    query: web::Query<SourceOfVideoQuery>,
-) -> Result<HttpResponse, Problem> {
-    video::watch(&request, &state, &caller, needed("src", query.src.as_deref())?).await
-}
-
-/// go2rtc's snapshot as MP4.
-#[utoipa::path(
-    method(get, head), path = "/api/frame.mp4", tag = "aliases", params(SourceOfVideoQuery, SizeQuery),
-    responses((status = 200, content_type = "video/mp4"), (status = 404, body = ProblemDocument))
-)]
-pub(super) async fn go2rtc_video_frame(
-    request: HttpRequest,
-    state: web::Data<State>,
-    CallerExtractor(caller): CallerExtractor,
-    query: web::Query<SourceOfVideoQuery>,
-) -> Result<HttpResponse, Problem> {
-    video::take(&request, &state, &caller, needed("src", query.src.as_deref())?).await
-}
-
 /// Frigate's snapshot, for streams without a slash in their name.
 #[utoipa::path(
     method(get, head), path = "/api/{camera}/latest.{kind:jpg|jpeg}", tag = "aliases",
@@ -390,10 +283,6 @@ fn webcam_name(state: &State, index: usize) -> Result<StreamName> {
         };
         Error::new(Code::UnknownStream, format!("{which} in aliases.webcams of sidecar.yml"))
     })
-}
-
-fn needed<'a>(field: &'static str, value: Option<&'a str>) -> Result<&'a str> {
-    value.filter(|value| !value.is_empty()).ok_or_else(|| Error::parameter(field, "is required: the name of a stream"))
 }
 
 #[cfg(test)]

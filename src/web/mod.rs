@@ -14,6 +14,7 @@ mod endless;
 mod events;
 mod extract;
 mod form;
+mod go2rtc;
 mod guard;
 mod health;
 mod identity;
@@ -142,11 +143,11 @@ const ROUTES: &[Route] = routes![
     aliases::capture,
     aliases::state,
     aliases::ustreamer,
-    aliases::go2rtc_stream,
-    aliases::go2rtc_push,
-    aliases::go2rtc_frame,
-    aliases::go2rtc_video,
-    aliases::go2rtc_video_frame,
+    go2rtc::go2rtc_stream,
+    go2rtc::go2rtc_push,
+    go2rtc::go2rtc_frame,
+    go2rtc::go2rtc_video,
+    go2rtc::go2rtc_video_frame,
     ws::go2rtc,
     aliases::frigate_latest,
     aliases::frigate_stream,

@@ -27,16 +27,14 @@ use crate::{
         h264::Want,
         http::TransformQuery,
         variants::Watching,
-        websocket::{
-            self, Dialect, Ending, MAX_WINDOW, Source,
-            wire::{Incoming, Socket},
-        },
+        websocket::{self, Dialect, MAX_WINDOW, Source},
     },
     picture::{Picture, PictureLimits, transform::Transform},
     policy::Caller,
     producer::Definition,
     shutdown::Shutdown,
     stream::{Demand, StreamName},
+    websocket::{Ending, Incoming, Socket},
 };
 
 /// Our WebSocket protocol, for clients that must name one because they send their token as another.

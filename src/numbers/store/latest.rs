@@ -16,9 +16,7 @@ impl Store {
     /// The last number of a series, for texts on pictures. None if there is none.
     pub fn last(&self, name: &StreamName, selector: &Selector) -> Option<f64> {
         let numbers = self.0.streams.lock().get(name).cloned()?;
-        let data = numbers.data.lock();
-        let (_, series) = data.series.iter().find(|(series, _)| selector.selects(series))?;
-        series.points().iter().rev().map(|point| point.value).find(|value| !value.is_nan())
+        numbers.last(selector)
     }
 
     /// Changes with each new point of any stream.

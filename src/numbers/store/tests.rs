@@ -1,4 +1,8 @@
 use super::*;
+use crate::{
+    numbers::{Rules, Sample, time},
+    units::Size,
+};
 
 const SECOND: i64 = time::SECOND;
 const NOW: i64 = 1_700_000_000 * SECOND;

@@ -8,7 +8,6 @@
 #[cfg(test)]
 mod tests;
 mod video;
-pub mod wire;
 
 use actix_http::ws::CloseCode;
 use serde::Deserialize;
@@ -19,10 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{
-    video::{Form, Step, Video},
-    wire::{Incoming, Socket},
-};
+use self::video::{Form, Step, Video};
 use super::{
     DisconnectReason, Report,
     fmp4::{Accepts, OpenFeed},
@@ -31,6 +27,7 @@ use super::{
 use crate::{
     picture::SharedFrame,
     stream::{Demand, States, Watch},
+    websocket::{Ending, Incoming, Socket},
 };
 
 /// `/ws/{name}`.
@@ -91,22 +88,6 @@ pub struct Source {
     pub states: States,
     /// The stream as video.
     pub video: OpenFeed,
-}
-
-/// The code and the reason with which the server ends a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Ending {
-    /// The close code.
-    pub code: CloseCode,
-    /// The reason in words.
-    pub reason: &'static str,
-}
-
-impl Ending {
-    /// The server shuts down.
-    pub const SHUTDOWN: Ending = Ending { code: CloseCode::Away, reason: "the server is shutting down" };
-    /// The client has lost its permission.
-    pub const NOT_PERMITTED: Ending = Ending { code: CloseCode::Policy, reason: "permission lost" };
 }
 
 /// A text message of a client.

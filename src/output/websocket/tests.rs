@@ -8,7 +8,7 @@ use tokio::{
 };
 use tokio_util::codec::{Decoder, Encoder};
 
-use super::{wire::Fault, *};
+use super::*;
 use crate::{
     output::{
         fmp4::feeds,
@@ -16,6 +16,7 @@ use crate::{
     },
     picture::{Picture, PictureLimits, testing},
     stream::{Mode, Origin, Registry, Stream, StreamLimits, StreamName, StreamSettings, testing::Idle},
+    websocket::Fault,
 };
 
 /// The client, and the server that serves it.

@@ -79,13 +79,19 @@ impl Piped {
         command.args(["-an", "-vf", &format!("{}setpts=N/TB", only_due(plan)), "-fps_mode", "passthrough"]);
         command.args(["-c:v", "rawvideo", "-f", "rawvideo"]);
         command.args(["-flush_packets", "1", "-blocksize", &PIPE.to_string(), "pipe:1"]);
+        let piped = Piped::around(plan, command, permit)?;
+        plan.common.counters().ffmpeg_started();
+        Ok(piped)
+    }
+
+    /// Starts this command, which gets access units and returns pictures.
+    fn around(plan: &Arc<Plan>, mut command: Command, permit: OwnedSemaphorePermit) -> std::io::Result<Self> {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
         let wrong = |e: crate::error::Error| std::io::Error::other(e.to_string());
         let (stdin, stdout, messages) = pipes(&mut child).map_err(wrong)?;
         let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE);
         let encoder = Box::new(Encoder { writer: JpegWriter::new(plan.quality).map_err(wrong)?, spare: vec![] });
-        plan.common.counters().ffmpeg_started();
         Ok(Piped {
             plan: plan.clone(),
             child,
@@ -205,4 +211,98 @@ fn planes(picture: &[u8], layout: Layout) -> Planes<'_> {
     let (y, chroma) = picture.split_at(width * height);
     let (u, v) = chroma.split_at(chroma.len() / 2);
     Planes { width, height, samples: [y, u, v], strides: [width, width / 2, width / 2], colour: layout.colour }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::time::timeout;
+
+    use super::{super::*, *};
+    use crate::picture::Colour;
+
+    const EVERY: Duration = Duration::from_millis(100);
+    const LAYOUT: Layout = Layout { width: 16, height: 16, colour: Colour::JPEG };
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn unit() -> ReceivedUnit {
+        ReceivedUnit { data: Bytes::from_static(&[1; 20]), is_key: true, received: SystemTime::now() }
+    }
+
+    /// A decoder that runs this script of sh.
+    fn decoder(script: &str) -> Piped {
+        let common = Common::new(RtspCameraSettings::default(), FetchSettings::default(), "rtsp://127.0.0.1", |_| None);
+        let permit = common.decoder_permit().expect("none runs");
+        let plan = Arc::new(Plan {
+            source: Source::Path(StreamName::parse("door").expect("a name")),
+            fingerprint: None,
+            transport: Transport::Auto,
+            every: EVERY,
+            quality: 80,
+            keyframes_only: false,
+            common,
+            limits: PictureLimits::default(),
+        });
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        let mut decoder = Piped::around(&plan, command, permit).expect("sh starts");
+        decoder.begin(LAYOUT);
+        decoder
+    }
+
+    /// Waits for another process. tokio's paused clock stands meanwhile: it does not advance while a blocking task runs.
+    async fn in_no_time<T>(waiting: impl Future<Output = T>) -> T {
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let blocking = tokio::task::spawn_blocking(move || ended.recv());
+        let done = waiting.await;
+        drop(end);
+        blocking.await.expect("ends").expect_err("the other half is dropped");
+        done
+    }
+
+    async fn next(decoder: &mut Piped) -> Outcome {
+        in_no_time(decoder.next()).await.expect("an outcome")
+    }
+
+    async fn write(decoder: &mut Piped) {
+        decoder.start(unit(), Forms { jpeg: true, raster: false });
+        let written = next(decoder).await;
+        assert!(matches!(written, Outcome::Nothing) && decoder.is_free(), "{written:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ffmpeg_is_waited_for_only_while_it_owes_a_picture() {
+        // A picture for the first unit, and none for others.
+        let unit_bytes = unit().data.len() + DELIMITER.len();
+        let script = format!("head -c {unit_bytes} >&2; head -c {} /dev/zero; exec cat >&2", LAYOUT.bytes());
+        let mut decoder = decoder(&script);
+        write(&mut decoder).await;
+        let shown = next(&mut decoder).await;
+        assert!(matches!(shown, Outcome::Picture(Shown::Jpeg(_))), "{shown:?}");
+
+        assert!(timeout(HOUR, decoder.next()).await.is_err(), "a camera that pauses is waited for");
+
+        let began = Instant::now();
+        write(&mut decoder).await;
+        // More units do not give it more time.
+        assert!(timeout(PATIENCE - EVERY, decoder.next()).await.is_err());
+        write(&mut decoder).await;
+        let end = timeout(HOUR, decoder.next()).await.expect("it is given up").expect("an outcome");
+        assert!(matches!(end, Outcome::Broken), "{end:?}");
+        // Its last messages have a second.
+        let (waited, patience) = (began.elapsed(), EVERY + PATIENCE);
+        assert!(waited >= patience && waited <= patience + Duration::from_millis(1100), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ffmpeg_that_waits_for_its_first_keyframe_owes_nothing_and_one_that_ends_is_broken() {
+        let mut decoder = decoder("head -c 1 >&2");
+        assert!(timeout(HOUR, decoder.next()).await.is_err());
+        decoder.start(unit(), Forms { jpeg: true, raster: false });
+        let mut end = next(&mut decoder).await;
+        if matches!(end, Outcome::Nothing) {
+            end = next(&mut decoder).await;
+        }
+        assert!(matches!(end, Outcome::Broken), "{end:?}");
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_http::ws::{CloseCode, hash_key};
 use bytes::BytesMut;
-use mtx_sidecar::output::websocket::wire::{Incoming, Socket};
+use mtx_sidecar::websocket::{Incoming, Socket};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{

@@ -1,4 +1,5 @@
-//! One WebSocket connection (RFC 6455): reads messages, writes messages, and detects a peer that vanished.
+//! One WebSocket connection (RFC 6455): reads messages, writes messages, and detects a peer that vanished. It knows nothing of what the
+//! messages mean.
 //!
 //! actix-http's codec reads and checks frames. Frames are written here, because the bytes of a picture must go to the socket
 //! without a copy, behind the head of a frame. A server does not mask, and a client does (section 5.1).
@@ -13,7 +14,7 @@ use tokio::{
 };
 use tokio_util::codec::Decoder;
 
-use crate::output::DisconnectReason;
+use crate::disconnect::DisconnectReason;
 
 /// The longest head of a frame: two bytes, eight bytes of length, four bytes of mask (section 5.2).
 const LONGEST_HEAD: usize = 14;
@@ -59,6 +60,22 @@ impl Fault {
             Fault::NotText => Some((CloseCode::Invalid, "the text is not UTF-8")),
         }
     }
+}
+
+/// The code and the reason with which the server ends a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// The close code.
+    pub code: CloseCode,
+    /// The reason in words.
+    pub reason: &'static str,
+}
+
+impl Ending {
+    /// The server shuts down.
+    pub const SHUTDOWN: Ending = Ending { code: CloseCode::Away, reason: "the server is shutting down" };
+    /// The client has lost its permission.
+    pub const NOT_PERMITTED: Ending = Ending { code: CloseCode::Policy, reason: "permission lost" };
 }
 
 /// A connection after its handshake.
