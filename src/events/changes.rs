@@ -180,6 +180,7 @@ mod tests {
         let streams = |state: &'static str| {
             let failure = (state == "failing").then(|| LastFailure {
                 code: "unavailable",
+                cause: None,
                 reason: "because".into(),
                 at: "2026-01-31T12:00:00Z".into(),
                 title: "Temporarily unavailable",

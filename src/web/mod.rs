@@ -163,6 +163,7 @@ const ROUTES: &[Route] = routes![
     identity::delete_user,
     identity::tokens,
     identity::make_token,
+    identity::token,
     identity::revoke_token,
     identity::shares,
     identity::make_share,

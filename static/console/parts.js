@@ -31,14 +31,37 @@ export const button = (shape, text, onclick, more = {}) =>
   h('button', { type: 'button', ...more, onclick }, icon(shape, 18), h('span', {}, text));
 
 /**
- * A button without a visible text; the text is its title, and its label for screen readers.
+ * A button of a row or a card. The label is its title, and what screen readers say. Cards show the word beside the icon; the rows of
+ * tables, which have no room for it, show the icon alone.
  *
  * @param {Icon} shape
  * @param {string} label
  * @param {() => void} onclick
+ * @param {string} [word] what cards show
  */
-export const iconButton = (shape, label, onclick) =>
-  h('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick }, icon(shape, 18));
+export const iconButton = (shape, label, onclick, word) =>
+  h(
+    'button',
+    { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick },
+    icon(shape, 18),
+    word && h('span', { class: 'word' }, word),
+  );
+
+/**
+ * The same as a link.
+ *
+ * @param {Icon} shape
+ * @param {string} label
+ * @param {string} href
+ * @param {string} word
+ */
+export const iconLink = (shape, label, href, word) =>
+  h(
+    'a',
+    { class: 'button icon-button', href, title: label, 'aria-label': label },
+    icon(shape, 18),
+    h('span', { class: 'word' }, word),
+  );
 
 /** @type {Record<string, Icon>} */
 const NOTICE_ICONS = { '': 'info', good: 'check', warn: 'alert', bad: 'alert' };
