@@ -3,7 +3,7 @@
 
 import { openDialog } from '../lib/dialog.js';
 import { fill, h, keyed } from '../lib/dom.js';
-import { field, firstInvalid, showProblem } from '../lib/form.js';
+import { field, onSubmit } from '../lib/form.js';
 import { ago, dateTime, errorText, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 
@@ -320,23 +320,13 @@ export async function formDialog({ title, body, action, wide = false, send }) {
   const { dialog, closed } = openDialog({ title, body: form, wide });
   /** @type {R | undefined} */
   let result;
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
-    const invalid = firstInvalid(form);
-    showProblem(form, invalid);
-    if (invalid) return;
-    submit.disabled = true;
-    try {
-      const sent = await send(form);
-      if (sent === KEEP_OPEN) return;
-      result = sent;
-      dialog.close('done');
-    } catch (problem) {
-      showProblem(form, withoutFieldName(problem));
-    } finally {
-      submit.disabled = false;
-    }
-  });
+  const submitted = async () => {
+    const sent = await send(form);
+    if (sent === KEEP_OPEN) return;
+    result = sent;
+    dialog.close('done');
+  };
+  onSubmit(form, submit, submitted, withoutFieldName);
   validateWhileTyping(form);
   await closed;
   return /** @type {Exclude<R, typeof KEEP_OPEN> | undefined} */ (result);
