@@ -34,6 +34,7 @@ mod paths;
 mod points;
 mod problem;
 mod recordings;
+mod renaming;
 mod routes;
 mod sessions;
 mod sign_in;
@@ -119,6 +120,7 @@ const ROUTES: &[Route] = routes![
     streams::patch,
     streams::delete,
     trial::try_out,
+    renaming::rename,
     values::list,
     values::put,
     values::delete,
