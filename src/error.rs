@@ -3,7 +3,11 @@
 //! `Display` is for the client: short, and without secrets. Details for the operator are in the source, and
 //! [`Error::chain`] prints all of them for the log.
 
+mod cause;
+
 use std::{borrow::Cow, error::Error as StdError, fmt};
+
+pub use cause::Cause;
 
 macro_rules! codes {
     ($($variant:ident = $status:literal $code:literal $title:literal),+ $(,)?) => {
@@ -92,6 +96,9 @@ pub struct Error {
     code: Code,
     message: String,
     field: Option<Cow<'static, str>>,
+    cause: Option<Cause>,
+    /// More words than the message has, which name addresses of the network.
+    words: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -101,7 +108,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with a sentence for the client.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Error { code, message: message.into(), field: None, source: None }
+        Error { code, message: message.into(), field: None, cause: None, words: None, source: None }
     }
 
     /// A parameter with an impossible value. The message names the parameter and the rule that it breaks.
@@ -132,7 +139,25 @@ impl Error {
         self
     }
 
-    /// Attaches the cause, which goes to the log and not to the client.
+    /// Names the reason why a source gives no pictures.
+    pub fn because(mut self, cause: impl Into<Option<Cause>>) -> Self {
+        self.cause = cause.into();
+        self
+    }
+
+    /// Attaches words for administrators and for the log, which can name addresses of the network.
+    pub fn with_words(mut self, words: impl Into<String>) -> Self {
+        self.words = Some(words.into());
+        self
+    }
+
+    /// The error for an administrator: with the words that others do not get.
+    pub fn in_full(mut self) -> Self {
+        self.message = self.words.take().unwrap_or(self.message);
+        self
+    }
+
+    /// Attaches the source of the error, which goes to the log and not to the client.
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
@@ -148,9 +173,14 @@ impl Error {
         self.field.as_deref()
     }
 
+    /// Why a source gives no pictures, if that is known.
+    pub fn cause(&self) -> Option<Cause> {
+        self.cause
+    }
+
     /// The message and every cause below it, for the log.
     pub fn chain(&self) -> String {
-        let mut text = self.message.clone();
+        let mut text = self.words.as_ref().unwrap_or(&self.message).clone();
         let mut next = self.source();
         while let Some(cause) = next {
             text.push_str(": ");
@@ -204,5 +234,11 @@ mod tests {
         let error = Error::internal("cannot store the picture", std::io::Error::other("disk is full"));
         assert_eq!(error.to_string(), "cannot store the picture");
         assert_eq!(error.chain(), "cannot store the picture: disk is full");
+        let error = Error::new(Code::NoPicture, "no picture").with_words("no picture: 10.0.0.5 refuses");
+        assert_eq!(
+            (error.to_string().as_str(), error.chain().as_str()),
+            ("no picture", "no picture: 10.0.0.5 refuses")
+        );
+        assert_eq!(error.in_full().to_string(), "no picture: 10.0.0.5 refuses");
     }
 }

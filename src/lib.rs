@@ -57,6 +57,7 @@ pub mod numbers;
 pub mod paths;
 pub mod picture;
 pub mod recordings;
+pub mod renaming;
 pub mod rtsp_client;
 
 pub mod producer;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use mtx_sidecar::{
-    error::Code,
+    error::{Cause, Code},
     events::{Audience, Kind as EventKind},
     producer::Definition,
     settings, yaml,
@@ -66,11 +66,22 @@ fn links_in_documents_have_a_target() {
 #[test]
 fn every_error_code_is_described() {
     let text = read("docs/errors.md");
+    let (text, causes) = text.split_once("## Causes").expect("a table of causes");
     let rows: Vec<_> = text.lines().filter(|line| line.starts_with("| `")).collect();
     assert_eq!(rows.len(), Code::ALL.len(), "one row for each code");
     for (code, row) in Code::ALL.iter().zip(rows) {
         let begin = format!("| `{}` | {} | ", code.as_str(), code.status());
         assert!(row.starts_with(&begin) && row.len() > begin.len() + 10, "{row:?} should begin with {begin:?}");
+    }
+    let rows: Vec<_> = causes.lines().filter(|line| line.starts_with("| `")).collect();
+    let words: Vec<_> = rows.iter().filter_map(|row| row.split('`').nth(1)).collect();
+    assert_eq!(words, Cause::ALL.iter().map(|cause| cause.as_str()).collect::<Vec<_>>());
+    for language in ["en", "ja", "zh"] {
+        let texts = read(&format!("static/locales/{language}/common.json"));
+        for cause in Cause::ALL {
+            let key = format!("\"cause_{}\"", cause.as_str());
+            assert!(texts.contains(&key), "{language} has no text {key}");
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod audit;
 mod permits;
 mod revocation;
 mod sessions;
+mod uses;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -25,6 +26,7 @@ use self::{
 pub use self::{
     permits::{Permit, Role},
     sessions::{Session, SessionInfo, SessionSnapshot, Sessions},
+    uses::LastUse,
 };
 use crate::{
     error::{Error, Result},
@@ -56,6 +58,7 @@ struct Inner {
     admitted: mediamtx::SessionIndex,
     /// Failures of requests that are decided more than once, which the audit has once.
     failures: parking_lot::Mutex<RateLimiter>,
+    uses: uses::Uses,
 }
 
 /// How often the audit has the failures of one caller at a list, for which each entry is decided.
@@ -74,6 +77,7 @@ impl Access {
             shutdown,
             admitted: mediamtx::SessionIndex::default(),
             failures: parking_lot::Mutex::default(),
+            uses: uses::Uses::default(),
         }))
     }
 
@@ -243,6 +247,11 @@ impl Access {
         &self.0.audit
     }
 
+    /// The last use of a token or a share since the start, by its id.
+    pub fn last_use(&self, id: &str) -> Option<LastUse> {
+        self.0.uses.last(id)
+    }
+
     /// All sessions of ours.
     pub fn sessions(&self) -> &Sessions {
         &self.0.sessions
@@ -268,6 +277,7 @@ impl Access {
                 let by = Authorized { who: entry.who.clone(), lease: entry.lease.clone() };
                 index.note(&by, &entry.protocol, session);
             }
+            self.0.uses.note(entry);
             failures.publish(events, entry);
         });
         tokio::select! {

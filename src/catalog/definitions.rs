@@ -135,7 +135,7 @@ impl Catalog {
         self.define_if(name, definition, false).await
     }
 
-    async fn define_if(
+    pub(super) async fn define_if(
         &self,
         name: &StreamName,
         definition: &StreamDefinition,
@@ -192,7 +192,7 @@ impl Catalog {
         Ok(())
     }
 
-    fn refuse_if_from_file(&self, name: &StreamName) -> Result<()> {
+    pub(super) fn refuse_if_from_file(&self, name: &StreamName) -> Result<()> {
         if self.0.file.contains_key(name) {
             let message = format!("stream {name} is defined in sidecar.yml; change it there");
             return Err(Error::new(Code::FixedByFile, message));
@@ -216,7 +216,7 @@ fn parse(text: &str) -> Result<StreamDefinition> {
 }
 
 /// The members of a definition, with secrets as they are.
-fn members(definition: &StreamDefinition) -> Result<Members> {
+pub(super) fn members(definition: &StreamDefinition) -> Result<Members> {
     match secret::to_stored_json(definition) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(_) => Err(Error::new(Code::Internal, "a definition is not an object")),

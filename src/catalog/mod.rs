@@ -10,6 +10,7 @@ mod definitions;
 mod parents;
 mod points;
 mod relay;
+mod renaming;
 mod titles;
 mod topics;
 mod trial;

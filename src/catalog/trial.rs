@@ -4,7 +4,7 @@ use tokio::time::{Duration, timeout};
 
 use super::{Catalog, Members, definitions::with_hidden};
 use crate::{
-    error::{Code, Error, Result},
+    error::{Cause, Code, Error, Result},
     picture::SharedFrame,
     producer::StreamDefinition,
     stream::{Demand, StreamName},
@@ -37,7 +37,7 @@ impl Catalog {
             tokio::select! {
                 biased;
                 frame = watch.next() => frame.map_err(|_| gone()),
-                why = failures.next() => Err(Error::new(Code::NoPicture, why.to_string())),
+                why = failures.next() => Err(Error::new(Code::NoPicture, why)),
             }
         })
         .await
@@ -46,9 +46,10 @@ impl Catalog {
         });
         seen.map_err(|error| match (error.code(), stream.failure()) {
             (Code::NoPicture, failure) => {
+                let cause = failure.as_ref().map_or(Some(Cause::NoPicture), |failure| failure.cause);
                 let reason = failure.map_or_else(|| error.to_string(), |failure| failure.reason);
-                let error = Error::new(Code::NoPicture, reason);
-                match field_of(&definition, &error.to_string()) {
+                let error = Error::new(Code::NoPicture, reason).because(cause);
+                match field_of(&definition, cause) {
                     Some(field) => error.in_field(field),
                     None => error,
                 }
@@ -59,9 +60,10 @@ impl Catalog {
 }
 
 /// The member of a definition that a failure is about.
-fn field_of(definition: &StreamDefinition, reason: &str) -> Option<&'static str> {
+fn field_of(definition: &StreamDefinition, cause: Option<Cause>) -> Option<&'static str> {
     let members = serde_json::to_value(definition).ok()?;
-    if reason.contains("password") && matches!(definition.kind(), "http" | "rtsp") {
+    let passwords = [Cause::WrongPassword, Cause::PasswordNeeded, Cause::PasswordUnsupported];
+    if cause.is_some_and(|cause| passwords.contains(&cause)) && matches!(definition.kind(), "http" | "rtsp") {
         return Some("pass");
     }
     SOURCES.into_iter().find(|field| members.get(field).is_some_and(|value| !value.is_null()))
@@ -77,10 +79,11 @@ mod tests {
     fn a_failure_is_shown_at_the_member_that_it_is_about() {
         let read = |value| serde_json::from_value::<StreamDefinition>(value).expect("a definition");
         let http = read(json!({"kind": "http", "url": "http://192.0.2.1/x"}));
-        assert_eq!(field_of(&http, "the camera refuses: user or password is wrong (401)"), Some("pass"));
-        assert_eq!(field_of(&http, "cannot connect"), Some("url"));
+        assert_eq!(field_of(&http, Some(Cause::WrongPassword)), Some("pass"));
+        assert_eq!(field_of(&http, Some(Cause::Unreachable)), Some("url"));
+        assert_eq!(field_of(&http, None), Some("url"));
         let udp = read(json!({"kind": "udp-camera", "address": "192.0.2.1:9"}));
-        assert_eq!(field_of(&udp, "no password was asked for"), Some("address"));
-        assert_eq!(field_of(&read(json!({"kind": "test-card"})), "broken"), None);
+        assert_eq!(field_of(&udp, Some(Cause::WrongPassword)), Some("address"));
+        assert_eq!(field_of(&read(json!({"kind": "test-card"})), None), None);
     }
 }

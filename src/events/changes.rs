@@ -192,7 +192,13 @@ mod tests {
     }
 
     fn failed(at: &str) -> LastFailure {
-        LastFailure { code: "unavailable", reason: "because".into(), at: at.into(), title: "Temporarily unavailable" }
+        LastFailure {
+            code: "unavailable",
+            cause: None,
+            reason: "because".into(),
+            at: at.into(),
+            title: "Temporarily unavailable",
+        }
     }
 
     fn seen(state: &'static str, failure: Option<LastFailure>) -> Streams {

@@ -98,7 +98,7 @@ events! {
     StreamState = "stream.state" for Readers {
         state: "`idle`, `starting`, `live`, `lingering`, `failing` or `removed`",
         reason: "the reason, for people",
-        failure: "`code`, `reason` and time (`at`) of the failure since the last picture, or null",
+        failure: "`code`, `cause`, `reason` and time (`at`) of the failure since the last picture, or null",
         stalled: "whether the source is connected and has brought no picture for some seconds",
         before: "the state before; null for a new stream",
     }

@@ -22,6 +22,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
+use crate::stream::lifecycle::is_for_everyone;
+
 pub use self::{
     kinds::{Audience, Kind},
     observer::Observer,
@@ -90,11 +92,16 @@ impl Default for Bus {
     }
 }
 
-/// The event without the words of a failure; none if it has no failure.
+/// The event without the words of a failure and of a source; none if it has no such words.
 fn for_readers(event: &Event) -> Option<Event> {
     let mut event = event.clone();
-    event.data.get_mut("failure")?.as_object_mut()?.insert("reason".to_owned(), "".into());
-    event.data.as_object_mut()?.insert("reason".to_owned(), "".into());
+    let failure = event.data.get_mut("failure")?.as_object_mut();
+    let has_failed = failure.map(|failure| failure.insert("reason".to_owned(), "".into())).is_some();
+    let reason = event.data.get_mut("reason")?;
+    if !has_failed && reason.as_str().is_some_and(is_for_everyone) {
+        return None;
+    }
+    *reason = "".into();
     Some(event)
 }
 

@@ -37,7 +37,7 @@ use self::{
 };
 pub use self::{connect::Tls, http1::Io as Socket, response::Response, upgrade::Upgraded};
 use crate::{
-    error::{Code, Error, Result},
+    error::{Cause, Code, Error, Result},
     secret::Secret,
     trust::{self, Fingerprint},
     units::{HumanDuration, Network, any_contains, private_networks},
@@ -127,6 +127,11 @@ impl Target {
     /// The same credentials and certificate for another URL of the same host.
     pub fn at(&self, url: Url) -> Self {
         Target { url, ..self.clone() }
+    }
+
+    /// Whether there is a user name to send.
+    pub fn has_login(&self) -> bool {
+        !self.username.is_empty()
     }
 
     /// Whether the password goes over the network unencrypted.
@@ -225,7 +230,10 @@ impl Session {
             match response.header(LOCATION.as_str()).filter(|_| moved && request.method == Method::GET) {
                 None => return Ok(response),
                 Some(location) => {
-                    let wrong = |e| upstream(&at, format_args!("redirects to something that is not a URL: {e}"));
+                    let wrong = |e| {
+                        upstream(&at, format_args!("redirects to something that is not a URL: {e}"))
+                            .because(Cause::Moved)
+                    };
                     let next = at.join(location).map_err(wrong)?;
                     self.check_redirect(&at, &next)?;
                     self.connection = Home::default();
@@ -233,13 +241,13 @@ impl Session {
                 }
             }
         }
-        Err(upstream(&at, format_args!("redirects more than {MAX_REDIRECTS} times")))
+        Err(upstream(&at, format_args!("redirects more than {MAX_REDIRECTS} times")).because(Cause::Moved))
     }
 
     fn check_redirect(&self, from: &Url, to: &Url) -> Result<()> {
         let refuse = |why: &str| {
             let host = to.host_str().unwrap_or_default();
-            Err(upstream(from, format_args!("redirects to {host}, {why}")))
+            Err(upstream(from, format_args!("redirects to {host}, {why}")).because(Cause::Moved))
         };
         if !matches!(to.scheme(), "http" | "https") || (from.scheme() == "https" && to.scheme() == "http") {
             return refuse("which is not http or https, or is http after https");
@@ -309,7 +317,7 @@ impl Session {
         may_log_in: bool,
     ) -> Result<Response> {
         let head = self.ask(&mut connection, url, request, may_log_in).await?;
-        let unusable = |e| upstream(url, format_args!("cannot be read: {e}"));
+        let unusable = |e| upstream(url, format_args!("cannot be read: {e}")).because(Cause::NotUnderstood);
         let peer = connection.peer;
         let body = Body::new(connection, &head).map_err(unusable)?;
         let home = self.connection.clone();
@@ -359,8 +367,10 @@ impl Session {
         }
         let answer = connection.exchange(&request.method, &path, &headers, &request.body);
         let answer = timeout(request.timeout, answer).await;
-        let answer = answer.map_err(|_| upstream(url, format_args!("does not answer within {:?}", request.timeout)))?;
-        answer.map_err(|e| upstream(url, format_args!("cannot be read: {e}")))
+        let answer = answer.map_err(|_| {
+            upstream(url, format_args!("does not answer within {:?}", request.timeout)).because(Cause::Silent)
+        })?;
+        answer.map_err(|e| upstream(url, format_args!("cannot be read: {e}")).because(Cause::NotUnderstood))
     }
 }
 

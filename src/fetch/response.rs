@@ -13,7 +13,7 @@ use super::{
     http1::{Body, Read},
     upstream,
 };
-use crate::error::{Code, Error, Result};
+use crate::error::{Cause, Code, Error, Result};
 
 /// The head of a response, and its body, which is read afterwards.
 #[derive(Debug)]
@@ -53,8 +53,9 @@ impl Response {
             return Ok(Some(self.peeked.split().freeze()));
         }
         let next = timeout(limit, self.body.read()).await;
-        let next = next.map_err(|_| upstream(&self.url, format_args!("is silent for {limit:?}")))?;
-        match next.map_err(|e| upstream(&self.url, format_args!("breaks off: {e}")))? {
+        let next =
+            next.map_err(|_| upstream(&self.url, format_args!("is silent for {limit:?}")).because(Cause::Silent))?;
+        match next.map_err(|e| upstream(&self.url, format_args!("breaks off: {e}")).because(Cause::Disconnected))? {
             Read::Data(data) => Ok(Some(data)),
             Read::End(connection) => {
                 if connection.is_some() {
@@ -105,7 +106,8 @@ impl Response {
         };
         match timeout(limit, whole).await {
             Ok(done) => done,
-            Err(_) => Err(Error::new(Code::Upstream, format!("the answer is not complete within {limit:?}"))),
+            Err(_) => Err(Error::new(Code::Upstream, format!("the answer is not complete within {limit:?}"))
+                .because(Cause::Silent)),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     answer::{self, Entry, List, Login},
 };
 use crate::{
-    error::{Code, Error, Result},
+    error::{Cause, Code, Error, Result},
     fetch::{Fetch, Request, Response, Target},
     secret::Secret,
 };
@@ -69,7 +69,8 @@ impl Qnap {
 
     fn refused(&self, status: u64) -> Error {
         match status {
-            5 | 25 => Error::new(Code::UnknownFile, format!("the NAS answers: {}", answer::meaning(status))),
+            5 | 25 => Error::new(Code::UnknownFile, format!("the NAS answers: {}", answer::meaning(status)))
+                .because(Cause::UnknownFile),
             _ => self.failed(format_args!("{} (status {status})", answer::meaning(status))),
         }
     }

@@ -64,12 +64,12 @@ pub async fn take(mut watch: Watch, options: &Options) -> Result<SharedFrame> {
             frame = watch.next() => return frame.map_err(gone),
             why = failures.next() => why,
         };
-        Err(Error::new(Code::NoPicture, format!("stream {} gives no picture: {why}", stream.name())))
+        Err(stream.no_picture(&format!("stream {} gives no picture", stream.name()), &why))
     });
     waited.await.unwrap_or_else(|_| {
         let (_, why) = stream.state();
         let secs = options.timeout.as_secs_f64();
-        Err(Error::new(Code::NoPicture, format!("stream {} gave no picture within {secs} s: {why}", stream.name())))
+        Err(stream.no_picture(&format!("stream {} gave no picture within {secs} s", stream.name()), &why))
     })
 }
 

@@ -22,7 +22,7 @@ use self::slides::{Found, Slide, after, exists, pattern_of, read, slides};
 pub use self::{roots::MediaRoots, slides::natural};
 use super::ProducerContext;
 use crate::{
-    error::{Code, Error, Result},
+    error::{Cause, Code, Error, Result},
     nas::NasSettings,
     picture::{Picture, PictureLimits},
     stream::{FrameSink, Producer, ProducerFuture, Run, StreamName},
@@ -175,7 +175,8 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
             }
             result => {
                 let why = match result {
-                    Ok(_) => Error::new(Code::Unavailable, format!("{} contains no picture", settings.path)),
+                    Ok(_) => Error::new(Code::Unavailable, format!("{} contains no picture", settings.path))
+                        .because(Cause::UnknownFile),
                     Err(e) => unreadable(e),
                 };
                 if shown.is_none() {

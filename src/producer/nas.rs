@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{ProducerContext, file::is_picture_name};
 use crate::{
-    error::{Code, Error, Result},
+    error::{Cause, Code, Error, Result},
     nas::{Item, Nas},
     picture::{Picture, PictureLimits},
     stream::{FrameSink, Producer, ProducerFuture, Run, StreamName},
@@ -122,13 +122,16 @@ impl OnNas {
                 None => 0,
             };
             let slide = slides.get(next % slides.len().max(1)).cloned();
-            let slide =
-                slide.ok_or_else(|| Error::new(Code::Unavailable, "there is no picture in the NAS's folder"))?;
+            let slide = slide.ok_or_else(|| {
+                Error::new(Code::Unavailable, "there is no picture in the NAS's folder").because(Cause::UnknownFile)
+            })?;
             if many || shown.as_ref() != Some(&slide) {
                 match self.picture(&slide).await.and_then(|picture| sink.publish(&picture).map(drop)) {
                     Ok(()) => {}
                     Err(e) if shown.is_some() || many => sink.report_problem(format!("{}: {e}", slide.name)),
-                    Err(e) => return Err(Error::new(e.code(), format!("{}: {e}", slide.name))),
+                    Err(e) => {
+                        return Err(Error::new(e.code(), format!("{}: {e}", slide.name)).because(e.cause()));
+                    }
                 }
                 shown = Some(slide);
             }

@@ -235,13 +235,36 @@ pub(super) fn reason(before: State, after: State, event: Event) -> &'static str 
         (State::Starting, _) => "waiting for the first picture",
         (State::Live, _) => "pictures arrive",
         (State::Lingering { .. }, _) => "the last watcher has left",
-        (State::Idle, Event::Closed) => "closed",
-        (State::Idle, Event::Redefined) => "the definition changed",
+        (State::Idle, Event::Closed) => Stop::Closed.reason(),
+        (State::Idle, Event::Redefined) => Stop::Redefined.reason(),
         (State::Idle, _) if before == State::Idle => "a picture is held; no watchers",
-        (State::Idle, _) => "no watchers",
+        (State::Idle, _) => Stop::NoWatchers.reason(),
         (State::Failing { .. }, Event::Fired(_)) => Stop::NoPictureInTime.reason(),
         (State::Failing { .. }, _) => "the producer failed",
     }
+}
+
+/// The reasons that the state machine gives, and that of a new stream. All others are words of a producer, which can name addresses of
+/// the network.
+const REASONS: [&str; 10] = [
+    UNWATCHED,
+    "the definition changed; waiting for the first picture",
+    "waiting for the first picture",
+    "pictures arrive",
+    "the last watcher has left",
+    "closed",
+    "the definition changed",
+    "a picture is held; no watchers",
+    "no watchers",
+    "no picture within the start timeout",
+];
+
+/// The reason of a new stream.
+pub(super) const UNWATCHED: &str = "no watcher yet";
+
+/// Whether everyone who can watch the stream can read this reason.
+pub fn is_for_everyone(reason: &str) -> bool {
+    REASONS.contains(&reason)
 }
 
 #[cfg(test)]

@@ -10,8 +10,11 @@ use serde::Serialize;
 use tokio::time::{Duration, Instant};
 use utoipa::ToSchema;
 
-use super::{LastFailure, Origin, State, Stream, StreamName};
-use crate::faults;
+use super::{LastFailure, Origin, State, Stream, StreamName, lifecycle};
+use crate::{
+    error::{Code, Error},
+    faults,
+};
 
 /// Window of the picture rate: long enough to measure one picture in five seconds.
 const RATE_WINDOW: Duration = Duration::from_secs(20);
@@ -55,10 +58,38 @@ pub struct Stats {
     pub picture: Option<PictureInfo>,
 }
 
+impl Stats {
+    /// The figures for everyone who can watch: without the words of a failure, which can name addresses of the network.
+    pub fn for_everyone(mut self, stream: &Stream) -> Self {
+        self.reason = stream.reason_for_everyone();
+        self.failure = self.failure.map(|failure| LastFailure { reason: String::new(), ..failure });
+        self
+    }
+}
+
 impl Stream {
     /// Why the producer failed last, if no picture has arrived since.
     pub fn failure(&self) -> Option<LastFailure> {
         self.lock().failures.last()
+    }
+
+    /// Why the stream has its state, for everyone who can watch it: a failure by the meaning of its cause, because its words can name
+    /// addresses of the network.
+    pub fn reason_for_everyone(&self) -> String {
+        match (self.failure(), self.state().1) {
+            (Some(failure), _) => failure.title.to_owned(),
+            (None, reason) if lifecycle::is_for_everyone(&reason) => reason,
+            (None, _) => "the source has a problem".to_owned(),
+        }
+    }
+
+    /// An error that says why the stream has no picture: `what` is the beginning of its sentence, and `words` are those of the failure,
+    /// for administrators.
+    pub fn no_picture(&self, what: &str, words: &str) -> Error {
+        let cause = self.failure().and_then(|failure| failure.cause);
+        Error::new(Code::NoPicture, format!("{what}: {}", self.reason_for_everyone()))
+            .with_words(format!("{what}: {words}"))
+            .because(cause)
     }
 
     /// Whether the source is connected and should bring pictures, and has brought none for some seconds: the picture that watchers

@@ -125,7 +125,7 @@ impl Stream {
         origin: Origin,
         context: Arc<SharedContext>,
     ) -> Self {
-        let status = Status { state: State::Idle, reason: "no watcher yet".into() };
+        let status = Status { state: State::Idle, reason: lifecycle::UNWATCHED.into() };
         Stream {
             name,
             context,
@@ -350,8 +350,7 @@ impl Stream {
     /// it, so the reason of a failure is the meaning of its code: its words can name addresses of the network.
     #[expect(clippy::expect_used, reason = "640 × 360 drawn pixels can be encoded, whatever the text")]
     pub(super) fn placeholder(&self) -> SharedFrame {
-        let (_, reason) = self.state();
-        let reason = self.failure().map_or(reason, |failure| failure.title.to_owned());
+        let reason = self.reason_for_everyone();
         let mut held = self.placeholder.lock();
         if let Some((_, frame)) = held.as_ref().filter(|(of, _)| *of == reason) {
             return frame.clone();

@@ -13,12 +13,14 @@ use super::{
     problem::ProblemDocument,
 };
 use crate::{
+    access::LastUse,
     error::{Code, Error},
     identity::{MachineToken, NewShare, NewToken, Share, StoredUser, UserChange},
 };
 
 const USER: &str = "/api/v1/users/{name}";
 const TOKENS: &str = "/api/v1/tokens";
+const TOKEN: &str = "/api/v1/tokens/{id}";
 const SHARES: &str = "/api/v1/shares";
 
 /// Most bytes of a QR code. Version 40 with level M has 2331 (ISO/IEC 18004, table 7).
@@ -35,14 +37,30 @@ pub struct UserList {
 #[derive(Serialize, ToSchema)]
 pub struct TokenList {
     /// Newest first.
-    tokens: Vec<MachineToken>,
+    tokens: Vec<Used<MachineToken>>,
 }
 
 /// All shares.
 #[derive(Serialize, ToSchema)]
 pub struct ShareList {
     /// Newest first.
-    shares: Vec<Share>,
+    shares: Vec<Used<Share>>,
+}
+
+/// A token or a share, with its last use.
+#[derive(Serialize, ToSchema)]
+pub struct Used<T> {
+    #[serde(flatten)]
+    description: T,
+    /// Its last use since the start of the program; left out if there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_use: Option<LastUse>,
+}
+
+impl<T> Used<T> {
+    fn new(state: &State, id: &str, description: T) -> Self {
+        Used { last_use: state.access.last_use(id), description }
+    }
 }
 
 /// A new token.
@@ -172,7 +190,9 @@ pub(super) async fn delete_user(
 /// Lists the tokens of programs and cameras.
 #[utoipa::path(get, path = TOKENS, tag = "identity", responses((status = 200, body = TokenList)))]
 pub(super) async fn tokens(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(TokenList { tokens: state.identity.tokens().await? }))
+    let tokens = state.identity.tokens().await?.into_iter();
+    let tokens = tokens.map(|token| Used::new(&state, &token.id.clone(), token)).collect();
+    Ok(HttpResponse::Ok().json(TokenList { tokens }))
 }
 
 /// Creates a token for a program or a camera.
@@ -190,9 +210,21 @@ pub(super) async fn make_token(
     Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(made))
 }
 
+/// A token, with its last use.
+#[utoipa::path(
+    get, path = TOKEN, tag = "identity", params(("id" = String, Path)),
+    responses((status = 200, body = Used<MachineToken>), (status = 404, body = ProblemDocument))
+)]
+pub(super) async fn token(state: web::Data<State>, _: Admin, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let found = state.identity.tokens().await?.into_iter().find(|token| token.id == *id);
+    let unknown = || Error::new(Code::UnknownIdentity, "there is no such token");
+    let token = found.ok_or_else(unknown)?;
+    Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(Used::new(&state, &id, token)))
+}
+
 /// Revokes a token. Its sessions end.
 #[utoipa::path(
-    delete, path = "/api/v1/tokens/{id}", tag = "identity", params(("id" = String, Path)),
+    delete, path = TOKEN, tag = "identity", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDocument))
 )]
 pub(super) async fn revoke_token(
@@ -207,7 +239,9 @@ pub(super) async fn revoke_token(
 /// Lists shares.
 #[utoipa::path(get, path = SHARES, tag = "identity", responses((status = 200, body = ShareList)))]
 pub(super) async fn shares(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(ShareList { shares: state.identity.shares().await? }))
+    let shares = state.identity.shares().await?.into_iter();
+    let shares = shares.map(|share| Used::new(&state, &share.id.clone(), share)).collect();
+    Ok(HttpResponse::Ok().json(ShareList { shares }))
 }
 
 /// Creates a link that opens streams for every visitor who has it.

@@ -35,6 +35,7 @@ mod paths;
 mod points;
 mod problem;
 mod recordings;
+mod renaming;
 mod routes;
 mod sessions;
 mod sign_in;
@@ -120,6 +121,7 @@ const ROUTES: &[Route] = routes![
     streams::patch,
     streams::delete,
     trial::try_out,
+    renaming::rename,
     values::list,
     values::put,
     values::delete,
@@ -164,6 +166,7 @@ const ROUTES: &[Route] = routes![
     identity::delete_user,
     identity::tokens,
     identity::make_token,
+    identity::token,
     identity::revoke_token,
     identity::shares,
     identity::make_share,

@@ -12,7 +12,7 @@ use actix_web::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::error::{Code, Error};
+use crate::error::{Cause, Code, Error};
 
 /// An error that is sent to a client.
 #[derive(Debug)]
@@ -35,6 +35,10 @@ pub struct ProblemDocument {
     /// The field, parameter or header at fault, if one is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// Why a source gives no pictures, if that is known: a stable word of docs/errors.md.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    cause: Option<Cause>,
 }
 
 impl From<Error> for Problem {
@@ -83,6 +87,7 @@ impl ResponseError for Problem {
             detail: self.0.to_string(),
             code: code.as_str(),
             field: self.0.field().map(str::to_owned),
+            cause: self.0.cause(),
         };
         let body = serde_json::to_string(&document).unwrap_or_default();
         response.insert_header((header::CACHE_CONTROL, "no-store"));

@@ -77,6 +77,7 @@ pub(super) async fn list(
     CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
     state.access.authorize_some("http", &caller, Action::Read).await?;
+    let is_admin = state.access.may(&caller, Action::Api, "").await;
     let mut streams = vec![];
     let mut videos = state.encodings.stats();
     let mut variants = state.variants.stats();
@@ -85,7 +86,7 @@ pub(super) async fn list(
             let video = videos.remove(stream.name()).unwrap_or_default();
             let variants = variants.remove(stream.name()).unwrap_or_default();
             let title = title_of(&state, stream.name());
-            streams.push(StreamState { stats: stream.stats(), title, video, variants });
+            streams.push(StreamState { stats: stats_for(&stream, is_admin), title, video, variants });
         }
     }
     Ok(HttpResponse::Ok().json(StreamList { streams }))
@@ -104,11 +105,10 @@ pub(super) async fn get(
     let name = state.catalog.name(&name)?;
     state.access.authorize("http", &caller, Action::Read, &name).await?;
     let stream = state.catalog.registry().find(&name)?;
-    let definition = match state.access.may(&caller, Action::Api, "").await {
-        true => state.catalog.definition(&name).await?,
-        false => None,
-    };
-    Ok(HttpResponse::Ok().json(StreamDetail { state: state_of(&state, &stream), definition }))
+    let is_admin = state.access.may(&caller, Action::Api, "").await;
+    let definition = if is_admin { state.catalog.definition(&name).await? } else { None };
+    let stats = stats_for(&stream, is_admin);
+    Ok(HttpResponse::Ok().json(StreamDetail { state: StreamState { stats, ..state_of(&state, &stream) }, definition }))
 }
 
 /// Defines a stream, or redefines it while its watchers stay connected. The definition survives restarts. With `If-None-Match: *` a
@@ -232,6 +232,12 @@ pub(super) async fn mediamtx_path(
         stream: StreamDetail { state: state_of(&state, &stream), definition },
         advice,
     }))
+}
+
+/// The words of a failure are for administrators.
+fn stats_for(stream: &Stream, is_admin: bool) -> Stats {
+    let stats = stream.stats();
+    if is_admin { stats } else { stats.for_everyone(stream) }
 }
 
 fn state_of(state: &State, stream: &Stream) -> StreamState {

@@ -15,6 +15,7 @@ use super::{
     problem::ProblemDocument,
     routes::pattern,
     turn::Listed,
+    watch::told_to,
     watch_params::requester,
 };
 use crate::{
@@ -83,7 +84,10 @@ pub(super) async fn watch(
     let endless = Endless::admit(request, state, caller, Role::Watcher, &fmp4::KIND, &name).await?;
     let by = requester(request, state, endless.principal(), caller);
     let watch = state.catalog.watch(&name, Demand::Single, &by).await?;
-    let feed = fmp4::open(&state.encodings, watch, options.want, &options.accepts).await?;
+    let feed = match fmp4::open(&state.encodings, watch, options.want, &options.accepts).await {
+        Ok(feed) => feed,
+        Err(error) => return Err(told_to(state, caller, error).await),
+    };
     let mut head = head(&feed.tracks().content_type(), &options);
     head.force_close();
     let (duration, stall_timeout) = (options.duration, *state.settings.output.stall_timeout);
@@ -108,7 +112,10 @@ pub(super) async fn take(
         snapshot::Options { max_age: None, usual_max_age: *output.snapshot_max_age, timeout: *output.snapshot_timeout };
     let watch = state.catalog.watch(&name, Demand::Single, &requester(request, state, &who, caller)).await?;
     let stream = watch.stream().clone();
-    let frame = snapshot::take(watch, &options).await?;
+    let frame = match snapshot::take(watch, &options).await {
+        Ok(frame) => frame,
+        Err(error) => return Err(told_to(state, caller, error).await),
+    };
     let (media_type, data) = keyframe(state, &stream, &asked).await?;
     let mut response = head(&media_type, &asked);
     if frame.placeholder {

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     mediamtx::PathCache,
     policy::{Action, Caller},
-    stream::{LastFailure, Origin, Stream},
+    stream::{LastFailure, Origin, Stream, lifecycle::is_for_everyone},
 };
 
 /// All streams and paths that the caller can read.
@@ -201,7 +201,7 @@ fn brief(stream: &Stream, is_admin: bool) -> Brief {
         false => LastFailure { reason: String::new(), ..failure },
     });
     // The words of a failure name addresses.
-    let reason = if is_admin || failure.is_none() { reason } else { String::new() };
+    let reason = if is_admin || (failure.is_none() && is_for_everyone(&reason)) { reason } else { String::new() };
     // A stream that a request made without an upload has no picture; one of before a restart is loaded for the first watcher.
     let picture = stream.latest().is_some() || stream.origin() != Origin::Pull;
     Brief { kind: stream.kind(), state: at.as_str(), reason, picture, stalled: stream.is_stalled(), failure }

@@ -110,11 +110,22 @@ pub(super) async fn take(
     if !transform.keeps_pictures() {
         watch.set_form(Form::Raster);
     }
-    let frame = snapshot::take(watch, &options).await?;
+    let frame = match snapshot::take(watch, &options).await {
+        Ok(frame) => frame,
+        Err(error) => return Err(told_to(state, caller, error).await),
+    };
     let mut response = still::respond(request, state, &name, &frame, &transform, &share_of(&who, caller)).await?;
     let info = session_info(request, snapshot::KIND.word, &name, Role::Watcher);
     response.extensions_mut().insert(Listed { access: state.access.clone(), principal: who, info });
     Ok(response)
+}
+
+/// The error as this caller can have it: only administrators read the words of a source, which can name addresses of the network.
+pub(super) async fn told_to(state: &State, caller: &Caller, error: Error) -> Problem {
+    match state.access.may(caller, Action::Api, "").await {
+        true => error.in_full().into(),
+        false => error.into(),
+    }
 }
 
 fn recipe_parameters(state: &State, query: &RecipeQuery) -> Result<(StreamName, Definition)> {

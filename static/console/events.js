@@ -4,11 +4,11 @@
 import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
 import { listen } from '../lib/events.js';
-import { dateTime, number, t } from '../lib/i18n.js';
+import { causeText, dateTime, number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { badge, button, emptyState, heading, matches, searchField } from './parts.js';
 import { valuesOf } from './schema.js';
-import { known, reasonText } from './words.js';
+import { known } from './words.js';
 
 /**
  * Colours by the first part of a kind (`reader` of `reader.joined`), so that a new kind needs none of its own.
@@ -164,8 +164,8 @@ function eventText({ type, data }) {
     data
   );
   if (type === 'stream.state') {
-    const why = failure?.reason ?? (state === 'failing' ? data.reason : '');
-    return [t(`console.state_${state}`), why && reasonText(String(why))].filter(Boolean).join(' · ');
+    const why = failure ? causeText(failure.cause, failure.reason) : state === 'failing' && data.reason;
+    return [t(`console.state_${state}`), why].filter(Boolean).join(' · ');
   }
   if (type === 'path.drift') return [known(`console.path_${state}`, state), error].filter(Boolean).join(' · ');
   if (type === 'login.failed') return [user || t('console.who_anonymous'), ip].filter(Boolean).join(' · ');

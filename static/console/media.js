@@ -227,9 +227,16 @@ class Folder {
     const canBeChannel = kind in SHAPES;
     return [
       canBeChannel &&
-        iconButton('play', t('console.channel_of', { name }), () => makeChannel(root, path, name, kind === 'folder')),
-      isMedia && iconButton('info', t('console.info_of', { name }), () => showInfo(root, path, name)),
-      this.#isWritable && iconButton('trash', t('console.delete_of', { name }), () => this.#remove(path, name)),
+        iconButton(
+          'play',
+          t('console.channel_of', { name }),
+          () => makeChannel(root, path, name, kind === 'folder'),
+          t('console.word_channel'),
+        ),
+      isMedia &&
+        iconButton('info', t('console.info_of', { name }), () => showInfo(root, path, name), t('console.word_info')),
+      this.#isWritable &&
+        iconButton('trash', t('console.delete_of', { name }), () => this.#remove(path, name), t('console.delete')),
     ];
   }
 

@@ -3,7 +3,7 @@
 
 import { openDialog } from '../lib/dialog.js';
 import { fill, h, keyed } from '../lib/dom.js';
-import { field, firstInvalid, showProblem } from '../lib/form.js';
+import { field, onSubmit } from '../lib/form.js';
 import { ago, dateTime, errorText, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 
@@ -31,14 +31,37 @@ export const button = (shape, text, onclick, more = {}) =>
   h('button', { type: 'button', ...more, onclick }, icon(shape, 18), h('span', {}, text));
 
 /**
- * A button without a visible text; the text is its title, and its label for screen readers.
+ * A button of a row or a card. The label is its title, and what screen readers say. Cards show the word beside the icon; the rows of
+ * tables, which have no room for it, show the icon alone.
  *
  * @param {Icon} shape
  * @param {string} label
  * @param {() => void} onclick
+ * @param {string} [word] what cards show
  */
-export const iconButton = (shape, label, onclick) =>
-  h('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick }, icon(shape, 18));
+export const iconButton = (shape, label, onclick, word) =>
+  h(
+    'button',
+    { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick },
+    icon(shape, 18),
+    word && h('span', { class: 'word' }, word),
+  );
+
+/**
+ * The same as a link.
+ *
+ * @param {Icon} shape
+ * @param {string} label
+ * @param {string} href
+ * @param {string} word
+ */
+export const iconLink = (shape, label, href, word) =>
+  h(
+    'a',
+    { class: 'button icon-button', href, title: label, 'aria-label': label },
+    icon(shape, 18),
+    h('span', { class: 'word' }, word),
+  );
 
 /** @type {Record<string, Icon>} */
 const NOTICE_ICONS = { '': 'info', good: 'check', warn: 'alert', bad: 'alert' };
@@ -297,23 +320,13 @@ export async function formDialog({ title, body, action, wide = false, send }) {
   const { dialog, closed } = openDialog({ title, body: form, wide });
   /** @type {R | undefined} */
   let result;
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
-    const invalid = firstInvalid(form);
-    showProblem(form, invalid);
-    if (invalid) return;
-    submit.disabled = true;
-    try {
-      const sent = await send(form);
-      if (sent === KEEP_OPEN) return;
-      result = sent;
-      dialog.close('done');
-    } catch (problem) {
-      showProblem(form, withoutFieldName(problem));
-    } finally {
-      submit.disabled = false;
-    }
-  });
+  const submitted = async () => {
+    const sent = await send(form);
+    if (sent === KEEP_OPEN) return;
+    result = sent;
+    dialog.close('done');
+  };
+  onSubmit(form, submit, submitted, withoutFieldName);
   validateWhileTyping(form);
   await closed;
   return /** @type {Exclude<R, typeof KEEP_OPEN> | undefined} */ (result);

@@ -3,10 +3,9 @@
 
 import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
-import { t } from '../lib/i18n.js';
+import { causeText, t } from '../lib/i18n.js';
 import { button } from './parts.js';
 import { trialPicture } from './trial.js';
-import { reasonText } from './words.js';
 
 /** Most addresses of a text that are tried out; the server takes four at a time. */
 const MOST = 4;
@@ -153,7 +152,7 @@ function candidate(found, choose) {
     } catch (error) {
       fill(picture, '—');
       const { message } = /** @type {Error} */ (error);
-      words.textContent = error instanceof api.ApiError && error.code === 'no_picture' ? reasonText(message) : message;
+      words.textContent = error instanceof api.ApiError ? causeText(error.cause, message) : message;
     }
   };
   return { element, test };

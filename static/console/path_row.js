@@ -4,9 +4,8 @@
 import * as api from '../lib/api.js';
 import { h } from '../lib/dom.js';
 import { bytes, number, t } from '../lib/i18n.js';
-import { icon } from '../lib/icons.js';
 import { attempt } from '../lib/toast.js';
-import { agoText, badge, iconButton } from './parts.js';
+import { agoText, badge, iconButton, iconLink } from './parts.js';
 import { pathAddress } from './path_form.js';
 import { known } from './words.js';
 
@@ -196,18 +195,18 @@ function enabledSwitch({ name, enabled }, changed) {
  */
 function rowActions(row, actions) {
   const { name, live, wanted } = row;
-  const label = t('console.watch', { name });
   const href = `${api.address('viewer/')}#/watch/${api.encoded(live.stream ?? name)}`;
-  const open =
-    !name.startsWith('~') &&
-    h('a', { class: 'button icon-button', href, title: label, 'aria-label': label }, icon('play', 18));
+  const open = !name.startsWith('~') && iconLink('play', t('console.watch', { name }), href, t('console.word_watch'));
+  const kick = t('console.kick_publisher', { name });
   return h(
     'div',
     { class: 'actions' },
     open,
-    live.source?.protocol && iconButton('exit', t('console.kick_publisher', { name }), () => actions.disconnect(row)),
-    !wanted && !live.stream && iconButton('plus', t('console.keep_of', { name }), () => actions.keep(row)),
-    wanted && iconButton('edit', t('console.edit_of', { name }), () => actions.edit(row)),
-    wanted && iconButton('trash', t('console.delete_of', { name }), () => actions.remove(row)),
+    live.source?.protocol && iconButton('exit', kick, () => actions.disconnect(row), t('console.kick')),
+    !wanted &&
+      !live.stream &&
+      iconButton('plus', t('console.keep_of', { name }), () => actions.keep(row), t('console.word_keep')),
+    wanted && iconButton('edit', t('console.edit_of', { name }), () => actions.edit(row), t('console.word_edit')),
+    wanted && iconButton('trash', t('console.delete_of', { name }), () => actions.remove(row), t('console.delete')),
   );
 }

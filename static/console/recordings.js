@@ -6,9 +6,8 @@ import { confirmed, openDialog } from '../lib/dialog.js';
 import { fill, h } from '../lib/dom.js';
 import { listen } from '../lib/events.js';
 import { dateTime, number, t } from '../lib/i18n.js';
-import { icon } from '../lib/icons.js';
 import { attempt } from '../lib/toast.js';
-import { agoText, emptyState, heading, iconButton, matches, poller, searchField, table } from './parts.js';
+import { agoText, emptyState, heading, iconButton, iconLink, matches, poller, searchField, table } from './parts.js';
 
 /** MediaMTX reads its disk for each request. */
 const INTERVAL_SECONDS = 60;
@@ -55,10 +54,10 @@ export async function show(main, { signal }) {
  * @param {() => void} changed
  */
 function actions(path, changed) {
-  const label = t('console.play_of', { name: path });
   const href = `${api.address('viewer/')}#/recordings/${api.encoded(path)}`;
-  const play = h('a', { class: 'button icon-button', href, title: label, 'aria-label': label }, icon('play', 18));
-  const files = iconButton('more', t('console.files_of', { name: path }), () => openFiles(path, changed));
+  const play = iconLink('play', t('console.play_of', { name: path }), href, t('console.word_watch'));
+  const label = t('console.files_of', { name: path });
+  const files = iconButton('more', label, () => openFiles(path, changed), t('console.files'));
   return h('div', { class: 'actions' }, play, files);
 }
 

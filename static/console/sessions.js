@@ -91,7 +91,10 @@ function columns(kick) {
     {
       label: '',
       class: 'row-actions',
-      node: (session) => iconButton('exit', t('console.kick_of', { remote: session.remote }), () => kick(session)),
+      node: (session) => {
+        const label = t('console.kick_of', { remote: session.remote });
+        return iconButton('exit', label, () => kick(session), t('console.kick'));
+      },
     },
   ];
 }

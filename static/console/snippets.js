@@ -10,6 +10,7 @@ import { t } from '../lib/i18n.js';
 import { streamAndPath } from '../lib/links.js';
 import { attempt } from '../lib/toast.js';
 import { button, notice } from './parts.js';
+import { tokenUse } from './token_use.js';
 
 /** The lifetime of a token, in days. */
 const DAYS = 365;
@@ -159,8 +160,10 @@ open("now.jpg", "wb").write(answer.content)`,
  * @param {Api.Addresses | null} addresses
  */
 export function openSnippets({ name, kind }, addresses) {
-  const body = new SnippetPanel(name, kind, addresses).elements;
-  openDialog({ title: t('console.use_in', { name }), wide: true, body });
+  const ending = new AbortController();
+  const body = new SnippetPanel(name, kind, addresses, ending.signal).elements;
+  const { closed } = openDialog({ title: t('console.use_in', { name }), wide: true, body });
+  closed.then(() => ending.abort());
 }
 
 /** Two rows of buttons, for the purpose and the program, and the snippet that they choose. */
@@ -173,7 +176,12 @@ class SnippetPanel {
   /** @type {Purpose} */
   #purpose;
   #program = '';
-  /** @type {Partial<Record<Purpose, string>>} */
+  #signal;
+  /**
+   * The tokens that were made here, and what is said of them.
+   *
+   * @type {Partial<Record<Purpose, { token: string, about: HTMLElement }>>}
+   */
   #tokens = {};
   #purposeRow = h('div', {
     class: 'segmented',
@@ -192,13 +200,16 @@ class SnippetPanel {
    * @param {string} name
    * @param {string} kind
    * @param {Api.Addresses | null} addresses
+   * @param {AbortSignal} signal
    */
-  constructor(name, kind, addresses) {
+  constructor(name, kind, addresses, signal) {
     this.#name = name;
+    this.#signal = signal;
     this.#addresses = addresses;
     this.#sending = kind === 'graph' ? NUMBERS : SENDING;
     this.#purposes = ['upload', 'graph'].includes(kind) ? ['send', 'show'] : ['show'];
     this.#purpose = this.#purposes[0];
+    this.#purposeRow.hidden = this.#purposes.length < 2;
     this.elements = [this.#purposeRow, this.#programRow, this.#text, this.#access];
     this.#draw();
   }
@@ -207,7 +218,7 @@ class SnippetPanel {
     const snippets = this.#purpose === 'send' ? this.#sending : SHOWING;
     const programs = Object.keys(snippets);
     if (!programs.includes(this.#program)) this.#program = programs[0];
-    const made = snippets[this.#program](valuesOf(this.#name, this.#addresses, this.#tokens[this.#purpose]));
+    const made = snippets[this.#program](valuesOf(this.#name, this.#addresses, this.#tokens[this.#purpose]?.token));
     fill(
       this.#purposeRow,
       this.#purposes.map((purpose) => this.#purposeButton(purpose)),
@@ -241,9 +252,8 @@ class SnippetPanel {
   }
 
   #tokenNotice() {
-    if (this.#tokens[this.#purpose]) {
-      return notice('good', h('p', {}, t('console.snippet_token_made', { days: DAYS })));
-    }
+    const made = this.#tokens[this.#purpose];
+    if (made) return made.about;
     const make = () => attempt(() => this.#makeToken());
     const makeButton = button('key', t('console.snippet_token'), make, {
       class: 'small',
@@ -261,11 +271,18 @@ class SnippetPanel {
       name: `${purpose} ${name}`.slice(0, 100),
       expires: `${DAYS}days`,
     };
-    const made = await api.send('POST', 'api/v1/tokens', {
+    const { id, token } = await api.send('POST', 'api/v1/tokens', {
       ...common,
       ...scope,
     });
-    this.#tokens[purpose] = made.token;
+    const ending = new AbortController();
+    this.#signal.addEventListener('abort', () => ending.abort());
+    const revoked = () => {
+      ending.abort();
+      delete this.#tokens[purpose];
+      this.#draw();
+    };
+    this.#tokens[purpose] = { token, about: tokenUse({ id, days: DAYS, signal: ending.signal, revoked }) };
     this.#draw();
   }
 }

@@ -9,7 +9,7 @@ import { toast } from '../lib/toast.js';
 import { graphPreview } from './graph_preview.js';
 import { makeOrReplace } from './make.js';
 import { MosaicTiles } from './mosaic_tiles.js';
-import { formDialog, nameField } from './parts.js';
+import { button, formDialog, nameField } from './parts.js';
 import { pasteField } from './paste.js';
 import { collect, control, kindAbout, kindName, streamKinds } from './schema.js';
 import { freeName } from './translit.js';
@@ -118,7 +118,7 @@ async function edit({ name, definition, isNew }) {
           name,
           streams.map((stream) => stream.name),
         )
-      : titleField(String(definition.title ?? '')),
+      : [titleField(String(definition.title ?? '')), renamePart(name)],
   );
   // The title of a graph is drawn, so that its preview changes with it.
   names.addEventListener('input', () => fields.dispatchEvent(new Event('input')));
@@ -192,6 +192,21 @@ function kindPart(chosen, { definition, stream, wanted, place }) {
     h('div', { class: 'stack' }, make(more)),
   );
   return [make(all.filter(isBasic)), more.length > 0 && rest, test];
+}
+
+/**
+ * The name of a stream that is changed, and the way to another one.
+ *
+ * @param {string} name
+ */
+function renamePart(name) {
+  const rename = async () => {
+    const { renameStream } = await import('./rename.js');
+    // The form is about a stream that no longer exists then. The list hears of it.
+    if (await renameStream(name, NAME)) go.closest('dialog')?.close();
+  };
+  const go = button('edit', t('console.rename'), rename, { class: 'small do-rename' });
+  return h('p', { class: 'row' }, h('span', { class: 'dim' }, t('console.name')), h('code', {}, name), go);
 }
 
 /** @param {string} value */

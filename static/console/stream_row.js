@@ -75,9 +75,14 @@ export class StreamRow {
       'aria-label': t('console.upload_for', { name }),
       onchange: () => this.#upload(),
     });
-    this.send = iconButton('upload', t('console.upload_for', { name }), () => this.file.click());
-    this.edit = iconButton('edit', t('console.edit_of', { name }), () => this.#edit());
-    this.remove = iconButton('trash', t('console.delete_of', { name }), () => this.#delete());
+    this.send = iconButton(
+      'upload',
+      t('console.upload_for', { name }),
+      () => this.file.click(),
+      t('console.word_upload'),
+    );
+    this.edit = iconButton('edit', t('console.edit_of', { name }), () => this.#edit(), t('console.word_edit'));
+    this.remove = iconButton('trash', t('console.delete_of', { name }), () => this.#delete(), t('console.delete'));
     this.element = h(
       'div',
       { class: 'stream', role: 'listitem', dataset: { name } },
@@ -106,12 +111,13 @@ export class StreamRow {
       const path = addresses?.path_prefix ? `${addresses.path_prefix}/${name}` : name;
       openLinkDialog({ name, isStream: true, hasStills: true, path, addresses });
     };
-    const link = iconButton('link', t('console.link_of', { name }), openLink);
+    const link = iconButton('link', t('console.link_of', { name }), openLink, t('console.word_link'));
     const openCode = async () => {
       const { openSnippets } = await import('./snippets.js');
       openSnippets(this.#stream, this.#addresses());
     };
-    const snippets = iconButton('copy', t('console.use_in', { name }), openCode);
+    const use = t('console.word_use');
+    const snippets = iconButton('copy', `${use}: ${name}`, openCode, use);
     return h('div', { class: 'stream-actions' }, this.file, this.send, link, snippets, this.edit, this.remove);
   }
 

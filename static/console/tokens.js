@@ -21,13 +21,17 @@ import {
   notice,
   permissionText,
   table,
+  timeAgo,
 } from './parts.js';
 import { permissionEditor } from './permissions.js';
+import { useFacts } from './token_use.js';
 
 /**
  * What a token and a share have in common.
  *
- * @typedef {Pick<Api.Token & Api.Share, 'id' | 'permissions' | 'created' | 'created_by' | 'expires' | 'revoked'>} Grant
+ * @typedef {Pick<Api.Token & Api.Share, 'id' | 'permissions' | 'created' | 'created_by' | 'expires' | 'revoked'> & {
+ *   last_use?: import('./token_use.js').LastUse | null,
+ * }} Grant
  */
 
 /** @param {Grant} grant */
@@ -83,13 +87,19 @@ export function grantTable({ label, path, read, nameOf, extra = [], empty, signa
       node: ({ permissions }) => h('div', { class: 'permissions' }, permissions.map(permissionText)),
     },
     ...extra,
+    {
+      label: t('console.last_use'),
+      node: ({ last_use: use }) => use && [timeAgo(use.at), h('p', { class: 'hint' }, useFacts(use))],
+      version: ({ last_use: use }) => use && [use, agoText(use.at)],
+    },
     { label: t('console.until'), text: ({ expires }) => dateTime(expires) },
     { label: t('console.state'), node: stateBadge, version: (grant) => [grant.revoked, isValid(grant)] },
     {
       label: '',
       class: 'row-actions',
       node: (grant) =>
-        isValid(grant) && iconButton('trash', t('console.revoke_of', { name: nameOf(grant) }), () => revoke(grant)),
+        isValid(grant) &&
+        iconButton('trash', t('console.revoke_of', { name: nameOf(grant) }), () => revoke(grant), t('console.revoke')),
       version: isValid,
     },
   ];

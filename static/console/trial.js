@@ -4,9 +4,8 @@
 import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
 import { showProblem } from '../lib/form.js';
-import { bytes, number, t } from '../lib/i18n.js';
+import { bytes, causeText, number, t } from '../lib/i18n.js';
 import { button } from './parts.js';
-import { reasonText } from './words.js';
 
 /** Kinds of streams that fetch their pictures. */
 export const TESTABLE = ['rtsp', 'http', 'udp-camera', 'file', 'nas', 'test-card'];
@@ -67,5 +66,5 @@ export async function trialPicture(stream, definition) {
  */
 function worded(error) {
   if (!(error instanceof api.ApiError) || error.code !== 'no_picture') return error;
-  return new api.ApiError(reasonText(error.message), error.status, error.code, error.field);
+  return new api.ApiError(causeText(error.cause, error.message), error.status, error.code, error.field);
 }

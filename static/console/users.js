@@ -49,13 +49,14 @@ export async function show(main, { signal }) {
   const actions = (user) => {
     const { name, origin, disabled } = user;
     if (origin === 'file') return null;
+    const word = disabled ? t('console.word_enable') : t('console.word_disable');
     const label = disabled ? t('console.enable_user', { name }) : t('console.disable_user', { name });
     return h(
       'div',
       { class: 'actions' },
-      iconButton(disabled ? 'play' : 'pause', label, () => toggle(user)),
-      iconButton('edit', t('console.edit_of', { name }), () => edit(name)),
-      iconButton('trash', t('console.delete_of', { name }), () => remove(name)),
+      iconButton(disabled ? 'play' : 'pause', label, () => toggle(user), word),
+      iconButton('edit', t('console.edit_of', { name }), () => edit(name), t('console.word_edit')),
+      iconButton('trash', t('console.delete_of', { name }), () => remove(name), t('console.delete')),
     );
   };
 

@@ -3,7 +3,7 @@
 
 import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
-import { controlOf, exactValueOf, field, showProblem, valueOf } from '../lib/form.js';
+import { controlOf, exactValueOf, field, onSubmit, valueOf } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
 import { attempt } from '../lib/toast.js';
 import { iconButton, loader, nameField, table } from './parts.js';
@@ -80,25 +80,20 @@ function valueField(key, value) {
 
 /** @param {() => void} changed */
 function newValue(changed) {
+  const submit = h('button', { class: 'primary' }, t('console.value_set'));
   const form = h(
     'form',
     { class: 'row value-form', noValidate: true },
     nameField({ label: t('console.value_key'), name: 'key', required: true, placeholder: 'gate/temperature' }),
     field({ label: t('console.value'), name: 'value', maxLength: 200 }),
-    h('button', { class: 'primary' }, t('console.value_set')),
+    submit,
     h('p', { class: 'form-error bad', role: 'alert' }),
   );
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
-    showProblem(form, null);
-    try {
-      await set(valueOf(form, 'key'), exactValueOf(form, 'value'));
-      form.reset();
-      controlOf(form, 'key')?.focus();
-      changed();
-    } catch (error) {
-      showProblem(form, error);
-    }
+  onSubmit(form, submit, async () => {
+    await set(valueOf(form, 'key'), exactValueOf(form, 'value'));
+    form.reset();
+    controlOf(form, 'key')?.focus();
+    changed();
   });
   return form;
 }

@@ -4,7 +4,7 @@
 import * as api from './api.js';
 import { openDialog } from './dialog.js';
 import { h } from './dom.js';
-import { exactValueOf, firstInvalid, passwordField, showProblem } from './form.js';
+import { exactValueOf, onSubmit, passwordField } from './form.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
 import { toast } from './toast.js';
@@ -84,21 +84,11 @@ export async function changePassword({ isNeeded = false, present = '' } = {}) {
   );
   const title = isNeeded ? t('common.choose_password') : t('common.change_password');
   const { dialog, closed } = openDialog({ title, body: form, className: 'password-change' });
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
-    const invalid = firstInvalid(form);
-    showProblem(form, invalid);
-    if (invalid) return;
-    submit.disabled = true;
-    try {
-      await api.changePassword(present || exactValueOf(form, 'present'), exactValueOf(form, 'new'));
-      dialog.close('done');
-    } catch (error) {
-      showProblem(form, wrongPresent(error));
-    } finally {
-      submit.disabled = false;
-    }
-  });
+  const send = async () => {
+    await api.changePassword(present || exactValueOf(form, 'present'), exactValueOf(form, 'new'));
+    dialog.close('done');
+  };
+  onSubmit(form, submit, send, wrongPresent);
   const isChanged = (await closed) === 'done';
   if (isChanged) toast(t('common.password_changed'));
   else if (isNeeded) await api.signOut();

@@ -22,19 +22,21 @@ export const address = (path) => new URL(path, root).href;
  */
 export const encoded = (name) => name.split('/').map(encodeURIComponent).join('/');
 
-/** An error of the API: `status` (0 without an answer), `code` (docs/errors.md) and `field` of the problem document. */
+/** An error of the API: `status` (0 without an answer), `code`, `cause` (docs/errors.md) and `field` of the problem document. */
 export class ApiError extends Error {
   /**
    * @param {string} message
    * @param {number} status
    * @param {string} [code]
    * @param {string | null} [field]
+   * @param {string} [cause]
    */
-  constructor(message, status, code = '', field = null) {
+  constructor(message, status, code = '', field = null, cause = '') {
     super(message);
     this.status = status;
     this.code = code;
     this.field = field;
+    this.cause = cause;
   }
 }
 
@@ -81,7 +83,7 @@ export const may = (action) => access?.permissions.some((permission) => permissi
 export async function refusal(response) {
   const problem = await response.json().catch(() => ({}));
   const message = problem.detail || `${response.status} ${response.statusText}`;
-  return new ApiError(message, response.status, problem.code, problem.field);
+  return new ApiError(message, response.status, problem.code, problem.field, problem.cause);
 }
 
 /**

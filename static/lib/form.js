@@ -155,6 +155,32 @@ export function showProblem(form, error) {
 }
 
 /**
+ * Sends a form when it is submitted and all of its fields are valid. While it is sent, its button is disabled; an error is shown at the
+ * field that it names, after `explain` has worded it.
+ *
+ * @param {HTMLFormElement} form
+ * @param {HTMLButtonElement} submit
+ * @param {() => Promise<unknown>} send
+ * @param {(error: unknown) => unknown} [explain]
+ */
+export function onSubmit(form, submit, send, explain = (error) => error) {
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    const invalid = firstInvalid(form);
+    showProblem(form, invalid);
+    if (invalid) return;
+    submit.disabled = true;
+    try {
+      await send();
+    } catch (error) {
+      showProblem(form, explain(error));
+    } finally {
+      submit.disabled = false;
+    }
+  });
+}
+
+/**
  * Copies a text; gives whether this worked.
  *
  * @param {string} text

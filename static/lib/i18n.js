@@ -48,8 +48,21 @@ export function t(key, values = {}) {
  * @param {unknown} error
  */
 export function errorText(error) {
-  const { code, message } = /** @type {{ code?: string, message?: string }} */ (error);
-  return texts.get(`common.error_${code}`) ?? message ?? String(error);
+  const { code, cause, message } = /** @type {{ code?: string, cause?: string, message?: string }} */ (error);
+  return texts.get(`common.cause_${cause}`) ?? texts.get(`common.error_${code}`) ?? message ?? String(error);
+}
+
+/**
+ * Why a source gives no pictures, in the reader's language, with the server's own words behind it if there are any: they have more
+ * details, and only administrators get them.
+ *
+ * @param {string | null | undefined} cause a word of docs/errors.md
+ * @param {string} words
+ */
+export function causeText(cause, words) {
+  const reason = texts.get(`common.cause_${cause}`);
+  if (!reason || !words) return reason ?? words;
+  return t('common.with_detail', { reason: reason.replace(/[.。]$/, ''), detail: words });
 }
 
 /**

@@ -5,7 +5,7 @@
 import * as api from './api.js';
 import { openDialog } from './dialog.js';
 import { fill, h } from './dom.js';
-import { field, showProblem, snippet, valueOf } from './form.js';
+import { field, onSubmit, snippet, valueOf } from './form.js';
 import { t } from './i18n.js';
 
 /** How long links and tokens can be valid, in the words of the API. */
@@ -153,29 +153,20 @@ export function openLinkDialog(linked) {
 export function linkDialog(title, body, make) {
   const isAdmin = api.may('api');
   const result = h('div', { class: 'stack', 'aria-live': 'polite' });
+  const submit = h('button', { class: 'primary' }, isAdmin ? t('common.link_make') : t('common.link_show'));
   const form = h(
     'form',
     { class: 'stack' },
     body,
     hostHint(),
     h('p', { class: 'form-error bad', role: 'alert' }),
-    h(
-      'div',
-      { class: 'actions' },
-      h('button', { class: 'primary' }, isAdmin ? t('common.link_make') : t('common.link_show')),
-    ),
+    h('div', { class: 'actions' }, submit),
     result,
   );
   form.addEventListener('change', () => result.replaceChildren());
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
-    showProblem(form, null);
-    try {
-      const { url, texts } = await make(form);
-      fill(result, texts.map(snippet), isAdmin && (await qrPicture(url)));
-    } catch (error) {
-      showProblem(form, error);
-    }
+  onSubmit(form, submit, async () => {
+    const { url, texts } = await make(form);
+    fill(result, texts.map(snippet), isAdmin && (await qrPicture(url)));
   });
   return openDialog({ title, body: form });
 }

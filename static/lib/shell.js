@@ -4,7 +4,7 @@
 import * as api from './api.js';
 import { openDialog } from './dialog.js';
 import { h, storeText } from './dom.js';
-import { controlOf, exactValueOf, field, passwordField, showProblem, valueOf } from './form.js';
+import { controlOf, exactValueOf, field, onSubmit, passwordField, valueOf } from './form.js';
 import { chooseLanguage, language, languages, load, t } from './i18n.js';
 import { icon } from './icons.js';
 
@@ -170,20 +170,14 @@ async function ask() {
   );
   const { dialog, closed } = openDialog({ title: t('common.sign_in'), body: form, className: 'sign-in' });
   let present = '';
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
-    showProblem(form, null);
-    submit.disabled = true;
-    try {
-      present = exactValueOf(form, 'password');
-      await api.signIn(valueOf(form, 'user'), present);
-      dialog.close('done');
-    } catch (error) {
-      showProblem(form, api.needsSignIn(error) ? new Error(t('common.error_wrong_password')) : error);
-      controlOf(form, 'password')?.select();
-    } finally {
-      submit.disabled = false;
-    }
+  const send = async () => {
+    present = exactValueOf(form, 'password');
+    await api.signIn(valueOf(form, 'user'), present);
+    dialog.close('done');
+  };
+  onSubmit(form, submit, send, (error) => {
+    controlOf(form, 'password')?.select();
+    return api.needsSignIn(error) ? new Error(t('common.error_wrong_password')) : error;
   });
   if ((await closed) !== 'done') return false;
   await askForNewPassword(present);

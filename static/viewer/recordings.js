@@ -1,83 +1,65 @@
 // @ts-check
-// The recordings of MediaMTX: one day as a timeline, played from any point of it, and downloaded.
+// The recordings of MediaMTX: a day of one path, or of several beside each other, as a timeline that plays from any point of it.
 
 import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
 import { dateTime, errorText, t, timeOfDay } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
-import { DAY, clock, dayOf, durationText, offsetOf, percent, two } from './times.js';
+import { Clip } from './clip.js';
+import { RecordedPath } from './recorded_path.js';
+import { Timeline } from './timeline.js';
+import { dayOf, durationText, secondOfDay } from './times.js';
 
-/** The tokens in the addresses of parts are valid for a quarter of an hour. */
-const FRESH_MS = 13 * 60_000;
+/** Most paths beside each other. */
+const MOST = 4;
 
-/** Tolerance in seconds: MediaMTX rounds times and durations. */
-const TOLERANCE = 0.5;
-
-/**
- * How far a key moves, in seconds.
- *
- * @type {Record<string, number>}
- */
-const STEPS = { ArrowLeft: -30, ArrowRight: 30, ArrowDown: -600, ArrowUp: 600, PageDown: -3600, PageUp: 3600 };
-
-/** @typedef {Api.Timeline['parts'][number]} Part */
+/** How far a video can be away from the first one before it is played anew, in seconds. */
+const DRIFT = 2;
 
 export class Recordings {
   #requests = 0;
-  /** @type {string | null} */
-  #path = null;
+  #address = '';
   #day = '';
-  #midnight = 0; // of the day, in milliseconds since the epoch
-  /** @type {Part[]} */
-  #parts = [];
-  /** @type {Api.Range[]} */
-  #ranges = [];
-  #rangesAt = 0; // when they were loaded
-  #limits = new URLSearchParams(); // of the day
-  #at = 0; // seconds of the day
-  /** @type {number | null} */
-  #playedFrom = null; // where the playing piece begins, in seconds of the day
+  /** @type {RecordedPath[]} the first one has the controls */
+  #paths = [];
+  /** @type {string[]} all recorded paths */
+  #known = [];
 
   constructor() {
     this.list = h('div', { class: 'grid' });
     this.status = h('div', { role: 'status' });
-    this.video = h('video', { controls: true, playsInline: true, autoplay: true });
     this.dayField = h('input', {
       type: 'date',
       'aria-label': t('viewer.day'),
       max: dayOf(new Date()),
       onchange: () => this.dayField.value && this.#openDay(this.dayField.value),
     });
-    this.line = h('div', {
-      class: 'timeline',
-      role: 'slider',
-      tabIndex: 0,
-      'aria-label': t('viewer.timeline'),
-      'aria-valuemin': 0,
-      'aria-valuemax': DAY,
+    this.timeline = new Timeline({
+      play: (seconds) => this.#play(seconds),
+      choose: (span) => this.clip.choose(span),
     });
-    this.now = h('span', { class: 'timeline-now', hidden: true });
-    this.pointer = h('output', { class: 'timeline-pointer', hidden: true });
+    this.clip = new Clip(this.timeline, () => this.#paths);
     this.title = h('h1', { tabIndex: -1 });
     this.sum = h('span', { class: 'dim' });
-    this.table = h('div', { class: 'table', hidden: true });
-    const hours = [0, 3, 6, 9, 12, 15, 18, 21, 24].map((hour) => h('span', {}, two(hour)));
+    this.more = h('select', {
+      class: 'beside',
+      'aria-label': t('viewer.beside'),
+      onchange: () => this.#add(this.more.value),
+    });
+    this.videos = h('div', { class: 'recorded-videos' });
+    this.table = h('details', { class: 'recorded-parts', hidden: true });
     this.player = h(
       'div',
       { class: 'stack', hidden: true },
       this.#head(),
-      h('div', { class: 'screen recorded' }, this.video),
-      h(
-        'div',
-        { class: 'timeline-box' },
-        this.line,
-        h('div', { class: 'timeline-hours', 'aria-hidden': 'true' }, hours),
-      ),
+      this.videos,
+      this.timeline.element,
+      h('div', { class: 'row' }, this.timeline.tools, h('span', { class: 'grow' }), this.clip.button),
+      this.clip.element,
       this.table,
     );
     const label = t('viewer.recordings');
     this.element = h('section', { hidden: true, 'aria-label': label }, this.status, this.list, this.player);
-    this.#listen();
   }
 
   #head() {
@@ -88,7 +70,7 @@ export class Recordings {
     const step = (days, shape, text) =>
       h(
         'button',
-        { type: 'button', class: 'icon-button', 'aria-label': text, onclick: () => this.#stepDay(days) },
+        { type: 'button', class: 'icon-button', 'aria-label': text, title: text, onclick: () => this.#stepDay(days) },
         icon(shape),
       );
     const days = h(
@@ -98,87 +80,75 @@ export class Recordings {
       this.dayField,
       step(1, 'arrow', t('viewer.day_after')),
     );
-    return h('div', { class: 'stage-head' }, back, this.title, h('span', { class: 'grow' }), this.sum, days);
-  }
-
-  #listen() {
-    /** @param {MouseEvent} event */
-    const pointed = ({ clientX }) => {
-      const { left, width } = this.line.getBoundingClientRect();
-      return Math.max(0, Math.min(DAY - 1, ((clientX - left) / width) * DAY));
-    };
-    this.line.addEventListener('pointermove', (event) => {
-      this.pointer.hidden = false;
-      this.pointer.textContent = clock(pointed(event));
-      this.pointer.style.left = percent(pointed(event));
-    });
-    this.line.addEventListener('pointerleave', () => {
-      this.pointer.hidden = true;
-    });
-    this.line.addEventListener('click', (event) => this.#play(pointed(event)));
-    this.line.addEventListener('keydown', (event) => this.#key(event));
-    this.video.addEventListener('timeupdate', () => {
-      if (this.#playedFrom !== null) this.#mark(this.#playedFrom + this.video.currentTime);
-    });
-    this.video.addEventListener('ended', () => {
-      const next = this.#parts.find(({ offset }) => offset > this.#at + TOLERANCE);
-      if (next) this.#play(next.offset);
-    });
-    this.video.addEventListener('error', () => {
-      if (this.video.currentSrc) this.#say(t('viewer.cannot_play_recording'), 'bad');
-    });
-  }
-
-  /** @param {KeyboardEvent} event */
-  #key(event) {
-    const step = STEPS[event.key];
-    const end = event.key === 'Home' ? this.#parts[0] : event.key === 'End' ? this.#parts.at(-1) : undefined;
-    if (step) this.#play(Math.max(0, Math.min(DAY - 1, this.#at + step)));
-    else if (end) this.#play(end.offset);
-    else return;
-    event.preventDefault();
+    return h('div', { class: 'stage-head' }, back, this.title, h('span', { class: 'grow' }), this.sum, this.more, days);
   }
 
   /**
-   * Shows the recording of a path, or the list for null.
+   * Shows the recording of a path, or the list for null. The query can have paths beside it (`with`), and a time (`at`) or a range
+   * (`at`, `to`).
    *
    * @param {string | null} path
    * @param {Api.Wall} wall
+   * @param {URLSearchParams} query
    */
-  async open(path, wall) {
+  async open(path, wall, query) {
     this.element.hidden = false;
     this.list.hidden = path !== null;
     this.player.hidden = path === null;
-    this.#say('');
     if (!wall.mediamtx) return this.#say(t('viewer.reason_no_mediamtx'));
     if (path === null) return this.#showList();
-    if (path === this.#path) return;
-    this.#path = path;
+    const address = `${path}?${query}`;
+    if (address === this.#address) return;
+    this.#say('');
+    this.#address = address;
     this.title.textContent = path;
     this.title.focus({ preventScroll: true });
+    const others = query.getAll('with').filter((name) => name !== path);
+    this.#setPaths([path, ...new Set(others)].slice(0, MOST));
     await this.#attempt(async () => {
       const { recordings } = await api.call('api/v1/recordings');
+      this.#known = recordings.map((known) => known.path);
+      this.#drawMore();
       const last = recordings.find((known) => known.path === path)?.last;
-      await this.#openDay(dayOf(last ? new Date(last) : new Date()));
+      const at = timeIn(query.get('at'));
+      const day = dayOf(at ?? (last ? new Date(last) : new Date()));
+      await this.#openDay(day);
+      if (at) await this.#openAt(at, timeIn(query.get('to')));
     });
+  }
+
+  /**
+   * Plays from a time, and chooses a range.
+   *
+   * @param {Date} at
+   * @param {Date | null} to
+   */
+  async #openAt(at, to) {
+    const from = secondOfDay(at);
+    if (to && to > at) {
+      const span = { from, to: from + (to.getTime() - at.getTime()) / 1000 };
+      const margin = Math.max(30, span.to - span.from);
+      this.timeline.show({ from: span.from - margin, to: span.to + margin });
+      this.clip.choose(span);
+    }
+    await this.#play(from);
   }
 
   close() {
     if (this.element.hidden) return;
     this.element.hidden = true;
-    this.#path = null;
-    this.#stop();
+    this.#leave();
   }
 
-  #stop() {
-    this.#playedFrom = null;
-    this.video.removeAttribute('src');
-    this.video.load();
+  #leave() {
+    this.#address = '';
+    for (const path of this.#paths) path.stop();
+    this.clip.choose(null);
   }
 
   #showList() {
-    this.#path = null;
-    this.#stop();
+    if (this.#address || !this.list.childElementCount) this.#say('');
+    this.#leave();
     return this.#attempt(async () => {
       const { recordings } = await api.call('api/v1/recordings');
       if (!recordings.length) this.#say(t('viewer.no_recordings'));
@@ -190,6 +160,70 @@ export class Recordings {
       });
       fill(this.list, cards);
     });
+  }
+
+  /** @param {string[]} names */
+  #setPaths(names) {
+    for (const path of this.#paths) path.stop();
+    this.#paths = names.map((name, i) => new RecordedPath(name, i === 0));
+    this.clip.choose(null);
+    const [first] = this.#paths;
+    first.video.addEventListener('timeupdate', () => this.#follow());
+    first.video.addEventListener('pause', () => this.#others().forEach(({ video }) => video.pause()));
+    first.video.addEventListener('ended', () => first.after !== null && this.#play(first.after));
+    first.video.addEventListener('error', () => {
+      if (first.video.currentSrc) this.#say(t('viewer.cannot_play_recording'), 'bad');
+    });
+    const several = names.length > 1;
+    this.videos.className = `recorded-videos ${several ? 'several' : ''}`;
+    fill(
+      this.videos,
+      this.#paths.map((path, i) => {
+        if (several) path.element.append(this.#caption(path.name, i > 0));
+        return path.element;
+      }),
+    );
+  }
+
+  /**
+   * @param {string} name
+   * @param {boolean} canGo
+   */
+  #caption(name, canGo) {
+    const label = t('viewer.beside_remove', { name });
+    const onclick = () => this.#go(this.#paths.slice(1).filter((path) => path.name !== name));
+    const remove = h('button', { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick });
+    remove.append(icon('close', 16));
+    return h('figcaption', {}, h('span', {}, name), canGo && remove);
+  }
+
+  #others() {
+    return this.#paths.slice(1);
+  }
+
+  /** @param {string} name */
+  #add(name) {
+    if (name) this.#go([...this.#others(), { name }]);
+  }
+
+  /**
+   * Opens the first path with others beside it, at the present time.
+   *
+   * @param {{ name: string }[]} others
+   */
+  #go(others) {
+    const [first] = this.#paths;
+    const query = new URLSearchParams(others.map(({ name }) => ['with', name]));
+    query.set('at', first.timeOf(this.timeline.at));
+    location.hash = `/recordings/${api.encoded(first.name)}?${query}`;
+  }
+
+  #drawMore() {
+    const shown = this.#paths.map(({ name }) => name);
+    const left = this.#known.filter((name) => !shown.includes(name));
+    this.more.hidden = !left.length || shown.length >= MOST;
+    const options = left.map((value) => h('option', { value }, value));
+    fill(this.more, h('option', { value: '' }, t('viewer.beside')), options);
   }
 
   /**
@@ -214,32 +248,6 @@ export class Recordings {
     fill(this.status, text && h('p', { class: ['notice', kind] }, icon(kind === 'bad' ? 'alert' : 'info'), text));
   }
 
-  async #loadRanges() {
-    const path = api.encoded(this.#path ?? '');
-    this.#ranges = (await api.call(`api/v1/recordings/${path}?${this.#limits}`)).ranges;
-    this.#rangesAt = performance.now();
-  }
-
-  /** Renews the addresses of parts whose tokens expire. */
-  async #renew() {
-    if (performance.now() - this.#rangesAt < FRESH_MS) return;
-    await this.#attempt(() => this.#loadRanges());
-  }
-
-  /**
-   * Saves a part of which the row was drawn a while ago.
-   *
-   * @param {MouseEvent} event
-   * @param {string} start
-   */
-  async #download(event, start) {
-    if (performance.now() - this.#rangesAt < FRESH_MS) return;
-    event.preventDefault();
-    await this.#renew();
-    const range = this.#ranges.find((one) => one.start === start);
-    if (range) h('a', { href: range.download_url, download: '' }).click();
-  }
-
   /** @param {number} days */
   #stepDay(days) {
     const date = new Date(`${this.#day}T12:00:00`);
@@ -251,45 +259,38 @@ export class Recordings {
   #openDay(day) {
     this.#day = day;
     this.dayField.value = day;
-    this.#stop();
+    this.clip.choose(null);
     this.#say('');
+    const paths = this.#paths;
     return this.#attempt(async () => {
-      const path = api.encoded(this.#path ?? '');
-      const query = new URLSearchParams({ day, offset: offsetOf(day) });
-      const timeline = await api.call(`api/v1/recordings/${path}/timeline?${query}`);
-      this.#limits = new URLSearchParams({ start: timeline.from, end: timeline.to });
-      await this.#loadRanges();
-      this.#parts = timeline.parts;
-      this.#midnight = Date.parse(timeline.from);
-      this.sum.textContent = t('viewer.recorded_sum', { duration: durationText(timeline.recorded) });
-      this.#drawTimeline();
+      await Promise.all(paths.map((path) => path.load(day)));
+      if (paths !== this.#paths || day !== this.#day) return;
+      const [first] = paths;
+      this.sum.textContent = t('viewer.recorded_sum', { duration: durationText(first.recorded) });
+      this.timeline.set(paths);
+      this.timeline.mark(first.parts[0]?.offset ?? 0);
       this.#drawTable();
-      this.#mark(this.#parts[0]?.offset ?? 0);
-      if (!this.#parts.length) this.#say(t('viewer.nothing_that_day'));
+      if (!paths.some(({ parts }) => parts.length)) this.#say(t('viewer.nothing_that_day'));
     });
-  }
-
-  #drawTimeline() {
-    const parts = this.#parts.map(({ offset, duration }) => {
-      const part = h('span', { class: 'timeline-part' });
-      part.style.left = percent(offset);
-      part.style.width = percent(duration);
-      return part;
-    });
-    fill(this.line, parts, this.now, this.pointer);
   }
 
   #drawTable() {
-    this.table.hidden = !this.#ranges.length;
+    const [first] = this.#paths;
+    this.table.hidden = !first.ranges.length;
     const column = (/** @type {Dom.Child} */ text) => h('th', { scope: 'col' }, text);
     const actions = h('span', { class: 'visually-hidden' }, t('viewer.actions'));
     const head = h('tr', {}, column(t('viewer.begin')), column(t('viewer.length')), column(actions));
-    const rows = this.#ranges.map((range) => this.#row(range));
-    fill(this.table, h('table', {}, h('thead', {}, head), h('tbody', {}, rows)));
+    const rows = first.ranges.map((range) => this.#row(range));
+    fill(
+      this.table,
+      h('summary', {}, t('viewer.parts_n', { n: first.ranges.length })),
+      h('div', { class: 'table' }, h('table', {}, h('thead', {}, head), h('tbody', {}, rows))),
+    );
   }
 
   /** @param {Api.Range} range */
   #row(range) {
+    const [first] = this.#paths;
     const time = timeOfDay(range.start);
     const play = h(
       'button',
@@ -297,24 +298,27 @@ export class Recordings {
         type: 'button',
         class: 'small',
         'aria-label': t('viewer.play_from', { time }),
-        onclick: () => this.#play(this.#secondOf(range)),
+        onclick: () => this.#play(first.secondOf(range)),
       },
       icon('play', 16),
       t('viewer.play'),
     );
-    const download = h(
-      'a',
+    const cut = h(
+      'button',
       {
-        class: 'button small',
-        href: range.download_url,
-        download: '',
-        onclick: (/** @type {MouseEvent} */ event) => this.#download(event, range.start),
+        type: 'button',
+        class: 'small',
         'aria-label': t('viewer.download_from', { time }),
+        onclick: () => {
+          const from = first.secondOf(range);
+          this.clip.choose({ from, to: from + range.duration });
+          this.clip.element.scrollIntoView({ block: 'nearest' });
+        },
       },
       icon('download', 16),
       t('viewer.download'),
     );
-    const actions = h('div', { class: 'actions' }, play, download);
+    const actions = h('div', { class: 'actions' }, play, cut);
     return h(
       'tr',
       {},
@@ -325,51 +329,41 @@ export class Recordings {
   }
 
   /**
-   * Where a range begins, in seconds of the day.
-   *
-   * @param {Api.Range} range
-   */
-  #secondOf({ start }) {
-    return Math.max(0, (Date.parse(start) - this.#midnight) / 1000);
-  }
-
-  /**
-   * Moves the mark on the timeline.
+   * Plays from a second of the day, or from the next one that is recorded of the first path.
    *
    * @param {number} seconds
    */
-  #mark(seconds) {
-    this.#at = Math.min(seconds, DAY);
-    this.now.hidden = !this.#parts.length;
-    this.now.style.left = percent(this.#at);
-    this.line.setAttribute('aria-valuenow', String(Math.round(this.#at)));
-    this.line.setAttribute('aria-valuetext', clock(this.#at));
-  }
-
-  /**
-   * Plays from a second of the day, or from the next recorded one.
-   *
-   * @param {number} seconds
-   */
-  async #play(seconds) {
-    await this.#renew();
-    const part = this.#parts.find(({ offset, duration }) => offset + duration > seconds + TOLERANCE);
-    if (!part) return;
-    const at = Math.max(seconds, part.offset);
-    const range = this.#ranges.find((known) => {
-      const begin = this.#secondOf(known);
-      return begin <= at + TOLERANCE && begin + known.duration > at;
+  #play(seconds) {
+    const [first] = this.#paths;
+    const at = first.next(seconds);
+    if (at === null) return;
+    this.timeline.mark(at);
+    return this.#attempt(async () => {
+      await Promise.all(this.#paths.map((path) => path.play(at)));
     });
-    if (!range) return;
-    // Rounding to milliseconds must not lead to a time before the range.
-    const begin = Date.parse(range.start);
-    const start = Math.max(this.#midnight + at * 1000, begin);
-    const url = new URL(range.url);
-    url.searchParams.set('start', start - begin <= 10 ? range.start : new Date(start).toISOString());
-    url.searchParams.set('duration', (range.duration - (start - begin) / 1000).toFixed(3));
-    this.#playedFrom = at;
-    this.#mark(at);
-    this.video.src = url.href;
-    this.video.play().catch(() => {});
   }
+
+  /** The mark and the other videos follow the first one. */
+  #follow() {
+    const at = this.#paths[0].time;
+    if (at === null) return;
+    this.timeline.mark(at);
+    for (const path of this.#others()) {
+      const isPlaying = path.time !== null && !path.video.ended;
+      if (!isPlaying && path.has(at)) path.play(at).catch(() => {});
+      else if (isPlaying && path.video.readyState > 2 && Math.abs((path.time ?? 0) - at) > DRIFT) {
+        path.play(at).catch(() => {});
+      } else if (path.video.paused && !this.#paths[0].video.paused) path.video.play().catch(() => {});
+    }
+  }
+}
+
+/**
+ * A time of the address, or null.
+ *
+ * @param {string | null} text
+ */
+function timeIn(text) {
+  const time = new Date(text ?? '');
+  return Number.isNaN(time.getTime()) ? null : time;
 }

@@ -1,7 +1,7 @@
 // @ts-check
 // What a tile and the stage say of an item: live only while pictures come, and why there are none.
 
-import { ago, t } from '../lib/i18n.js';
+import { ago, causeText, t } from '../lib/i18n.js';
 
 /**
  * What is known of an item at the moment. `isAway`: the sidecar does not answer. `isShown`: a player shows pictures of it.
@@ -19,9 +19,6 @@ import { ago, t } from '../lib/i18n.js';
  */
 
 /** @typedef {'live' | 'stalled' | 'starting' | 'idle' | 'failing' | 'offline' | 'away'} Status */
-
-/** Codes of failures that have words of their own; docs/errors.md has all codes. */
-const CODES = ['no_picture', 'rtsp_unreadable', 'upstream', 'unknown_stream'];
 
 /**
  * The state in a word.
@@ -84,9 +81,7 @@ export function failureText({ stream }) {
   if (!stream) return '';
   const { failure, state, reason } = stream;
   if (!failure) return state === 'failing' ? reason || t('viewer.failure_other') : '';
-  // Only administrators get the server's own words: they can contain addresses of the network.
-  const word = CODES.includes(failure.code) ? failure.code : 'other';
-  const text = failure.reason || t(`viewer.failure_${word}`);
+  const text = causeText(failure.cause, failure.reason) || t('viewer.failure_other');
   const seconds = (Date.now() - Date.parse(failure.at)) / 1000;
   return seconds > 5 ? t('viewer.failed_ago', { ago: ago(seconds), reason: text }) : text;
 }

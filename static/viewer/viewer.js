@@ -46,9 +46,11 @@ let hadMediaMtx = false;
 /** The stream that was open, whose tile gets the focus when the wall is shown again. */
 let last = '';
 
-const code = new URLSearchParams(location.hash.slice(1)).get('share');
+const shared = new URLSearchParams(location.hash.slice(1));
+const code = shared.get('share');
 // The code must not stay in the address bar, in the history, or in a bookmark.
-if (code) history.replaceState(null, '', location.pathname + location.search);
+const target = shared.get('to');
+if (code) history.replaceState(null, '', location.pathname + location.search + (target ? `#/${target}` : ''));
 let { problem: shareProblem } = await startShell({ page: 'viewer', sections: ['viewer'], share: code });
 
 const banner = new Banner(() => drawAll());
@@ -80,7 +82,7 @@ function itemOf(name) {
 }
 
 function show() {
-  let { kind, name, isReadable } = routeOf(location.hash);
+  let { kind, name, query, isReadable } = routeOf(location.hash);
   const only = api.isGuest() && !wall.isKiosk && data?.items.length === 1 ? data.items[0] : null;
   // A share link of one stream opens that stream.
   if (kind === '' && only) [kind, name] = ['watch', only.name];
@@ -101,7 +103,7 @@ function show() {
     last = name;
     stage.open(item, data, { isAway: banner.isAway, neighbours: wall.neighboursOf(name) });
   } else stage.close();
-  if (isRecordings && data) openRecordings(name || null, data);
+  if (isRecordings && data) openRecordings(name || null, data, query);
   else recordings?.close();
   if (wasOnStage && stage.element.hidden && !isRecordings) wall.focus(last);
 }
@@ -109,21 +111,22 @@ function show() {
 /**
  * @param {string | null} name
  * @param {Api.Wall} wallData
+ * @param {URLSearchParams} query
  */
-async function openRecordings(name, wallData) {
+async function openRecordings(name, wallData, query) {
   if (!recordings) {
     const { Recordings } = await import('./recordings.js');
     recordings ??= new Recordings();
     recordedPart.append(recordings.element);
   }
   // The user can have gone on meanwhile.
-  if (routeOf(location.hash).kind === 'recordings') recordings.open(name, wallData);
+  if (routeOf(location.hash).kind === 'recordings') recordings.open(name, wallData, query);
 }
 
 /** Whether there can be something on the page of recordings. A visitor's link is for what it opens. */
 function hasRecordings() {
   if (!data?.mediamtx) return false;
-  return !api.isGuest() || data.items.some(({ path }) => path?.recordings);
+  return !api.isGuest() || api.may('playback') || data.items.some(({ path }) => path?.recordings);
 }
 
 /**
@@ -163,8 +166,8 @@ async function list() {
     });
   } catch (error) {
     if (api.needsSignIn(error)) return askFirst();
-    // 403: the user may watch nothing at all.
-    if (error instanceof api.ApiError && error.status === 403) sayEmpty();
+    // 403: the user may watch nothing at all, or only recordings.
+    if (error instanceof api.ApiError && error.status === 403) sayNone();
     else sayAway(error);
   }
   show();
@@ -215,6 +218,14 @@ function drawAll() {
   if (!data) return;
   wall.update(data, banner.isAway);
   show();
+}
+
+/** Nothing can be watched live. A link to recordings opens those. */
+function sayNone() {
+  sayEmpty();
+  if (!api.isGuest() || !api.may('playback')) return;
+  data = { items: [], mediamtx: true, ice_servers: [], hls: '', path_prefix: '', playback: '', webrtc: '' };
+  if (routeOf(location.hash).kind !== 'recordings') location.hash = '#/recordings';
 }
 
 function sayEmpty() {

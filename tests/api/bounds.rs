@@ -90,7 +90,7 @@ async fn fifos_and_sockets_of_media_folders_are_refused_by_name_everywhere() {
             assert!(answer.detail().contains(name) && answer.detail().contains(kind), "{}", answer.detail());
         }
     }
-    let snapshot = app.get("/snapshot/fifo.jpg").await;
+    let snapshot = app.admin("GET", "/snapshot/fifo.jpg", "").await;
     assert_eq!(snapshot.status, 504);
     assert!(snapshot.detail().contains("a FIFO"), "{}", snapshot.detail());
     let listed = app.get("/api/v1/media?path=").await.json();

@@ -168,7 +168,7 @@ async fn a_port_in_use_is_a_failure_with_its_reason() {
     let app = TestApp::with(&format!(
         "udp: {{listen: '{addr}'}}\nstreams: {{cam: {{kind: udp-camera, address: 127.0.0.9}}}}"
     ));
-    let response = app.get("/snapshot/cam.jpg").await;
+    let response = app.admin("GET", "/snapshot/cam.jpg", "").await;
     assert_eq!((response.status, response.problem().as_str()), (504, "no_picture"));
     assert!(response.detail().contains("udp.listen"), "{}", response.detail());
 }

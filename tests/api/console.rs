@@ -218,10 +218,22 @@ async fn an_upload_is_seen_at_once_and_its_snippets_contain_a_token_and_no_passw
     let bearer = format!("Authorization: Bearer {token}");
     let far = crate::support::FAR;
     let picture = flat_picture(64, 64, [1, 2, 3]);
-    for (name, status) in [("my/upload", 200), ("other", 403)] {
+    // The page waits for the first use of the token, and says what it was.
+    browser.says("dialog .token-use.waiting", "Waiting for the first request").await;
+    for (name, status, says) in [("my/upload", 200, ".good"), ("other", 403, ".bad")] {
         let path = format!("/api/v1/streams/{name}/frame");
         assert_eq!(app.request("PUT", &path, &[far, &bearer], &picture).await.status, status, "{name}");
+        browser.says(&format!("dialog .token-use{says}"), "by HTTP").await;
+        browser.keep_screenshot(&format!("console-use-{}-desktop", &says[1..])).await;
     }
+    let tokens = app.admin("GET", "/api/v1/tokens", "").await.json();
+    let last = &tokens["tokens"][0]["last_use"];
+    assert_eq!((&last["allowed"], &last["action"], &last["path"]), (&json!(false), &json!("publish"), &json!("other")));
+    browser.click("dialog .notice button").await;
+    browser.click("dialog:last-of-type button.danger").await;
+    browser.says("dialog pre", "Bearer TOKEN").await;
+    let path = "/api/v1/streams/my/upload/frame";
+    assert_eq!(app.request("PUT", path, &[far, &bearer], &picture).await.status, 401);
     browser.close().await;
 }
 

@@ -46,7 +46,7 @@ async fn events_that_are_worth_a_line_are_told_in_words() {
     assert_eq!(app.get("/snapshot/card.jpg").await.status, 200);
     eventually("it has stopped", async || app.stats("card").await["state"] == "idle").await;
     assert_eq!(app.get("/snapshot/gate.jpg").await.status, 504);
-    browser.says(".events", "failing · the camera does not answer").await;
+    browser.says(".events", "failing · The camera cannot be reached").await;
     let names = "return [...new Set([...document.querySelectorAll('.event b')].map((name) => name.innerText))]";
     assert_eq!(browser.run(names).await, json!(["gate"]));
     press(&browser, ".section-events label.tick input").await;

@@ -94,13 +94,14 @@ async fn snapshots_are_polled_and_the_outdated_first_one_is_left_out() {
 #[tokio::test]
 async fn a_refusal_of_the_camera_is_reported_and_retried() {
     let answer = |head: &str| format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n").into_bytes();
-    for (head, says) in [
-        ("401 Unauthorized\r\nWWW-Authenticate: Basic realm=x", "user or password is wrong"),
-        ("503 Service Unavailable", "one at a time"),
-        ("404 Not Found", "404"),
-        ("302 Found\r\nLocation: http://127.0.0.2/", "not in fetch.redirect_networks"),
-        ("200 OK\r\nContent-Type: text/html", "answers with text/html"),
-        ("200 OK\r\nContent-Type: image/jpeg", "no complete picture"),
+    for (head, says, cause) in [
+        ("401 Unauthorized\r\nWWW-Authenticate: Basic realm=x", "user or password is wrong", "wrong_password"),
+        ("503 Service Unavailable", "one at a time", "busy"),
+        ("404 Not Found", "404", "not_found"),
+        ("500 Internal Server Error", "500", "refused"),
+        ("302 Found\r\nLocation: http://127.0.0.2/", "not in fetch.redirect_networks", "moved"),
+        ("200 OK\r\nContent-Type: text/html", "answers with text/html", "not_a_picture"),
+        ("200 OK\r\nContent-Type: image/jpeg", "no complete picture", "not_a_picture"),
     ] {
         let bytes = answer(head);
         let camera = FakeCamera::of_bytes(move |_| Some(bytes.clone())).await;
@@ -108,8 +109,9 @@ async fn a_refusal_of_the_camera_is_reported_and_retried() {
         let _watch = app.watch("/stream/cam.mjpeg").await;
         eventually(says, async || app.stats("cam").await["reason"].as_str().is_some_and(|text| text.contains(says)))
             .await;
-        let shown = app.stats("cam").await.to_string();
-        assert!(!shown.contains("s3cret"), "{shown}");
+        let shown = app.stats("cam").await;
+        assert_eq!(shown["failure"]["cause"], cause, "{shown}");
+        assert!(!shown.to_string().contains("s3cret"), "{shown}");
     }
 }
 

@@ -75,6 +75,7 @@ mod printers;
 mod proxies;
 mod publish_stills;
 mod push;
+mod renaming;
 mod requested;
 mod restart;
 mod rtsp;

@@ -168,7 +168,7 @@ async fn what_is_pasted_fills_the_form_with_the_camera_that_gives_a_picture() {
     );
     type_into(&browser, "dialog .paste", &text).await;
     browser.click("dialog .look").await;
-    browser.says("dialog .candidate:nth-child(1)", "does not answer").await;
+    browser.says("dialog .candidate:nth-child(1)", "The camera cannot be reached").await;
     browser.says("dialog .candidate.has-picture", "320 × 180").await;
     browser.keep_screenshot("console-paste-desktop").await;
     press(&browser, "dialog .candidate.has-picture").await;

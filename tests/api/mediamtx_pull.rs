@@ -303,7 +303,7 @@ async fn a_path_that_is_pulled_from_a_stream_is_that_stream() {
     // A stream must not read itself.
     let circle = r#"{"kind":"rtsp","path":"pictures/loop"}"#;
     assert_eq!(app.admin("PUT", "/api/v1/streams/loop", circle).await.status, 201);
-    let answer = app.get("/snapshot/loop.jpg").await;
+    let answer = app.admin("GET", "/snapshot/loop.jpg", "").await;
     assert!(answer.detail().contains("made of our own stream loop"), "{answer:?}");
     assert_eq!(figure(&app, "camera_connections").await, 0.0);
 }

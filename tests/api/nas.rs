@@ -356,7 +356,7 @@ async fn an_answer_that_is_no_sign_in_is_told_as_it_is() {
         Mock::given(method("POST")).respond_with(answer).mount(&server).await;
         let nas = format!("{{name: photos, url: '{}', user: viewer, pass: x, folder: /Photos}}", server.uri());
         let app = TestApp::with(&format!("media: {{nas: [{nas}]}}\nstreams: {{n: {{kind: nas, nas: photos}}}}"));
-        let refused = app.get("/snapshot/n.jpg").await;
+        let refused = app.admin("GET", "/snapshot/n.jpg", "").await;
         assert!(refused.status == 504 && refused.detail().contains(says), "{says}: {refused:?}");
     }
 }

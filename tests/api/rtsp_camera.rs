@@ -141,7 +141,7 @@ async fn a_missing_or_wrong_password_is_reported() {
         (", user: other, pass: right", "refuses the user name and password"),
     ] {
         let app = camera(&source, "door", login);
-        let answer = app.get("/snapshot/cam.jpg").await;
+        let answer = app.admin("GET", "/snapshot/cam.jpg", "").await;
         assert_eq!((answer.status, answer.problem().as_str()), (504, "no_picture"), "{answer:?}");
         assert!(answer.detail().contains(says), "{login}: {answer:?}");
     }
@@ -176,7 +176,7 @@ async fn a_password_is_stored_and_never_shown() {
     }
     let changed = app.request("PATCH", url, &[&admin], br#"{"pass":"wrong"}"#).await;
     assert_eq!(changed.status, 200, "{changed:?}");
-    let answer = app.get("/snapshot/yard.jpg?max_age=0").await;
+    let answer = app.admin("GET", "/snapshot/yard.jpg?max_age=0", "").await;
     assert!(answer.detail().contains("refuses"), "{answer:?}");
 }
 
@@ -243,11 +243,11 @@ async fn invalid_definitions_are_refused_with_their_field() {
     }
     let source = TestApp::spawn();
     source.put("/api/v1/streams/door/frame", &flat_picture(64, 48, [9, 9, 9])).await;
-    let by_udp = camera(&source, "door", ", transport: udp").get("/snapshot/cam.jpg").await;
+    let by_udp = camera(&source, "door", ", transport: udp").admin("GET", "/snapshot/cam.jpg", "").await;
     assert!(by_udp.detail().contains("does not support this transport"), "{by_udp:?}");
     let far = json!({"kind": "rtsp", "url": "rtsp://8.8.8.8/s"}).to_string();
     assert_eq!(app.admin("PUT", "/api/v1/streams/far", &far).await.status, 201);
-    let answer = app.get("/snapshot/far.jpg").await;
+    let answer = app.admin("GET", "/snapshot/far.jpg", "").await;
     assert!(answer.detail().contains("fetch.networks"), "{answer:?}");
 }
 

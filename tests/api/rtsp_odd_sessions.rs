@@ -82,7 +82,7 @@ async fn a_password_is_called_wrong_only_after_the_answer_to_a_fresh_nonce_was_r
         let header = format!("WWW-Authenticate: {challenge}\r\n");
         let peer =
             RtspPeer::start(sdp.clone(), packets.clone(), move |_, _| Some(refusal("401 Unauthorized", &header))).await;
-        let answer = app_with(&peer, more).get("/snapshot/cam.jpg?max_age=0").await;
+        let answer = app_with(&peer, more).admin("GET", "/snapshot/cam.jpg?max_age=0", "").await;
         assert!(answer.detail().contains(says), "{challenge}: {answer:?}");
         assert!(
             peer.methods().len() >= requests && peer.methods().len().is_multiple_of(requests),
@@ -117,7 +117,7 @@ async fn redirects_are_followed_on_the_same_host_only() {
     ] {
         let header = format!("Location: {location}\r\n");
         let peer = RtspPeer::start("", "", move |_, _| Some(refusal("302 Moved Temporarily", &header))).await;
-        let answer = app_with(&peer, "").get("/snapshot/cam.jpg").await;
+        let answer = app_with(&peer, "").admin("GET", "/snapshot/cam.jpg", "").await;
         match says {
             None => assert_eq!(answer.status, 200, "{location}: {answer:?}"),
             Some(says) => assert!(answer.detail().contains(says), "{location}: {answer:?}"),
@@ -135,7 +135,7 @@ async fn a_reason_says_what_the_camera_has_sent() {
         (b"RTSP/1.0 200 OK\r\nContent-Length: 99999999\r\n\r\n", "sends a body of more than 1 MB, in line 3"),
     ] {
         let peer = RtspPeer::start(sdp.clone(), packets.clone(), move |_, _| Some(bytes.to_vec())).await;
-        let answer = app_with(&peer, "").get("/snapshot/cam.jpg").await;
+        let answer = app_with(&peer, "").admin("GET", "/snapshot/cam.jpg", "").await;
         assert!(answer.detail().contains(says), "{}: {answer:?}", String::from_utf8_lossy(bytes));
         assert!(!answer.detail().contains("status 200"), "{answer:?}");
     }
@@ -175,7 +175,7 @@ async fn udp_is_used_when_the_camera_refuses_tcp() {
     };
     let (answer, ()) = tokio::join!(app.get("/snapshot/cam.jpg"), send);
     assert_eq!(answer.status, 200, "{answer:?}");
-    let only_tcp = app_with(&peer, ", transport: tcp").get("/snapshot/cam.jpg").await;
+    let only_tcp = app_with(&peer, ", transport: tcp").admin("GET", "/snapshot/cam.jpg", "").await;
     assert!(only_tcp.detail().contains("does not support this transport"), "{only_tcp:?}");
 }
 
@@ -188,12 +188,12 @@ async fn an_rtsps_camera_is_recognised_by_the_fingerprint_that_its_refusal_shows
     let addr = tls_in_front_of(peer.addr, &certificate, &key).await;
     let app_of =
         |more: &str| TestApp::with(&format!("streams: {{cam: {{kind: rtsp, url: 'rtsps://{addr}/live'{more}}}}}"));
-    let refused = app_of("").get("/snapshot/cam.jpg").await.detail();
+    let refused = app_of("").admin("GET", "/snapshot/cam.jpg", "").await.detail();
     assert!(refused.contains("its certificate is not trusted"), "{refused}");
     let shown = refused.split("set its fingerprint ").nth(1).and_then(|rest| rest.get(..95)).expect("a fingerprint");
     let answer = app_of(&format!(", fingerprint: '{shown}'")).get("/snapshot/cam.jpg").await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    let wrong = app_of(&format!(", fingerprint: '{}'", "00".repeat(32))).get("/snapshot/cam.jpg").await;
+    let wrong = app_of(&format!(", fingerprint: '{}'", "00".repeat(32))).admin("GET", "/snapshot/cam.jpg", "").await;
     assert!(wrong.detail().contains("does not have the configured fingerprint"), "{wrong:?}");
 }
 
@@ -208,7 +208,7 @@ async fn a_refusal_without_another_challenge_is_a_wrong_password() {
         Some(refusal("401 Unauthorized", challenge))
     })
     .await;
-    let answer = app_with(&peer, ", user: viewer, pass: wrong").get("/snapshot/cam.jpg").await;
+    let answer = app_with(&peer, ", user: viewer, pass: wrong").admin("GET", "/snapshot/cam.jpg", "").await;
     assert!(answer.detail().contains("refuses the user name and password"), "{answer:?}");
 }
 

@@ -106,7 +106,7 @@ async fn a_server_without_the_tunnel_is_refused_in_words() {
          streams: {{cam: {{kind: rtsp, url: 'rtsp://{}/live', transport: http}}}}",
         camera.addr
     ));
-    let answer = app.get("/snapshot/cam.jpg").await;
+    let answer = app.admin("GET", "/snapshot/cam.jpg", "").await;
     assert!(answer.detail().contains("has no stream at this path"), "{answer:?}");
 }
 

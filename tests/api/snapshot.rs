@@ -31,7 +31,7 @@ async fn a_snapshot_without_a_picture_has_an_answer() {
     let unknown = app.get("/snapshot/none.jpg").await;
     assert_eq!((unknown.status, unknown.problem().as_str()), (404, "unknown_stream"));
 
-    let silent = app.get("/snapshot/yard.jpg").await;
+    let silent = app.admin("GET", "/snapshot/yard.jpg", "").await;
     assert_eq!((silent.status, silent.problem().as_str()), (504, "no_picture"));
     assert!(silent.detail().contains("no picture within the start timeout"), "{}", silent.detail());
 
@@ -47,6 +47,9 @@ async fn a_failure_is_answered_at_once() {
     );
     let lost = app.get("/snapshot/lost.jpg").await;
     assert_eq!((lost.status, lost.problem().as_str()), (504, "no_picture"));
+    assert_eq!(lost.json()["cause"], "unknown_file", "{lost:?}");
+    assert!(!lost.detail().contains("gone.jpg"), "the words are for administrators: {}", lost.detail());
+    let lost = app.admin("GET", "/snapshot/lost.jpg", "").await;
     assert!(lost.detail().contains("gone.jpg cannot be read"), "{}", lost.detail());
 }
 

@@ -163,13 +163,50 @@ async fn a_recorded_day_has_a_timeline_and_plays_from_a_chosen_time() {
     eventually("the recording plays", async || browser.run(video).await == true).await;
     shows_the_picture(&browser).await;
     browser.keep_screenshot("recordings-desktop").await;
-    let links = browser.run("return document.querySelector('td a.button').href").await;
+    // The line zooms with the wheel, around the pointer, and back to the day.
+    let ticks = "return [...document.querySelectorAll('.timeline-hours span')].map((tick) => tick.textContent)";
+    browser.run("document.querySelector('.timeline-tools button:last-child').click()").await;
+    let day = browser.run(ticks).await;
+    assert!(day.as_array().is_some_and(|times| times.first() == Some(&json!("00:00"))), "{day}");
+    let wheel = "const line = document.querySelector('.timeline'); const { left, width, top } = line.getBoundingClientRect();
+        const at = document.querySelector('.timeline-now').getBoundingClientRect().left;
+        for (let i = 0; i < 30; i += 1) line.dispatchEvent(new WheelEvent('wheel', { deltaY: -100, clientX: at, clientY: top, cancelable: true }));
+        return [...document.querySelectorAll('.timeline-hours span')].every((tick) => tick.textContent.length === 8)";
+    assert_eq!(browser.run(wheel).await, true, "seconds are seen");
+    // A clip has a start, an end, and a file.
+    browser.click(".do-clip").await;
+    let field = |part: &str| format!("document.querySelector('.clip input[name={part}]')");
+    let span = format!("const [from, to] = [{}.value, {}.value]; return from < to", field("from"), field("to"));
+    eventually("a range is chosen", async || browser.run(&span).await == true).await;
+    browser.keep_screenshot("recordings-clip-desktop").await;
+    let links = browser.run("return document.querySelector('.clip-files a').href").await;
     let link = links.as_str().expect("an address");
     assert!(link.starts_with(&format!("http://{}/api/v1/recordings/tape/download?", app.addr)), "{link}");
     let file = app.folder().join("tape.mp4");
     crate::support::Program::output("curl", &["-sS", "--fail", "-o", &file.to_string_lossy(), link]).await;
     assert!(std::fs::metadata(&file).expect("a file").len() > 1000, "{link}");
     browser.assert_quiet("recordings").await;
+    // An administrator's link to a range opens the recordings without a password, and nothing else.
+    let admin = Browser::start().await;
+    admin.client.goto(&format!("http://{}/viewer/#/recordings/tape", app.addr)).await.expect("loads");
+    admin.click("#account").await;
+    admin.sign_in("admin", app.password.as_deref().expect("made on the first start")).await;
+    admin.says("#account", "admin").await;
+    admin.find(".timeline-part").await;
+    admin.click(".do-clip").await;
+    admin.click(".do-share").await;
+    admin.click("dialog button.primary").await;
+    admin.find("dialog .snippet code").await;
+    let shared = admin.text("dialog .snippet code").await;
+    assert!(shared.contains("#share="), "{shared}");
+    admin.close().await;
+    let visitor = Browser::start().await;
+    visitor.client.goto(&shared).await.expect("loads");
+    visitor.find(".timeline-range:not([hidden])").await;
+    eventually("it plays for the visitor", async || visitor.run(video).await == true).await;
+    let hash = visitor.run("return location.hash").await;
+    assert!(hash.as_str().is_some_and(|hash| !hash.contains("share=") && hash.contains("recordings/tape")), "{hash}");
+    visitor.close().await;
     // The stage leads there only from a path that has some. MediaMTX is asked for them every ten seconds.
     eventually("the recordings are known", async || {
         let wall = app.admin("GET", "/api/v1/wall", "").await.json();

@@ -100,7 +100,7 @@ async fn a_broken_camera_says_why_comes_last_and_is_tried_at_once_after_an_edit(
     let browser = Browser::start().await;
     open(&browser, app.addr, "").await;
     browser.says(".tile[data-key=a-camera] .badge", "no signal").await;
-    browser.says(".tile[data-key=a-camera] .tile-told", "The camera does not answer, or refuses").await;
+    browser.says(".tile[data-key=a-camera] .tile-told", "The camera requires a user name and a password").await;
     let names = "return [...document.querySelectorAll('.tile')].map((tile) => tile.dataset.key)";
     eventually("the broken one comes last", async || browser.run(names).await == json!(["door", "a-camera"])).await;
     // The words of the server contain the address of the camera: they are for administrators.
@@ -109,14 +109,14 @@ async fn a_broken_camera_says_why_comes_last_and_is_tried_at_once_after_an_edit(
     let wall = app.admin("GET", "/api/v1/wall", "").await.json();
     let failed = wall["items"].as_array().into_iter().flatten().find(|item| item["name"] == "a-camera").cloned();
     let failure = failed.expect("it is in the list")["stream"]["failure"].clone();
-    assert_eq!(failure["code"], "upstream", "{failure}");
+    assert_eq!((&failure["code"], &failure["cause"]), (&json!("upstream"), &json!("password_needed")), "{failure}");
     assert!(failure["reason"].as_str().is_some_and(|reason| reason.contains("403")), "{failure}");
     assert!(failure["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{failure}");
 
     let stage = Browser::start().await;
     open(&stage, app.addr, "#/watch/a-camera").await;
     stage.says(".stage-head .badge", "no signal").await;
-    stage.says(".stage-message", "The camera does not answer, or refuses").await;
+    stage.says(".stage-message", "The camera requires a user name and a password").await;
     is_gone(&stage, ".stage-live").await;
     stage.keep_screenshot("stage-failing-desktop").await;
     stage.close().await;

@@ -2270,7 +2270,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Used_MachineToken"];
+                    };
+                };
+            };
+        };
         put?: never;
         post?: never;
         delete: {
@@ -2947,6 +2965,14 @@ export interface components {
             /** @enum {string} */
             kind: "raw";
         };
+        LastUse: {
+            action: string;
+            allowed: boolean;
+            at: string;
+            ip?: string | null;
+            path: string;
+            protocol: string;
+        };
         Layer: {
             /** @default null */
             as: components["schemas"]["MaskStyle"] | null;
@@ -3265,6 +3291,7 @@ export interface components {
         /** @enum {string} */
         Preset: "esp32-cam" | "esphome" | "mjpeg2sd" | "prusa" | "octoprint" | "mjpg-streamer" | "ustreamer" | "axis";
         ProblemDocument: {
+            cause?: string | null;
             code: string;
             detail: string;
             field?: string | null;
@@ -3372,7 +3399,7 @@ export interface components {
             code: string;
         };
         ShareList: {
-            shares: components["schemas"]["Share"][];
+            shares: components["schemas"]["Used_Share"][];
         };
         SignIn: {
             pass: string;
@@ -3411,6 +3438,7 @@ export interface components {
         };
         StreamFailure: {
             at: string;
+            cause?: string | null;
             code: string;
             reason: string;
         };
@@ -3482,7 +3510,7 @@ export interface components {
             user: string;
         };
         TokenList: {
-            tokens: components["schemas"]["MachineToken"][];
+            tokens: components["schemas"]["Used_MachineToken"][];
         };
         Track: {
             codec: string;
@@ -3510,6 +3538,32 @@ export interface components {
             reason?: string | null;
             skipped: number;
             stream: string;
+        };
+        Used_MachineToken: {
+            created: string;
+            created_by: string;
+            damaged?: string | null;
+            expires: string;
+            id: string;
+            name: string;
+            permissions: components["schemas"]["Permission"][];
+            revoked: boolean;
+        } & {
+            last_use?: components["schemas"]["LastUse"] | null;
+        };
+        Used_Share: {
+            created: string;
+            created_by: string;
+            damaged?: string | null;
+            expires: string;
+            id: string;
+            label: string;
+            max_uses?: number | null;
+            permissions: components["schemas"]["Permission"][];
+            revoked: boolean;
+            uses: number;
+        } & {
+            last_use?: components["schemas"]["LastUse"] | null;
         };
         User: {
             changed?: string | null;

@@ -69,7 +69,7 @@ impl Passed {
             unit = reader.next() => Some(unit),
             // A unit is handed over before it is decoded.
             frame = watch.next() => frame.map(|_| None).map_err(|why| error(why.0))?,
-            why = failures.next() => return Err(error(&why)),
+            why = failures.next() => return Err(watch.stream().no_picture(&format!("stream {name} gives no video"), &why)),
             () = sleep(FIRST) => return Err(error(&format!("no keyframe within {} s", FIRST.as_secs()))),
         };
         let described = first.and_then(|unit| match &*unit {

@@ -11,7 +11,7 @@ use tokio::{
 
 use super::recipe::Recipe;
 use crate::{
-    error::{Code, Error, Result},
+    error::{Cause, Code, Error, Result},
     picture::{
         Picture, RasterPicture, SharedFrame,
         compose::{Composer, Moment, Overlay},
@@ -66,7 +66,10 @@ pub(super) async fn follow(
             }
             (state, reason) = states.next() => {
                 match state {
-                    State::Failing { .. } => return Err(Error::new(Code::Unavailable, reason)),
+                    State::Failing { .. } => {
+                        let cause = parent.failure().and_then(|failure| failure.cause).unwrap_or(Cause::Parent);
+                        return Err(Error::new(Code::Unavailable, reason).because(cause));
+                    }
                     State::Live => {}
                     _ => run.sink.report_problem(reason),
                 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     blocking::Pool,
-    error::{Code, Error, Result},
+    error::{Cause, Code, Error, Result},
 };
 
 /// Pieces of work in one media folder at a time. A network mount that hangs keeps as many threads.
@@ -131,5 +131,5 @@ fn unreadable(e: io::Error) -> Error {
         io::ErrorKind::PermissionDenied => "permission denied, or a link leads out of the media folders".into(),
         _ => e.to_string(),
     };
-    Error::new(Code::Unavailable, why)
+    Error::new(Code::Unavailable, why).because((e.kind() == io::ErrorKind::NotFound).then_some(Cause::UnknownFile))
 }

@@ -11,7 +11,7 @@ use tokio::time::{Duration, Instant, MissedTickBehavior, interval, timeout};
 
 use super::{Camera, Mode};
 use crate::{
-    error::{Code, Error, Result},
+    error::{Cause, Code, Error, Result},
     fetch::{Request, Response, Session},
     multipart::{Part, Splitter},
     picture::{Format, Picture},
@@ -77,10 +77,23 @@ async fn ask(camera: &Camera, session: &mut Session, known: Option<&str>) -> Res
     match response.status.as_u16() {
         200..=299 | 304 => Ok(response),
         401 | 403 => {
-            Err(camera_error(camera, format_args!("refuses: user or password is wrong ({})", response.status)))
+            let what = format_args!("refuses: user or password is wrong ({})", response.status);
+            let cause = if camera.target.has_login() { Cause::WrongPassword } else { Cause::PasswordNeeded };
+            Err(camera_error(camera, what).because(cause))
         }
-        503 => Err(camera_error(camera, "is busy (503); most small cameras serve one at a time")),
-        _ => Err(camera_error(camera, format_args!("answers with {}", response.status))),
+        503 => {
+            let what = "is busy (503); most small cameras serve one at a time";
+            Err(camera_error(camera, what).because(Cause::Busy))
+        }
+        status => {
+            let cause = match status {
+                404 | 410 => Cause::NotFound,
+                429 => Cause::Busy,
+                300..=399 => Cause::Moved,
+                _ => Cause::Refused,
+            };
+            Err(camera_error(camera, format_args!("answers with {}", response.status)).because(cause))
+        }
     }
 }
 
@@ -192,7 +205,8 @@ async fn answer(camera: &Camera, mut response: Response, intake: &mut Intake<'_>
         }
         Err(_) if is_text(&kind) && !beginning.starts_with(b"--") => {
             let what = if camera.mode == Mode::Snapshot { "a picture" } else { "pictures" };
-            return Err(camera_error(camera, format_args!("answers with {kind}, not with {what}")));
+            let what = format_args!("answers with {kind}, not with {what}");
+            return Err(camera_error(camera, what).because(Cause::NotAPicture));
         }
         Err(_) => {}
     }
@@ -205,12 +219,12 @@ fn is_text(kind: &str) -> bool {
 }
 
 fn silent(camera: &Camera) -> Error {
-    camera_error(camera, format_args!("has sent no picture for {:?}", camera.stale_after))
+    camera_error(camera, format_args!("has sent no picture for {:?}", camera.stale_after)).because(Cause::NoPicture)
 }
 
 fn no_picture(camera: &Camera, why: Option<String>) -> Error {
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-    camera_error(camera, format_args!("gives no complete picture{why}"))
+    camera_error(camera, format_args!("gives no complete picture{why}")).because(Cause::NotAPicture)
 }
 
 /// A response of JPEGs: one, or many.
@@ -263,7 +277,7 @@ impl<'a> Reading<'a> {
             (1, _) => Ok(()),
             (_, End::Broken(e)) => Err(e),
             (0, _) if !self.splitter.is_delimited() => Err(no_picture(self.camera, intake.refused.take())),
-            _ => Err(camera_error(self.camera, "has ended its stream")),
+            _ => Err(camera_error(self.camera, "has ended its stream").because(Cause::Disconnected)),
         }
     }
 

@@ -6,7 +6,7 @@ use url::{Host, Url};
 
 use super::settings::refuse;
 use crate::{
-    error::{Code, Error, Result},
+    error::{Cause, Code, Error, Result},
     units::{Network, any_contains},
 };
 
@@ -52,7 +52,7 @@ pub(super) fn redirect(from: &Url, location: &str, networks: &[Network]) -> Resu
 /// Replaces the host name by its address, so that the connection goes to the address that was checked. Uses the
 /// first address that is in the permitted networks.
 pub(super) async fn pin(mut url: Url, networks: &[Network]) -> Result<Url> {
-    let unavailable = |why: String| Error::new(Code::Unavailable, why);
+    let unavailable = |cause: Cause, why: String| Error::new(Code::Unavailable, why).because(cause);
     let candidates: Vec<IpAddr> = match url.host() {
         Some(Host::Ipv4(ip)) => vec![ip.into()],
         Some(Host::Ipv6(ip)) => vec![ip.into()],
@@ -62,7 +62,7 @@ pub(super) async fn pin(mut url: Url, networks: &[Network]) -> Result<Url> {
                 Ok(ip) => vec![ip],
                 Err(_) => tokio::net::lookup_host((name, port(&url)))
                     .await
-                    .map_err(|e| unavailable(format!("the name {name} is not known")).caused_by(e))?
+                    .map_err(|e| unavailable(Cause::UnknownHost, format!("the name {name} is not known")).caused_by(e))?
                     .map(|address: SocketAddr| address.ip())
                     .collect(),
             }
@@ -72,9 +72,10 @@ pub(super) async fn pin(mut url: Url, networks: &[Network]) -> Result<Url> {
     let allowed = candidates.iter().find(|ip| any_contains(networks, ip.to_canonical()));
     let Some(ip) = allowed else {
         let what = candidates.first().map_or("it".into(), IpAddr::to_string);
-        return Err(unavailable(format!("{what} is in none of the networks of fetch.networks")));
+        let message = format!("{what} is in none of the networks of fetch.networks");
+        return Err(unavailable(Cause::NotPermitted, message));
     };
-    url.set_ip_host(*ip).map_err(|()| unavailable("the address cannot be used".into()))?;
+    url.set_ip_host(*ip).map_err(|()| unavailable(Cause::UnknownHost, "the address cannot be used".into()))?;
     Ok(url)
 }
 

@@ -19,7 +19,7 @@ use super::{
     ffmpeg::{CHUNK, last_messages, pipes, to_jpegs},
 };
 use crate::{
-    error::{Code, Error, Result},
+    error::{Cause, Code, Error, Result},
     multipart::Splitter,
     picture::Picture,
     secret,
@@ -81,13 +81,30 @@ pub(super) async fn read(plan: &Plan, run: &Run) -> Result<()> {
         match timeout(*stale_after, stdout.read(&mut buffer)).await {
             Ok(Ok(n @ 1..)) => splitter.feed(&buffer[..n]),
             Ok(_) => break,
-            Err(_) => return Err(failure(format!("ffmpeg, which reads it, has sent no picture for {stale_after}"))),
+            Err(_) => {
+                return Err(failure(format!("ffmpeg, which reads it, has sent no picture for {stale_after}"))
+                    .because(Cause::NoPicture));
+            }
         }
     }
     let said = explainer.without_secrets(last_messages(&mut child, &mut messages).await);
     let said = hidden.iter().filter(|secret| !secret.is_empty()).fold(said, |said, secret| said.replace(secret, "***"));
     let last = said.rsplit("; ").next().unwrap_or_default().chars().take(200).collect::<String>();
-    Err(failure(format!("ffmpeg, which reads it, ended: {last}")).caused_by(said))
+    Err(failure(format!("ffmpeg, which reads it, ended: {last}")).because(cause_of(&last)).caused_by(said))
+}
+
+/// What ffmpeg's last message is about (its libavutil/error.c, libavformat/rtsp.c).
+fn cause_of(message: &str) -> Cause {
+    let about = [
+        ("401", Cause::WrongPassword),
+        ("403", Cause::WrongPassword),
+        ("404", Cause::NotFound),
+        ("Connection refused", Cause::Unreachable),
+        ("No route to host", Cause::Unreachable),
+        ("unreachable", Cause::Unreachable),
+        ("timed out", Cause::Silent),
+    ];
+    about.into_iter().find(|(words, _)| message.contains(words)).map_or(Cause::NotUnderstood, |(_, cause)| cause)
 }
 
 /// The list for ffmpeg's `concat` demuxer.

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{Plan, Source, address};
 use crate::{
-    error::{Code, Error, Result},
+    error::{Cause, Code, Error, Result},
     rtsp_client::{Codec, Failure, Received, Session, Sound, Target, Tls, WantsSound},
     secret::Secret,
     trust::{self, Check},
@@ -57,7 +57,8 @@ impl Camera {
                 }
                 Err(Failure::Moved(location)) => {
                     let moved = address::redirect(&url, &location, &plan.common.fetch().redirect_networks);
-                    let next = moved.map_err(|why| explainer.unavailable(&format!("redirects to {why}")))?;
+                    let next =
+                        moved.map_err(|why| explainer.unavailable(Cause::Moved, &format!("redirects to {why}")))?;
                     // The password is for the host of the definition only.
                     if next.host() != url.host() {
                         login = None;
@@ -70,7 +71,7 @@ impl Camera {
                 }
             }
         }
-        Err(explainer.unavailable(&format!("redirects more than {MAX_REDIRECTS} times")).into())
+        Err(explainer.unavailable(Cause::Moved, &format!("redirects more than {MAX_REDIRECTS} times")).into())
     }
 
     /// The codec of the video.
@@ -96,8 +97,32 @@ fn tls(plan: &Plan, url: &Url, explainer: &Explainer) -> Result<Tls> {
     let check = plan.fingerprint.map_or(Check::AuthorityOrFingerprint, Check::Fingerprint);
     let roots = trust::roots(&plan.common.fetch().ca_file)?;
     let config = Arc::new(trust::client_config(&roots, check)?);
-    let name = ServerName::try_from(host).map_err(|e| explainer.unavailable(&format!("has no usable name: {e}")))?;
+    let name = ServerName::try_from(host)
+        .map_err(|e| explainer.unavailable(Cause::UnknownHost, &format!("has no usable name: {e}")))?;
     Ok(Tls { config, name })
+}
+
+/// The failure as a word.
+fn cause_of(failure: &Failure, is_path: bool) -> Cause {
+    match failure {
+        Failure::Unreachable(_) => Cause::Unreachable,
+        Failure::Tls(_) => Cause::Untrusted,
+        Failure::Silent => Cause::Silent,
+        Failure::Closed(_) => Cause::Disconnected,
+        // The password is that of MediaMTX, which no watcher can correct.
+        Failure::Password { .. } | Failure::Refused { status: 401 | 403, .. } if is_path => Cause::Refused,
+        Failure::Password { unsupported: Some(_), .. } => Cause::PasswordUnsupported,
+        Failure::Password { is_given: false, .. } => Cause::PasswordNeeded,
+        Failure::Password { is_given: true, .. } | Failure::Refused { status: 401 | 403, .. } => Cause::WrongPassword,
+        Failure::Moved(_) => Cause::Moved,
+        Failure::Refused { status: 404, .. } if is_path => Cause::NoPublisher,
+        Failure::Refused { status: 404, .. } => Cause::NotFound,
+        Failure::Refused { status: 453 | 503, .. } => Cause::Busy,
+        Failure::Refused { .. } => Cause::Refused,
+        Failure::Malformed(_) => Cause::NotUnderstood,
+        Failure::NoVideo { videos, .. } if videos.is_empty() => Cause::NoVideo,
+        Failure::NoVideo { .. } => Cause::Codec,
+    }
 }
 
 /// Explains errors without secrets.
@@ -121,8 +146,8 @@ impl Explainer {
         Explainer { peer: plan.peer(), is_path, secrets }
     }
 
-    fn unavailable(&self, why: &str) -> Error {
-        self.error(Code::Unavailable, why)
+    fn unavailable(&self, cause: Cause, why: &str) -> Error {
+        self.error(Code::Unavailable, why).because(cause)
     }
 
     fn error(&self, code: Code, why: &str) -> Error {
@@ -150,7 +175,7 @@ impl Explainer {
             }
             (failure, _) => failure.to_string(),
         };
-        let error = self.error(code, &why);
+        let error = self.error(code, &why).because(cause_of(failure, self.is_path));
         match failure {
             Failure::Closed(Some(e)) | Failure::Unreachable(e) => error.caused_by(self.without_secrets(e.to_string())),
             _ => error,

@@ -20,7 +20,7 @@ use super::{
     decode::{Outcome, Shown, Task},
 };
 use crate::{
-    error::{Code, Error, Result},
+    error::{Cause, Code, Error, Result},
     multipart::Splitter,
     picture::Picture,
     rtsp_client::Codec,
@@ -112,7 +112,7 @@ impl Recipe {
             let message = format!(
                 "{peer} sends {why}, which needs ffmpeg: {what} (rtsp_cameras.ffmpeg), or let the source send H.264"
             );
-            Error::new(Code::Unavailable, message)
+            Error::new(Code::Unavailable, message).because(Cause::Codec)
         };
         if program.is_empty() {
             return Err(without("set its path"));

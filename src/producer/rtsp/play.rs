@@ -18,7 +18,7 @@ use super::{
     starts::{LONG_WAIT, NO_IDR, Starts, Step},
 };
 use crate::{
-    error::{Code, Error, Result},
+    error::{Cause, Code, Error, Result},
     h264::nal,
     picture::Picture,
     rtsp_client::{Codec, Received, Start, Unit},
@@ -117,7 +117,7 @@ async fn next_of(camera: &mut Camera, plan: &Plan, stale_at: &mut Instant) -> Re
         }
         () = sleep_until(*stale_at) => {
             let message = format!("{} has sent no video for {stale_after}", plan.peer());
-            Err(Error::new(Code::Unavailable, message))
+            Err(Error::new(Code::Unavailable, message).because(Cause::NoPicture))
         }
     }
 }
@@ -262,7 +262,7 @@ impl Work<'_> {
     fn switch(&mut self, why: &'static str, engine: &mut Engine) -> Result<()> {
         if matches!(engine, Engine::Ffmpeg(_)) {
             let message = format!("the video of {} cannot be decoded", self.plan.peer());
-            return Err(Error::new(Code::Unavailable, message));
+            return Err(Error::new(Code::Unavailable, message).because(Cause::Codec));
         }
         let mut ffmpeg = Ffmpeg::new(Codec::H264, why, self.plan);
         if let Some((unit, task)) = self.at_work.take() {

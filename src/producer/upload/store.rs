@@ -188,7 +188,7 @@ impl Store {
     }
 
     /// The kept picture, if it exists and is complete. Its time of capture is the modification time of the file.
-    pub(super) async fn load(&self, name: &StreamName, limits: &PictureLimits) -> Option<Picture> {
+    pub async fn load(&self, name: &StreamName, limits: &PictureLimits) -> Option<Picture> {
         if let Some(pending) = self.0.waiting.lock().get(name) {
             return pending.what.as_ref().map(|frame| Picture {
                 jpeg: frame.jpeg(),

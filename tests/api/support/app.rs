@@ -224,7 +224,9 @@ impl TestApp {
 
     /// The stream's entry in the list.
     pub async fn stats(&self, name: &str) -> Value {
-        self.stats_as(name, "Accept: */*").await
+        // Only administrators get the words of a failure.
+        let header = self.password.as_ref().map(|password| basic("admin", password));
+        self.stats_as(name, header.as_deref().unwrap_or("Accept: */*")).await
     }
 
     /// The same for a caller who shows this header line.
