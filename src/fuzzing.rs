@@ -80,6 +80,79 @@ mod tests {
         }
     }
 
+    /// Random numbers that are the same in each run (xorshift64).
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn next(&mut self, below: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 % below.max(1) as u64) as usize
+        }
+    }
+
+    /// Changes up to eight places: bytes, lengths, digits, parts that are missing, twice, or of another seed.
+    fn mutate(data: &mut Vec<u8>, other: &[u8], numbers: &mut Numbers) {
+        const TELLING: [&[u8]; 12] = [
+            b"\0",
+            b"\xFF",
+            b"\x7F",
+            b"\x80",
+            b"\xFF\xFF\xFF\xFF",
+            b"\r\n",
+            b"\"",
+            b"{",
+            b"99999999999999999999",
+            b"-1",
+            b"\xE2\x80",
+            b",",
+        ];
+        for _ in 0..=numbers.next(8) {
+            let at = numbers.next(data.len() + 1);
+            let end = (at + 1 + numbers.next(16)).min(data.len());
+            match numbers.next(7) {
+                0 if at < data.len() => data[at] ^= 1 << numbers.next(8),
+                1 if at < data.len() => data[at] = numbers.next(256) as u8,
+                2 => drop(data.splice(at..at, TELLING[numbers.next(TELLING.len())].iter().copied())),
+                3 if at < end => drop(data.drain(at..end)),
+                4 if at < end => {
+                    let part = data[at..end].to_vec();
+                    drop(data.splice(at..at, part));
+                }
+                5 => {
+                    let from = numbers.next(other.len() + 1);
+                    let to = (from + numbers.next(64)).min(other.len());
+                    drop(data.splice(at..at, other[from..to].iter().copied()));
+                }
+                6 if numbers.next(4) == 0 => data.truncate(at),
+                _ => {}
+            }
+        }
+    }
+
+    /// A little of what `make fuzz` does, without its toolchain. MUTATIONS=100000 ONLY=points runs longer for one target.
+    #[test]
+    fn every_property_holds_for_changed_seeds() {
+        let variable = |name: &str| std::env::var(name).ok();
+        let rounds: u64 = variable("MUTATIONS").and_then(|text| text.parse().ok()).unwrap_or(60);
+        let only = variable("ONLY");
+        for (name, property) in
+            PROPERTIES.into_iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name))
+        {
+            let mut files = entries(&format!("fuzz/seeds/{name}"));
+            files.sort();
+            let seeds: Vec<_> = files.iter().map(|file| fs::read(file).expect("reads")).collect();
+            for round in 1..=rounds {
+                let mut numbers = Numbers(round.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+                let (mut data, other) = (seeds[numbers.next(seeds.len())].clone(), numbers.next(seeds.len()));
+                mutate(&mut data, &seeds[other], &mut numbers);
+                let held = std::panic::catch_unwind(|| property(&data));
+                assert!(held.is_ok(), "{name} does not hold for round {round}: {}", data.escape_ascii());
+            }
+        }
+    }
+
     /// A property holds for any bytes, those of other targets included.
     #[test]
     fn every_property_holds_for_all_seeds() {

@@ -36,6 +36,7 @@ mod examples;
 mod ffmpeg;
 mod files;
 mod first_page;
+mod go2rtc_player;
 mod graphs;
 mod http_camera;
 mod http_camera_odd;

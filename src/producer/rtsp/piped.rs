@@ -274,7 +274,7 @@ mod tests {
     async fn ffmpeg_is_waited_for_only_while_it_owes_a_picture() {
         // A picture for the first unit, and none for others.
         let unit_bytes = unit().data.len() + DELIMITER.len();
-        let script = format!("head -c {unit_bytes} >&2; head -c {} /dev/zero; exec cat >&2", LAYOUT.bytes());
+        let script = format!("head -c {unit_bytes} >&2; head -c {} /dev/zero; cat >&2; true", LAYOUT.bytes());
         let mut decoder = decoder(&script);
         write(&mut decoder).await;
         let shown = next(&mut decoder).await;
