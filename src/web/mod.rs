@@ -44,6 +44,7 @@ mod streams;
 mod trial;
 mod turn;
 mod upload;
+mod uptime;
 mod uv4l;
 mod values;
 mod video;
@@ -121,6 +122,7 @@ const ROUTES: &[Route] = routes![
     streams::delete,
     trial::try_out,
     renaming::rename,
+    uptime::get,
     values::list,
     values::put,
     values::delete,
