@@ -6,9 +6,12 @@ import { openDialog } from '../lib/dialog.js';
 import { fill, h } from '../lib/dom.js';
 import { bytes, number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
+import { loadStyle } from '../lib/style.js';
 import { poller, refill } from './parts.js';
 import { kindName } from './schema.js';
 import { failureText } from './words.js';
+
+await loadStyle(new URL('journey.css', import.meta.url));
 
 const INTERVAL_SECONDS = 2;
 

@@ -7,10 +7,13 @@ import { fill, h, store, stored } from '../lib/dom.js';
 import { FieldError, controlOf, field, firstInvalid, isChecked, showProblem, valueOf } from '../lib/form.js';
 import { errorText, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
+import { loadStyle } from '../lib/style.js';
 import { button, emptyState, heading, nameField, notice } from './parts.js';
 import { Publication } from './publication.js';
 import { publicationCard } from './publication_card.js';
 import { SOURCES, devices } from './sources.js';
+
+await loadStyle(new URL('publish.css', import.meta.url));
 
 /** @typedef {import('./sources.js').SourceKind} SourceKind */
 

@@ -6,8 +6,11 @@ import { dropTarget, fill, h, keyed } from '../lib/dom.js';
 import { listen } from '../lib/events.js';
 import { number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
+import { loadStyle } from '../lib/style.js';
 import { button, emptyState, heading, keepFocus, matches, poller, searchField } from './parts.js';
 import { StreamRow, upload } from './stream_row.js';
+
+await loadStyle(new URL('streams.css', import.meta.url));
 
 /** Bars of the last day are for half hours. */
 const DAY_INTERVAL_SECONDS = 60;
