@@ -82,6 +82,7 @@ pub mod settings;
 pub mod state;
 pub mod throughput;
 pub mod traces;
+pub mod uptime;
 
 pub mod rtsp;
 pub mod signal;

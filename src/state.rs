@@ -22,6 +22,7 @@ use crate::{
     store::Store,
     throughput::Throughput,
     traces::Traces,
+    uptime::Uptime,
     uv4l::Cameras,
 };
 
@@ -53,6 +54,8 @@ pub struct State {
     pub path_cache: PathCache,
     /// The paths that MediaMTX must have.
     pub paths: Paths,
+    /// How streams were in the last day.
+    pub uptime: Uptime,
     /// UV4L cameras.
     pub uv4l: Cameras,
     /// Rooms for the signalling of WebRTC.

@@ -20,6 +20,7 @@ pub(super) async fn run(
         mediamtx: state.mediamtx.clone(),
         path_cache: state.path_cache.clone(),
         throughput: state.throughput.clone(),
+        uptime: state.uptime.clone(),
         sent: Box::new({
             let sessions = state.access.sessions().clone();
             move || sessions.sent()

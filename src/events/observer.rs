@@ -1,5 +1,7 @@
 //! [`Observer`]: looks at streams and at MediaMTX's paths, and publishes each change as an event.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::json;
 use tokio::time::{Duration, Instant, sleep};
 
@@ -8,6 +10,7 @@ use crate::{
     mediamtx::{self, Client, PathCache},
     stream::Registry,
     throughput::{self, Throughput},
+    uptime::{Seen, Uptime},
 };
 
 /// How often streams and MediaMTX's paths are compared with what they were.
@@ -29,6 +32,8 @@ pub struct Observer {
     pub path_cache: PathCache,
     /// Stores the curve of bytes per second.
     pub throughput: Throughput,
+    /// Stores how streams were in the last day.
+    pub uptime: Uptime,
     /// Bytes that we have sent to all sessions so far.
     pub sent: Box<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -48,10 +53,24 @@ impl Observer {
                 (stream.name().to_string(), changes::StreamSeen { state: state.as_str(), reason, failure, stalled })
             });
             let now = streams.collect();
+            self.note_uptime(&now);
             changes::publish_streams(&self.events, &before, &now);
             before = now;
             sleep(INTERVAL).await;
         }
+    }
+
+    fn note_uptime(&self, streams: &changes::Streams) {
+        let seen = |stream: &changes::StreamSeen| match stream.state {
+            _ if stream.stalled => Some(Seen::Stalled),
+            "live" | "lingering" => Some(Seen::Live),
+            "failing" => Some(Seen::Failing),
+            _ => None,
+        };
+        let streams = streams.iter().map(|(name, stream)| (name.as_str(), seen(stream))).collect();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let seconds = u32::try_from(INTERVAL.as_secs()).unwrap_or_default();
+        self.uptime.note(now.as_secs(), seconds, &streams);
     }
 
     /// While MediaMTX does not answer, nothing is known of its paths, and no change is published.

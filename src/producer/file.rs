@@ -153,7 +153,8 @@ impl Producer for File {
 /// Shows the slides in turn. Shows a single slide again whenever it changes.
 async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits: PictureLimits) -> Result<()> {
     let path = Path::new(&settings.path);
-    let unreadable = |e: Error| Error::new(e.code(), format!("{} cannot be read: {e}", settings.path));
+    let unreadable =
+        |e: Error| Error::new(e.code(), format!("{} cannot be read: {e}", settings.path)).because(e.cause());
     let watched = roots.run(path, |dir, root, below| {
         let watched = if exists(dir, below) { below } else { below.parent().unwrap_or(below) };
         Ok(Changes::watch(&root.join(watched)))
@@ -194,7 +195,7 @@ async fn show(settings: &Settings, roots: &MediaRoots, sink: &FrameSink, limits:
             let (file, max) = (root.join(&slide.below), limits.frame_size.0);
             let picture = match roots.run(&file, move |dir, _, below| read(dir, below, max)).await {
                 Ok(data) => Picture::from_upload(data, &limits).await.map(|picture| taken_at(picture, slide.modified)),
-                Err(e) => Err(Error::new(e.code(), format!("cannot be read: {e}"))),
+                Err(e) => Err(Error::new(e.code(), format!("cannot be read: {e}")).because(e.cause())),
             };
             match picture.and_then(|picture| sink.publish(&picture).map(drop)) {
                 Ok(()) => {}

@@ -45,6 +45,7 @@ mod streams;
 mod trial;
 mod turn;
 mod upload;
+mod uptime;
 mod uv4l;
 mod values;
 mod video;
@@ -122,6 +123,7 @@ const ROUTES: &[Route] = routes![
     streams::delete,
     trial::try_out,
     renaming::rename,
+    uptime::get,
     values::list,
     values::put,
     values::delete,

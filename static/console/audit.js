@@ -4,9 +4,12 @@
 import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
 import { number, t } from '../lib/i18n.js';
+import { loadStyle } from '../lib/style.js';
 import { attempt } from '../lib/toast.js';
 import { badge, button, emptyState, heading, loader, table, timeAgo } from './parts.js';
 import { known } from './words.js';
+
+await loadStyle(new URL('audit.css', import.meta.url));
 
 const PAGE = 100;
 

@@ -4,8 +4,11 @@
 import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
 import { t } from '../lib/i18n.js';
+import { loadStyle } from '../lib/style.js';
 import { attempt } from '../lib/toast.js';
 import { button, heading, matches, poller, searchField } from './parts.js';
+
+await loadStyle(new URL('log.css', import.meta.url));
 
 const INTERVAL_SECONDS = 3;
 

@@ -6,9 +6,12 @@ import { confirmed } from '../lib/dialog.js';
 import { dropTarget, fill, h } from '../lib/dom.js';
 import { bytes, number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
+import { loadStyle } from '../lib/style.js';
 import { attempt, toast } from '../lib/toast.js';
 import { makeChannel } from './channel.js';
 import { agoText, button, emptyState, heading, iconButton, loader } from './parts.js';
+
+await loadStyle(new URL('media.css', import.meta.url));
 
 const PAGE_SIZE = 60;
 

@@ -5,9 +5,12 @@ import * as api from '../lib/api.js';
 import { fill, h, keyed } from '../lib/dom.js';
 import { errorText, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
+import { loadStyle } from '../lib/style.js';
 import { arrangeable } from '../viewer/arrange.js';
 import { Thumbnail } from '../viewer/thumbnails.js';
 import { button, iconButton } from './parts.js';
+
+await loadStyle(new URL('mosaic_tiles.css', import.meta.url));
 
 /** A preview is renewed rarely: without watchers each picture starts a camera. */
 const THUMBNAIL_MS = 60_000;

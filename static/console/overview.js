@@ -6,9 +6,12 @@ import { fill, h } from '../lib/dom.js';
 import { snippet, valueOf } from '../lib/form.js';
 import { bytes, dateTime, number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
+import { loadStyle } from '../lib/style.js';
 import { attempt } from '../lib/toast.js';
 import { KEEP_OPEN, badge, button, failure, formDialog, heading, notice, poller, refill } from './parts.js';
 import { trafficChart } from './traffic.js';
+
+await loadStyle(new URL('overview.css', import.meta.url));
 
 const INTERVAL_SECONDS = 4;
 

@@ -4,8 +4,11 @@
 import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
 import { causeText, t } from '../lib/i18n.js';
+import { loadStyle } from '../lib/style.js';
 import { button } from './parts.js';
 import { trialPicture } from './trial.js';
+
+await loadStyle(new URL('paste.css', import.meta.url));
 
 /** Most addresses of a text that are tried out; the server takes four at a time. */
 const MOST = 4;

@@ -7,10 +7,13 @@ import { fill, h, store, stored } from '../lib/dom.js';
 import { FieldError, controlOf, field, firstInvalid, isChecked, showProblem, valueOf } from '../lib/form.js';
 import { errorText, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
-import { emptyState, heading, nameField, notice } from './parts.js';
+import { loadStyle } from '../lib/style.js';
+import { button, emptyState, heading, nameField, notice } from './parts.js';
 import { Publication } from './publication.js';
 import { publicationCard } from './publication_card.js';
 import { SOURCES, devices } from './sources.js';
+
+await loadStyle(new URL('publish.css', import.meta.url));
 
 /** @typedef {import('./sources.js').SourceKind} SourceKind */
 
@@ -46,7 +49,9 @@ export async function show(main, { signal }) {
   const warning = !window.isSecureContext && notice('warn', h('p', {}, t('console.publish_insecure')));
   const publications = h('section', { class: 'stack', 'aria-label': t('console.publish_running') }, list, none);
   const form = new PublishForm(addresses).element;
-  fill(main, heading('publish'), warning, h('div', { class: 'publish' }, form, publications));
+  const openPhone = async () => (await import('./phone_link.js')).openPhoneDialog();
+  const phone = button('qr', t('console.phone'), openPhone, { class: 'do-phone' });
+  fill(main, heading('publish', phone), warning, h('div', { class: 'publish' }, form, publications));
   refresh();
 }
 

@@ -8,6 +8,7 @@ import { ago, bytes, errorText, number, t } from '../lib/i18n.js';
 import { openLinkDialog } from '../lib/links.js';
 import { attempt, toast } from '../lib/toast.js';
 import { Thumbnail } from '../viewer/thumbnails.js';
+import { drawBeats } from './beats.js';
 import { letMediaMtxRead, mediaMtxMayRead } from './camera_path.js';
 import { button, iconButton } from './parts.js';
 import { kindName } from './schema.js';
@@ -65,6 +66,7 @@ export class StreamRow {
     this.state = h('span', { class: 'badge' });
     this.reason = h('p', { class: 'hint reason' });
     this.facts = h('p', { class: 'hint number facts-line' });
+    this.beats = h('div', { class: 'beats', hidden: true });
     const letRead = () => this.#letMediaMtxRead();
     this.handOver = button('arrow', t('console.mediamtx_read'), letRead, { class: 'hand-over', hidden: true });
     this.file = h('input', {
@@ -118,7 +120,10 @@ export class StreamRow {
     };
     const use = t('console.word_use');
     const snippets = iconButton('copy', `${use}: ${name}`, openCode, use);
-    return h('div', { class: 'stream-actions' }, this.file, this.send, link, snippets, this.edit, this.remove);
+    const openWay = async () => (await import('./journey.js')).openJourney(name);
+    const way = iconButton('arrow', t('console.journey_of', { name }), openWay, t('console.word_journey'));
+    const actions = [this.beats, this.file, this.send, way, link, snippets, this.edit, this.remove];
+    return h('div', { class: 'stream-actions' }, actions);
   }
 
   /**
@@ -149,6 +154,15 @@ export class StreamRow {
     // An uploaded picture is shown at once; the picture of a camera is requested at intervals.
     if (this.#isVisible && isNew && kind === 'upload') this.#restartThumbnail();
     if (hadFailed && !failure) this.thumbnail.retry();
+  }
+
+  /**
+   * Shows the last day.
+   *
+   * @param {import('./beats.js').Slot[]} slots
+   */
+  showDay(slots) {
+    drawBeats(this.beats, slots);
   }
 
   /**

@@ -6,8 +6,14 @@ import { dropTarget, fill, h, keyed } from '../lib/dom.js';
 import { listen } from '../lib/events.js';
 import { number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
+import { loadStyle } from '../lib/style.js';
 import { button, emptyState, heading, keepFocus, matches, poller, searchField } from './parts.js';
 import { StreamRow, upload } from './stream_row.js';
+
+await loadStyle(new URL('streams.css', import.meta.url));
+
+/** Bars of the last day are for half hours. */
+const DAY_INTERVAL_SECONDS = 60;
 
 /** Events report states at once; figures are polled at this interval. */
 const INTERVAL_SECONDS = 5;
@@ -23,6 +29,8 @@ export async function show(main, { args, signal }) {
   /** @type {Api.Addresses | null} */
   let addresses = null;
   let query = '';
+  /** @type {Api.Answer<'api/v1/uptime'>['streams']} */
+  let days = {};
 
   /** @type {WeakMap<Element, StreamRow>} */
   const rows = new WeakMap();
@@ -44,6 +52,7 @@ export async function show(main, { args, signal }) {
         make: (stream) => {
           const row = new StreamRow(stream, { changed: () => load(), addresses: () => addresses });
           rows.set(row.element, row);
+          row.showDay(days[stream.name] ?? []);
           observer.observe(row.element);
           return row.element;
         },
@@ -63,6 +72,13 @@ export async function show(main, { args, signal }) {
   const load = poller(INTERVAL_SECONDS, signal, errors, async () => {
     ({ streams } = await api.call('api/v1/streams', { signal }));
     draw();
+  });
+  const loadDays = poller(DAY_INTERVAL_SECONDS, signal, h('div', {}), async () => {
+    days = (await api.call('api/v1/uptime', { signal })).streams;
+    for (const element of list.children) {
+      const name = /** @type {HTMLElement} */ (element).dataset.name ?? '';
+      rows.get(element)?.showDay(days[name] ?? []);
+    }
   });
   const add = async (name = '') => {
     const { newStream } = await import('./stream_form.js');
@@ -87,6 +103,7 @@ export async function show(main, { args, signal }) {
   signal.addEventListener('abort', listen(['stream.state'], changed, { onGap: load }));
   addresses = await api.call('api/v1/addresses').catch(() => null);
   await load();
+  loadDays();
   const name = args.get('new');
   if (name !== null) add(name === '1' ? '' : name);
 }

@@ -1,5 +1,6 @@
 // @ts-check
-// The address behind #: empty, 'watch/NAME', 'recordings', 'recordings/PATH?with=OTHER&at=TIME&to=TIME'.
+// The address behind #: empty, 'watch/NAME', 'recordings', 'recordings/PATH?with=OTHER&at=TIME&to=TIME',
+// 'publish/PATH'.
 
 /**
  * Its parts. An address that is cut off in an escape is not readable.

@@ -60,6 +60,8 @@ const stage = new Stage();
 const recordedPart = h('div', { class: 'recorded-part' });
 /** @type {import('./recordings.js').Recordings | null} */
 let recordings = null;
+/** @type {import('./phone.js').Phone | null} */
+let phone = null;
 const notice = h('p', { class: 'notice warn', role: 'status', hidden: true });
 const tabLinks = [tab('', 'grid', t('viewer.live')), tab('recordings', 'film', t('viewer.recordings'))];
 const tabs = h('nav', { class: 'tabs', hidden: true, 'aria-label': t('viewer.parts') }, tabLinks);
@@ -87,17 +89,18 @@ function show() {
   // A share link of one stream opens that stream.
   if (kind === '' && only) [kind, name] = ['watch', only.name];
   const isRecordings = kind === 'recordings';
+  const isPhone = kind === 'publish' && name !== '';
   const item = kind === 'watch' ? itemOf(name) : undefined;
   const wasOnStage = !stage.element.hidden;
-  wall.hidden = isRecordings || item !== undefined;
+  wall.hidden = isRecordings || isPhone || item !== undefined;
   document.body.classList.toggle('has-stage', item !== undefined);
-  tabs.hidden = item !== undefined || (isRecordings && name !== '') || !hasRecordings();
+  tabs.hidden = item !== undefined || isPhone || (isRecordings && name !== '') || !hasRecordings();
   for (const link of tabLinks) {
     if (link.dataset.kind === (isRecordings ? 'recordings' : '')) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
   stage.back.hidden = only !== null;
-  document.title = `${item || (isRecordings && name) ? name : t('common.viewer')} · mtx-sidecar`;
+  document.title = `${item || isPhone || (isRecordings && name) ? name : t('common.viewer')} · mtx-sidecar`;
   if (data) sayRoute(kind, name, isReadable, item !== undefined);
   if (item && data) {
     last = name;
@@ -105,6 +108,8 @@ function show() {
   } else stage.close();
   if (isRecordings && data) openRecordings(name || null, data, query);
   else recordings?.close();
+  if (isPhone && data) openPhone(name);
+  else phone?.close();
   if (wasOnStage && stage.element.hidden && !isRecordings) wall.focus(last);
 }
 
@@ -123,6 +128,21 @@ async function openRecordings(name, wallData, query) {
   if (routeOf(location.hash).kind === 'recordings') recordings.open(name, wallData, query);
 }
 
+/**
+ * This device as a camera.
+ *
+ * @param {string} path
+ */
+async function openPhone(path) {
+  if (!phone) {
+    const { Phone } = await import('./phone.js');
+    phone ??= new Phone();
+    if (!phone.element.isConnected) byId('main').append(phone.element);
+  }
+  const route = routeOf(location.hash);
+  if (route.kind === 'publish' && route.name === path) phone.open(path);
+}
+
 /** Whether there can be something on the page of recordings. A visitor's link is for what it opens. */
 function hasRecordings() {
   if (!data?.mediamtx) return false;
@@ -139,7 +159,7 @@ function hasRecordings() {
  */
 function sayRoute(kind, name, isReadable, isFound) {
   let text = '';
-  if (!isReadable || !['', 'watch', 'recordings'].includes(kind)) text = t('viewer.no_such_page');
+  if (!isReadable || !['', 'watch', 'recordings', 'publish'].includes(kind)) text = t('viewer.no_such_page');
   else if (kind === 'watch' && !isFound) text = t('viewer.no_such_stream', { name });
   notice.hidden = !text;
   if (notice.textContent !== text) fill(notice, text && [icon('info'), h('span', {}, text)]);
@@ -220,12 +240,14 @@ function drawAll() {
   show();
 }
 
-/** Nothing can be watched live. A link to recordings opens those. */
+/** Nothing can be watched live. A link to recordings opens those, and one for a camera takes its picture. */
 function sayNone() {
   sayEmpty();
-  if (!api.isGuest() || !api.may('playback')) return;
+  const { kind } = routeOf(location.hash);
+  const isPhone = kind === 'publish' && api.may('publish');
+  if (!isPhone && !(api.isGuest() && api.may('playback'))) return;
   data = { items: [], mediamtx: true, ice_servers: [], hls: '', path_prefix: '', playback: '', webrtc: '' };
-  if (routeOf(location.hash).kind !== 'recordings') location.hash = '#/recordings';
+  if (!isPhone && kind !== 'recordings') location.hash = '#/recordings';
 }
 
 function sayEmpty() {

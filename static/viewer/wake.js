@@ -15,7 +15,7 @@ const wanting = new Set();
 /**
  * Keeps the screen on for a part of the page, or no longer for it.
  *
- * @param {'wall' | 'stage'} part
+ * @param {'wall' | 'stage' | 'phone'} part
  * @param {boolean} isOn
  */
 export function keepAwake(part, isOn) {

@@ -176,7 +176,7 @@ async fn a_password_is_stored_and_never_shown() {
     }
     let changed = app.request("PATCH", url, &[&admin], br#"{"pass":"wrong"}"#).await;
     assert_eq!(changed.status, 200, "{changed:?}");
-    let answer = app.admin("GET", "/snapshot/yard.jpg?max_age=0", "").await;
+    let answer = app.request("GET", "/snapshot/yard.jpg?max_age=0", &[&admin], b"").await;
     assert!(answer.detail().contains("refuses"), "{answer:?}");
 }
 

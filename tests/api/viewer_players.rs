@@ -234,3 +234,34 @@ async fn a_recorded_day_has_a_timeline_and_plays_from_a_chosen_time() {
     browser.says("dialog .snippet code", &format!("rtsp://127.0.0.1:{}/tape", mediamtx.rtsp)).await;
     browser.close().await;
 }
+
+#[tokio::test]
+async fn a_path_with_sound_alone_says_so_and_plays() {
+    let Some((app, mediamtx)) = start(|_| "user: ''".to_owned()).await else { return };
+    let raw = json!({"kind": "raw", "fields": {"source": "publisher"}});
+    assert_eq!(app.admin("PUT", "/api/v1/paths/radio", &raw.to_string()).await.status, 201);
+    let to = format!("rtsp://127.0.0.1:{}/radio", mediamtx.rtsp);
+    let tone = ["-nostdin", "-loglevel", "error", "-re", "-f", "lavfi", "-i", "sine=frequency=440", "-c:a", "libopus"];
+    let sends = [&tone[..], &["-f", "rtsp", "-rtsp_transport", "tcp", &to]].concat();
+    let mut sender = crate::support::Program::start("ffmpeg", &sends);
+    let is_live = async || {
+        let wall = app.get("/api/v1/wall").await.json();
+        let items = wall["items"].as_array().cloned().unwrap_or_default();
+        items.iter().any(|item| item["name"] == "radio" && item["path"]["available"] == true)
+    };
+    eventually("the path has sound", async || {
+        // MediaMTX has the new path a moment after the sidecar: the first attempt can be too early.
+        if sender.0.try_wait().expect("asks").is_some() {
+            sender = crate::support::Program::start("ffmpeg", &sends);
+        }
+        is_live().await
+    })
+    .await;
+    let browser = Browser::start().await;
+    open(&browser, &app, "radio").await;
+    browser.says(".stage-how", "Playing over WebRTC").await;
+    browser.says("main", "This path has sound and no video.").await;
+    browser.says(".stage-head .badge", "live").await;
+    browser.keep_screenshot("stage-sound-desktop").await;
+    browser.close().await;
+}

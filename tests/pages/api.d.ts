@@ -1795,6 +1795,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/stream-rename": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["NewName"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Renamed"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stream-test": {
         parameters: {
             query?: never;
@@ -2308,6 +2346,40 @@ export interface paths {
                 };
             };
         };
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uptime": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["UptimeList"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -3188,6 +3260,11 @@ export interface components {
             path: string;
             root?: string;
         };
+        NewName: {
+            dry_run?: boolean;
+            from: string;
+            to: string;
+        };
         NewShare: {
             /**
              * @example [
@@ -3343,6 +3420,16 @@ export interface components {
         RecordingList: {
             recordings: components["schemas"]["RecordedPath"][];
         };
+        Reference: {
+            kind: components["schemas"]["Referrer"];
+            name: string;
+        };
+        /** @enum {string} */
+        Referrer: "stream" | "path" | "publication" | "user" | "token" | "share";
+        Renamed: {
+            changed: components["schemas"]["Reference"][];
+            left: components["schemas"]["Reference"][];
+        };
         Rotation: {
             drop_old?: boolean;
         };
@@ -3404,6 +3491,12 @@ export interface components {
         SignIn: {
             pass: string;
             user: string;
+        };
+        Slot: {
+            failing: number;
+            live: number;
+            stalled: number;
+            start: number;
         };
         Stats: {
             bytes: number;
@@ -3538,6 +3631,12 @@ export interface components {
             reason?: string | null;
             skipped: number;
             stream: string;
+        };
+        UptimeList: {
+            slot: number;
+            streams: {
+                [key: string]: components["schemas"]["Slot"][];
+            };
         };
         Used_MachineToken: {
             created: string;
