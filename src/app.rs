@@ -16,6 +16,7 @@ use self::places::Places;
 use crate::{
     access::{Access, audit::Audit},
     catalog::{Catalog, CatalogParts, mediamtx_reader},
+    cluster::Cluster,
     data_folder::{DataFolder, Lock},
     discovery::Discovery,
     error::{Code, Error, Result},
@@ -83,9 +84,10 @@ impl App {
         let folder = DataFolder::open(&loaded.settings.data_dir)?;
         let lock = folder.lock()?;
         let store = open_store(&folder)?;
+        let cluster = Cluster::open(&loaded.settings.cluster, &loaded.settings.data_dir).await?;
         let generated_password = first_admin::ensure(&loaded.settings.auth, &store).await?;
         let is_generated = generated_password.is_some();
-        let built = App::assemble(loaded, (&folder, lock), store.clone(), generated_password).await;
+        let built = App::assemble(loaded, (&folder, lock), store.clone(), cluster, generated_password).await;
         if built.is_err()
             && is_generated
             && let Err(e) = first_admin::undo(&store).await
@@ -99,6 +101,7 @@ impl App {
         Loaded { mut settings, file, origins }: Loaded,
         (folder, lock): (&DataFolder, Lock),
         store: Store,
+        cluster: Option<Cluster>,
         generated_password: Option<String>,
     ) -> Result<Self> {
         let policy = Policy::new(&settings.auth).map_err(|e| Error::new(Code::Internal, e))?;
@@ -233,6 +236,7 @@ impl App {
             started: SystemTime::now(),
             throughput: Throughput::default(),
             traces,
+            cluster,
             identity,
             paths,
             uv4l,
@@ -299,6 +303,10 @@ impl App {
         let server = server::listen(ports, &options, shutdown, move || application(for_workers.clone()))
             .map_err(|e| Error::internal("the server cannot be started", e))?;
         let is_first_start = folder.is_new();
+        if let Some(cluster) = &state.cluster {
+            let (http_port, rtsp_port) = (addr.port(), rtsp.as_ref().map_or(0, |rtsp| rtsp.addr().port()));
+            cluster.nodes().tell(|own| (own.http_port, own.rtsp_port) = (http_port, rtsp_port));
+        }
         Ok(App {
             server,
             addr,
@@ -401,6 +409,9 @@ impl App {
             tracing::warn!("some producers did not end in time");
         }
         state.mqtt.close().await;
+        if let Some(cluster) = &state.cluster {
+            cluster.leave().await;
+        }
         background.abort();
         uploads.write_waiting().await;
         numbers.finish().await;

@@ -38,6 +38,7 @@ pub mod yaml;
 
 pub mod camera_paths;
 pub mod channels;
+pub mod cluster;
 pub mod discovery;
 pub mod events;
 pub mod fetch;

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use crate::{
     access::Access,
     catalog::Catalog,
+    cluster::Cluster,
     discovery::Discovery,
     events::{Bus, Webhooks},
     identity::Identity,
@@ -37,6 +38,8 @@ pub struct State {
     pub access: Access,
     /// Streams by name.
     pub catalog: Catalog,
+    /// The cluster, if this program is a node of one.
+    pub cluster: Option<Cluster>,
     /// Users, sign-ins, tokens, shares and signing keys.
     pub identity: Identity,
     /// MediaMTX's control API.

@@ -36,6 +36,11 @@ pub(super) async fn run(
     tokio::join!(
         supervisor.run("access", || state.access.run(&state.events, &state.mediamtx, &revoked)),
         supervisor.run("audit", || state.access.audit().write_forever()),
+        supervisor.run("cluster", async || {
+            if let Some(cluster) = &state.cluster {
+                cluster.run().await;
+            }
+        }),
         supervisor.run("identity", || state.identity.run()),
         supervisor.run("mqtt", || state.mqtt.run()),
         supervisor.run("mqtt publisher", || state.publisher.run()),

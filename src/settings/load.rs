@@ -28,7 +28,7 @@ use crate::{
 const ENV_PREFIX: &str = "SIDECAR";
 
 /// Keys that can also be given as `KEY_file`, with the path of a file that holds the value.
-const SECRETS: &[&str] = &["pass", "webhook_secret"];
+const SECRETS: &[&str] = &["pass", "secret", "webhook_secret"];
 
 /// Lists whose default is null.
 const OPTIONAL_LISTS: &[&str] = &["auth.webhook_networks"];

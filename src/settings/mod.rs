@@ -24,6 +24,7 @@ pub use self::load::{Loaded, Origin, SettingError, SettingErrors, load};
 pub use self::mqtt_video::{Alias, MqttVideoSettings};
 pub use self::rtsp::RtspSettings;
 use crate::{
+    cluster::ClusterSettings,
     discovery::DiscoverySettings,
     events::{EventSettings, Kind},
     fetch::FetchSettings,
@@ -108,6 +109,8 @@ pub struct Settings {
     pub graphs: GraphSettings,
     /// Traces, sent to a collector.
     pub traces: TraceSettings,
+    /// Many sidecars as one.
+    pub cluster: ClusterSettings,
     /// Overlays that requests can ask for, by name.
     pub overlays: BTreeMap<String, Vec<Layer>>,
     /// The streams, by name.
@@ -142,6 +145,7 @@ impl Default for Settings {
             uploads: UploadSettings::default(),
             graphs: GraphSettings::default(),
             traces: TraceSettings::default(),
+            cluster: ClusterSettings::default(),
             overlays: BTreeMap::new(),
             streams: BTreeMap::new(),
         }
@@ -307,6 +311,7 @@ impl Settings {
             ("uv4l", self.uv4l.problems()),
             ("text", self.text.problems()),
             ("traces", self.traces.problems()),
+            ("cluster", self.cluster.problems()),
         ];
         for (section, problems) in sections {
             for (key, rule) in problems {

@@ -17,6 +17,7 @@ mod browser_mse;
 mod browser_websocket;
 mod camera;
 mod camera_paths;
+mod cluster_nodes;
 mod commands;
 mod console;
 mod console_mqtt;

@@ -10,6 +10,7 @@ use std::{
 
 use mtx_sidecar::{
     app::App,
+    cluster::Cluster,
     identity::UserChange,
     settings::{self, Loaded},
     shutdown::Shutdown,
@@ -49,6 +50,8 @@ pub struct TestApp {
     /// The further address of the HTTP server (`uv4l.listen`), if the settings have one.
     pub uv4l: Option<SocketAddr>,
     pub registry: Registry,
+    /// The node's part of a cluster, if the settings have one.
+    pub cluster: Option<Cluster>,
     /// The password of the user `admin`, which the first start generates.
     pub password: Option<String>,
     shutdown: Shutdown,
@@ -62,6 +65,7 @@ struct Started {
     addresses: (SocketAddr, SocketAddr, Option<SocketAddr>, Option<SocketAddr>),
     uv4l: Option<SocketAddr>,
     registry: Registry,
+    cluster: Option<Cluster>,
     shutdown: Shutdown,
     password: Option<String>,
 }
@@ -93,10 +97,10 @@ impl TestApp {
             // The test may be over: then nothing receives the result.
             let _ = end_sender.send(run(loaded, &sender));
         });
-        let Started { addresses: (addr, rtsp, tls, mqtt), uv4l, registry, shutdown, password } = receiver
+        let Started { addresses: (addr, rtsp, tls, mqtt), uv4l, registry, cluster, shutdown, password } = receiver
             .recv_timeout(PATIENCE)
             .unwrap_or_else(|_| panic!("the application does not start: {:?}", ended.try_recv()));
-        TestApp { addr, rtsp, tls, mqtt, uv4l, registry, password, shutdown, ended, folder: Some(folder) }
+        TestApp { addr, rtsp, tls, mqtt, uv4l, registry, cluster, password, shutdown, ended, folder: Some(folder) }
     }
 
     /// The folder of the settings, of the data and of the media files.
@@ -272,6 +276,7 @@ fn run(loaded: Loaded, sender: &mpsc::Sender<Started>) -> std::io::Result<()> {
             addresses: (app.addr(), rtsp, app.tls_addr(), app.mqtt_video_addr()),
             uv4l: app.uv4l_addr(),
             registry: state.catalog.registry().clone(),
+            cluster: state.cluster.clone(),
             shutdown: state.shutdown.clone(),
             password: app.generated_password().map(str::to_owned),
         };
