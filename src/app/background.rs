@@ -3,6 +3,7 @@
 use actix_web::web;
 use tokio::sync::{Mutex, mpsc};
 
+use super::nodes;
 use crate::{events::Observer, mediamtx, policy::Revoked, server, state::State, supervise::Supervisor, uv4l};
 
 /// Runs everything that is not started by a request, until it is aborted.
@@ -36,11 +37,7 @@ pub(super) async fn run(
     tokio::join!(
         supervisor.run("access", || state.access.run(&state.events, &state.mediamtx, &revoked)),
         supervisor.run("audit", || state.access.audit().write_forever()),
-        supervisor.run("cluster", async || {
-            if let Some(cluster) = &state.cluster {
-                cluster.run().await;
-            }
-        }),
+        nodes::run(&state, &supervisor),
         supervisor.run("identity", || state.identity.run()),
         supervisor.run("mqtt", || state.mqtt.run()),
         supervisor.run("mqtt publisher", || state.publisher.run()),
