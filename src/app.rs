@@ -2,18 +2,18 @@
 
 mod background;
 mod nodes;
+mod open;
 mod places;
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    time::SystemTime,
-};
+use std::{io, net::SocketAddr, time::SystemTime};
 
 use actix_web::web;
 use tokio::{sync::mpsc, time::Duration};
 
-use self::places::Places;
+use self::{
+    open::{open_store, open_tls},
+    places::Places,
+};
 use crate::{
     access::{Access, audit::Audit},
     catalog::{Catalog, CatalogParts, mediamtx_reader},
@@ -43,7 +43,7 @@ use crate::{
     policy::{Policy, Revoked},
     producer::{Parents, ProducerContext, file::MediaRoots, mqtt::Groups, udp_camera::Hub, upload},
     rtsp, server,
-    settings::{Loaded, Sources, TlsSettings},
+    settings::{Loaded, Sources},
     shutdown::Shutdown,
     signal,
     state::State,
@@ -430,26 +430,4 @@ impl App {
         drop(lock);
         ended.unwrap_or_else(|e| Err(io::Error::other(e)))
     }
-}
-
-/// Opens the database. If the disk has no room for a new one, the server starts with what `sidecar.yml` says.
-fn open_store(folder: &DataFolder) -> Result<Store> {
-    let database = folder.database();
-    match Store::open(&database) {
-        Err(e) if e.code() == Code::StorageFull && !database.exists() => {
-            tracing::error!("{}: the server starts with sidecar.yml alone, and keeps nothing", e.chain());
-            Store::lost()
-        }
-        opened => opened,
-    }
-}
-
-/// Binds the port for HTTPS, if `http.tls.listen` is set.
-fn open_tls(settings: &TlsSettings) -> Result<Option<(TcpListener, server::Tls)>> {
-    let Some(listen) = settings.listen else { return Ok(None) };
-    let tls = server::Tls::open(&settings.certificate, &settings.key)
-        .map_err(|e| Error::internal("HTTPS cannot be served (http.tls)", e))?;
-    let listener = server::bind(listen)
-        .map_err(|e| Error::internal(format!("port {listen} cannot be opened (http.tls.listen)"), e))?;
-    Ok(Some((listener, tls)))
 }

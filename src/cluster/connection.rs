@@ -200,8 +200,8 @@ impl Connection {
         })
     }
 
-    /// Writes a record if its newest revision is still `expected`; 0: if the key was never used. None deletes the record.
-    /// Returns the new revision.
+    /// Writes a record if its newest revision is still `expected`; 0: if there is none. None deletes the record, with its
+    /// earlier revisions, and leaves a marker. Returns the new revision.
     pub async fn agree(
         &self,
         bucket: &str,
@@ -213,7 +213,8 @@ impl Connection {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(expected));
         if value.is_none() {
-            headers.insert("KV-Operation", "DEL");
+            headers.insert("KV-Operation", "PURGE");
+            headers.insert("Nats-Rollup", "sub");
         }
         if !self.is_up() {
             return Err(Disagreement::Failed(self.away()));
