@@ -3,7 +3,9 @@
 //! `connection` has the two connections and the writing of records, `names` the names of subjects, buckets and keys, `record`
 //! the envelope of what is stored and sent, `nodes` who is there. This module knows neither streams nor HTTP.
 
+pub mod chunks;
 pub mod connection;
+pub mod lease;
 pub mod names;
 pub mod nodes;
 pub mod record;
