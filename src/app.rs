@@ -1,18 +1,18 @@
 //! The composition root: builds every part, binds the ports, runs, and ends in order. Tests use it as the program does.
 
 mod background;
+mod opening;
 mod places;
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    time::SystemTime,
-};
+use std::{io, net::SocketAddr, time::SystemTime};
 
 use actix_web::web;
 use tokio::{sync::mpsc, time::Duration};
 
-use self::places::Places;
+use self::{
+    opening::{hand_over, join_fleet, open_store, open_tls},
+    places::Places,
+};
 use crate::{
     access::{Access, audit::Audit},
     catalog::{Catalog, CatalogParts, mediamtx_reader},
@@ -40,9 +40,9 @@ use crate::{
     paths::Paths,
     picture::text::Fonts,
     policy::{Policy, Revoked},
-    producer::{Parents, ProducerContext, file::MediaRoots, mqtt::Groups, udp_camera::Hub, upload},
+    producer::{Parents, Placement, ProducerContext, file::MediaRoots, mqtt::Groups, udp_camera::Hub, upload},
     rtsp, server,
-    settings::{Loaded, Sources, TlsSettings},
+    settings::{Loaded, Sources},
     shutdown::Shutdown,
     signal,
     state::State,
@@ -136,6 +136,7 @@ impl App {
             limits: settings.limits.pictures(),
             fonts,
             parents: Parents::new(registry.deriver()),
+            placement: Placement::default(),
             values: Values::with_lookup({
                 let numbers = numbers.clone();
                 move |key| numbers.last_of(key)
@@ -169,6 +170,7 @@ impl App {
         let (advertise_rtsp, advertise_http) =
             (settings.mediamtx.advertise_rtsp(rtsp_addr), settings.mediamtx.advertise_http(addr));
         let path_cache = mediamtx::PathCache::default();
+        let fleet = join_fleet(cluster.as_ref(), &registry, &context)?;
         let catalog = Catalog::new(CatalogParts {
             registry: registry.clone(),
             context: context.clone(),
@@ -237,6 +239,7 @@ impl App {
             throughput: Throughput::default(),
             traces,
             cluster,
+            fleet,
             identity,
             paths,
             uv4l,
@@ -392,6 +395,8 @@ impl App {
             () = state.shutdown.asked() => None,
         };
         state.shutdown.ask();
+        // Beside the end of the watchers here: those of other nodes get pictures all the time.
+        let handing_over = tokio::spawn(hand_over(state.fleet.clone()));
         let patience = *state.settings.http.shutdown_timeout;
         if !state.shutdown.wait(patience).await {
             tracing::warn!("some watchers did not read the end of their stream in time");
@@ -405,8 +410,14 @@ impl App {
             }
         };
         tracing::debug!("requests are done");
+        if let Err(e) = handing_over.await {
+            tracing::error!("the streams were not handed over: {e}");
+        }
         if tokio::time::timeout(Duration::from_secs(5), state.catalog.registry().close()).await.is_err() {
             tracing::warn!("some producers did not end in time");
+        }
+        if let Some(fleet) = &state.fleet {
+            fleet.end().await;
         }
         state.mqtt.close().await;
         if let Some(cluster) = &state.cluster {
@@ -422,26 +433,4 @@ impl App {
         drop(lock);
         ended.unwrap_or_else(|e| Err(io::Error::other(e)))
     }
-}
-
-/// Opens the database. If the disk has no room for a new one, the server starts with what `sidecar.yml` says.
-fn open_store(folder: &DataFolder) -> Result<Store> {
-    let database = folder.database();
-    match Store::open(&database) {
-        Err(e) if e.code() == Code::StorageFull && !database.exists() => {
-            tracing::error!("{}: the server starts with sidecar.yml alone, and keeps nothing", e.chain());
-            Store::lost()
-        }
-        opened => opened,
-    }
-}
-
-/// Binds the port for HTTPS, if `http.tls.listen` is set.
-fn open_tls(settings: &TlsSettings) -> Result<Option<(TcpListener, server::Tls)>> {
-    let Some(listen) = settings.listen else { return Ok(None) };
-    let tls = server::Tls::open(&settings.certificate, &settings.key)
-        .map_err(|e| Error::internal("HTTPS cannot be served (http.tls)", e))?;
-    let listener = server::bind(listen)
-        .map_err(|e| Error::internal(format!("port {listen} cannot be opened (http.tls.listen)"), e))?;
-    Ok(Some((listener, tls)))
 }

@@ -139,6 +139,16 @@ impl Connection {
         (!self.control.is_server_compatible(major, minor, patch)).then_some(info.version)
     }
 
+    /// How many servers keep each record: as the settings say, or three if the servers are a cluster.
+    pub fn replicas(&self) -> usize {
+        let is_cluster = self.control.try_server_info().is_some_and(|info| info.cluster.is_some());
+        match self.replicas {
+            0 if is_cluster => 3,
+            0 => 1,
+            n => n,
+        }
+    }
+
     /// A bucket of the cluster, which is made if it is not there. `config.bucket` is the name without the prefix. An existing
     /// one keeps its replicas.
     pub async fn bucket(&self, config: kv::Config) -> Result<kv::Store> {
@@ -153,12 +163,7 @@ impl Connection {
         if let Ok(found) = self.jetstream.get_key_value(&name).await {
             return Ok(found);
         }
-        let is_cluster = self.control.try_server_info().is_some_and(|info| info.cluster.is_some());
-        let replicas = match self.replicas {
-            0 if is_cluster => 3,
-            0 => 1,
-            n => n,
-        };
+        let replicas = self.replicas();
         let make = |num_replicas| {
             self.jetstream.create_key_value(kv::Config { bucket: name.clone(), num_replicas, ..config.clone() })
         };
@@ -258,6 +263,7 @@ async fn connect(
         .connection_timeout(REQUEST_TIMEOUT)
         .subscription_capacity(capacity)
         .retry_on_initial_connect()
+        .client_capacity(capacity)
         // The servers of the settings, and no addresses that these know and this machine may not reach.
         .ignore_discovered_servers()
         .tls_client_config(settings.tls()?)

@@ -168,10 +168,10 @@ impl Table {
         out
     }
 
-    /// Whether this node believes that it alone runs the producer. One that hands the stream over does not.
+    /// Whether this node believes that it alone runs the producer. One that hands its streams over does not.
     pub fn holds(&self, stream: &str, now: Instant) -> bool {
-        let is_own = self.holding(stream).is_some_and(|holding| self.is_own(holding) && !holding.leaving);
-        is_own && self.own.is_confirmed(now, &self.times)
+        let is_own = self.holding(stream).is_some_and(|holding| self.is_own(holding));
+        is_own && !self.is_draining && self.own.is_confirmed(now, &self.times)
     }
 
     /// The streams that this node has, whether the session is confirmed or not.

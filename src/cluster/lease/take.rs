@@ -115,7 +115,8 @@ impl Table {
         let times = self.times;
         let is_confirmed = self.own.is_confirmed(now, &times);
         let whose = self.whose(stream);
-        let epoch = self.holding(stream).map_or(0, |holding| holding.epoch);
+        // After a loss of the storage it must be another one than before, because pictures are told apart by it.
+        let epoch = self.holding(stream).map_or(self.own.run, |holding| holding.epoch);
         // A node that drains runs what no other node takes, for those who watch here.
         let fresh = Holding { node: self.me.clone(), run: self.own.run, epoch: epoch + 1, leaving: self.is_draining };
         let Some(want) = self.wants.get_mut(stream) else { return };
