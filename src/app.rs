@@ -2,7 +2,7 @@
 
 mod background;
 mod nodes;
-mod open;
+mod opening;
 mod places;
 
 use std::{io, net::SocketAddr, time::SystemTime};
@@ -11,7 +11,7 @@ use actix_web::web;
 use tokio::{sync::mpsc, time::Duration};
 
 use self::{
-    open::{open_store, open_tls},
+    opening::{hand_over, join_fleet, open_store, open_tls},
     places::Places,
 };
 use crate::{
@@ -41,7 +41,7 @@ use crate::{
     paths::Paths,
     picture::text::Fonts,
     policy::{Policy, Revoked},
-    producer::{Parents, ProducerContext, file::MediaRoots, mqtt::Groups, udp_camera::Hub, upload},
+    producer::{Parents, Placement, ProducerContext, file::MediaRoots, mqtt::Groups, udp_camera::Hub, upload},
     rtsp, server,
     settings::{Loaded, Sources},
     shutdown::Shutdown,
@@ -140,6 +140,7 @@ impl App {
             limits: settings.limits.pictures(),
             fonts,
             parents: Parents::new(registry.deriver()),
+            placement: Placement::default(),
             values: Values::with_lookup({
                 let numbers = numbers.clone();
                 move |key| numbers.last_of(key)
@@ -173,6 +174,7 @@ impl App {
         let (advertise_rtsp, advertise_http) =
             (settings.mediamtx.advertise_rtsp(rtsp_addr), settings.mediamtx.advertise_http(addr));
         let path_cache = mediamtx::PathCache::default();
+        let fleet = join_fleet(cluster.as_ref(), &registry, &context)?;
         let catalog = Catalog::new(CatalogParts {
             registry: registry.clone(),
             context: context.clone(),
@@ -248,6 +250,7 @@ impl App {
             throughput: Throughput::default(),
             traces,
             cluster,
+            fleet,
             identity,
             paths,
             uv4l,
@@ -400,6 +403,8 @@ impl App {
             () = state.shutdown.asked() => None,
         };
         state.shutdown.ask();
+        // Beside the end of the watchers here: those of other nodes get pictures all the time.
+        let handing_over = tokio::spawn(hand_over(state.fleet.clone()));
         let patience = *state.settings.http.shutdown_timeout;
         if !state.shutdown.wait(patience).await {
             tracing::warn!("some watchers did not read the end of their stream in time");
@@ -413,8 +418,14 @@ impl App {
             }
         };
         tracing::debug!("requests are done");
+        if let Err(e) = handing_over.await {
+            tracing::error!("the streams were not handed over: {e}");
+        }
         if tokio::time::timeout(Duration::from_secs(5), state.catalog.registry().close()).await.is_err() {
             tracing::warn!("some producers did not end in time");
+        }
+        if let Some(fleet) = &state.fleet {
+            fleet.end().await;
         }
         state.mqtt.close().await;
         if let Some(cluster) = &state.cluster {

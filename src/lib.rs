@@ -42,6 +42,7 @@ pub mod cluster;
 pub mod discovery;
 pub mod events;
 pub mod fetch;
+pub mod fleet;
 pub mod fmp4;
 pub mod graph;
 pub mod h264;

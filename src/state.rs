@@ -8,6 +8,7 @@ use crate::{
     cluster::Cluster,
     discovery::Discovery,
     events::{Bus, Webhooks},
+    fleet::Fleet,
     identity::Identity,
     library::Library,
     mediamtx::{Client, Downloads, PathCache},
@@ -40,6 +41,8 @@ pub struct State {
     pub catalog: Catalog,
     /// The cluster, if this program is a node of one.
     pub cluster: Option<Cluster>,
+    /// The streams of the cluster.
+    pub fleet: Option<Fleet>,
     /// Users, sign-ins, tokens, shares and signing keys.
     pub identity: Identity,
     /// MediaMTX's control API.

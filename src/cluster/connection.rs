@@ -159,6 +159,16 @@ impl Connection {
         (!self.control.is_server_compatible(major, minor, patch)).then_some(info.version)
     }
 
+    /// How many servers keep each record: as the settings say, or three if the servers are a cluster.
+    pub fn replicas(&self) -> usize {
+        let is_cluster = self.control.try_server_info().is_some_and(|info| info.cluster.is_some());
+        match self.settings.replicas {
+            0 if is_cluster => 3,
+            0 => 1,
+            n => n,
+        }
+    }
+
     /// A bucket of the cluster, which is made if it is not there. `config.bucket` is the name without the prefix. An existing
     /// one keeps its replicas.
     pub async fn bucket(&self, config: kv::Config) -> Result<kv::Store> {
@@ -173,12 +183,7 @@ impl Connection {
         if let Ok(found) = self.jetstream.get_key_value(&name).await {
             return Ok(found);
         }
-        let is_cluster = self.control.try_server_info().is_some_and(|info| info.cluster.is_some());
-        let replicas = match self.settings.replicas {
-            0 if is_cluster => 3,
-            0 => 1,
-            n => n,
-        };
+        let replicas = self.replicas();
         let make = |num_replicas| {
             self.jetstream.create_key_value(kv::Config { bucket: name.clone(), num_replicas, ..config.clone() })
         };
@@ -272,7 +277,8 @@ fn away(reason: &str) -> Error {
 async fn connect(settings: &ClusterSettings, node: &str, capacity: usize, state: LinkState) -> Result<Client> {
     let options = options(settings, &format!("mtx-sidecar {node} {}", state.purpose)).await?;
     let state = Arc::new(state);
-    let options = options.subscription_capacity(capacity).retry_on_initial_connect().event_callback(move |event| {
+    let options = options.subscription_capacity(capacity).client_capacity(capacity);
+    let options = options.retry_on_initial_connect().event_callback(move |event| {
         let state = state.clone();
         async move { state.note(&event) }
     });

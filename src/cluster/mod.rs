@@ -4,9 +4,11 @@
 //! the envelope of what is stored and sent, `nodes` who is there. `mirror` has the rows of the database that all nodes share,
 //! with `join` and `follow`; `seal` keeps their content secret. This module knows neither streams nor HTTP.
 
+pub mod chunks;
 pub mod connection;
 mod follow;
 mod join;
+pub mod lease;
 mod mirror;
 pub mod names;
 pub mod nodes;

@@ -40,8 +40,11 @@ use crate::{
     },
     policy::{AuthSettings, Policy},
     producer::{
-        StreamDefinition, file::MediaSettings, rtsp::RtspCameraSettings, udp_camera::UdpSettings,
-        upload::UploadSettings,
+        StreamDefinition,
+        file::MediaSettings,
+        rtsp::RtspCameraSettings,
+        udp_camera::UdpSettings,
+        upload::{Durability, UploadSettings},
     },
     stream::{MAX_NAME_BYTES, StreamLimits, StreamName, StreamSettings},
     traces::TraceSettings,
@@ -295,6 +298,9 @@ impl Settings {
         }
         if self.limits.streams == 0 {
             refuse("limits.streams", "must be at least 1".into());
+        }
+        if self.uploads.durability == Durability::Cluster && !self.cluster.is_on() {
+            refuse("uploads.durability", "cluster needs a cluster (cluster.nats)".into());
         }
         let sections = [
             ("udp", self.udp.problems()),

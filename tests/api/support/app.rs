@@ -11,6 +11,7 @@ use std::{
 use mtx_sidecar::{
     app::App,
     cluster::Cluster,
+    fleet::Fleet,
     identity::UserChange,
     settings::{self, Loaded},
     shutdown::Shutdown,
@@ -52,6 +53,8 @@ pub struct TestApp {
     pub registry: Registry,
     /// The node's part of a cluster, if the settings have one.
     pub cluster: Option<Cluster>,
+    /// The streams of the cluster.
+    pub fleet: Option<Fleet>,
     /// The password of the user `admin`, which the first start generates.
     pub password: Option<String>,
     shutdown: Shutdown,
@@ -66,6 +69,7 @@ struct Started {
     uv4l: Option<SocketAddr>,
     registry: Registry,
     cluster: Option<Cluster>,
+    fleet: Option<Fleet>,
     shutdown: Shutdown,
     password: Option<String>,
 }
@@ -97,10 +101,24 @@ impl TestApp {
             // The test may be over: then nothing receives the result.
             let _ = end_sender.send(run(loaded, &sender));
         });
-        let Started { addresses: (addr, rtsp, tls, mqtt), uv4l, registry, cluster, shutdown, password } = receiver
-            .recv_timeout(PATIENCE)
-            .unwrap_or_else(|_| panic!("the application does not start: {:?}", ended.try_recv()));
-        TestApp { addr, rtsp, tls, mqtt, uv4l, registry, cluster, password, shutdown, ended, folder: Some(folder) }
+        let Started { addresses: (addr, rtsp, tls, mqtt), uv4l, registry, cluster, fleet, shutdown, password } =
+            receiver
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|_| panic!("the application does not start: {:?}", ended.try_recv()));
+        TestApp {
+            addr,
+            rtsp,
+            tls,
+            mqtt,
+            uv4l,
+            registry,
+            cluster,
+            fleet,
+            password,
+            shutdown,
+            ended,
+            folder: Some(folder),
+        }
     }
 
     /// Starts with settings with which the application must not start, and returns why it did not.
@@ -285,6 +303,7 @@ fn run(loaded: Loaded, sender: &mpsc::Sender<Started>) -> std::io::Result<()> {
             uv4l: app.uv4l_addr(),
             registry: state.catalog.registry().clone(),
             cluster: state.cluster.clone(),
+            fleet: state.fleet.clone(),
             shutdown: state.shutdown.clone(),
             password: app.generated_password().map(str::to_owned),
         };

@@ -4,6 +4,7 @@ mod app;
 pub mod cut;
 pub mod fake_camera;
 mod http;
+pub mod live_camera;
 pub mod marionette;
 pub mod mediamtx;
 mod mjpeg;
