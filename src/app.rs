@@ -1,21 +1,23 @@
 //! The composition root: builds every part, binds the ports, runs, and ends in order. Tests use it as the program does.
 
 mod background;
+mod nodes;
+mod opening;
 mod places;
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    time::SystemTime,
-};
+use std::{io, net::SocketAddr, time::SystemTime};
 
 use actix_web::web;
 use tokio::{sync::mpsc, time::Duration};
 
-use self::places::Places;
+use self::{
+    opening::{hand_over, join_fleet, open_store, open_tls},
+    places::Places,
+};
 use crate::{
     access::{Access, audit::Audit},
     catalog::{Catalog, CatalogParts, mediamtx_reader},
+    cluster::Cluster,
     data_folder::{DataFolder, Lock},
     discovery::Discovery,
     error::{Code, Error, Result},
@@ -39,9 +41,9 @@ use crate::{
     paths::Paths,
     picture::text::Fonts,
     policy::{Policy, Revoked},
-    producer::{Parents, ProducerContext, file::MediaRoots, mqtt::Groups, udp_camera::Hub, upload},
+    producer::{Parents, Placement, ProducerContext, file::MediaRoots, mqtt::Groups, udp_camera::Hub, upload},
     rtsp, server,
-    settings::{Loaded, Sources, TlsSettings},
+    settings::{Loaded, Sources},
     shutdown::Shutdown,
     signal,
     state::State,
@@ -84,9 +86,13 @@ impl App {
         let folder = DataFolder::open(&loaded.settings.data_dir)?;
         let lock = folder.lock()?;
         let store = open_store(&folder)?;
-        let generated_password = first_admin::ensure(&loaded.settings.auth, &store).await?;
+        let cluster = Cluster::open(&loaded.settings.cluster, &loaded.settings.data_dir, &store).await?;
+        let generated_password = match &cluster {
+            Some(cluster) => nodes::enter(cluster, &loaded.settings.auth, &store).await?,
+            None => first_admin::ensure(&loaded.settings.auth, &store).await?,
+        };
         let is_generated = generated_password.is_some();
-        let built = App::assemble(loaded, (&folder, lock), store.clone(), generated_password).await;
+        let built = App::assemble(loaded, (&folder, lock), store.clone(), cluster, generated_password).await;
         if built.is_err()
             && is_generated
             && let Err(e) = first_admin::undo(&store).await
@@ -100,6 +106,7 @@ impl App {
         Loaded { mut settings, file, origins }: Loaded,
         (folder, lock): (&DataFolder, Lock),
         store: Store,
+        cluster: Option<Cluster>,
         generated_password: Option<String>,
     ) -> Result<Self> {
         let policy = Policy::new(&settings.auth).map_err(|e| Error::new(Code::Internal, e))?;
@@ -134,6 +141,7 @@ impl App {
             limits: settings.limits.pictures(),
             fonts,
             parents: Parents::new(registry.deriver()),
+            placement: Placement::default(),
             values: Values::with_lookup({
                 let numbers = numbers.clone();
                 move |key| numbers.last_of(key)
@@ -167,6 +175,7 @@ impl App {
         let (advertise_rtsp, advertise_http) =
             (settings.mediamtx.advertise_rtsp(rtsp_addr), settings.mediamtx.advertise_http(addr));
         let path_cache = mediamtx::PathCache::default();
+        let fleet = join_fleet(cluster.as_ref(), &registry, &context)?;
         let catalog = Catalog::new(CatalogParts {
             registry: registry.clone(),
             context: context.clone(),
@@ -209,8 +218,15 @@ impl App {
             paths: path_cache.clone(),
         })?;
         let restarts = supervisor.restarts();
-        let metrics =
-            Metrics::new(registry, &context, encodings.clone(), variants.clone(), publisher.clone(), restarts);
+        let metrics = Metrics::new(
+            registry,
+            &context,
+            encodings.clone(),
+            variants.clone(),
+            publisher.clone(),
+            cluster.clone(),
+            restarts,
+        );
         let audit = Audit::new(store.clone(), *settings.auth.audit_retention)?;
         let access = Access::new(policy, audit, metrics.clone(), shutdown.clone(), &settings.limits);
         let mqtt_video = MqttVideo::new(mqtt_video::Parts {
@@ -235,6 +251,8 @@ impl App {
             throughput: Throughput::default(),
             uptime: Uptime::default(),
             traces,
+            cluster,
+            fleet,
             identity,
             paths,
             uv4l,
@@ -301,6 +319,7 @@ impl App {
         let server = server::listen(ports, &options, shutdown, move || application(for_workers.clone()))
             .map_err(|e| Error::internal("the server cannot be started", e))?;
         let is_first_start = folder.is_new();
+        nodes::introduce(&state, addr.port(), rtsp.as_ref().map_or(0, |rtsp| rtsp.addr().port()));
         Ok(App {
             server,
             addr,
@@ -386,6 +405,8 @@ impl App {
             () = state.shutdown.asked() => None,
         };
         state.shutdown.ask();
+        // Beside the end of the watchers here: those of other nodes get pictures all the time.
+        let handing_over = tokio::spawn(hand_over(state.fleet.clone()));
         let patience = *state.settings.http.shutdown_timeout;
         if !state.shutdown.wait(patience).await {
             tracing::warn!("some watchers did not read the end of their stream in time");
@@ -399,10 +420,19 @@ impl App {
             }
         };
         tracing::debug!("requests are done");
+        if let Err(e) = handing_over.await {
+            tracing::error!("the streams were not handed over: {e}");
+        }
         if tokio::time::timeout(Duration::from_secs(5), state.catalog.registry().close()).await.is_err() {
             tracing::warn!("some producers did not end in time");
         }
+        if let Some(fleet) = &state.fleet {
+            fleet.end().await;
+        }
         state.mqtt.close().await;
+        if let Some(cluster) = &state.cluster {
+            cluster.leave().await;
+        }
         background.abort();
         uploads.write_waiting().await;
         numbers.finish().await;
@@ -413,26 +443,4 @@ impl App {
         drop(lock);
         ended.unwrap_or_else(|e| Err(io::Error::other(e)))
     }
-}
-
-/// Opens the database. If the disk has no room for a new one, the server starts with what `sidecar.yml` says.
-fn open_store(folder: &DataFolder) -> Result<Store> {
-    let database = folder.database();
-    match Store::open(&database) {
-        Err(e) if e.code() == Code::StorageFull && !database.exists() => {
-            tracing::error!("{}: the server starts with sidecar.yml alone, and keeps nothing", e.chain());
-            Store::lost()
-        }
-        opened => opened,
-    }
-}
-
-/// Binds the port for HTTPS, if `http.tls.listen` is set.
-fn open_tls(settings: &TlsSettings) -> Result<Option<(TcpListener, server::Tls)>> {
-    let Some(listen) = settings.listen else { return Ok(None) };
-    let tls = server::Tls::open(&settings.certificate, &settings.key)
-        .map_err(|e| Error::internal("HTTPS cannot be served (http.tls)", e))?;
-    let listener = server::bind(listen)
-        .map_err(|e| Error::internal(format!("port {listen} cannot be opened (http.tls.listen)"), e))?;
-    Ok(Some((listener, tls)))
 }

@@ -83,6 +83,11 @@ impl DataFolder {
         folder.join("sidecar.db")
     }
 
+    /// The file with which `mtx-sidecar drain` asks the running program to hand its streams over. The program removes it when that is done.
+    pub fn drain_in(folder: &Path) -> PathBuf {
+        folder.join("sidecar.drain")
+    }
+
     /// The folder of the uploaded pictures.
     pub fn frames(&self) -> PathBuf {
         self.path.join("frames")

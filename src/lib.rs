@@ -39,9 +39,11 @@ pub mod yaml;
 
 pub mod camera_paths;
 pub mod channels;
+pub mod cluster;
 pub mod discovery;
 pub mod events;
 pub mod fetch;
+pub mod fleet;
 pub mod fmp4;
 pub mod graph;
 pub mod h264;

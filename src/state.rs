@@ -5,8 +5,10 @@ use std::time::SystemTime;
 use crate::{
     access::Access,
     catalog::Catalog,
+    cluster::Cluster,
     discovery::Discovery,
     events::{Bus, Webhooks},
+    fleet::Fleet,
     identity::Identity,
     library::Library,
     mediamtx::{Client, Downloads, PathCache},
@@ -38,6 +40,10 @@ pub struct State {
     pub access: Access,
     /// Streams by name.
     pub catalog: Catalog,
+    /// The cluster, if this program is a node of one.
+    pub cluster: Option<Cluster>,
+    /// The streams of the cluster.
+    pub fleet: Option<Fleet>,
     /// Users, sign-ins, tokens, shares and signing keys.
     pub identity: Identity,
     /// MediaMTX's control API.

@@ -56,19 +56,26 @@ impl fmt::Display for Fingerprint {
 pub enum Check {
     /// An authority must have signed it. The error recommends `fetch.ca_file`.
     Authority,
+    /// The same. The error recommends this setting.
+    AuthorityOf(&'static str),
     /// The same, for a host that also has a setting for a fingerprint. The error recommends that setting.
     AuthorityOrFingerprint,
     /// It must have this fingerprint; neither its name nor its dates count.
     Fingerprint(Fingerprint),
 }
 
-/// Mozilla's authorities, and those of the PEM file `ca_file`; an empty path is no file.
+/// Mozilla's authorities, and those of the PEM file `ca_file` (`fetch.ca_file`); an empty path is no file.
 pub fn roots(ca_file: &Path) -> Result<Arc<RootCertStore>> {
+    roots_of(ca_file, "fetch.ca_file")
+}
+
+/// As [`roots`], with a file that has another key in the settings, which errors name.
+pub fn roots_of(ca_file: &Path, key: &str) -> Result<Arc<RootCertStore>> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if !ca_file.as_os_str().is_empty() {
         let file = ca_file.display();
         let unreadable = |e: &dyn fmt::Display| {
-            Error::new(Code::Internal, format!("the file of authorities {file} cannot be used (fetch.ca_file): {e}"))
+            Error::new(Code::Internal, format!("the file of authorities {file} cannot be used ({key}): {e}"))
         };
         let mut added = 0;
         for certificate in CertificateDer::pem_file_iter(ca_file).map_err(|e| unreadable(&e))? {
@@ -157,6 +164,7 @@ impl ServerCertVerifier for Verifier {
                 Check::Authority => {
                     "add the authority that signed it to fetch.ca_file (of a command: --ca-file)".into()
                 }
+                Check::AuthorityOf(key) => format!("add the authority that signed it to {key}"),
                 _ => format!("to trust a self-signed certificate, set its fingerprint {shown}"),
             };
             TlsError::General(format!("its certificate is not trusted ({}); {advice}", reason(&e)))

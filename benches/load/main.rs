@@ -12,6 +12,7 @@ mod bare;
 mod camera;
 mod compose;
 mod fanout;
+mod fleet;
 mod go2rtc;
 mod graph;
 mod host;
@@ -70,6 +71,7 @@ const SCENARIOS: &[Scenario] = &[
     ("graph", graph::run),
     ("mqtt", mqtt::run),
     ("abuse", abuse::run),
+    ("fleet", fleet::run),
 ];
 
 fn main() -> ExitCode {
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Some("bare-writer") => return done(bare::writer()),
         Some("websocket-binary") => return done(websocket::reference(false)),
         Some("websocket-base64") => return done(websocket::reference(true)),
+        Some("nats-receiver") => return done(fleet::receiver()),
         Some("bare-responder") => return done(bare::responder()),
         // A part of the scenario `abuse`, in a process with a disk of its own.
         Some("abuse-disk") => return done(abuse::full_disk()),

@@ -53,9 +53,15 @@ impl Server {
 
     /// One of the references in `bare.rs`, which prints its address.
     pub fn reference(which: &str) -> Result<Self> {
+        Server::reference_with(which, &[])
+    }
+
+    /// The same with these variables of the environment.
+    pub fn reference_with(which: &str, environment: &[(&str, String)]) -> Result<Self> {
         let me: PathBuf = std::env::current_exe()?;
-        let mut child =
-            Command::new("taskset").args(["-c", SERVER_CORE]).arg(me).arg(which).stdout(Stdio::piped()).spawn()?;
+        let mut command = Command::new("taskset");
+        command.args(["-c", SERVER_CORE]).arg(me).arg(which).envs(environment.iter().cloned());
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
         let addr = line.trim().parse()?;

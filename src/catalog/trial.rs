@@ -28,7 +28,7 @@ impl Catalog {
             let message = format!("kind: a stream of kind {kind} cannot be tried out: {} can", KINDS.join(", "));
             return Err(Error::new(Code::InvalidDefinition, message).in_field("kind"));
         }
-        let producer = definition.producer(name, self.context())?;
+        let producer = definition.producer_here(name, self.context())?;
         let stream = self.registry().derive(name, producer);
         let gone = || Error::new(Code::Unavailable, "the program ends");
         let mut watch = stream.watch_for(Demand::Single).map_err(|_| gone())?;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{ATTEMPTS, Catalog, being_removed};
+use super::{ATTEMPTS, Catalog, Inner, being_removed};
 use crate::{
     error::Result,
+    fleet::UploadNews,
     picture::{Picture, SharedFrame},
     producer::Definition,
     stream::{Origin, Stream, StreamName},
@@ -29,6 +30,33 @@ impl Catalog {
 
     fn upload_stream(&self, name: &StreamName) -> Result<Arc<Stream>> {
         self.stream_of_kind(name, &Definition::upload(), Origin::Upload)
+    }
+}
+
+impl Catalog {
+    /// Takes note of an upload stream at another node of the cluster.
+    pub fn take_note(&self, news: UploadNews) {
+        let Inner { registry, context, .. } = &*self.0;
+        match news {
+            UploadNews::Appeared(name) => {
+                let producer = || Definition::upload().producer(&name, context);
+                match registry.get_or_create(&name, Origin::Upload, producer) {
+                    Ok(stream) if stream.kind() == Definition::upload().kind() => registry.outdate(&stream),
+                    Ok(_) => {
+                        tracing::debug!(stream = %name, "another node has uploads of this name, and it is no stream of uploads here")
+                    }
+                    Err(e) => {
+                        tracing::warn!(stream = %name, "the uploads of another node are not shown: {}", e.chain())
+                    }
+                }
+            }
+            UploadNews::Vanished(name) => {
+                let is_upload = registry.get(&name).is_some_and(|stream| stream.origin() == Origin::Upload);
+                if is_upload && registry.remove(&name, "it was deleted at another node") {
+                    context.uploads.forget_here(&name);
+                }
+            }
+        }
     }
 }
 

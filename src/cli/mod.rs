@@ -6,6 +6,7 @@ mod backup;
 mod check;
 mod demand;
 mod discover;
+mod drain;
 pub mod fake_camera;
 mod files;
 mod generate;
@@ -71,6 +72,8 @@ enum Command {
     Restore(backup::Restore),
     /// Write one archive for a bug report: versions, settings without secrets, state, and the last lines of the log.
     Support(support::Args),
+    /// Hand the streams of this node of a cluster over to the other nodes, before it is stopped. SIGTERM does the same.
+    Drain(drain::Args),
     /// Hash a password for `pass:` in sidecar.yml or mediamtx.yml.
     HashPassword,
     /// Upload pictures to a stream: files, new files of a folder, or the output of a program.
@@ -104,6 +107,7 @@ pub fn run() -> ExitCode {
         Some(Command::Backup(args)) => backup::back_up(cli.common.config.as_deref(), &args),
         Some(Command::Restore(args)) => backup::restore(cli.common.config.as_deref(), &args),
         Some(Command::Support(args)) => support::run(cli.common.config.as_deref(), &args),
+        Some(Command::Drain(args)) => drain::run(cli.common.config.as_deref(), &args),
         Some(Command::HashPassword) => password::hash(),
         Some(Command::Push(args)) => push::run(args),
         Some(Command::FakeCamera(args)) => fake_camera::run(args),

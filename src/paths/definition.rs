@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     error::{Code, Error, Result},
     mediamtx::{COMMANDS, Fields, command_fault},
-    producer::check_title,
+    producer::{check_nodes, check_title},
     secret::{HIDDEN, has_hidden, hide_in_json, restored_url, shown_url},
     stream::StreamName,
     trust::Fingerprint,
@@ -41,6 +41,13 @@ pub struct Wanted {
     /// Keys and values for other programs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// In a cluster: names of the nodes whose MediaMTX gets the path; none: all. At most 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
+    /// In a cluster: whether only one of the nodes has the path at a time: the first of `nodes` that is there, or, without
+    /// `nodes`, one that the name decides. When the node is gone, the path moves to another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failover: bool,
 }
 
 /// Kinds of paths.
@@ -127,6 +134,7 @@ impl Wanted {
     /// Checks the definition. The error names the field.
     pub fn check(&self, name: &str) -> Result<()> {
         check_name(name)?;
+        check_nodes(&self.nodes).map_err(|rule| wrong("nodes", rule))?;
         let is_regexp = name.starts_with('~');
         match &self.kind {
             Kind::Stream { .. } if is_regexp => {

@@ -26,6 +26,21 @@ pub struct StreamDefinition {
     /// drawn, too: see [`StreamDefinition::title`].
     #[serde(skip_serializing_if = "String::is_empty")]
     pub title: String,
+    /// In a cluster: the nodes that can fetch or make the pictures, the preferred one first; empty: each. For cameras that only some nodes
+    /// reach, and for files of one node.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
+}
+
+/// Most nodes of one definition.
+const MAX_NODES: usize = 100;
+
+/// Checks the names of nodes; the rule is that of `cluster.node`.
+pub fn check_nodes(nodes: &[String]) -> std::result::Result<(), &'static str> {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let is_name = |node: &String| (1..=64).contains(&node.len()) && node.chars().all(is_legal);
+    let fits = nodes.len() <= MAX_NODES && nodes.iter().all(is_name);
+    if fits { Ok(()) } else { Err("must be a list of at most 100 names of nodes: 1 to 64 letters, digits, -, _ and .") }
 }
 
 /// Checks a title: one line.
@@ -36,7 +51,7 @@ pub fn check_title(title: &str) -> std::result::Result<(), &'static str> {
 
 impl From<Definition> for StreamDefinition {
     fn from(source: Definition) -> Self {
-        StreamDefinition { source, overlay: vec![], title: String::new() }
+        StreamDefinition { source, overlay: vec![], title: String::new(), nodes: vec![] }
     }
 }
 
@@ -63,8 +78,20 @@ impl StreamDefinition {
         self.source.kind()
     }
 
-    /// Makes the producer. An error names the invalid setting.
+    /// Makes the producer for this node of a cluster: it fetches the pictures, or gets them from the node that does. Without a cluster it
+    /// is [`StreamDefinition::producer_here`]. An error names the invalid setting.
     pub fn producer(&self, name: &StreamName, context: &ProducerContext) -> Result<Arc<dyn Producer>> {
+        let here = self.producer_here(name, context)?;
+        // Uploads come to any node.
+        let is_placed = match self.source {
+            Definition::Upload(_) => false,
+            _ => self.source.has_one_source() || !self.nodes.is_empty(),
+        };
+        Ok(if is_placed { context.placement.place(name, here, &self.nodes) } else { here })
+    }
+
+    /// Makes a producer that fetches the pictures on this node. An error names the invalid setting.
+    pub fn producer_here(&self, name: &StreamName, context: &ProducerContext) -> Result<Arc<dyn Producer>> {
         let overlay = Overlay::new(&self.overlay)?;
         match &self.source {
             Definition::Derived(settings) => derived::with_overlay(settings, overlay, name, context),
@@ -105,6 +132,11 @@ impl<'de> Deserialize<'de> for StreamDefinition {
             Some(layers) => serde_json::from_value(layers).map_err(|e| D::Error::custom(format!("overlay: {e}")))?,
         };
         let title = members.get("title").cloned();
+        let nodes: Vec<String> = match members.remove("nodes") {
+            None | Some(Value::Null) => vec![],
+            Some(nodes) => serde_json::from_value(nodes).map_err(|e| D::Error::custom(format!("nodes: {e}")))?,
+        };
+        check_nodes(&nodes).map_err(|rule| D::Error::custom(format!("nodes: {rule}")))?;
         if members.get("kind").is_none_or(|kind| kind != "graph") {
             members.remove("title");
         }
@@ -114,7 +146,7 @@ impl<'de> Deserialize<'de> for StreamDefinition {
         };
         check_title(&title).map_err(|rule| D::Error::custom(format!("title: {rule}")))?;
         let source: Definition = serde_json::from_value(Value::Object(members)).map_err(D::Error::custom)?;
-        let made = StreamDefinition { source, overlay, title: String::new() };
+        let made = StreamDefinition { source, overlay, title: String::new(), nodes };
         Ok(made.with_title(&title))
     }
 }
@@ -138,6 +170,7 @@ mod tests {
             let mut with = kind.clone();
             with["overlay"] = overlay.clone();
             with["title"] = json!("玄関");
+            with["nodes"] = json!(["hall-1", "hall.2"]);
             let definition = read(with).expect("read");
             assert_eq!((definition.kind(), definition.overlay.len()), (kind["kind"].as_str().expect("a word"), 2));
             let written = serde_json::to_value(&definition).expect("written");
@@ -150,6 +183,9 @@ mod tests {
             (json!({"kind": "upload", "typo": 1}), "unknown field `typo`"),
             (json!({"kind": "upload", "overlay": [{"txt": "x"}]}), "overlay: unknown field `txt`"),
             (json!({"kind": "upload", "overlay": 5}), "overlay: invalid type"),
+            (json!({"kind": "upload", "nodes": "hall"}), "nodes: invalid type"),
+            (json!({"kind": "upload", "nodes": ["a b"]}), "nodes: must be a list"),
+            (json!({"kind": "upload", "nodes": [""]}), "nodes: must be a list"),
             (json!({"kind": "upload", "title": "a\nb"}), "title: must have"),
             (json!({"kind": "upload", "title": "x".repeat(101)}), "title: must have"),
             (json!({"kind": "derived", "of": "../x"}), "name"),

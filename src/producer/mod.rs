@@ -15,6 +15,7 @@ pub mod mosaic;
 pub mod mqtt;
 pub mod nas;
 mod parents;
+mod placement;
 pub mod rtsp;
 pub mod test_card;
 pub mod udp_camera;
@@ -23,8 +24,9 @@ pub mod upload;
 use std::sync::Arc;
 
 pub use self::{
-    definition::{StreamDefinition, check_title},
+    definition::{StreamDefinition, check_nodes, check_title},
     parents::Parents,
+    placement::{Place, Placement},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -47,6 +49,8 @@ pub struct ProducerContext {
     pub limits: PictureLimits,
     /// Finds the streams that others are made of.
     pub parents: Parents,
+    /// On which node of a cluster producers run.
+    pub placement: Placement,
     /// Values in text on pictures.
     pub values: Values,
     /// The fonts of text on pictures.
@@ -144,6 +148,12 @@ impl Definition {
     /// The definition of graphs that the first points to a name make.
     pub fn graph() -> Self {
         Definition::Graph(graph::Settings::default())
+    }
+
+    /// Whether only one node of a cluster fetches its pictures, because they come from a device or a host that must not be asked by each
+    /// node. Other kinds are made where they are watched, or come to each node.
+    fn has_one_source(&self) -> bool {
+        matches!(self, Definition::UdpCamera(_) | Definition::Rtsp(_) | Definition::Http(_) | Definition::Nas(_))
     }
 
     /// A picture file, or a folder of them.

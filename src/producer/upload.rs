@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::store::{Durability, Fault, Store, UploadSettings};
+pub use self::store::{Durability, Fault, Remote, Store, UploadSettings};
 use super::ProducerContext;
 use crate::{
     error::Result,
@@ -26,7 +26,8 @@ pub(super) fn producer(
     _name: &StreamName,
     context: &ProducerContext,
 ) -> Result<Arc<dyn Producer>> {
-    Ok(Arc::new(Upload { store: context.uploads.clone(), limits: context.limits }))
+    let here = Arc::new(Upload { store: context.uploads.clone(), limits: context.limits });
+    Ok(context.placement.share(here))
 }
 
 struct Upload {

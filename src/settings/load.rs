@@ -20,7 +20,7 @@ use super::{Settings, file::FileContent};
 use crate::{
     picture::compose::Layer,
     policy::{Credential, Permission, User},
-    producer::{Definition, StreamDefinition, check_title},
+    producer::{Definition, StreamDefinition, check_nodes, check_title},
     stream::StreamName,
 };
 
@@ -28,7 +28,7 @@ use crate::{
 const ENV_PREFIX: &str = "SIDECAR";
 
 /// Keys that can also be given as `KEY_file`, with the path of a file that holds the value.
-const SECRETS: &[&str] = &["pass", "webhook_secret"];
+const SECRETS: &[&str] = &["pass", "secret", "webhook_secret"];
 
 /// Lists whose default is null.
 const OPTIONAL_LISTS: &[&str] = &["auth.webhook_networks"];
@@ -234,13 +234,24 @@ fn take_streams(tree: &mut Table, errors: &mut SettingErrors) -> BTreeMap<Stream
                 continue;
             }
         };
+        let nodes = match fields.remove("nodes").map(Vec::<String>::deserialize).transpose() {
+            Ok(nodes) => nodes.unwrap_or_default(),
+            Err(e) => {
+                errors.add(format!("{key}.nodes"), explain(&e));
+                continue;
+            }
+        };
+        if let Err(rule) = check_nodes(&nodes) {
+            errors.add(format!("{key}.nodes"), rule.to_owned());
+            continue;
+        }
         let title = fields.remove("title").map(|title| title.to_string()).unwrap_or_default();
         if let Err(rule) = check_title(&title) {
             errors.add(format!("{key}.title"), rule.to_owned());
             continue;
         }
         match Definition::of_kind(&kind, table(fields)) {
-            Some(Ok(source)) => drop(read.insert(name, StreamDefinition { source, overlay, title })),
+            Some(Ok(source)) => drop(read.insert(name, StreamDefinition { source, overlay, title, nodes })),
             Some(Err(e)) => errors.add(&key, explain(&e)),
             None if kind.is_empty() => {
                 errors.add(&key, format!("needs a kind: one of {}", Definition::KINDS.join(", ")))

@@ -24,6 +24,7 @@ pub use self::load::{Loaded, Origin, SettingError, SettingErrors, load};
 pub use self::mqtt_video::{Alias, MqttVideoSettings};
 pub use self::rtsp::RtspSettings;
 use crate::{
+    cluster::ClusterSettings,
     discovery::DiscoverySettings,
     events::{EventSettings, Kind},
     fetch::FetchSettings,
@@ -39,8 +40,11 @@ use crate::{
     },
     policy::{AuthSettings, Policy},
     producer::{
-        StreamDefinition, file::MediaSettings, rtsp::RtspCameraSettings, udp_camera::UdpSettings,
-        upload::UploadSettings,
+        StreamDefinition,
+        file::MediaSettings,
+        rtsp::RtspCameraSettings,
+        udp_camera::UdpSettings,
+        upload::{Durability, UploadSettings},
     },
     stream::{MAX_NAME_BYTES, StreamLimits, StreamName, StreamSettings},
     traces::TraceSettings,
@@ -108,6 +112,8 @@ pub struct Settings {
     pub graphs: GraphSettings,
     /// Traces, sent to a collector.
     pub traces: TraceSettings,
+    /// Many sidecars as one.
+    pub cluster: ClusterSettings,
     /// Overlays that requests can ask for, by name.
     pub overlays: BTreeMap<String, Vec<Layer>>,
     /// The streams, by name.
@@ -142,6 +148,7 @@ impl Default for Settings {
             uploads: UploadSettings::default(),
             graphs: GraphSettings::default(),
             traces: TraceSettings::default(),
+            cluster: ClusterSettings::default(),
             overlays: BTreeMap::new(),
             streams: BTreeMap::new(),
         }
@@ -292,6 +299,9 @@ impl Settings {
         if self.limits.streams == 0 {
             refuse("limits.streams", "must be at least 1".into());
         }
+        if self.uploads.durability == Durability::Cluster && !self.cluster.is_on() {
+            refuse("uploads.durability", "cluster needs a cluster (cluster.nats)".into());
+        }
         let sections = [
             ("udp", self.udp.problems()),
             ("rtsp_cameras", self.rtsp_cameras.problems()),
@@ -307,6 +317,7 @@ impl Settings {
             ("uv4l", self.uv4l.problems()),
             ("text", self.text.problems()),
             ("traces", self.traces.problems()),
+            ("cluster", self.cluster.problems()),
         ];
         for (section, problems) in sections {
             for (key, rule) in problems {

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Demand, Ended, Forms, Mode, Sound, SoundUnit, Stream, StreamName, VideoUnit};
+use super::{Demand, Ended, Forms, Mode, Sound, SoundUnit, Stream, StreamName, VideoUnit, Watch};
 use crate::{
     error::{Error, Result},
     picture::{Picture, RasterPicture, SharedFrame},
@@ -125,6 +125,16 @@ impl FrameSink {
     /// The picture that the stream holds at the moment.
     pub fn latest(&self) -> Option<SharedFrame> {
         self.stream.latest()
+    }
+
+    /// Follows the pictures of the stream, also those of other sinks.
+    pub fn follow(&self) -> Watch {
+        self.stream.follow()
+    }
+
+    /// A drawn picture with the name of the stream and this reason.
+    pub fn waiting(&self, reason: &str) -> Result<Picture> {
+        self.stream.drawn(reason)
     }
 
     /// Hands over an access unit of the source, before it is decoded.

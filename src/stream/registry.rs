@@ -300,6 +300,13 @@ impl Registry {
         self.list().iter().map(|stream| stream.stats()).collect()
     }
 
+    /// The held picture is not the present one: another node of the cluster has a newer one. While the stream is watched, its producer
+    /// brings it; otherwise the next watcher has it fetched.
+    pub fn outdate(&self, stream: &Stream) {
+        self.touch(stream);
+        stream.forget_picture();
+    }
+
     /// Notes that a stream is used by a peer that sends it something else than pictures.
     pub fn touch(&self, stream: &Stream) {
         stream.lock().last_used = Instant::now();

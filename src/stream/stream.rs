@@ -29,7 +29,8 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
-    picture::{Frame, Reserved, SharedFrame, draw, text::Fonts},
+    error::Result,
+    picture::{Frame, Picture, Reserved, SharedFrame, draw, text::Fonts},
     units::HumanDuration,
 };
 
@@ -355,12 +356,16 @@ impl Stream {
         if let Some((_, frame)) = held.as_ref().filter(|(of, _)| *of == reason) {
             return frame.clone();
         }
-        let fonts = self.context.fonts.get_or_init(Fonts::bundled);
-        let drawn = draw::waiting(fonts, &self.name, &reason, PLACEHOLDER_SIZE);
-        let picture = drawn.expect("640 × 360 pixels can be encoded");
+        let picture = self.drawn(&reason).expect("640 × 360 pixels can be encoded");
         let frame = Arc::new(Frame::new(&picture, 0, true, Reserved::default()));
         *held = Some((reason, frame.clone()));
         frame
+    }
+
+    /// A picture with the name of the stream and the reason why it has none.
+    pub(super) fn drawn(&self, reason: &str) -> Result<Picture> {
+        let fonts = self.context.fonts.get_or_init(Fonts::bundled);
+        draw::waiting(fonts, &self.name, reason, PLACEHOLDER_SIZE)
     }
 
     /// Steps the state machine, sets the reason, and hands the effects to the supervisor.

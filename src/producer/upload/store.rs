@@ -7,13 +7,13 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::SystemTime,
 };
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::BoxFuture};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -53,11 +53,26 @@ pub struct UploadSettings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
-    /// As soon as the picture is shown. It is on the disk about a second later.
+    /// `cluster` in a cluster, and `background` otherwise.
     #[default]
+    Auto,
+    /// As soon as the picture is shown. It is on the disk about a second later.
     Background,
     /// When the picture is on the disk. An upload whose picture cannot be written is answered with an error.
     Ack,
+    /// When the picture is in the object store of the cluster, so that it outlives this node. While that cannot be reached, uploads are
+    /// answered with an error.
+    Cluster,
+}
+
+/// Keeps the last picture of each stream for all nodes of a cluster.
+pub trait Remote: Send + Sync {
+    /// Keeps the frame and replaces an earlier one. Returns at once.
+    fn keep(&self, stream: &StreamName, frame: SharedFrame);
+    /// Deletes the stream's kept picture. Returns at once.
+    fn forget(&self, stream: &StreamName);
+    /// Waits until the picture that was given last is kept.
+    fn acknowledge<'a>(&'a self, stream: &'a StreamName) -> BoxFuture<'a, Result<()>>;
 }
 
 /// Keeps the last uploaded picture of each stream in a file. Cheap to clone.
@@ -73,6 +88,8 @@ struct Inner {
     /// The turns of writers, by stream: a picture must not replace a newer one on the disk.
     turns: [Arc<tokio::sync::Mutex<()>>; WRITES_AT_ONCE],
     wake: Notify,
+    /// The cluster, if this program is a node of one.
+    remote: OnceLock<Box<dyn Remote>>,
     written: AtomicU64,
     failed: AtomicU64,
 }
@@ -110,7 +127,7 @@ impl Store {
 
     /// Keeps nothing after the end of the program.
     pub fn none() -> Self {
-        Store::new(None, Durability::Background)
+        Store::new(None, Durability::Auto)
     }
 
     fn new(folder: Option<PathBuf>, durability: Durability) -> Self {
@@ -120,6 +137,7 @@ impl Store {
             waiting: Mutex::default(),
             turns: Default::default(),
             wake: Notify::new(),
+            remote: OnceLock::new(),
             written: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }))
@@ -129,22 +147,40 @@ impl Store {
         self.0.folder.is_some()
     }
 
+    /// Keeps pictures in a cluster, too. Only the first call has an effect.
+    pub fn set_remote(&self, remote: Box<dyn Remote>) {
+        let _ = self.0.remote.set(remote);
+    }
+
     /// Keeps the frame and replaces an earlier one. Returns at once.
     pub fn keep(&self, name: &StreamName, frame: SharedFrame) {
+        if let Some(remote) = self.0.remote.get() {
+            remote.keep(name, frame.clone());
+        }
         self.enqueue(name, Some(frame));
     }
 
-    /// Deletes the stream's kept picture. Returns at once.
+    /// Deletes the stream's kept picture, also in the cluster. Returns at once.
     pub fn forget(&self, name: &StreamName) {
+        if let Some(remote) = self.0.remote.get() {
+            remote.forget(name);
+        }
+        self.forget_here(name);
+    }
+
+    /// Deletes the stream's kept picture of this node. Returns at once.
+    pub fn forget_here(&self, name: &StreamName) {
         self.enqueue(name, None);
     }
 
+    /// With [`Durability::Cluster`], waits until the kept picture of the stream is in the object store; the error is `cluster_unavailable`.
     /// With [`Durability::Ack`], waits until the kept picture of the stream is on the disk. The error of a write that failed
     /// has the code `storage_full` or `internal`; the picture is shown nevertheless, and written as soon as the disk takes it.
     pub async fn acknowledge(&self, name: &StreamName) -> Result<()> {
-        match self.0.durability {
-            Durability::Background => Ok(()),
-            Durability::Ack => self.write(name).await,
+        match (self.0.durability, self.0.remote.get()) {
+            (Durability::Ack, _) => self.write(name).await,
+            (Durability::Auto | Durability::Cluster, Some(remote)) => remote.acknowledge(name).await,
+            (Durability::Auto | Durability::Background | Durability::Cluster, _) => Ok(()),
         }
     }
 

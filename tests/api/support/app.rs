@@ -10,6 +10,8 @@ use std::{
 
 use mtx_sidecar::{
     app::App,
+    cluster::Cluster,
+    fleet::Fleet,
     identity::UserChange,
     settings::{self, Loaded},
     shutdown::Shutdown,
@@ -49,6 +51,10 @@ pub struct TestApp {
     /// The further address of the HTTP server (`uv4l.listen`), if the settings have one.
     pub uv4l: Option<SocketAddr>,
     pub registry: Registry,
+    /// The node's part of a cluster, if the settings have one.
+    pub cluster: Option<Cluster>,
+    /// The streams of the cluster.
+    pub fleet: Option<Fleet>,
     /// The password of the user `admin`, which the first start generates.
     pub password: Option<String>,
     shutdown: Shutdown,
@@ -62,6 +68,8 @@ struct Started {
     addresses: (SocketAddr, SocketAddr, Option<SocketAddr>, Option<SocketAddr>),
     uv4l: Option<SocketAddr>,
     registry: Registry,
+    cluster: Option<Cluster>,
+    fleet: Option<Fleet>,
     shutdown: Shutdown,
     password: Option<String>,
 }
@@ -93,10 +101,32 @@ impl TestApp {
             // The test may be over: then nothing receives the result.
             let _ = end_sender.send(run(loaded, &sender));
         });
-        let Started { addresses: (addr, rtsp, tls, mqtt), uv4l, registry, shutdown, password } = receiver
-            .recv_timeout(PATIENCE)
-            .unwrap_or_else(|_| panic!("the application does not start: {:?}", ended.try_recv()));
-        TestApp { addr, rtsp, tls, mqtt, uv4l, registry, password, shutdown, ended, folder: Some(folder) }
+        let Started { addresses: (addr, rtsp, tls, mqtt), uv4l, registry, cluster, fleet, shutdown, password } =
+            receiver
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|_| panic!("the application does not start: {:?}", ended.try_recv()));
+        TestApp {
+            addr,
+            rtsp,
+            tls,
+            mqtt,
+            uv4l,
+            registry,
+            cluster,
+            fleet,
+            password,
+            shutdown,
+            ended,
+            folder: Some(folder),
+        }
+    }
+
+    /// Starts with settings with which the application must not start, and returns why it did not.
+    pub fn refused(folder: &Arc<tempfile::TempDir>, yaml: &str) -> String {
+        let loaded = load(folder.path(), yaml);
+        let (sender, _receiver) = mpsc::channel();
+        let started = std::thread::spawn(move || run(loaded, &sender)).join().expect("no panic");
+        started.expect_err("the application must not start").to_string()
     }
 
     /// The folder of the settings, of the data and of the media files.
@@ -274,6 +304,8 @@ fn run(loaded: Loaded, sender: &mpsc::Sender<Started>) -> std::io::Result<()> {
             addresses: (app.addr(), rtsp, app.tls_addr(), app.mqtt_video_addr()),
             uv4l: app.uv4l_addr(),
             registry: state.catalog.registry().clone(),
+            cluster: state.cluster.clone(),
+            fleet: state.fleet.clone(),
             shutdown: state.shutdown.clone(),
             password: app.generated_password().map(str::to_owned),
         };

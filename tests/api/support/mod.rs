@@ -1,13 +1,16 @@
 //! What tests share: the application under test, its clients, its peers, and waiting with a bound.
 
 mod app;
+pub mod cut;
 pub mod fake_camera;
 mod http;
+pub mod live_camera;
 pub mod marionette;
 pub mod mediamtx;
 mod mjpeg;
 pub mod mosquitto;
 pub mod mqtt_client;
+pub mod nats;
 mod outcome;
 mod pictures;
 mod program;

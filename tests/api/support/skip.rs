@@ -39,6 +39,26 @@ pub fn mediamtx() -> Option<OsString> {
     None
 }
 
+/// The NATS server, from `NATS_SERVER_BIN` or on `PATH`. If there is none, the test is skipped, and fails where
+/// `REQUIRE_NATS` is 1.
+pub fn nats_server() -> Option<OsString> {
+    let binary = std::env::var_os("NATS_SERVER_BIN").filter(|name| !name.is_empty());
+    let binary = binary.unwrap_or_else(|| "nats-server".into());
+    let mut command = Command::new(&binary);
+    let version = command.arg("--version").stdin(Stdio::null()).output();
+    let text = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    // `nats-server: v2.12.3`. Debian 12 has 2.9, whose key-value store clients of today do not understand.
+    let minor = text.split_once("v2.").and_then(|(_, rest)| rest.split('.').next()?.parse::<u32>().ok());
+    if minor.is_some_and(|minor| minor >= 10) {
+        return Some(binary);
+    }
+    let reason = "there is no nats-server 2.10 or later on PATH or in NATS_SERVER_BIN";
+    let is_required = std::env::var_os("REQUIRE_NATS").is_some_and(|value| value == "1");
+    assert!(!is_required, "{reason}, and REQUIRE_NATS is 1");
+    skip(reason);
+    None
+}
+
 /// Runs one test of this program that needs MediaMTX, in a process of its own where there is none.
 fn run_without_mediamtx(file: &std::path::Path, require: &str) -> (bool, String) {
     let output = Command::new(std::env::current_exe().expect("this program"))
