@@ -31,6 +31,15 @@ export const button = (shape, text, onclick, more = {}) =>
   h('button', { type: 'button', ...more, onclick }, icon(shape, 18), h('span', {}, text));
 
 /**
+ * What screen readers say for a control: it has the word that is seen, so that people who speak to their computer can name it
+ * (WCAG 2.5.3).
+ *
+ * @param {string} label
+ * @param {string} [word]
+ */
+const named = (label, word) => (!word || label.includes(word) ? label : `${word}: ${label}`);
+
+/**
  * A button of a row or a card. The label is its title, and what screen readers say. Cards show the word beside the icon; the rows of
  * tables, which have no room for it, show the icon alone.
  *
@@ -42,7 +51,7 @@ export const button = (shape, text, onclick, more = {}) =>
 export const iconButton = (shape, label, onclick, word) =>
   h(
     'button',
-    { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick },
+    { type: 'button', class: 'icon-button', title: label, 'aria-label': named(label, word), onclick },
     icon(shape, 18),
     word && h('span', { class: 'word' }, word),
   );
@@ -58,7 +67,7 @@ export const iconButton = (shape, label, onclick, word) =>
 export const iconLink = (shape, label, href, word) =>
   h(
     'a',
-    { class: 'button icon-button', href, title: label, 'aria-label': label },
+    { class: 'button icon-button', href, title: label, 'aria-label': named(label, word) },
     icon(shape, 18),
     h('span', { class: 'word' }, word),
   );

@@ -103,7 +103,7 @@ export class StreamRow {
 
   #texts() {
     const line = h('div', { class: 'stream-title' }, this.title, this.state);
-    return h('div', { class: 'stream-words' }, line, this.facts, this.reason, this.handOver);
+    return h('div', { class: 'stream-words' }, line, this.facts, this.reason, this.beats, this.handOver);
   }
 
   #actions() {
@@ -122,7 +122,7 @@ export class StreamRow {
     const snippets = iconButton('copy', `${use}: ${name}`, openCode, use);
     const openWay = async () => (await import('./journey.js')).openJourney(name);
     const way = iconButton('arrow', t('console.journey_of', { name }), openWay, t('console.word_journey'));
-    const actions = [this.beats, this.file, this.send, way, link, snippets, this.edit, this.remove];
+    const actions = [this.file, this.send, way, link, snippets, this.edit, this.remove];
     return h('div', { class: 'stream-actions' }, actions);
   }
 
