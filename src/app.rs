@@ -1,6 +1,7 @@
 //! The composition root: builds every part, binds the ports, runs, and ends in order. Tests use it as the program does.
 
 mod background;
+mod nodes;
 mod opening;
 mod places;
 
@@ -84,8 +85,11 @@ impl App {
         let folder = DataFolder::open(&loaded.settings.data_dir)?;
         let lock = folder.lock()?;
         let store = open_store(&folder)?;
-        let cluster = Cluster::open(&loaded.settings.cluster, &loaded.settings.data_dir).await?;
-        let generated_password = first_admin::ensure(&loaded.settings.auth, &store).await?;
+        let cluster = Cluster::open(&loaded.settings.cluster, &loaded.settings.data_dir, &store).await?;
+        let generated_password = match &cluster {
+            Some(cluster) => nodes::enter(cluster, &loaded.settings.auth, &store).await?,
+            None => first_admin::ensure(&loaded.settings.auth, &store).await?,
+        };
         let is_generated = generated_password.is_some();
         let built = App::assemble(loaded, (&folder, lock), store.clone(), cluster, generated_password).await;
         if built.is_err()
@@ -213,8 +217,15 @@ impl App {
             paths: path_cache.clone(),
         })?;
         let restarts = supervisor.restarts();
-        let metrics =
-            Metrics::new(registry, &context, encodings.clone(), variants.clone(), publisher.clone(), restarts);
+        let metrics = Metrics::new(
+            registry,
+            &context,
+            encodings.clone(),
+            variants.clone(),
+            publisher.clone(),
+            cluster.clone(),
+            restarts,
+        );
         let audit = Audit::new(store.clone(), *settings.auth.audit_retention)?;
         let access = Access::new(policy, audit, metrics.clone(), shutdown.clone(), &settings.limits);
         let mqtt_video = MqttVideo::new(mqtt_video::Parts {
@@ -306,10 +317,7 @@ impl App {
         let server = server::listen(ports, &options, shutdown, move || application(for_workers.clone()))
             .map_err(|e| Error::internal("the server cannot be started", e))?;
         let is_first_start = folder.is_new();
-        if let Some(cluster) = &state.cluster {
-            let (http_port, rtsp_port) = (addr.port(), rtsp.as_ref().map_or(0, |rtsp| rtsp.addr().port()));
-            cluster.nodes().tell(|own| (own.http_port, own.rtsp_port) = (http_port, rtsp_port));
-        }
+        nodes::introduce(&state, addr.port(), rtsp.as_ref().map_or(0, |rtsp| rtsp.addr().port()));
         Ok(App {
             server,
             addr,

@@ -97,7 +97,7 @@ impl CameraPaths<'_> {
         let code = match status.state {
             Condition::Conflict => Code::PathExists,
             Condition::Refused => Code::MediaMtxRefuses,
-            Condition::Applied | Condition::Pending | Condition::Disabled => return Ok(()),
+            Condition::Applied | Condition::Pending | Condition::Disabled | Condition::Elsewhere => return Ok(()),
         };
         let why = status.error.unwrap_or_default();
         Err(Error::new(code, format!("name: {why}")).in_field("name"))
@@ -133,6 +133,8 @@ fn wanted(stream: &StreamName, definition: &Definition) -> Result<Wanted> {
         title: String::new(),
         note: format!("the camera of stream {stream}"),
         labels: BTreeMap::new(),
+        nodes: vec![],
+        failover: false,
     })
 }
 

@@ -10,7 +10,7 @@ use crate::{
     error::{Code, Error, Result},
     producer::{Definition, StreamDefinition},
     secret,
-    store::Store,
+    store::{Store, shared::OnConflict},
     stream::{Origin, Stream, StreamName},
 };
 
@@ -154,7 +154,7 @@ impl Catalog {
         }
         let key = name.to_string();
         let store = &self.0.store;
-        let before = store.run(move |store| replace(store, &key, Some(&text))).await?;
+        let before = store.change(OnConflict::Refuse, move |store| replace(store, &key, Some(&text))).await?;
         let present = self.0.registry.get(name).filter(|_| {
             // A camera is not asked anew for a title. That of a graph is drawn, and in its settings.
             let old = before.as_deref().and_then(|text| parse(text).ok());
@@ -167,7 +167,7 @@ impl Catalog {
         if defined.is_err() {
             // `limits.streams`, or the end of the program.
             let key = name.to_string();
-            store.run(move |store| replace(store, &key, before.as_deref())).await?;
+            store.change(OnConflict::Refuse, move |store| replace(store, &key, before.as_deref())).await?;
         }
         let stream = defined?;
         self.0.titles.set(name, definition.title());
@@ -184,12 +184,35 @@ impl Catalog {
         self.refuse_if_from_file(name)?;
         let _turn = self.0.defining.lock().await;
         let key = name.to_string();
-        self.0.store.run(move |store| store.delete_stream(&key)).await?;
+        self.0.store.change(OnConflict::Refuse, move |store| store.delete_stream(&key)).await?;
+        self.forget(name);
+        Ok(())
+    }
+
+    /// Runs the definition that another node of a cluster has stored, or removes the stream whose definition it has deleted.
+    pub async fn follow(&self, name: &str) -> Result<()> {
+        let name = StreamName::parse(name)?;
+        if self.0.file.contains_key(&name) {
+            return Ok(());
+        }
+        let _turn = self.0.defining.lock().await;
+        let Some(text) = self.stored(&name).await? else {
+            if self.0.registry.get(&name).is_some_and(|stream| stream.origin() == Origin::Api) {
+                self.forget(&name);
+            }
+            return Ok(());
+        };
+        let definition = parse(&text)?;
+        self.0.registry.define(&name, Origin::Api, definition.producer(&name, &self.0.context)?)?;
+        self.0.titles.set(&name, definition.title());
+        Ok(())
+    }
+
+    fn forget(&self, name: &StreamName) {
         self.0.registry.remove(name, "it was deleted");
         self.0.titles.set(name, "");
         self.0.context.uploads.forget(name);
         self.0.context.numbers.forget(name);
-        Ok(())
     }
 
     fn refuse_if_from_file(&self, name: &StreamName) -> Result<()> {

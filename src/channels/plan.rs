@@ -109,6 +109,8 @@ fn path_of(location: &Location, kind: Kind) -> Wanted {
         title: String::new(),
         note: format!("{}/{}", location.root, location.path).chars().take(1000).collect(),
         labels: BTreeMap::from([("media".to_owned(), location.id().chars().take(400).collect())]),
+        nodes: vec![],
+        failover: false,
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 
 use super::{Outcome, clock_warning, config_file, load};
 use crate::{
+    cluster::{self, ClusterSettings},
     mediamtx::config_check::{Severity, examine},
     yaml,
 };
@@ -26,6 +27,9 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> Outcome {
     for warning in clock_warning(SystemTime::now()).into_iter().chain(loaded.settings.warnings()) {
         println!("warning: {warning}");
     }
+    if loaded.settings.cluster.is_on() {
+        check_cluster(&loaded.settings.cluster)?;
+    }
     let Some(path) = &args.mediamtx else { return Ok(()) };
     let text = std::fs::read_to_string(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
     let config = yaml::parse(&text).map_err(|e| format!("{} is not valid YAML: {e}", path.display()))?;
@@ -38,6 +42,17 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> Outcome {
         0 => {}
         1 => return Err(format!("{} has an error", path.display())),
         n => return Err(format!("{} has {n} errors", path.display())),
+    }
+    Ok(())
+}
+
+/// Tries the NATS servers of the cluster.
+fn check_cluster(settings: &ClusterSettings) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| format!("the runtime cannot be started: {e}"))?;
+    let found = runtime.block_on(cluster::probe(settings)).map_err(|e| format!("cluster: {}", e.chain()))?;
+    for line in found {
+        println!("cluster: {line}");
     }
     Ok(())
 }

@@ -1,18 +1,24 @@
-//! `mtx-sidecar user`: changes the users of the database. A running sidecar applies the changes within a second.
+//! `mtx-sidecar user`: changes the users of the database, or those of the cluster. A running sidecar applies the changes within a second.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
 
 use super::{Outcome, load, password};
 use crate::{
+    cluster::Cluster,
     data_folder::DataFolder,
+    error::Result,
     identity::{Role, UserChange, first_admin, read_users, write_user},
     policy::{Action, Permission, Policy},
     secret::Secret,
-    store::Store,
+    settings::Settings,
+    store::{Store, shared::OnConflict},
     units::Network,
 };
+
+/// How long a command waits for the cluster's NATS.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -60,16 +66,26 @@ fn permission(text: &str) -> Result<Permission, String> {
 pub(super) fn run(config: Option<&Path>, command: Command) -> Outcome {
     let settings = load(config)?.settings;
     let cannot = |e: crate::error::Error| e.chain();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| format!("the runtime cannot be started: {e}"))?;
     // Without its lock, because a running server applies the changes of this command.
     let folder = DataFolder::open(&settings.data_dir).map_err(cannot)?;
-    let store = Store::open(&folder.database()).map_err(cannot)?;
-    first_admin::adopt(&settings.auth, &store).map_err(cannot)?;
+    let store = match settings.cluster.is_on() {
+        true => runtime.block_on(of_cluster(&settings)).map_err(cannot)?,
+        false => {
+            let store = Store::open(&folder.database()).map_err(cannot)?;
+            first_admin::adopt(&settings.auth, &store).map_err(cannot)?;
+            store
+        }
+    };
     let file = Policy::new(&settings.auth)?;
     let write = |name: &str, change: UserChange| {
         if file.is_in_file(name) {
             return Err(format!("user {name} is defined in sidecar.yml; change it there"));
         }
-        write_user(&store, name, &change).map_err(cannot)
+        let name = name.to_owned();
+        let write = store.change(OnConflict::Refuse, move |store| write_user(store, &name, &change));
+        runtime.block_on(write).map_err(cannot)
     };
     let require = |name: &str| match store.user(name).map_err(cannot)? {
         Some(_) => Ok(()),
@@ -112,11 +128,25 @@ pub(super) fn run(config: Option<&Path>, command: Command) -> Outcome {
         }
         Command::Remove(Name { name }) => {
             require(&name)?;
-            store.delete_user(&name).map_err(cannot)?;
+            let key = name.clone();
+            let delete = store.change(OnConflict::Refuse, move |store| store.delete_user(&key));
+            runtime.block_on(delete).map_err(cannot)?;
             println!("user {name} was removed");
             Ok(())
         }
     }
+}
+
+/// The state of the cluster in a database of its own. That of this node is written by its server.
+async fn of_cluster(settings: &Settings) -> Result<Store> {
+    let store = Store::in_memory()?;
+    let cluster = Cluster::open(&settings.cluster, &settings.data_dir, &store).await?;
+    if let Some(cluster) = cluster {
+        cluster.connection().wait(CONNECT_TIMEOUT).await?;
+        cluster.mirror().synchronize().await?;
+        store.share(Arc::new(cluster.mirror().clone()))?;
+    }
+    Ok(store)
 }
 
 fn list(store: &Store) -> Outcome {

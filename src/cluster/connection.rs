@@ -3,7 +3,7 @@
 //! There are two. NATS ends a connection whose client reads too slowly (`max_pending`, `write_deadline`), with everything on
 //! it. Frames can be that much, so they have a connection of their own: losing it costs pictures, and no lease and no watch.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use async_nats::{
     Client, ConnectOptions, Event, HeaderMap,
@@ -15,6 +15,7 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -89,9 +90,16 @@ pub struct Connection {
     pub jetstream: jetstream::Context,
     /// Names of subjects and buckets.
     pub names: Names,
-    replicas: usize,
+    settings: Arc<ClusterSettings>,
     link: watch::Receiver<Link>,
+    errors: Errors,
 }
+
+/// The last errors that the servers have told.
+type Errors = Arc<Mutex<VecDeque<String>>>;
+
+/// How many of them are remembered.
+const ERRORS: usize = 4;
 
 impl Connection {
     /// Begins to connect, and returns at once: the connections are made, and made again, in the background. The error is one
@@ -99,11 +107,14 @@ impl Connection {
     pub async fn open(settings: &ClusterSettings, node: &str) -> Result<Self> {
         let names = Names::new(&settings.prefix);
         let (sender, link) = watch::channel(Link::Away { since: Instant::now(), reason: None });
-        let control = connect(settings, node, "control", CONTROL_CAPACITY, Some(sender)).await?;
-        let frames = connect(settings, node, "frames", FRAMES_CAPACITY, None).await?;
+        let errors = Errors::default();
+        let state = LinkState { purpose: "control", link: Some(sender), errors: errors.clone() };
+        let control = connect(settings, node, CONTROL_CAPACITY, state).await?;
+        let state = LinkState { purpose: "frames", link: None, errors: errors.clone() };
+        let frames = connect(settings, node, FRAMES_CAPACITY, state).await?;
         let mut jetstream = jetstream::new(control.clone());
         jetstream.set_timeout(REQUEST_TIMEOUT);
-        Ok(Connection { control, frames, jetstream, names, replicas: settings.replicas, link })
+        Ok(Connection { control, frames, jetstream, names, settings: Arc::new(settings.clone()), link, errors })
     }
 
     /// Whether the servers can be reached, now and later.
@@ -116,11 +127,20 @@ impl Connection {
         self.link.borrow().is_up()
     }
 
+    /// The last errors that the servers have told, such as rights that are missing.
+    pub fn server_errors(&self) -> Vec<String> {
+        self.errors.lock().iter().cloned().collect()
+    }
+
     /// Waits for the connection, for at most this time. The error says why there is none.
     pub async fn wait(&self, longest: Duration) -> Result<()> {
         let mut link = self.link();
         let connected = timeout(longest, link.wait_for(Link::is_up)).await;
-        if connected.is_ok_and(|connected| connected.is_ok()) { Ok(()) } else { Err(self.away()) }
+        if connected.is_ok_and(|connected| connected.is_ok()) {
+            return Ok(());
+        }
+        let why = explain(&self.settings).await;
+        Err(why.map_or_else(|| self.away(), |why| away(&format!(" ({why})"))))
     }
 
     /// The error while the servers cannot be reached.
@@ -129,7 +149,7 @@ impl Connection {
             Link::Away { reason: Some(reason), .. } => format!(" ({reason})"),
             _ => String::new(),
         };
-        Error::new(Code::ClusterUnavailable, format!("the NATS servers of the cluster cannot be reached{reason}"))
+        away(&reason)
     }
 
     /// The version of the server, if it is too old for the records of a cluster.
@@ -142,7 +162,7 @@ impl Connection {
     /// How many servers keep each record: as the settings say, or three if the servers are a cluster.
     pub fn replicas(&self) -> usize {
         let is_cluster = self.control.try_server_info().is_some_and(|info| info.cluster.is_some());
-        match self.replicas {
+        match self.settings.replicas {
             0 if is_cluster => 3,
             0 => 1,
             n => n,
@@ -169,7 +189,9 @@ impl Connection {
         };
         let made = match make(replicas).await {
             // A cluster of one or two servers: the number was our guess.
-            Err(e) if self.replicas == 0 && replicas > 1 && e.kind() == CreateKeyValueErrorKind::BucketCreate => {
+            Err(e)
+                if self.settings.replicas == 0 && replicas > 1 && e.kind() == CreateKeyValueErrorKind::BucketCreate =>
+            {
                 make(1).await
             }
             made => made,
@@ -247,23 +269,43 @@ fn refused(e: jetstream::context::PublishError) -> Error {
     error.caused_by(e)
 }
 
-async fn connect(
-    settings: &ClusterSettings,
-    node: &str,
-    purpose: &'static str,
-    capacity: usize,
-    link: Option<watch::Sender<Link>>,
-) -> Result<Client> {
+fn away(reason: &str) -> Error {
+    Error::new(Code::ClusterUnavailable, format!("the NATS servers of the cluster cannot be reached{reason}"))
+}
+
+async fn connect(settings: &ClusterSettings, node: &str, capacity: usize, state: LinkState) -> Result<Client> {
+    let options = options(settings, &format!("mtx-sidecar {node} {}", state.purpose)).await?;
+    let state = Arc::new(state);
+    let options =
+        options.subscription_capacity(capacity).client_capacity(capacity).retry_on_initial_connect().event_callback(
+            move |event| {
+                let state = state.clone();
+                async move { state.note(&event) }
+            },
+        );
+    options.connect(settings.nats.clone()).await.map_err(|e| {
+        Error::new(Code::ClusterUnavailable, format!("the connection to NATS cannot be begun: {e}")).caused_by(e)
+    })
+}
+
+/// Why there is no connection, in more words than the attempts in the background report.
+async fn explain(settings: &ClusterSettings) -> Option<String> {
+    let options = options(settings, "mtx-sidecar").await.ok()?;
+    let e = timeout(REQUEST_TIMEOUT, options.connect(settings.nats.clone())).await.ok()?.err()?;
+    let causes = std::iter::successors(Some(&e as &dyn std::error::Error), |e| e.source());
+    let mut words: Vec<String> = causes.map(ToString::to_string).collect();
+    words.dedup();
+    Some(foreign::limited(&words.join(": "), 500).into_owned())
+}
+
+async fn options(settings: &ClusterSettings, name: &str) -> Result<ConnectOptions> {
     let unusable = |key: &'static str, e: std::io::Error| Error::parameter(format!("cluster.{key}"), e);
     let mut options = ConnectOptions::new()
-        .name(format!("mtx-sidecar {node} {purpose}"))
+        .name(name)
         .custom_inbox_prefix(Names::new(&settings.prefix).inbox())
         .ping_interval(PING_INTERVAL)
         .request_timeout(Some(REQUEST_TIMEOUT))
         .connection_timeout(REQUEST_TIMEOUT)
-        .subscription_capacity(capacity)
-        .retry_on_initial_connect()
-        .client_capacity(capacity)
         // The servers of the settings, and no addresses that these know and this machine may not reach.
         .ignore_discovered_servers()
         .tls_client_config(settings.tls()?)
@@ -281,20 +323,14 @@ async fn connect(
         let seed = tokio::fs::read_to_string(&settings.nkey).await.map_err(|e| unusable("nkey", e))?;
         options = options.nkey(seed.trim().to_owned());
     }
-    let state = Arc::new(LinkState { purpose, link });
-    let options = options.event_callback(move |event| {
-        let state = state.clone();
-        async move { state.note(&event) }
-    });
-    options.connect(settings.nats.clone()).await.map_err(|e| {
-        Error::new(Code::ClusterUnavailable, format!("the connection to NATS cannot be begun: {e}")).caused_by(e)
-    })
+    Ok(options)
 }
 
 /// What is known of one connection.
 struct LinkState {
     purpose: &'static str,
     link: Option<watch::Sender<Link>>,
+    errors: Errors,
 }
 
 impl LinkState {
@@ -306,13 +342,23 @@ impl LinkState {
             Event::SlowConsumer(_) => return,
             event => tracing::debug!("NATS: {} connection: {}", self.purpose, foreign::shown(&event.to_string())),
         }
+        if let Event::ServerError(e) = event {
+            let mut errors = self.errors.lock();
+            let text = foreign::shown(&e.to_string()).into_owned();
+            if errors.back() != Some(&text) {
+                tracing::warn!("NATS: the server says on the {} connection: {text}", self.purpose);
+                errors.push_back(text);
+                if errors.len() > ERRORS {
+                    errors.pop_front();
+                }
+            }
+        }
         let Some(link) = &self.link else { return };
         link.send_if_modified(|link| {
             let next = match (event, &*link) {
-                (Event::Connected, before) => {
+                // Also without a loss before it.
+                (Event::Connected, _) => {
                     let number = LINK_NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    // A further `Connected` without a loss between them is a new connection, too.
-                    let _ = before;
                     Link::Up { since: Instant::now(), number }
                 }
                 (Event::Disconnected | Event::Closed, Link::Up { .. }) => {

@@ -1,24 +1,38 @@
 //! Many sidecars as one: what this node shares with others by NATS (docs/cluster.md).
 //!
 //! `connection` has the two connections and the writing of records, `names` the names of subjects, buckets and keys, `record`
-//! the envelope of what is stored and sent, `nodes` who is there. This module knows neither streams nor HTTP.
+//! the envelope of what is stored and sent, `nodes` who is there. `mirror` has the rows of the database that all nodes share,
+//! with `join` and `follow`; `seal` keeps their content secret. This module knows neither streams nor HTTP.
 
 pub mod chunks;
 pub mod connection;
+mod follow;
+mod join;
 pub mod lease;
+mod mirror;
 pub mod names;
 pub mod nodes;
+mod probe;
 pub mod record;
+mod seal;
 mod settings;
 
 use std::{path::Path, sync::Arc};
 
+use futures_util::StreamExt;
+
 pub use self::{
     connection::{Connection, Disagreement, Link},
+    join::Role,
+    mirror::{Counts, Mirror, Progress, Touched},
     nodes::{Heartbeat, Node, Nodes},
+    probe::probe,
     settings::{ClusterSettings, OnPartition},
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    store::Store,
+};
 
 /// The file of the data folder with the name of a node that has none in its settings.
 const NODE_FILE: &str = "sidecar.node";
@@ -31,16 +45,20 @@ struct Inner {
     settings: ClusterSettings,
     connection: Connection,
     nodes: Nodes,
+    mirror: Mirror,
+    seal: Arc<seal::Seal>,
 }
 
 impl Cluster {
     /// Begins to connect, if the settings have a cluster. NATS may be away.
-    pub async fn open(settings: &ClusterSettings, data_dir: &Path) -> Result<Option<Self>> {
+    pub async fn open(settings: &ClusterSettings, data_dir: &Path, store: &Store) -> Result<Option<Self>> {
         if !settings.is_on() {
             return Ok(None);
         }
         let node = node_name(settings, data_dir)?;
         let connection = Connection::open(settings, &node).await?;
+        let seal = Arc::new(seal::Seal::new(&settings.secret, &settings.prefix)?);
+        let mirror = Mirror::new(connection.clone(), store.clone(), seal.clone(), node.clone(), data_dir.to_owned());
         let own = Heartbeat {
             node,
             instance: random_name()?,
@@ -50,7 +68,11 @@ impl Cluster {
             ..Heartbeat::default()
         };
         let nodes = Nodes::new(connection.clone(), own);
-        Ok(Some(Cluster(Arc::new(Inner { settings: settings.clone(), connection, nodes }))))
+        nodes.fill({
+            let mirror = mirror.clone();
+            Box::new(move |own| own.revision = mirror.progress().borrow().revision)
+        });
+        Ok(Some(Cluster(Arc::new(Inner { settings: settings.clone(), connection, nodes, mirror, seal }))))
     }
 
     /// The name of this node.
@@ -73,9 +95,67 @@ impl Cluster {
         &self.0.nodes
     }
 
+    /// The state that all nodes share.
+    pub fn mirror(&self) -> &Mirror {
+        &self.0.mirror
+    }
+
+    /// What does not work, for `/readyz`.
+    pub fn problems(&self) -> Vec<String> {
+        let mut found = vec![];
+        if let Some(since) = self.0.mirror.stale_since() {
+            let age = humantime::format_duration(std::time::Duration::from_secs(since.elapsed().as_secs()));
+            let reason = match self.0.connection.is_up() {
+                false => self.0.connection.away().to_string(),
+                true => self.0.mirror.progress().borrow().reason.clone().unwrap_or_else(|| "it is being read".into()),
+            };
+            found.push(format!("the cluster's state is {age} old, and revocations of other nodes are late: {reason}"));
+        }
+        if self.0.nodes.has_twin() {
+            found.push(format!("another program has the name {} of this node (cluster.node)", self.node()));
+        }
+        if let (_, 1.., Some(reason)) = self.0.mirror.records() {
+            found.push(format!("some records of the cluster are not understood here: {reason}"));
+        }
+        found
+    }
+
     /// Tells the others of this node and listens to them, until the program ends.
     pub async fn run(&self) {
         self.0.nodes.run().await;
+    }
+
+    /// Tells the other nodes something that is worth telling once, and is lost while they cannot be reached. `topic` is a word.
+    pub async fn broadcast<T: serde::Serialize>(&self, topic: &str, content: &T) -> Result<()> {
+        let at = self.0.connection.names.subject(&[topic, &names::token(&self.node())]);
+        let text = serde_json::to_string(content).map_err(|e| Error::internal("a message cannot be written", e))?;
+        let sealed = mirror::Sealed { sealed: self.0.seal.close(&at, &text)? };
+        let bytes = record::Envelope::new(self.node(), sealed).to_bytes()?;
+        let failed = |e| Error::internal("a message to the other nodes cannot be sent", e);
+        self.0.connection.control.publish(at, bytes).await.map_err(failed)
+    }
+
+    /// Hears what other nodes broadcast on a topic, and calls `each` with it, until the program ends.
+    pub async fn hear<T: serde::de::DeserializeOwned>(&self, topic: &str, each: impl Fn(T)) {
+        let own = self.0.connection.names.subject(&[topic, &names::token(&self.node())]);
+        let mut heard = loop {
+            match self.0.connection.control.subscribe(self.0.connection.names.subject(&[topic, "*"])).await {
+                Ok(heard) => break heard,
+                Err(e) => tracing::error!("messages of other nodes cannot be heard: {e}"),
+            }
+            tokio::time::sleep(nodes::HEARTBEAT).await;
+        };
+        while let Some(message) = heard.next().await {
+            let at = message.subject.as_str();
+            let record::Read::Known(envelope) = record::read::<mirror::Sealed>(&message.payload) else { continue };
+            let text = (at != own).then(|| self.0.seal.open(at, &envelope.record.sealed)).flatten();
+            match text.map(|text| serde_json::from_str(&text)) {
+                Some(Ok(content)) => each(content),
+                // A newer version knows more.
+                Some(Err(e)) => tracing::debug!("a message of another node is not understood: {e}"),
+                None => {}
+            }
+        }
     }
 
     /// Says goodbye, so that the others need not wait for three missed heartbeats.

@@ -82,7 +82,7 @@ pub struct Nodes(Arc<Inner>);
 struct Inner {
     connection: Connection,
     own: Mutex<Heartbeat>,
-    figures: Mutex<Option<Figures>>,
+    figures: Mutex<Vec<Figures>>,
     seen: Mutex<BTreeMap<String, (Heartbeat, Instant)>>,
     /// The names of the nodes that are there.
     alive: watch::Sender<Vec<String>>,
@@ -114,7 +114,7 @@ impl Nodes {
     /// What this node tells of itself.
     pub fn own(&self) -> Heartbeat {
         let mut own = self.0.own.lock().clone();
-        if let Some(figures) = &*self.0.figures.lock() {
+        for figures in &*self.0.figures.lock() {
             figures(&mut own);
         }
         own
@@ -125,9 +125,9 @@ impl Nodes {
         change(&mut self.0.own.lock());
     }
 
-    /// Fills in the figures of each heartbeat.
+    /// Fills in figures of each heartbeat, besides those that others fill in.
     pub fn fill(&self, figures: Figures) {
-        *self.0.figures.lock() = Some(figures);
+        self.0.figures.lock().push(figures);
     }
 
     /// The names of the nodes that are there, this one among them, in order; and each change of the list.

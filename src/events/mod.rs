@@ -11,13 +11,13 @@ pub mod webhooks;
 
 use std::{
     collections::VecDeque,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 use utoipa::ToSchema;
@@ -47,6 +47,24 @@ pub struct Event {
     /// The data of the kind (`x-enum-data` of `EventKind`).
     #[schema(value_type = Object)]
     pub data: Value,
+    /// In a cluster: the node at which it happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
+/// An event as nodes of a cluster tell it to each other. Ids are of one node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Told {
+    /// The time (RFC 3339).
+    pub at: String,
+    /// The kind.
+    pub kind: Kind,
+    /// The path of MediaMTX, or the stream.
+    pub path: String,
+    /// The data of the kind.
+    pub data: Value,
+    /// The node at which it happened.
+    pub node: String,
 }
 
 /// An event, encoded once for all listeners.
@@ -60,6 +78,8 @@ pub struct EncodedEvent {
     pub sse: Bytes,
     /// The same for listeners that are no administrators: the words of a failure can name addresses of the network.
     pub sse_for_readers: Bytes,
+    /// Whether it happened at another node of the cluster. That node posts it to webhooks, and publishes it by MQTT.
+    pub is_foreign: bool,
 }
 
 /// The events that a listener has missed.
@@ -79,6 +99,8 @@ pub struct Bus(Arc<Inner>);
 struct Inner {
     kept: Mutex<VecDeque<Arc<EncodedEvent>>>,
     latest: watch::Sender<u64>,
+    /// In a cluster: the name of this node.
+    node: OnceLock<String>,
 }
 
 impl Default for Bus {
@@ -86,7 +108,7 @@ impl Default for Bus {
         // Microseconds: no program publishes events so fast that a later start could begin below.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let first = u64::try_from(now.as_micros()).unwrap_or_default();
-        Bus(Arc::new(Inner { kept: Mutex::default(), latest: watch::Sender::new(first) }))
+        Bus(Arc::new(Inner { kept: Mutex::default(), latest: watch::Sender::new(first), node: OnceLock::new() }))
     }
 }
 
@@ -102,10 +124,26 @@ impl Bus {
     /// Publishes an event.
     pub fn tell(&self, kind: Kind, path: &str, data: Value) {
         debug_assert!(is_documented(kind, &data), "{} has undocumented members (events::kinds): {data}", kind.as_str());
+        let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let told = Told { at, kind, path: path.to_owned(), data, node: self.0.node.get().cloned().unwrap_or_default() };
+        self.publish(told, false);
+    }
+
+    /// Names this node of a cluster in the events from now on. Only the first call counts.
+    pub fn is_of(&self, node: String) {
+        let _ = self.0.node.set(node);
+    }
+
+    /// Publishes an event of another node to the listeners of this one.
+    pub fn pass_on(&self, told: Told) {
+        self.publish(told, true);
+    }
+
+    fn publish(&self, told: Told, is_foreign: bool) {
+        let Told { at, kind, path, data, node } = told;
         let mut kept = self.0.kept.lock();
         let id = *self.0.latest.borrow() + 1;
-        let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let event = Event { id, at, kind, path: path.to_owned(), data };
+        let event = Event { id, at, kind, path: path.clone(), data, node: Some(node).filter(|node| !node.is_empty()) };
         let json = match serde_json::to_string(&event) {
             Ok(json) => json,
             Err(e) => return tracing::error!(path, "the event {} cannot be encoded: {e}", kind.as_str()),
@@ -120,7 +158,7 @@ impl Bus {
         if kept.len() == KEPT {
             kept.pop_front();
         }
-        kept.push_back(Arc::new(EncodedEvent { event, json: json.into(), sse, sse_for_readers }));
+        kept.push_back(Arc::new(EncodedEvent { event, json: json.into(), sse, sse_for_readers, is_foreign }));
         // With the lock held, so that a listener that is woken finds the event.
         self.0.latest.send_replace(id);
     }

@@ -253,7 +253,8 @@ impl Delivery {
         }
         for event in replay.events {
             last.store(event.event.id, Ordering::Relaxed);
-            if !hook.events.is_empty() && !hook.events.contains(&event.event.kind) {
+            // Each node of a cluster posts its own events.
+            if event.is_foreign || (!hook.events.is_empty() && !hook.events.contains(&event.event.kind)) {
                 continue;
             }
             let dropped = queues.lock().push(event);
@@ -372,12 +373,13 @@ mod tests {
     #[test]
     fn a_path_whose_only_event_was_dropped_is_not_busy_for_ever() {
         let event = |path: String| {
-            let event = Event { id: 1, at: String::new(), kind: Kind::Hook, path, data: json!({}) };
+            let event = Event { id: 1, at: String::new(), kind: Kind::Hook, path, data: json!({}), node: None };
             Arc::new(EncodedEvent {
                 event,
                 json: Default::default(),
                 sse: Default::default(),
                 sse_for_readers: Default::default(),
+                is_foreign: false,
             })
         };
         let mut queues = Queues::default();

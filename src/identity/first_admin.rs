@@ -4,7 +4,7 @@ use super::{Role, random, read_users};
 use crate::{
     error::{Error, Result},
     policy::{Action, AuthSettings, Credential, Policy, hash_password, now},
-    store::{Store, identity::UserRow},
+    store::{Store, identity::UserRow, shared::OnConflict},
 };
 
 /// The name of the account.
@@ -37,7 +37,7 @@ pub fn adopt(settings: &AuthSettings, store: &Store) -> Result<()> {
 /// Removes the account that a start has just made and that then failed: its password was never shown.
 pub async fn undo(store: &Store) -> Result<()> {
     store
-        .run(|store| {
+        .change(OnConflict::Again, |store| {
             store.delete_user(NAME)?;
             store.delete_fact(MADE)
         })

@@ -16,7 +16,7 @@ use super::{Identity, random_id};
 use crate::{
     error::{Error, Result},
     policy::{Claims, now},
-    store::{Store, identity::KeyRow},
+    store::{Store, identity::KeyRow, shared::OnConflict},
 };
 
 /// The keys, in the order in which they sign; the last one does not sign yet.
@@ -45,7 +45,7 @@ impl Key {
 
 impl KeySet {
     /// Reads the keys, and creates the first two.
-    pub(super) fn open(rotation: Duration) -> impl FnOnce(&Store) -> Result<KeySet> {
+    pub(super) fn open(rotation: Duration) -> impl Fn(&Store) -> Result<KeySet> {
         move |store| {
             let mut keys = store.keys()?;
             let mut from = now();
@@ -62,7 +62,17 @@ impl KeySet {
 
     /// The keys of the database, without making any.
     pub(super) fn stored(store: &Store) -> Result<KeySet> {
-        Ok(KeySet { keys: store.keys()?.into_iter().map(Key::read).collect::<Result<_>>()? })
+        KeySet::of(store.keys()?)
+    }
+
+    fn of(rows: Vec<KeyRow>) -> Result<KeySet> {
+        Ok(KeySet { keys: rows.into_iter().map(Key::read).collect::<Result<_>>()? })
+    }
+
+    /// Whether these are its rows.
+    pub(super) fn is_of(&self, rows: &[KeyRow]) -> bool {
+        let parts = |row: &KeyRow| (row.kid.clone(), row.active_from);
+        self.keys.iter().map(|key| parts(&key.row)).eq(rows.iter().map(parts))
     }
 
     fn current(&self) -> Result<&Key> {
@@ -136,16 +146,27 @@ impl Identity {
         self.reload().await
     }
 
-    async fn change_keys(&self, change: impl FnOnce(&Store, Duration) -> Result<()> + Send + 'static) -> Result<()> {
+    async fn change_keys(&self, change: impl Fn(&Store, Duration) -> Result<()> + Send + Sync + 'static) -> Result<()> {
         let rotation = *self.0.settings.key_rotation;
         let key_set = self
             .0
             .store
-            .run(move |store| {
+            .change(OnConflict::Again, move |store| {
                 change(store, rotation)?;
                 KeySet::open(rotation)(store)
             })
             .await?;
+        *self.0.key_set.lock() = key_set;
+        Ok(())
+    }
+
+    /// Takes the keys of the database if another node of a cluster has changed them.
+    pub(super) async fn reload_keys(&self) -> Result<()> {
+        let rows = self.0.store.run(Store::keys).await?;
+        if rows.is_empty() || self.0.key_set.lock().is_of(&rows) {
+            return Ok(());
+        }
+        let key_set = KeySet::of(rows)?;
         *self.0.key_set.lock() = key_set;
         Ok(())
     }

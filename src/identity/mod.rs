@@ -28,7 +28,7 @@ pub use self::{
 use crate::{
     error::{Code, Error, Result},
     policy::{AuthSettings, IdentityData, Policy, Principal, Revoked, now},
-    store::Store,
+    store::{Store, shared::OnConflict},
     units::LATEST_SECONDS,
 };
 
@@ -37,6 +37,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often expired rows are deleted and signing keys are rotated, in seconds.
 const CLEANUP_INTERVAL: u64 = 3600;
+
+/// How much the clocks of two nodes of a cluster can differ, in seconds.
+const CLOCK_GRACE: u64 = 3600;
 
 /// The fact that holds the key of the stamps in tokens, see [`Snapshot::stamp`](crate::policy::Snapshot::stamp).
 const STAMP_KEY: &str = "token_stamp_key";
@@ -95,9 +98,18 @@ impl Identity {
         Ok((identity, revoked))
     }
 
+    /// Makes the first signing keys, and the key of the stamps, if there are none. The first node of a cluster does it for all.
+    pub async fn prepare(settings: &AuthSettings, store: &Store) -> Result<()> {
+        store.run(keys::KeySet::open(*settings.key_rotation)).await?;
+        store.run(|store| stamp_key(store).map(drop)).await
+    }
+
     /// Reads the database into the policy again, and sends the credentials that were revoked or grant less than before.
     pub async fn reload(&self) -> Result<()> {
         let _turn = self.0.reloading.lock().await;
+        if self.0.store.is_shared() {
+            self.reload_keys().await?;
+        }
         let rows = |store: &Store| Ok((store.users()?, store.shares()?, store.revoked()?));
         let (users, shares, revoked) = self.0.store.run(rows).await?;
         let mut ended = vec![];
@@ -138,6 +150,15 @@ impl Identity {
         Ok(())
     }
 
+    /// Deletes what has expired, and makes the next signing key.
+    async fn clean_up(&self) -> Result<()> {
+        // Clocks of nodes differ: what a fast one takes for expired must stay for a slow one.
+        let grace = if self.0.store.is_shared() { CLOCK_GRACE } else { 0 };
+        let delete = move |store: &Store| store.delete_expired(now().saturating_sub(grace));
+        self.0.store.change(OnConflict::Again, delete).await?;
+        self.rotate_due_keys().await
+    }
+
     /// Reloads after changes by other processes and when something has expired, until the program ends.
     pub async fn run(&self) {
         let mut version = None;
@@ -150,8 +171,9 @@ impl Identity {
                 let mut is_due = version.replace(current) != Some(current) || has_expired;
                 if now() >= cleaned + CLEANUP_INTERVAL {
                     cleaned = now();
-                    self.0.store.run(|store| store.delete_expired(now())).await?;
-                    self.rotate_due_keys().await?;
+                    if let Err(e) = self.clean_up().await {
+                        tracing::warn!("expired rows and keys stay for another hour: {}", e.chain());
+                    }
                     is_due = true;
                 }
                 if is_due { self.reload().await } else { Ok(()) }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::{Code, Error, Result},
     policy::{Action, Permission, SHARE_PREFIX, ShareRule, Verdict, code_digest, now},
-    store::{Store, identity::ShareRow},
+    store::{Store, identity::ShareRow, shared::OnConflict},
 };
 
 /// Most shares that have not expired.
@@ -183,7 +183,7 @@ impl Identity {
         let description = Share::from(row.clone());
         self.0
             .store
-            .run(move |store| {
+            .change(OnConflict::Again, move |store| {
                 if store.shares()?.len() >= MAX_SHARES {
                     return Err(Error::new(
                         Code::TooManyIdentities,
@@ -212,7 +212,8 @@ impl Identity {
     /// Revokes a share and every sign-in made with it.
     pub async fn revoke_share(&self, id: &str) -> Result<()> {
         let (key, until) = (id.to_owned(), now() + self.0.settings.access_lifetime.as_secs() + 1);
-        if !self.0.store.run(move |store| store.revoke_share(&key, now(), until)).await? {
+        let revoke = move |store: &Store| store.revoke_share(&key, now(), until);
+        if !self.0.store.change(OnConflict::Again, revoke).await? {
             return Err(Error::new(Code::UnknownIdentity, format!("there is no valid share {id}")));
         }
         self.reload().await
@@ -221,7 +222,18 @@ impl Identity {
     /// Opens a share by the code of its link, and counts the use.
     pub async fn open_share(&self, code: &str) -> Result<Opened, Refused> {
         let digest = code_digest(code);
-        let row = self.0.store.run(move |store| store.open_share(&digest, now())).await?;
+        let opened = self.0.store.change(OnConflict::Again, move |store| store.open_share(&digest, now())).await;
+        let row = match opened {
+            // A use that is not limited need not be counted.
+            Err(e) if e.code() == Code::ClusterUnavailable => {
+                let is_open = move |share: &ShareRow| {
+                    share.code == digest && share.max_uses.is_none() && share.revoked.is_none() && share.expires > now()
+                };
+                let found = self.0.store.run(move |store| Ok(store.shares()?.into_iter().find(is_open))).await?;
+                Some(found.ok_or(e)?)
+            }
+            opened => opened?,
+        };
         let row = row.ok_or_else(|| {
             Verdict::refused("the share link is unknown, has expired, was revoked, or was opened too often")
         })?;

@@ -13,7 +13,11 @@ use crate::{
     error::{Code, Result},
     policy::{Authenticated, Caller, Claims, ISSUER, Permission, Principal, Rule, TokenKind, Verdict, now},
     secret::Secret,
-    store::identity::{ShareRow, SignInRow},
+    store::{
+        Store,
+        identity::{ShareRow, SignInRow},
+        shared::OnConflict,
+    },
 };
 
 /// For how many seconds the previous refresh token still gets an access token, but no new refresh token: two tabs of a
@@ -40,12 +44,12 @@ fn ended() -> Verdict {
     Verdict::refused("the sign-in has ended; sign in again")
 }
 
-/// On a disk without room, a sign-in is not stored: the caller gets an access token without a refresh token, or keeps the
+/// On a disk without room, and while the nodes of a cluster cannot agree, a sign-in is not stored: the caller gets an access token without a refresh token, or keeps the
 /// refresh token that it has, and signs in again when the access token has expired.
 fn without_room<T>(stored: Result<T>) -> Result<Option<T>> {
     match stored {
         Ok(stored) => Ok(Some(stored)),
-        Err(e) if e.code() == Code::StorageFull => {
+        Err(e) if matches!(e.code(), Code::StorageFull | Code::ClusterUnavailable) => {
             tracing::warn!("a sign-in lasts only as long as its access token: {}", e.chain());
             Ok(None)
         }
@@ -214,7 +218,7 @@ impl Identity {
         let secret = random_secret()?;
         row.secret = digest(&secret);
         let stored = row.clone();
-        self.0.store.run(move |store| store.add_sign_in(&stored)).await?;
+        self.0.store.change(OnConflict::Again, move |store| store.add_sign_in(&stored)).await?;
         Ok((Secret::new(format!("{}.{secret}", row.id)), row.expires.saturating_sub(now())))
     }
 
@@ -222,7 +226,8 @@ impl Identity {
     async fn rotate(&self, row: &SignInRow) -> Result<Option<(Secret, u64)>> {
         let secret = random_secret()?;
         let (id, old, new) = (row.id.clone(), row.secret.clone(), digest(&secret));
-        if !self.0.store.run(move |store| store.rotate_sign_in(&id, &old, &new, now())).await? {
+        let rotate = move |store: &Store| store.rotate_sign_in(&id, &old, &new, now());
+        if !self.0.store.change(OnConflict::Again, rotate).await? {
             return Ok(None);
         }
         Ok(Some((Secret::new(format!("{}.{secret}", row.id)), row.expires.saturating_sub(now()))))
@@ -230,7 +235,7 @@ impl Identity {
 
     async fn end(&self, row: &SignInRow) -> Result<()> {
         let (id, until) = (row.id.clone(), now() + self.0.settings.access_lifetime.as_secs() + 1);
-        self.0.store.run(move |store| store.end_sign_in(&id, until)).await?;
+        self.0.store.change(OnConflict::Again, move |store| store.end_sign_in(&id, until)).await?;
         self.reload().await
     }
 }

@@ -7,7 +7,7 @@ use super::{Identity, check_label, expiry, json, keys::KeySet, random_id, timest
 use crate::{
     error::{Code, Error, Result},
     policy::{Action, Claims, ISSUER, Permission, Rule, TokenKind, User, now},
-    store::{Store, identity::TokenRow},
+    store::{Store, identity::TokenRow, shared::OnConflict},
     stream::StreamName,
 };
 
@@ -121,7 +121,7 @@ impl Identity {
         let description = MachineToken::from(row.clone());
         self.0
             .store
-            .run(move |store| {
+            .change(OnConflict::Again, move |store| {
                 if store.tokens()?.len() >= MAX_TOKENS {
                     return Err(Error::new(
                         Code::TooManyIdentities,
@@ -142,7 +142,8 @@ impl Identity {
     /// Revokes a token.
     pub async fn revoke_token(&self, id: &str) -> Result<()> {
         let key = id.to_owned();
-        if !self.0.store.run(move |store| store.revoke_token(&key, now())).await? {
+        let revoke = move |store: &Store| store.revoke_token(&key, now());
+        if !self.0.store.change(OnConflict::Again, revoke).await? {
             return Err(Error::new(Code::UnknownIdentity, format!("there is no valid token {id}")));
         }
         self.reload().await

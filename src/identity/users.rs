@@ -10,7 +10,7 @@ use crate::{
     error::{Code, Error, Result},
     policy::{Action, Credential, Permission, Rule, User, hash_password, now},
     secret::Secret,
-    store::{Store, identity::UserRow},
+    store::{Store, identity::UserRow, shared::OnConflict},
     units::Network,
 };
 
@@ -337,7 +337,7 @@ impl Identity {
             }
             write_user(store, &key, &change)
         };
-        let is_new = self.0.store.run(write).await?;
+        let is_new = self.0.store.change(OnConflict::Refuse, write).await?;
         self.reload().await?;
         Ok(is_new)
     }
@@ -374,7 +374,7 @@ impl Identity {
         self.refuse_if_from_file(name)?;
         self.user(name).await?;
         let key = name.to_owned();
-        self.0.store.run(move |store| store.delete_user(&key)).await?;
+        self.0.store.change(OnConflict::Refuse, move |store| store.delete_user(&key)).await?;
         self.reload().await
     }
 

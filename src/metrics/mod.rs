@@ -1,5 +1,6 @@
 //! Metrics for Prometheus: counters of this program, and figures of the streams.
 
+mod cluster;
 mod connections;
 mod mqtt;
 mod mqtt_video;
@@ -29,6 +30,7 @@ use prometheus_client::{
 use tokio::{runtime::Handle, time::Duration};
 
 use crate::{
+    cluster::Cluster,
     mqtt_publish::Publisher,
     output::{Report, h264::Encodings, http::OutputKind, variants::Variants},
     policy::{Action, Decision},
@@ -38,7 +40,10 @@ use crate::{
     supervise::Restarts,
 };
 
-use self::{connections::ConnectionFigures, mqtt::MqttFigures, storage::StorageFigures, variants::VariantFigures};
+use self::{
+    cluster::ClusterFigures, connections::ConnectionFigures, mqtt::MqttFigures, storage::StorageFigures,
+    variants::VariantFigures,
+};
 
 pub use self::mqtt_video::{MqttConnected, MqttVideoCounters};
 pub use self::rtsp::{Connected, Playing, RtspCounters, SampleKind};
@@ -94,6 +99,7 @@ impl Metrics {
         encodings: Encodings,
         variants: Variants,
         publisher: Publisher,
+        cluster: Option<Cluster>,
         restarts: &Restarts,
     ) -> Self {
         let mut prometheus = Prometheus::with_prefix("mtx_sidecar");
@@ -131,6 +137,9 @@ impl Metrics {
         prometheus.register_collector(Box::new(StorageFigures(context.uploads.clone())));
         let (mqtt, topics) = (context.mqtt.clone(), context.topics.clone());
         prometheus.register_collector(Box::new(MqttFigures { mqtt, topics, publisher }));
+        if let Some(cluster) = cluster {
+            prometheus.register_collector(Box::new(ClusterFigures(cluster)));
+        }
         let connections = ConnectionFigures::default();
         prometheus.register_collector(Box::new(connections.clone()));
         Metrics(Arc::new(Inner {

@@ -24,7 +24,8 @@ pub(super) async fn publish_events(inner: &Inner, bus: &Bus) {
     while !kinds.is_empty() && heard.changed().await.is_ok() {
         for told in bus.since(last).events {
             last = told.event.id;
-            if kinds.iter().any(|kind| kind == told.event.kind.as_str()) {
+            // Each node of a cluster publishes its own events.
+            if !told.is_foreign && kinds.iter().any(|kind| kind == told.event.kind.as_str()) {
                 inner.mqtt.publish(Message::event(inner.mqtt.topic("events"), told.json.clone()));
             }
         }

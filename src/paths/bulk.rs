@@ -111,6 +111,8 @@ impl Paths {
                 title: String::new(),
                 note: "imported from MediaMTX".into(),
                 labels: BTreeMap::new(),
+                nodes: vec![],
+                failover: false,
             };
             match wanted.check(&name) {
                 Ok(()) => {

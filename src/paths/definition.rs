@@ -18,6 +18,8 @@ use crate::{
 
 /// Longest name, and longest source or command, in characters.
 const MAX_NAME: usize = 250;
+/// Most nodes of one path.
+const MAX_NODES: usize = 100;
 const MAX_TEXT: usize = 4096;
 
 /// The definition of a path.
@@ -41,6 +43,13 @@ pub struct Wanted {
     /// Keys and values for other programs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// In a cluster: names of the nodes whose MediaMTX gets the path; none: all. At most 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
+    /// In a cluster: whether only one of the nodes has the path at a time: the first of `nodes` that is there, or, without
+    /// `nodes`, one that the name decides. When the node is gone, the path moves to another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failover: bool,
 }
 
 /// Kinds of paths.
@@ -127,6 +136,9 @@ impl Wanted {
     /// Checks the definition. The error names the field.
     pub fn check(&self, name: &str) -> Result<()> {
         check_name(name)?;
+        if self.nodes.len() > MAX_NODES || self.nodes.iter().any(|node| node.is_empty() || node.len() > 64) {
+            return Err(wrong("nodes", format!("must be at most {MAX_NODES} names of nodes, of 1 to 64 characters")));
+        }
         let is_regexp = name.starts_with('~');
         match &self.kind {
             Kind::Stream { .. } if is_regexp => {

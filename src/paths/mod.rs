@@ -6,12 +6,13 @@
 
 mod bulk;
 mod definition;
+mod fleet;
 mod plan;
 mod reconcile;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use parking_lot::Mutex;
@@ -26,13 +27,14 @@ use utoipa::ToSchema;
 pub use self::{
     bulk::{Difference, Imported},
     definition::{Kind, Wanted, check_name},
+    fleet::Placement,
 };
 use crate::{
     error::{Code, Error, Result},
     events::Bus,
     mediamtx::{Client, Info},
     secret::{hide_in_json, to_stored_json},
-    store::Store,
+    store::{Store, shared::OnConflict},
     uv4l::{BridgeStatus, Cameras},
 };
 
@@ -62,6 +64,8 @@ struct Inner {
     compared: watch::Sender<u64>,
     /// Held during a change, so that there is only one at a time.
     writing: tokio::sync::Mutex<()>,
+    /// In a cluster: which paths this node has.
+    placement: OnceLock<Placement>,
 }
 
 /// The last answer of MediaMTX.
@@ -111,6 +115,8 @@ pub enum Condition {
     Refused,
     /// The definition is disabled.
     Disabled,
+    /// The MediaMTX of other nodes of the cluster has the path.
+    Elsewhere,
 }
 
 /// A path: its definition, and its state at MediaMTX.
@@ -176,6 +182,7 @@ impl Paths {
             changed: Notify::new(),
             compared: watch::Sender::new(0),
             writing: tokio::sync::Mutex::default(),
+            placement: OnceLock::new(),
         })))
     }
 
@@ -219,9 +226,9 @@ impl Paths {
     /// The states of all paths, without a request to MediaMTX.
     pub fn conditions(&self) -> Vec<Condition> {
         let progress = self.0.progress.lock();
-        let condition = |(name, wanted): (String, Wanted)| match wanted.enabled {
-            true => progress.get(&name).map_or(Condition::Pending, |progress| progress.condition),
-            false => Condition::Disabled,
+        let condition = |(name, wanted): (String, Wanted)| {
+            let condition = progress.get(&name).map_or(Condition::Pending, |progress| progress.condition);
+            self.condition(&name, &wanted, condition)
         };
         self.wanted().into_iter().map(condition).collect()
     }
@@ -236,11 +243,20 @@ impl Paths {
         Ok(self.status(name.to_owned(), &wanted, &actual.map(|path| (name.to_owned(), path)).into_iter().collect()))
     }
 
+    /// The state of a path, whose state at this node's MediaMTX is known.
+    fn condition(&self, name: &str, wanted: &Wanted, here: Condition) -> Condition {
+        match (wanted.enabled, self.is_here(name, wanted)) {
+            (false, _) => Condition::Disabled,
+            (true, false) => Condition::Elsewhere,
+            (true, true) => here,
+        }
+    }
+
     fn status(&self, name: String, wanted: &Wanted, actual: &HashMap<String, Value>) -> PathStatus {
         let progress = self.0.progress.lock();
         let progress = progress.get(&name).cloned().unwrap_or_default();
         PathStatus {
-            state: if wanted.enabled { progress.condition } else { Condition::Disabled },
+            state: self.condition(&name, wanted, progress.condition),
             error: progress.error,
             differs: progress.differs,
             bridge: self.0.uv4l.bridge(&name),
@@ -351,7 +367,7 @@ impl Paths {
             Ok((name.clone(), text))
         });
         let (rows, removed) = (rows.collect::<Result<Vec<_>>>()?, gone.clone());
-        self.0.store.run(move |store| store.change_paths(&rows, &removed)).await?;
+        self.0.store.change(OnConflict::Refuse, move |store| store.change_paths(&rows, &removed)).await?;
         {
             let mut wanted = self.0.wanted.lock();
             let mut progress = self.0.progress.lock();

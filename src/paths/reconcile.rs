@@ -88,7 +88,7 @@ impl Paths {
             rows.into_iter().partition(|row| row.started == info.started && actual.contains_key(&row.name));
         let lost: Vec<_> = lost.into_iter().map(|row| row.name).collect();
         let applied: HashMap<_, Fields> = present.into_iter().map(applied_fields).collect();
-        let wanted = definitions.iter().filter(|(_, wanted)| wanted.enabled);
+        let wanted = definitions.iter().filter(|(name, wanted)| wanted.enabled && self.is_here(name, wanted));
         let wanted = wanted.map(|(name, wanted)| (name.clone(), wanted.fields(&self.0.advertise_rtsp))).collect();
         let findings = plan(&wanted, &actual, &applied);
         let steps = self.note(findings);

@@ -6,10 +6,14 @@ pub mod audit;
 pub mod identity;
 mod open;
 pub mod paths;
+pub mod shared;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, ReentrantMutex};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use crate::{
@@ -42,11 +46,16 @@ pub fn check(path: &Path) -> Result<usize> {
 /// The database. Cheap to clone. One connection is enough: writes are rare, and most reads happen at the start.
 #[derive(Clone)]
 pub struct Store {
-    connection: Arc<Mutex<Connection>>,
+    /// Reentrant: the work of a rehearsal calls methods that take it again.
+    connection: Arc<ReentrantMutex<Connection>>,
     pool: Pool,
     place: Place,
     /// Why the last write failed, until a write succeeds.
     fault: Arc<Mutex<Option<String>>>,
+    /// In a cluster: where changes of shared rows are agreed on.
+    agreement: Arc<OnceLock<Arc<dyn shared::Agreement>>>,
+    /// Held during a change of shared rows in a cluster.
+    changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Where the database is, and who can use it.
@@ -90,10 +99,12 @@ impl Store {
     fn of(connection: Connection, place: Place) -> Self {
         // One at a time: a second thread would only wait for the lock of the connection.
         Store {
-            connection: Arc::new(Mutex::new(connection)),
+            connection: Arc::new(ReentrantMutex::new(connection)),
             pool: Pool::disk("the database", 1),
             place,
             fault: Arc::default(),
+            agreement: Arc::default(),
+            changing: Arc::default(),
         }
     }
 
@@ -131,11 +142,16 @@ impl Store {
     }
 
     fn transaction(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<()> {
-        let mut connection = self.connection.lock();
+        let connection = self.connection.lock();
         let before = connection.total_changes();
-        let done = connection.transaction().and_then(|transaction| {
-            work(&transaction)?;
-            transaction.commit()
+        // A savepoint, because it can stand within a rehearsal.
+        let done = connection.execute_batch("SAVEPOINT change").and_then(|()| {
+            let done = work(&connection).and_then(|()| connection.execute_batch("RELEASE change"));
+            if done.is_err() {
+                // After some failures SQLite has taken everything back already (lang_transaction.html, section 3).
+                let _ = connection.execute_batch("ROLLBACK TO change; RELEASE change");
+            }
+            done
         });
         self.judge(&connection, before, done)
     }

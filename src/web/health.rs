@@ -16,7 +16,7 @@ pub(super) async fn live() -> HttpResponse {
 }
 
 /// Readiness: the database answers, and no shutdown has begun. Lines that begin with `degraded:` name what does not work:
-/// writes to the database, and uploaded pictures that are not kept. They are no reason for 503, because pictures,
+/// writes to the database, uploaded pictures that are not kept, and a cluster whose state is not the newest. They are no reason for 503, because pictures,
 /// sign-ins and MediaMTX's question go on.
 #[utoipa::path(method(get, head), path = "/readyz", tag = "operations", responses((status = 200), (status = 503, body = ProblemDocument)))]
 pub(super) async fn ready(state: web::Data<State>) -> Result<HttpResponse, Problem> {
@@ -35,7 +35,8 @@ pub(super) async fn ready(state: web::Data<State>) -> Result<HttpResponse, Probl
         .fault()
         .map(|Fault { streams, reason }| format!("the pictures of {streams} streams are not written: {reason}"));
     let mut text = String::from("ready\n");
-    for problem in [state.store.problem(), pictures].into_iter().flatten() {
+    let cluster = state.cluster.as_ref().map(|cluster| cluster.problems()).unwrap_or_default();
+    for problem in [state.store.problem(), pictures].into_iter().flatten().chain(cluster) {
         text.push_str(&format!("degraded: {problem}\n"));
     }
     Ok(HttpResponse::Ok().content_type("text/plain").body(text))

@@ -7,6 +7,7 @@ mod aliases;
 mod audit;
 mod auth_webhook;
 mod caller;
+mod cluster;
 mod condition;
 mod crash;
 mod discovery;
@@ -215,6 +216,7 @@ const ROUTES: &[Route] = routes![
     mediamtx::check,
     mediamtx_paths::list,
     mediamtx_paths::patch,
+    cluster::get,
     mqtt::get,
     mqtt::put,
     mqtt::delete,

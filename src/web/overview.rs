@@ -102,7 +102,8 @@ pub(super) async fn overview(state: web::Data<State>, _: Admin) -> Result<HttpRe
         }
     }
     let conditions = state.paths.conditions();
-    let differs = |condition: &&Condition| !matches!(condition, Condition::Applied | Condition::Disabled);
+    let differs =
+        |condition: &&Condition| !matches!(condition, Condition::Applied | Condition::Disabled | Condition::Elsewhere);
     let summary = state.throughput.summary();
     let memory = state.catalog.registry().memory();
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(Overview {

@@ -48,6 +48,7 @@ const GROUPS = [
   {
     name: 'system',
     sections: [
+      ['cluster', 'grid'],
       ['events', 'info'],
       ['log', 'menu'],
       ['settings', 'settings'],

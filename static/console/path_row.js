@@ -23,7 +23,7 @@ import { known } from './words.js';
  */
 
 /** @type {Record<Api.Path['state'], string>} */
-const COLOURS = { applied: 'good', pending: 'warn', conflict: 'bad', refused: 'bad', disabled: '' };
+const COLOURS = { applied: 'good', pending: 'warn', conflict: 'bad', refused: 'bad', disabled: '', elsewhere: '' };
 
 /**
  * The columns of the list.

@@ -9,7 +9,7 @@ use crate::{
     support::{TestApp, close_to, eventually, flat_picture, mediamtx::MediaMtx},
 };
 
-pub const SECTIONS: [&str; 14] = [
+pub const SECTIONS: [&str; 15] = [
     "overview",
     "streams",
     "publish",
@@ -21,6 +21,7 @@ pub const SECTIONS: [&str; 14] = [
     "tokens",
     "shares",
     "audit",
+    "cluster",
     "events",
     "log",
     "settings",

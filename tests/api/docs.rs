@@ -29,6 +29,7 @@ const COMMANDS: &[(&str, How)] = &[
     ("TEST_LOG=1 cargo ", Skip("builds or tests the tree that this test belongs to")),
     ("git ", Skip("needs a fork on a forge")),
     ("docker ", Skip("needs Docker")),
+    ("kubectl ", Skip("needs Kubernetes")),
     ("sudo ", Skip("changes this machine; make package-test installs the package elsewhere")),
     ("ffplay ", Skip("opens a window and is endless")),
     ("cd /srv/original/public", Skip("needs the files of the original program")),

@@ -132,3 +132,23 @@ async fn the_hook_command_posts_the_variables_of_mediamtx() {
         json!({"hook": "available", "variables": {"MTX_PATH": "a b';touch x;'", "MTX_SOURCE_TYPE": "rtspSession"}})
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listeners_at_one_node_of_a_cluster_hear_the_events_of_all() {
+    let Some(fleet) = crate::support::nats::Fleet::start(2).await else { return };
+    let [a, b] = fleet.nodes.as_slice() else { panic!("two") };
+    let admin = crate::support::basic("admin", a.password.as_deref().expect("generated"));
+    let mut listener = Listener::new(b, "/api/v1/events", &[&admin]).await;
+    let hook = json!({"MTX_PATH": "door", "MTX_SEGMENT_PATH": "/x.mp4"}).to_string();
+    for (node, name) in [(a, "a"), (b, "b")] {
+        let posted = node.request("POST", "/api/v1/hooks/record-segment-complete", &[], hook.as_bytes()).await;
+        assert_eq!(posted.status, 204, "{posted:?}");
+        loop {
+            let event = listener.next().await.expect("no end");
+            if event["type"] == "recording.segment" {
+                assert_eq!(event["node"], name, "{event}");
+                break;
+            }
+        }
+    }
+}

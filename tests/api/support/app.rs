@@ -121,6 +121,14 @@ impl TestApp {
         }
     }
 
+    /// Starts with settings with which the application must not start, and returns why it did not.
+    pub fn refused(folder: &Arc<tempfile::TempDir>, yaml: &str) -> String {
+        let loaded = load(folder.path(), yaml);
+        let (sender, _receiver) = mpsc::channel();
+        let started = std::thread::spawn(move || run(loaded, &sender)).join().expect("no panic");
+        started.expect_err("the application must not start").to_string()
+    }
+
     /// The folder of the settings, of the data and of the media files.
     pub fn folder(&self) -> &Path {
         self.folder.as_ref().expect("kept until the end").path()
