@@ -3,8 +3,11 @@
 use actix_web::web;
 use tokio::sync::{Mutex, mpsc};
 
-use super::nodes;
-use crate::{events::Observer, mediamtx, policy::Revoked, server, state::State, supervise::Supervisor, uv4l};
+use super::{nodes, opening::HAND_OVER};
+use crate::{
+    data_folder::DataFolder, events::Observer, mediamtx, policy::Revoked, server, state::State, supervise::Supervisor,
+    uv4l,
+};
 
 /// Runs everything that is not started by a request, until it is aborted.
 pub(super) async fn run(
@@ -38,6 +41,19 @@ pub(super) async fn run(
         supervisor.run("access", || state.access.run(&state.events, &state.mediamtx, &revoked)),
         supervisor.run("audit", || state.access.audit().write_forever()),
         nodes::run(&state, &supervisor),
+        supervisor.run("fleet", async || {
+            if let Some(fleet) = &state.fleet {
+                let file = DataFolder::drain_in(&state.settings.data_dir);
+                tokio::join!(fleet.run(), fleet.drain_when_asked(&file, HAND_OVER));
+            }
+        }),
+        supervisor.run("fleet uploads", async || {
+            if let Some(fleet) = &state.fleet {
+                while let Some(news) = fleet.next_upload().await {
+                    state.catalog.take_note(news);
+                }
+            }
+        }),
         supervisor.run("identity", || state.identity.run()),
         supervisor.run("mqtt", || state.mqtt.run()),
         supervisor.run("mqtt publisher", || state.publisher.run()),

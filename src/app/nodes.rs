@@ -2,10 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::opening::HAND_OVER;
 use crate::{
     cluster::{Cluster, Role, Touched},
-    data_folder::DataFolder,
     error::{Code, Result},
     events::{Event, Told},
     identity::{Identity, first_admin},
@@ -78,27 +76,8 @@ pub(super) async fn run(state: &State, supervisor: &Supervisor) {
         supervisor.run("cluster changes", || pass_on(state, cluster)),
         supervisor.run("cluster paths", || move_paths(state, cluster)),
         supervisor.run("cluster events", || tell_events(state, cluster)),
-        supervisor.run("fleet", || run_fleet(state)),
-        supervisor.run("fleet uploads", || follow_uploads(state)),
         supervisor.run("foreign events", || cluster.hear(EVENTS, |told| state.events.pass_on(told))),
     );
-}
-
-/// Runs and follows the streams of the cluster.
-async fn run_fleet(state: &State) {
-    if let Some(fleet) = &state.fleet {
-        let file = DataFolder::drain_in(&state.settings.data_dir);
-        tokio::join!(fleet.run(), fleet.drain_when_asked(&file, HAND_OVER));
-    }
-}
-
-/// Lets the catalog take note of upload streams of other nodes.
-async fn follow_uploads(state: &State) {
-    if let Some(fleet) = &state.fleet {
-        while let Some(news) = fleet.next_upload().await {
-            state.catalog.take_note(news);
-        }
-    }
 }
 
 /// Tells the other nodes of the events of this one.

@@ -205,8 +205,8 @@ impl Connection {
         })
     }
 
-    /// Writes a record if its newest revision is still `expected`; 0: if the key was never used. None deletes the record.
-    /// Returns the new revision.
+    /// Writes a record if its newest revision is still `expected`; 0: if there is none. None deletes the record, with its
+    /// earlier revisions, and leaves a marker. Returns the new revision.
     pub async fn agree(
         &self,
         bucket: &str,
@@ -218,7 +218,8 @@ impl Connection {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(expected));
         if value.is_none() {
-            headers.insert("KV-Operation", "DEL");
+            headers.insert("KV-Operation", "PURGE");
+            headers.insert("Nats-Rollup", "sub");
         }
         if !self.is_up() {
             return Err(Disagreement::Failed(self.away()));
@@ -276,13 +277,11 @@ fn away(reason: &str) -> Error {
 async fn connect(settings: &ClusterSettings, node: &str, capacity: usize, state: LinkState) -> Result<Client> {
     let options = options(settings, &format!("mtx-sidecar {node} {}", state.purpose)).await?;
     let state = Arc::new(state);
-    let options =
-        options.subscription_capacity(capacity).client_capacity(capacity).retry_on_initial_connect().event_callback(
-            move |event| {
-                let state = state.clone();
-                async move { state.note(&event) }
-            },
-        );
+    let options = options.subscription_capacity(capacity).client_capacity(capacity);
+    let options = options.retry_on_initial_connect().event_callback(move |event| {
+        let state = state.clone();
+        async move { state.note(&event) }
+    });
     options.connect(settings.nats.clone()).await.map_err(|e| {
         Error::new(Code::ClusterUnavailable, format!("the connection to NATS cannot be begun: {e}")).caused_by(e)
     })

@@ -24,6 +24,9 @@ const BATCH: usize = 512;
 /// than that nothing changes is begun anew.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// How often markers of deleted records are removed.
+const CLEAN: Duration = Duration::from_secs(600);
+
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -151,6 +154,8 @@ impl Mirror {
         let mut look = interval(LOOK);
         look.reset();
         let mut promised = 0;
+        let mut clean = interval(CLEAN);
+        clean.reset();
         loop {
             tokio::select! {
                 entries = watch.next() => {
@@ -164,6 +169,7 @@ impl Mirror {
                     self.0.progress.send_modify(|progress| progress.revision = progress.revision.max(newest));
                 }
                 _ = look.tick() => promised = self.look(&bucket, promised).await?,
+                _ = clean.tick() => self.remove_markers(&bucket).await?,
             }
         }
     }

@@ -42,6 +42,9 @@ const HISTORY: i64 = 8;
 /// Largest record. A definition of a stream or path is below it: bodies of the API have at most 1 MiB, and paths some KB.
 const MAX_RECORD: i32 = 900 * 1024;
 
+/// How long the markers of deleted records stay.
+const MARKERS_STAY: Duration = Duration::from_secs(3600);
+
 /// How long the watch gets to deliver the record that was the reason for a refusal, before it is asked for.
 const CATCH_UP: Duration = Duration::from_millis(300);
 
@@ -54,8 +57,10 @@ pub(super) struct Sealed {
 /// What this node knows of a record.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Known {
-    /// It is in the database as it is in the bucket, or it is deleted in both.
+    /// It is in the database as it is in the bucket.
     Mirrored,
+    /// It is deleted, and this node has learnt of it at this time. The bucket has a marker.
+    Deleted(Instant),
     /// It is not understood, for this reason, and is left as it is.
     Foreign(String),
 }
@@ -175,9 +180,10 @@ impl Mirror {
         let known = self.0.known.lock();
         let foreign = known.values().filter_map(|(_, known)| match known {
             Known::Foreign(reason) => Some(reason),
-            Known::Mirrored => None,
+            Known::Mirrored | Known::Deleted(_) => None,
         });
-        (known.len(), foreign.clone().count(), foreign.clone().next().cloned())
+        let there = known.values().filter(|(_, known)| !matches!(known, Known::Deleted(_))).count();
+        (there, foreign.clone().count(), foreign.clone().next().cloned())
     }
 
     /// Rows that other nodes have changed since the last call.
@@ -258,8 +264,9 @@ impl Mirror {
                     Some(Ok(row)) => Some(row),
                     None => None,
                 };
+                let what = if row.is_some() { Known::Mirrored } else { Known::Deleted(Instant::now()) };
                 changes.push(Change { table, id, row });
-                seen.push((key, revision, Known::Mirrored));
+                seen.push((key, revision, what));
             }
         }
         let mut differing = vec![];
@@ -308,7 +315,14 @@ impl Mirror {
             return Err(Refusal::Failed(Error::new(Code::ClusterConflict, message)));
         }
         let value = row.as_ref().map(|row| self.seal(&key, row)).transpose().map_err(Refusal::Failed)?;
-        match self.0.connection.agree(BUCKET, &key, value.clone(), expected).await {
+        let mut answer = self.0.connection.agree(BUCKET, &key, value.clone(), expected).await;
+        if matches!(answer, Err(Disagreement::Changed))
+            && !self.catch_up(&key, expected).await.map_err(Refusal::Failed)?
+        {
+            // Only the marker of a deleted record was removed.
+            answer = self.0.connection.agree(BUCKET, &key, value.clone(), 0).await;
+        }
+        match answer {
             Ok(revision) => {
                 self.0.counts.lock().written += 1;
                 self.take(vec![(key, revision, value)]).await.map_err(Refusal::Failed)?;
@@ -316,7 +330,6 @@ impl Mirror {
             }
             Err(Disagreement::Changed) => {
                 self.0.counts.lock().conflicts += 1;
-                self.catch_up(&key, expected).await.map_err(Refusal::Failed)?;
                 Err(Refusal::Changed)
             }
             Err(Disagreement::Failed(e)) => {
@@ -326,19 +339,50 @@ impl Mirror {
         }
     }
 
-    /// Gets a record that is newer than the known one.
-    async fn catch_up(&self, key: &str, before: u64) -> Result<()> {
+    /// Gets a record that is newer than the known one. Returns false if there is none at all.
+    async fn catch_up(&self, key: &str, before: u64) -> Result<bool> {
         let mut progress = self.progress();
         let is_newer = || self.0.known.lock().get(key).is_some_and(|(revision, _)| *revision > before);
         if timeout(CATCH_UP, progress.wait_for(|_| is_newer())).await.is_ok() {
-            return Ok(());
+            return Ok(true);
         }
         let bucket = self.bucket().await?;
         let failed = |e| Error::new(Code::ClusterUnavailable, "a record of the cluster cannot be read").caused_by(e);
-        if let Some(entry) = bucket.entry(key).await.map_err(failed)? {
-            let value = (entry.operation == kv::Operation::Put).then_some(entry.value);
-            let rows = self.take(vec![(entry.key, entry.revision, value)]).await?;
-            self.touch(rows);
+        match bucket.entry(key).await.map_err(failed)? {
+            Some(entry) => {
+                let value = (entry.operation == kv::Operation::Put).then_some(entry.value);
+                let rows = self.take(vec![(entry.key, entry.revision, value)]).await?;
+                self.touch(rows);
+                Ok(true)
+            }
+            None => {
+                self.0.known.lock().remove(key);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Removes the markers of records that were deleted long ago: each sign-in leaves one. A node that was away for longer
+    /// compares its database with the whole bucket when it comes back.
+    pub(super) async fn remove_markers(&self, bucket: &kv::Store) -> Result<()> {
+        let old: Vec<_> = {
+            let known = self.0.known.lock();
+            let is_old = |what: &Known| matches!(what, Known::Deleted(at) if at.elapsed() >= MARKERS_STAY);
+            known
+                .iter()
+                .filter(|(_, (_, what))| is_old(what))
+                .map(|(key, (revision, _))| (key.clone(), *revision))
+                .collect()
+        };
+        for (key, revision) in old {
+            let subject = format!("$KV.{}.{key}", bucket.name);
+            // Up to the marker: the record can have been made again.
+            let purged = bucket.stream.purge().filter(subject).sequence(revision + 1).await;
+            purged.map_err(|e| Error::new(Code::ClusterUnavailable, "markers cannot be removed").caused_by(e))?;
+            let mut known = self.0.known.lock();
+            if known.get(&key).is_some_and(|(now, _)| *now == revision) {
+                known.remove(&key);
+            }
         }
         Ok(())
     }

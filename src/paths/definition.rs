@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     error::{Code, Error, Result},
     mediamtx::{COMMANDS, Fields, command_fault},
-    producer::check_title,
+    producer::{check_nodes, check_title},
     secret::{HIDDEN, has_hidden, hide_in_json, restored_url, shown_url},
     stream::StreamName,
     trust::Fingerprint,
@@ -18,8 +18,6 @@ use crate::{
 
 /// Longest name, and longest source or command, in characters.
 const MAX_NAME: usize = 250;
-/// Most nodes of one path.
-const MAX_NODES: usize = 100;
 const MAX_TEXT: usize = 4096;
 
 /// The definition of a path.
@@ -136,9 +134,7 @@ impl Wanted {
     /// Checks the definition. The error names the field.
     pub fn check(&self, name: &str) -> Result<()> {
         check_name(name)?;
-        if self.nodes.len() > MAX_NODES || self.nodes.iter().any(|node| node.is_empty() || node.len() > 64) {
-            return Err(wrong("nodes", format!("must be at most {MAX_NODES} names of nodes, of 1 to 64 characters")));
-        }
+        check_nodes(&self.nodes).map_err(|rule| wrong("nodes", rule))?;
         let is_regexp = name.starts_with('~');
         match &self.kind {
             Kind::Stream { .. } if is_regexp => {

@@ -191,7 +191,7 @@ fn touched(c: &Connection) -> rusqlite::Result<Vec<Change>> {
 
 fn read_row(c: &Connection, table: &str, key: &str, id: &str) -> rusqlite::Result<Option<Columns>> {
     let mut select = c.prepare_cached(&format!("SELECT * FROM {table} WHERE {key} = ?1"))?;
-    let names: Vec<String> = select.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = select.column_names().map(str::to_owned).collect();
     let mut rows = select.query([id])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let mut columns = Columns::new();

@@ -45,7 +45,7 @@ async fn users_tokens_streams_and_paths_of_one_node_are_those_of_all() {
     let larger = json!({"kind": "test-card", "width": 640, "height": 360}).to_string();
     assert_eq!(b.admin("PUT", "/api/v1/streams/card", &larger).await.status, 200);
     eventually("a has the new definition", async || {
-        a.admin("GET", "/api/v1/streams/card/definition", "").await.json()["width"] == 640
+        a.admin("GET", "/api/v1/streams/card", "").await.json()["definition"]["width"] == 640
     })
     .await;
     assert_eq!(a.admin("DELETE", "/api/v1/streams/card", "").await.status, 204);
@@ -252,4 +252,23 @@ async fn a_path_is_kept_at_the_nodes_of_its_definition_and_moves_when_its_node_i
     let wrong = json!({"kind": "stream", "stream": "card", "nodes": [""]}).to_string();
     let refused = fleet.nodes[0].admin("PUT", "/api/v1/paths/wrong", &wrong).await;
     assert_eq!((refused.status, refused.json()["field"].as_str()), (422, Some("nodes")), "{refused:?}");
+}
+
+/// The markers of deleted records are removed after an hour, by any node.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_can_be_used_again_after_its_marker_is_removed() {
+    let Some(fleet) = Fleet::start(2).await else { return };
+    let [a, b] = fleet.nodes.as_slice() else { panic!("two") };
+    let client = fleet.nats.client().await;
+    let state = async_nats::jetstream::new(client).get_key_value("mtx_state").await.expect("the bucket");
+    let alice = json!({"pass": "correct horse", "role": "user"}).to_string();
+    for round in 0..2 {
+        assert_eq!(a.admin("PUT", "/api/v1/users/alice", &alice).await.status, 201, "round {round}");
+        eventually("b has the user", async || b.admin("GET", "/api/v1/users/alice", "").await.status == 200).await;
+        assert_eq!(b.admin("DELETE", "/api/v1/users/alice", "").await.status, 204, "round {round}");
+        eventually("a has forgotten it", async || a.admin("GET", "/api/v1/users/alice", "").await.status == 404).await;
+        let left = state.entry("users.YWxpY2U").await.expect("reads").expect("a marker");
+        assert_eq!(left.operation, async_nats::jetstream::kv::Operation::Purge, "without earlier revisions");
+        state.stream.purge().filter("$KV.mtx_state.users.YWxpY2U").await.expect("removes it");
+    }
 }
