@@ -140,6 +140,24 @@ fn the_examples_in_the_shipped_settings_can_be_used() {
     assert_eq!(loaded.settings.streams.len(), examples.len());
 }
 
+/// No test starts these files: they need Docker and Kubernetes.
+#[test]
+fn variables_of_the_files_for_clusters_are_settings() {
+    let known = settings::describe(&settings::Settings::default(), &settings::Sources::default());
+    let known: BTreeSet<_> = known.into_iter().map(|setting| setting.variable).collect();
+    let variable = Regex::new(r"SIDECAR__[A-Z0-9_]+").expect("a pattern");
+    for file in ["deploy/compose.cluster.yml", "deploy/kubernetes/sidecar.yaml"] {
+        let text = read(file);
+        let used: BTreeSet<_> = variable.find_iter(&text).map(|found| found.as_str().to_owned()).collect();
+        assert!(used.contains("SIDECAR__CLUSTER__NATS") && used.contains("SIDECAR__CLUSTER__SECRET"), "{file}");
+        let unknown: Vec<_> = used.difference(&known).collect();
+        assert!(unknown.is_empty(), "{file} sets {unknown:?}");
+        if file.ends_with(".yml") {
+            assert!(yaml::parse(&text).is_ok(), "{file} is YAML");
+        }
+    }
+}
+
 #[test]
 fn shipped_files_can_be_read_and_name_existing_files() {
     let compose = yaml::parse(&read("docker-compose.yml")).expect("YAML");

@@ -2,30 +2,26 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use async_nats::{HeaderMap, connection::State as ConnectionState};
 use futures_util::StreamExt;
 use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
-    time::{Duration, Instant, sleep_until, timeout},
+    time::{Duration, Instant, sleep_until},
 };
 
 use super::{
     Locals,
     ask::{self, Ask, Told, Wish},
+    send::send,
     uploads::Pushes,
 };
 use crate::{
-    cluster::{Cluster, chunks},
-    picture::SharedFrame,
+    cluster::Cluster,
     stream::{Demand, Stream, StreamName},
 };
 
 /// Most nodes that are remembered for one stream.
 const MAX_ASKERS: usize = 1000;
-
-/// How long the connection can take no picture before it is skipped.
-const STALL: Duration = Duration::from_secs(2);
 
 /// Pause before requests are listened to again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -132,7 +128,7 @@ impl Feeds {
                 let feed = Arc::new(Feed::default());
                 feed.add(node, wish);
                 feeds.insert(name.clone(), feed.clone());
-                tokio::spawn(self.clone().send(stream.clone(), feed));
+                tokio::spawn(self.clone().feed(stream.clone(), feed));
             }
         }
         drop(feeds);
@@ -141,9 +137,9 @@ impl Feeds {
     }
 
     /// Sends pictures while a node asks for them.
-    async fn send(self, stream: Arc<Stream>, feed: Arc<Feed>) {
+    async fn feed(self, stream: Arc<Stream>, feed: Arc<Feed>) {
         if let Err(ended) = self.send_while_asked(&stream, &feed).await {
-            tracing::debug!(stream = %stream.name(), "no pictures for other nodes any more: {}", ended.0);
+            tracing::debug!(stream = %stream.name(), "no pictures are sent to other nodes now: {}", ended.0);
             self.0.feeds.lock().remove(stream.name());
         }
     }
@@ -177,14 +173,10 @@ impl Feeds {
                 && let Some(epoch) = self.0.locals.epoch_of(stream.name(), frame.seq)
             {
                 frame.encode().await;
-                self.publish(stream.name(), &frame, epoch).await;
+                send(&self.0.cluster, stream.name(), &frame, (epoch, frame.seq)).await;
                 not_before = Instant::now() + ask::SINGLE;
             }
         }
-    }
-
-    async fn publish(&self, stream: &StreamName, frame: &SharedFrame, epoch: u64) {
-        publish(&self.0.cluster, stream, frame, (epoch, frame.seq)).await;
     }
 }
 
@@ -208,29 +200,5 @@ impl Feed {
         let until = askers.values().map(|(_, until)| *until).min()?;
         let wants_each = askers.values().any(|(wish, _)| *wish == Wish::Each);
         Some((if wants_each { Wish::Each } else { Wish::Single }, until))
-    }
-}
-
-/// Sends one picture to all nodes that listen. While NATS is away it is dropped: the latest picture wins.
-pub(super) async fn publish(cluster: &Cluster, stream: &StreamName, frame: &SharedFrame, number: (u64, u64)) {
-    let frames = &cluster.connection().frames;
-    if frames.connection_state() != ConnectionState::Connected {
-        return;
-    }
-    let subject = ask::frames_of(cluster, stream);
-    let sent = async {
-        for (head, payload) in chunks::split(&frame.jpeg(), number, frame.captured_at, frames.max_payload()) {
-            let mut headers = HeaderMap::new();
-            for (name, value) in head.headers() {
-                headers.insert(name, value.as_str());
-            }
-            frames.publish_with_headers(subject.clone(), headers, payload).await?;
-        }
-        Ok::<_, async_nats::PublishError>(())
-    };
-    match timeout(STALL, sent).await {
-        Ok(Ok(())) => {}
-        Ok(Err(e)) => tracing::debug!(%stream, "a picture is not sent to other nodes: {e}"),
-        Err(_) => tracing::debug!(%stream, "a picture is not sent to other nodes: NATS takes none"),
     }
 }

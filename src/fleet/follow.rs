@@ -28,7 +28,7 @@ const FAULTS: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Whom {
     /// None: this node only listens.
-    Nobody,
+    NoNode,
     /// This one.
     Node(String, Wish),
     /// All, because any of them can have pictures.
@@ -116,7 +116,7 @@ impl Follow {
     /// Asks for another number of pictures.
     pub(super) fn wish(&self, wish: Wish) {
         let whom = match &*self.whom.borrow() {
-            Whom::Nobody => Whom::Nobody,
+            Whom::NoNode => Whom::NoNode,
             Whom::Node(node, _) => Whom::Node(node.clone(), wish),
             Whom::All(_) => Whom::All(wish),
         };
@@ -128,7 +128,7 @@ impl Drop for Follow {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
         let subject = match &*self.whom.borrow() {
-            Whom::Nobody => return,
+            Whom::NoNode => return,
             Whom::Node(node, _) => ask::subject_of(&self.cluster, node),
             Whom::All(_) => ask::subject_of_all(&self.cluster),
         };

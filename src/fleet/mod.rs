@@ -11,6 +11,7 @@ mod leases;
 mod locals;
 mod pictures;
 mod placed;
+mod send;
 mod uploads;
 
 use std::{path::Path, sync::Arc};

@@ -290,7 +290,7 @@ impl Stay {
         }
         self.local = Some(Local { task, stop, epoch, is_shown, until: None });
         if let Some(follow) = &self.follow {
-            follow.ask(Whom::Nobody);
+            follow.ask(Whom::NoNode);
         }
     }
 
@@ -321,7 +321,7 @@ impl Stay {
 
     fn ask(&mut self, node: Option<String>) {
         let wish = Wish::from(*self.run.demand.borrow());
-        let whom = node.map_or(Whom::Nobody, |node| Whom::Node(node, wish));
+        let whom = node.map_or(Whom::NoNode, |node| Whom::Node(node, wish));
         match &self.follow {
             Some(follow) => follow.ask(whom),
             None => {

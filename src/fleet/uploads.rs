@@ -12,8 +12,8 @@ use tokio::{
 use super::{
     Fleet,
     ask::{self, Ask, Wish},
-    feeds,
     follow::{Follow, News, Whom, news_of},
+    send::send,
 };
 use crate::{
     cluster::Cluster,
@@ -162,7 +162,7 @@ impl Pushes {
         }
         let push = streams.entry(stream.clone()).or_insert_with(|| {
             let latest = watch::Sender::new(None);
-            tokio::spawn(send(self.cluster.clone(), stream, self.number, latest.subscribe()));
+            tokio::spawn(send_latest(self.cluster.clone(), stream, self.number, latest.subscribe()));
             Push { askers: HashMap::new(), latest }
         });
         push.askers.insert(node, now + ask::FOR);
@@ -177,11 +177,16 @@ impl Pushes {
 }
 
 /// Sends pictures until no node wants them. The latest one wins.
-async fn send(cluster: Cluster, stream: StreamName, number: u64, mut latest: watch::Receiver<Option<SharedFrame>>) {
+async fn send_latest(
+    cluster: Cluster,
+    stream: StreamName,
+    number: u64,
+    mut latest: watch::Receiver<Option<SharedFrame>>,
+) {
     while latest.changed().await.is_ok() {
         let frame = latest.borrow_and_update().clone();
         if let Some(frame) = frame {
-            feeds::publish(&cluster, &stream, &frame, (number, frame.seq)).await;
+            send(&cluster, &stream, &frame, (number, frame.seq)).await;
         }
     }
 }

@@ -5,7 +5,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Problem, State, caller::Admin, problem::ProblemDocument};
-use crate::cluster::{Cluster, Counts, Heartbeat, Node};
+use crate::{
+    cluster::{Cluster, Counts, Heartbeat, Node, lease::Holding},
+    fleet::Fleet,
+};
 
 /// The cluster as this node sees it.
 #[derive(Serialize, ToSchema)]
@@ -34,6 +37,23 @@ pub struct ClusterStatus {
     counts: Counts,
     /// The nodes, this one first.
     nodes: Vec<ClusterNode>,
+    /// Whether this node can take and keep streams; without NATS it cannot after 16 seconds.
+    member: bool,
+    /// The streams that one node runs for all, by name.
+    streams: Vec<ClusterStream>,
+}
+
+/// A stream that one node runs for all.
+#[derive(Serialize, ToSchema)]
+pub struct ClusterStream {
+    /// The stream.
+    stream: String,
+    /// The node that fetches its pictures.
+    node: String,
+    /// Grows with each node that takes over.
+    epoch: u64,
+    /// Whether the node wants another one to take over.
+    leaving: bool,
 }
 
 /// A node of the cluster.
@@ -67,7 +87,7 @@ pub struct ClusterNode {
     lag: u64,
 }
 
-fn status(cluster: &Cluster) -> ClusterStatus {
+fn status(cluster: &Cluster, fleet: Option<&Fleet>) -> ClusterStatus {
     let mirror = cluster.mirror();
     let (records, foreign_records, _) = mirror.records();
     let revision = mirror.progress().borrow().revision;
@@ -104,6 +124,14 @@ fn status(cluster: &Cluster) -> ClusterStatus {
         foreign_records,
         counts: mirror.counts(),
         nodes: cluster.nodes().list().into_iter().enumerate().map(node).collect(),
+        member: fleet.is_some_and(Fleet::is_member),
+        streams: fleet.map(Fleet::holdings).unwrap_or_default().into_iter().map(ClusterStream::from).collect(),
+    }
+}
+
+impl From<(String, Holding)> for ClusterStream {
+    fn from((stream, Holding { node, epoch, leaving, .. }): (String, Holding)) -> Self {
+        ClusterStream { stream, node, epoch, leaving }
     }
 }
 
@@ -111,7 +139,7 @@ fn status(cluster: &Cluster) -> ClusterStatus {
 #[utoipa::path(get, path = "/api/v1/cluster", tag = "operations", responses((status = 200, body = ClusterStatus), (status = 401, body = ProblemDocument)))]
 pub(super) async fn get(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
     let status = match &state.cluster {
-        Some(cluster) => status(cluster),
+        Some(cluster) => status(cluster, state.fleet.as_ref()),
         None => ClusterStatus {
             enabled: false,
             node: String::new(),
@@ -125,6 +153,8 @@ pub(super) async fn get(state: web::Data<State>, _: Admin) -> Result<HttpRespons
             foreign_records: 0,
             counts: Counts::default(),
             nodes: vec![],
+            member: false,
+            streams: vec![],
         },
     };
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(status))
