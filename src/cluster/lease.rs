@@ -45,6 +45,8 @@ struct Want {
     /// False: the holding is given up as soon as that can be written, and then forgotten.
     is_wanted: bool,
     can_run: bool,
+    /// A write that gives the holding up is on its way, or may have been accepted: the holding must be taken anew.
+    is_given_up: bool,
     /// This node has written that it wants to hand the stream over.
     is_leaving: bool,
     role: Role,
@@ -121,6 +123,13 @@ impl Table {
             }
             Event::Synced => {
                 for key in std::mem::take(&mut self.unseen) {
+                    // The storage was lost. The holder writes its record anew, and others let it.
+                    if let Key::Stream(stream) = &key
+                        && self.own_epoch(stream).is_none()
+                        && let Some(want) = self.wants.get_mut(stream)
+                    {
+                        want.writing.not_before = Some(now + self.times.take_when_gone);
+                    }
                     self.see(key, 0, None, true, now);
                 }
                 self.is_synced = true;
@@ -149,6 +158,7 @@ impl Table {
                     is_wanted: true,
                     can_run,
                     is_leaving: false,
+                    is_given_up: false,
                     role: Role::Waiting,
                     writing: Writing::default(),
                 };
@@ -171,7 +181,8 @@ impl Table {
     /// Whether this node believes that it alone runs the producer. One that hands its streams over does not.
     pub fn holds(&self, stream: &str, now: Instant) -> bool {
         let is_own = self.holding(stream).is_some_and(|holding| self.is_own(holding));
-        is_own && !self.is_draining && self.own.is_confirmed(now, &self.times)
+        let is_kept = self.wants.get(stream).is_some_and(|want| want.is_wanted && !want.is_given_up);
+        is_own && is_kept && !self.is_draining && self.own.is_confirmed(now, &self.times)
     }
 
     /// The streams that this node has, whether the session is confirmed or not.
@@ -237,8 +248,20 @@ impl Table {
         {
             // A write whose answer was given up has come through. It is given up.
             let writing = Writing::default();
-            let want = Want { is_wanted: false, can_run: false, is_leaving: false, role: Role::Waiting, writing };
+            let want = Want {
+                is_wanted: false,
+                can_run: false,
+                is_leaving: false,
+                is_given_up: false,
+                role: Role::Waiting,
+                writing,
+            };
             self.wants.insert(stream.clone(), want);
+        }
+        if let Key::Stream(stream) = &key
+            && let Some(want) = self.wants.get_mut(stream)
+        {
+            want.is_given_up = false;
         }
         self.views.insert(key, View { revision, value, since: now, is_gone: false });
     }

@@ -27,7 +27,7 @@ use crate::{
 const HAND_OVER: Duration = Duration::from_secs(6);
 
 /// How long a holder whose record was lost goes on, until it has a new one.
-const RECORD_LOST: Duration = Duration::from_secs(2);
+const RECORD_LOST: Duration = Duration::from_secs(3);
 
 /// How long a stopped producer can take to end.
 const STOP_GRACE: Duration = Duration::from_millis(1500);

@@ -113,7 +113,7 @@ impl Own {
                 }
             }
             // The storage was lost. The session goes on, if no other node has ended it before the next write.
-            None => self.revision = revision,
+            None => (self.revision, self.next) = (revision, None),
             Some(_) if self.is_established => {
                 (self.is_established, self.confirmed) = (false, None);
                 // At once.

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Action, Answer, Holding, Key, Role, Session, Table, Value, Write, Writing};
+use super::{Action, Answer, Holding, Key, Role, Session, Table, Value, View, Write};
 
 /// Whose a stream is, as far as this node can see.
 enum Whose {
@@ -85,7 +85,7 @@ impl Table {
         let is_able = self.own.is_confirmed(now, &times);
         let mut dead = vec![];
         for (stream, want) in &self.wants {
-            let Whose::Others(holding) = self.whose(stream) else { continue };
+            let Whose::Others(holding) = self.whose(stream, now) else { continue };
             let key = Key::Session(holding.node.clone());
             if let Some(view) = self.views.get(&key)
                 && let Some(Value::Session(session)) = view.value
@@ -114,20 +114,26 @@ impl Table {
     fn write_holding(&mut self, stream: &str, now: Instant, out: &mut Vec<Action>) {
         let times = self.times;
         let is_confirmed = self.own.is_confirmed(now, &times);
-        let whose = self.whose(stream);
+        // To others, a stream of a session without a record is free.
+        let is_recorded = match self.views.get(&Key::Session(self.me.clone())).and_then(|view| view.value.as_ref()) {
+            Some(Value::Session(session)) => session.run == self.own.run && !session.ended,
+            _ => false,
+        };
+        let whose = self.whose(stream, now);
         // After a loss of the storage it must be another one than before, because pictures are told apart by it.
         let epoch = self.holding(stream).map_or(self.own.run, |holding| holding.epoch);
         // A node that drains runs what no other node takes, for those who watch here.
         let fresh = Holding { node: self.me.clone(), run: self.own.run, epoch: epoch + 1, leaving: self.is_draining };
         let Some(want) = self.wants.get_mut(stream) else { return };
         let is_free = want.writing.is_free(now, &times);
-        let can_take = want.is_wanted && want.can_run && is_confirmed;
+        let can_take = want.is_wanted && want.can_run && is_confirmed && is_recorded;
         let next = match whose {
             // Written also without a confirmed session: the record says whose it is.
             Whose::Own(holding) if !want.is_wanted => {
                 Holding { node: String::new(), run: 0, leaving: false, ..holding }
             }
             Whose::Own(holding) if self.is_draining && !holding.leaving => Holding { leaving: true, ..holding },
+            Whose::Own(_) if want.is_given_up && can_take => fresh,
             Whose::Own(holding) => {
                 want.is_leaving = holding.leaving;
                 return;
@@ -145,6 +151,7 @@ impl Table {
         }
         let attempt = self.attempts + 1;
         want.is_leaving |= next.leaving;
+        want.is_given_up |= next.node.is_empty();
         let value = Value::Stream(next);
         want.writing.begin(attempt, value.clone(), now);
         self.attempts = attempt;
@@ -153,7 +160,7 @@ impl Table {
         out.push(Action::Write(Write { key, value, expected, attempt }));
     }
 
-    fn whose(&self, stream: &str) -> Whose {
+    fn whose(&self, stream: &str, now: Instant) -> Whose {
         let Some(view) = self.views.get(&Key::Stream(stream.to_owned())) else { return Whose::Free };
         let holding = match &view.value {
             Some(Value::Stream(holding)) => holding,
@@ -163,12 +170,15 @@ impl Table {
         if self.is_own(holding) {
             return Whose::Own(holding.clone());
         }
-        let session = self.views.get(&Key::Session(holding.node.clone())).and_then(|view| view.value.as_ref());
-        let is_dead = match session {
-            Some(Value::Session(session)) => session.ended || session.run != holding.run,
+        // A record that was read can be newer than what the watch has delivered of the session.
+        let is_dead = match self.views.get(&Key::Session(holding.node.clone())) {
+            Some(View { value: Some(Value::Session(session)), revision, .. }) => {
+                let is_later = session.run != holding.run && *revision > view.revision;
+                is_later || session.ended && session.run == holding.run
+            }
             // Not understood: the node is of a later version, and lives as far as is known.
-            Some(_) => false,
-            None => true,
+            Some(View { value: Some(_), .. }) => false,
+            Some(View { value: None, .. }) | None => now >= view.since + self.times.take_after,
         };
         if holding.node.is_empty() || holding.node == self.me || is_dead {
             return Whose::Free;
@@ -178,12 +188,12 @@ impl Table {
 
     fn tell_role(&mut self, stream: String, now: Instant, out: &mut Vec<Action>) {
         let is_confirmed = self.own.is_confirmed(now, &self.times);
-        let whose = self.whose(&stream);
+        let whose = self.whose(&stream, now);
         let Some(want) = self.wants.get_mut(&stream).filter(|want| want.is_wanted) else { return };
         let role = match whose {
             _ if !is_confirmed => Role::CutOff,
             // It is wanted again before the write that gives it up was answered.
-            Whose::Own(_) if want.writing.gives_up() => Role::Waiting,
+            Whose::Own(_) if want.is_given_up => Role::Waiting,
             Whose::Own(holding) => Role::Holder { epoch: holding.epoch },
             Whose::Others(Holding { node, epoch, .. }) => Role::Follower { node, epoch, handed_over: want.is_leaving },
             Whose::Free | Whose::Foreign => Role::Waiting,
@@ -195,12 +205,5 @@ impl Table {
             want.role = role.clone();
             out.push(Action::Role { stream, role });
         }
-    }
-}
-
-impl Writing {
-    /// Whether the write on its way gives the stream up.
-    fn gives_up(&self) -> bool {
-        matches!(&self.value, Some(Value::Stream(holding)) if holding.node.is_empty())
     }
 }

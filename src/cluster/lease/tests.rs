@@ -176,11 +176,15 @@ fn a_record_of_a_later_version_is_left_alone() {
     table.on(Event::Anew, now);
     table.on(Event::Seen { key: key.clone(), revision: 9, value: Some(Value::Foreign), is_read: false }, now);
     let begun = table.on(Event::Synced, now);
-    let [Action::Write(Write { key: session, attempt, expected: 0, .. })] = begun.as_slice() else {
+    let [Action::Write(Write { key: session, value, attempt, expected: 0 })] = begun.as_slice() else {
         panic!("{begun:?}")
     };
     let answer = Event::Answer { key: session.clone(), attempt: *attempt, answer: Answer::Written(10) };
     table.on(answer, now);
-    let wanted = table.on(Event::Want { stream: "yard".into(), can_run: true }, now);
-    assert!(!wanted.iter().any(|action| matches!(action, Action::Write(write) if write.key == key)), "{wanted:?}");
+    table.on(Event::Seen { key: session.clone(), revision: 10, value: Some(value.clone()), is_read: false }, now);
+    let wanted =
+        ["yard", "door"].map(|stream| table.on(Event::Want { stream: stream.into(), can_run: true }, now)).concat();
+    let is_of = |action: &Action, key: &Key| matches!(action, Action::Write(write) if write.key == *key);
+    assert!(wanted.iter().any(|action| is_of(action, &Key::Stream("door".into()))), "{wanted:?}");
+    assert!(!wanted.iter().any(|action| is_of(action, &key)), "{wanted:?}");
 }
