@@ -59,5 +59,9 @@ const COLUMNS = [
   { label: t('console.cluster_watchers'), class: 'number', text: ({ watchers }) => number(watchers) },
   { label: t('console.cluster_producers'), class: 'number', text: ({ producers }) => number(producers) },
   { label: t('console.cluster_lag'), class: 'number', text: ({ lag }) => number(lag) },
-  { label: t('console.cluster_silent'), class: 'number', text: ({ silent_seconds: seconds }) => `${number(seconds)} s` },
+  {
+    label: t('console.cluster_silent'),
+    class: 'number',
+    text: ({ silent_seconds: seconds }) => `${number(seconds)} s`,
+  },
 ];

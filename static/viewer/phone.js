@@ -5,9 +5,12 @@ import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
 import { t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
+import { loadStyle } from '../lib/style.js';
 import { PlayerError } from '../players/player.js';
 import { WhipPublisher } from '../players/whip.js';
 import { keepAwake } from './wake.js';
+
+await loadStyle(new URL('phone.css', import.meta.url));
 
 /** Pauses between attempts. */
 const PAUSE_MS = { first: 1000, longest: 15_000 };

@@ -5,10 +5,13 @@ import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
 import { dateTime, errorText, t, timeOfDay } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
+import { loadStyle } from '../lib/style.js';
 import { Clip } from './clip.js';
 import { RecordedPath } from './recorded_path.js';
 import { Timeline } from './timeline.js';
 import { dayOf, durationText, secondOfDay } from './times.js';
+
+await loadStyle(new URL('recordings.css', import.meta.url));
 
 /** Most paths beside each other. */
 const MOST = 4;

@@ -69,6 +69,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cluster": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ClusterStatus"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/discover": {
         parameters: {
             query?: never;
@@ -2744,8 +2778,43 @@ export interface components {
         Checked: {
             findings: components["schemas"]["Finding"][];
         };
+        ClusterNode: {
+            address: string;
+            alive: boolean;
+            draining: boolean;
+            http_port: number;
+            lag: number;
+            name: string;
+            own: boolean;
+            producers: number;
+            rtsp_port: number;
+            schema: number;
+            silent_seconds: number;
+            version: string;
+            watchers: number;
+        };
+        ClusterStatus: {
+            connected: boolean;
+            counts: components["schemas"]["Counts"];
+            enabled: boolean;
+            foreign_records: number;
+            node: string;
+            nodes: components["schemas"]["ClusterNode"][];
+            prefix: string;
+            problems: string[];
+            records: number;
+            revision: number;
+            server: string;
+            stale_seconds: number;
+        };
         /** @enum {string} */
-        Condition: "applied" | "pending" | "conflict" | "refused" | "disabled";
+        Condition: "applied" | "pending" | "conflict" | "refused" | "disabled" | "elsewhere";
+        Counts: {
+            conflicts: number;
+            failed: number;
+            received: number;
+            written: number;
+        };
         Credentials: {
             pass?: string;
             user?: string;
@@ -2852,6 +2921,7 @@ export interface components {
             at: string;
             data: Record<string, unknown>;
             id: number;
+            node?: string | null;
             path: string;
             type: components["schemas"]["EventKind"];
         };
@@ -3523,6 +3593,7 @@ export interface components {
             total: number;
         };
         StreamDefinition: components["schemas"]["Definition"] & {
+            nodes?: string[];
             overlay?: components["schemas"]["Layer"][];
             title?: string;
         };
@@ -3743,9 +3814,11 @@ export interface components {
         };
         Wanted: components["schemas"]["Kind"] & {
             enabled?: boolean;
+            failover?: boolean;
             labels?: {
                 [key: string]: string;
             };
+            nodes?: string[];
             note?: string;
             record?: boolean;
             title?: string;
