@@ -32,6 +32,10 @@ FUZZ_TARGETS := $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets
 
 MEDIAMTX_VERSION := v1.20.1
 
+# Debian 12's package is too old for clusters (docs/cluster.md); where Go is, this version is built for the tests.
+NATS_VERSION := v2.12.3
+NATS_SERVER := $(abspath $(or $(CARGO_TARGET_DIR),target))/tools/nats-server
+
 # Cargo's folder, which CARGO_TARGET_DIR can move.
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -85,6 +89,11 @@ test-deps: build-deps
 		$$sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -q --no-install-recommends $$missing
 	fi
 
+	if ! command -v "$${NATS_SERVER_BIN:-nats-server}" > /dev/null && [ ! -x "$(NATS_SERVER)" ] && command -v go > /dev/null; then
+		echo "building: nats-server $(NATS_VERSION)"
+		GOBIN="$(dir $(NATS_SERVER))" GOFLAGS=-mod=mod timeout 240 go install "github.com/nats-io/nats-server/v2@$(NATS_VERSION)" || true
+	fi
+
 run: build-deps
 	@cargo build --release
 	exec scripts/run-demo $(SIDECAR) $(MEDIAMTX_VERSION) target/mediamtx
@@ -99,6 +108,9 @@ test: test-deps
 			exit 1
 		fi
 		echo "tests against MediaMTX: no mediamtx on PATH or in MEDIAMTX_BIN (make mediamtx downloads it)" >> "$(SKIPPED_CHECKS_FILE)"
+	fi
+	if ! command -v "$${NATS_SERVER_BIN:-nats-server}" > /dev/null && [ -x "$(NATS_SERVER)" ]; then
+		export NATS_SERVER_BIN="$(NATS_SERVER)"
 	fi
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings

@@ -37,7 +37,8 @@ export const button = (shape, text, onclick, more = {}) =>
  * @param {string} label
  * @param {string} [word]
  */
-const named = (label, word) => (!word || label.includes(word) ? label : `${word}: ${label}`);
+const named = (label, word) =>
+  !word || label.toLowerCase().includes(word.toLowerCase()) ? label : `${word}: ${label}`;
 
 /**
  * A button of a row or a card. The label is its title, and what screen readers say. Cards show the word beside the icon; the rows of

@@ -104,6 +104,9 @@ async fn sound_that_browsers_do_not_play_is_left_out_with_the_reason_and_sound_a
     let _radio = publish(&mediamtx, "radio", &[&TONE[..], &["-c:a", "libopus"]].concat());
     eventually("the path has a publisher", async || mediamtx.is_available(&app, "radio").await).await;
     let refused = app.get("/stream/radio.mp4").await;
+    assert_eq!(refused.json()["cause"], "no_video", "{}", refused.json());
+    // Only administrators get the words of the source.
+    let refused = app.admin("GET", "/stream/radio.mp4", "").await;
     let detail = refused.json()["detail"].as_str().unwrap_or_default().to_owned();
     assert!(
         refused.status >= 500 && detail.contains("offers no video, only sound (OPUS)"),
