@@ -40,6 +40,9 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(6);
 /// The longest pause between two attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// The pause before what has ended is followed again.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// Messages that wait for a subscription of the control connection. All are small.
 const CONTROL_CAPACITY: usize = 8192;
 
@@ -130,6 +133,25 @@ impl Connection {
     /// The last errors that the servers have told, such as rights that are missing.
     pub fn server_errors(&self) -> Vec<String> {
         self.errors.lock().iter().cloned().collect()
+    }
+
+    /// Does the work while the servers can be reached, and begins it anew with each connection, and after its end. `what` begins the line
+    /// of the log that says why it has ended. Returns with the program.
+    pub async fn follow<F: Future<Output = Result<()>>>(&self, what: &str, work: impl Fn() -> F) {
+        let mut link = self.link();
+        loop {
+            if link.wait_for(Link::is_up).await.is_err() {
+                return;
+            }
+            link.mark_unchanged();
+            tokio::select! {
+                end = work() => if let Err(e) = end {
+                    tracing::debug!("{what} cannot be followed now: {}", e.chain());
+                },
+                _ = link.changed() => continue,
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
     /// Waits for the connection, for at most this time. The error says why there is none.

@@ -8,12 +8,12 @@ use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Duration, Instant, sleep, sleep_until, timeout},
+    time::{Duration, Instant, sleep_until, timeout},
 };
 
 use crate::{
     cluster::{
-        Cluster, Disagreement, Link,
+        Cluster, Disagreement,
         lease::{Action, Answer, Event, Holding, Key, Role, Table, Times, Value, Write},
         names,
         record::{self, Envelope, Read},
@@ -28,9 +28,6 @@ const BUCKET: &str = "leases";
 
 /// Longest pause between two looks at the time and at the nodes.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Pause before the records are read once more after a failure.
-const AGAIN: Duration = Duration::from_millis(500);
 
 /// How long the first records are waited for.
 const FIRST_RECORDS: Duration = Duration::from_secs(5);
@@ -297,20 +294,7 @@ impl Leases {
 
     /// Follows the records of all nodes, and begins anew whenever the connection was made anew.
     async fn observe(&self) {
-        let mut link = self.0.cluster.connection().link();
-        loop {
-            if link.wait_for(Link::is_up).await.is_err() {
-                return;
-            }
-            link.mark_unchanged();
-            tokio::select! {
-                end = self.follow_records() => if let Err(e) = end {
-                    tracing::debug!("the leases of the cluster cannot be followed now: {}", e.chain());
-                },
-                _ = link.changed() => continue,
-            }
-            sleep(AGAIN).await;
-        }
+        self.0.cluster.connection().follow("the leases of the cluster", || self.follow_records()).await;
     }
 
     async fn follow_records(&self) -> Result<()> {

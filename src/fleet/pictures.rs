@@ -324,20 +324,7 @@ impl Pictures {
 
     /// Follows what others store.
     async fn observe(&self) {
-        let mut link = self.0.cluster.connection().link();
-        loop {
-            if link.wait_for(Link::is_up).await.is_err() {
-                return;
-            }
-            link.mark_unchanged();
-            tokio::select! {
-                end = self.follow_objects() => if let Err(e) = end {
-                    tracing::debug!("the pictures of other nodes cannot be followed now: {}", e.chain());
-                },
-                _ = link.changed() => continue,
-            }
-            sleep(AGAIN).await;
-        }
+        self.0.cluster.connection().follow("the pictures of other nodes", || self.follow_objects()).await;
     }
 
     async fn follow_objects(&self) -> Result<()> {
