@@ -79,13 +79,34 @@ impl AsyncRead for Connection {
     }
 }
 
+impl Connection {
+    fn count(&self, written: &Poll<io::Result<usize>>) {
+        if let (Role::Watcher, Poll::Ready(Ok(written))) = (self.role, written) {
+            self.permit.session().sent(*written);
+        }
+    }
+}
+
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, data);
-        if let (Role::Watcher, Poll::Ready(Ok(written))) = (self.role, &written) {
-            self.permit.session().sent(*written);
-        }
+        self.count(&written);
         written
+    }
+
+    /// Without it, the head of a message and its content would be two packets.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, parts);
+        self.count(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

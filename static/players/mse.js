@@ -14,13 +14,13 @@ const SILENT_MS = 15_000;
 const MOST_WAITING = 16 << 20;
 
 /**
- * Seconds behind the newest frame from which on the player is a little faster: two frames and what a network varies by, at least
- * `SLOW`. With sound, `SLOW_SOUND`: Chromium stands still for seconds when it has no sound to play. Up to `SLOWEST` after frames
- * came too late. From `FAR` on it jumps.
+ * Seconds behind the newest frame from which on the player is a little faster: `SLOW`, and up to `SLOWEST` after frames came too late.
+ * Less for a video whose frames follow each other so `FAST`, in seconds, that it has some of them in reserve then: `NEAR`. But not
+ * with sound: Chromium stands still for seconds when it has none to play. From `FAR` on the player jumps.
  */
-const VARIES = 0.06;
-const SLOW = 0.12;
-const SLOW_SOUND = 0.25;
+const SLOW = 0.25;
+const NEAR = 0.12;
+const FAST = 0.042;
 const SLOWEST = 1;
 const FAR = 3;
 
@@ -59,7 +59,7 @@ export class MsePlayer extends Player {
   #pieces = 0;
   #rates = { bytes: new Rate(), frames: new Rate() };
   #timer = 0;
-  /** Seconds between frames. */
+  /** Seconds between frames; 0 while it is not known. */
   #interval = 0;
   #end = 0;
   /** Doubled by each wait. */
@@ -185,14 +185,16 @@ export class MsePlayer extends Player {
   #measure({ buffered }) {
     const end = buffered.length ? buffered.end(buffered.length - 1) : 0;
     const interval = (end - this.#end) / this.#pieces;
-    if (this.#end > 0 && interval > 0 && interval < 1) this.#interval += (interval - this.#interval) / 8;
+    if (this.#end > 0 && interval > 0 && interval < 1) {
+      this.#interval += (interval - this.#interval) / (this.#interval ? 8 : 1);
+    }
     this.#end = end;
   }
 
   /** Seconds behind the newest frame from which on the player is faster. */
   get #slow() {
-    const usual = this.hasSound ? SLOW_SOUND : Math.max(SLOW, VARIES + 2 * this.#interval);
-    return Math.min(SLOWEST, usual * this.#caution);
+    const isNear = this.#interval > 0 && this.#interval <= FAST && !this.hasSound;
+    return Math.min(SLOWEST, (isNear ? NEAR : SLOW) * this.#caution);
   }
 
   /** Frames came later than they were needed, and the next ones may, too. */
