@@ -37,8 +37,8 @@ pub(super) enum Video {
     Off,
     /// The client has asked for it.
     Opening { form: Form, accepts: Accepts, opening: BoxFuture<'static, Result<Feed>> },
-    /// The client gets it.
-    Playing { form: Form, feed: Feed, has_begun: bool },
+    /// The client gets it. `is_new`: there is a picture that it does not have in a file yet.
+    Playing { form: Form, feed: Feed, has_begun: bool, is_new: bool },
 }
 
 /// What to send next.
@@ -77,12 +77,14 @@ impl Video {
                     Err(why) => Step::Refused { kind, why: why.to_string() },
                 };
                 *self = match opened {
-                    Ok(feed) if matches!(step, Step::Begin { .. }) => Video::Playing { form, feed, has_begun: false },
+                    Ok(feed) if matches!(step, Step::Begin { .. }) => {
+                        Video::Playing { form, feed, has_begun: false, is_new: true }
+                    }
                     _ => Video::Off,
                 };
                 step
             }
-            Video::Playing { form, feed, has_begun } => {
+            Video::Playing { form, feed, has_begun, is_new } => {
                 if *form == Form::Mse && !*has_begun {
                     *has_begun = true;
                     return Step::Data(feed.init(), Bytes::new());
@@ -96,10 +98,12 @@ impl Video {
                             return Step::Ended { kind, why: why.0 };
                         }
                     };
+                    // A new picture can come between keyframes, and the next keyframe repeats it.
+                    *is_new |= !piece.is_repeated;
                     match form {
                         Form::Mse => return Step::Data(piece.head, piece.data),
-                        Form::Mp4 if piece.is_keyframe && !(piece.is_repeated && *has_begun) => {
-                            *has_begun = true;
+                        Form::Mp4 if piece.is_keyframe && *is_new => {
+                            *is_new = false;
                             return Step::Data([feed.init(), piece.head].concat().into(), piece.data);
                         }
                         Form::Mp4 => {}
