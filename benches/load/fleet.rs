@@ -262,7 +262,7 @@ async fn leases() -> Result {
         let epoch = Instant::now();
         for n in 0..LEASES {
             // An hour between repeats.
-            let path = format!("/mjpeg-get?name=s{n}&interval=3600000");
+            let path = format!("/stream/s{n}.mjpeg?interval=3600000");
             tokio::spawn(watch(server.addr, path, tally.clone(), epoch));
         }
         let least = (LEASES * 2000) as u64;
