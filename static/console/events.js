@@ -118,24 +118,13 @@ async function addKinds(select) {
 }
 
 /**
- * The state that an event tells. A failure outlives its state, which can be over before the server looks: a stream that rests with one
- * has failed.
- *
- * @param {Record<string, unknown>} data
- */
-const stateOf = ({ state, failure }) =>
-  failure && ['idle', 'starting'].includes(String(state)) ? 'failing' : /** @type {string} */ (state);
-
-/**
  * Streams start and stop with their watchers all the time. What people look for are failures, and their ends.
  *
  * @param {string} type
  * @param {Record<string, unknown>} data
  */
-const isWorthALine = (type, data) =>
-  type !== 'stream.state' ||
-  ['failing', 'removed'].includes(stateOf(data)) ||
-  (data.before === 'failing' && data.state === 'live');
+const isWorthALine = (type, { state, before }) =>
+  type !== 'stream.state' || state === 'failing' || state === 'removed' || (before === 'failing' && state === 'live');
 
 /**
  * Failures of a stream that follow each other as one line with their number: a camera that is away is asked again and again.
@@ -151,14 +140,13 @@ function collapsed(all) {
     const { type, path, data } = event;
     const key = `${type} ${path}`;
     const before = latest.get(key);
-    const state = stateOf(data);
-    if (type === 'stream.state' && state === 'failing' && before?.state === 'failing') {
+    if (type === 'stream.state' && data.state === 'failing' && before?.state === 'failing') {
       before.line.times += 1;
       continue;
     }
     const line = { event, times: 1 };
     lines.push(line);
-    latest.set(key, { state, line });
+    latest.set(key, { state: data.state, line });
   }
   return lines;
 }
@@ -177,7 +165,7 @@ function eventText({ type, data }) {
   );
   if (type === 'stream.state') {
     const why = failure ? causeText(failure.cause, failure.reason) : state === 'failing' && data.reason;
-    return [t(`console.state_${stateOf(data)}`), why].filter(Boolean).join(' · ');
+    return [t(`console.state_${state}`), why].filter(Boolean).join(' · ');
   }
   if (type === 'path.drift') return [known(`console.path_${state}`, state), error].filter(Boolean).join(' · ');
   if (type === 'login.failed') return [user || t('console.who_anonymous'), ip].filter(Boolean).join(' · ');
@@ -196,7 +184,7 @@ function eventItem({ event, times }) {
     'li',
     { class: 'event' },
     h('time', { dateTime: at, class: 'number hint' }, dateTime(at)),
-    badge(eventName(type), stateOf(data) === 'failing' ? 'bad' : COLOURS[type.split('.')[0]]),
+    badge(eventName(type), data.state === 'failing' ? 'bad' : COLOURS[type.split('.')[0]]),
     h('b', { class: 'truncate' }, path || '—'),
     h('span', { class: 'hint event-data', title: JSON.stringify(data) }, [
       eventText(event),
