@@ -1,6 +1,9 @@
 //! Following the bucket: the records that are there, and each change, into the database.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use async_nats::jetstream::kv;
 use bytes::Bytes;
@@ -14,7 +17,7 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Result},
-    store::shared::Change,
+    store::{Store, shared::Change},
 };
 
 /// Records that are written to the database in one transaction.
@@ -108,7 +111,7 @@ impl Mirror {
     ) -> Result<Vec<Touched>> {
         let listed: HashSet<String> =
             entries.iter().filter(|(_, _, value)| value.is_some()).map(|(key, ..)| key.clone()).collect();
-        let before = self.0.store.run(|store| store.shared_rows()).await?;
+        let before = Arc::new(self.0.store.run(|store| store.shared_rows()).await?);
         if !is_known {
             // Revisions of another bucket mean nothing here.
             self.0.known.lock().clear();
@@ -118,27 +121,37 @@ impl Mirror {
         while entries.peek().is_some() {
             changed.extend(self.take(entries.by_ref().take(BATCH).collect()).await?);
         }
-        // Rows that the cluster does not have. One that this node has written after the list was made stays.
-        let mut deleted = vec![];
-        {
-            let mut known = self.0.known.lock();
-            for Change { table, id, .. } in &before {
-                let key = key_of(table, id);
-                if listed.contains(&key) || known.get(&key).is_some_and(|(revision, _)| *revision > newest) {
-                    continue;
-                }
-                known.remove(&key);
-                deleted.push(Change { table, id: id.clone(), row: None });
-            }
-        }
-        changed.extend(deleted.iter().map(|Change { table, id, .. }| Touched { table, id: id.clone() }));
-        let now = self.0.store.run(move |store| store.apply(&deleted).and_then(|()| store.shared_rows())).await?;
+        let (mirror, rows) = (self.clone(), before.clone());
+        changed.extend(self.0.store.run(move |store| mirror.delete_unlisted(store, &rows, &listed, newest)).await?);
         if !is_known {
+            let now = self.0.store.run(|store| store.shared_rows()).await?;
             let now: HashMap<_, _> = now.iter().map(|row| ((row.table, &row.id), &row.row)).collect();
             let is_other = |row: &Change| now.get(&(row.table, &row.id)) != Some(&&row.row);
             self.keep(&before.iter().filter(|row| is_other(row)).cloned().collect::<Vec<_>>())?;
         }
         Ok(changed)
+    }
+
+    /// Deletes rows that the cluster does not have. One that this node has written after the list was made stays.
+    fn delete_unlisted(
+        &self,
+        store: &Store,
+        rows: &[Change],
+        listed: &HashSet<String>,
+        newest: u64,
+    ) -> Result<Vec<Touched>> {
+        let _turn = self.0.taking.lock();
+        let mut deleted = vec![];
+        for Change { table, id, .. } in rows {
+            let key = key_of(table, id);
+            if !listed.contains(&key) && self.0.known.lock().revision(&key) <= newest {
+                deleted.push(Change { table, id: id.clone(), row: None });
+            }
+        }
+        store.apply(&deleted)?;
+        let mut known = self.0.known.lock();
+        deleted.iter().for_each(|Change { table, id, .. }| known.forget(&key_of(table, id)));
+        Ok(deleted.into_iter().map(|Change { table, id, .. }| Touched { table, id }).collect())
     }
 
     /// Follows the bucket until something fails.

@@ -4,10 +4,7 @@
 //! `TABLE.TOKEN`. A change is written to the bucket if the record still has the revision that this node knows, and then to the
 //! database. The changes of other nodes arrive by a watch (`follow`). Which node fills an empty bucket is decided by `join`.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_nats::jetstream::{kv, stream::StorageType};
 use bytes::Bytes;
@@ -21,6 +18,7 @@ use utoipa::ToSchema;
 
 use super::{
     connection::{Connection, Disagreement},
+    known::{Known, Mark, Records},
     names::{text_of, token},
     record::{self, Envelope, Read},
     seal::Seal,
@@ -52,17 +50,6 @@ const CATCH_UP: Duration = Duration::from_millis(300);
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Sealed {
     pub(super) sealed: String,
-}
-
-/// What this node knows of a record.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Known {
-    /// It is in the database as it is in the bucket.
-    Mirrored,
-    /// It is deleted, and this node has learnt of it at this time. The bucket has a marker.
-    Deleted(Instant),
-    /// It is not understood, for this reason, and is left as it is.
-    Foreign(String),
 }
 
 /// A row that another node has changed.
@@ -98,7 +85,9 @@ pub(super) struct Inner {
     pub(super) node: String,
     pub(super) data_dir: std::path::PathBuf,
     /// The newest known revision of each record.
-    pub(super) known: Mutex<HashMap<String, (u64, Known)>>,
+    pub(super) known: Mutex<Records>,
+    /// Held while records are taken into the database, so that a late one does not replace a newer one there.
+    pub(super) taking: Mutex<()>,
     pub(super) progress: watch::Sender<Progress>,
     touched: Mutex<BTreeSet<Touched>>,
     touching: Notify,
@@ -146,6 +135,7 @@ impl Mirror {
             node,
             data_dir,
             known: Mutex::default(),
+            taking: Mutex::default(),
             progress: watch::Sender::new(progress),
             touched: Mutex::default(),
             touching: Notify::new(),
@@ -178,12 +168,15 @@ impl Mirror {
     /// How many records there are, and how many of them this node does not understand, with one of the reasons.
     pub fn records(&self) -> (usize, usize, Option<String>) {
         let known = self.0.known.lock();
-        let foreign = known.values().filter_map(|(_, known)| match known {
-            Known::Foreign(reason) => Some(reason),
-            Known::Mirrored | Known::Deleted(_) => None,
-        });
-        let there = known.values().filter(|(_, known)| !matches!(known, Known::Deleted(_))).count();
-        (there, foreign.clone().count(), foreign.clone().next().cloned())
+        let (mut there, mut foreign, mut reason) = (0, 0, None);
+        for (_, _, known) in known.iter() {
+            there += usize::from(!matches!(known, Known::Deleted(_)));
+            if let Known::Foreign(why) = known {
+                foreign += 1;
+                reason.get_or_insert_with(|| why.clone());
+            }
+        }
+        (there, foreign, reason)
     }
 
     /// Rows that other nodes have changed since the last call.
@@ -240,18 +233,19 @@ impl Mirror {
     }
 
     fn take_now(&self, store: &Store, entries: Vec<(String, u64, Option<Bytes>)>) -> Result<Vec<Touched>> {
+        let _turn = self.0.taking.lock();
         let mut changes = vec![];
         let mut seen = vec![];
         {
             let known = self.0.known.lock();
             for (key, revision, value) in entries {
                 let Some((table, id)) = row_of(&key) else { continue };
-                if known.get(&key).is_some_and(|(have, _)| *have >= revision) {
+                if known.revision(&key) >= revision {
                     continue;
                 }
                 let row = match value.map(|value| self.unseal(&key, &value)) {
                     Some(Err(reason)) => {
-                        if known.get(&key).is_none_or(|(_, before)| *before != Known::Foreign(reason.clone())) {
+                        if known.get(&key) != Some(&Known::Foreign(reason.clone())) {
                             tracing::warn!(
                                 table,
                                 id,
@@ -279,10 +273,7 @@ impl Mirror {
         store.apply(&differing)?;
         let mut known = self.0.known.lock();
         for (key, revision, what) in seen {
-            let entry = known.entry(key).or_insert((0, Known::Mirrored));
-            if entry.0 < revision {
-                *entry = (revision, what);
-            }
+            known.note(key, revision, what);
         }
         Ok(differing.into_iter().map(|Change { table, id, .. }| Touched { table, id }).collect())
     }
@@ -307,9 +298,12 @@ impl Mirror {
         (!progress.is_current).then(|| Error::new(Code::ClusterUnavailable, message))
     }
 
-    async fn change(&self, Change { table, id, row }: Change) -> Result<(), Refusal> {
+    async fn change(&self, Change { table, id, row }: Change, mark: Mark) -> Result<(), Refusal> {
         let key = key_of(table, &id);
-        let (expected, known) = self.0.known.lock().get(&key).cloned().unwrap_or((0, Known::Mirrored));
+        let Some((expected, known)) = self.0.known.lock().expected(&key, mark) else {
+            self.0.counts.lock().conflicts += 1;
+            return Err(Refusal::Changed);
+        };
         if let Known::Foreign(reason) = known {
             let message = format!("the record of {id} in {table} is not changed from this node: {reason}");
             return Err(Refusal::Failed(Error::new(Code::ClusterConflict, message)));
@@ -342,7 +336,7 @@ impl Mirror {
     /// Gets a record that is newer than the known one. Returns false if there is none at all.
     async fn catch_up(&self, key: &str, before: u64) -> Result<bool> {
         let mut progress = self.progress();
-        let is_newer = || self.0.known.lock().get(key).is_some_and(|(revision, _)| *revision > before);
+        let is_newer = || self.0.known.lock().revision(key) > before;
         if timeout(CATCH_UP, progress.wait_for(|_| is_newer())).await.is_ok() {
             return Ok(true);
         }
@@ -356,7 +350,7 @@ impl Mirror {
                 Ok(true)
             }
             None => {
-                self.0.known.lock().remove(key);
+                self.0.known.lock().forget(key);
                 Ok(false)
             }
         }
@@ -370,8 +364,8 @@ impl Mirror {
             let is_old = |what: &Known| matches!(what, Known::Deleted(at) if at.elapsed() >= MARKERS_STAY);
             known
                 .iter()
-                .filter(|(_, (_, what))| is_old(what))
-                .map(|(key, (revision, _))| (key.clone(), *revision))
+                .filter(|(.., what)| is_old(what))
+                .map(|(key, revision, _)| (key.to_owned(), revision))
                 .collect()
         };
         for (key, revision) in old {
@@ -379,24 +373,25 @@ impl Mirror {
             // Up to the marker: the record can have been made again.
             let purged = bucket.stream.purge().filter(subject).sequence(revision + 1).await;
             purged.map_err(|e| Error::new(Code::ClusterUnavailable, "markers cannot be removed").caused_by(e))?;
-            let mut known = self.0.known.lock();
-            if known.get(&key).is_some_and(|(now, _)| *now == revision) {
-                known.remove(&key);
-            }
+            self.0.known.lock().forget_marker(&key, revision);
         }
         Ok(())
     }
 }
 
 impl Agreement for Mirror {
-    fn agree(&self, changes: Vec<Change>) -> Agreeing<'_> {
+    fn mark(&self) -> u64 {
+        self.0.known.lock().mark()
+    }
+
+    fn agree(&self, changes: Vec<Change>, mark: u64) -> Agreeing<'_> {
         Box::pin(async move {
             if let Some(e) = self.unavailable() {
                 return Err(Refusal::Failed(e));
             }
             let all = changes.len();
             for (done, change) in changes.into_iter().enumerate() {
-                self.change(change).await.map_err(|refusal| match refusal {
+                self.change(change, mark).await.map_err(|refusal| match refusal {
                     // JetStream before 2.12 has no transactions: what is written stays.
                     Refusal::Failed(e) if done > 0 => Refusal::Failed(
                         Error::new(e.code(), format!("{done} of {all} changes were made, and then: {e}")).caused_by(e),

@@ -2,12 +2,13 @@
 //!
 //! `connection` has the two connections and the writing of records, `names` the names of subjects, buckets and keys, `record`
 //! the envelope of what is stored and sent, `nodes` who is there. `mirror` has the rows of the database that all nodes share,
-//! with `join` and `follow`; `seal` keeps their content secret. This module knows neither streams nor HTTP.
+//! with `join`, `follow` and `known`; `seal` keeps their content secret. This module knows neither streams nor HTTP.
 
 pub mod chunks;
 pub mod connection;
 mod follow;
 mod join;
+mod known;
 pub mod lease;
 mod mirror;
 pub mod names;

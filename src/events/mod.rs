@@ -89,8 +89,10 @@ pub struct EncodedEvent {
 pub struct Replay {
     /// The events, oldest first.
     pub events: Vec<Arc<EncodedEvent>>,
-    /// Whether there were more, which are no longer kept.
+    /// Whether there were more, which are not kept, or can have been.
     pub has_gap: bool,
+    /// The id of the latest event: what follows comes after it.
+    pub latest: u64,
 }
 
 /// Distributes events. Cheap to clone.
@@ -180,15 +182,18 @@ impl Bus {
         self.0.latest.subscribe()
     }
 
-    /// The events after that one. An unknown id, such as one from before a lost database, counts as the oldest.
+    /// The events after that one. An id that this program has not given yet is of another node, or from before the clock was
+    /// set back: there are no events after it, and a gap.
     pub fn since(&self, id: u64) -> Replay {
         let kept = self.0.kept.lock();
+        let latest = self.latest();
         let begins = kept.partition_point(|told| told.event.id <= id);
         let has_gap = match kept.front() {
+            _ if id > latest => true,
             Some(oldest) => oldest.event.id > id.saturating_add(1),
-            None => id < self.latest(),
+            None => id < latest,
         };
-        Replay { events: kept.range(begins..).cloned().collect(), has_gap }
+        Replay { events: kept.range(begins..).cloned().collect(), has_gap, latest }
     }
 }
 
@@ -226,5 +231,7 @@ mod tests {
         let text = String::from_utf8_lossy(&heard.events[0].sse).into_owned();
         assert!(text.contains("\nevent: path.available\ndata: {") && text.ends_with("}\n\n"), "{text}");
         assert!(bus.since(0).has_gap, "of another life");
+        let ahead = bus.since(u64::MAX);
+        assert!(ahead.has_gap && ahead.events.is_empty() && ahead.latest == bus.latest(), "of another node");
     }
 }

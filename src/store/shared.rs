@@ -60,8 +60,12 @@ pub type Agreeing<'a> = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send 
 
 /// Where changes of shared rows are agreed on.
 pub trait Agreement: Send + Sync {
-    /// Makes the changes at all nodes, in order. When it returns, this node's database has them.
-    fn agree(&self, changes: Vec<Change>) -> Agreeing<'_>;
+    /// The state of this node's database. It grows with each change of other nodes, after the change is in the database.
+    fn mark(&self) -> u64;
+
+    /// Makes the changes at all nodes, in order. When it returns, this node's database has them. They were computed from the
+    /// database as it was at this mark: if another node has changed one of the rows after it, they are refused.
+    fn agree(&self, changes: Vec<Change>, mark: u64) -> Agreeing<'_>;
 }
 
 /// What happens to a change when another node was faster.
@@ -116,11 +120,12 @@ impl Store {
         let _turn = self.changing.lock().await;
         for attempt in 1.. {
             let work = work.clone();
+            let mark = agreement.mark();
             let (value, changes) = self.run(move |store| store.rehearse(&*work)).await?;
             if changes.is_empty() {
                 return Ok(value);
             }
-            match agreement.agree(changes).await {
+            match agreement.agree(changes, mark).await {
                 Ok(()) => return Ok(value),
                 Err(Refusal::Changed) if on_conflict == OnConflict::Again && attempt < ATTEMPTS => {}
                 Err(Refusal::Changed) => break,
@@ -247,12 +252,26 @@ mod tests {
         store: Store,
         refusals: Mutex<usize>,
         seen: Mutex<Vec<Vec<Change>>>,
+        /// Changes of another node, each of which arrives when a change of this one has been rehearsed.
+        others: Mutex<Vec<Change>>,
+        mark: Mutex<u64>,
     }
 
     impl Agreement for Nodes {
-        fn agree(&self, changes: Vec<Change>) -> Agreeing<'_> {
+        fn mark(&self) -> u64 {
+            *self.mark.lock()
+        }
+
+        fn agree(&self, changes: Vec<Change>, mark: u64) -> Agreeing<'_> {
             Box::pin(async move {
                 self.seen.lock().push(changes.clone());
+                if let Some(other) = self.others.lock().pop() {
+                    self.store.apply(&[other]).map_err(Refusal::Failed)?;
+                    *self.mark.lock() += 1;
+                }
+                if mark < self.mark() {
+                    return Err(Refusal::Changed);
+                }
                 let mut refusals = self.refusals.lock();
                 if *refusals > 0 {
                     *refusals -= 1;
@@ -265,7 +284,13 @@ mod tests {
 
     fn shared(refusals: usize) -> (Store, Arc<Nodes>) {
         let store = Store::in_memory().expect("opens");
-        let nodes = Arc::new(Nodes { store: store.clone(), refusals: Mutex::new(refusals), seen: Mutex::default() });
+        let nodes = Arc::new(Nodes {
+            store: store.clone(),
+            refusals: Mutex::new(refusals),
+            seen: Mutex::default(),
+            others: Mutex::default(),
+            mark: Mutex::default(),
+        });
         store.share(nodes.clone()).expect("works");
         (store, nodes)
     }
@@ -300,6 +325,27 @@ mod tests {
         let failed = |_: &Store| Err::<(), _>(Error::new(Code::InvalidIdentity, "no"));
         store.change(OnConflict::Again, failed).await.expect_err("its own error");
         store.change(OnConflict::Again, |store| store.put_stream("b", "{}")).await.expect("the rehearsal was ended");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_arrives_after_the_rehearsal_is_not_undone() {
+        let (store, nodes) = shared(0);
+        store.change(OnConflict::Refuse, |store| store.put_stream("cam", "0")).await.expect("agreed");
+        let row = |text: &str| {
+            let mut row = store.shared_row("streams", "cam").expect("reads").expect("it is there");
+            row.insert("definition".into(), text.into());
+            Change { table: "streams", id: "cam".into(), row: Some(row) }
+        };
+        *nodes.others.lock() = vec![row("7"), row("3")];
+        let count = |store: &Store| {
+            let n: u32 = store.stream("cam")?.and_then(|text| text.parse().ok()).unwrap_or_default();
+            store.put_stream("cam", &(n + 1).to_string())
+        };
+        store.change(OnConflict::Again, count).await.expect("the third attempt");
+        assert_eq!(store.stream("cam").expect("reads").as_deref(), Some("8"));
+        *nodes.others.lock() = vec![row("1")];
+        let error = store.change(OnConflict::Refuse, count).await.expect_err("another node was faster");
+        assert_eq!(error.code(), Code::ClusterConflict);
     }
 
     #[test]

@@ -161,8 +161,8 @@ impl Listener {
             if heard.has_gap {
                 out.extend_from_slice(b"event: gap\ndata: {}\n\n");
             }
+            self.last = heard.latest;
             for told in heard.events {
-                self.last = told.event.id;
                 if self.may_hear(&told).await {
                     out.extend_from_slice(if self.is_admin { &told.sse } else { &told.sse_for_readers });
                 }

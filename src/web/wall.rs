@@ -31,6 +31,8 @@ pub struct Wall {
     /// MediaMTX's base URLs.
     #[serde(flatten)]
     addresses: Addresses,
+    /// The id of the latest event before the list was made: `since` of `/api/v1/events` for a client that misses none.
+    event: u64,
     /// STUN and TURN servers for the calls of UV4L cameras.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ice_servers: Vec<IceServer>,
@@ -108,6 +110,7 @@ pub(super) async fn get(
     CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
     state.access.authorize_some("http", &caller, Action::Read).await?;
+    let event = state.events.latest();
     let addresses = addresses::of(&request, &state);
     let seen = state.path_cache.paths();
     let mediamtx = seen.is_some();
@@ -167,7 +170,7 @@ pub(super) async fn get(
             state.path_cache.is_recorded(&path.name) && state.access.may(&caller, Action::Playback, &path.name).await;
     }
     add_cameras(&mut items, &state, &caller).await;
-    let wall = Wall { items, mediamtx, addresses, ice_servers: uv4l::ice_servers(&state) };
+    let wall = Wall { items, mediamtx, addresses, event, ice_servers: uv4l::ice_servers(&state) };
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(wall))
 }
 

@@ -44,18 +44,20 @@ const listeners = new Set();
 /**
  * Listens to events of these kinds (all kinds for an empty list), until the returned function is called. After an
  * interruption, and after a time in which the page was hidden, the events continue after the last one. `since` is the id of
- * an event: those after it come first. `onGap` is called when the server does not have all events since then,
- * `onConnection` when the stream is connected or disconnected, and whether a server that answers has refused it.
+ * an event: those after it come first, on a connection of this listener's own. `seen` is the id of the latest event that the
+ * listener's list contains: if the shared connection does not begin there, there is a gap. `onGap` is called when events
+ * since then were missed, `onConnection` when the stream is connected or disconnected, and whether a server that answers has
+ * refused it.
  *
  * @param {readonly Api.EventKind[]} kinds
  * @param {(event: Api.Event) => void} onEvent
- * @param {{ since?: number, onGap?: () => void, onConnection?: Listener['onConnection'] }} [options]
+ * @param {{ since?: number, seen?: number, onGap?: () => void, onConnection?: Listener['onConnection'] }} [options]
  */
-export function listen(kinds, onEvent, { since, onGap, onConnection } = {}) {
+export function listen(kinds, onEvent, { since, seen, onGap, onConnection } = {}) {
   const listener = { kinds, onEvent, onGap, onConnection };
   if (since !== undefined) return listenAlone(listener, String(since));
   listeners.add(listener);
-  share.start();
+  share.start(listener, seen === undefined ? '' : String(seen));
   return () => {
     listeners.delete(listener);
     if (!listeners.size) share.stop();
@@ -185,10 +187,17 @@ class Share {
     });
   }
 
-  start() {
+  /**
+   * @param {Listener} listener
+   * @param {string} seen
+   */
+  start({ onGap, onConnection }, seen) {
+    // The connection is opened some time after the list was made: it begins where the list ended.
+    if (!this.#last) this.#last = seen;
+    else if (seen && seen !== this.#last) onGap?.();
     if (!this.#channel) this.#join();
     // A listener that comes later than the connection.
-    else if (this.#isConnected) for (const { onConnection } of [...listeners].slice(-1)) onConnection?.(true, false);
+    else if (this.#isConnected) onConnection?.(true, false);
   }
 
   stop() {

@@ -181,6 +181,7 @@ async function list() {
     wall.update(data, banner.isAway);
     if (!data.items.length) sayEmpty();
     unlisten ??= listen(KINDS, changed, {
+      seen: data.event,
       onGap: listSoon,
       onConnection: connected,
     });
@@ -246,7 +247,7 @@ function sayNone() {
   const { kind } = routeOf(location.hash);
   const isPhone = kind === 'publish' && api.may('publish');
   if (!isPhone && !(api.isGuest() && api.may('playback'))) return;
-  data = { items: [], mediamtx: true, ice_servers: [], hls: '', path_prefix: '', playback: '', webrtc: '' };
+  data = { items: [], mediamtx: true, ice_servers: [], event: 0, hls: '', path_prefix: '', playback: '', webrtc: '' };
   if (!isPhone && kind !== 'recordings') location.hash = '#/recordings';
 }
 

@@ -77,7 +77,7 @@ async fn a_revocation_at_one_node_ends_a_session_at_another() {
 async fn the_uses_of_a_share_are_counted_once_over_all_nodes() {
     let Some(fleet) = Fleet::start(3).await else { return };
     let nodes = &fleet.nodes;
-    let share = nodes[0].made("/api/v1/shares", json!({"path": "door", "expires": "1h", "max_uses": 5})).await;
+    let share = nodes[0].made("/api/v1/shares", json!({"path": "door", "expires": "1h", "max_uses": 10})).await;
     let code = share["code"].as_str().expect("a code").to_owned();
     for node in nodes {
         eventually("the share is known", async || {
@@ -86,12 +86,12 @@ async fn the_uses_of_a_share_are_counted_once_over_all_nodes() {
         .await;
     }
     let body = json!({"code": code}).to_string();
-    let tries = (0..12).map(|n| nodes[n % 3].request("POST", "/api/v1/shares/open", &[FAR], body.as_bytes()));
+    let tries = (0..24).map(|n| nodes[n % 3].request("POST", "/api/v1/shares/open", &[FAR], body.as_bytes()));
     let statuses: Vec<u16> = futures_util::future::join_all(tries).await.iter().map(|answer| answer.status).collect();
-    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 5, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10, "{statuses:?}");
     for node in nodes {
         eventually("the uses are the same everywhere", async || {
-            node.admin("GET", "/api/v1/shares", "").await.json()["shares"][0]["uses"] == 5
+            node.admin("GET", "/api/v1/shares", "").await.json()["shares"][0]["uses"] == 10
         })
         .await;
     }

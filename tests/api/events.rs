@@ -38,6 +38,18 @@ impl Listener {
         tokio::time::timeout(PATIENCE, read).await.expect("an event in time")
     }
 
+    /// Reads until this line.
+    async fn until_line(&mut self, wanted: &str) {
+        let read = async {
+            let mut line = String::new();
+            while line.trim_end() != wanted {
+                line.clear();
+                assert_ne!(self.0.read_line(&mut line).await.expect("reads"), 0, "ended before {wanted}");
+            }
+        };
+        tokio::time::timeout(PATIENCE, read).await.expect("a line in time");
+    }
+
     /// Reads until an event of that type and path; returns its data and its id.
     async fn until(&mut self, kind: &str, path: &str) -> (Value, String) {
         loop {
@@ -76,6 +88,12 @@ async fn an_administrator_gets_all_events_and_can_resume() {
     again.until("recording.segment", "door").await;
     let mut some = Listener::new(&app, &format!("/api/v1/events?types=login.failed&since={id}"), &[&admin]).await;
     some.until("login.failed", "door").await;
+    // An id of another node, or from before the clock was set back: a gap, and what follows.
+    let answer = app.send("GET", "/api/v1/events?since=9007199254740991", &[&admin], b"").await;
+    let mut ahead = Listener(BufReader::new(answer));
+    ahead.until_line("event: gap").await;
+    app.put("/api/v1/streams/yard/frame", &picture(1)).await;
+    ahead.until("stream.state", "yard").await;
     for (path, says) in [("/api/v1/events?types=nonsense", "nonsense"), ("/api/v1/events?since=x", "since")] {
         let refused = app.request("GET", path, &[&admin], b"").await;
         assert!(refused.status == 400 && refused.detail().contains(says), "{refused:?}");

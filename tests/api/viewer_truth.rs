@@ -74,6 +74,37 @@ async fn without_the_sidecar_pictures_are_grey_and_a_line_says_so_until_it_is_ba
     stage.close().await;
 }
 
+/// The list is there before the connection of the events is.
+#[tokio::test]
+async fn events_between_the_list_and_the_connection_are_heard_or_told_to_be_missed() {
+    let app = TestApp::spawn();
+    let browser = Browser::start().await;
+    let page = String::from_utf8_lossy(&app.get("/viewer/").await.body).into_owned();
+    let begins = page.find("static/").expect("modules");
+    let version = page[begins..].split('/').nth(1).expect("a version");
+    // A document without scripts of its own.
+    browser.client.goto(&format!("http://{}/static/{version}/locales/en.json", app.addr)).await.expect("loads");
+    let listed = app.get("/api/v1/wall").await.json()["event"].clone();
+    app.put("/api/v1/streams/door/frame", &flat_picture(320, 180, COLOUR)).await;
+    let name = mtx_sidecar::stream::StreamName::parse("door").expect("a name");
+    assert!(app.registry.get(&name).is_some());
+    eventually("it is told", async || app.get("/api/v1/wall").await.json()["event"] != listed).await;
+    let listen = format!(
+        "window.heard = [];
+         import('/static/{version}/lib/events.js').then(({{ listen }}) => {{
+           window.listen = (name) => listen(['stream.state'], ({{ path }}) => heard.push(`${{name}} ${{path}}`), {{
+             seen: {listed}, onGap: () => heard.push(`${{name}} gap`) }});
+           window.listen('first');
+         }});"
+    );
+    browser.run(&listen).await;
+    eventually("the first one hears it", async || browser.run("return heard").await == json!(["first door"])).await;
+    // The connection is beyond what this one has seen.
+    browser.run("window.listen('second')").await;
+    assert_eq!(browser.run("return heard").await, json!(["first door", "second gap"]));
+    browser.close().await;
+}
+
 /// A camera that answers 401 until its door is opened.
 async fn guarded_camera() -> (FakeCamera, Arc<AtomicBool>) {
     let is_open = Arc::new(AtomicBool::new(false));

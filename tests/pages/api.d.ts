@@ -3808,6 +3808,7 @@ export interface components {
             width: number;
         };
         Wall: components["schemas"]["Addresses"] & {
+            event: number;
             ice_servers?: components["schemas"]["BrowserIceServer"][];
             items: components["schemas"]["Item"][];
             mediamtx: boolean;
