@@ -40,7 +40,7 @@ pub(super) enum Wish {
 impl From<Demand> for Wish {
     fn from(demand: Demand) -> Self {
         match demand {
-            Demand::Single => Wish::Single,
+            Demand::Rare | Demand::Single => Wish::Single,
             Demand::Continuous => Wish::Each,
         }
     }

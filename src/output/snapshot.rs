@@ -45,6 +45,13 @@ pub async fn take(mut watch: Watch, options: &Options) -> Result<SharedFrame> {
         };
         // A clock of an earlier run shows the time of then.
         if current && (is_live || !producer.moves()) {
+            // Clients that read coded video need no pictures. The keyframe that arrived since is decoded at once.
+            if is_live && age > FRESH && stream.has_keyframe_after(&held) {
+                watch.skip_held();
+                if let Ok(newer) = timeout(DECODING, watch.next()).await {
+                    return newer.map_err(gone);
+                }
+            }
             return Ok(held);
         }
     }
@@ -72,6 +79,12 @@ pub async fn take(mut watch: Watch, options: &Options) -> Result<SharedFrame> {
         Err(stream.no_picture(&format!("stream {} gave no picture within {secs} s", stream.name()), &why))
     })
 }
+
+/// A picture of a running camera that is older is replaced by its last keyframe.
+const FRESH: Duration = Duration::from_secs(3);
+
+/// How long a snapshot waits for the decoding of a keyframe that has arrived.
+const DECODING: Duration = Duration::from_millis(700);
 
 /// How long reading a kept upload from disk can take.
 const PUSHED_GRACE: Duration = Duration::from_millis(500);

@@ -2,9 +2,11 @@
 
 use tokio::sync::watch;
 
-/// How many pictures a watcher needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How many pictures a watcher needs, in the order of the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Demand {
+    /// None but for lists: the watcher reads the coded video. A picture in ten seconds is enough.
+    Rare,
     /// A picture now and then, as snapshots do. A producer can skip expensive work in between.
     Single,
     /// Every picture, as it arrives.
@@ -32,7 +34,8 @@ pub struct Forms {
 /// The combined demand of all watchers.
 #[derive(Debug)]
 pub(super) struct Demands {
-    continuous: usize,
+    /// Watchers of each demand.
+    watchers: [usize; 3],
     /// Watchers that need JPEG, and planes.
     forms: [usize; 2],
     combined: watch::Sender<Demand>,
@@ -40,7 +43,7 @@ pub(super) struct Demands {
 
 impl Demands {
     pub(super) fn new() -> Self {
-        Demands { continuous: 0, forms: [0; 2], combined: watch::Sender::new(Demand::Single) }
+        Demands { watchers: [0; 3], forms: [0; 2], combined: watch::Sender::new(Demand::Single) }
     }
 
     pub(super) fn forms(&self) -> Forms {
@@ -56,12 +59,12 @@ impl Demands {
     }
 
     pub(super) fn add(&mut self, demand: Demand) {
-        self.continuous += usize::from(demand == Demand::Continuous);
+        self.watchers[demand as usize] += 1;
         self.update();
     }
 
     pub(super) fn remove(&mut self, demand: Demand) {
-        self.continuous -= usize::from(demand == Demand::Continuous);
+        self.watchers[demand as usize] -= 1;
         self.update();
     }
 
@@ -70,7 +73,12 @@ impl Demands {
     }
 
     fn update(&self) {
-        let demand = if self.continuous > 0 { Demand::Continuous } else { Demand::Single };
+        let [rare, single, continuous] = self.watchers;
+        let demand = match continuous > 0 {
+            true => Demand::Continuous,
+            false if rare > 0 && single == 0 => Demand::Rare,
+            false => Demand::Single,
+        };
         self.combined.send_if_modified(|combined| std::mem::replace(combined, demand) != demand);
     }
 }
@@ -80,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_continuous_watcher_makes_the_demand_continuous() {
+    fn the_watcher_that_needs_most_makes_the_demand() {
         let mut demands = Demands::new();
         let mut combined = demands.subscribe();
         for (add, demand, expected, is_news) in [
@@ -90,6 +98,12 @@ mod tests {
             (false, Demand::Single, Demand::Continuous, false),
             (false, Demand::Continuous, Demand::Continuous, false),
             (false, Demand::Continuous, Demand::Single, true),
+            (true, Demand::Rare, Demand::Rare, true),
+            (true, Demand::Single, Demand::Single, true),
+            (true, Demand::Continuous, Demand::Continuous, true),
+            (false, Demand::Single, Demand::Continuous, false),
+            (false, Demand::Continuous, Demand::Rare, true),
+            (false, Demand::Rare, Demand::Single, true),
         ] {
             if add {
                 demands.add(demand)

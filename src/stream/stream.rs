@@ -289,6 +289,7 @@ impl Stream {
             hidden.close(why);
         }
         self.slot.send_replace(Slot { frame: None, ended: Some(why) });
+        self.video.end(why);
         self.step(core, Event::Closed, None);
     }
 
@@ -313,6 +314,11 @@ impl Stream {
         let demands = &mut self.lock().demands;
         demands.add_form(to);
         demands.remove_form(from);
+    }
+
+    /// Whether a keyframe of the source's video is newer than this frame.
+    pub fn has_keyframe_after(&self, frame: &SharedFrame) -> bool {
+        self.video.keyframe_received_at().is_some_and(|at| at > frame.received_at)
     }
 
     /// The forms in which the watchers need pictures.

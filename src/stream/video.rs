@@ -14,6 +14,8 @@ use tokio::{
     time::{Duration, Instant},
 };
 
+use super::Ended;
+
 /// Bounds of the units that are kept for new readers: a keyframe every ten seconds at 12 Mbit/s, with 50 frames of sound a second. Behind
 /// them, a new reader waits for the next keyframe.
 const MAX_UNITS: usize = 2048;
@@ -158,6 +160,8 @@ struct Group {
     /// Units of the group were lost: the rest of the video cannot be decoded.
     is_broken: bool,
     sound: Sound,
+    /// Why the stream has ended.
+    ended: Option<&'static str>,
 }
 
 impl Group {
@@ -244,8 +248,21 @@ impl Passing {
     /// The source is connected anew, or gone: what is kept is no longer the present.
     pub(super) fn clear(&self, sound: Sound) {
         self.group.send_modify(|group| {
-            *group = Group { begin: group.end(), is_broken: true, sound, ..Group::default() };
+            let ended = group.ended;
+            *group = Group { begin: group.end(), is_broken: true, sound, ended, ..Group::default() };
         });
+    }
+
+    /// The stream has ended.
+    pub(super) fn end(&self, why: &'static str) {
+        self.group.send_modify(|group| group.ended = Some(why));
+    }
+
+    /// When the last keyframe arrived; none if it is not kept.
+    pub(super) fn keyframe_received_at(&self) -> Option<Instant> {
+        let group = self.group.borrow();
+        let key = group.position(None)?;
+        group.from(key).next().map(|unit| unit.received_at())
     }
 
     /// Says what the sound of the source is.
@@ -294,8 +311,8 @@ pub struct VideoReader {
 
 impl VideoReader {
     /// Waits for the next unit. The first one is a keyframe. A reader that is too slow continues with the latest keyframe.
-    /// Cancel-safe. Waits for ever if the source has no coded video.
-    pub async fn next(&mut self) -> Arc<CodedUnit> {
+    /// Cancel-safe. Waits until the stream ends if the source has no coded video.
+    pub async fn next(&mut self) -> Result<Arc<CodedUnit>, Ended> {
         loop {
             {
                 let group = self.group.borrow_and_update();
@@ -308,15 +325,15 @@ impl VideoReader {
                         next += 1;
                         self.next = Some(next);
                         if listens || matches!(**unit, CodedUnit::Video(_)) {
-                            return unit.clone();
+                            return Ok(unit.clone());
                         }
                     }
                 }
+                if let Some(why) = group.ended {
+                    return Err(Ended(why));
+                }
             }
-            if self.group.changed().await.is_err() {
-                // The stream is gone, which its watch says.
-                return std::future::pending().await;
-            }
+            self.group.changed().await.map_err(|_| Ended("the stream is gone"))?;
         }
     }
 

@@ -81,6 +81,32 @@ async fn viewers_of_a_path_share_one_session_and_get_its_own_h264() {
     }
 }
 
+/// Keyframes are decoded for pictures. Clients that read the coded video need none.
+#[tokio::test]
+async fn while_video_is_passed_on_pictures_are_rarely_decoded_and_a_snapshot_is_a_new_one() {
+    let moving = ["-re", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=15"];
+    let Some((app, _mediamtx, _publisher)) =
+        start_with(&[&moving[..], &H264, &["-pix_fmt", "yuv420p", "-g", "15"]].concat()).await
+    else {
+        return;
+    };
+    let mut client = app.ws("/ws/yard?video=1", &[]).await.expect("connects");
+    client.picture().await;
+    let first = app.get("/snapshot/yard.jpg").await;
+    assert_eq!(first.status, 200);
+    let frames = async || app.admin("GET", "/api/v1/streams/yard", "").await.json()["frames"].as_u64().expect("frames");
+    let before = frames().await;
+    // Five keyframes.
+    for _ in 0..75 {
+        client.picture().await;
+    }
+    assert!(frames().await <= before + 1, "{before} before");
+    let later = app.get("/snapshot/yard.jpg").await;
+    assert_eq!(later.status, 200);
+    assert_ne!(first.body, later.body, "testsrc shows the time");
+    assert_eq!(app.admin("GET", "/api/v1/streams/yard", "").await.json()["state"], "live");
+}
+
 #[tokio::test]
 async fn h265_is_passed_on_and_refused_to_a_client_that_does_not_play_it() {
     let Some((app, _mediamtx, _publisher)) = start(&H265).await else { return };

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::{Code, Error, Result},
     fmp4::{Audio, DecodeTimes, Track, Tracks, VIDEO_CLOCK, Video},
-    stream::{CodedUnit, Ended, Sound, SoundCodec, SoundUnit, VideoCodec, VideoReader, VideoUnit, Watch},
+    stream::{CodedUnit, Demand, Ended, Form, Sound, SoundCodec, SoundUnit, VideoCodec, VideoReader, VideoUnit, Watch},
 };
 
 /// How long a client waits for the first keyframe. Cameras send one every ten seconds at the latest.
@@ -36,9 +36,10 @@ const MOMENT: i64 = VIDEO_CLOCK as i64 / 1000;
 /// The time of the first unit: later than anything that is older, such as its sound.
 const BEGIN: i64 = 3600 * VIDEO_CLOCK as i64;
 
-/// The units of a stream's source. They are read once for all clients; the pictures of the stream are decoded from keyframes only.
+/// The units of a stream's source. They are read once for all clients; pictures of the stream are rarely decoded.
 pub struct Passed {
-    watch: Watch,
+    /// Keeps the source running.
+    _watch: Watch,
     reader: VideoReader,
     first: Option<Arc<CodedUnit>>,
     tracks: Tracks,
@@ -66,7 +67,7 @@ impl Passed {
         let error = |why: &str| Error::new(Code::NoPicture, format!("stream {name} gives no video: {why}"));
         let first = tokio::select! {
             biased;
-            unit = reader.next() => Some(unit),
+            unit = reader.next() => Some(unit.map_err(|why| error(why.0))?),
             // A unit is handed over before it is decoded.
             frame = watch.next() => frame.map(|_| None).map_err(|why| error(why.0))?,
             why = failures.next() => return Err(watch.stream().no_picture(&format!("stream {name} gives no video"), &why)),
@@ -81,11 +82,14 @@ impl Passed {
             tracing::debug!("the sound of {name} does not come in time");
         }
         let (sound, audio, note) = track_of(reader.sound(), accepts);
+        // The pictures of the stream are made for others.
+        watch.set_form(Form::Raster);
+        watch.set_demand(Demand::Rare);
         let mut decoding = DecodeTimes::new(video.reorder);
         let shown: Vec<_> = reader.waiting().iter().map(|(at, _)| ticks(origin, *at)).collect();
         decoding.expect(&shown);
         Ok(Ok(Passed {
-            watch,
+            _watch: watch,
             reader,
             first: Some(unit),
             tracks: Tracks { video, audio },
@@ -104,14 +108,7 @@ impl Passed {
         loop {
             let unit = match self.first.take() {
                 Some(unit) => unit,
-                None => tokio::select! {
-                    biased;
-                    unit = self.reader.next() => unit,
-                    frame = self.watch.next() => match frame {
-                        Ok(_) => continue,
-                        Err(why) => return Err(why),
-                    },
-                },
+                None => self.reader.next().await?,
             };
             let frame = match &*unit {
                 CodedUnit::Video(unit) => self.video(unit)?,

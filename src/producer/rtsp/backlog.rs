@@ -45,7 +45,7 @@ impl Backlog {
     /// Adds a unit.
     pub(super) fn push(&mut self, unit: ReceivedUnit, demand: Demand) {
         if unit.is_key {
-            if demand == Demand::Single || self.units.len() > LATE {
+            if demand != Demand::Continuous || self.units.len() > LATE {
                 self.clear();
             }
             self.is_broken = false;
@@ -66,7 +66,7 @@ impl Backlog {
         }
     }
 
-    /// The next unit to decode. With a demand for single pictures only keyframes; the units after them are kept, so
+    /// The next unit to decode. Without a demand for every picture only keyframes; the units after them are kept, so
     /// that a continuous watcher can catch up with the rest of the group.
     pub(super) fn take(&mut self, demand: Demand) -> Option<ReceivedUnit> {
         let is_next = self.units.front().is_some_and(|unit| unit.is_key || demand == Demand::Continuous);

@@ -5,6 +5,9 @@ use tokio::time::{Duration, Instant};
 /// Shortest time between two pictures if watchers need only single pictures.
 pub(super) const SINGLE_INTERVAL: Duration = Duration::from_millis(250);
 
+/// The same if watchers read the coded video, and need no pictures.
+pub(super) const RARE_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Decides which pictures are due.
 pub(super) struct Pace {
     every: Duration,

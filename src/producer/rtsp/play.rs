@@ -12,7 +12,7 @@ use super::{
     decode::{Outcome, Shown, Task},
     engine::{Engine, OpenH264},
     ffmpeg::Ffmpeg,
-    pace::{Pace, SINGLE_INTERVAL},
+    pace::{Pace, RARE_INTERVAL, SINGLE_INTERVAL},
     relief::Relief,
     sound::{Heard, Listening, wanted},
     starts::{LONG_WAIT, NO_IDR, Starts, Step},
@@ -70,13 +70,14 @@ pub(super) async fn play(plan: &Arc<Plan>, mut run: Run) -> Result<()> {
         backlog: Backlog::new(),
         at_work: None,
         damaged: 0,
+        published_at: None,
         starts: Starts::new(codec),
         relief: Relief::new(plan),
     };
     loop {
         let demand = *run.demand.borrow_and_update();
         let demand = match plan.keyframes_only && !work.starts.are_gradual {
-            true => Demand::Single,
+            true => demand.min(Demand::Single),
             false if work.starts.are_gradual => Demand::Continuous,
             false => demand,
         };
@@ -163,13 +164,15 @@ struct Work<'a> {
     at_work: Option<(ReceivedUnit, Task)>,
     /// Consecutive keyframes that could not be decoded.
     damaged: u32,
+    /// When the last picture was published.
+    published_at: Option<Instant>,
     starts: Starts,
     relief: Relief,
 }
 
 impl Work<'_> {
     fn take(&mut self, unit: Unit, received: SystemTime, demand: Demand, engine: &mut Engine) {
-        let is_waiting = self.backlog.is_waiting() || demand == Demand::Single;
+        let is_waiting = self.backlog.is_waiting() || demand != Demand::Continuous;
         if let Step::Change = self.starts.see(unit.start, is_waiting, matches!(engine, Engine::Ffmpeg(_))) {
             if self.plan.is_ffmpeg_installed() {
                 *engine = Engine::Ffmpeg(Box::new(Ffmpeg::new(Codec::H264, NO_IDR, self.plan)));
@@ -211,8 +214,12 @@ impl Work<'_> {
     }
 
     fn start(&mut self, engine: &mut Engine, demand: Demand, pace: &mut Pace) -> Result<()> {
+        if demand == Demand::Rare && self.published_at.is_some_and(|at| at.elapsed() < RARE_INTERVAL) {
+            // The last keyframe waits, and the units behind it, for a watcher that needs pictures.
+            return Ok(());
+        }
         let Some(unit) = self.backlog.take(demand) else { return Ok(()) };
-        if demand == Demand::Single && !pace.is_due_at_least(SINGLE_INTERVAL) {
+        if demand != Demand::Continuous && !pace.is_due_at_least(SINGLE_INTERVAL) {
             // The camera may send only keyframes, and watchers do not need all of them.
             self.backlog.break_off();
             self.plan.common.counters().units(UnitKind::Skipped, 1 + self.backlog.take_skipped());
@@ -222,7 +229,7 @@ impl Work<'_> {
             *engine = other;
         }
         let task = match demand {
-            Demand::Single => Task::ShowSingle,
+            Demand::Rare | Demand::Single => Task::ShowSingle,
             Demand::Continuous if pace.is_due_behind(self.backlog.len()) => Task::Show,
             Demand::Continuous => Task::Decode,
         };
@@ -237,6 +244,7 @@ impl Work<'_> {
         match outcome {
             Outcome::Picture(picture) => {
                 self.damaged = 0;
+                self.published_at = Some(Instant::now());
                 self.plan.publish(picture, self.sink);
             }
             Outcome::Nothing => {}

@@ -36,13 +36,13 @@ impl Relief {
 
     /// The engine that decodes from this unit on, if it is another one than now.
     pub(super) fn engine(&mut self, now: &Engine, unit: &ReceivedUnit, demand: Demand) -> Result<Option<Engine>> {
-        if demand == Demand::Single {
+        if demand != Demand::Continuous {
             (self.since, self.waiting) = (None, None);
         }
         match now {
             Engine::Piped(piped) if unit.is_key => {
                 let is_same = Layout::of(&unit.data).is_none_or(|layout| Some(layout) == piped.layout());
-                if demand == Demand::Single || !is_same {
+                if demand != Demand::Continuous || !is_same {
                     self.since = None;
                     return Ok(Some(Engine::OpenH264(OpenH264::new(&self.plan)?)));
                 }
