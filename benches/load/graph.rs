@@ -24,8 +24,10 @@ use crate::{
 const MEASURED: Duration = Duration::from_secs(15);
 
 pub fn run() -> Result {
+    let _ = rlimit::increase_nofile_limit(20_000);
     drawings();
     thousand()?;
+    thousand_by_websocket()?;
     beside_matplotlib()
 }
 
@@ -118,6 +120,65 @@ fn thousand() -> Result {
     let share = (server.cpu_exact() - before).as_secs_f64() / began.elapsed().as_secs_f64();
     println!(
         "\n1000 graphs, each with one request with one point a second, unwatched: {:.1} % of a core.",
+        100.0 * share
+    );
+    Ok(())
+}
+
+/// A message as a client sends it (RFC 6455, section 5.2), with a mask of zeros.
+fn message(text: &str) -> Vec<u8> {
+    let mut frame = vec![0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
+    frame.extend_from_slice(text.as_bytes());
+    frame
+}
+
+/// A thousand sensors with a connection each.
+fn thousand_by_websocket() -> Result {
+    let mut settings = String::from("streams:\n");
+    for n in 0..1000 {
+        settings.push_str(&format!("  g{n}: {{kind: graph}}\n"));
+    }
+    let server = Server::sidecar(&settings)?;
+    let mut sockets = vec![];
+    for n in 0..1000 {
+        let mut socket = TcpStream::connect(server.addr)?;
+        let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==";
+        write!(socket, "GET /ws/g{n}?push=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n{upgrade}\r\n\r\n")?;
+        let mut reader = BufReader::new(socket);
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        if !line.contains(" 101 ") {
+            return Err(line.into());
+        }
+        while !line.trim().is_empty() {
+            line.clear();
+            reader.read_line(&mut line)?;
+        }
+        sockets.push(reader);
+    }
+    let mut second = |i: u32| -> Result {
+        let began = Instant::now();
+        for socket in &mut sockets {
+            socket.get_mut().write_all(&message(&format!("{{\"f\":{i}}}")))?;
+        }
+        // The answers, so that no connection is full.
+        let mut answer = [0; 256];
+        for socket in &mut sockets {
+            if socket.read(&mut answer)? == 0 {
+                return Err("a connection has ended".into());
+            }
+        }
+        std::thread::sleep(Duration::from_secs(1).saturating_sub(began.elapsed()));
+        Ok(())
+    };
+    second(0)?;
+    let (before, began) = (server.cpu_exact(), Instant::now());
+    for i in 1..=MEASURED.as_secs() as u32 {
+        second(i)?;
+    }
+    let share = (server.cpu_exact() - before).as_secs_f64() / began.elapsed().as_secs_f64();
+    println!(
+        "1000 graphs, each with one message a second by a WebSocket of its own: {:.1} % of a core.",
         100.0 * share
     );
     Ok(())

@@ -24,6 +24,11 @@ const OPEN: &str = "auth: {users: [{user: any, ips: [127.0.0.1], permissions: [{
 
 /// A 1080p JPEG with structure in it, different for every number.
 pub fn photo(width: u32, height: u32, number: u32) -> Result<Vec<u8>> {
+    photo_of(width, height, number, 85)
+}
+
+/// The same in another quality of JPEG.
+pub fn photo_of(width: u32, height: u32, number: u32, quality: i32) -> Result<Vec<u8>> {
     let mut rgb = Vec::with_capacity((width * height * 3) as usize);
     for y in 0..height {
         for x in 0..width {
@@ -34,7 +39,7 @@ pub fn photo(width: u32, height: u32, number: u32) -> Result<Vec<u8>> {
             rgb.push(((x * 255) / width) as u8);
         }
     }
-    Ok(mtx_sidecar::picture::encode_rgb(&rgb, width, height, 85)?.to_vec())
+    Ok(mtx_sidecar::picture::encode_rgb(&rgb, width, height, quality)?.to_vec())
 }
 
 /// A connection that is kept open.

@@ -160,23 +160,38 @@ impl Browser {
 
     /// Kills the processes of the browser, which say no farewell to any server.
     pub async fn kill(self) {
+        assert!(self.kill_processes() > 0, "no process has the profile");
+    }
+
+    /// Kills all processes with the profile of this browser, and returns their number.
+    fn kill_processes(&self) -> usize {
         let profile = format!("--user-data-dir={}", self.folder.path().join("profile").display());
-        let processes = std::fs::read_dir("/proc").expect("lists").flatten();
         let is_ours = |pid: &str| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.split(|byte| *byte == 0).any(|argument| argument == profile.as_bytes())
+            // The renderers write their arguments as one line.
+            line.split(|byte| matches!(byte, 0 | b' ')).any(|argument| argument == profile.as_bytes())
         };
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = processes.filter_map(|entry| entry.file_name().into_string().ok());
         let pids: Vec<_> = pids.filter(|name| name.parse::<u32>().is_ok() && is_ours(name)).collect();
-        assert!(!pids.is_empty(), "no process has {profile}");
-        let arguments: Vec<_> = std::iter::once("-KILL").chain(pids.iter().map(String::as_str)).collect();
-        // Some have ended with the first of them.
-        let mut command = tokio::process::Command::new("kill");
-        command.args(arguments).stderr(std::process::Stdio::null()).status().await.expect("kill runs");
+        if !pids.is_empty() {
+            // Some have ended with the first of them.
+            let mut command = std::process::Command::new("kill");
+            let _ = command.arg("-KILL").args(&pids).stderr(std::process::Stdio::null()).status();
+        }
+        pids.len()
     }
 
     pub async fn close(self) {
         self.client.clone().close().await.expect("closes");
+    }
+}
+
+/// chromedriver, which is killed, leaves its browser running, with a dozen processes: after a test that has failed, or that did not wait
+/// for the end of the session.
+impl Drop for Browser {
+    fn drop(&mut self) {
+        self.kill_processes();
     }
 }
 
