@@ -97,27 +97,39 @@ fn write(socket: &mut BufReader<TcpStream>, stream: &str, body: &str) -> Result 
     Ok(())
 }
 
-fn thousand() -> Result {
+fn thousand_graphs() -> Result<Server> {
     let mut settings = String::from("streams:\n");
     for n in 0..1000 {
         settings.push_str(&format!("  g{n}: {{kind: graph}}\n"));
     }
-    let server = Server::sidecar(&settings)?;
+    Server::sidecar(&settings)
+}
+
+/// The share of a core, while this is done once a second.
+fn share_of(server: &Server, second: &mut dyn FnMut(u32) -> Result) -> Result<f64> {
+    let (mut before, mut began) = (server.cpu_exact(), Instant::now());
+    for i in 0..=MEASURED.as_secs() as u32 {
+        let this = Instant::now();
+        second(i)?;
+        std::thread::sleep(Duration::from_secs(1).saturating_sub(this.elapsed()));
+        if i == 0 {
+            // The first points make the series.
+            (before, began) = (server.cpu_exact(), Instant::now());
+        }
+    }
+    Ok((server.cpu_exact() - before).as_secs_f64() / began.elapsed().as_secs_f64())
+}
+
+fn thousand() -> Result {
+    let server = thousand_graphs()?;
     let mut socket = BufReader::new(TcpStream::connect(server.addr)?);
     let mut second = |i: u32| -> Result {
-        let began = Instant::now();
         for n in 0..1000 {
             write(&mut socket, &format!("g{n}"), &format!("m f={i}"))?;
         }
-        std::thread::sleep(Duration::from_secs(1).saturating_sub(began.elapsed()));
         Ok(())
     };
-    second(0)?;
-    let (before, began) = (server.cpu_exact(), Instant::now());
-    for i in 1..=MEASURED.as_secs() as u32 {
-        second(i)?;
-    }
-    let share = (server.cpu_exact() - before).as_secs_f64() / began.elapsed().as_secs_f64();
+    let share = share_of(&server, &mut second)?;
     println!(
         "\n1000 graphs, each with one request with one point a second, unwatched: {:.1} % of a core.",
         100.0 * share
@@ -134,11 +146,7 @@ fn message(text: &str) -> Vec<u8> {
 
 /// A thousand sensors with a connection each.
 fn thousand_by_websocket() -> Result {
-    let mut settings = String::from("streams:\n");
-    for n in 0..1000 {
-        settings.push_str(&format!("  g{n}: {{kind: graph}}\n"));
-    }
-    let server = Server::sidecar(&settings)?;
+    let server = thousand_graphs()?;
     let mut sockets = vec![];
     for n in 0..1000 {
         let mut socket = TcpStream::connect(server.addr)?;
@@ -157,7 +165,6 @@ fn thousand_by_websocket() -> Result {
         sockets.push(reader);
     }
     let mut second = |i: u32| -> Result {
-        let began = Instant::now();
         for socket in &mut sockets {
             socket.get_mut().write_all(&message(&format!("{{\"f\":{i}}}")))?;
         }
@@ -168,15 +175,9 @@ fn thousand_by_websocket() -> Result {
                 return Err("a connection has ended".into());
             }
         }
-        std::thread::sleep(Duration::from_secs(1).saturating_sub(began.elapsed()));
         Ok(())
     };
-    second(0)?;
-    let (before, began) = (server.cpu_exact(), Instant::now());
-    for i in 1..=MEASURED.as_secs() as u32 {
-        second(i)?;
-    }
-    let share = (server.cpu_exact() - before).as_secs_f64() / began.elapsed().as_secs_f64();
+    let share = share_of(&server, &mut second)?;
     println!(
         "1000 graphs, each with one message a second by a WebSocket of its own: {:.1} % of a core.",
         100.0 * share
