@@ -10,6 +10,9 @@ use std::{
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+/// Pages for those who work on the pages. They are served from a checkout only.
+const DEVELOPMENT: &str = "development/";
+
 /// What is smaller than this, or compressed in itself, is sent as it is.
 const WORTHWHILE: usize = 256;
 
@@ -20,12 +23,19 @@ fn main() -> io::Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let mut paths = vec![];
     walk(&root, &mut paths)?;
-    paths.sort();
+    // By name, in which the program searches: the order of paths is that of their components, where style/ is before style.css.
+    paths.sort_by_key(|path| path.to_string_lossy().into_owned());
     let mut files = vec![];
     let mut all = Xxh3::new();
     for path in paths {
         let name = path.strip_prefix(&root).expect("it was found there").to_string_lossy().replace('\\', "/");
-        let body = fs::read(&path)?;
+        if name.starts_with(DEVELOPMENT) {
+            continue;
+        }
+        let mut body = fs::read(&path)?;
+        if name.ends_with(".css") {
+            body = with_imports(&path, body)?;
+        }
         all.update(name.as_bytes());
         all.update(&body);
         files.push((name, body));
@@ -95,6 +105,19 @@ fn with_preloads(root: &Path, page: String) -> io::Result<String> {
     let links: String = modules[1..].iter().map(link).collect();
     debug_assert!(!before.contains("</head>"), "scripts are in the head");
     Ok(page.replacen("</head>", &format!("{links}</head>"), 1))
+}
+
+/// A style sheet with the content of those that it imports in their place: a browser learns of an imported one only from the sheet that
+/// imports it, and shows nothing before it has all of them. In a checkout the browser imports them itself.
+fn with_imports(path: &Path, body: Vec<u8>) -> io::Result<Vec<u8>> {
+    let mut whole = vec![];
+    for line in body.split_inclusive(|byte| *byte == b'\n') {
+        match line.strip_prefix(b"@import './").and_then(|rest| rest.strip_suffix(b"';\n")) {
+            Some(name) => whole.extend(fs::read(path.with_file_name(String::from_utf8_lossy(name).as_ref()))?),
+            None => whole.extend(line),
+        }
+    }
+    Ok(whole)
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {

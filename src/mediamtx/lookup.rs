@@ -14,17 +14,9 @@ pub struct Readable {
     pub command: String,
 }
 
-/// The path of a name, if a client can read it. `live` is its state at MediaMTX, `configured` are the configured paths. MediaMTX
-/// (internal/conf/path.go, FindPathConf) first compares the name itself, then the regular expressions in the order of their
-/// names, and `all_others` last.
+/// The path of a name, if a client can read it. `live` is its state at MediaMTX, `configured` are the configured paths.
 pub fn readable(name: &str, live: Option<&Value>, configured: &[Fields]) -> Option<Readable> {
-    let key = |fields: &Fields| fields.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut candidates: Vec<_> = configured.iter().collect();
-    candidates.sort_by_key(|fields| {
-        let key = key(fields);
-        (key != name, matches!(key.as_str(), "all_others" | "all" | "~^.*$"), key)
-    });
-    let found = candidates.into_iter().find_map(|fields| Some((fields, captures(&key(fields), name)?)));
+    let found = matching(name, configured);
     let text = |key: &str| {
         let (fields, captured) = found.as_ref()?;
         let text = fields.get(key)?.as_str()?;
@@ -36,6 +28,23 @@ pub fn readable(name: &str, live: Option<&Value>, configured: &[Fields]) -> Opti
     let is_on_demand = found.as_ref().is_some_and(|(fields, _)| is_on_demand(fields));
     let source = text("source").unwrap_or_default();
     (is_ready || is_on_demand).then_some(Readable { source, command })
+}
+
+/// The entry of MediaMTX's configuration that a path of this name has its settings from.
+pub fn entry_of<'a>(name: &str, configured: &'a [Fields]) -> Option<&'a Fields> {
+    matching(name, configured).map(|(fields, _)| fields)
+}
+
+/// The entry for a name, with the groups that its key captures. MediaMTX (internal/conf/path.go, FindPathConf) first compares the
+/// name itself, then the regular expressions in the order of their names, and `all_others` last.
+fn matching<'a>(name: &str, configured: &'a [Fields]) -> Option<(&'a Fields, Vec<String>)> {
+    let key = |fields: &Fields| fields.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut candidates: Vec<_> = configured.iter().collect();
+    candidates.sort_by_key(|fields| {
+        let key = key(fields);
+        (key != name, matches!(key.as_str(), "all_others" | "all" | "~^.*$"), key)
+    });
+    candidates.into_iter().find_map(|fields| Some((fields, captures(&key(fields), name)?)))
 }
 
 /// Whether a reader starts the source of an entry of MediaMTX's configuration.

@@ -20,7 +20,7 @@ pub use self::{
     client::{Client, Fields, Info, Playable, Recorded, Segment},
     download::{Download, Downloads},
     inventory::Connected,
-    lookup::{Readable, is_on_demand, readable},
+    lookup::{Readable, entry_of, is_on_demand, readable},
     path_cache::PathCache,
     servers::{Listening, Servers},
     session_index::{IndexedSession, SessionIndex},

@@ -35,6 +35,9 @@ pub struct MediaMtxSettings {
     pub advertise_rtsp: String,
     /// Base URL at which programs beside MediaMTX reach the sidecar's HTTP server. Empty: `http.listen` on this machine.
     pub advertise_http: String,
+    /// MediaMTX's recordings as this program sees them: the folder in place of those that `recordPath` has before its first variable.
+    /// Empty: `recordPath` itself.
+    pub recordings: String,
 }
 
 impl Default for MediaMtxSettings {
@@ -52,6 +55,7 @@ impl Default for MediaMtxSettings {
             webrtc: "http://127.0.0.1:8889".into(),
             advertise_rtsp: String::new(),
             advertise_http: String::new(),
+            recordings: String::new(),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+mod sizes;
+
 use jiff::{
     Timestamp,
     civil::Date,
@@ -11,9 +13,10 @@ use jiff::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use self::sizes::sizes;
 use crate::{
     error::{Code, Error, Result},
-    mediamtx::{Client, Playable},
+    mediamtx::{Client, Playable, Recorded},
 };
 
 /// A recorded path.
@@ -32,6 +35,12 @@ pub struct Recording {
 pub struct File {
     /// Start time, exactly as MediaMTX writes it. A file is deleted by this text.
     pub start: String,
+    /// Its duration in seconds, up to the file that continues it. Missing if MediaMTX's playback server does not tell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<f64>,
+    /// Its size in bytes, as it is now. Missing if this program cannot read the file (`mediamtx.recordings`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
 }
 
 /// A range that can be played without a gap.
@@ -165,25 +174,60 @@ pub fn file_name(path: &str, start: &str) -> String {
     format!("{}_{}.mp4", safe(path), safe(&seconds.replace('T', "_")))
 }
 
-/// One recorded path, with URLs for `player`. `from` and `to` are RFC 3339 times.
+/// How long each file is, in seconds: up to the next file, or to the end of the playable range that it is in. A range that is cut at
+/// `end` does not tell.
+fn durations(recorded: &Recorded, playable: &[Playable], end: Option<Timestamp>) -> Vec<Option<f64>> {
+    let millis = |text: &str| time("start", text).ok().map(Timestamp::as_millisecond);
+    let ranges: Vec<(i64, i64)> = playable
+        .iter()
+        .filter_map(|range| {
+            let start = millis(&range.start)?;
+            Some((start, start.saturating_add((range.duration * 1000.0).round() as i64)))
+        })
+        .collect();
+    let end = end.map(Timestamp::as_millisecond);
+    let starts: Vec<Option<i64>> = recorded.segments.iter().map(|segment| millis(&segment.start)).collect();
+    let duration = |(i, start): (usize, &Option<i64>)| {
+        let start = (*start)?;
+        let (_, stop) = *ranges.iter().rev().find(|(from, to)| (*from..*to).contains(&start))?;
+        let next = starts.get(i + 1).copied().flatten().filter(|next| *next <= stop);
+        let is_cut = next.is_none() && end.is_some_and(|end| stop >= end);
+        (!is_cut).then(|| (next.unwrap_or(stop) - start) as f64 / 1000.0)
+    };
+    starts.iter().enumerate().map(duration).collect()
+}
+
+/// One recorded path, with URLs for `player`. `from` and `to` are RFC 3339 times, `folder` is `mediamtx.recordings`.
 pub async fn get(
     client: &Client,
     path: &str,
     from: Option<&str>,
     to: Option<&str>,
     player: &Player,
+    folder: &str,
 ) -> Result<Recording> {
     let bound = |field, text: Option<&str>| text.map(|text| time(field, text)).transpose();
     let (begin, end): (Option<Timestamp>, _) = (bound("start", from)?, bound("end", to)?);
-    let recorded = client.recordings_of(path).await?;
-    let within = |start: &str| {
-        time("start", start).is_ok_and(|at| begin.is_none_or(|begin| at >= begin) && end.is_none_or(|end| at < end))
-    };
-    let segments = recorded.segments.into_iter().filter(|segment| within(&segment.start));
-    let segments = segments.map(|segment| File { start: segment.start }).collect();
+    let mut recorded = client.recordings_of(path).await?;
     // The files can be listed without a playback server.
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     let playable = client.playable(path, text(begin).as_deref(), text(end).as_deref()).await.unwrap_or_default();
+    let durations = durations(&recorded, &playable, end);
+    let within = |start: &str| {
+        time("start", start).is_ok_and(|at| begin.is_none_or(|begin| at >= begin) && end.is_none_or(|end| at < end))
+    };
+    let mut durations = durations.into_iter();
+    let mut kept = vec![];
+    recorded.segments.retain(|segment| {
+        let (duration, keeps) = (durations.next().flatten(), within(&segment.start));
+        kept.extend(keeps.then_some(duration));
+        keeps
+    });
+    let recorded = [recorded];
+    let sizes = sizes(client, folder, &recorded).await;
+    let [Recorded { segments, .. }] = recorded;
+    let files = segments.into_iter().zip(kept).zip(sizes.into_iter().flatten());
+    let segments = files.map(|((segment, duration), size)| File { start: segment.start, duration, size }).collect();
     let ranges = playable.into_iter().map(|range| {
         let Player { base, downloads, token } = player;
         let query = format!("start={}&duration={}&token={token}", encode(&range.start), range.duration);
@@ -219,6 +263,7 @@ pub async fn delete(client: &Client, path: &str, start: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mediamtx::Segment;
 
     #[test]
     fn times_are_read_with_their_offset() {
@@ -266,6 +311,20 @@ mod tests {
         ] {
             assert_eq!(range(start, duration).expect_err(duration).field(), Some(field));
         }
+    }
+
+    #[test]
+    fn a_file_ends_where_the_next_one_continues_it_or_where_its_range_ends() {
+        let segments = ["10:00:00.5", "10:01:00.5", "10:10:00", "10:20:00", "nonsense"];
+        let segments = segments.map(|at| Segment { start: format!("2026-09-01T{at}Z") }).to_vec();
+        let recorded = Recorded { name: "hall".into(), segments };
+        let range = |start: &str, duration: f64| Playable { start: start.into(), duration };
+        let playable = [range("2026-09-01T12:00:00.5+02:00", 90.0), range("2026-09-01T10:10:00Z", 30.25)];
+        let found = durations(&recorded, &playable, None);
+        assert_eq!(found, [Some(60.0), Some(30.0), Some(30.25), None, None]);
+        let end = time("end", "2026-09-01T10:10:30.250Z").expect("a time");
+        assert_eq!(durations(&recorded, &playable, Some(end)).get(2), Some(&None), "the range is cut there");
+        assert_eq!(durations(&recorded, &[], None), [None; 5], "without a playback server");
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub struct RecordedPath {
     first: Option<String>,
     /// The start of the last file.
     last: Option<String>,
+    /// The size of all files in bytes. Missing if this program cannot read them all (`mediamtx.recordings`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
 }
 
 /// A part of a recording.
@@ -92,19 +95,22 @@ pub(super) async fn list(
     CallerExtractor(caller): CallerExtractor,
 ) -> Result<HttpResponse, Problem> {
     state.access.authorize_some("http", &caller, Action::Playback).await?;
-    let mut found = vec![];
-    for recorded in asking(&state, &caller).await.recordings().await? {
-        if !state.access.may(&caller, Action::Playback, &recorded.name).await {
-            continue;
+    let client = asking(&state, &caller).await;
+    let mut permitted = vec![];
+    for recorded in client.recordings().await? {
+        if state.access.may(&caller, Action::Playback, &recorded.name).await {
+            permitted.push(recorded);
         }
-        found.push(RecordedPath {
-            path: recorded.name,
-            segments: recorded.segments.len(),
-            first: recorded.segments.first().map(|segment| segment.start.clone()),
-            last: recorded.segments.last().map(|segment| segment.start.clone()),
-        });
     }
-    Ok(HttpResponse::Ok().json(RecordingList { recordings: found }))
+    let sizes = recordings::sizes(&client, &state.settings.mediamtx.recordings, &permitted).await;
+    let described = permitted.into_iter().zip(sizes).map(|(recorded, sizes)| RecordedPath {
+        path: recorded.name,
+        segments: recorded.segments.len(),
+        first: recorded.segments.first().map(|segment| segment.start.clone()),
+        last: recorded.segments.last().map(|segment| segment.start.clone()),
+        size: sizes.into_iter().sum(),
+    });
+    Ok(HttpResponse::Ok().json(RecordingList { recordings: described.collect() }))
 }
 
 /// The recording of a path: its files, and its playable parts with URLs that are valid for some minutes.
@@ -122,9 +128,9 @@ pub(super) async fn get(
 ) -> Result<HttpResponse, Problem> {
     state.access.authorize("http", &caller, Action::Playback, &path).await?;
     let player = player(&request, &state, &path)?;
-    let found =
-        recordings::get(&asking(&state, &caller).await, &path, query.start.as_deref(), query.end.as_deref(), &player)
-            .await?;
+    let client = asking(&state, &caller).await;
+    let folder = &state.settings.mediamtx.recordings;
+    let found = recordings::get(&client, &path, query.start.as_deref(), query.end.as_deref(), &player, folder).await?;
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(found))
 }
 
@@ -208,7 +214,7 @@ pub(super) async fn original(
 ) -> Result<HttpResponse, Problem> {
     state.access.authorize("http", &caller, Action::Playback, ORIGINAL_PATH).await?;
     let player = player(&request, &state, ORIGINAL_PATH)?;
-    let found = recordings::get(&asking(&state, &caller).await, ORIGINAL_PATH, None, None, &player).await?;
+    let found = recordings::get(&asking(&state, &caller).await, ORIGINAL_PATH, None, None, &player, "").await?;
     let list: Vec<Value> = found
         .ranges
         .into_iter()

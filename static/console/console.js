@@ -57,6 +57,10 @@ const GROUPS = [
 ];
 const NAMES = GROUPS.flatMap(({ sections }) => sections.map(([name]) => name));
 
+/** Pages of a checkout (http.static_dir) have this section, too, in no list. The program does not contain it. */
+const GALLERY = 'parts';
+const isCheckout = import.meta.url.includes('/static/dev/');
+
 const main = byId('main');
 const nav = byId('sections');
 let leaving = new AbortController();
@@ -96,7 +100,8 @@ function navLink([name, shape]) {
 
 function route() {
   const [path, query = ''] = location.hash.replace(/^#\/?/, '').split('?');
-  return { name: NAMES.includes(path) ? path : 'overview', args: new URLSearchParams(query) };
+  const isKnown = NAMES.includes(path) || (isCheckout && path === GALLERY);
+  return { name: isKnown ? path : 'overview', args: new URLSearchParams(query) };
 }
 
 /**
@@ -112,7 +117,7 @@ async function open(moveFocus) {
   if (!api.may('api')) return showAccessDenied();
   const { name, args } = route();
   markLink(name);
-  document.title = `${t(`console.${name}`)} · mtx-sidecar`;
+  document.title = `${name === GALLERY ? name : t(`console.${name}`)} · mtx-sidecar`;
   try {
     const section = await load(name);
     if (signal.aborted) return;
@@ -143,6 +148,7 @@ async function open(moveFocus) {
  * @returns {Promise<{ show: Section }>}
  */
 async function load(name) {
+  if (name === GALLERY) return import('../development/gallery.js');
   try {
     return await import(attempts.has(name) ? `./${name}.js?again=${attempts.get(name)}` : `./${name}.js`);
   } catch (error) {

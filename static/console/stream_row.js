@@ -2,13 +2,13 @@
 // A stream in the list: its picture, state, figures and actions.
 
 import * as api from '../lib/api.js';
+import { drawBeats } from '../lib/beats.js';
 import { confirmed } from '../lib/dialog.js';
 import { dropTarget, h } from '../lib/dom.js';
 import { ago, bytes, errorText, number, t } from '../lib/i18n.js';
 import { openLinkDialog } from '../lib/links.js';
 import { attempt, toast } from '../lib/toast.js';
 import { Thumbnail } from '../viewer/thumbnails.js';
-import { drawBeats } from './beats.js';
 import { letMediaMtxRead, mediaMtxMayRead } from './camera_path.js';
 import { button, iconButton } from './parts.js';
 import { kindName } from './schema.js';
@@ -159,7 +159,7 @@ export class StreamRow {
   /**
    * Shows the last day.
    *
-   * @param {import('./beats.js').Slot[]} slots
+   * @param {import('../lib/beats.js').Slot[]} slots
    */
   showDay(slots) {
     drawBeats(this.beats, slots);

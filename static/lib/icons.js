@@ -56,6 +56,9 @@ const SVG = 'http://www.w3.org/2000/svg';
 
 /** @typedef {keyof typeof SHAPES} IconName */
 
+/** All names. */
+export const names = /** @type {IconName[]} */ (Object.keys(SHAPES));
+
 /**
  * An icon by its name in the list above.
  *

@@ -6,8 +6,9 @@ import { fill, h } from '../lib/dom.js';
 import { field, valueOf } from '../lib/form.js';
 import { t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
+import { durationText } from '../lib/length.js';
 import { lifetimeOptions, linkDialog, literal } from '../lib/links.js';
-import { DAY, clock, durationText, secondsOf } from './times.js';
+import { DAY, clock, secondsOf } from './times.js';
 
 /** The length of a range before it is changed, in seconds. */
 const LENGTH = 60;

@@ -131,23 +131,44 @@ export class RecordedPath {
    * @param {number} at
    */
   async play(at) {
+    const url = await this.#urlOf(at, Infinity);
+    this.note.hidden = url !== null;
+    if (!url) {
+      this.note.textContent = t('viewer.not_recorded', { name: this.name });
+      return this.stop();
+    }
+    this.#playedFrom = at;
+    this.video.src = url;
+    this.video.play().catch(() => {});
+  }
+
+  /**
+   * The address of one second of video from this second on; null if it is not recorded.
+   *
+   * @param {number} at
+   */
+  momentAt(at) {
+    return this.#urlOf(at, at + 1);
+  }
+
+  /**
+   * The address of the video between two seconds of the day; null if its beginning is not recorded.
+   *
+   * @param {number} at
+   * @param {number} to
+   */
+  async #urlOf(at, to) {
     await this.renew();
     const range = this.ranges.find((known) => {
       const begin = this.secondOf(known);
       return begin <= at + TOLERANCE && begin + known.duration > at;
     });
-    this.note.hidden = range !== undefined;
-    if (!range) {
-      this.note.textContent = t('viewer.not_recorded', { name: this.name });
-      return this.stop();
-    }
+    if (!range) return null;
     const url = new URL(range.url);
-    const { start, duration } = this.#cut(range, at, Infinity);
+    const { start, duration } = this.#cut(range, at, to);
     url.searchParams.set('start', start);
     url.searchParams.set('duration', duration.toFixed(3));
-    this.#playedFrom = at;
-    this.video.src = url.href;
-    this.video.play().catch(() => {});
+    return url.href;
   }
 
   /**

@@ -3,13 +3,16 @@
 
 import * as api from '../lib/api.js';
 import { fill, h } from '../lib/dom.js';
-import { dateTime, errorText, t, timeOfDay } from '../lib/i18n.js';
+import { errorText, t, timeOfDay } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
+import { durationText } from '../lib/length.js';
 import { loadStyle } from '../lib/style.js';
 import { Clip } from './clip.js';
+import { RecordedList } from './recorded_list.js';
 import { RecordedPath } from './recorded_path.js';
+import { Stills } from './recorded_stills.js';
 import { Timeline } from './timeline.js';
-import { dayOf, durationText, secondOfDay } from './times.js';
+import { dayOf, secondOfDay } from './times.js';
 
 await loadStyle(new URL('recordings.css', import.meta.url));
 
@@ -29,7 +32,7 @@ export class Recordings {
   #known = [];
 
   constructor() {
-    this.list = h('div', { class: 'grid' });
+    this.list = new RecordedList();
     this.status = h('div', { role: 'status' });
     this.dayField = h('input', {
       type: 'date',
@@ -37,10 +40,15 @@ export class Recordings {
       max: dayOf(new Date()),
       onchange: () => this.dayField.value && this.#openDay(this.dayField.value),
     });
-    this.timeline = new Timeline({
-      play: (seconds) => this.#play(seconds),
-      choose: (span) => this.clip.choose(span),
-    });
+    this.stills = new Stills();
+    this.timeline = new Timeline(
+      {
+        play: (seconds) => this.#play(seconds),
+        choose: (span) => this.clip.choose(span),
+        view: (span) => this.stills.show(span),
+      },
+      this.stills.element,
+    );
     this.clip = new Clip(this.timeline, () => this.#paths);
     this.title = h('h1', { tabIndex: -1 });
     this.sum = h('span', { class: 'dim' });
@@ -62,7 +70,7 @@ export class Recordings {
       this.table,
     );
     const label = t('viewer.recordings');
-    this.element = h('section', { hidden: true, 'aria-label': label }, this.status, this.list, this.player);
+    this.element = h('section', { hidden: true, 'aria-label': label }, this.status, this.list.element, this.player);
   }
 
   #head() {
@@ -96,7 +104,7 @@ export class Recordings {
    */
   async open(path, wall, query) {
     this.element.hidden = false;
-    this.list.hidden = path !== null;
+    this.list.element.hidden = path !== null;
     this.player.hidden = path === null;
     if (!wall.mediamtx) return this.#say(t('viewer.reason_no_mediamtx'));
     if (path === null) return this.#showList();
@@ -146,28 +154,25 @@ export class Recordings {
   #leave() {
     this.#address = '';
     for (const path of this.#paths) path.stop();
+    this.stills.stop();
+    this.list.stop();
     this.clip.choose(null);
   }
 
   #showList() {
-    if (this.#address || !this.list.childElementCount) this.#say('');
+    if (this.#address || this.list.isEmpty) this.#say('');
     this.#leave();
     return this.#attempt(async () => {
       const { recordings } = await api.call('api/v1/recordings');
       if (!recordings.length) this.#say(t('viewer.no_recordings'));
-      const cards = recordings.map(({ path, segments, last }) => {
-        const facts = t('viewer.recorded', { segments, last: last ? dateTime(last) : '–' });
-        const texts = h('span', { class: 'stack-tight' }, h('strong', {}, path), h('span', { class: 'dim' }, facts));
-        const href = `#/recordings/${api.encoded(path)}`;
-        return h('a', { class: 'card recording', href }, icon('film', 28), texts);
-      });
-      fill(this.list, cards);
+      this.list.show(recordings);
     });
   }
 
   /** @param {string[]} names */
   #setPaths(names) {
     for (const path of this.#paths) path.stop();
+    this.stills.stop();
     this.#paths = names.map((name, i) => new RecordedPath(name, i === 0));
     this.clip.choose(null);
     const [first] = this.#paths;
@@ -270,6 +275,7 @@ export class Recordings {
       if (paths !== this.#paths || day !== this.#day) return;
       const [first] = paths;
       this.sum.textContent = t('viewer.recorded_sum', { duration: durationText(first.recorded) });
+      this.stills.set(first);
       this.timeline.set(paths);
       this.timeline.mark(first.parts[0]?.offset ?? 0);
       this.#drawTable();

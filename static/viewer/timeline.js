@@ -41,13 +41,20 @@ export class Timeline {
   #at = 0;
   #onPlay;
   #onChoose;
+  #onView;
   /** @type {Map<number, { x: number, start: number, part: string }>} */
   #pointers = new Map();
 
-  /** @param {{ play: (seconds: number) => void, choose: (span: Span) => void }} on */
-  constructor({ play, choose }) {
+  /**
+   * `view` is told which part of the day the line shows; `strip` is shown above the rows.
+   *
+   * @param {{ play: (seconds: number) => void, choose: (span: Span) => void, view: (span: Span) => void }} on
+   * @param {HTMLElement} strip
+   */
+  constructor({ play, choose, view }, strip) {
     this.#onPlay = play;
     this.#onChoose = choose;
+    this.#onView = view;
     this.now = h('span', { class: 'timeline-now', hidden: true });
     this.pointer = h('output', { class: 'timeline-pointer', hidden: true });
     const handle = (/** @type {string} */ part) => h('span', { class: 'timeline-handle', dataset: { part } });
@@ -63,6 +70,7 @@ export class Timeline {
         'aria-valuemin': 0,
         'aria-valuemax': DAY,
       },
+      strip,
       this.lines,
       this.range,
       this.now,
@@ -177,6 +185,7 @@ export class Timeline {
       return h('div', { class: 'timeline-row' }, bars, this.#rows.length > 1 && h('span', {}, name));
     });
     this.lines.replaceChildren(...rows);
+    this.#onView(this.#view);
     this.#drawTicks();
     this.#drawMark();
     this.#drawChosen();

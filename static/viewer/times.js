@@ -1,8 +1,6 @@
 // @ts-check
 // Times of a day, as texts and as parts of a line.
 
-import { number, t } from '../lib/i18n.js';
-
 /** Seconds of a day. */
 export const DAY = 86_400;
 
@@ -18,17 +16,6 @@ export const secondOfDay = (/** @type {Date} */ date) =>
 /** @param {number} seconds */
 export function clock(seconds) {
   return [seconds / 3600, (seconds / 60) % 60, seconds % 60].map((value) => two(Math.floor(value))).join(':');
-}
-
-/**
- * A duration as text.
- *
- * @param {number} seconds
- */
-export function durationText(seconds) {
-  if (seconds < 60) return t('viewer.seconds', { n: number(Math.max(0, seconds)) });
-  if (seconds < 3600) return t('viewer.minutes', { n: number(seconds / 60, 1) });
-  return t('viewer.hours', { n: number(seconds / 3600, 1) });
 }
 
 /**

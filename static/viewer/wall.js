@@ -65,6 +65,12 @@ export class Wall {
     const parts = [this.tools.bar, this.hint, this.announcement, this.grid, this.empty, this.pager];
     this.element = h('section', { class: 'wall-page', 'aria-label': t('viewer.live') }, parts);
     this.observer = this.#observeTiles();
+    const withPicture = { capture: true, once: true };
+    this.grid.addEventListener(
+      'shown',
+      async () => (await import('./wall_uptime.js')).showUptime(this.grid),
+      withPicture,
+    );
     arrangeable(this.grid, {
       onMoved: (names) => this.#moved(names),
       announce: (name, position, count) => {

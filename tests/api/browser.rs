@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use fantoccini::{
     Client, ClientBuilder, Locator,
     elements::Element,
@@ -92,6 +93,21 @@ impl Browser {
         std::fs::create_dir_all(&folder).expect("a folder");
         let data = self.client.screenshot().await.expect("a screenshot");
         std::fs::write(folder.join(format!("{name}.png")), data).expect("writes");
+    }
+
+    /// The same of the whole page, also of what is outside of the window.
+    pub async fn keep_whole_page(&self, name: &str) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let shot =
+            self.devtools("Page.captureScreenshot", json!({"captureBeyondViewport": true, "format": "png"})).await;
+        let data = BASE64.decode(shot["data"].as_str().expect("a picture")).expect("base64");
+        std::fs::write(folder.join(format!("{name}.png")), data).expect("writes");
+    }
+
+    /// Calls a method of the DevTools protocol.
+    pub async fn devtools(&self, method: &'static str, parameters: Value) -> Value {
+        self.client.issue_cmd(DevTools { method, parameters }).await.unwrap_or_else(|e| panic!("{method}: {e}"))
     }
 
     /// Waits for the element.
@@ -206,6 +222,23 @@ impl WebDriverCompatibleCommand for BrowserLog {
 
     fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
         (http::Method::POST, Some(json!({"type": "browser"}).to_string()))
+    }
+}
+
+/// chromedriver's command for the DevTools protocol.
+#[derive(Debug)]
+struct DevTools {
+    method: &'static str,
+    parameters: Value,
+}
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(json!({ "cmd": self.method, "params": self.parameters }).to_string()))
     }
 }
 

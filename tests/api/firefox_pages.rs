@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::{
     engines::Window,
-    support::{TestApp, eventually, flat_picture},
+    support::{Program, TestApp, eventually, flat_picture},
+    viewer_players::start,
 };
 
 const COLOUR: [u8; 3] = [40, 160, 60];
@@ -64,6 +65,27 @@ async fn firefox_shows_the_first_picture_the_wall_and_a_stream_and_signs_in() {
     );
     gives(&mut window, &fill, true).await;
     says(&mut window, ".section-users tbody", "admin").await;
+    window.close().await;
+}
+
+/// Firefox has H.264 for WebRTC only with a component that it downloads, and VP8 by itself. The stage must not fall back from it.
+#[tokio::test]
+async fn firefox_plays_a_path_of_mediamtx_by_webrtc() {
+    let Some(mut window) = Window::firefox().await else { return };
+    let Some((app, mediamtx)) = start(|_| "user: ''".to_owned()).await else { return };
+    let path = json!({"kind": "raw", "fields": {"source": "publisher"}}).to_string();
+    assert_eq!(app.admin("PUT", "/api/v1/paths/yard", &path).await.status, 201);
+    eventually("MediaMTX has the path", async || mediamtx.has_path(&app, "yard").await).await;
+    let target = format!("rtsp://127.0.0.1:{}/yard", mediamtx.rtsp);
+    let args = ["-v", "error", "-re", "-f", "lavfi", "-i", "color=0x28a03c:size=320x180:rate=10", "-c:v", "libvpx"];
+    let more =
+        ["-deadline", "realtime", "-g", "10", "-pix_fmt", "yuv420p", "-f", "rtsp", "-rtsp_transport", "tcp", &target];
+    let _ffmpeg = Program::start("ffmpeg", &[&args[..], &more].concat());
+    eventually("the path is live", async || mediamtx.is_available(&app, "yard").await).await;
+    window.open(&format!("http://{}/viewer/#/watch/yard", app.addr)).await;
+    says(&mut window, ".stage-how", "Playing over WebRTC.").await;
+    says(&mut window, ".stage-head .badge", "live").await;
+    window.shows(COLOUR).await;
     window.close().await;
 }
 

@@ -49,6 +49,24 @@ async fn a_page_that_cannot_be_loaded_says_so_in_words_of_its_own() {
     browser.close().await;
 }
 
+/// Chromium's own rules for installing a page.
+#[tokio::test]
+async fn chromium_would_install_the_viewer() {
+    let app = TestApp::spawn();
+    let browser = Browser::start().await;
+    browser.client.goto(&format!("http://{}/viewer/", app.addr)).await.expect("loads");
+    let mut errors = json!(null);
+    eventually("there is nothing against it", async || {
+        errors = browser.devtools("Page.getInstallabilityErrors", json!({})).await["installabilityErrors"].clone();
+        errors == json!([])
+    })
+    .await;
+    let manifest = browser.devtools("Page.getAppManifest", json!({})).await;
+    assert_eq!(manifest["errors"], json!([]), "{manifest}");
+    assert!(manifest["url"].as_str().is_some_and(|url| url.ends_with("viewer.webmanifest")), "{manifest}");
+    browser.close().await;
+}
+
 #[tokio::test]
 async fn the_screen_stays_on_while_a_stream_is_watched() {
     let app = TestApp::spawn();

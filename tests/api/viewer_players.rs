@@ -10,7 +10,7 @@ use crate::{
 const COLOUR: [u8; 3] = [200, 60, 40];
 
 /// A sidecar and its MediaMTX. `browser_urls` are settings with the addresses of MediaMTX for browsers.
-async fn start(browser_urls: impl Fn(&[u16; 6]) -> String) -> Option<(TestApp, MediaMtx)> {
+pub async fn start(browser_urls: impl Fn(&[u16; 6]) -> String) -> Option<(TestApp, MediaMtx)> {
     let ports = MediaMtx::ports();
     let app = TestApp::with(&format!(
         "mediamtx: {{api: 'http://127.0.0.1:{}', playback: 'http://127.0.0.1:{}', {}}}",
@@ -161,7 +161,16 @@ async fn a_recorded_day_has_a_timeline_and_plays_from_a_chosen_time() {
     browser.run(first).await;
     let video = "const v = document.querySelector('.recorded video'); return v.videoWidth > 0 && v.currentTime > 0.2";
     eventually("the recording plays", async || browser.run(video).await == true).await;
-    shows_the_picture(&browser).await;
+    // The video, and pictures of the recording above the line. A picture can be placed anew at any time.
+    for css in [".recorded video", ".timeline-stills canvas"] {
+        let file = app.folder().join("seen.png");
+        eventually(&format!("{css} shows the recording"), async || {
+            let Ok(shot) = browser.find(css).await.screenshot().await else { return false };
+            std::fs::write(&file, shot).expect("writes");
+            close_to(middle_colour(&file).await, COLOUR)
+        })
+        .await;
+    }
     browser.keep_screenshot("recordings-desktop").await;
     // The line zooms with the wheel, around the pointer, and back to the day.
     let ticks = "return [...document.querySelectorAll('.timeline-hours span')].map((tick) => tick.textContent)";

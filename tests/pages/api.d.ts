@@ -2798,6 +2798,7 @@ export interface components {
             counts: components["schemas"]["Counts"];
             enabled: boolean;
             foreign_records: number;
+            member: boolean;
             node: string;
             nodes: components["schemas"]["ClusterNode"][];
             prefix: string;
@@ -2806,6 +2807,13 @@ export interface components {
             revision: number;
             server: string;
             stale_seconds: number;
+            streams: components["schemas"]["ClusterStream"][];
+        };
+        ClusterStream: {
+            epoch: number;
+            leaving: boolean;
+            node: string;
+            stream: string;
         };
         /** @enum {string} */
         Condition: "applied" | "pending" | "conflict" | "refused" | "disabled" | "elsewhere";
@@ -2936,6 +2944,8 @@ export interface components {
             width?: number | null;
         };
         File: {
+            duration?: number | null;
+            size?: number | null;
             start: string;
         };
         FileDefinition: {
@@ -3481,6 +3491,7 @@ export interface components {
             last?: string | null;
             path: string;
             segments: number;
+            size?: number | null;
         };
         Recording: {
             path: string;

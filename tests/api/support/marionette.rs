@@ -14,7 +14,8 @@ use tokio::{
 
 use super::{PATIENCE, Program, eventually};
 
-/// Preferences of the profile: Marionette at a port that the system chooses, and no requests by the browser itself.
+/// Preferences of the profile: Marionette at a port that the system chooses, no requests by the browser itself, and WebRTC with a
+/// MediaMTX that has no other address than 127.0.0.1.
 const PREFERENCES: &str = r#"
 user_pref("marionette.port", 0);
 user_pref("app.update.auto", false);
@@ -23,6 +24,8 @@ user_pref("browser.aboutwelcome.enabled", false);
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 user_pref("network.captive-portal-service.enabled", false);
 user_pref("network.connectivity-service.enabled", false);
+user_pref("media.peerconnection.ice.loopback", true);
+user_pref("media.peerconnection.ice.obfuscate_host_addresses", false);
 "#;
 
 pub struct Firefox {

@@ -1,8 +1,8 @@
 // @ts-check
 // The last day of a stream: a bar for each half hour, and how much of the time pictures came.
 
-import { fill, h } from '../lib/dom.js';
-import { number, t } from '../lib/i18n.js';
+import { fill, h } from './dom.js';
+import { number, t } from './i18n.js';
 
 /** Bars of a day. */
 const BARS = 48;
@@ -51,7 +51,8 @@ export function drawBeats(place, slots) {
   const { live, stalled, failing } = sum(slots);
   const share = live / Math.max(1, live + stalled + failing);
   const percent = number(share * 100, share < 1 ? 1 : 0);
-  const label = t('console.beats', { percent });
+  place.classList.toggle('is-whole', share === 1);
+  const label = t('common.beats', { percent });
   const bars = h('span', { class: 'beats-bars', role: 'img', 'aria-label': label, title: label });
   bars.style.backgroundImage = `linear-gradient(90deg, ${stops.join(', ')})`;
   fill(place, bars, h('span', { class: 'hint number', 'aria-hidden': 'true' }, `${percent} %`));
