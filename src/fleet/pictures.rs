@@ -36,6 +36,9 @@ use crate::{
 /// The bucket.
 const BUCKET: &str = "pictures";
 
+/// The fact of this node's database with the bucket that it has stored its pictures in. A bucket is known by the time at which it was made.
+const BUCKET_ID: &str = "cluster_pictures_id";
+
 /// The members of an object's metadata.
 const CAPTURED: &str = "captured_at";
 const BY: &str = "by";
@@ -79,6 +82,8 @@ struct Inner {
     pushes: Pushes,
     wake: Notify,
     store: tokio::sync::Mutex<Option<(u64, ObjectStore)>>,
+    /// The bucket that must be filled again, because the one of before is lost.
+    lost: watch::Sender<Option<String>>,
 }
 
 struct Waiting {
@@ -117,6 +122,7 @@ impl Pictures {
             pushes,
             wake: Notify::new(),
             store: tokio::sync::Mutex::default(),
+            lost: watch::Sender::new(None),
         }))
     }
 
@@ -190,6 +196,7 @@ impl Pictures {
             return Ok(store.clone());
         }
         let name = connection.names.bucket(BUCKET);
+        let mut is_made = false;
         let store = match connection.jetstream.get_object_store(&name).await {
             Ok(store) => store,
             Err(_) => {
@@ -208,17 +215,91 @@ impl Pictures {
                     Err(_) if replicas > 1 => make(1).await,
                     made => made,
                 };
+                is_made = true;
                 made.map_err(|e| away("the object store for pictures cannot be made at NATS", e))?
             }
         };
+        self.identify(&name, is_made).await?;
         *held = Some((number, store.clone()));
         Ok(store)
+    }
+
+    /// Notes whether the servers have lost the pictures. A node that joins a cluster has none to put there.
+    async fn identify(&self, bucket: &str, is_made: bool) -> Result<()> {
+        let found = self.0.cluster.connection().jetstream.get_stream(format!("OBJ_{bucket}")).await;
+        let found = found.map_err(|e| away("the object store for pictures has no state", e))?;
+        let id = found.cached_info().created.to_string();
+        let known = self.0.cluster.fact(BUCKET_ID).await?;
+        match known {
+            Some(known) if known == id => {}
+            None if !is_made => self.0.cluster.put_fact(BUCKET_ID, id).await?,
+            _ => drop(self.0.lost.send_replace(Some(id))),
+        }
+        Ok(())
+    }
+
+    /// Calls `fill` whenever the servers have lost the pictures, until it succeeds. Returns with the program.
+    pub(super) async fn fill_again<F: Future<Output = Result<()>>>(&self, fill: impl Fn() -> F) {
+        let mut lost = self.0.lost.subscribe();
+        loop {
+            let Ok(Some(id)) = lost.wait_for(Option::is_some).await.map(|id| id.clone()) else { return };
+            let filled = async {
+                fill().await?;
+                self.0.cluster.put_fact(BUCKET_ID, id.clone()).await
+            };
+            if let Err(e) = filled.await {
+                tracing::debug!("the pictures are not in the object store again yet: {}", e.chain());
+                sleep(AGAIN).await;
+                continue;
+            }
+            self.0.lost.send_if_modified(|lost| {
+                let is_done = *lost == Some(id);
+                if is_done {
+                    *lost = None;
+                }
+                is_done
+            });
+        }
+    }
+
+    /// Stores a picture of an earlier upload, unless the object store has one that is as new.
+    pub(super) async fn put_again(&self, stream: &StreamName, picture: &Picture) -> Result<()> {
+        let turn = self.0.turns.lock().entry(stream.clone()).or_default().clone();
+        let holds = turn.lock().await;
+        let put = async {
+            // A newer one is stored soon.
+            if self.0.waiting.lock().contains_key(stream) {
+                return Ok(());
+            }
+            match self.store().await?.info(token(stream)).await {
+                // A stream that was deleted since stays so.
+                Ok(info) if info.deleted || captured_at(&info) >= micros(picture.captured_at) => return Ok(()),
+                Err(e) if e.kind() != InfoErrorKind::NotFound => {
+                    return Err(away("the picture is not kept in the cluster", e));
+                }
+                _ => {}
+            }
+            self.write(stream, &picture.jpeg, picture.captured_at).await
+        };
+        let done = timeout(REQUEST_TIMEOUT, put).await.unwrap_or_else(|_| Err(self.0.cluster.connection().away()));
+        drop(holds);
+        drop(turn);
+        self.forget_turn(stream);
+        done
+    }
+
+    fn forget_turn(&self, stream: &StreamName) {
+        let mut turns = self.0.turns.lock();
+        // The entry of the map.
+        if turns.get(stream).is_some_and(|turn| Arc::strong_count(turn) <= 1) {
+            turns.remove(stream);
+        }
     }
 
     /// Stores the waiting picture of a stream, if there is one.
     async fn put(&self, stream: &StreamName) -> Result<()> {
         let turn = self.0.turns.lock().entry(stream.clone()).or_default().clone();
-        let _turn = turn.lock().await;
+        let holds = turn.lock().await;
         let Some((what, is_late)) =
             self.0.waiting.lock().get(stream).map(|waiting| (waiting.what.clone(), waiting.is_late))
         else {
@@ -249,11 +330,9 @@ impl Pictures {
             }
         }
         drop(waiting);
-        let mut turns = self.0.turns.lock();
-        // This one, and the entry of the map.
-        if turns.get(stream).is_some_and(|turn| Arc::strong_count(turn) <= 2) {
-            turns.remove(stream);
-        }
+        drop(holds);
+        drop(turn);
+        self.forget_turn(stream);
         done
     }
 
@@ -270,27 +349,30 @@ impl Pictures {
     }
 
     async fn put_now(&self, stream: &StreamName, what: Option<&SharedFrame>) -> Result<()> {
-        let store = self.store().await?;
-        let name = token(stream);
         let Some(frame) = what else {
+            let store = self.store().await?;
             // So that the own watch does not tell it.
             self.0.known.lock().remove(stream);
-            return match store.delete(&name).await {
+            return match store.delete(token(stream)).await {
                 Ok(()) => Ok(()),
                 Err(e) if e.kind() == DeleteErrorKind::NotFound => Ok(()),
                 Err(e) => Err(away("the picture is not removed from the cluster", e)),
             };
         };
-        let captured_at = micros(frame.captured_at);
+        self.write(stream, &frame.jpeg(), frame.captured_at).await
+    }
+
+    async fn write(&self, stream: &StreamName, mut jpeg: &[u8], captured_at: SystemTime) -> Result<()> {
+        let store = self.store().await?;
+        let captured_at = micros(captured_at);
         let by = self.0.cluster.node();
         let metadata = [(CAPTURED, captured_at.to_string()), (BY, by.clone())];
         let object = ObjectMetadata {
-            name,
+            name: token(stream),
             metadata: metadata.map(|(key, value)| (key.to_owned(), value)).into(),
             ..ObjectMetadata::default()
         };
-        let jpeg = frame.jpeg();
-        store.put(object, &mut &jpeg[..]).await.map_err(|e| away("the picture is not kept in the cluster", e))?;
+        store.put(object, &mut jpeg).await.map_err(|e| away("the picture is not kept in the cluster", e))?;
         self.0.known.lock().insert(stream.clone(), Known { captured_at, by });
         Ok(())
     }
@@ -324,7 +406,13 @@ impl Pictures {
 
     /// Follows what others store.
     async fn observe(&self) {
-        self.0.cluster.connection().follow("the pictures of other nodes", || self.follow_objects()).await;
+        let follow = async || {
+            let end = self.follow_objects().await;
+            // It can be gone.
+            *self.0.store.lock().await = None;
+            end
+        };
+        self.0.cluster.connection().follow("the pictures of other nodes", follow).await;
     }
 
     async fn follow_objects(&self) -> Result<()> {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     open::{self, Opened},
+    pull,
     rtp::Packetizer,
     sdp,
 };
@@ -33,7 +34,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// Most characters of a refusal in the log; it can repeat what the client sent.
 const MAX_REASON: usize = 500;
 
-type Answer = Response<Vec<u8>>;
+pub(super) type Answer = Response<Vec<u8>>;
 
 /// The state of one client, which has at most one stream at a time.
 pub(super) struct Session {
@@ -178,6 +179,13 @@ impl Session {
         }
         if self.track.is_some() {
             return self.wrong_state("a stream is set up; tear it down first");
+        }
+        if let Some(url) = request.request_uri() {
+            let authorization = request.header(&headers::AUTHORIZATION).map(|value| value.as_str());
+            let shown = open::caller(self.peer, authorization, url).credentials;
+            if let Some(answer) = pull::redirect(&self.state, request, &shown).await {
+                return answer;
+            }
         }
         let opened = match self.open(request).await {
             Ok(opened) => opened,
@@ -330,7 +338,7 @@ fn text(status: StatusCode, why: &str) -> Answer {
     Response::builder(Version::V1_0, status).header(headers::CONTENT_TYPE, "text/plain").build(body)
 }
 
-fn refusal(error: &Error, showed_credentials: bool) -> Answer {
+pub(super) fn refusal(error: &Error, showed_credentials: bool) -> Answer {
     let status = match error.code() {
         Code::TooManyFailures => StatusCode::Forbidden,
         code => StatusCode::from(code.status()),
