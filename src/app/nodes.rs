@@ -13,6 +13,7 @@ use crate::{
     state::State,
     store::Store,
     supervise::Supervisor,
+    web,
 };
 
 /// How long a start waits for NATS. A node that was in the cluster before starts without it then.
@@ -89,6 +90,7 @@ pub(super) async fn run(state: &State, supervisor: &Supervisor) {
                 fleet.answer_pulls(async |path| state.mediamtx.is_live(&path).await, mediamtx_of(state)).await;
             }
         }),
+        supervisor.run("cluster lists", || web::answer_nodes(state)),
         supervisor.run("cluster webhooks", async || {
             if let Some(fleet) = &state.fleet {
                 fleet.post_events(&state.events, &state.webhooks.feeds()).await;

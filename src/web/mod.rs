@@ -27,6 +27,7 @@ mod mediamtx;
 mod mediamtx_paths;
 mod mqtt;
 mod mqtt_video;
+mod nodes;
 pub(crate) mod offers;
 mod openapi;
 mod origin;
@@ -65,6 +66,7 @@ use actix_web::{
     web,
 };
 
+pub(crate) use self::nodes::answer as answer_nodes;
 use self::routes::{Route, routes};
 pub use self::{problem::Problem, routes::Address};
 use crate::{output::OUTPUTS, state::State};

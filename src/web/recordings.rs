@@ -10,12 +10,14 @@ use super::{
     caller::{Admin, CallerExtractor},
     endless::session_info,
     mediamtx::asking,
+    nodes::{self, MissingNode, NodesQuery},
     origin,
     problem::ProblemDocument,
 };
 use crate::{
     access::Role,
     error::Error,
+    mediamtx::Recorded,
     policy::Action,
     recordings::{self, Player, Recording, Timeline},
 };
@@ -29,12 +31,14 @@ const ORIGINAL_PATH: &str = "recording";
 /// All recorded paths that the caller can play back.
 #[derive(Serialize, ToSchema)]
 pub struct RecordingList {
-    /// By name.
+    /// By name; with `nodes=all` those of other nodes follow.
     recordings: Vec<RecordedPath>,
+    /// With `nodes=all`: nodes of the cluster whose recordings, or some of them, are missing.
+    missing: Vec<MissingNode>,
 }
 
 /// A recorded path, in a list.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct RecordedPath {
     /// The path.
     path: String,
@@ -44,6 +48,26 @@ pub struct RecordedPath {
     first: Option<String>,
     /// The start of the last file.
     last: Option<String>,
+    /// In a cluster, for a recording at another node: the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) node: Option<String>,
+}
+
+impl From<Recorded> for RecordedPath {
+    fn from(recorded: Recorded) -> Self {
+        RecordedPath {
+            path: recorded.name,
+            segments: recorded.segments.len(),
+            first: recorded.segments.first().map(|segment| segment.start.clone()),
+            last: recorded.segments.last().map(|segment| segment.start.clone()),
+            node: None,
+        }
+    }
+}
+
+/// The recorded paths of this node.
+pub(super) async fn recorded_here(state: &State) -> Result<Vec<RecordedPath>, Error> {
+    Ok(state.mediamtx.recordings().await?.into_iter().map(RecordedPath::from).collect())
 }
 
 /// A part of a recording.
@@ -85,26 +109,34 @@ pub struct SegmentQuery {
     start: String,
 }
 
-/// Lists the recorded paths.
-#[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", responses((status = 200, body = RecordingList), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument), (status = 502, body = ProblemDocument)))]
+/// Lists the recorded paths. With `nodes=all` those of other nodes follow; a node that does not answer is in `missing`.
+#[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", params(NodesQuery), responses((status = 200, body = RecordingList), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument), (status = 502, body = ProblemDocument)))]
 pub(super) async fn list(
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
+    query: web::Query<NodesQuery>,
 ) -> Result<HttpResponse, Problem> {
     state.access.authorize_some("http", &caller, Action::Playback).await?;
-    let mut found = vec![];
-    for recorded in asking(&state, &caller).await.recordings().await? {
-        if !state.access.may(&caller, Action::Playback, &recorded.name).await {
-            continue;
-        }
-        found.push(RecordedPath {
-            path: recorded.name,
-            segments: recorded.segments.len(),
-            first: recorded.segments.first().map(|segment| segment.start.clone()),
-            last: recorded.segments.last().map(|segment| segment.start.clone()),
-        });
+    let is_all = query.is_all()?;
+    let own = asking(&state, &caller).await.recordings().await;
+    let (mut found, mut missing): (Vec<RecordedPath>, _) = (vec![], vec![]);
+    match own {
+        Ok(own) => found.extend(own.into_iter().map(RecordedPath::from)),
+        Err(e) if is_all && state.cluster.is_some() => missing.push(nodes::without_own(&state, &e)),
+        Err(e) => return Err(e.into()),
     }
-    Ok(HttpResponse::Ok().json(RecordingList { recordings: found }))
+    if is_all {
+        let (others, without) = nodes::recordings(&state).await;
+        found.extend(others);
+        missing.extend(without);
+    }
+    let mut recordings = vec![];
+    for recorded in found {
+        if state.access.may(&caller, Action::Playback, &recorded.path).await {
+            recordings.push(recorded);
+        }
+    }
+    Ok(HttpResponse::Ok().json(RecordingList { recordings, missing }))
 }
 
 /// The recording of a path: its files, and its playable parts with URLs that are valid for some minutes.

@@ -42,6 +42,7 @@ mod files;
 mod firefox_pages;
 mod first_page;
 mod fleet;
+mod fleet_lists;
 mod fleet_processes;
 mod fleet_pulls;
 mod fleet_uploads;
