@@ -37,7 +37,7 @@ pub use self::{
     feeds::Find,
     leases::Leases,
     pictures::UploadNews,
-    pulls::{PATH as PULL_PATH, pulled},
+    pulls::{PATH as PULL_PATH, PREFIX as PULL_PREFIX, pulled},
 };
 use crate::{
     cluster::{Cluster, OnPartition, lease::Holding},

@@ -263,6 +263,14 @@ impl Posts {
         let patience = Instant::now() + ACK_WAIT * 2;
         loop {
             tokio::select! {
+                // What is posted already is not taken again.
+                biased;
+                number = hook.feed.done() => {
+                    let message = hook.open.lock().messages.remove(&number);
+                    if let Some(message) = message {
+                        acknowledge(&message).await;
+                    }
+                }
                 message = messages.next() => {
                     let ended = "the events for a webhook have ended";
                     let message = message.ok_or_else(|| Error::new(Code::ClusterUnavailable, ended))?;
@@ -275,12 +283,6 @@ impl Posts {
                 () = sleep_until(patience), if again.missing > 0 => {
                     for (number, message) in again.give_up() {
                         self.take(hook, number, message).await;
-                    }
-                }
-                number = hook.feed.done() => {
-                    let message = hook.open.lock().messages.remove(&number);
-                    if let Some(message) = message {
-                        acknowledge(&message).await;
                     }
                 }
             }

@@ -34,7 +34,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// Most characters of a refusal in the log; it can repeat what the client sent.
 const MAX_REASON: usize = 500;
 
-pub(super) type Answer = Response<Vec<u8>>;
+type Answer = Response<Vec<u8>>;
 
 /// The state of one client, which has at most one stream at a time.
 pub(super) struct Session {
@@ -183,8 +183,14 @@ impl Session {
         if let Some(url) = request.request_uri() {
             let authorization = request.header(&headers::AUTHORIZATION).map(|value| value.as_str());
             let shown = open::caller(self.peer, authorization, url).credentials;
-            if let Some(answer) = pull::redirect(&self.state, request, &shown).await {
-                return answer;
+            match pull::redirect(&self.state, url, &shown).await {
+                Some(Ok(to)) => {
+                    let mut answer = empty(StatusCode::Found);
+                    answer.insert_header(headers::LOCATION, to.as_str());
+                    return answer;
+                }
+                Some(Err(e)) => return refusal(&e, !shown.is_empty()),
+                None => {}
             }
         }
         let opened = match self.open(request).await {
@@ -338,7 +344,7 @@ fn text(status: StatusCode, why: &str) -> Answer {
     Response::builder(Version::V1_0, status).header(headers::CONTENT_TYPE, "text/plain").build(body)
 }
 
-pub(super) fn refusal(error: &Error, showed_credentials: bool) -> Answer {
+fn refusal(error: &Error, showed_credentials: bool) -> Answer {
     let status = match error.code() {
         Code::TooManyFailures => StatusCode::Forbidden,
         code => StatusCode::from(code.status()),

@@ -43,7 +43,8 @@ pub(super) async fn answer(request: HttpRequest, state: web::Data<State>, body: 
     // The MediaMTX of another node, whose sidecar has admitted its reader.
     let has_ticket =
         reads && state.fleet.as_ref().is_some_and(|fleet| fleet.has_ticket(&question.path, &question.query));
-    let name = state.fleet.as_ref().and_then(|_| fleet::pulled(&question.path)).filter(|_| reads).map(str::to_owned);
+    let is_pull = reads && state.fleet.is_some() && !is_own(&state, &question.path);
+    let name = fleet::pulled(&question.path).filter(|_| is_pull).map(str::to_owned);
     if let Some(name) = name {
         // A path of another node is read with the permission that it needs there.
         question.path = name.into();
@@ -70,6 +71,13 @@ pub(super) async fn answer(request: HttpRequest, state: web::Data<State>, body: 
     let mut denied = HttpResponse::build(StatusCode::UNAUTHORIZED).content_type("text/plain").body(reason);
     denied.extensions_mut().insert(OwnForm);
     Ok(denied)
+}
+
+/// Whether MediaMTX has a path of exactly this name.
+fn is_own(state: &State, name: &str) -> bool {
+    let is_it = |path: &serde_json::Value| path["name"] == name && path["confName"] == name;
+    name.starts_with(fleet::PULL_PREFIX)
+        && (state.paths.is_kept(name) || state.path_cache.paths().is_some_and(|paths| paths.iter().any(is_it)))
 }
 
 /// Checks that the sender is MediaMTX or one of its hooks: by address, and by the secret if one is configured.

@@ -66,10 +66,16 @@ use actix_web::{
     web,
 };
 
-pub(crate) use self::nodes::answer as answer_nodes;
 use self::routes::{Route, routes};
 pub use self::{problem::Problem, routes::Address};
 use crate::{output::OUTPUTS, state::State};
+
+/// Answers the questions of other nodes of a cluster, until the program ends.
+pub(crate) async fn answer_nodes(state: &State) {
+    if let Some(cluster) = &state.cluster {
+        tokio::join!(sessions::answer(state, cluster), recordings::answer(state, cluster));
+    }
+}
 
 /// The whole application on its state: one for each worker thread.
 pub fn application(

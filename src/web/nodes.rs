@@ -1,27 +1,15 @@
-//! Lists of all nodes of a cluster: sessions and recordings of the others, and sessions that are ended there.
+//! Lists of all nodes of a cluster: what the others have, and which of them do not say it. It does not know what is listed.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    State,
-    recordings::{RecordedPath, recorded_here},
-    sessions::{SessionInfo, end_here, sessions_here},
-};
-use crate::{
-    cluster::Cluster,
-    error::{Code, Error},
-};
-
-/// The topics of questions.
-const SESSIONS: &str = "sessions";
-const RECORDINGS: &str = "recordings";
-const END: &str = "end_session";
+use super::State;
+use crate::{cluster::Cluster, error::Error};
 
 /// How long other nodes can take: the list waits for the slowest.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Most entries that a node sends. They fit into one message of NATS (1 MB).
 const MAX_ITEMS: usize = 1500;
@@ -83,29 +71,14 @@ impl<T> Part<T> {
     }
 }
 
-/// The session to end.
-#[derive(Serialize, Deserialize)]
-struct End {
-    protocol: String,
-    id: String,
-    by: String,
-}
-
-/// Whether it was there, or why it could not be ended.
-#[derive(Serialize, Deserialize)]
-struct Ended {
-    ended: bool,
-    #[serde(default)]
-    error: Option<String>,
-}
-
 /// The entries of other nodes, each with its node, and the nodes that miss some.
-struct Others<T> {
-    found: Vec<(String, T)>,
-    missing: Vec<MissingNode>,
+pub(super) struct Others<T> {
+    pub(super) found: Vec<(String, T)>,
+    pub(super) missing: Vec<MissingNode>,
 }
 
-async fn ask<T: Serialize + DeserializeOwned>(state: &State, topic: &str) -> Others<T> {
+/// Asks the other nodes on a topic, whose answers are a [`Part`].
+pub(super) async fn ask<T: Serialize + DeserializeOwned>(state: &State, topic: &str) -> Others<T> {
     let mut others = Others { found: vec![], missing: vec![] };
     let Some(cluster) = &state.cluster else { return others };
     for gone in cluster.nodes().list().into_iter().filter(|node| !node.is_alive) {
@@ -123,69 +96,9 @@ async fn ask<T: Serialize + DeserializeOwned>(state: &State, topic: &str) -> Oth
     others
 }
 
-/// The sessions of other nodes.
-pub(super) async fn sessions(state: &State) -> (Vec<SessionInfo>, Vec<MissingNode>) {
-    let Others { found, missing } = ask(state, SESSIONS).await;
-    let at = |(node, mut session): (String, SessionInfo)| {
-        session.node = Some(node);
-        session
-    };
-    (found.into_iter().map(at).collect(), missing)
-}
-
-/// This node, whose recordings cannot be had.
+/// This node, whose own entries cannot be had.
 pub(super) fn without_own(state: &State, e: &Error) -> MissingNode {
     MissingNode { node: state.cluster.as_ref().map(Cluster::node).unwrap_or_default(), reason: e.to_string() }
-}
-
-/// The recorded paths of other nodes.
-pub(super) async fn recordings(state: &State) -> (Vec<RecordedPath>, Vec<MissingNode>) {
-    let Others { found, missing } = ask(state, RECORDINGS).await;
-    let at = |(node, mut recorded): (String, RecordedPath)| {
-        recorded.node = Some(node);
-        recorded
-    };
-    (found.into_iter().map(at).collect(), missing)
-}
-
-/// Ends a session at another node. Returns whether it was there.
-pub(super) async fn end_at(state: &State, node: &str, protocol: &str, id: &str, by: &str) -> Result<bool, Error> {
-    let unknown = || Error::parameter("node", format!("{node:?} is no node of the cluster"));
-    let cluster = state.cluster.as_ref().ok_or_else(unknown)?;
-    if !cluster.nodes().list().iter().any(|known| known.told.node == node) {
-        return Err(unknown());
-    }
-    let question = End { protocol: protocol.into(), id: id.into(), by: format!("{by} at {}", cluster.node()) };
-    let Ended { ended, error } = cluster.ask(node, END, &question, PATIENCE).await?;
-    match error {
-        Some(error) => Err(Error::new(Code::MediaMtxAway, format!("the node {node}: {error}"))),
-        None => Ok(ended),
-    }
-}
-
-/// Answers other nodes, until the program ends.
-pub async fn answer(state: &State) {
-    let Some(cluster) = &state.cluster else { return };
-    let end = async |End { protocol, id, by }: End| match end_here(state, &protocol, &id).await {
-        Ok(ended) => {
-            if ended {
-                tracing::info!(by, protocol, id, "a session was ended");
-            }
-            Ended { ended, error: None }
-        }
-        Err(e) => Ended { ended: false, error: Some(e.to_string()) },
-    };
-    tokio::join!(
-        cluster.answer(SESSIONS, async |(): ()| {
-            let (sessions, error) = sessions_here(state).await;
-            Part::new(sessions, error)
-        }),
-        cluster.answer(RECORDINGS, async |(): ()| match recorded_here(state).await {
-            Ok(recorded) => Part::new(recorded, None),
-            Err(e) => Part::new(vec![], Some(e.to_string())),
-        }),
-        cluster.answer(END, end),
-    );
 }
 
 #[cfg(test)]

@@ -10,17 +10,21 @@ use super::{
     caller::{Admin, CallerExtractor},
     endless::session_info,
     mediamtx::asking,
-    nodes::{self, MissingNode, NodesQuery},
+    nodes::{self, MissingNode, NodesQuery, Part},
     origin,
     problem::ProblemDocument,
 };
 use crate::{
     access::Role,
+    cluster::Cluster,
     error::Error,
     mediamtx::Recorded,
     policy::Action,
     recordings::{self, Player, Recording, Timeline},
 };
+
+/// The topic of the questions of other nodes.
+const TOPIC: &str = "recordings";
 
 /// A recorded path. Its name can contain slashes.
 const RECORDING: &str = "/api/v1/recordings/{path:.+}";
@@ -50,7 +54,7 @@ pub struct RecordedPath {
     last: Option<String>,
     /// In a cluster, for a recording at another node: the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) node: Option<String>,
+    node: Option<String>,
 }
 
 impl From<Recorded> for RecordedPath {
@@ -65,9 +69,13 @@ impl From<Recorded> for RecordedPath {
     }
 }
 
-/// The recorded paths of this node.
-pub(super) async fn recorded_here(state: &State) -> Result<Vec<RecordedPath>, Error> {
-    Ok(state.mediamtx.recordings().await?.into_iter().map(RecordedPath::from).collect())
+/// Answers the questions of other nodes, until the program ends.
+pub(super) async fn answer(state: &State, cluster: &Cluster) {
+    let list = async |(): ()| match state.mediamtx.recordings().await {
+        Ok(recorded) => Part::new(recorded.into_iter().map(RecordedPath::from).collect(), None),
+        Err(e) => Part::new(vec![], Some(e.to_string())),
+    };
+    cluster.answer(TOPIC, list).await;
 }
 
 /// A part of a recording.
@@ -126,9 +134,9 @@ pub(super) async fn list(
         Err(e) => return Err(e.into()),
     }
     if is_all {
-        let (others, without) = nodes::recordings(&state).await;
-        found.extend(others);
-        missing.extend(without);
+        let others = nodes::ask::<RecordedPath>(&state, TOPIC).await;
+        found.extend(others.found.into_iter().map(|(node, recorded)| RecordedPath { node: Some(node), ..recorded }));
+        missing.extend(others.missing);
     }
     let mut recordings = vec![];
     for recorded in found {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{
     Problem, State,
     caller::Admin,
-    nodes::{self, MissingNode, NodeQuery, NodesQuery},
+    nodes::{self, MissingNode, NodeQuery, NodesQuery, Part},
     problem::ProblemDocument,
 };
 use crate::{
@@ -18,6 +18,10 @@ use crate::{
     mediamtx::{Connected, SessionKind},
     policy::Principal,
 };
+
+/// The topics of the questions of other nodes.
+const SESSIONS: &str = "sessions";
+const END: &str = "end_session";
 
 /// The word in place of a protocol for our own sessions.
 const OURS: &str = "sidecar";
@@ -61,7 +65,7 @@ pub struct SessionInfo {
     agent: String,
     /// In a cluster, for a session of another node: the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) node: Option<String>,
+    node: Option<String>,
 }
 
 impl From<SessionSnapshot> for SessionInfo {
@@ -118,7 +122,7 @@ impl From<Connected> for SessionInfo {
 }
 
 /// The sessions of this node, and the reason if MediaMTX's are missing.
-pub(super) async fn sessions_here(state: &State) -> (Vec<SessionInfo>, Option<String>) {
+async fn sessions_here(state: &State) -> (Vec<SessionInfo>, Option<String>) {
     let mut sessions: Vec<SessionInfo> = state.access.sessions().list().into_iter().map(Into::into).collect();
     let error = match state.mediamtx.sessions().await {
         Ok(theirs) => {
@@ -131,12 +135,61 @@ pub(super) async fn sessions_here(state: &State) -> (Vec<SessionInfo>, Option<St
 }
 
 /// Ends a session of this node. Returns whether it was there.
-pub(super) async fn end_here(state: &State, protocol: &str, id: &str) -> Result<bool, Error> {
+async fn end_here(state: &State, protocol: &str, id: &str) -> Result<bool, Error> {
     match (protocol, SessionKind::named(protocol)) {
         (OURS, _) => Ok(id.parse().is_ok_and(|id| state.access.sessions().end_one(id))),
         (_, Some(kind)) => state.mediamtx.kick(kind, id).await,
         (_, None) => Err(Error::parameter("protocol", format!("{protocol:?} is not a listed protocol"))),
     }
+}
+
+/// The session that another node ends.
+#[derive(Serialize, Deserialize)]
+struct End {
+    protocol: String,
+    id: String,
+    by: String,
+}
+
+/// Whether it was there, or why it could not be ended.
+#[derive(Serialize, Deserialize)]
+struct Ended {
+    ended: bool,
+    #[serde(default)]
+    error: Option<String>,
+}
+
+/// Ends a session at another node. Returns whether it was there.
+async fn end_at(state: &State, node: &str, protocol: &str, id: &str, by: &str) -> Result<bool, Error> {
+    let unknown = || Error::parameter("node", format!("{node:?} is no node of the cluster"));
+    let cluster = state.cluster.as_ref().ok_or_else(unknown)?;
+    if !cluster.nodes().list().iter().any(|known| known.told.node == node) {
+        return Err(unknown());
+    }
+    let question = End { protocol: protocol.into(), id: id.into(), by: format!("{by} at {}", cluster.node()) };
+    let Ended { ended, error } = cluster.ask(node, END, &question, nodes::PATIENCE).await?;
+    match error {
+        Some(error) => Err(Error::new(Code::MediaMtxAway, format!("the node {node}: {error}"))),
+        None => Ok(ended),
+    }
+}
+
+/// Answers the questions of other nodes, until the program ends.
+pub(super) async fn answer(state: &State, cluster: &Cluster) {
+    let end = async |End { protocol, id, by }: End| match end_here(state, &protocol, &id).await {
+        Ok(ended) => {
+            if ended {
+                tracing::info!(by, protocol, id, "a session was ended");
+            }
+            Ended { ended, error: None }
+        }
+        Err(e) => Ended { ended: false, error: Some(e.to_string()) },
+    };
+    let list = async |(): ()| {
+        let (sessions, error) = sessions_here(state).await;
+        Part::new(sessions, error)
+    };
+    tokio::join!(cluster.answer(SESSIONS, list), cluster.answer(END, end));
 }
 
 /// Lists the sessions, here and at MediaMTX. With `nodes=all` those of other nodes follow; a node that does not answer is in `missing`.
@@ -149,9 +202,9 @@ pub(super) async fn list(
     let (is_all, mut missing) = (query.is_all()?, vec![]);
     let (mut sessions, error) = sessions_here(&state).await;
     if is_all {
-        let (others, without) = nodes::sessions(&state).await;
-        sessions.extend(others);
-        missing = without;
+        let others = nodes::ask::<SessionInfo>(&state, SESSIONS).await;
+        sessions.extend(others.found.into_iter().map(|(node, session)| SessionInfo { node: Some(node), ..session }));
+        missing = others.missing;
     }
     Ok(HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(SessionList { sessions, error, missing }))
 }
@@ -171,7 +224,7 @@ pub(super) async fn kick(
     let (protocol, id) = of.into_inner();
     let own = state.cluster.as_ref().map(Cluster::node);
     let ended = match query.into_inner().node.filter(|node| own.as_ref() != Some(node)) {
-        Some(node) => nodes::end_at(&state, &node, &protocol, &id, &who.to_string()).await?,
+        Some(node) => end_at(&state, &node, &protocol, &id, &who.to_string()).await?,
         None => end_here(&state, &protocol, &id).await?,
     };
     if !ended {
