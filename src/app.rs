@@ -170,7 +170,8 @@ impl App {
             _ => None,
         };
         let (events, webhooks) = (Bus::default(), Webhooks::default());
-        webhooks.start(&settings.events, &events, &hosts)?;
+        // In a cluster one node posts the events of all to a webhook.
+        webhooks.start(&settings.events, &events, &hosts, cluster.is_some())?;
         let rtsp_addr = rtsp.as_ref().map_or(settings.rtsp.listen, rtsp::Server::addr);
         let (advertise_rtsp, advertise_http) =
             (settings.mediamtx.advertise_rtsp(rtsp_addr), settings.mediamtx.advertise_http(addr));

@@ -55,6 +55,11 @@ pub(super) async fn run(
                 }
             }
         }),
+        supervisor.run("fleet pictures", async || {
+            if let Some(fleet) = &state.fleet {
+                fleet.fill_again(|| state.catalog.keep_again(fleet)).await;
+            }
+        }),
         supervisor.run("identity", || state.identity.run()),
         supervisor.run("mqtt", || state.mqtt.run()),
         supervisor.run("mqtt publisher", || state.publisher.run()),

@@ -6,12 +6,14 @@ use crate::{
     cluster::{Cluster, Role, Touched},
     error::{Code, Result},
     events::{Event, Told},
+    fleet::PULL_PATH,
     identity::{Identity, first_admin},
     paths::Placement,
     policy::AuthSettings,
     state::State,
     store::Store,
     supervise::Supervisor,
+    web,
 };
 
 /// How long a start waits for NATS. A node that was in the cluster before starts without it then.
@@ -58,6 +60,13 @@ pub(super) fn introduce(state: &State, http_port: u16, rtsp_port: u16) {
         state.events.is_of(cluster.node());
         state.paths.place(Placement { own: cluster.node(), alive: cluster.nodes().alive() });
         cluster.nodes().tell(|own| (own.http_port, own.rtsp_port) = (http_port, rtsp_port));
+        if let Some(fleet) = &state.fleet
+            && rtsp_port != 0
+        {
+            state.paths.pull_by(PULL_PATH, fleet.pull_fields(&state.advertise_rtsp));
+        }
+        let mediamtx = mediamtx_of(state);
+        cluster.nodes().fill(Box::new(move |own| own.mediamtx_rtsp = mediamtx()));
         let registry = state.catalog.registry().clone();
         let sessions = state.access.sessions().clone();
         cluster.nodes().fill(Box::new(move |own| {
@@ -76,8 +85,33 @@ pub(super) async fn run(state: &State, supervisor: &Supervisor) {
         supervisor.run("cluster changes", || pass_on(state, cluster)),
         supervisor.run("cluster paths", || move_paths(state, cluster)),
         supervisor.run("cluster events", || tell_events(state, cluster)),
+        supervisor.run("cluster pulls", async || {
+            if let Some(fleet) = &state.fleet {
+                fleet.answer_pulls(async |path| state.mediamtx.is_live(&path).await, mediamtx_of(state)).await;
+            }
+        }),
+        supervisor.run("cluster lists", || web::answer_nodes(state)),
+        supervisor.run("cluster webhooks", async || {
+            if let Some(fleet) = &state.fleet {
+                fleet.post_events(&state.events, &state.webhooks.feeds()).await;
+            }
+        }),
         supervisor.run("foreign events", || cluster.hear(EVENTS, |told| state.events.pass_on(told))),
     );
+}
+
+/// The URL at which the MediaMTX of other nodes reach that of this one; empty: unknown.
+fn mediamtx_of(state: &State) -> impl Fn() -> String + Send + Sync + 'static {
+    let (cluster, mediamtx, paths) =
+        (state.settings.cluster.clone(), state.settings.mediamtx.clone(), state.path_cache.clone());
+    move || {
+        let port = match paths.servers() {
+            // MediaMTX trusts no certificate that it cannot check, so it reads plain RTSP.
+            Some(servers) => servers.rtsp.filter(|server| !server.tls).map(|server| server.port),
+            None => mediamtx.rtsp_port(),
+        };
+        cluster.mediamtx_rtsp(port)
+    }
 }
 
 /// Tells the other nodes of the events of this one.
@@ -91,8 +125,8 @@ async fn tell_events(state: &State, cluster: &Cluster) {
             if event.is_foreign || !cluster.connection().is_up() {
                 continue;
             }
-            let Event { at, kind, path, data, .. } = event.event.clone();
-            let told = Told { at, kind, path, data, node: cluster.node() };
+            let Event { at, kind, path, data, uid, .. } = event.event.clone();
+            let told = Told { at, kind, path, data, node: cluster.node(), uid };
             if let Err(e) = cluster.broadcast(EVENTS, &told).await {
                 tracing::debug!("an event is not told to the other nodes: {}", e.chain());
             }

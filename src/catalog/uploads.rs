@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
+
 use super::{ATTEMPTS, Catalog, Inner, being_removed};
 use crate::{
     error::Result,
-    fleet::UploadNews,
+    fleet::{Fleet, UploadNews},
     picture::{Picture, SharedFrame},
     producer::Definition,
     stream::{Origin, Stream, StreamName},
 };
+
+/// Pictures that are stored at a time after a loss.
+const AT_ONCE: usize = 4;
 
 /// A handle that a request holds while its body arrives. The name is looked up once, when the handle is made.
 pub struct Upload {
@@ -57,6 +62,26 @@ impl Catalog {
                 }
             }
         }
+    }
+}
+
+impl Catalog {
+    /// Stores the last picture of each upload stream of this node in the object store of the cluster, which has lost them.
+    pub async fn keep_again(&self, fleet: &Fleet) -> Result<()> {
+        let Inner { registry, context, .. } = &*self.0;
+        let streams = registry.list().into_iter().filter(|stream| stream.kind() == Definition::upload().kind());
+        let store = async |stream: Arc<Stream>| {
+            let picture = match stream.latest() {
+                Some(frame) => Some(Picture::of(&frame)),
+                // After a start the pictures are on the disk until they are watched.
+                None => context.uploads.load(stream.name(), &context.limits).await,
+            };
+            match picture {
+                Some(picture) => fleet.keep_again(stream.name(), &picture).await,
+                None => Ok(()),
+            }
+        };
+        futures_util::stream::iter(streams.map(Ok)).try_for_each_concurrent(AT_ONCE, store).await
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! `connection` has the two connections and the writing of records, `names` the names of subjects, buckets and keys, `record`
 //! the envelope of what is stored and sent, `nodes` who is there. `mirror` has the rows of the database that all nodes share,
-//! with `join`, `follow` and `known`; `seal` keeps their content secret. This module knows neither streams nor HTTP.
+//! with `join`, `follow` and `known`; `seal` keeps their content secret; `calls` are questions of one node to another. This
+//! module knows neither streams nor HTTP.
 
+mod calls;
 pub mod chunks;
 pub mod connection;
 mod follow;
@@ -48,6 +50,7 @@ struct Inner {
     nodes: Nodes,
     mirror: Mirror,
     seal: Arc<seal::Seal>,
+    store: Store,
 }
 
 impl Cluster {
@@ -73,7 +76,8 @@ impl Cluster {
             let mirror = mirror.clone();
             Box::new(move |own| own.revision = mirror.progress().borrow().revision)
         });
-        Ok(Some(Cluster(Arc::new(Inner { settings: settings.clone(), connection, nodes, mirror, seal }))))
+        let (settings, store) = (settings.clone(), store.clone());
+        Ok(Some(Cluster(Arc::new(Inner { settings, connection, nodes, mirror, seal, store }))))
     }
 
     /// The name of this node.
@@ -99,6 +103,16 @@ impl Cluster {
     /// The state that all nodes share.
     pub fn mirror(&self) -> &Mirror {
         &self.0.mirror
+    }
+
+    /// What this node has noted for itself about the cluster, by key.
+    pub async fn fact(&self, key: &'static str) -> Result<Option<String>> {
+        self.0.store.run(move |store| store.fact(key)).await
+    }
+
+    /// Notes something for this node.
+    pub async fn put_fact(&self, key: &'static str, value: String) -> Result<()> {
+        self.0.store.run(move |store| store.put_fact(key, &value)).await
     }
 
     /// What does not work, for `/readyz`.
@@ -129,11 +143,25 @@ impl Cluster {
     /// Tells the other nodes something that is worth telling once, and is lost while they cannot be reached. `topic` is a word.
     pub async fn broadcast<T: serde::Serialize>(&self, topic: &str, content: &T) -> Result<()> {
         let at = self.0.connection.names.subject(&[topic, &names::token(&self.node())]);
-        let text = serde_json::to_string(content).map_err(|e| Error::internal("a message cannot be written", e))?;
-        let sealed = mirror::Sealed { sealed: self.0.seal.close(&at, &text)? };
-        let bytes = record::Envelope::new(self.node(), sealed).to_bytes()?;
+        let bytes = self.seal(&at, content)?;
         let failed = |e| Error::internal("a message to the other nodes cannot be sent", e);
         self.0.connection.control.publish(at, bytes).await.map_err(failed)
+    }
+
+    /// A message for this subject, which only nodes of the cluster can make and read.
+    pub fn seal<T: serde::Serialize>(&self, subject: &str, content: &T) -> Result<bytes::Bytes> {
+        let text = serde_json::to_string(content).map_err(|e| Error::internal("a message cannot be written", e))?;
+        let sealed = mirror::Sealed { sealed: self.0.seal.close(subject, &text)? };
+        record::Envelope::new(self.node(), sealed).to_bytes()
+    }
+
+    /// Reads a message of [`Cluster::seal`]; none if it is damaged, or of a newer version that has another form.
+    pub fn unseal<T: serde::de::DeserializeOwned>(&self, subject: &str, message: &[u8]) -> Option<T> {
+        let record::Read::Known(envelope) = record::read::<mirror::Sealed>(message) else { return None };
+        let text = self.0.seal.open(subject, &envelope.record.sealed)?;
+        // A newer version knows more.
+        let failed = |e: &serde_json::Error| tracing::debug!("a message of another node is not understood: {e}");
+        serde_json::from_str(&text).inspect_err(failed).ok()
     }
 
     /// Hears what other nodes broadcast on a topic, and calls `each` with it, until the program ends.
@@ -148,13 +176,10 @@ impl Cluster {
         };
         while let Some(message) = heard.next().await {
             let at = message.subject.as_str();
-            let record::Read::Known(envelope) = record::read::<mirror::Sealed>(&message.payload) else { continue };
-            let text = (at != own).then(|| self.0.seal.open(at, &envelope.record.sealed)).flatten();
-            match text.map(|text| serde_json::from_str(&text)) {
-                Some(Ok(content)) => each(content),
-                // A newer version knows more.
-                Some(Err(e)) => tracing::debug!("a message of another node is not understood: {e}"),
-                None => {}
+            if at != own
+                && let Some(content) = self.unseal(at, &message.payload)
+            {
+                each(content);
             }
         }
     }

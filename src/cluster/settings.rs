@@ -46,6 +46,8 @@ pub struct ClusterSettings {
     pub replicas: usize,
     /// Host or address at which the other nodes, and their MediaMTX, reach this node; empty: unknown.
     pub address: String,
+    /// Base URL at which the MediaMTX of other nodes reach the RTSP server of this node's MediaMTX; empty: `address`, and MediaMTX's port.
+    pub mediamtx_rtsp: String,
     /// What this node does with the cameras that it holds while NATS is away.
     pub on_partition: OnPartition,
 }
@@ -66,6 +68,7 @@ impl Default for ClusterSettings {
             secret: Secret::default(),
             replicas: 0,
             address: String::new(),
+            mediamtx_rtsp: String::new(),
             on_partition: OnPartition::Stop,
         }
     }
@@ -82,6 +85,16 @@ pub enum OnPartition {
 }
 
 impl ClusterSettings {
+    /// Base URL at which other nodes reach the RTSP server of this node's MediaMTX, which has this port; empty: unknown.
+    pub fn mediamtx_rtsp(&self, port: Option<u16>) -> String {
+        match (&*self.mediamtx_rtsp, &*self.address, port) {
+            ("", "", _) | ("", _, None) => String::new(),
+            ("", host, Some(port)) if host.contains(':') && !host.starts_with('[') => format!("rtsp://[{host}]:{port}"),
+            ("", host, Some(port)) => format!("rtsp://{host}:{port}"),
+            (url, ..) => url.trim_end_matches('/').to_owned(),
+        }
+    }
+
     /// Whether this program is a node of a cluster.
     pub fn is_on(&self) -> bool {
         !self.nats.is_empty()
@@ -120,6 +133,11 @@ impl ClusterSettings {
         }
         if !self.address.is_empty() && !is_plain(&self.address, 253, "-.:[]") {
             refuse("address", "must be a host name or an IP address, without a port");
+        }
+        let is_rtsp = |url: &Url| url.scheme() == "rtsp" && url.has_host() && matches!(url.path(), "" | "/");
+        let is_plain_url = |url: &Url| is_rtsp(url) && url.username().is_empty() && url.query().is_none();
+        if !self.mediamtx_rtsp.is_empty() && !Url::parse(&self.mediamtx_rtsp).is_ok_and(|url| is_plain_url(&url)) {
+            refuse("mediamtx_rtsp", "must be like rtsp://192.168.1.10:8554, without user, password and path");
         }
         let ways = [!self.user.is_empty(), !self.credentials.as_os_str().is_empty(), !self.nkey.as_os_str().is_empty()];
         if ways.iter().filter(|way| **way).count() > 1 {
@@ -207,6 +225,8 @@ mod tests {
             (with(|s| s.key = "k".into()), "certificate", "cluster.key"),
             (with(|s| s.replicas = 6), "replicas", "0 to 5"),
             (with(|s| s.address = "h/x".into()), "address", "host name"),
+            (with(|s| s.mediamtx_rtsp = "rtsp://u:hunter2@h:1".into()), "mediamtx_rtsp", "without user"),
+            (with(|s| s.mediamtx_rtsp = "h:8554".into()), "mediamtx_rtsp", "must be like"),
         ] {
             let [(found, rule)] = problems.as_slice() else { panic!("{key}: {problems:?}") };
             assert!(*found == key && rule.contains(says) && !rule.contains("hunter2"), "{key}: {found}: {rule}");

@@ -28,14 +28,14 @@ pub use self::{
     kinds::{Audience, Kind},
     observer::Observer,
     rate_limiter::RateLimiter,
-    webhooks::{DeadLetter, EventSettings, Webhook, Webhooks},
+    webhooks::{DeadLetter, EventSettings, Feed, Webhook, Webhooks},
 };
 
 /// The events that are kept for listeners that reconnect.
 const KEPT: usize = 2000;
 
 /// An event.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// Greater than the id of each earlier event, also after a restart.
     pub id: u64,
@@ -50,8 +50,11 @@ pub struct Event {
     #[schema(value_type = Object)]
     pub data: Value,
     /// In a cluster: the node at which it happened.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// In a cluster: the name of the event, which is the same at all nodes. `id` is of one node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
 }
 
 /// An event as nodes of a cluster tell it to each other. Ids are of one node.
@@ -67,6 +70,9 @@ pub struct Told {
     pub data: Value,
     /// The node at which it happened.
     pub node: String,
+    /// Its name at all nodes. Earlier versions have none.
+    #[serde(default)]
+    pub uid: Option<String>,
 }
 
 /// An event, encoded once for all listeners.
@@ -80,8 +86,24 @@ pub struct EncodedEvent {
     pub sse: Bytes,
     /// The same for listeners that are no administrators: the words of a failure can name addresses of the network.
     pub sse_for_readers: Bytes,
-    /// Whether it happened at another node of the cluster. That node posts it to webhooks, and publishes it by MQTT.
+    /// Whether it happened at another node of the cluster. That node publishes it by MQTT, and gives it to webhooks.
     pub is_foreign: bool,
+    /// Its number for a webhook of a cluster.
+    pub ticket: Option<u64>,
+}
+
+impl EncodedEvent {
+    fn new(event: Event, is_foreign: bool) -> serde_json::Result<Self> {
+        let json = serde_json::to_string(&event)?;
+        let (id, kind) = (event.id, event.kind.as_str());
+        let encoded = |json: &str| Bytes::from(format!("id: {id}\nevent: {kind}\ndata: {json}\n\n"));
+        let sse = encoded(&json);
+        let sse_for_readers = match for_readers(&event) {
+            Some(event) => encoded(&serde_json::to_string(&event)?),
+            None => sse.clone(),
+        };
+        Ok(EncodedEvent { event, json: json.into(), sse, sse_for_readers, is_foreign, ticket: None })
+    }
 }
 
 /// The events that a listener has missed.
@@ -134,7 +156,8 @@ impl Bus {
     pub fn tell(&self, kind: Kind, path: &str, data: Value) {
         debug_assert!(is_documented(kind, &data), "{} has undocumented members (events::kinds): {data}", kind.as_str());
         let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let told = Told { at, kind, path: path.to_owned(), data, node: self.0.node.get().cloned().unwrap_or_default() };
+        let node = self.0.node.get().cloned().unwrap_or_default();
+        let told = Told { at, kind, path: path.to_owned(), data, node, uid: None };
         self.publish(told, false);
     }
 
@@ -149,25 +172,21 @@ impl Bus {
     }
 
     fn publish(&self, told: Told, is_foreign: bool) {
-        let Told { at, kind, path, data, node } = told;
+        let Told { at, kind, path, data, node, uid } = told;
         let mut kept = self.0.kept.lock();
         let id = *self.0.latest.borrow() + 1;
-        let event = Event { id, at, kind, path: path.clone(), data, node: Some(node).filter(|node| !node.is_empty()) };
-        let json = match serde_json::to_string(&event) {
-            Ok(json) => json,
-            Err(e) => return tracing::error!(path, "the event {} cannot be encoded: {e}", kind.as_str()),
+        let node = Some(node).filter(|node| !node.is_empty());
+        let uid = uid.or_else(|| node.as_ref().map(|node| format!("{node}-{id}")).filter(|_| !is_foreign));
+        let event = Event { id, at, kind, path, data, node, uid };
+        let event = match EncodedEvent::new(event, is_foreign) {
+            Ok(event) => event,
+            Err(e) => return tracing::error!("the event {} cannot be encoded: {e}", kind.as_str()),
         };
-        let encoded = |json: &str| Bytes::from(format!("id: {id}\nevent: {}\ndata: {json}\n\n", kind.as_str()));
-        let sse = encoded(&json);
-        let sse_for_readers = match for_readers(&event).map(|event| serde_json::to_string(&event)) {
-            Some(Ok(json)) => encoded(&json),
-            _ => sse.clone(),
-        };
-        tracing::debug!(target: "mtx_sidecar::events", path, "{}", kind.as_str());
+        tracing::debug!(target: "mtx_sidecar::events", path = event.event.path, "{}", kind.as_str());
         if kept.len() == KEPT {
             kept.pop_front();
         }
-        kept.push_back(Arc::new(EncodedEvent { event, json: json.into(), sse, sse_for_readers, is_foreign }));
+        kept.push_back(Arc::new(event));
         // With the lock held, so that a listener that is woken finds the event.
         self.0.latest.send_replace(id);
     }

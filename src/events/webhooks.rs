@@ -1,7 +1,9 @@
 //! Posts events to other programs: signed, repeated until they are accepted, in order for each path.
 
+mod queues;
+
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
@@ -15,11 +17,13 @@ use hmac::Mac;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::{
+    sync::{Notify, mpsc},
     task::JoinSet,
     time::{Duration, sleep},
 };
 use utoipa::ToSchema;
 
+use self::queues::Queues;
 use super::{Bus, EncodedEvent, Event, Kind};
 use crate::{
     backoff::Backoff,
@@ -28,9 +32,6 @@ use crate::{
     secret::{self, Secret, hmac_sha256, shown_endpoint},
     units::HumanDuration,
 };
-
-/// Most events that wait for one webhook; beyond it, the oldest of the path with the most become dead letters.
-const MAX_WAITING: usize = 5000;
 
 /// Most paths whose events are posted to one webhook at the same time.
 const MAX_CONCURRENT: usize = 8;
@@ -78,6 +79,12 @@ fn tries() -> u32 {
     8
 }
 
+impl Webhook {
+    fn takes(&self, kind: Kind) -> bool {
+        self.events.is_empty() || self.events.contains(&kind)
+    }
+}
+
 impl EventSettings {
     /// Settings that are not valid: the key, and the rule that it breaks.
     pub fn problems(&self) -> Vec<(String, String)> {
@@ -123,24 +130,39 @@ pub struct DeadLetter {
 }
 
 /// Posts events, and keeps the latest dead letters. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Webhooks(Arc<Mutex<VecDeque<DeadLetter>>>);
+#[derive(Clone, Default)]
+pub struct Webhooks(Arc<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    dead: Mutex<VecDeque<DeadLetter>>,
+    feeds: Mutex<Vec<Feed>>,
+}
 
 impl Webhooks {
-    /// Starts a thread for each webhook; it ends with the program.
-    pub fn start(&self, settings: &EventSettings, bus: &Bus, hosts: &Hosts) -> Result<()> {
+    /// Starts a thread for each webhook; it ends with the program. With `is_fed` a webhook posts what its [`Feed`] is given,
+    /// and otherwise all events of the bus.
+    pub fn start(&self, settings: &EventSettings, bus: &Bus, hosts: &Hosts, is_fed: bool) -> Result<()> {
         for hook in settings.webhooks.clone() {
             let (bus, dead) = (bus.clone(), self.clone());
             let timeout = *hook.timeout;
-            let delivery = Arc::new(Delivery::new(hook, bus, dead));
+            let delivery = Arc::new(Delivery::new(hook, bus, dead, is_fed));
+            if is_fed {
+                self.0.feeds.lock().push(Feed(delivery.clone()));
+            }
             hosts.spawn("webhook", timeout, move |client| post_forever(client, delivery.clone()))?;
         }
         Ok(())
     }
 
+    /// The webhooks that were started with `is_fed`.
+    pub fn feeds(&self) -> Vec<Feed> {
+        self.0.feeds.lock().clone()
+    }
+
     /// Events that could not be delivered, newest first.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.0.lock().iter().rev().cloned().collect()
+        self.0.dead.lock().iter().rev().cloned().collect()
     }
 
     fn dead_letter(&self, hook: &Webhook, event: &EncodedEvent, error: String, tries: u32) {
@@ -150,7 +172,7 @@ impl Webhooks {
             tries,
             "an event could not be delivered: {error}"
         );
-        let mut dead_letters = self.0.lock();
+        let mut dead_letters = self.0.dead.lock();
         if dead_letters.len() == MAX_DEAD_LETTERS {
             dead_letters.pop_front();
         }
@@ -173,58 +195,6 @@ fn seconds_since_epoch() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// Events that wait, by path. At most one event of each path is being posted; the others wait for it.
-#[derive(Default)]
-struct Queues {
-    waiting: HashMap<String, VecDeque<Arc<EncodedEvent>>>,
-    /// The event that is being posted, by path.
-    busy: HashMap<String, Arc<EncodedEvent>>,
-    /// Events in `waiting`.
-    count: usize,
-}
-
-impl Queues {
-    /// Adds an event; returns the one that was dropped for it, if the queues were full.
-    fn push(&mut self, event: Arc<EncodedEvent>) -> Option<Arc<EncodedEvent>> {
-        let mut dropped = None;
-        if self.count >= MAX_WAITING {
-            // One path with many events does not displace the events of the others.
-            let longest = self.waiting.iter().max_by_key(|(_, queue)| queue.len()).map(|(path, _)| path.clone());
-            dropped = longest.and_then(|path| self.take(&path));
-        }
-        self.count += 1;
-        self.waiting.entry(event.event.path.clone()).or_default().push_back(event);
-        dropped
-    }
-
-    /// The next event of a path that is not busy; the path is busy then.
-    fn pop(&mut self) -> Option<Arc<EncodedEvent>> {
-        let path = self.waiting.keys().find(|path| !self.busy.contains_key(*path))?.clone();
-        let event = self.take(&path)?;
-        self.busy.insert(path, event.clone());
-        Some(event)
-    }
-
-    /// Puts the events that were being posted when the task ended back to the front of their queues.
-    fn restart(&mut self) {
-        for (path, event) in self.busy.drain() {
-            self.waiting.entry(path).or_default().push_front(event);
-            self.count += 1;
-        }
-    }
-
-    /// Removes the oldest event of a path. No queue in `waiting` is empty.
-    fn take(&mut self, path: &str) -> Option<Arc<EncodedEvent>> {
-        let queue = self.waiting.get_mut(path)?;
-        let event = queue.pop_front();
-        if queue.is_empty() {
-            self.waiting.remove(path);
-        }
-        self.count -= usize::from(event.is_some());
-        event
-    }
-}
-
 /// What a webhook keeps when its task is started again after a panic.
 struct Delivery {
     hook: Webhook,
@@ -233,17 +203,44 @@ struct Delivery {
     /// The id of the last event that was queued.
     last: AtomicU64,
     queues: Mutex<Queues>,
+    /// Whether events come by a [`Feed`], and not from the bus.
+    is_fed: bool,
+    wake: Notify,
+    /// Tickets of events that are done. At most so many are on their way as the feed has given.
+    done: mpsc::UnboundedSender<u64>,
+    taken: tokio::sync::Mutex<mpsc::UnboundedReceiver<u64>>,
 }
 
 impl Delivery {
-    fn new(hook: Webhook, bus: Bus, dead: Webhooks) -> Self {
+    fn new(hook: Webhook, bus: Bus, dead: Webhooks, is_fed: bool) -> Self {
         let last = AtomicU64::new(bus.latest());
-        Delivery { hook, bus, dead, last, queues: Mutex::default() }
+        let (done, taken) = mpsc::unbounded_channel();
+        let (queues, wake) = (Mutex::default(), Notify::new());
+        Delivery { hook, bus, dead, last, queues, is_fed, wake, done, taken: taken.into() }
+    }
+
+    /// Notes that the event is posted, or is a dead letter.
+    fn finish(&self, event: &EncodedEvent) {
+        if let Some(ticket) = event.ticket {
+            // The receiver lives as long as this.
+            let _ = self.done.send(ticket);
+        }
+    }
+
+    fn queue(&self, event: Arc<EncodedEvent>) {
+        let dropped = self.queues.lock().push(event);
+        if let Some(dropped) = dropped {
+            self.dead.dead_letter(&self.hook, &dropped, "too many events were waiting".into(), 0);
+            self.finish(&dropped);
+        }
     }
 
     /// Queues the events that were published since the last call.
     fn collect(&self) {
-        let Delivery { hook, bus, dead, last, queues } = self;
+        if self.is_fed {
+            return;
+        }
+        let Delivery { hook, bus, last, .. } = self;
         let replay = bus.since(last.load(Ordering::Relaxed));
         if replay.has_gap {
             tracing::warn!(
@@ -253,14 +250,64 @@ impl Delivery {
         }
         for event in replay.events {
             last.store(event.event.id, Ordering::Relaxed);
-            // Each node of a cluster posts its own events.
-            if event.is_foreign || (!hook.events.is_empty() && !hook.events.contains(&event.event.kind)) {
-                continue;
+            if hook.takes(event.event.kind) {
+                self.queue(event);
             }
-            let dropped = queues.lock().push(event);
-            if let Some(dropped) = dropped {
-                dead.dead_letter(hook, &dropped, "too many events were waiting".into(), 0);
+        }
+    }
+}
+
+/// Gives events to one webhook. Cheap to clone.
+#[derive(Clone)]
+pub struct Feed(Arc<Delivery>);
+
+impl Feed {
+    /// A name of the webhook that does not tell its URL: the same with the same key, URL and kinds of events.
+    pub fn digest(&self, key: &[u8]) -> String {
+        let mut mac = hmac_sha256(key);
+        mac.update(self.0.hook.url.as_bytes());
+        for kind in &self.0.hook.events {
+            mac.update(b"\n");
+            mac.update(kind.as_str().as_bytes());
+        }
+        mac.finalize().into_bytes().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether the webhook wants events of this kind.
+    pub fn takes(&self, kind: Kind) -> bool {
+        self.0.hook.takes(kind)
+    }
+
+    /// Queues an event. [`Feed::done`] gives the ticket back when the event is posted, or is a dead letter.
+    pub fn push(&self, event: Event, ticket: Option<u64>) {
+        match EncodedEvent::new(event, true) {
+            Ok(event) => self.0.queue(Arc::new(EncodedEvent { ticket, ..event })),
+            Err(e) => {
+                tracing::error!("an event cannot be encoded: {e}");
+                if let Some(ticket) = ticket {
+                    let _ = self.0.done.send(ticket);
+                }
             }
+        }
+        self.0.wake.notify_one();
+    }
+
+    /// Whether the event of a ticket is not done yet.
+    pub fn has(&self, ticket: u64) -> bool {
+        self.0.queues.lock().has(ticket)
+    }
+
+    /// Forgets events with a ticket that wait: another node posts them. One that is being posted is finished.
+    pub fn clear(&self) {
+        self.0.queues.lock().retain(|event| event.ticket.is_none());
+    }
+
+    /// The next ticket whose event is done. Cancel-safe.
+    pub async fn done(&self) -> u64 {
+        match self.0.taken.lock().await.recv().await {
+            Some(ticket) => ticket,
+            // The sender lives as long as this.
+            None => std::future::pending().await,
         }
     }
 }
@@ -286,10 +333,12 @@ async fn post_forever(client: awc::Client, delivery: Arc<Delivery>) {
                             dead.dead_letter(hook, &event, "posting it panicked (see the log)".into(), 1);
                         }
                         delivery.queues.lock().busy.remove(&event.event.path);
+                        delivery.finish(&event);
                     });
                 }
                 tokio::select! {
                     changed = listening.changed() => if changed.is_err() { return },
+                    () = delivery.wake.notified() => {}
                     Some(_) = posting.join_next() => {}
                 }
             }
@@ -306,6 +355,9 @@ async fn post(client: &awc::Client, hook: &Webhook, event: &EncodedEvent, dead: 
     for tries in 1.. {
         let mut request = client.post(&hook.url).content_type("application/json");
         request = request.insert_header(("X-Mtx-Event", event.event.kind.as_str()));
+        if let Some(uid) = &event.event.uid {
+            request = request.insert_header(("X-Mtx-Event-Id", uid.as_str()));
+        }
         if !hook.pass.is_empty() {
             let value = signature(hook.pass.expose(), seconds_since_epoch(), &event.json);
             request = request.insert_header(("X-Mtx-Signature", value));
@@ -334,8 +386,6 @@ async fn post(client: &awc::Client, hook: &Webhook, event: &EncodedEvent, dead: 
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -345,52 +395,5 @@ mod tests {
             signature("key", 1_700_000_000, br#"{"a":1}"#),
             "t=1700000000,sha256=a438e398bfafc57e4396bb7fc2304422f0f768e965d073ca313cb52e22e6ad03"
         );
-    }
-
-    #[test]
-    fn queues_keep_the_order_of_a_path_and_are_bounded() {
-        let bus = Bus::default();
-        let begin = bus.latest();
-        for n in 0..MAX_WAITING as u32 + 10 {
-            bus.tell(Kind::PathAvailable, if n % 10 == 0 { "rare" } else { "often" }, json!({ "source": n }));
-        }
-        let mut queues = Queues::default();
-        let mut dropped = 0;
-        // The bus keeps fewer events than the queues, so each is pushed three times.
-        for _ in 0..3 {
-            for event in bus.since(begin).events {
-                dropped += usize::from(queues.push(event).is_some());
-            }
-        }
-        assert_eq!((queues.count, dropped), (MAX_WAITING, 1000));
-        let (a, b) = (queues.pop().expect("one"), queues.pop().expect("another"));
-        assert_ne!(a.event.path, b.event.path);
-        assert!(queues.pop().is_none(), "an event of each path is being posted");
-        queues.busy.remove(&a.event.path);
-        assert_eq!(queues.pop().expect("the next").event.path, a.event.path);
-    }
-
-    #[test]
-    fn a_path_whose_only_event_was_dropped_is_not_busy_for_ever() {
-        let event = |path: String| {
-            let event = Event { id: 1, at: String::new(), kind: Kind::Hook, path, data: json!({}), node: None };
-            Arc::new(EncodedEvent {
-                event,
-                json: Default::default(),
-                sse: Default::default(),
-                sse_for_readers: Default::default(),
-                is_foreign: false,
-            })
-        };
-        let mut queues = Queues::default();
-        for n in 0..MAX_WAITING {
-            assert!(queues.push(event(n.to_string())).is_none(), "{n}");
-        }
-        let dropped = queues.push(event("one more".into())).expect("the queues are full");
-        queues.push(event(dropped.event.path.clone()));
-        let posted = std::iter::from_fn(|| queues.pop()).count();
-        assert_eq!((posted, queues.count), (MAX_WAITING, 0));
-        queues.restart();
-        assert_eq!((queues.busy.len(), queues.count), (0, MAX_WAITING), "after a panic they are posted again");
     }
 }

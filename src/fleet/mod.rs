@@ -11,8 +11,10 @@ mod leases;
 mod locals;
 mod pictures;
 mod placed;
+mod pulls;
 mod send;
 mod uploads;
+mod webhooks;
 
 use std::{path::Path, sync::Arc};
 
@@ -20,19 +22,30 @@ use tokio::{
     sync::watch,
     time::{Duration, timeout},
 };
+use url::Url;
 
 use self::{
     feeds::Feeds,
     locals::Locals,
     pictures::Pictures,
     placed::Placed,
+    pulls::Pulls,
     uploads::{Pushes, Shared},
+    webhooks::Posts,
 };
-pub use self::{feeds::Find, leases::Leases, pictures::UploadNews};
+pub use self::{
+    feeds::Find,
+    leases::Leases,
+    pictures::UploadNews,
+    pulls::{PATH as PULL_PATH, PREFIX as PULL_PREFIX, pulled},
+};
 use crate::{
     cluster::{Cluster, OnPartition, lease::Holding},
     error::{Error, Result},
-    picture::PictureLimits,
+    events::{Bus, Feed},
+    mediamtx::Fields,
+    picture::{Picture, PictureLimits},
+    policy::Credentials,
     producer::upload::Remote,
     stream::{Producer, StreamName},
 };
@@ -58,6 +71,7 @@ struct Inner {
     feeds: Feeds,
     pushes: Pushes,
     pictures: Pictures,
+    pulls: Pulls,
 }
 
 impl Fleet {
@@ -73,6 +87,7 @@ impl Fleet {
             feeds: Feeds::new(cluster.clone(), locals.clone(), pushes.clone(), find),
             pictures: Pictures::new(cluster, limits, expire, pushes.clone()),
             pushes,
+            pulls: Pulls::new(cluster.clone()),
             locals,
         })))
     }
@@ -95,6 +110,56 @@ impl Fleet {
     /// What other nodes did with upload streams, one after the other.
     pub async fn next_upload(&self) -> Option<UploadNews> {
         self.0.pictures.next().await
+    }
+
+    /// Calls `fill` whenever the NATS servers have lost the pictures of uploads, until it succeeds. It stores what this node has by
+    /// [`Fleet::keep_again`]. Returns with the program.
+    pub async fn fill_again<F: Future<Output = Result<()>>>(&self, fill: impl Fn() -> F) {
+        self.0.pictures.fill_again(fill).await;
+    }
+
+    /// Stores a picture of an earlier upload for all nodes, unless there is one that is as new.
+    pub async fn keep_again(&self, stream: &StreamName, picture: &Picture) -> Result<()> {
+        self.0.pictures.put_again(stream, picture).await
+    }
+
+    /// Gives the events of this node to the webhooks of the cluster, and posts those of all nodes to webhooks that no other node
+    /// serves, until the program ends.
+    pub async fn post_events(&self, events: &Bus, feeds: &[Feed]) {
+        let (cluster, leases) = (self.0.cluster.clone(), self.0.leases.clone());
+        Posts::new(cluster, leases, feeds).run(events).await;
+    }
+
+    /// The settings of the path at MediaMTX by which paths of other nodes are read ([`PULL_PATH`]). `rtsp` is the base URL of this program's
+    /// RTSP server as MediaMTX reaches it.
+    pub fn pull_fields(&self, rtsp: &str) -> Fields {
+        self.0.pulls.fields(rtsp)
+    }
+
+    /// Whether these are the credentials of this node's MediaMTX, which asks for a path of any node.
+    pub fn admits_pull(&self, shown: &Credentials) -> bool {
+        self.0.pulls.admits(shown)
+    }
+
+    /// The URL from which MediaMTX pulls a path. `own` tells whether this node's MediaMTX has it, and whether it is live there; `here` is the
+    /// URL of that MediaMTX.
+    pub async fn pull_from(&self, path: &str, own: Option<bool>, here: &str) -> Result<Url> {
+        self.0.pulls.find(path, own, here).await
+    }
+
+    /// Tells other nodes which paths this node's MediaMTX has (`find`: and whether they are live), and how it is reached (`here`), until
+    /// the program ends.
+    pub async fn answer_pulls<F: Future<Output = Option<bool>>>(
+        &self,
+        find: impl Fn(String) -> F,
+        here: impl Fn() -> String,
+    ) {
+        self.0.pulls.answer(find, here).await;
+    }
+
+    /// Whether the query of a reader of a path has a ticket that this node has made for another node's MediaMTX.
+    pub fn has_ticket(&self, path: &str, query: &str) -> bool {
+        self.0.pulls.has_ticket(path, query)
     }
 
     /// Takes part until the program ends.
@@ -157,7 +222,9 @@ impl Fleet {
 
     /// The node of each stream, by stream.
     pub fn holdings(&self) -> Vec<(String, Holding)> {
-        self.0.leases.list()
+        let mut streams = self.0.leases.list();
+        streams.retain(|(stream, _)| !webhooks::is_lease(stream));
+        streams
     }
 
     /// Whether this node is a member: whether it can take and keep streams.

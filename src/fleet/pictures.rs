@@ -1,6 +1,8 @@
 //! [`Pictures`]: the last uploaded picture of each stream, in the object store of the cluster, so that it outlives the node that took it
 //! and is there on every node.
 
+mod again;
+
 use std::{
     collections::HashMap,
     io,
@@ -79,6 +81,8 @@ struct Inner {
     pushes: Pushes,
     wake: Notify,
     store: tokio::sync::Mutex<Option<(u64, ObjectStore)>>,
+    /// The bucket that must be filled again, because the one of before is lost.
+    lost: watch::Sender<Option<String>>,
 }
 
 struct Waiting {
@@ -117,6 +121,7 @@ impl Pictures {
             pushes,
             wake: Notify::new(),
             store: tokio::sync::Mutex::default(),
+            lost: watch::Sender::new(None),
         }))
     }
 
@@ -190,6 +195,7 @@ impl Pictures {
             return Ok(store.clone());
         }
         let name = connection.names.bucket(BUCKET);
+        let mut is_made = false;
         let store = match connection.jetstream.get_object_store(&name).await {
             Ok(store) => store,
             Err(_) => {
@@ -208,17 +214,27 @@ impl Pictures {
                     Err(_) if replicas > 1 => make(1).await,
                     made => made,
                 };
+                is_made = true;
                 made.map_err(|e| away("the object store for pictures cannot be made at NATS", e))?
             }
         };
+        self.identify(&name, is_made).await?;
         *held = Some((number, store.clone()));
         Ok(store)
+    }
+
+    fn forget_turn(&self, stream: &StreamName) {
+        let mut turns = self.0.turns.lock();
+        // The entry of the map.
+        if turns.get(stream).is_some_and(|turn| Arc::strong_count(turn) <= 1) {
+            turns.remove(stream);
+        }
     }
 
     /// Stores the waiting picture of a stream, if there is one.
     async fn put(&self, stream: &StreamName) -> Result<()> {
         let turn = self.0.turns.lock().entry(stream.clone()).or_default().clone();
-        let _turn = turn.lock().await;
+        let holds = turn.lock().await;
         let Some((what, is_late)) =
             self.0.waiting.lock().get(stream).map(|waiting| (waiting.what.clone(), waiting.is_late))
         else {
@@ -249,11 +265,9 @@ impl Pictures {
             }
         }
         drop(waiting);
-        let mut turns = self.0.turns.lock();
-        // This one, and the entry of the map.
-        if turns.get(stream).is_some_and(|turn| Arc::strong_count(turn) <= 2) {
-            turns.remove(stream);
-        }
+        drop(holds);
+        drop(turn);
+        self.forget_turn(stream);
         done
     }
 
@@ -270,27 +284,30 @@ impl Pictures {
     }
 
     async fn put_now(&self, stream: &StreamName, what: Option<&SharedFrame>) -> Result<()> {
-        let store = self.store().await?;
-        let name = token(stream);
         let Some(frame) = what else {
+            let store = self.store().await?;
             // So that the own watch does not tell it.
             self.0.known.lock().remove(stream);
-            return match store.delete(&name).await {
+            return match store.delete(token(stream)).await {
                 Ok(()) => Ok(()),
                 Err(e) if e.kind() == DeleteErrorKind::NotFound => Ok(()),
                 Err(e) => Err(away("the picture is not removed from the cluster", e)),
             };
         };
-        let captured_at = micros(frame.captured_at);
+        self.write(stream, &frame.jpeg(), frame.captured_at).await
+    }
+
+    async fn write(&self, stream: &StreamName, mut jpeg: &[u8], captured_at: SystemTime) -> Result<()> {
+        let store = self.store().await?;
+        let captured_at = micros(captured_at);
         let by = self.0.cluster.node();
         let metadata = [(CAPTURED, captured_at.to_string()), (BY, by.clone())];
         let object = ObjectMetadata {
-            name,
+            name: token(stream),
             metadata: metadata.map(|(key, value)| (key.to_owned(), value)).into(),
             ..ObjectMetadata::default()
         };
-        let jpeg = frame.jpeg();
-        store.put(object, &mut &jpeg[..]).await.map_err(|e| away("the picture is not kept in the cluster", e))?;
+        store.put(object, &mut jpeg).await.map_err(|e| away("the picture is not kept in the cluster", e))?;
         self.0.known.lock().insert(stream.clone(), Known { captured_at, by });
         Ok(())
     }
@@ -324,7 +341,13 @@ impl Pictures {
 
     /// Follows what others store.
     async fn observe(&self) {
-        self.0.cluster.connection().follow("the pictures of other nodes", || self.follow_objects()).await;
+        let follow = async || {
+            let end = self.follow_objects().await;
+            // It can be gone.
+            *self.0.store.lock().await = None;
+            end
+        };
+        self.0.cluster.connection().follow("the pictures of other nodes", follow).await;
     }
 
     async fn follow_objects(&self) -> Result<()> {

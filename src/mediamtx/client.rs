@@ -216,6 +216,15 @@ impl Client {
         }
     }
 
+    /// Whether a path is available; none if it does not exist, or MediaMTX does not answer.
+    pub async fn is_live(&self, name: &str) -> Option<bool> {
+        let path = self.path(name).await.unwrap_or_else(|e| {
+            tracing::debug!(path = name, "{}", e.chain());
+            None
+        })?;
+        Some(path["available"] == true)
+    }
+
     /// The states of all paths.
     pub async fn paths(&self) -> Result<Vec<Value>> {
         self.list("paths").await

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use xxhash_rust::xxh3::Xxh3Builder;
 
 use super::{Paths, Wanted, definition};
-use crate::error::Result;
+use crate::{error::Result, mediamtx::Fields};
 
 /// This node among those of the cluster.
 #[derive(Clone, Debug)]
@@ -50,6 +50,12 @@ impl Paths {
     pub fn place(&self, placement: Placement) {
         // A second placement would be an error of this program; the first one stays.
         let _ = self.0.placement.set(placement);
+    }
+
+    /// Keeps a path at MediaMTX by which paths of other nodes are read. Only the first call counts.
+    pub fn pull_by(&self, name: &'static str, fields: Fields) {
+        let _ = self.0.pull.set((name, fields));
+        self.0.changed.notify_one();
     }
 
     /// Compares with MediaMTX at once, because nodes came or went.

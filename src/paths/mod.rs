@@ -32,7 +32,7 @@ pub use self::{
 use crate::{
     error::{Code, Error, Result},
     events::Bus,
-    mediamtx::{Client, Info},
+    mediamtx::{Client, Fields, Info},
     secret::{hide_in_json, to_stored_json},
     store::{Store, shared::OnConflict},
     uv4l::{BridgeStatus, Cameras},
@@ -66,6 +66,8 @@ struct Inner {
     writing: tokio::sync::Mutex<()>,
     /// In a cluster: which paths this node has.
     placement: OnceLock<Placement>,
+    /// In a cluster: a path for those of other nodes.
+    pull: OnceLock<(&'static str, Fields)>,
 }
 
 /// The last answer of MediaMTX.
@@ -183,6 +185,7 @@ impl Paths {
             compared: watch::Sender::new(0),
             writing: tokio::sync::Mutex::default(),
             placement: OnceLock::new(),
+            pull: OnceLock::new(),
         })))
     }
 

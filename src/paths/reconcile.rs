@@ -77,7 +77,8 @@ impl Paths {
         }
         let definitions = self.wanted();
         let rows = self.0.store.run(|store| store.applied_paths()).await?;
-        if definitions.is_empty() && rows.is_empty() {
+        let pull = self.0.pull.get();
+        if definitions.is_empty() && rows.is_empty() && pull.is_none() {
             return Ok(false);
         }
         let actual = self.0.mediamtx.configured_paths().await?;
@@ -89,7 +90,10 @@ impl Paths {
         let lost: Vec<_> = lost.into_iter().map(|row| row.name).collect();
         let applied: HashMap<_, Fields> = present.into_iter().map(applied_fields).collect();
         let wanted = definitions.iter().filter(|(name, wanted)| wanted.enabled && self.is_here(name, wanted));
-        let wanted = wanted.map(|(name, wanted)| (name.clone(), wanted.fields(&self.0.advertise_rtsp))).collect();
+        let wanted = wanted.map(|(name, wanted)| (name.clone(), wanted.fields(&self.0.advertise_rtsp)));
+        let pull = pull.map(|(name, fields)| ((*name).to_owned(), fields.clone()));
+        // A definition of this name counts instead.
+        let wanted = pull.into_iter().chain(wanted).collect();
         let findings = plan(&wanted, &actual, &applied);
         let steps = self.note(findings);
         let (has, has_not) = self.carry_out(steps, &wanted, &info).await?;

@@ -99,6 +99,11 @@ pub struct Picture {
 }
 
 impl Picture {
+    /// The picture of a frame. Shares its memory.
+    pub fn of(frame: &Frame) -> Self {
+        Picture { jpeg: frame.jpeg(), width: frame.width, height: frame.height, captured_at: frame.captured_at }
+    }
+
     /// Accepts a JPEG that needs no conversion, and keeps its bytes, except that it inserts missing Huffman tables.
     /// Refuses a JPEG that needs conversion. Cheap enough for an async thread.
     pub fn from_plain_jpeg(data: Bytes, limits: &PictureLimits) -> Result<Self> {

@@ -7,6 +7,7 @@
 mod connection;
 mod message;
 mod open;
+mod pull;
 pub mod rtp;
 mod sdp;
 mod session;

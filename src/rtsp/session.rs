@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     open::{self, Opened},
+    pull,
     rtp::Packetizer,
     sdp,
 };
@@ -178,6 +179,19 @@ impl Session {
         }
         if self.track.is_some() {
             return self.wrong_state("a stream is set up; tear it down first");
+        }
+        if let Some(url) = request.request_uri() {
+            let authorization = request.header(&headers::AUTHORIZATION).map(|value| value.as_str());
+            let shown = open::caller(self.peer, authorization, url).credentials;
+            match pull::redirect(&self.state, url, &shown).await {
+                Some(Ok(to)) => {
+                    let mut answer = empty(StatusCode::Found);
+                    answer.insert_header(headers::LOCATION, to.as_str());
+                    return answer;
+                }
+                Some(Err(e)) => return refusal(&e, !shown.is_empty()),
+                None => {}
+            }
         }
         let opened = match self.open(request).await {
             Ok(opened) => opened,

@@ -11,6 +11,7 @@ use subtle::ConstantTimeEq;
 use super::{Problem, State, extract::Body, origin, problem::OwnForm};
 use crate::{
     error::{Code, Error},
+    fleet,
     policy::{Action, Credentials, webhook::Question},
     query,
     traces::{self, Kind},
@@ -32,16 +33,32 @@ use crate::{
 )]
 pub(super) async fn answer(request: HttpRequest, state: web::Data<State>, body: Body) -> Result<HttpResponse, Problem> {
     check_sender(&request, &state)?;
-    let question = Question::parse(&body)
+    let mut question = Question::parse(&body)
         .map_err(|e| Error::new(Code::InvalidBody, format!("not what MediaMTX sends to authHTTPAddress: {e}")))?;
     let mut span = state.traces.begin("MediaMTX's question", Kind::Internal, traces::current());
     span.set("mediamtx.action", &question.action);
     span.set("mediamtx.path", &question.path);
     span.set("mediamtx.protocol", &question.protocol);
-    let verdict = state.access.answer(&question, request.peer_addr().map(|peer| peer.ip())).await;
-    if verdict.decision.is_allowed() {
+    let reads = question.action() == Some(Action::Read);
+    // The MediaMTX of another node, whose sidecar has admitted its reader.
+    let has_ticket =
+        reads && state.fleet.as_ref().is_some_and(|fleet| fleet.has_ticket(&question.path, &question.query));
+    let is_pull = reads && state.fleet.is_some() && !is_own(&state, &question.path);
+    let name = fleet::pulled(&question.path).filter(|_| is_pull).map(str::to_owned);
+    if let Some(name) = name {
+        // A path of another node is read with the permission that it needs there.
+        question.path = name.into();
+    }
+    let refused = match has_ticket {
+        true => None,
+        false => {
+            let verdict = state.access.answer(&question, request.peer_addr().map(|peer| peer.ip())).await;
+            (!verdict.decision.is_allowed()).then_some(verdict.reason)
+        }
+    };
+    let Some(reason) = refused else {
         // A reader of a UV4L camera's path wakes the camera. This does not wait.
-        if question.action() == Some(Action::Read) {
+        if reads {
             // MediaMTX is about to pull the stream of this path.
             let path = &*question.path;
             let below = path.strip_prefix(&state.settings.mediamtx.path_prefix).and_then(|rest| rest.strip_prefix('/'));
@@ -49,11 +66,18 @@ pub(super) async fn answer(request: HttpRequest, state: web::Data<State>, body: 
             state.uv4l.wake(&question.path);
         }
         return Ok(HttpResponse::NoContent().finish());
-    }
-    span.fail(verdict.reason);
-    let mut denied = HttpResponse::build(StatusCode::UNAUTHORIZED).content_type("text/plain").body(verdict.reason);
+    };
+    span.fail(reason);
+    let mut denied = HttpResponse::build(StatusCode::UNAUTHORIZED).content_type("text/plain").body(reason);
     denied.extensions_mut().insert(OwnForm);
     Ok(denied)
+}
+
+/// Whether MediaMTX has a path of exactly this name.
+fn is_own(state: &State, name: &str) -> bool {
+    let is_it = |path: &serde_json::Value| path["name"] == name && path["confName"] == name;
+    name.starts_with(fleet::PULL_PREFIX)
+        && (state.paths.is_kept(name) || state.path_cache.paths().is_some_and(|paths| paths.iter().any(is_it)))
 }
 
 /// Checks that the sender is MediaMTX or one of its hooks: by address, and by the secret if one is configured.

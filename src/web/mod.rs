@@ -27,6 +27,7 @@ mod mediamtx;
 mod mediamtx_paths;
 mod mqtt;
 mod mqtt_video;
+mod nodes;
 pub(crate) mod offers;
 mod openapi;
 mod origin;
@@ -68,6 +69,13 @@ use actix_web::{
 use self::routes::{Route, routes};
 pub use self::{problem::Problem, routes::Address};
 use crate::{output::OUTPUTS, state::State};
+
+/// Answers the questions of other nodes of a cluster, until the program ends.
+pub(crate) async fn answer_nodes(state: &State) {
+    if let Some(cluster) = &state.cluster {
+        tokio::join!(sessions::answer(state, cluster), recordings::answer(state, cluster));
+    }
+}
 
 /// The whole application on its state: one for each worker thread.
 pub fn application(

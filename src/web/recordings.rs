@@ -10,15 +10,21 @@ use super::{
     caller::{Admin, CallerExtractor},
     endless::session_info,
     mediamtx::asking,
+    nodes::{self, MissingNode, NodesQuery, Part},
     origin,
     problem::ProblemDocument,
 };
 use crate::{
     access::Role,
+    cluster::Cluster,
     error::Error,
+    mediamtx::{Client, Recorded},
     policy::Action,
     recordings::{self, Player, Recording, Timeline},
 };
+
+/// The topic of the questions of other nodes.
+const TOPIC: &str = "recordings";
 
 /// A recorded path. Its name can contain slashes.
 const RECORDING: &str = "/api/v1/recordings/{path:.+}";
@@ -29,12 +35,14 @@ const ORIGINAL_PATH: &str = "recording";
 /// All recorded paths that the caller can play back.
 #[derive(Serialize, ToSchema)]
 pub struct RecordingList {
-    /// By name.
+    /// By name; with `nodes=all` those of other nodes follow.
     recordings: Vec<RecordedPath>,
+    /// With `nodes=all`: nodes of the cluster whose recordings, or some of them, are missing.
+    missing: Vec<MissingNode>,
 }
 
 /// A recorded path, in a list.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct RecordedPath {
     /// The path.
     path: String,
@@ -44,9 +52,35 @@ pub struct RecordedPath {
     first: Option<String>,
     /// The start of the last file.
     last: Option<String>,
-    /// The size of all files in bytes. Missing if this program cannot read them all (`mediamtx.recordings`).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The size of all files in bytes. Missing if the sidecar beside them cannot read them all (`mediamtx.recordings`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
+    /// In a cluster, for a recording at another node: the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
+}
+
+/// The recorded paths of this node, with their sizes.
+async fn described(state: &State, client: &Client, recorded: Vec<Recorded>) -> Vec<RecordedPath> {
+    let sizes = recordings::sizes(client, &state.settings.mediamtx.recordings, &recorded).await;
+    let described = recorded.into_iter().zip(sizes).map(|(recorded, sizes)| RecordedPath {
+        path: recorded.name,
+        segments: recorded.segments.len(),
+        first: recorded.segments.first().map(|segment| segment.start.clone()),
+        last: recorded.segments.last().map(|segment| segment.start.clone()),
+        size: sizes.into_iter().sum(),
+        node: None,
+    });
+    described.collect()
+}
+
+/// Answers the questions of other nodes, until the program ends.
+pub(super) async fn answer(state: &State, cluster: &Cluster) {
+    let list = async |(): ()| match state.mediamtx.recordings().await {
+        Ok(recorded) => Part::new(described(state, &state.mediamtx, recorded).await, None),
+        Err(e) => Part::new(vec![], Some(e.to_string())),
+    };
+    cluster.answer(TOPIC, list).await;
 }
 
 /// A part of a recording.
@@ -88,29 +122,39 @@ pub struct SegmentQuery {
     start: String,
 }
 
-/// Lists the recorded paths.
-#[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", responses((status = 200, body = RecordingList), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument), (status = 502, body = ProblemDocument)))]
+/// Lists the recorded paths. With `nodes=all` those of other nodes follow; a node that does not answer is in `missing`.
+#[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", params(NodesQuery), responses((status = 200, body = RecordingList), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument), (status = 502, body = ProblemDocument)))]
 pub(super) async fn list(
     state: web::Data<State>,
     CallerExtractor(caller): CallerExtractor,
+    query: web::Query<NodesQuery>,
 ) -> Result<HttpResponse, Problem> {
     state.access.authorize_some("http", &caller, Action::Playback).await?;
+    let is_all = query.is_all()?;
     let client = asking(&state, &caller).await;
-    let mut permitted = vec![];
-    for recorded in client.recordings().await? {
-        if state.access.may(&caller, Action::Playback, &recorded.name).await {
-            permitted.push(recorded);
+    let (mut own, mut missing) = (vec![], vec![]);
+    match client.recordings().await {
+        Ok(all) => {
+            for recorded in all {
+                if state.access.may(&caller, Action::Playback, &recorded.name).await {
+                    own.push(recorded);
+                }
+            }
         }
+        Err(e) if is_all && state.cluster.is_some() => missing.push(nodes::without_own(&state, &e)),
+        Err(e) => return Err(e.into()),
     }
-    let sizes = recordings::sizes(&client, &state.settings.mediamtx.recordings, &permitted).await;
-    let described = permitted.into_iter().zip(sizes).map(|(recorded, sizes)| RecordedPath {
-        path: recorded.name,
-        segments: recorded.segments.len(),
-        first: recorded.segments.first().map(|segment| segment.start.clone()),
-        last: recorded.segments.last().map(|segment| segment.start.clone()),
-        size: sizes.into_iter().sum(),
-    });
-    Ok(HttpResponse::Ok().json(RecordingList { recordings: described.collect() }))
+    let mut recordings = described(&state, &client, own).await;
+    if is_all {
+        let others = nodes::ask::<RecordedPath>(&state, TOPIC).await;
+        for (node, recorded) in others.found {
+            if state.access.may(&caller, Action::Playback, &recorded.path).await {
+                recordings.push(RecordedPath { node: Some(node), ..recorded });
+            }
+        }
+        missing.extend(others.missing);
+    }
+    Ok(HttpResponse::Ok().json(RecordingList { recordings, missing }))
 }
 
 /// The recording of a path: its files, and its playable parts with URLs that are valid for some minutes.

@@ -10,6 +10,7 @@ const INTERVAL_SECONDS = 2;
 
 /** @typedef {Api.Answer<'api/v1/cluster'>} Cluster */
 /** @typedef {Cluster['nodes'][number]} Node */
+/** @typedef {Cluster['streams'][number]} Holding */
 
 /** @type {Section} */
 export async function show(main, { signal }) {
@@ -21,13 +22,22 @@ export async function show(main, { signal }) {
     columns: COLUMNS,
     empty: emptyState('link', t('console.cluster_off'), t('console.cluster_off_about')),
   });
+  const streams = table({
+    label: t('console.cluster_streams'),
+    key: (/** @type {Holding} */ { stream }) => stream,
+    columns: STREAM_COLUMNS,
+    empty: h('p', { class: 'dim' }, t('console.cluster_streams_none')),
+  });
+  const held = h('section', { class: 'stack', hidden: true }, h('h2', {}, t('console.cluster_streams')), streams.element);
   const load = poller(INTERVAL_SECONDS, signal, errors, async () => {
     const cluster = await api.call('api/v1/cluster', { signal });
     const { enabled, connected, server, problems, records, foreign_records: foreign } = cluster;
     refill(state, [enabled, connected, server, problems, records, foreign], () => stateOf(cluster));
     nodes.show(cluster.nodes);
+    held.hidden = !enabled;
+    streams.show(cluster.streams);
   });
-  fill(main, heading('cluster'), errors, state, nodes.element);
+  fill(main, heading('cluster'), errors, state, nodes.element, held);
   await load();
 }
 
@@ -39,6 +49,17 @@ function stateOf({ enabled, connected, server, problems, records }) {
   const figures = t('console.cluster_records', { count: number(records) });
   return [notice(kind, word, ' ', server, ' · ', figures), problems.map((problem) => notice('warn', problem))];
 }
+
+/** @type {Column<Holding>[]} */
+const STREAM_COLUMNS = [
+  { label: t('console.stream'), class: 'wide', node: ({ stream }) => h('b', {}, stream) },
+  { label: t('console.cluster_holder'), text: ({ node }) => node },
+  {
+    label: t('console.state'),
+    node: ({ leaving }) => leaving && badge(t('console.cluster_draining'), 'warn'),
+    version: ({ leaving }) => leaving,
+  },
+];
 
 /** @type {Column<Node>[]} */
 const COLUMNS = [

@@ -276,6 +276,14 @@ export function table({ label, key, columns, empty }) {
 }
 
 /**
+ * Says which nodes of a cluster miss entries in a list.
+ *
+ * @param {{ node: string, reason: string }[]} missing
+ */
+export const missingNodes = (missing) =>
+  missing.map(({ node, reason }) => notice('warn', t('console.node_missing', { node, reason })));
+
+/**
  * A search field; `onQuery` gets its text in lower case.
  *
  * @param {(query: string) => void} onQuery

@@ -32,7 +32,10 @@ const choices = (values) => values.map((value) => [value, value]);
  */
 export async function editPath(path) {
   const isNew = path === null;
-  const { streams } = await api.call('api/v1/streams').catch(() => ({ streams: [] }));
+  const [{ streams }, { enabled: isCluster }] = await Promise.all([
+    api.call('api/v1/streams').catch(() => ({ streams: [] })),
+    api.call('api/v1/cluster').catch(() => ({ enabled: false })),
+  ]);
   const names = streams.map(({ name }) => name);
   const kind = field({
     label: t('console.kind'),
@@ -68,6 +71,7 @@ export async function editPath(path) {
       fields,
       field({ label: t('console.record'), name: 'record', type: 'checkbox', checked: path?.record ?? false }),
       enabled,
+      isCluster && placeFields(path),
       field({
         label: t('console.title'),
         name: 'title',
@@ -86,6 +90,8 @@ export async function editPath(path) {
         title: valueOf(form, 'title'),
         note: valueOf(form, 'note'),
         ...(path?.labels && { labels: path.labels }),
+        nodes: isCluster ? nodesOf(valueOf(form, 'nodes')) : (path?.nodes ?? []),
+        failover: isCluster ? isChecked(form, 'failover') : (path?.failover ?? false),
       };
       if (isNew) await makeOrReplace(target, (headers) => api.send('PUT', pathAddress(target), wanted, headers));
       else await api.send('PUT', pathAddress(target), wanted);
@@ -94,6 +100,32 @@ export async function editPath(path) {
     },
   });
 }
+
+/**
+ * In a cluster: whose MediaMTX has the path.
+ *
+ * @param {Api.Path | null} path
+ */
+function placeFields(path) {
+  const nodes = nameField({
+    label: t('console.field_nodes'),
+    name: 'nodes',
+    value: path?.nodes?.join(', ') ?? '',
+    placeholder: 'hall, yard',
+    hint: t('console.path_nodes_about'),
+  });
+  const failover = field({
+    label: t('console.path_failover'),
+    name: 'failover',
+    type: 'checkbox',
+    checked: path?.failover ?? false,
+    hint: t('console.path_failover_about'),
+  });
+  return [nodes, failover];
+}
+
+/** @param {string} text */
+const nodesOf = (text) => text.split(/[\s,]+/).filter(Boolean);
 
 /**
  * The fields of a kind, with the values of the path if it is of this kind.

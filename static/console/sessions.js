@@ -14,6 +14,7 @@ import {
   heading,
   iconButton,
   matches,
+  missingNodes,
   notice,
   poller,
   searchField,
@@ -33,33 +34,34 @@ export async function show(main, { args, signal }) {
   let sessions = [];
   let query = (args.get('search') ?? '').toLowerCase();
   /** @param {SessionInfo} session */
-  const kick = async ({ server, protocol, id, remote, path }) => {
+  const kick = async ({ server, protocol, id, remote, path, node }) => {
     const text = t('console.kick_about', { remote, path: path || '—' });
     if (!(await confirmed({ title: t('console.kick'), text, action: t('console.kick') }))) return;
     const kind = server === 'sidecar' ? 'sidecar' : protocol;
-    const target = /** @type {const} */ (`api/v1/sessions/${kind}/${encodeURIComponent(id)}`);
+    const at = node ? `?node=${encodeURIComponent(node)}` : '';
+    const target = /** @type {const} */ (`api/v1/sessions/${kind}/${encodeURIComponent(id)}${at}`);
     await attempt(() => api.call(target, { method: 'DELETE' }), t('console.kicked', { remote }));
     load();
   };
   const list = table({
     label: t('console.sessions'),
-    key: ({ server, protocol, id }) => `${server} ${protocol} ${id}`,
+    key: ({ server, protocol, id, node }) => `${node ?? ''} ${server} ${protocol} ${id}`,
     columns: columns(kick),
     empty: emptyState('play', t('console.sessions_none'), t('console.sessions_none_about')),
   });
   const draw = () => {
-    const found = sessions.filter(({ protocol, server, path, user, remote, agent }) =>
-      matches(query, protocol, server, path, user, remote, agent),
+    const found = sessions.filter(({ protocol, server, path, user, remote, agent, node }) =>
+      matches(query, protocol, server, path, user, remote, agent, node ?? ''),
     );
     list.show(found);
     count.textContent = t('console.sessions_count', { n: number(sessions.length) });
   };
   const load = poller(INTERVAL_SECONDS, signal, errors, async () => {
-    const found = await api.call('api/v1/sessions', { signal });
+    const found = await api.call('api/v1/sessions?nodes=all', { signal });
     ({ sessions } = found);
     draw();
     const text = found.error && [h('p', {}, t('console.sessions_away')), h('p', { class: 'hint' }, found.error)];
-    fill(warning, text && notice('warn', text));
+    fill(warning, text && notice('warn', text), missingNodes(found.missing));
   });
   const search = searchField((text) => {
     query = text;
@@ -100,9 +102,10 @@ function columns(kick) {
 }
 
 /** @param {SessionInfo} session */
-function protocolCell({ protocol, server }) {
+function protocolCell({ protocol, server, node }) {
   const program = server === 'sidecar' ? 'mtx-sidecar' : 'MediaMTX';
-  return [h('b', {}, protocol || '?'), h('p', { class: 'hint' }, program)];
+  const hint = node ? t('console.at_node', { program, node }) : program;
+  return [h('b', {}, protocol || '?'), h('p', { class: 'hint' }, hint)];
 }
 
 /** @param {SessionInfo} session */

@@ -116,6 +116,77 @@ async fn a_node_that_is_cut_off_is_replaced_and_says_why_it_shows_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_keeps_its_cameras_shows_them_while_it_is_cut_off_and_gives_in_afterwards() {
+    let camera = LiveCamera::start().await;
+    let Some(nats) = NatsServer::start().await else { return };
+    let proxy = Proxy::start(nats.port).await;
+    let mut fleet = Fleet { nats, nodes: vec![] };
+    let streams = camera.streams("");
+    fleet.add(&format!("{}{streams}", section(proxy.port, "a", "  on_partition: keep\n")));
+    let b = fleet.nats.settings("b");
+    fleet.add(&format!("{b}{streams}"));
+    fleet.sees_all(0).await;
+    fleet.sees_all(1).await;
+    let mut first = fleet.nodes[0].watch(WATCH).await;
+    new_pictures(&camera, &mut first, 1).await;
+    let mut other = fleet.nodes[1].watch(WATCH).await;
+    new_pictures(&camera, &mut other, 2).await;
+    proxy.set(Flow::Cut);
+    eventually("b takes over", async || camera.has_seen(&Seen::Sent(2))).await;
+    new_pictures(&camera, &mut other, 3).await;
+    eventually("a is no member now", async || !fleet.nodes[0].fleet.as_ref().expect("a node").is_member()).await;
+    new_pictures(&camera, &mut first, 3).await;
+    assert_eq!(camera.open(), 2, "each has its own");
+    proxy.set(Flow::Open);
+    eventually("one of them leaves the camera", async || camera.open() == 1).await;
+    assert_eq!(holder(&fleet, 1).await, "b", "the node that was given the stream last");
+    new_pictures(&camera, &mut first, 3).await;
+    new_pictures(&camera, &mut other, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_pictures_are_held_back_costs_neither_its_leases_nor_the_other_nodes() {
+    let pictures: Vec<_> = (0..4).map(|n| noise(384, n)).collect();
+    let camera = LiveCamera::with(pictures).await;
+    let own = LiveCamera::start().await;
+    // The server ends the connection of a client that does not take 256 KB.
+    let Some(nats) = NatsServer::with("max_pending: 262144\nwrite_deadline: \"1s\"\nmax_payload: 65536").await else {
+        return;
+    };
+    let proxy = Proxy::start(nats.port).await;
+    let mut fleet = Fleet { nats, nodes: vec![] };
+    let streams = format!(
+        "streams:\n  cam: {{kind: http, url: 'http://{}/x', nodes: [a]}}\n  own: {{kind: http, url: 'http://{}/x', nodes: [b]}}\n",
+        camera.addr, own.addr
+    );
+    for node in ["a", "b", "c"] {
+        let section = section(if node == "b" { proxy.port } else { fleet.nats.port }, node, "");
+        fleet.add(&format!("{section}{streams}"));
+    }
+    for node in 0..3 {
+        fleet.sees_all(node).await;
+    }
+    let mut slow = fleet.nodes[1].watch(WATCH).await;
+    new_pictures(&camera, &mut slow, 2).await;
+    let mut other = fleet.nodes[2].watch(WATCH).await;
+    new_pictures(&camera, &mut other, 2).await;
+    let mut of_slow = fleet.nodes[2].watch("/stream/own.mjpeg").await;
+    new_pictures(&own, &mut of_slow, 2).await;
+    let before = proxy.connections();
+    proxy.set(Flow::HoldsFrames);
+    eventually("the connection for pictures is lost", async || proxy.connections() > before).await;
+    // Longer than a node that is gone keeps its streams.
+    new_pictures(&camera, &mut other, 50).await;
+    assert!(fleet.nodes[2].cluster.as_ref().expect("a node").nodes().is_alive("b"));
+    assert!(fleet.nodes[1].fleet.as_ref().expect("a node").is_member());
+    assert_eq!((own.open(), own.connections(), camera.open(), camera.connections()), (1, 1, 1, 1));
+    proxy.set(Flow::Open);
+    new_pictures(&camera, &mut slow, 2).await;
+    new_pictures(&own, &mut of_slow, 2).await;
+    assert_eq!((own.connections(), camera.connections()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_camera_that_only_some_nodes_reach_is_fetched_there() {
     let camera = LiveCamera::start().await;
     let Some(fleet) = Fleet::with(2, &camera.streams(", nodes: [zzz, b]")).await else { return };

@@ -1,5 +1,6 @@
 //! Uploads in a cluster: an acknowledged picture outlives the node that took it, and every node shows it.
 
+use mtx_sidecar::cluster::names::token;
 use serde_json::json;
 
 use crate::support::{
@@ -110,6 +111,47 @@ async fn while_nats_is_away_an_upload_is_refused_or_kept_for_later_as_the_settin
     shows(&fleet.nodes[1], &picture(3)).await;
     proxies[1].set(Flow::Open);
     shows(&fleet.nodes[2], &picture(3)).await;
+}
+
+/// Whether the object store has the picture of a stream.
+async fn is_stored(nats: &NatsServer, stream: &str) -> bool {
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    match jetstream.get_object_store("mtx_pictures").await {
+        Ok(store) => store.info(token(stream)).await.is_ok_and(|info| !info.deleted),
+        Err(_) => false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_lost_their_storage_get_the_last_pictures_again() {
+    let Some(mut fleet) = Fleet::start(2).await else { return };
+    upload(&fleet.nodes[0], &picture(1)).await;
+    // Its pictures are on its disk alone, and a picture that comes after the start is in memory.
+    let a = fleet.nats.settings("a");
+    let folder = fleet.nodes.remove(0).stop();
+    fleet.add_in(folder, &a);
+    fleet.sees_all(0).await;
+    let gate = fleet.nodes[1].put("/api/v1/streams/gate/frame", &picture(2)).await;
+    assert_eq!(gate.status, 200, "{gate:?}");
+    fleet.nats.kill().await;
+    fleet.nats.lose_storage();
+    fleet.nats.run().await;
+    for stream in ["door", "gate"] {
+        eventually("the picture is stored again", async || is_stored(&fleet.nats, stream).await).await;
+    }
+    fleet.nodes.remove(1).stop();
+    let c = fleet.nats.settings("c");
+    fleet.add(&c);
+    for node in &fleet.nodes {
+        shows(node, &picture(1)).await;
+        eventually("the other picture is there", async || node.get("/snapshot/gate.jpg").await.body == picture(2))
+            .await;
+    }
+    // A stream that is deleted stays so.
+    let deleted = fleet.nodes[0].admin("DELETE", "/api/v1/streams/door", "").await;
+    assert_eq!(deleted.status, 204, "{deleted:?}");
+    eventually("it is gone", async || fleet.nodes[1].registry.get("door").is_none()).await;
+    assert!(!is_stored(&fleet.nats, "door").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

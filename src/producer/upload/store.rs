@@ -226,12 +226,7 @@ impl Store {
     /// The kept picture, if it exists and is complete. Its time of capture is the modification time of the file.
     pub async fn load(&self, name: &StreamName, limits: &PictureLimits) -> Option<Picture> {
         if let Some(pending) = self.0.waiting.lock().get(name) {
-            return pending.what.as_ref().map(|frame| Picture {
-                jpeg: frame.jpeg(),
-                width: frame.width,
-                height: frame.height,
-                captured_at: frame.captured_at,
-            });
+            return pending.what.as_ref().map(|frame| Picture::of(frame));
         }
         let (path, most) = (self.path(name)?, limits.frame_size.0);
         let read = data().run(move || {

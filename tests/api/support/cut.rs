@@ -1,6 +1,9 @@
 //! A TCP proxy that a test can cut: a partition of the network.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,6 +22,8 @@ pub enum Flow {
     Open,
     /// It holds those from the server back, and carries those to the server.
     HoldsAnswers,
+    /// It holds what the server sends on connections for pictures back, so that their client is a slow consumer.
+    HoldsFrames,
     /// It holds everything back: packets are lost, and no side learns of it.
     Silent,
     /// It ends connections, and refuses new ones.
@@ -31,6 +36,7 @@ pub struct Proxy {
     flow: watch::Sender<Flow>,
     /// The last bytes to the server.
     said: Arc<tail::Tail>,
+    connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -62,14 +68,19 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let flow = watch::Sender::new(Flow::Open);
-        let said = Arc::default();
-        let task = tokio::spawn(serve(listener, server, flow.clone(), Arc::clone(&said)));
-        Proxy { port, flow, said, task }
+        let (said, connections) = (Arc::default(), Arc::default());
+        let task = tokio::spawn(serve(listener, server, flow.clone(), Arc::clone(&said), Arc::clone(&connections)));
+        Proxy { port, flow, said, connections, task }
     }
 
     /// Changes what it does with bytes, also with those of open connections.
     pub fn set(&self, flow: Flow) {
         self.flow.send_replace(flow);
+    }
+
+    /// Connections so far.
+    pub fn connections(&self) -> usize {
+        self.connections.load(SeqCst)
     }
 
     /// How often this text is in the last MiB that went to the server.
@@ -85,19 +96,37 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, server: u16, flow: watch::Sender<Flow>, said: Arc<tail::Tail>) {
+async fn serve(
+    listener: TcpListener,
+    server: u16,
+    flow: watch::Sender<Flow>,
+    said: Arc<tail::Tail>,
+    connections: Arc<AtomicUsize>,
+) {
     while let Ok((client, _)) = listener.accept().await {
+        connections.fetch_add(1, SeqCst);
         if *flow.borrow() == Flow::Cut {
             continue;
         }
         let Ok(upstream) = TcpStream::connect(("127.0.0.1", server)).await else { continue };
         let ((from_client, to_client), (from_server, to_upstream)) = (client.into_split(), upstream.into_split());
         let said = said.clone();
-        let outward = carry(from_client, to_upstream, flow.subscribe(), [Flow::Silent].to_vec(), move |bytes| {
+        // The name of a connection is in its CONNECT.
+        let is_for_frames = Arc::new(AtomicBool::new(false));
+        let note = is_for_frames.clone();
+        let see = move |bytes: &[u8]| {
             said.push(bytes);
-        });
-        let held = [Flow::Silent, Flow::HoldsAnswers].to_vec();
-        let inward = carry(from_server, to_client, flow.subscribe(), held, |_| {});
+            if bytes.starts_with(b"CONNECT ") && bytes.windows(7).any(|window| window == b"frames\"") {
+                note.store(true, SeqCst);
+            }
+        };
+        let outward = carry(from_client, to_upstream, flow.subscribe(), |flow| flow == Flow::Silent, see);
+        let is_held = move |flow| match flow {
+            Flow::Silent | Flow::HoldsAnswers => true,
+            Flow::HoldsFrames => is_for_frames.load(SeqCst),
+            Flow::Open | Flow::Cut => false,
+        };
+        let inward = carry(from_server, to_client, flow.subscribe(), is_held, |_| {});
         tokio::spawn(async move {
             tokio::select! {
                 () = outward => {}
@@ -112,7 +141,7 @@ async fn carry(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut flow: watch::Receiver<Flow>,
-    held: Vec<Flow>,
+    is_held: impl Fn(Flow) -> bool,
     see: impl Fn(&[u8]),
 ) {
     let mut buffer = vec![0; 1 << 16];
@@ -121,7 +150,7 @@ async fn carry(
         if now == Flow::Cut {
             return;
         }
-        if held.contains(&now) {
+        if is_held(now) {
             if flow.changed().await.is_err() {
                 return;
             }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    time::{Duration, interval},
+    time::{Duration, Instant, interval},
 };
 
 use super::picture;
@@ -33,8 +33,29 @@ pub struct LiveCamera {
     pub seen: Arc<Mutex<Vec<Seen>>>,
     open: Arc<AtomicUsize>,
     most_open: Arc<AtomicUsize>,
+    doubled: Arc<Mutex<Doubled>>,
     shown: Arc<AtomicU64>,
     pictures: Arc<Vec<Vec<u8>>>,
+}
+
+/// When it has more than one connection.
+#[derive(Default)]
+struct Doubled {
+    since: Option<Instant>,
+    longest: Duration,
+}
+
+impl Doubled {
+    fn is_now(&mut self, open: usize) {
+        match (open > 1, self.since) {
+            (true, None) => self.since = Some(Instant::now()),
+            (false, Some(since)) => {
+                self.longest = self.longest.max(since.elapsed());
+                self.since = None;
+            }
+            _ => {}
+        }
+    }
 }
 
 impl LiveCamera {
@@ -51,6 +72,7 @@ impl LiveCamera {
             seen: Arc::default(),
             open: Arc::default(),
             most_open: Arc::default(),
+            doubled: Arc::default(),
             shown: Arc::default(),
             pictures: Arc::new(pictures),
         };
@@ -63,8 +85,10 @@ impl LiveCamera {
                     this.note(Seen::Opened(number));
                     let open = this.open.fetch_add(1, SeqCst) + 1;
                     this.most_open.fetch_max(open, SeqCst);
+                    this.doubled.lock().is_now(open);
                     let _ = this.serve(socket, number).await;
-                    this.open.fetch_sub(1, SeqCst);
+                    let open = this.open.fetch_sub(1, SeqCst) - 1;
+                    this.doubled.lock().is_now(open);
                     this.note(Seen::Closed(number));
                 });
             }
@@ -115,6 +139,12 @@ impl LiveCamera {
     /// Most connections that were open at a time.
     pub fn most_open(&self) -> usize {
         self.most_open.load(SeqCst)
+    }
+
+    /// For how long it had more than one connection, at most in one go.
+    pub fn longest_doubled(&self) -> Duration {
+        let doubled = self.doubled.lock();
+        doubled.longest.max(doubled.since.map(|since| since.elapsed()).unwrap_or_default())
     }
 
     /// Connections so far.

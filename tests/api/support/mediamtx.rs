@@ -92,6 +92,16 @@ impl MediaMtx {
         serde_json::from_slice(&output.stdout).is_ok_and(|found: serde_json::Value| found["name"] == path)
     }
 
+    /// Whether the configuration has an entry of this name, which can be a regular expression.
+    pub async fn has_conf(&self, app: &TestApp, name: &str) -> bool {
+        let login = format!("admin:{}", app.password.as_deref().unwrap_or_default());
+        let url = format!("http://127.0.0.1:{}/v3/config/paths/list", self.api);
+        let mut command = tokio::process::Command::new("curl");
+        let output = command.args(["-sS", "-u", &login, &url]).output().await.expect("curl runs");
+        let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        listed["items"].as_array().is_some_and(|items| items.iter().any(|item| item["name"] == name))
+    }
+
     /// Calls the control API.
     pub async fn call(&self, method: &str, path: &str) -> serde_json::Value {
         let url = format!("http://127.0.0.1:{}{path}", self.api);

@@ -13,6 +13,7 @@ pub mod mqtt_client;
 pub mod nats;
 mod outcome;
 mod pictures;
+pub mod process;
 mod program;
 pub mod rtsp_client;
 pub mod rtsp_peer;

@@ -32,7 +32,11 @@ impl NatsServer {
 
     /// As [`NatsServer::with`]; the files are in the folder.
     pub async fn with_files(config: &str, files: &[(&str, &str)]) -> Option<Self> {
-        let binary = skip::nats_server()?;
+        Some(NatsServer::of(skip::nats_server()?, config, files).await)
+    }
+
+    /// The same with this program.
+    pub async fn of(binary: OsString, config: &str, files: &[(&str, &str)]) -> Self {
         let (port, folder) = (free_port(), tempfile::tempdir().expect("a folder"));
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).expect("writes");
@@ -45,7 +49,7 @@ impl NatsServer {
         std::fs::write(folder.path().join("nats.conf"), text).expect("writes");
         let mut server = NatsServer { port, binary, folder, program: None };
         server.run().await;
-        Some(server)
+        server
     }
 
     /// Starts it again, or for the first time.

@@ -39,6 +39,15 @@ pub fn mediamtx() -> Option<OsString> {
     None
 }
 
+/// Another version of the NATS server, from the variable of this name. If it is not set, the test is skipped.
+pub fn other_nats_server(variable: &str) -> Option<OsString> {
+    let binary = std::env::var_os(variable).filter(|name| !name.is_empty());
+    if binary.is_none() {
+        skip(&format!("{variable} names no nats-server"));
+    }
+    binary
+}
+
 /// The NATS server, from `NATS_SERVER_BIN` or on `PATH`. If there is none, the test is skipped, and fails where
 /// `REQUIRE_NATS` is 1.
 pub fn nats_server() -> Option<OsString> {
