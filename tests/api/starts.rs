@@ -230,11 +230,8 @@ async fn a_machine_with_a_clock_in_1970_and_without_ipv6_serves_after_a_warning(
 #[test]
 fn a_machine_without_fonts_is_told_by_check_which_characters_it_cannot_draw() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(
-        folder.path().join("sidecar.yml"),
-        "streams: {door: {kind: test-card, overlay: [{text: 前門}]}}\n",
-    )
-    .expect("writes");
+    std::fs::write(folder.path().join("sidecar.yml"), "streams: {door: {kind: test-card, overlay: [{text: 前門}]}}\n")
+        .expect("writes");
     if !has_mounts() {
         return;
     }
