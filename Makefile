@@ -17,7 +17,7 @@
 # make package-test installs, upgrades and purges the package in a fresh Debian (root, debootstrap)
 # make image-test   builds the image of the static program and runs it (Docker, or root and debootstrap)
 # make cross-test   runs the static program of another processor under qemu (TARGET=aarch64-unknown-linux-gnu)
-# make reproducible-test  builds the static program of the last commit twice, in two folders, and compares the bytes
+# make reproducible-test  builds the static program of the last commit twice, in two folders, and compares the bytes (QUICK=1: unoptimized)
 # make release-notes  the section of CHANGELOG.md for the version of Cargo.toml, in target/dist/notes.md
 # make release-check  everything about a release that needs no network
 # make mediamtx     download the release of MediaMTX that the tests are written for to target/mediamtx
@@ -199,8 +199,11 @@ mediamtx:
 # in the same way. No path of this machine is in the program, so that each folder gives the same bytes (make reproducible-test).
 PLACES := $(CURDIR)=/mtx-sidecar $(abspath $(BUILT))=/mtx-sidecar/target $(abspath $(or $(CARGO_HOME),$(HOME)/.cargo))=/cargo
 MAPPED := $(foreach place,$(PLACES),-ffile-prefix-map=$(place))
+# A static program of Rust for arm64 is no PIE. So its code can have fixed addresses. With those of a table (GOT), an unoptimized build
+# has 5000 entries, and glibc's objects reach the first 4096 only (-fpic): "relocation truncated to fit: R_AARCH64_LD64_GOTPAGE_LO15".
+FIXED := $(if $(filter aarch64%,$(TARGET)),-C relocation-model=static)
 static: build-deps
-	@export RUSTFLAGS="-C target-feature=+crt-static $(foreach place,$(PLACES),--remap-path-prefix=$(place))"
+	@export RUSTFLAGS="-C target-feature=+crt-static $(FIXED) $(foreach place,$(PLACES),--remap-path-prefix=$(place))"
 	export CFLAGS="$${CFLAGS:-} $(MAPPED)" CXXFLAGS="$${CXXFLAGS:-} $(MAPPED)"
 	export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CXX_aarch64_unknown_linux_gnu=aarch64-linux-gnu-g++
 	export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc

@@ -1,11 +1,12 @@
 //! `make soak`: a server under a load of everything for a long time. It fails when memory, open files, threads or tasks grow, when
 //! pictures come later than at the beginning, or when a watcher sees none.
 
+mod changes;
+mod clients;
 mod peers;
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -14,28 +15,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_http::ws::{Codec, Frame, Message};
-use bytes::BytesMut;
-use mtx_sidecar::{
-    multipart::Splitter,
-    picture::{BOUNDARY, jpeg},
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    task::JoinSet,
-};
-use tokio_util::codec::{Decoder, Encoder};
+use tokio::task::JoinSet;
 
-use self::peers::Peers;
+use self::{
+    changes::{come_and_go, guess, numbers, question, sign_in, vanish},
+    clients::{again, define, events, mjpeg, mp4, push, read_at_mediamtx, snapshots, video, websocket},
+    peers::Peers,
+};
 use crate::{
     Result,
     mqtt::metric,
     process::{Server, ms, percentile},
-    puller::Puller,
     rtsp::put,
     variants::photo,
-    watcher::{self, Tally, picture, upload},
+    watcher::{self, Tally},
 };
 
 /// A stream is idle soon after its last watcher, so that visitors start it repeatedly. The last lines go on with the streams of the
@@ -45,6 +38,9 @@ stream_defaults: {linger: 100ms}
 auth: {users: [{user: any, ips: [127.0.0.1], permissions: [{action: read}, {action: publish}, {action: api}, {action: metrics}]}]}
 ";
 const STREAMS: &str = "  card: {kind: test-card, width: 320, height: 180, fps: 10}
+  clock: {kind: derived, of: card, overlay: [{text: '{name} {time:%T}'}]}
+  wall: {kind: mosaic, tiles: [card, pushed, udp, still], w: 320, h: 180, fps: 5}
+  chart: {kind: graph}
   lazy: {kind: test-card, width: 160, height: 90, fps: 10}
   pushed: {kind: upload}
   still: {kind: upload}
@@ -63,8 +59,10 @@ const SLACK: u64 = 16;
 /// The latency of an uploaded picture can vary by this amount: the load and MediaMTX's restarts use the same cores.
 const SLACK_LATENCY: Duration = Duration::from_millis(50);
 
-/// A client that runs until it fails.
-type Client = Pin<Box<dyn Future<Output = std::result::Result<Infallible, String>> + Send>>;
+/// How a client ends: it runs until it fails.
+type Ended = std::result::Result<Infallible, String>;
+
+type Client = Pin<Box<dyn Future<Output = Ended> + Send>>;
 
 /// What is looked at each second.
 #[derive(Clone, Copy)]
@@ -87,7 +85,10 @@ async fn soak(seconds: u64) -> Result {
     peers.publish_forever()?;
     put(server, "still", photo(640, 360, 1)?).await?;
     // A camera by RTSP: the server itself.
-    define(addr, "lens", &format!(r#"{{"kind": "rtsp", "url": "rtsp://{}/card"}}"#, server.rtsp)).await?;
+    define(addr, "streams/lens", &format!(r#"{{"kind": "rtsp", "url": "rtsp://{}/card"}}"#, server.rtsp)).await?;
+    // And one by HTTP.
+    define(addr, "streams/web", &format!(r#"{{"kind": "http", "url": "http://{addr}/stream/card.mjpeg"}}"#)).await?;
+    define(addr, "users/sam", &format!(r#"{{"pass": "{}"}}"#, changes::PASSWORD)).await?;
     let mut clients = JoinSet::new();
     let mut counts = vec![];
     let mut start = |name: String, client: &dyn Fn(Arc<AtomicU64>) -> Client| {
@@ -108,6 +109,10 @@ async fn soak(seconds: u64) -> Result {
         "/stream/pushed.mjpeg",
         "/stream/udp.mjpeg",
         "/stream/lens.mjpeg",
+        "/stream/web.mjpeg",
+        "/stream/clock.mjpeg",
+        "/stream/wall.mjpeg",
+        "/stream/chart.mjpeg",
     ];
     if peers.has_broker() {
         watched.push("/stream/topic.mjpeg");
@@ -115,9 +120,13 @@ async fn soak(seconds: u64) -> Result {
     for path in watched {
         start(format!("MJPEG of {path}"), &|count| Box::pin(mjpeg(addr, path.to_owned(), u64::MAX, count)));
     }
-    for stream in ["card", "pushed"] {
-        start(format!("WebSocket of {stream}"), &|count| Box::pin(websocket(addr, stream, count)));
+    for path in ["/ws/card", "/ws/pushed", "/ws/lens?video=1"] {
+        start(format!("WebSocket of {path}"), &|count| Box::pin(websocket(addr, path, count)));
     }
+    for path in ["/stream/lens.mp4", "/stream/still.mp4"] {
+        start(format!("MP4 of {path}"), &|count| Box::pin(mp4(addr, path, u64::MAX, count)));
+    }
+    start("visitors of MP4".into(), &|count| Box::pin(mp4(addr, "/stream/lazy.mp4", 2, count)));
     start("RTSP of card".into(), &|count| Box::pin(video(server.rtsp, "card", u64::MAX, count)));
     for path in ["/stream/card.mjpeg", "/stream/lazy.mjpeg", "/stream/lazy.mjpeg?w=80"] {
         start(format!("visitors of {path}"), &|count| Box::pin(mjpeg(addr, path.to_owned(), 2, count)));
@@ -126,8 +135,20 @@ async fn soak(seconds: u64) -> Result {
     start("snapshots".into(), &|count| Box::pin(snapshots(addr, count)));
     start("clients that vanish".into(), &|count| Box::pin(vanish(addr, count)));
     start("wrong passwords".into(), &|count| Box::pin(guess(addr, count)));
+    start("wrong passwords at MediaMTX".into(), &|count| Box::pin(question(addr, count)));
+    start("sign-ins".into(), &|count| Box::pin(sign_in(addr, count)));
+    start("streams that come and go".into(), &|count| Box::pin(come_and_go(addr, count)));
+    start("numbers of a graph".into(), &|count| Box::pin(numbers(addr, count)));
+    start("a listener to events".into(), &|count| Box::pin(events(addr, count)));
     if let Some(host) = peers.host() {
-        start("a reader at MediaMTX".into(), &|count| Box::pin(read_at_mediamtx(host, count)));
+        define(addr, "paths/kept", r#"{"kind": "stream", "stream": "card"}"#).await?;
+        for path in ["pictures/card", "kept"] {
+            start(format!("a reader of {path} at MediaMTX"), &|count| Box::pin(read_at_mediamtx(host, path, count)));
+        }
+        // A path of MediaMTX as pictures.
+        start("MJPEG of MediaMTX's path".into(), &|count| {
+            Box::pin(again(move || mjpeg(addr, "/stream/copy.mjpeg".into(), u64::MAX, count.clone())))
+        });
     }
     tokio::spawn({
         let tally = tally.clone();
@@ -202,182 +223,4 @@ fn judge(samples: &[Sample], latencies: &[Duration]) -> Result {
         }
     }
     if grown.is_empty() { Ok(()) } else { Err(format!("these grow: {}", grown.join("; ")).into()) }
-}
-
-/// Defines a stream by the API.
-async fn define(addr: SocketAddr, name: &str, definition: &str) -> Result {
-    let answer = exchange(addr, "PUT", &format!("/api/v1/streams/{name}"), definition).await?;
-    if answer.starts_with("HTTP/1.1 201") { Ok(()) } else { Err(answer.into()) }
-}
-
-/// The whole answer to a request with a body of JSON.
-async fn exchange(addr: SocketAddr, method: &str, path: &str, body: &str) -> std::io::Result<String> {
-    let mut socket = TcpStream::connect(addr).await?;
-    let length = body.len();
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\nContent-Length: {length}\r\n");
-    socket.write_all(format!("{head}Content-Type: application/json\r\n\r\n{body}").as_bytes()).await?;
-    let mut answer = vec![];
-    socket.read_to_end(&mut answer).await?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
-}
-
-/// Watchers that stop reading, and are gone without a farewell: the connection is reset.
-async fn vanish(addr: SocketAddr, count: Arc<AtomicU64>) -> std::result::Result<Infallible, String> {
-    loop {
-        let mut socket = get(addr, "/stream/card.mjpeg", "").await.map_err(|e| e.to_string())?;
-        let mut head = [0; 64];
-        socket.read_exact(&mut head).await.map_err(|e| e.to_string())?;
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).map_err(|e| e.to_string())?;
-        drop(socket);
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// Sign-ins with a wrong password, all of which are refused.
-async fn guess(addr: SocketAddr, count: Arc<AtomicU64>) -> std::result::Result<Infallible, String> {
-    loop {
-        let body = r#"{"user": "admin", "pass": "wrong"}"#;
-        let answer = exchange(addr, "POST", "/api/v1/login", body).await.map_err(|e| e.to_string())?;
-        if !["HTTP/1.1 401", "HTTP/1.1 429"].iter().any(|refused| answer.starts_with(refused)) {
-            return Err(answer);
-        }
-        count.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-}
-
-/// Reads our stream at MediaMTX, again after each of its restarts.
-async fn read_at_mediamtx(host: SocketAddr, count: Arc<AtomicU64>) -> std::result::Result<Infallible, String> {
-    loop {
-        // It is away for a moment.
-        let Err(_) = read_once(host, &count).await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
-}
-
-async fn read_once(host: SocketAddr, count: &AtomicU64) -> std::result::Result<Infallible, String> {
-    let mut puller = Puller::connect(host, "pictures/card").await.map_err(|e| e.to_string())?;
-    puller.play().await.map_err(|e| e.to_string())?;
-    loop {
-        puller.picture().await.map_err(|e| e.to_string())?;
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-async fn get(addr: SocketAddr, path: &str, headers: &str) -> std::io::Result<TcpStream> {
-    let mut socket = TcpStream::connect(addr).await?;
-    socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\n{headers}\r\n").as_bytes()).await?;
-    Ok(socket)
-}
-
-/// One visit after another, each with this number of pictures.
-async fn mjpeg(
-    addr: SocketAddr,
-    path: String,
-    pictures: u64,
-    count: Arc<AtomicU64>,
-) -> std::result::Result<Infallible, String> {
-    let mut data = vec![0; 1 << 16];
-    loop {
-        let mut socket = get(addr, &path, "").await.map_err(|e| e.to_string())?;
-        let mut splitter = Splitter::new(Some(&format!("multipart/x-mixed-replace; boundary={BOUNDARY}")), 1 << 20);
-        let mut seen = 0;
-        while seen < pictures {
-            let n = socket.read(&mut data).await.map_err(|e| e.to_string())?;
-            if n == 0 || (seen == 0 && data.starts_with(b"HTTP/1.1 ") && !data.starts_with(b"HTTP/1.1 200")) {
-                return Err(format!("ended after {seen} pictures: {}", String::from_utf8_lossy(&data[..n.min(300)])));
-            }
-            splitter.feed(&data[..n]);
-            while let Some(part) = splitter.next_part().map_err(|fault| fault.to_string())? {
-                jpeg::inspect(&part.data).map_err(|fault| fault.to_string())?;
-                seen += 1;
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        drop(socket);
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-}
-
-async fn websocket(
-    addr: SocketAddr,
-    stream: &'static str,
-    count: Arc<AtomicU64>,
-) -> std::result::Result<Infallible, String> {
-    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    let mut socket = get(addr, &format!("/ws/{stream}"), upgrade).await.map_err(|e| e.to_string())?;
-    let (mut data, mut codec) = (BytesMut::new(), Codec::new().client_mode().max_size(1 << 20));
-    let mut is_open = false;
-    loop {
-        if socket.read_buf(&mut data).await.map_err(|e| e.to_string())? == 0 {
-            return Err(format!("closed: {}", String::from_utf8_lossy(&data)));
-        }
-        if !is_open && let Some(end) = memchr::memmem::find(&data, b"\r\n\r\n") {
-            let head = data.split_to(end + 4);
-            is_open = head.starts_with(b"HTTP/1.1 101");
-        }
-        while is_open && let Some(frame) = codec.decode(&mut data).map_err(|e| e.to_string())? {
-            match frame {
-                Frame::Binary(picture) => {
-                    jpeg::inspect(&picture).map_err(|fault| fault.to_string())?;
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
-                // The server disconnects a client that does not answer.
-                Frame::Ping(data) => {
-                    let mut pong = BytesMut::new();
-                    codec.encode(Message::Pong(data), &mut pong).map_err(|e| e.to_string())?;
-                    socket.write_all(&pong).await.map_err(|e| e.to_string())?;
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
-async fn video(
-    addr: SocketAddr,
-    stream: &'static str,
-    pictures: u64,
-    count: Arc<AtomicU64>,
-) -> std::result::Result<Infallible, String> {
-    loop {
-        let mut puller = Puller::connect(addr, stream).await.map_err(|e| e.to_string())?;
-        puller.play().await.map_err(|e| e.to_string())?;
-        for _ in 0..pictures {
-            puller.picture().await.map_err(|e| e.to_string())?;
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-        drop(puller);
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-}
-
-/// Ten pictures a second on one connection.
-async fn push(addr: SocketAddr, count: Arc<AtomicU64>, epoch: Instant) -> std::result::Result<Infallible, String> {
-    for first in (1..).step_by(10) {
-        let (path, numbers) = ("/api/v1/streams/pushed/frame", first..first + 10);
-        upload(addr, path, picture(20_000), numbers, Duration::from_millis(100), epoch)
-            .await
-            .map_err(|e| e.to_string())?;
-        count.fetch_add(10, Ordering::Relaxed);
-    }
-    unreachable!("numbers do not end")
-}
-
-/// Snapshots of a still in sizes that are always different, so that the cache of conversions is full and stays at its limit.
-async fn snapshots(addr: SocketAddr, count: Arc<AtomicU64>) -> std::result::Result<Infallible, String> {
-    for n in 0_u64.. {
-        let (width, quality) = (100 + n % 500, 40 + n / 500 % 50);
-        let path = format!("/snapshot/still.jpg?w={width}&quality={quality}");
-        let mut socket = get(addr, &path, "Connection: close\r\n").await.map_err(|e| e.to_string())?;
-        let mut answer = vec![];
-        socket.read_to_end(&mut answer).await.map_err(|e| e.to_string())?;
-        let body = memchr::memmem::find(&answer, b"\r\n\r\n").map_or(0, |end| end + 4);
-        jpeg::inspect(&answer[body..]).map_err(|_| String::from_utf8_lossy(&answer[..body]).into_owned())?;
-        count.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    unreachable!("numbers do not end")
 }

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use crate::support::{free_port, skip::skip};
+use crate::support::{eventually, free_port, skip::skip};
 
 /// Settings of ports that no test uses.
 fn ports(command: &mut Command) {
@@ -85,6 +85,16 @@ fn a_data_folder_that_cannot_be_made_is_named() {
     assert_refused(&start(folder.path(), &[("SIDECAR__DATA_DIR", "/proc/data")]), &["/proc/data", "data_dir"]);
 }
 
+/// Whether this process can mount folders that nothing else sees. Else the test is skipped.
+fn has_mounts() -> bool {
+    let probe = Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    let can = probe.is_ok_and(|output| output.status.success());
+    if !can {
+        skip("no mount namespace can be made here (unshare, mount)");
+    }
+    can
+}
+
 #[test]
 fn a_read_only_disk_is_named_with_and_without_a_database() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -98,9 +108,8 @@ fn a_read_only_disk_is_named_with_and_without_a_database() {
         ports(&mut command);
         command.args(["-m", "sh", "-c", &script]).current_dir(folder.path()).stdin(Stdio::null()).output()
     };
-    let probe = Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
-    if !probe.is_ok_and(|output| output.status.success()) {
-        return skip("no mount namespace can be made here (unshare, mount)");
+    if !has_mounts() {
+        return;
     }
     assert_refused(&run("").expect("runs"), &["sidecar.db", "Read-only file system"]);
     // A user makes the database.
@@ -163,4 +172,74 @@ fn a_data_folder_of_an_earlier_version_is_migrated_after_a_backup() {
     let connection = rusqlite::Connection::open(folder.path().join("data/sidecar.db")).expect("opens");
     let kept: i64 = connection.query_row("SELECT count(*) FROM streams", [], |row| row.get(0)).expect("reads");
     assert_eq!(kept, 1);
+}
+
+/// The library that makes a machine of 1970 without IPv6 for one program, if there is a C compiler.
+fn old_machine(folder: &Path) -> Option<std::path::PathBuf> {
+    let library = folder.join("old.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/machine/old.c");
+    let made = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).output();
+    match made {
+        Ok(output) => assert!(output.status.success(), "{output:?}"),
+        Err(e) => {
+            skip(&format!("there is no C compiler: {e}"));
+            return None;
+        }
+    }
+    Some(library)
+}
+
+#[tokio::test]
+async fn a_machine_with_a_clock_in_1970_and_without_ipv6_serves_after_a_warning() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(library) = old_machine(folder.path()) else { return };
+    let library = library.to_str().expect("text");
+    let output = start(folder.path(), &[("LD_PRELOAD", library), ("SIDECAR__HTTP__LISTEN", "[::1]:9995")]);
+    assert_refused(&output, &["[::1]:9995", "http.listen", "Address family not supported"]);
+
+    let check = Command::new(env!("CARGO_BIN_EXE_mtx-sidecar"))
+        .arg("check")
+        .env("LD_PRELOAD", library)
+        .current_dir(folder.path())
+        .output()
+        .expect("runs");
+    assert!(check.status.success(), "{check:?}");
+    let told = [check.stdout, check.stderr].concat();
+    assert!(String::from_utf8_lossy(&told).contains("the clock of this machine says 1970-01-01T"), "{told:?}");
+
+    let http = format!("127.0.0.1:{}", free_port());
+    let (log, mut command) = (folder.path().join("log"), Command::new(env!("CARGO_BIN_EXE_mtx-sidecar")));
+    ports(&mut command);
+    command.arg("serve").current_dir(folder.path()).stdin(Stdio::null());
+    command.env("SIDECAR__HTTP__LISTEN", &http).env("LD_PRELOAD", library);
+    command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).expect("makes"));
+    let mut server = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("starts");
+    let health = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mtx-sidecar"));
+        command.arg("health").env("SIDECAR__HTTP__LISTEN", &http).current_dir(folder.path());
+        command.output().is_ok_and(|output| output.status.success())
+    };
+    let text = || std::fs::read_to_string(&log).expect("reads");
+    eventually("the server is ready", async || health()).await;
+    assert!(text().contains("the clock of this machine says 1970-01-01T"), "{}", text());
+    let pid = rustix::process::Pid::from_raw(server.id().expect("runs") as i32).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("ends");
+    assert!(server.wait().await.expect("ends").success(), "{}", text());
+}
+
+#[test]
+fn a_machine_without_fonts_is_told_by_check_which_characters_it_cannot_draw() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("sidecar.yml"), "streams: {door: {kind: test-card, overlay: [{text: 前門}]}}\n")
+        .expect("writes");
+    if !has_mounts() {
+        return;
+    }
+    // Empty folders over those of fonts.
+    let hide = "for place in /usr/share/fonts /usr/local/share/fonts; do [ ! -d $place ] || mount -t tmpfs none $place || exit; done";
+    let script = format!("{hide}; exec '{}' check", env!("CARGO_BIN_EXE_mtx-sidecar"));
+    let output = Command::new("unshare").args(["-m", "sh", "-c", &script]).current_dir(folder.path()).output();
+    let output = output.expect("runs");
+    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && told.contains("no font has a glyph") && told.contains('前'), "{told}");
 }

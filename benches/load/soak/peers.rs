@@ -86,7 +86,8 @@ impl Peers {
             format!(
                 "authMethod: http\nauthHTTPAddress: http://{http}/mediamtx-auth\napi: yes\napiAddress: 127.0.0.1:{}\n\
                  rtspAddress: 127.0.0.1:{}\nrtspTransports: [tcp]\nrtmp: no\nsrt: no\nmoq: no\nhls: no\nwebrtc: no\nlogLevel: error\n\
-                 paths:\n  '~^pictures/(.+)$': {{source: 'rtsp://{rtsp}/$G1', rtspTransport: tcp, sourceOnDemand: yes}}\n",
+                 paths:\n  '~^pictures/(.+)$': {{source: 'rtsp://{rtsp}/$G1', rtspTransport: tcp, sourceOnDemand: yes}}\n  \
+                 copy: {{source: 'rtsp://{rtsp}/lens', rtspTransport: tcp, sourceOnDemand: yes}}\n",
                 self.api, self.rtsp
             ),
         )?;
