@@ -42,7 +42,7 @@ async fn a_new_reader_begins_with_the_last_keyframe_and_a_slow_one_continues_the
     assert_eq!(read(&mut early), [2, 3, 4]);
     assert_eq!(read(&mut passing.reader(false)), [2, 3, 4]);
     let mut slow = passing.reader(false);
-    assert_eq!(number(&*slow.next().await.expect("goes on")), 2);
+    assert_eq!(number(&slow.next().await.expect("goes on")), 2);
     tokio::time::advance(2 * BEHIND).await;
     for (number, is_key) in [(5, false), (6, true), (7, false)] {
         passing.push(unit(number, is_key));
