@@ -28,7 +28,12 @@ export async function show(main, { signal }) {
     columns: STREAM_COLUMNS,
     empty: h('p', { class: 'dim' }, t('console.cluster_streams_none')),
   });
-  const held = h('section', { class: 'stack', hidden: true }, h('h2', {}, t('console.cluster_streams')), streams.element);
+  const held = h(
+    'section',
+    { class: 'stack', hidden: true },
+    h('h2', {}, t('console.cluster_streams')),
+    streams.element,
+  );
   const load = poller(INTERVAL_SECONDS, signal, errors, async () => {
     const cluster = await api.call('api/v1/cluster', { signal });
     const { enabled, connected, server, problems, records, foreign_records: foreign } = cluster;

@@ -2932,6 +2932,7 @@ export interface components {
             node?: string | null;
             path: string;
             type: components["schemas"]["EventKind"];
+            uid?: string | null;
         };
         /** @enum {string} */
         EventKind: "path.available" | "path.unavailable" | "reader.joined" | "reader.left" | "recording.segment" | "stream.state" | "server.state" | "path.drift" | "login.failed" | "hook";
@@ -3230,6 +3231,10 @@ export interface components {
             started?: string | null;
             version?: string | null;
         };
+        MissingNode: {
+            node: string;
+            reason: string;
+        };
         /** @enum {string} */
         Mode: "auto" | "mjpeg" | "snapshot";
         MosaicDefinition: {
@@ -3489,6 +3494,7 @@ export interface components {
         RecordedPath: {
             first?: string | null;
             last?: string | null;
+            node?: string | null;
             path: string;
             segments: number;
             size?: number | null;
@@ -3499,6 +3505,7 @@ export interface components {
             segments: components["schemas"]["File"][];
         };
         RecordingList: {
+            missing: components["schemas"]["MissingNode"][];
             recordings: components["schemas"]["RecordedPath"][];
         };
         Reference: {
@@ -3532,6 +3539,7 @@ export interface components {
             agent?: string;
             id: string;
             inbound_bytes: number;
+            node?: string | null;
             outbound_bytes: number;
             path: string;
             protocol: string;
@@ -3543,6 +3551,7 @@ export interface components {
         };
         SessionList: {
             error?: string | null;
+            missing: components["schemas"]["MissingNode"][];
             sessions: components["schemas"]["SessionInfo"][];
         };
         SettingList: {
