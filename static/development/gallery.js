@@ -166,6 +166,7 @@ function notices() {
     { class: 'stack' },
     kinds.map((kind) => parts.notice(kind, h('p', {}, WORDS[2]))),
     parts.failure(new Error('MediaMTX does not answer'), () => {}),
+    parts.missingNodes([{ node: 'north', reason: 'it does not answer' }]),
   );
 }
 

@@ -7,7 +7,6 @@ import { dateTime, errorText, number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
 import { toast } from '../lib/toast.js';
 import { Chain } from '../players/chain.js';
-import { frameOf, localTime, showInPicture, snapshotOf } from './capture.js';
 import { isForPage } from './keys.js';
 import { hasStills, isAvailable, isSoundOnly, protocolName, reasonText, sourcesOf } from './playback.js';
 import { stageParts } from './stage_parts.js';
@@ -378,7 +377,7 @@ export class Stage {
     try {
       if (document.pictureInPictureElement) await document.exitPictureInPicture();
       else if (canvas.hidden) await video.requestPictureInPicture();
-      else await showInPicture(canvas);
+      else await (await import('./capture.js')).showInPicture(canvas);
     } catch (error) {
       toast(errorText(error), 'bad');
     }
@@ -391,6 +390,7 @@ export class Stage {
     const { video, canvas } = this.parts;
     const isOurs = item.stream || !canvas.hidden;
     try {
+      const { frameOf, localTime, snapshotOf } = await import('./capture.js');
       const url = URL.createObjectURL(isOurs ? await snapshotOf(item.name) : await frameOf(video));
       h('a', { href: url, download: `${item.name.replaceAll('/', '-')}-${localTime(new Date())}.jpg` }).click();
       setTimeout(() => URL.revokeObjectURL(url), 10_000);

@@ -79,6 +79,13 @@ async fn without_mediamtx_a_stream_is_watched_by_mse_or_by_mjpeg() {
     browser.says(".stage-stats", "kbit/s").await;
     browser.keep_screenshot("stream-desktop").await;
     assert_eq!(browser.run("return document.querySelector('.stage-sound').hidden").await, true, "there is no sound");
+    let note = "window.saved = []; HTMLAnchorElement.prototype.click = function () { saved.push(this.download) }";
+    browser.run(note).await;
+    browser.click(".do-snapshot").await;
+    eventually("the picture is saved", async || {
+        browser.run("return saved[0] ?? ''").await.as_str().is_some_and(|name| name.starts_with("Yard-Card-20"))
+    })
+    .await;
     browser.client.back().await.expect("goes back");
     browser.find(".wall-page:not([hidden])").await;
     browser.assert_quiet("MJPEG").await;
