@@ -156,18 +156,18 @@ async fn soak(seconds: u64) -> Result {
     });
 
     let (began, mut samples, mut looked) = (Instant::now(), vec![], Instant::now());
-    let mut early = 0;
-    while began.elapsed() < Duration::from_secs(seconds) {
+    let (mut early, mut failed) = (0, None);
+    while failed.is_none() && began.elapsed() < Duration::from_secs(seconds) {
         tokio::time::sleep(Duration::from_secs(1)).await;
         if let Some(problem) = clients.try_join_next() {
-            return Err(problem?.into());
+            failed = Some(problem?);
         }
         if looked.elapsed() >= WINDOW {
             looked = Instant::now();
             for (name, count, before) in &mut counts {
                 let now = count.load(Ordering::Relaxed);
                 if now == *before {
-                    return Err(format!("{name}: nothing new in {} s, {now} in all", WINDOW.as_secs()).into());
+                    failed = Some(format!("{name}: nothing new in {} s, {now} in all", WINDOW.as_secs()));
                 }
                 *before = now;
             }
@@ -186,7 +186,12 @@ async fn soak(seconds: u64) -> Result {
         println!("{name}: {}", count.load(Ordering::Relaxed));
     }
     let latencies = tally.latencies.lock().expect("whole").split_off(early);
-    judge(&samples, &latencies)
+    let judged = judge(&samples, &latencies);
+    // The figures until then are printed before.
+    match failed {
+        Some(problem) => Err(format!("after {} s: {problem}", began.elapsed().as_secs()).into()),
+        None => judged,
+    }
 }
 
 fn judge(samples: &[Sample], latencies: &[Duration]) -> Result {

@@ -93,8 +93,7 @@ pub async fn sign_in(addr: SocketAddr, count: Arc<AtomicU64>) -> Ended {
         let body = format!(r#"{{"user": "sam", "pass": "{PASSWORD}"}}"#);
         let answer = exchange(addr, ELSEWHERE, "POST", "/api/v1/login", JSON, body).await.map_err(|e| e.to_string())?;
         expect(&answer, "200")?;
-        let cookie =
-            answer.lines().find_map(|line| line.to_ascii_lowercase().starts_with("set-cookie: ").then_some(line));
+        let cookie = answer.lines().find(|line| line.to_ascii_lowercase().starts_with("set-cookie: "));
         let cookie =
             cookie.and_then(|line| line.get(12..)).and_then(|line| line.split(';').next()).ok_or(answer.clone())?;
         let headers = format!("Cookie: {cookie}\r\n");

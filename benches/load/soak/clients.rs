@@ -187,12 +187,12 @@ pub async fn mp4(addr: SocketAddr, path: &'static str, fragments: u64, count: Ar
     }
 }
 
-/// Server-sent events, which come with each stream that starts or ends.
+/// Server-sent events, and the comments that come while nothing happens.
 pub async fn events(addr: SocketAddr, count: Arc<AtomicU64>) -> Ended {
-    let socket = get(addr, "/api/v1/events?types=stream.state", "").await.map_err(|e| e.to_string())?;
+    let socket = get(addr, "/api/v1/events?keepalive=5", "").await.map_err(|e| e.to_string())?;
     let mut lines = BufReader::new(socket).lines();
     while let Some(line) = lines.next_line().await.map_err(|e| e.to_string())? {
-        count.fetch_add(u64::from(line.starts_with("data:")), Ordering::Relaxed);
+        count.fetch_add(u64::from(line.starts_with("data:") || line.starts_with(':')), Ordering::Relaxed);
     }
     Err("the events end".into())
 }
