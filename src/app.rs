@@ -270,6 +270,7 @@ impl App {
             advertise_http,
             store,
             shutdown: shutdown.clone(),
+            runtime: tokio::runtime::Handle::current(),
             encodings,
             variants,
             metrics,
