@@ -21,8 +21,8 @@ pub(super) type Mark = u64;
 /// The newest known revision of each record, and when it became known.
 ///
 /// Revisions alone do not tell whether a change was computed from the record as it is: between the reading of a row and the
-/// writing of its change, a newer revision can arrive, and a write that expects that one would undo it. So whoever changes a
-/// row takes the [`mark`](Self::mark) before it reads the row, and a record that became known after the mark is refused.
+/// writing of its change, a newer revision can arrive, and a write that expects that one would undo it. So a change takes the
+/// [`mark`](Self::mark) before it reads the row, and a record that became known after the mark is refused.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     entries: HashMap<String, Entry>,

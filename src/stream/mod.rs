@@ -9,6 +9,7 @@
 
 mod context;
 mod demand;
+mod ended;
 mod failure;
 pub mod lifecycle;
 mod name;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     demand::{Demand, Form, Forms},
+    ended::Ended,
     failure::LastFailure,
     name::{MAX_NAME_BYTES, StreamName},
     producer::{FrameSink, Producer, ProducerFuture, Run},
@@ -36,7 +38,7 @@ pub use self::{
     stats::Stats,
     stream::{Origin, Stream},
     video::{CodedUnit, SharedFraming, Sound, SoundCodec, SoundUnit, VideoCodec, VideoReader, VideoUnit, framed},
-    watch::{Ended, States, Watch},
+    watch::{States, Watch},
 };
 pub use lifecycle::{Mode, State};
 

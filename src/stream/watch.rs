@@ -5,14 +5,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{
-    Demand, Form, State, Stream, VideoReader,
+    Demand, Ended, Form, State, Stream, VideoReader,
     stream::{Slot, Status},
 };
 use crate::picture::SharedFrame;
-
-/// The stream has ended; the text says why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended(pub &'static str);
 
 /// Keeps a stream's producer running. The first watch starts the producer, and after the last one is dropped it
 /// stops at the end of the linger.
