@@ -44,7 +44,7 @@ export async function show(main, { signal }) {
   ];
   const list = table({
     label: t('console.recordings'),
-    key: ({ path, node }) => `${node ?? ''} ${path}`,
+    key: ({ path, node }) => (node ? `${path} ${node}` : path),
     columns,
     empty: emptyState('film', t('console.recordings_none'), t('console.recordings_none_about'), toPaths),
   });

@@ -45,7 +45,7 @@ export async function show(main, { args, signal }) {
   };
   const list = table({
     label: t('console.sessions'),
-    key: ({ server, protocol, id, node }) => `${node ?? ''} ${server} ${protocol} ${id}`,
+    key: ({ server, protocol, id, node }) => `${server} ${protocol} ${id} ${node ?? ''}`,
     columns: columns(kick),
     empty: emptyState('play', t('console.sessions_none'), t('console.sessions_none_about')),
   });
