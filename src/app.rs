@@ -270,7 +270,6 @@ impl App {
             advertise_http,
             store,
             shutdown: shutdown.clone(),
-            runtime: tokio::runtime::Handle::current(),
             encodings,
             variants,
             metrics,

@@ -82,8 +82,6 @@ pub struct State {
     pub store: Store,
     /// The end of the program.
     pub shutdown: Shutdown,
-    /// The threads on which producers run.
-    pub runtime: tokio::runtime::Handle,
     /// Shared H.264 encodings.
     pub encodings: Encodings,
     /// Shared variants of streams.

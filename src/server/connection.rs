@@ -25,7 +25,7 @@ use tokio_rustls::server::TlsStream;
 use super::{behind::garbage_at, connections::Place};
 
 /// The transport of a connection: plain TCP, or TLS over it.
-pub trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+pub trait Io: AsyncRead + AsyncWrite + Unpin + 'static {
     /// The socket below it.
     fn socket(&self) -> SockRef<'_>;
 }

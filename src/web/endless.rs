@@ -16,10 +16,7 @@ use actix_web::{
     http::{Method, header},
     web,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    runtime::Handle,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -50,32 +47,8 @@ pub(super) struct Endless {
     permit: Permit,
     takeover: Takeover,
     span: tracing::Span,
-    runtime: Handle,
     shutdown: Shutdown,
     metrics: Metrics,
-}
-
-/// What becomes of an endless response at its end.
-struct Ending {
-    output: &'static OutputKind,
-    span: tracing::Span,
-    shutdown: Shutdown,
-    metrics: Metrics,
-}
-
-impl Ending {
-    /// Runs the response to its end. A returned report is counted and logged.
-    fn of<S: Future<Output = Option<Report>>>(self, serving: S) -> impl Future<Output = ()> + use<S> {
-        let Ending { output, span, shutdown, metrics } = self;
-        let serve = async move {
-            tracing::debug!("the response begins");
-            if let Some(report) = serving.await {
-                metrics.count_watched(output, &report);
-                tracing::debug!(report.parts, report.bytes, report.dropped, "left: {}", report.left.reason());
-            }
-        };
-        shutdown.track(serve.instrument(span))
-    }
 }
 
 /// The connection of an endless response, with its permit. Bytes count for the session while they move, and not when the
@@ -168,7 +141,6 @@ impl Endless {
             permit,
             takeover,
             span,
-            runtime: state.runtime.clone(),
             shutdown: state.shutdown.clone(),
             metrics: state.metrics.clone(),
         })
@@ -191,37 +163,21 @@ impl Endless {
         }))
     }
 
-    /// Sends `head`, and gives the connection to `serve`, on the thread of the server that has it.
-    pub(super) fn respond<F>(self, head: HttpResponseBuilder, serve: F) -> HttpResponse
+    /// Sends `head`, and gives the connection to `serve`. A returned report is counted and logged.
+    pub(super) fn respond<F>(self, mut head: HttpResponseBuilder, serve: F) -> HttpResponse
     where
         F: AsyncFnOnce(Connection) -> Option<Report> + Unpin + 'static,
     {
-        self.take_over(head, move |connection, ending, _| {
-            actix_web::rt::spawn(ending.of(async move { serve(connection).await }));
-        })
-    }
-
-    /// The same on the threads of producers, for video: each frame of a source wakes all of its readers, and a reader at a thread of the
-    /// server costs a system call for that (a write to the eventfd of tokio's current-thread scheduler). Not for large pictures, whose
-    /// sockets are full and wake their readers from the server's threads.
-    pub(super) fn respond_beside_producers<F, S>(self, head: HttpResponseBuilder, serve: F) -> HttpResponse
-    where
-        F: FnOnce(Connection) -> S + Unpin + 'static,
-        S: Future<Output = Option<Report>> + Send + 'static,
-    {
-        self.take_over(head, move |connection, ending, runtime| {
-            runtime.spawn(ending.of(serve(connection)));
-        })
-    }
-
-    fn take_over<F>(self, mut head: HttpResponseBuilder, spawn: F) -> HttpResponse
-    where
-        F: FnOnce(Connection, Ending, &Handle) + Unpin + 'static,
-    {
-        let Endless { output, role, permit, takeover, span, runtime, shutdown, metrics, .. } = self;
+        let Endless { output, role, permit, takeover, span, shutdown, metrics, .. } = self;
         let then = move |(io, place): TakenOver| {
-            let ending = Ending { output, span, shutdown, metrics };
-            spawn(Connection { io, permit, role, _place: place }, ending, &runtime);
+            let serve = async move {
+                tracing::debug!("the response begins");
+                if let Some(report) = serve(Connection { io, permit, role, _place: place }).await {
+                    metrics.count_watched(output, &report);
+                    tracing::debug!(report.parts, report.bytes, report.dropped, "left: {}", report.left.reason());
+                }
+            };
+            actix_web::rt::spawn(shutdown.track(serve.instrument(span)));
         };
         let mut response = head.body(TakeoverBody::new(takeover, then));
         // The response ends with the connection: chunks would have to be framed for each watcher apart.

@@ -91,9 +91,9 @@ pub(super) async fn watch(
     let mut head = head(&feed.tracks().content_type(), &options);
     head.force_close();
     let (duration, stall_timeout) = (options.duration, *state.settings.output.stall_timeout);
-    Ok(endless.respond_beside_producers(head, move |connection| {
+    Ok(endless.respond(head, async move |connection| {
         let stop = connection.stop();
-        async move { Some(fmp4::serve(connection, feed, duration, stall_timeout, stop).await) }
+        Some(fmp4::serve(connection, feed, duration, stall_timeout, stop).await)
     }))
 }
 

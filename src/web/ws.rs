@@ -148,18 +148,12 @@ async fn watch(
         stall_timeout: *state.settings.output.stall_timeout,
     };
     let shutdown = state.shutdown.clone();
-    let is_video = options.video.is_some();
-    let serve = move |connection: Connection| async move {
+    Ok(endless.respond(switching_protocols(request, PROTOCOL), async move |connection| {
         let stop = connection.stop();
         let report = websocket::serve(connection, source, options, stop, || ending(&shutdown)).await;
         drop(held);
         Some(report)
-    };
-    let head = switching_protocols(request, PROTOCOL);
-    Ok(match is_video {
-        true => endless.respond_beside_producers(head, serve),
-        false => endless.respond(head, async move |connection| serve(connection).await),
-    })
+    }))
 }
 
 /// Takes pictures, one in each binary message, and numbers in text messages. Answers each.
