@@ -85,9 +85,14 @@ fn write(socket: &mut BufReader<TcpStream>, stream: &str, body: &str) -> Result 
     let head =
         format!("POST /write?db={stream} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     socket.get_mut().write_all(head.as_bytes())?;
+    answered(socket, " 204 ")
+}
+
+/// Reads an answer without a body, which must have this status.
+fn answered(socket: &mut BufReader<TcpStream>, status: &str) -> Result {
     let mut line = String::new();
     socket.read_line(&mut line)?;
-    if !line.contains(" 204 ") {
+    if !line.contains(status) {
         return Err(line.into());
     }
     while !line.trim().is_empty() {
@@ -153,15 +158,7 @@ fn thousand_by_websocket() -> Result {
         let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==";
         write!(socket, "GET /ws/g{n}?push=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n{upgrade}\r\n\r\n")?;
         let mut reader = BufReader::new(socket);
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        if !line.contains(" 101 ") {
-            return Err(line.into());
-        }
-        while !line.trim().is_empty() {
-            line.clear();
-            reader.read_line(&mut line)?;
-        }
+        answered(&mut reader, " 101 ")?;
         sockets.push(reader);
     }
     let mut second = |i: u32| -> Result {
