@@ -82,23 +82,39 @@ async fn a_node_that_ends_hands_over_before_it_leaves_the_camera() {
     assert_eq!(seen, [Seen::Opened(1), Seen::Sent(1), Seen::Opened(2), Seen::Sent(2), Seen::Closed(1)]);
 }
 
+/// Two nodes with a watcher each, of which the first one holds the camera, and reaches NATS through a proxy.
+struct Pair {
+    camera: LiveCamera,
+    proxy: Proxy,
+    fleet: Fleet,
+    first: MjpegReader,
+    other: MjpegReader,
+}
+
+impl Pair {
+    /// `more` are further settings of the first node's cluster. None without a NATS server.
+    async fn start(more: &str) -> Option<Self> {
+        let camera = LiveCamera::start().await;
+        let nats = NatsServer::start().await?;
+        let proxy = Proxy::start(nats.port).await;
+        let mut fleet = Fleet { nats, nodes: vec![] };
+        let streams = camera.streams("");
+        fleet.add(&format!("{}{streams}", section(proxy.port, "a", more)));
+        let b = fleet.nats.settings("b");
+        fleet.add(&format!("{b}{streams}"));
+        fleet.sees_all(0).await;
+        fleet.sees_all(1).await;
+        let mut first = fleet.nodes[0].watch(WATCH).await;
+        new_pictures(&camera, &mut first, 1).await;
+        let mut other = fleet.nodes[1].watch(WATCH).await;
+        new_pictures(&camera, &mut other, 2).await;
+        Some(Pair { camera, proxy, fleet, first, other })
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_cut_off_is_replaced_and_says_why_it_shows_nothing() {
-    let camera = LiveCamera::start().await;
-    let Some(nats) = NatsServer::start().await else { return };
-    let proxy = Proxy::start(nats.port).await;
-    let mut fleet = Fleet { nats, nodes: vec![] };
-    let streams = camera.streams("");
-    let a = section(proxy.port, "a", "");
-    fleet.add(&format!("{a}{streams}"));
-    let b = fleet.nats.settings("b");
-    fleet.add(&format!("{b}{streams}"));
-    fleet.sees_all(0).await;
-    fleet.sees_all(1).await;
-    let mut first = fleet.nodes[0].watch(WATCH).await;
-    new_pictures(&camera, &mut first, 1).await;
-    let mut other = fleet.nodes[1].watch(WATCH).await;
-    new_pictures(&camera, &mut other, 2).await;
+    let Some(Pair { camera, proxy, fleet, mut first, mut other }) = Pair::start("").await else { return };
     assert_eq!(holder(&fleet, 1).await, "a");
     proxy.set(Flow::Cut);
     eventually("b takes over", async || camera.has_seen(&Seen::Sent(2))).await;
@@ -117,20 +133,9 @@ async fn a_node_that_is_cut_off_is_replaced_and_says_why_it_shows_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_keeps_its_cameras_shows_them_while_it_is_cut_off_and_gives_in_afterwards() {
-    let camera = LiveCamera::start().await;
-    let Some(nats) = NatsServer::start().await else { return };
-    let proxy = Proxy::start(nats.port).await;
-    let mut fleet = Fleet { nats, nodes: vec![] };
-    let streams = camera.streams("");
-    fleet.add(&format!("{}{streams}", section(proxy.port, "a", "  on_partition: keep\n")));
-    let b = fleet.nats.settings("b");
-    fleet.add(&format!("{b}{streams}"));
-    fleet.sees_all(0).await;
-    fleet.sees_all(1).await;
-    let mut first = fleet.nodes[0].watch(WATCH).await;
-    new_pictures(&camera, &mut first, 1).await;
-    let mut other = fleet.nodes[1].watch(WATCH).await;
-    new_pictures(&camera, &mut other, 2).await;
+    let Some(Pair { camera, proxy, fleet, mut first, mut other }) = Pair::start("  on_partition: keep\n").await else {
+        return;
+    };
     proxy.set(Flow::Cut);
     eventually("b takes over", async || camera.has_seen(&Seen::Sent(2))).await;
     new_pictures(&camera, &mut other, 3).await;
