@@ -10,7 +10,7 @@
 //! a request:  web | rtsp -> access -> catalog -> stream | store | mediamtx
 //! ```
 //!
-//! `picture`, `h264`, `multipart`, `units`, `secret`, `blocking` and `error` are below both; `server` is the listener of
+//! `picture`, `h264`, `multipart`, `units`, `secret`, `blocking`, `fanout` and `error` are below both; `server` is the listener of
 //! `web`; `settings` knows what each module lets an administrator set; [`app`] builds all parts; `cli` has the commands.
 //! docs/architecture.md has the map, the journeys in detail, and recipes for additions.
 
@@ -27,6 +27,7 @@ pub mod catalog;
 pub mod data_folder;
 pub mod disconnect;
 pub mod error;
+pub mod fanout;
 pub mod faults;
 pub mod foreign;
 pub mod query;

@@ -14,7 +14,7 @@ use super::{
     connections::{Connections, TICK},
     tls::Tls,
 };
-use crate::shutdown::Shutdown;
+use crate::{fanout::share_wakeups, shutdown::Shutdown};
 
 /// After this time without data, the kernel probes the connection and so detects a peer that vanished (power cut,
 /// lost Wi-Fi), also while there is nothing to send.
@@ -100,6 +100,7 @@ where
         let name = if tls.is_some() { "https" } else { "http" };
         let options = options.clone();
         server = server.listen(name, listener, move || {
+            share_wakeups();
             let application = application().into_factory().map_err(|e: Error| e.error_response());
             let (shutdown, tls) = (shutdown.clone(), tls.clone());
             let http = HttpService::build()

@@ -30,6 +30,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     error::Result,
+    fanout,
     picture::{Frame, Picture, Reserved, SharedFrame, draw, text::Fonts},
     units::HumanDuration,
 };
@@ -81,7 +82,7 @@ pub(super) struct Status {
 pub struct Stream {
     pub(super) name: StreamName,
     pub(super) context: Arc<SharedContext>,
-    pub(super) slot: watch::Sender<Slot>,
+    pub(super) slot: fanout::Sender<Slot>,
     pub(super) status: watch::Sender<Status>,
     /// Wakes the supervisor when there are effects.
     pub(super) wake: Notify,
@@ -130,7 +131,7 @@ impl Stream {
         Stream {
             name,
             context,
-            slot: watch::Sender::new(Slot::default()),
+            slot: fanout::Sender::default(),
             status: watch::Sender::new(status),
             wake: Notify::new(),
             core: Mutex::new(Core {

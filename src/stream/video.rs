@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::Ended;
+use crate::fanout;
 
 /// Bounds of the units that are kept for new readers: a keyframe every ten seconds at 12 Mbit/s, with 50 frames of sound a second. Behind
 /// them, a new reader waits for the next keyframe.
@@ -212,7 +213,7 @@ impl Group {
 /// The coded video of a stream. Empty if its producer hands over none.
 #[derive(Debug, Default)]
 pub(super) struct Passing {
-    group: watch::Sender<Group>,
+    group: fanout::Sender<Group>,
     /// The number of readers that want sound.
     listeners: watch::Sender<usize>,
 }
@@ -302,7 +303,7 @@ impl Drop for Listening {
 /// Reads the coded video of a stream, and its sound.
 #[derive(Debug)]
 pub struct VideoReader {
-    group: watch::Receiver<Group>,
+    group: fanout::Receiver<Group>,
     listening: Option<Listening>,
     /// The number of the next unit; none before the first one.
     next: Option<u64>,

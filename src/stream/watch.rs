@@ -8,13 +8,13 @@ use super::{
     Demand, Ended, Form, State, Stream, VideoReader,
     stream::{Slot, Status},
 };
-use crate::picture::SharedFrame;
+use crate::{fanout, picture::SharedFrame};
 
 /// Keeps a stream's producer running. The first watch starts the producer, and after the last one is dropped it
 /// stops at the end of the linger.
 pub struct Watch {
     stream: Arc<Stream>,
-    slot: watch::Receiver<Slot>,
+    slot: fanout::Receiver<Slot>,
     status: watch::Receiver<Status>,
     /// Sequence number of the frame last returned; 0 before the first.
     seen: u64,
@@ -102,8 +102,7 @@ impl Watch {
 
     /// Returns when the stream has ended. [`Watch::next`] then returns the reason. Cancel-safe.
     pub async fn ended(&self) {
-        let mut slot = self.slot.clone();
-        let _ = slot.wait_for(|slot| slot.ended.is_some()).await;
+        let _ = self.slot.wait_for(|slot| slot.ended.is_some()).await;
     }
 
     /// Frames that this watcher skipped because it was slow.

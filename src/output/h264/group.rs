@@ -2,14 +2,12 @@
 
 use std::sync::{Arc, OnceLock, Weak};
 
-use tokio::{
-    sync::watch,
-    time::{Duration, Instant, timeout},
-};
+use tokio::time::{Duration, Instant, timeout};
 use tokio_util::sync::DropGuard;
 
 use crate::{
     error::Result,
+    fanout,
     h264::{AccessUnit, Repetitions},
     picture::Canvas,
     stream::{Ended, Stream, StreamName},
@@ -34,7 +32,7 @@ pub struct CodedPicture {
 /// What the encoding task writes and its readers read.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) gop: watch::Sender<Gop>,
+    pub(super) gop: fanout::Sender<Gop>,
     pub(super) canvas: OnceLock<Canvas>,
 }
 
@@ -63,7 +61,7 @@ pub(super) struct Encoding {
 
 impl Shared {
     pub(super) fn new() -> Self {
-        Shared { gop: watch::Sender::default(), canvas: OnceLock::new() }
+        Shared { gop: fanout::Sender::default(), canvas: OnceLock::new() }
     }
 }
 
@@ -71,7 +69,7 @@ impl Shared {
 #[derive(Debug)]
 pub struct Reader {
     encoding: Arc<Encoding>,
-    gop: watch::Receiver<Gop>,
+    gop: fanout::Receiver<Gop>,
     /// Number of the group that is being read.
     group: u64,
     /// How many pictures of the group were returned.
@@ -122,9 +120,9 @@ impl Reader {
     /// The first coded picture of the present group. Waits for one for at most `longest`. The picture does not count as
     /// read.
     pub async fn first(&self, longest: Duration) -> Option<Arc<CodedPicture>> {
-        let mut gop = self.gop.clone();
-        let first = gop.wait_for(|gop| !gop.pictures.is_empty() || gop.ended.is_some());
-        timeout(longest, first).await.ok()?.ok()?.pictures.first().cloned()
+        let first = self.gop.wait_for(|gop| !gop.pictures.is_empty() || gop.ended.is_some());
+        timeout(longest, first).await.ok()?.ok()?;
+        self.gop.borrow().pictures.first().cloned()
     }
 
     /// Pictures that this reader missed because it was slow.
