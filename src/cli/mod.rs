@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "commands write results to standard output, logs to standard error")]
 
+mod arenas;
 mod backup;
 mod check;
 mod demand;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Outcome, clock_warning, fake_camera, load};
+use super::{Outcome, arenas, clock_warning, fake_camera, load};
 use crate::{
     app::App,
     producer::{Definition, test_card, udp_camera},
@@ -38,6 +38,7 @@ pub(super) fn run(config: &Option<PathBuf>, args: &Args) -> Outcome {
 
 /// Serves with these settings. `fault` is a warning for the log.
 pub(super) fn run_with(loaded: Loaded, args: &Args, fault: Option<&str>) -> Outcome {
+    arenas::limit();
     telemetry::start(&loaded.settings.log);
     if let Some(fault) = fault {
         tracing::warn!("{fault}");

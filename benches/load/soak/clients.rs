@@ -225,7 +225,8 @@ pub async fn push(addr: SocketAddr, count: Arc<AtomicU64>, epoch: Instant) -> En
 /// Snapshots of a still in sizes that are always different, so that the cache of conversions is full and stays at its limit.
 pub async fn snapshots(addr: SocketAddr, count: Arc<AtomicU64>) -> Ended {
     for n in 0_u64.. {
-        let (width, quality) = (100 + n % 500, 40 + n / 500 % 50);
+        // Sizes of all kinds from the beginning: the cache of variants is bounded by their number, and must not fill with larger ones.
+        let (width, quality) = (100 + n * 7 % 500, 40 + n % 49);
         let path = format!("/snapshot/still.jpg?w={width}&quality={quality}");
         let mut socket = get(addr, &path, "Connection: close\r\n").await.map_err(|e| e.to_string())?;
         let mut answer = vec![];
