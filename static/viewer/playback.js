@@ -76,6 +76,9 @@ export const isAvailable = (item) => Boolean(item.stream || item.uv4l || item.pa
  */
 export const protocolName = (kind) => PROTOCOLS[kind];
 
+/** Whether this browser plays H.264: some systems' Firefox and Chromium do not, until a decoder is installed. */
+const playsH264 = () => document.createElement('video').canPlayType('video/mp4; codecs="avc1.42E01E"') !== '';
+
 /**
  * The reason why an item does not play, with advice.
  *
@@ -83,6 +86,8 @@ export const protocolName = (kind) => PROTOCOLS[kind];
  * @param {Api.WallItem | null} item
  */
 export function reasonText(error, item) {
-  const codec = item?.path?.tracks.join(', ') || '?';
-  return t(`viewer.reason_${error.reason}`, { codec, message: error.message });
+  const tracks = item?.path?.tracks ?? [];
+  const hasDecoder = error.reason !== 'codec' || !tracks.includes('H264') || playsH264();
+  const reason = hasDecoder ? error.reason : 'no_h264';
+  return t(`viewer.reason_${reason}`, { codec: tracks.join(', ') || '?', message: error.message });
 }
