@@ -17,20 +17,31 @@ use tokio::{
     task::spawn_local,
 };
 
-/// Numbers of channels, so that a thread finds the relay of one.
+/// The next number of a channel or a thread.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// The relays that run on this thread, by the number of their channel; none if the thread shares no wake-ups.
-    static RELAYS: RefCell<Option<HashMap<u64, watch::Sender<()>>>> = const { RefCell::new(None) };
+    /// What receivers on this thread share; none if they are woken by themselves.
+    static THREAD: RefCell<Option<Thread>> = const { RefCell::new(None) };
 }
 
-/// Makes the receivers that subscribe on this thread from now on share a relay for each channel. The thread must run a
-/// [`LocalSet`](tokio::task::LocalSet), and subscribe within it.
+/// A thread whose receivers share wake-ups.
+struct Thread {
+    number: u64,
+    /// The relays that run, by the number of their channel.
+    relays: HashMap<u64, watch::Sender<()>>,
+}
+
+/// Makes receivers that wait on this thread share a relay for each channel. The thread must run a [`LocalSet`](tokio::task::LocalSet), and
+/// they wait within it.
 pub fn share_wakeups() {
-    RELAYS.with_borrow_mut(|relays| {
-        relays.get_or_insert_default();
+    THREAD.with_borrow_mut(|thread| {
+        thread.get_or_insert_with(|| Thread { number: next_number(), relays: HashMap::new() });
     });
+}
+
+fn next_number() -> u64 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// The sending half: a [`watch::Sender`] whose receivers can share wake-ups.
@@ -42,7 +53,7 @@ pub struct Sender<T> {
 
 impl<T: Default> Default for Sender<T> {
     fn default() -> Self {
-        Sender { number: NEXT.fetch_add(1, Ordering::Relaxed), values: watch::Sender::default() }
+        Sender { number: next_number(), values: watch::Sender::default() }
     }
 }
 
@@ -54,21 +65,10 @@ impl<T> Deref for Sender<T> {
     }
 }
 
-impl<T: 'static> Sender<T> {
+impl<T> Sender<T> {
     /// A receiver, which has seen the present value.
     pub fn subscribe(&self) -> Receiver<T> {
-        let values = self.values.subscribe();
-        let wakeups = RELAYS.with_borrow_mut(|relays| {
-            let relays = relays.as_mut()?;
-            if let Some(relay) = relays.get(&self.number) {
-                return Some(relay.subscribe());
-            }
-            let (relay, wakeups) = watch::channel(());
-            relays.insert(self.number, relay.clone());
-            spawn_local(run(Running(self.number), values.clone(), relay));
-            Some(wakeups)
-        });
-        Receiver { values, wakeups }
+        Receiver { channel: self.number, values: self.values.subscribe(), relay: None }
     }
 }
 
@@ -91,9 +91,9 @@ struct Running(u64);
 impl Drop for Running {
     fn drop(&mut self) {
         // At the end of the thread there are no entries.
-        let _ = RELAYS.try_with(|relays| {
-            let mut relays = relays.try_borrow_mut().ok()?;
-            relays.as_mut()?.remove(&self.0)
+        let _ = THREAD.try_with(|thread| {
+            let mut thread = thread.try_borrow_mut().ok()?;
+            thread.as_mut()?.relays.remove(&self.0)
         });
     }
 }
@@ -101,12 +101,20 @@ impl Drop for Running {
 /// The receiving half.
 #[derive(Debug)]
 pub struct Receiver<T> {
+    channel: u64,
     values: watch::Receiver<T>,
-    /// The relay's notice of each change; none if this receiver is woken by itself.
-    wakeups: Option<watch::Receiver<()>>,
+    relay: Option<Relay>,
 }
 
-impl<T> Receiver<T> {
+/// What a receiver waits for instead of its channel.
+#[derive(Debug)]
+struct Relay {
+    /// The thread on which it runs.
+    thread: u64,
+    wakeups: watch::Receiver<()>,
+}
+
+impl<T: 'static> Receiver<T> {
     /// The present value.
     pub fn borrow(&self) -> Ref<'_, T> {
         self.values.borrow()
@@ -114,30 +122,54 @@ impl<T> Receiver<T> {
 
     /// The present value, which then counts as seen.
     pub fn borrow_and_update(&mut self) -> Ref<'_, T> {
-        // Before the value is read: a change after it is announced later.
-        if let Some(wakeups) = &mut self.wakeups {
-            wakeups.mark_unchanged();
-        }
         self.values.borrow_and_update()
     }
 
     /// Waits until there can be a value that was not seen yet; fails when the channel is closed. Cancel-safe.
     pub async fn changed(&mut self) -> Result<(), RecvError> {
-        match &mut self.wakeups {
-            Some(wakeups) => wakeups.changed().await,
-            None => self.values.changed().await,
+        self.find_relay();
+        let Some(Relay { wakeups, .. }) = &mut self.relay else { return self.values.changed().await };
+        // In this order: a change after the look is announced after the mark.
+        wakeups.mark_unchanged();
+        if self.values.has_changed().unwrap_or(true) {
+            return self.values.changed().await;
         }
+        wakeups.changed().await
     }
 
     /// Waits until the value passes the test; fails when the channel is closed. Cancel-safe.
     pub async fn wait_for(&self, test: impl FnMut(&T) -> bool) -> Result<(), RecvError> {
         self.values.clone().wait_for(test).await.map(|_| ())
     }
+
+    /// Takes the relay of the present thread. A receiver can wait on another thread than it was made on: a request makes the first watch
+    /// of an encoder, which runs elsewhere.
+    fn find_relay(&mut self) {
+        THREAD.with_borrow_mut(|thread| {
+            let Some(Thread { number, relays }) = thread else {
+                self.relay = None;
+                return;
+            };
+            if self.relay.as_ref().is_some_and(|relay| relay.thread == *number) {
+                return;
+            }
+            let wakeups = match relays.get(&self.channel) {
+                Some(relay) => relay.subscribe(),
+                None => {
+                    let (relay, wakeups) = watch::channel(());
+                    relays.insert(self.channel, relay.clone());
+                    spawn_local(run(Running(self.channel), self.values.clone(), relay));
+                    wakeups
+                }
+            };
+            self.relay = Some(Relay { thread: *number, wakeups });
+        });
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, thread};
+    use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, thread};
 
     use tokio::{
         task::{LocalSet, yield_now},
@@ -159,7 +191,7 @@ mod tests {
     }
 
     fn relays() -> usize {
-        RELAYS.with_borrow(|relays| relays.as_ref().map_or(0, HashMap::len))
+        THREAD.with_borrow(|thread| thread.as_ref().map_or(0, |thread| thread.relays.len()))
     }
 
     #[test]
@@ -183,6 +215,7 @@ mod tests {
                     })
                 })
                 .collect();
+            yield_now().await;
             assert_eq!(relays(), 1, "all have the same");
             let sending = thread::spawn({
                 let sender = sender.clone();
@@ -199,11 +232,21 @@ mod tests {
         });
     }
 
+    /// Waits for a value that does not come.
+    async fn wait(receiver: &mut Receiver<u32>) {
+        let mut changed = pin!(receiver.changed());
+        assert!(poll_fn(|context| Poll::Ready(changed.as_mut().poll(context))).await.is_pending());
+    }
+
     #[test]
     fn the_relay_ends_with_its_last_receiver() {
         on_a_server_s_thread(|| async {
             let (one, other) = (Sender::<u32>::default(), Sender::<u32>::default());
-            let (first, second, third) = (one.subscribe(), one.subscribe(), other.subscribe());
+            let (mut first, mut second, mut third) = (one.subscribe(), one.subscribe(), other.subscribe());
+            assert_eq!(relays(), 0, "before they wait");
+            wait(&mut first).await;
+            wait(&mut second).await;
+            wait(&mut third).await;
             assert_eq!(relays(), 2);
             drop((first, third));
             while relays() > 1 {
@@ -213,14 +256,37 @@ mod tests {
             while relays() > 0 {
                 yield_now().await;
             }
-            // And one that comes before the relay has noticed keeps it.
-            let last = one.subscribe();
+            // And one that waits before the relay has noticed keeps it.
+            let (mut last, mut next) = (one.subscribe(), one.subscribe());
+            wait(&mut last).await;
             yield_now().await;
             drop(last);
-            let mut next = one.subscribe();
+            wait(&mut next).await;
             one.send_replace(1);
             next.changed().await.unwrap();
             assert_eq!(*next.borrow_and_update(), 1);
+        });
+    }
+
+    #[test]
+    fn a_receiver_can_wait_on_any_thread() {
+        on_a_server_s_thread(|| async {
+            let sender = Sender::<u32>::default();
+            let mut receiver = sender.subscribe();
+            wait(&mut receiver).await;
+            assert!(receiver.relay.is_some());
+            let elsewhere = thread::spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                runtime.block_on(wait(&mut receiver));
+                assert!(receiver.relay.is_none(), "a thread of its own kind");
+                receiver
+            });
+            let mut receiver = elsewhere.join().unwrap();
+            sender.send_replace(1);
+            receiver.changed().await.unwrap();
+            assert_eq!(*receiver.borrow_and_update(), 1);
+            wait(&mut receiver).await;
+            assert!(receiver.relay.is_some());
         });
     }
 
@@ -242,7 +308,8 @@ mod tests {
     async fn elsewhere_a_receiver_is_woken_by_itself() {
         let sender = Sender::<u32>::default();
         let mut receiver = sender.subscribe();
-        assert!(receiver.wakeups.is_none());
+        wait(&mut receiver).await;
+        assert!(receiver.relay.is_none());
         sender.send_replace(1);
         receiver.changed().await.unwrap();
         assert_eq!(*receiver.borrow_and_update(), 1);
