@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Stream, lifecycle::Event};
+use super::{State, Stream, lifecycle::Event, stream::Core};
 use crate::{
     error::Result,
     picture::{Frame, Picture, RasterPicture, SharedFrame},
@@ -51,12 +51,28 @@ impl Stream {
         self.put(Frame::of_raster(picture, 0, reserved), Some(run), received_at)
     }
 
+    /// Holds a picture that another node gave for a snapshot, unless the stream has newer ones by now.
+    pub(super) fn keep(self: &Arc<Self>, picture: &Picture, received_at: Instant) -> Result<SharedFrame> {
+        let mut frame = Frame::new(picture, 0, false, self.context.reserve(picture.jpeg.len())?);
+        frame.received_at = received_at;
+        let mut core = self.lock();
+        let is_newest = self.latest().is_none_or(|held| held.received_at <= received_at);
+        if core.closed || core.life.state() != State::Idle || !is_newest {
+            return Ok(Arc::new(frame));
+        }
+        Ok(self.show(&mut core, frame))
+    }
+
     fn put(self: &Arc<Self>, mut frame: Frame, run: Option<u64>, received_at: Instant) -> Result<Option<SharedFrame>> {
         frame.received_at = received_at;
         let mut core = self.lock();
         if core.closed || run.is_some_and(|run| run != core.run || !core.delivering) {
             return Ok(None);
         }
+        Ok(Some(self.show(&mut core, frame)))
+    }
+
+    fn show(self: &Arc<Self>, core: &mut Core, mut frame: Frame) -> SharedFrame {
         core.last_seq += 1;
         frame.seq = core.last_seq;
         let now = Instant::now();
@@ -67,7 +83,7 @@ impl Stream {
         self.bytes.fetch_add(frame.encoded_size() as u64, Ordering::Relaxed);
         let frame = Arc::new(frame);
         self.slot.send_modify(|slot| slot.frame = Some(frame.clone()));
-        self.step(&mut core, Event::Picture, None);
-        Ok(Some(frame))
+        self.step(core, Event::Picture, None);
+        frame
     }
 }
