@@ -1,11 +1,11 @@
-//! Pictures that come into a [`Stream`], from its producer or from a peer that pushes.
+//! Pictures that come into a [`Stream`], from its producer, from a peer that pushes, or from another node.
 
 use std::sync::{Arc, atomic::Ordering};
 
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
-use super::{State, Stream, lifecycle::Event, stream::Core};
+use super::{State, Stream, fetch::Flight, lifecycle::Event, stream::Core};
 use crate::{
     error::Result,
     picture::{Frame, Picture, RasterPicture, SharedFrame},
@@ -51,8 +51,43 @@ impl Stream {
         self.put(Frame::of_raster(picture, 0, reserved), Some(run), received_at)
     }
 
+    /// Whether [`Stream::fetch`] would ask another node: the producer runs there, and not here.
+    pub fn is_fetched(&self) -> bool {
+        self.state().0 == State::Idle && self.producer().fetch(None).is_some()
+    }
+
+    /// A picture from the node that runs the producer, without a run here. `max_age` is the greatest age of the picture since its arrival
+    /// there; none: as that node does it for a snapshot. Snapshots at the same time share one request. None if the picture must be watched
+    /// for.
+    pub async fn fetch(self: &Arc<Self>, max_age: Option<Duration>) -> Option<Result<SharedFrame>> {
+        let asked_at = Instant::now();
+        loop {
+            if self.state().0 != State::Idle {
+                return None;
+            }
+            let (flight, is_shared) = self.fetching.join(max_age, || self.flight(max_age))?;
+            let outcome = flight.await?;
+            if let Ok(frame) = &outcome
+                && is_shared
+                && max_age.is_some_and(|max_age| asked_at.saturating_duration_since(frame.received_at) > max_age)
+            {
+                // It was given to an earlier snapshot, and was too old when this one came.
+                continue;
+            }
+            return Some(outcome.map_err(|error| error.again()));
+        }
+    }
+
+    fn flight(self: &Arc<Self>, max_age: Option<Duration>) -> Option<Flight> {
+        let (fetch, stream) = (self.producer().fetch(max_age)?, self.clone());
+        Some(Box::pin(async move {
+            let fetched = fetch.await?;
+            Some(fetched.and_then(|(picture, at)| stream.keep(&picture, at)).map_err(Arc::new))
+        }))
+    }
+
     /// Holds a picture that another node gave for a snapshot, unless the stream has newer ones by now.
-    pub(super) fn keep(self: &Arc<Self>, picture: &Picture, received_at: Instant) -> Result<SharedFrame> {
+    fn keep(self: &Arc<Self>, picture: &Picture, received_at: Instant) -> Result<SharedFrame> {
         let mut frame = Frame::new(picture, 0, false, self.context.reserve(picture.jpeg.len())?);
         frame.received_at = received_at;
         let mut core = self.lock();
