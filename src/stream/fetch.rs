@@ -23,7 +23,8 @@ pub(super) type Flight = BoxFuture<'static, Outcome>;
 pub(super) struct Fetching(Mutex<Option<(Option<Duration>, WeakShared<Flight>)>>);
 
 impl Fetching {
-    /// The request that is under way for a picture of this age, or a new one; whether it is an earlier one.
+    /// The request that is under way for a picture of this age, or a new one; whether it is an earlier one. `begin` can lock the stream, so
+    /// this must not be called while the stream is locked.
     pub(super) fn join(
         &self,
         max_age: Option<Duration>,
@@ -37,5 +38,10 @@ impl Fetching {
         let flight = begin()?.shared();
         *held = flight.downgrade().map(|flight| (max_age, flight));
         Some((flight, false))
+    }
+
+    /// The stream has another definition: snapshots from now on do not share the request. Not while the stream is locked.
+    pub(super) fn forget(&self) {
+        *self.0.lock() = None;
     }
 }

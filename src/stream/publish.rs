@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use bytes::Bytes;
 use tokio::time::{Duration, Instant};
 
-use super::{State, Stream, fetch::Flight, lifecycle::Event, stream::Core};
+use super::{Producer, State, Stream, fetch::Flight, lifecycle::Event, stream::Core};
 use crate::{
     error::Result,
     picture::{Frame, Picture, RasterPicture, SharedFrame},
@@ -79,20 +79,22 @@ impl Stream {
     }
 
     fn flight(self: &Arc<Self>, max_age: Option<Duration>) -> Option<Flight> {
-        let (fetch, stream) = (self.producer().fetch(max_age)?, self.clone());
+        let (producer, stream) = (self.producer(), self.clone());
+        let fetch = producer.fetch(max_age)?;
         Some(Box::pin(async move {
             let fetched = fetch.await?;
-            Some(fetched.and_then(|(picture, at)| stream.keep(&picture, at)).map_err(Arc::new))
+            Some(fetched.and_then(|(picture, at)| stream.keep(&picture, at, &producer)).map_err(Arc::new))
         }))
     }
 
-    /// Holds a picture that another node gave for a snapshot, unless the stream has newer ones by now.
-    fn keep(self: &Arc<Self>, picture: &Picture, received_at: Instant) -> Result<SharedFrame> {
+    /// Holds a picture that another node gave for a snapshot, unless the stream has newer ones or another definition by now.
+    fn keep(self: &Arc<Self>, picture: &Picture, received_at: Instant, of: &Arc<dyn Producer>) -> Result<SharedFrame> {
         let mut frame = Frame::new(picture, 0, false, self.context.reserve(picture.jpeg.len())?);
         frame.received_at = received_at;
         let mut core = self.lock();
         let is_newest = self.latest().is_none_or(|held| held.received_at <= received_at);
-        if core.closed || core.life.state() != State::Idle || !is_newest {
+        let is_its_own = !core.closed && Arc::ptr_eq(&core.producer, of);
+        if core.life.state() != State::Idle || !is_newest || !is_its_own {
             return Ok(Arc::new(frame));
         }
         Ok(self.show(&mut core, frame))

@@ -253,6 +253,8 @@ impl Stream {
         core.delivering = false;
         self.slot.send_modify(|slot| slot.frame = None);
         self.step(&mut core, Event::Redefined, None);
+        drop(core);
+        self.fetching.forget();
     }
 
     /// Ends the stream: watchers get the reason, and the producer is stopped.

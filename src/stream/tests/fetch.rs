@@ -107,12 +107,20 @@ async fn a_stream_that_runs_here_is_not_fetched_and_a_late_answer_does_not_repla
     asked.try_recv().expect("is asked").send(Some(Ok((picture(2), before)))).expect("waits");
     assert!(late.await.expect("ends").expect("answered").is_ok(), "the snapshot has its picture");
     assert_eq!(stream.latest().map(|frame| frame.seq), Some(1));
-    // A snapshot that is given up asks for nothing more.
+    // Nor does one of an earlier definition.
     drop(watch);
     advance(Duration::from_secs(11)).await;
+    let of_before = fetch(&stream, None);
+    settle().await;
+    let (ask, mut asked_of_next) = mpsc::unbounded_channel();
+    registry.define(&name("cam"), Origin::File, Arc::new(Elsewhere(ask))).expect("room");
+    asked.try_recv().expect("is asked").send(Some(Ok((picture(3), Instant::now())))).expect("waits");
+    assert!(of_before.await.expect("ends").expect("answered").is_ok());
+    assert!(stream.latest().is_none(), "another camera");
+    // A snapshot that is given up asks for nothing more.
     let given_up = fetch(&stream, None);
     settle().await;
-    let answer = asked.try_recv().expect("is asked");
+    let answer = asked_of_next.try_recv().expect("is asked");
     given_up.abort();
     settle().await;
     assert!(answer.is_closed());
