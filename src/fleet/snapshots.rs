@@ -180,7 +180,7 @@ impl Fleet {
         };
         loop {
             match self.cluster().connection().control.subscribe(subject.clone()).await {
-                Ok(questions) => questions.for_each_concurrent(AT_ONCE, |message| give(message)).await,
+                Ok(questions) => questions.for_each_concurrent(AT_ONCE, &give).await,
                 Err(e) => tracing::debug!("requests of other nodes cannot be heard: {e}"),
             }
             sleep(AGAIN).await;

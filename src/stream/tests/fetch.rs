@@ -5,8 +5,11 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::error::Result;
 
+/// What the test answers a request with.
+type Answer = oneshot::Sender<Option<Result<(Picture, Instant)>>>;
+
 /// A producer that another node runs: the test gives the answers.
-struct Elsewhere(mpsc::UnboundedSender<oneshot::Sender<Option<Result<(Picture, Instant)>>>>);
+struct Elsewhere(mpsc::UnboundedSender<Answer>);
 
 impl Producer for Elsewhere {
     fn kind(&self) -> &'static str {
@@ -31,9 +34,7 @@ impl Producer for Elsewhere {
     }
 }
 
-type Asked = mpsc::UnboundedReceiver<oneshot::Sender<Option<Result<(Picture, Instant)>>>>;
-
-fn elsewhere(registry: &Registry) -> (Arc<Stream>, Asked) {
+fn elsewhere(registry: &Registry) -> (Arc<Stream>, mpsc::UnboundedReceiver<Answer>) {
     let (ask, asked) = mpsc::unbounded_channel();
     (registry.define(&name("cam"), Origin::File, Arc::new(Elsewhere(ask))).expect("room"), asked)
 }
