@@ -14,6 +14,9 @@ use crate::support::{
 
 const SNAPSHOT: &str = "/snapshot/cam.jpg";
 
+/// A holder stays one for the time of a test, and a take-over has the time that it needs.
+const PATIENT: &str = "output: {snapshot_timeout: 20s}\nstream_defaults: {linger: 20s, start_timeout: 20s}\n";
+
 /// What a node sends to another one that it asks for a snapshot. `YQ` is the node a.
 const QUESTION: &str = "PUB mtx.v1.node.YQ.snapshot ";
 
@@ -27,7 +30,7 @@ async fn three(config: &str, yaml: &str) -> Option<(Fleet, Proxy)> {
     let mut fleet = Fleet { nats, nodes: vec![] };
     for node in ["a", "b", "c"] {
         let port = if node == "b" { proxy.port } else { fleet.nats.port };
-        fleet.add(&format!("{}{yaml}", section(port, node, "")));
+        fleet.add(&format!("{}{PATIENT}{yaml}", section(port, node, "")));
     }
     for node in 0..3 {
         fleet.sees_all(node).await;
@@ -152,7 +155,7 @@ async fn a_snapshot_survives_the_death_of_the_node_that_was_asked() {
     let mut a = Process::start(&nats, "a", &camera.streams("")).await;
     let mut watcher = a.watch("cam").await;
     eventually("a has the camera", async || camera.has(&watcher.part().await.data)).await;
-    let b = TestApp::with(&format!("{}{}", section(proxy.port, "b", ""), camera.streams("")));
+    let b = TestApp::with(&format!("{}{PATIENT}{}", section(proxy.port, "b", ""), camera.streams("")));
     knows_holder(&b, "a").await;
     has_frames(&b).await;
     // The answer is on its way.
