@@ -159,6 +159,24 @@ impl Error {
         self
     }
 
+    /// The same error for another client, without its source.
+    pub fn again(&self) -> Self {
+        let Error { code, cause, .. } = *self;
+        Error {
+            code,
+            message: self.message.clone(),
+            field: self.field.clone(),
+            cause,
+            words: self.words.clone(),
+            source: None,
+        }
+    }
+
+    /// The words for administrators and for the log, if there are any.
+    pub fn words(&self) -> Option<&str> {
+        self.words.as_deref()
+    }
+
     /// Attaches the source of the error, which goes to the log and not to the client.
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());

@@ -8,10 +8,13 @@ use crate::{
     events::{Event, Told},
     fleet::PULL_PATH,
     identity::{Identity, first_admin},
+    output::snapshot,
     paths::Placement,
+    picture::SharedFrame,
     policy::AuthSettings,
     state::State,
     store::Store,
+    stream::{Demand, StreamName},
     supervise::Supervisor,
     web,
 };
@@ -90,6 +93,11 @@ pub(super) async fn run(state: &State, supervisor: &Supervisor) {
                 fleet.answer_pulls(async |path| state.mediamtx.is_live(&path).await, mediamtx_of(state)).await;
             }
         }),
+        supervisor.run("cluster snapshots", async || {
+            if let Some(fleet) = &state.fleet {
+                fleet.answer_snapshots(async |name, max_age| take_snapshot(state, &name, max_age).await).await;
+            }
+        }),
         supervisor.run("cluster lists", || web::answer_nodes(state)),
         supervisor.run("cluster webhooks", async || {
             if let Some(fleet) = &state.fleet {
@@ -98,6 +106,16 @@ pub(super) async fn run(state: &State, supervisor: &Supervisor) {
         }),
         supervisor.run("foreign events", || cluster.hear(EVENTS, |told| state.events.pass_on(told))),
     );
+}
+
+/// Takes a snapshot of a stream of this node for another node.
+async fn take_snapshot(state: &State, name: &StreamName, max_age: Option<Duration>) -> Result<SharedFrame> {
+    let output = &state.settings.output;
+    let options =
+        snapshot::Options { max_age, usual_max_age: *output.snapshot_max_age, timeout: *output.snapshot_timeout };
+    let registry = state.catalog.registry();
+    let watch = registry.watch_for(Demand::Single, || registry.find(name))?;
+    snapshot::take(watch, &options).await
 }
 
 /// The URL at which the MediaMTX of other nodes reach that of this one; empty: unknown.

@@ -11,6 +11,7 @@ mod parents;
 mod points;
 mod relay;
 mod renaming;
+mod snapshots;
 mod titles;
 mod topics;
 mod trial;

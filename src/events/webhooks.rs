@@ -117,7 +117,7 @@ impl EventSettings {
 }
 
 /// An event that could not be delivered.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DeadLetter {
     /// The URL of the webhook, without what can be a secret: values of parameters, and long segments of the path.
     pub url: String,
@@ -127,6 +127,9 @@ pub struct DeadLetter {
     pub tries: u32,
     /// The event.
     pub event: Event,
+    /// In a cluster, for an event that another node has tried to deliver: the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
 }
 
 /// Posts events, and keeps the latest dead letters. Cheap to clone.
@@ -177,7 +180,7 @@ impl Webhooks {
             dead_letters.pop_front();
         }
         let url = shown_endpoint(&hook.url);
-        dead_letters.push_back(DeadLetter { url, error, tries, event: event.event.clone() });
+        dead_letters.push_back(DeadLetter { url, error, tries, event: event.event.clone(), node: None });
     }
 }
 

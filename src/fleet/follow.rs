@@ -1,10 +1,13 @@
 //! [`Follow`]: the pictures of another node.
 
+use std::sync::Arc;
+
 use async_nats::client::RequestErrorKind;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use parking_lot::Mutex;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinHandle,
     time::{Duration, Instant, sleep, sleep_until, timeout},
 };
@@ -49,7 +52,7 @@ pub(super) enum News {
 pub(super) async fn news_of(follow: &mut Option<Follow>) -> News {
     let Some(follow) = follow else { return std::future::pending().await };
     tokio::select! {
-        (head, jpeg) = changed(&mut follow.latest) => News::Picture(head, jpeg),
+        (head, jpeg) = follow.latest.take() => News::Picture(head, jpeg),
         told = changed(&mut follow.told) => News::Told(told),
         Some(fault) = follow.faults.recv() => News::Fault(fault),
     }
@@ -66,13 +69,36 @@ async fn changed<T: Clone>(receiver: &mut watch::Receiver<Option<T>>) -> T {
     }
 }
 
-/// A whole picture of another node.
-type Got = Option<(Head, Bytes)>;
+/// The latest picture of another node, until it is taken. It is a part of the connection's buffer, which the client of NATS uses again as
+/// soon as no message has a part of it. A picture that was kept would cost a new buffer for each one, which grows in steps.
+#[derive(Default)]
+struct Latest {
+    slot: Mutex<Option<(Head, Bytes)>>,
+    wake: Notify,
+}
+
+impl Latest {
+    fn put(&self, head: Head, jpeg: Bytes) {
+        *self.slot.lock() = Some((head, jpeg));
+        self.wake.notify_one();
+    }
+
+    /// Waits for a picture. Cancel-safe; for one reader.
+    async fn take(&self) -> (Head, Bytes) {
+        loop {
+            let taken = self.slot.lock().take();
+            if let Some(picture) = taken {
+                return picture;
+            }
+            self.wake.notified().await;
+        }
+    }
+}
 
 /// Follows the pictures of another node until it is dropped.
 pub(super) struct Follow {
     /// The latest picture.
-    latest: watch::Receiver<Got>,
+    latest: Arc<Latest>,
     /// What the asked node said last.
     told: watch::Receiver<Option<Told>>,
     /// Damaged pictures, by reason.
@@ -93,12 +119,12 @@ impl Follow {
         whom: Whom,
         gone: impl Fn(&str) + Send + Sync + 'static,
     ) -> Self {
-        let (frames, latest) = watch::channel(None);
+        let latest = Arc::<Latest>::default();
         let (answers, told) = watch::channel(None);
         let (reports, faults) = mpsc::channel(FAULTS);
         let whom = watch::Sender::new(whom);
         let tasks = [
-            tokio::spawn(listen(cluster.clone(), stream.clone(), limit, frames, reports)),
+            tokio::spawn(listen(cluster.clone(), stream.clone(), limit, latest.clone(), reports)),
             tokio::spawn(ask(cluster.clone(), stream.clone(), whom.subscribe(), answers, gone)),
         ];
         Follow { latest, told, faults, whom, tasks, cluster: cluster.clone(), stream: stream.clone() }
@@ -151,7 +177,7 @@ async fn listen(
     cluster: Cluster,
     stream: StreamName,
     limit: usize,
-    latest: watch::Sender<Got>,
+    latest: Arc<Latest>,
     faults: mpsc::Sender<&'static str>,
 ) {
     let subject = ask::frames_of(&cluster, &stream);
@@ -164,7 +190,7 @@ async fn listen(
                     let head = Head::read(|name| headers?.get(name).map(async_nats::HeaderValue::as_str));
                     let whole = head.and_then(|head| Ok((head, assembler.add(head, message.payload)?)));
                     match whole {
-                        Ok((head, Some(jpeg))) => drop(latest.send_replace(Some((head, jpeg)))),
+                        Ok((head, Some(jpeg))) => latest.put(head, jpeg),
                         Ok((_, None)) => {}
                         // Not waited for: a flood of damaged messages costs no pictures.
                         Err(fault) => drop(faults.try_send(fault.as_str())),

@@ -1,8 +1,9 @@
 //! Streams in a cluster: each camera has one node that fetches its pictures, and any node can be asked for them.
 //!
 //! `leases` carries out which node runs a producer ([`crate::cluster::lease`] decides), `feeds` sends the pictures of this node to those
-//! that ask, `follow` gets the pictures of another node, and `placed` is the producer that does one or the other. A stream sees an
-//! ordinary producer, and its watchers do not notice when the node changes. This module knows no kind of producer and no HTTP.
+//! that ask, `follow` gets the pictures of another node, `snapshots` asks for one of them, and `placed` is the producer that does one or the
+//! other. A stream sees an ordinary producer, and its watchers do not notice when the node changes. This module knows no kind of producer
+//! and no HTTP.
 
 mod ask;
 mod feeds;
@@ -13,6 +14,7 @@ mod pictures;
 mod placed;
 mod pulls;
 mod send;
+mod snapshots;
 mod uploads;
 mod webhooks;
 

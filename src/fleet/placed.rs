@@ -19,7 +19,7 @@ use crate::{
     cluster::{OnPartition, chunks::Head, lease::Role},
     error::{Code, Error, Result},
     picture::Picture,
-    stream::{Form, Mode, Producer, ProducerFuture, Run, Stream, StreamName, Watch},
+    stream::{FetchFuture, Form, Mode, Producer, ProducerFuture, Run, Stream, StreamName, Watch},
 };
 
 /// How long a node that has handed a stream over goes on, at most, until the other node has a picture: less than a service manager waits
@@ -80,6 +80,12 @@ impl Producer for Placed {
 
     fn hidden(&self) -> Option<Arc<Stream>> {
         self.inner.hidden()
+    }
+
+    fn fetch(&self, max_age: Option<Duration>) -> Option<FetchFuture> {
+        let node = self.fleet.has_snapshots(&self.name, &self.nodes)?;
+        let (fleet, name) = (self.fleet.clone(), self.name.clone());
+        Some(Box::pin(async move { fleet.snapshot(&node, &name, max_age).await }))
     }
 
     fn run(&self, run: Run) -> ProducerFuture {

@@ -1,6 +1,6 @@
 //! [`send`]: one picture as messages.
 
-use async_nats::{HeaderMap, connection::State as ConnectionState};
+use async_nats::{HeaderMap, PublishError, connection::State as ConnectionState};
 use tokio::time::{Duration, timeout};
 
 use super::ask;
@@ -19,20 +19,28 @@ pub(super) async fn send(cluster: &Cluster, stream: &StreamName, frame: &SharedF
     if frames.connection_state() != ConnectionState::Connected {
         return;
     }
-    let subject = ask::frames_of(cluster, stream);
-    let sent = async {
-        for (head, payload) in chunks::split(&frame.jpeg(), number, frame.captured_at, frames.max_payload()) {
-            let mut headers = HeaderMap::new();
-            for (name, value) in head.headers() {
-                headers.insert(name, value.as_str());
-            }
-            frames.publish_with_headers(subject.clone(), headers, payload).await?;
-        }
-        Ok::<_, async_nats::PublishError>(())
-    };
-    match timeout(STALL, sent).await {
+    match timeout(STALL, send_to(cluster, &ask::frames_of(cluster, stream), frame, number, &[])).await {
         Ok(Ok(())) => {}
         Ok(Err(e)) => tracing::debug!(%stream, "a picture is not sent to other nodes: {e}"),
         Err(_) => tracing::debug!(%stream, "a picture is not sent to other nodes: NATS takes none"),
     }
+}
+
+/// Sends one picture to a subject, in parts that each have these further headers. The frame must be encoded.
+pub(super) async fn send_to(
+    cluster: &Cluster,
+    subject: &str,
+    frame: &SharedFrame,
+    number: (u64, u64),
+    more: &[(&'static str, String)],
+) -> Result<(), PublishError> {
+    let frames = &cluster.connection().frames;
+    for (head, payload) in chunks::split(&frame.jpeg(), number, frame.captured_at, frames.max_payload()) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in head.headers().iter().chain(more) {
+            headers.insert(*name, value.as_str());
+        }
+        frames.publish_with_headers(subject.to_owned(), headers, payload).await?;
+    }
+    Ok(())
 }

@@ -15,9 +15,8 @@ use crate::{
     error::{Code, Error, Result},
     foreign,
     mqtt::{Message, Pace, Publication},
-    output::snapshot,
     picture::{SharedFrame, transform::Transform},
-    stream::{Demand, Origin, StreamName},
+    stream::{Demand, Form, Origin, StreamName},
 };
 
 /// Pause before a stream that cannot be watched is tried again, with `on_change`.
@@ -105,8 +104,7 @@ async fn removed(inner: &Inner, name: &StreamName, entry: &Entry) {
 /// A picture of a stream, as a snapshot has it.
 pub(super) async fn take(inner: &Inner, name: &StreamName) -> Result<SharedFrame> {
     let _place = inner.taking.acquire().await;
-    let watch = inner.catalog.watch(name, Demand::Single, &inner.requester()).await?;
-    snapshot::take(watch, &inner.snapshot).await
+    inner.catalog.snapshot(name, Form::Jpeg, &inner.requester(), &inner.snapshot).await
 }
 
 /// Publishes one picture now.

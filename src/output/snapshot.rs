@@ -1,12 +1,14 @@
 //! Snapshots: one picture at once, or the reason why there is none.
 
+use std::sync::Arc;
+
 use tokio::time::{Duration, timeout};
 
 use super::http::OutputKind;
 use crate::{
     error::{Code, Error, Result},
     picture::SharedFrame,
-    stream::{Mode, State, Watch},
+    stream::{Mode, State, Stream, Watch},
 };
 
 /// `/snapshot/{name}.jpg`.
@@ -26,6 +28,23 @@ pub struct Options {
     pub usual_max_age: Duration,
     /// How long to wait for a picture.
     pub timeout: Duration,
+}
+
+/// Asks the node of a cluster that runs the producer for the picture, without a watch. None if this node must take a watch: it runs the
+/// producer, or can begin to, or the other node does not answer in time.
+pub async fn fetch(stream: &Arc<Stream>, options: &Options) -> Option<Result<SharedFrame>> {
+    if !stream.is_fetched() {
+        return None;
+    }
+    let producer = stream.producer();
+    if let (Some(held), Some(max_age)) = (stream.latest(), options.max_age)
+        && !producer.moves()
+        && (!producer.ages() || held.received_at.elapsed() <= max_age)
+    {
+        return Some(Ok(held));
+    }
+    // Time is left for a watch.
+    timeout(options.timeout / 2, stream.fetch(options.max_age)).await.ok()?
 }
 
 /// Takes a snapshot. The watch starts the producer if it does not run, and is dropped with the snapshot.

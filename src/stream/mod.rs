@@ -11,6 +11,7 @@ mod context;
 mod demand;
 mod ended;
 mod failure;
+mod fetch;
 pub mod lifecycle;
 mod name;
 mod producer;
@@ -33,7 +34,7 @@ pub use self::{
     ended::Ended,
     failure::LastFailure,
     name::{MAX_NAME_BYTES, StreamName},
-    producer::{FrameSink, Producer, ProducerFuture, Run},
+    producer::{FetchFuture, FrameSink, Producer, ProducerFuture, Run},
     registry::{Deriver, Registry},
     stats::Stats,
     stream::{Origin, Stream},

@@ -2,7 +2,10 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Duration, Instant},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Demand, Ended, Forms, Mode, Sound, SoundUnit, Stream, StreamName, VideoUnit, Watch};
@@ -13,6 +16,10 @@ use crate::{
 
 /// The future that [`Producer::run`] returns.
 pub type ProducerFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// The future that [`Producer::fetch`] returns: a picture, and when it arrived by the clock of this machine. None if the pictures must be
+/// watched for after all.
+pub type FetchFuture = Pin<Box<dyn Future<Output = Option<Result<(Picture, Instant)>>> + Send>>;
 
 /// Brings pictures into a stream.
 ///
@@ -60,6 +67,12 @@ pub trait Producer: Send + Sync + 'static {
 
     /// The stream, in no list, with the pictures before they are drawn on. It takes the pictures of peers that push.
     fn hidden(&self) -> Option<Arc<Stream>> {
+        None
+    }
+
+    /// One picture of another node that runs the producer, without a run here. `max_age` is its greatest age since it arrived there. None
+    /// if no other node runs it.
+    fn fetch(&self, _max_age: Option<Duration>) -> Option<FetchFuture> {
         None
     }
 

@@ -22,6 +22,7 @@ use super::{
     context::SharedContext,
     demand::{Demand, Demands, Form, Forms},
     failure::Failures,
+    fetch::Fetching,
     lifecycle::{self, Effect, Event, Lifecycle},
     stats::Arrivals,
     supervisor,
@@ -90,6 +91,7 @@ pub struct Stream {
     core: Mutex<Core>,
     placeholder: Mutex<Option<(String, SharedFrame)>>,
     pub(super) video: Passing,
+    pub(super) fetching: Fetching,
     pub(super) frames: AtomicU64,
     pub(super) bytes: AtomicU64,
     pub(super) dropped: AtomicU64,
@@ -154,6 +156,7 @@ impl Stream {
             }),
             placeholder: Mutex::new(None),
             video: Passing::default(),
+            fetching: Fetching::default(),
             frames: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -250,6 +253,8 @@ impl Stream {
         core.delivering = false;
         self.slot.send_modify(|slot| slot.frame = None);
         self.step(&mut core, Event::Redefined, None);
+        drop(core);
+        self.fetching.forget();
     }
 
     /// Ends the stream: watchers get the reason, and the producer is stopped.

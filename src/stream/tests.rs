@@ -1,6 +1,7 @@
 //! The life of streams with a scripted producer, on a paused clock.
 
 mod demand;
+mod fetch;
 
 use parking_lot::Mutex;
 use std::sync::{

@@ -18,15 +18,20 @@ use super::{
     caller::{Admin, CallerExtractor},
     endless::session_info,
     extract::{Body, number, read},
+    nodes::{self, MissingNode, NodesQuery, Part},
     problem::ProblemDocument,
 };
 use crate::{
     access::{Permit, Role},
+    cluster::Cluster,
     error::{Code, Error},
     events::{Audience, DeadLetter, EncodedEvent, Event, Kind},
     foreign,
     policy::{Action, Caller, Decision},
 };
+
+/// The topic of the questions of other nodes.
+const TOPIC: &str = "dead_letters";
 
 /// Longest time without data, in seconds: proxies close a silent connection.
 const KEEPALIVE: usize = 15;
@@ -56,8 +61,10 @@ pub struct EventQuery {
 /// Dead letters: events that a webhook did not accept in all attempts.
 #[derive(Serialize, ToSchema)]
 pub struct DeadLetters {
-    /// Newest first.
+    /// Newest first; with `nodes=all` by the times of the events.
     dead: Vec<DeadLetter>,
+    /// With `nodes=all`: nodes of the cluster whose dead letters, or some of them, are missing.
+    missing: Vec<MissingNode>,
 }
 
 /// Events as server-sent events. A listener gets the events of paths that it can read; an administrator gets all. A caller
@@ -236,8 +243,29 @@ fn bounded(value: Value) -> Value {
     }
 }
 
-/// Events that could not be posted to a webhook.
-#[utoipa::path(get, path = "/api/v1/events/dead-letters", tag = "events", responses((status = 200, body = DeadLetters), (status = 403, body = ProblemDocument)))]
-pub(super) async fn dead(state: web::Data<State>, _: Admin) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(DeadLetters { dead: state.webhooks.dead_letters() }))
+/// Answers the questions of other nodes, until the program ends.
+pub(super) async fn answer(state: &State, cluster: &Cluster) {
+    // The seal makes a third more of them.
+    let room = || cluster.connection().control.max_payload() / 2;
+    cluster.answer(TOPIC, async |(): ()| Part::within(state.webhooks.dead_letters(), room())).await;
+}
+
+/// Events that could not be posted to a webhook. With `nodes=all` also those that other nodes of the cluster have tried to post; a node that
+/// does not answer is in `missing`.
+#[utoipa::path(get, path = "/api/v1/events/dead-letters", tag = "events", params(NodesQuery), responses((status = 200, body = DeadLetters), (status = 400, body = ProblemDocument), (status = 403, body = ProblemDocument)))]
+pub(super) async fn dead(
+    state: web::Data<State>,
+    _: Admin,
+    query: web::Query<NodesQuery>,
+) -> Result<HttpResponse, Problem> {
+    let is_all = query.is_all()?;
+    let (mut dead, mut missing) = (state.webhooks.dead_letters(), vec![]);
+    if is_all {
+        let others = nodes::ask::<DeadLetter>(&state, TOPIC).await;
+        dead.extend(others.found.into_iter().map(|(node, letter)| DeadLetter { node: Some(node), ..letter }));
+        // Clocks of machines can differ: the times are for reading only.
+        dead.sort_by(|one, other| other.event.at.cmp(&one.event.at));
+        missing = others.missing;
+    }
+    Ok(HttpResponse::Ok().json(DeadLetters { dead, missing }))
 }

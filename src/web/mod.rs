@@ -73,7 +73,11 @@ use crate::{output::OUTPUTS, state::State};
 /// Answers the questions of other nodes of a cluster, until the program ends.
 pub(crate) async fn answer_nodes(state: &State) {
     if let Some(cluster) = &state.cluster {
-        tokio::join!(sessions::answer(state, cluster), recordings::answer(state, cluster));
+        tokio::join!(
+            sessions::answer(state, cluster),
+            recordings::answer(state, cluster),
+            events::answer(state, cluster)
+        );
     }
 }
 

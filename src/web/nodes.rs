@@ -62,12 +62,33 @@ pub(super) struct Part<T> {
 
 impl<T> Part<T> {
     /// Leaves out what is too much for a message.
-    pub(super) fn new(mut items: Vec<T>, mut error: Option<String>) -> Self {
-        if let Some(more @ 1..) = items.len().checked_sub(MAX_ITEMS) {
-            items.truncate(MAX_ITEMS);
+    pub(super) fn new(items: Vec<T>, error: Option<String>) -> Self {
+        Part::of_first(MAX_ITEMS, items, error)
+    }
+
+    fn of_first(count: usize, mut items: Vec<T>, mut error: Option<String>) -> Self {
+        if let Some(more @ 1..) = items.len().checked_sub(count) {
+            items.truncate(count);
             error.get_or_insert_with(|| format!("{more} further entries are left out"));
         }
         Part { items, error }
+    }
+}
+
+impl<T: Serialize> Part<T> {
+    /// The same for entries of any size, of which the first ones are the most important: those that have so many bytes as JSON.
+    pub(super) fn within(items: Vec<T>, bytes: usize) -> Self {
+        let size = |item: &T| serde_json::to_vec(item).map_or(usize::MAX, |json| json.len());
+        let mut room = bytes;
+        let fits = |item: &&T| match room.checked_sub(size(item)) {
+            Some(rest) => {
+                room = rest;
+                true
+            }
+            None => false,
+        };
+        let count = items.iter().take_while(fits).count();
+        Part::of_first(count, items, None)
     }
 }
 
@@ -110,5 +131,9 @@ mod tests {
         let part = Part::new(vec![(); MAX_ITEMS + 3], None);
         assert_eq!((part.items.len(), part.error.as_deref()), (MAX_ITEMS, Some("3 further entries are left out")));
         assert_eq!(Part::new(vec![(); MAX_ITEMS], None).error, None);
+        // "aa" has four bytes as JSON.
+        let part = Part::within(vec!["aa", "bb", "cc"], 9);
+        assert_eq!((part.items, part.error.as_deref()), (vec!["aa", "bb"], Some("1 further entries are left out")));
+        assert_eq!(Part::within(vec!["aa", "bb"], 8).error, None);
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     picture::transform::Transform,
     policy::{Action, Caller},
     producer::Definition,
-    stream::{Demand, Form, StreamName},
+    stream::{Form, StreamName},
 };
 
 /// Parameters of the original recipe.
@@ -106,11 +106,9 @@ pub(super) async fn take(
     let output = &state.settings.output;
     let options =
         snapshot::Options { max_age, usual_max_age: *output.snapshot_max_age, timeout: *output.snapshot_timeout };
-    let mut watch = state.catalog.watch(&name, Demand::Single, &requester(request, state, &who, caller)).await?;
-    if !transform.keeps_pictures() {
-        watch.set_form(Form::Raster);
-    }
-    let frame = match snapshot::take(watch, &options).await {
+    let form = if transform.keeps_pictures() { Form::Jpeg } else { Form::Raster };
+    let by = requester(request, state, &who, caller);
+    let frame = match state.catalog.snapshot(&name, form, &by, &options).await {
         Ok(frame) => frame,
         Err(error) => return Err(told_to(state, caller, error).await),
     };

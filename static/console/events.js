@@ -6,7 +6,7 @@ import { fill, h } from '../lib/dom.js';
 import { listen } from '../lib/events.js';
 import { causeText, dateTime, number, t } from '../lib/i18n.js';
 import { icon } from '../lib/icons.js';
-import { badge, button, emptyState, heading, matches, searchField } from './parts.js';
+import { badge, button, emptyState, heading, matches, missingNodes, searchField } from './parts.js';
 import { valuesOf } from './schema.js';
 import { known } from './words.js';
 
@@ -194,17 +194,20 @@ function eventItem({ event, times }) {
 }
 
 /**
- * Lists the events that no webhook accepted.
+ * Lists the events that no webhook accepted, of all nodes of a cluster.
  *
  * @param {HTMLElement} place
  * @param {AbortSignal} signal
  */
 async function showDeadLetters(place, signal) {
-  const { dead } = await api.call('api/v1/events/dead-letters', { signal }).catch(() => ({ dead: [] }));
-  if (!dead.length) return;
-  const items = dead.slice(0, LISTED_DEAD_LETTERS).map(({ url, error, tries, event }) => {
-    return h('li', { class: 'hint' }, [event.type, url, error, t('console.tries_n', { n: tries })].join(' · '));
+  const { dead, missing } = await api
+    .call('api/v1/events/dead-letters?nodes=all', { signal })
+    .catch(() => ({ dead: [], missing: [] }));
+  const items = dead.slice(0, LISTED_DEAD_LETTERS).map(({ url, error, tries, event, node }) => {
+    const where = node ? t('console.at_node', { program: url, node }) : url;
+    return h('li', { class: 'hint' }, [event.type, where, error, t('console.tries_n', { n: tries })].join(' · '));
   });
   const summary = h('summary', {}, t('console.dead_letters', { n: dead.length }));
-  fill(place, h('details', { class: 'card' }, summary, h('ul', { class: 'stack tight' }, items)));
+  const list = dead.length > 0 && h('details', { class: 'card' }, summary, h('ul', { class: 'stack tight' }, items));
+  fill(place, missingNodes(missing), list);
 }

@@ -153,3 +153,58 @@ async fn a_node_that_is_cut_off_from_nats_posts_its_own_events() {
     eventually("none is left", async || is_all_posted(&fleet.nats).await).await;
     assert_eq!(arrived(&receiver).await.len(), 3, "each arrives once");
 }
+
+/// The dead letters that a node lists, as pairs of the node that has tried and the path of the webhook, and the nodes that are missing.
+async fn dead_letters(node: &TestApp, query: &str) -> (BTreeSet<(String, String)>, Vec<String>) {
+    let response = node.admin("GET", &format!("/api/v1/events/dead-letters{query}"), "").await;
+    assert_eq!(response.status, 200, "{response:?}");
+    let listed = response.json();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let dead = listed["dead"].as_array().expect("a list").iter();
+    let pairs = dead.map(|letter| (text(&letter["node"]), text(&letter["url"]).rsplit('/').next().map(str::to_owned)));
+    let missing = listed["missing"].as_array().expect("a list").iter();
+    (pairs.map(|(node, url)| (node, url.expect("a path"))).collect(), missing.map(|m| text(&m["node"])).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_of_all_nodes_are_listed_at_any_node() {
+    // Each webhook is one of one node, and refuses all events.
+    let receiver = MockServer::start().await;
+    Mock::given(wiremock::matchers::any()).respond_with(ResponseTemplate::new(410)).mount(&receiver).await;
+    let Some(nats) = NatsServer::start().await else { return };
+    let proxy = Proxy::start(nats.port).await;
+    let mut fleet = Fleet { nats, nodes: vec![] };
+    for node in ["a", "b"] {
+        let section = section(if node == "b" { proxy.port } else { fleet.nats.port }, node, "");
+        fleet.add(&format!(
+            "{section}events: {{webhooks: [{{url: '{}/of-{node}', events: [hook]}}]}}\n",
+            receiver.uri()
+        ));
+    }
+    let c = fleet.nats.settings("c");
+    fleet.add(&c);
+    for node in 0..3 {
+        fleet.sees_all(node).await;
+    }
+    let [a, _, c] = fleet.nodes.as_slice() else { panic!("three") };
+    let of = |node: &str, url: &str| (node.to_owned(), url.to_owned());
+    let both = BTreeSet::from([of("a", "of-a"), of("b", "of-b")]);
+    eventually("both are refused", async || {
+        hook(c, 1).await;
+        dead_letters(c, "?nodes=all").await.0 == both
+    })
+    .await;
+    assert_eq!(dead_letters(c, "?nodes=all").await.1, Vec::<String>::new());
+    // Its own have no node, and those of a node alone are no others.
+    assert_eq!(dead_letters(a, "?nodes=all").await.0, BTreeSet::from([of("", "of-a"), of("b", "of-b")]));
+    assert_eq!(dead_letters(a, "").await, (BTreeSet::from([of("", "of-a")]), vec![]));
+    assert_eq!(dead_letters(c, "").await, (BTreeSet::new(), vec![]));
+    let wrong = c.admin("GET", "/api/v1/events/dead-letters?nodes=b", "").await;
+    assert_eq!((wrong.status, wrong.json()["field"].clone()), (400, "nodes".into()), "{wrong:?}");
+    assert_eq!(c.get("/api/v1/events/dead-letters?nodes=all").await.status, 401);
+    proxy.set(Flow::Cut);
+    eventually("the node that does not answer is named, and the rest is listed", async || {
+        dead_letters(c, "?nodes=all").await == (BTreeSet::from([of("a", "of-a")]), vec!["b".to_owned()])
+    })
+    .await;
+}

@@ -47,6 +47,7 @@ mod fleet_kills;
 mod fleet_lists;
 mod fleet_processes;
 mod fleet_pulls;
+mod fleet_snapshots;
 mod fleet_uploads;
 mod fleet_webhooks;
 mod gallery;

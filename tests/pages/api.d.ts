@@ -2830,11 +2830,13 @@ export interface components {
         DeadLetter: {
             error: string;
             event: components["schemas"]["Event"];
+            node?: string | null;
             tries: number;
             url: string;
         };
         DeadLetters: {
             dead: components["schemas"]["DeadLetter"][];
+            missing: components["schemas"]["MissingNode"][];
         };
         Definition: (components["schemas"]["UploadDefinition"] & {
             /** @enum {string} */
