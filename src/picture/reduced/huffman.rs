@@ -83,7 +83,7 @@ impl Dc {
             return None;
         }
         codes.each(DC_BITS, |indices, length, size| {
-            fast[indices].fill(length as u16 + u16::from(size) | u16::from(size) << 8);
+            fast[indices].fill((length as u16 + u16::from(size)) | (u16::from(size) << 8));
         });
         Some(Dc { codes, fast })
     }

@@ -14,6 +14,7 @@ mod huffman;
 mod idct;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
+mod segment;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, LazyLock};
 
 use super::{
-    header::next_segment,
     huffman::{Ac, Codes, Dc},
+    segment::next_segment,
 };
 use crate::picture::jpeg::STANDARD_TABLES;
 
