@@ -12,12 +12,13 @@ use crate::{
 pub type Property = fn(&[u8]);
 
 /// All properties.
-pub const PROPERTIES: [(&str, Property); 17] = [
+pub const PROPERTIES: [(&str, Property); 18] = [
     ("discovery_soap", discovery::properties::soap),
     ("discovery_xml", discovery::properties::xml),
     ("h264", h264::properties::hold),
     ("http_head", fetch::properties::hold),
     ("jpeg", picture::jpeg::properties::hold),
+    ("jpeg_reduced", picture::reduced::properties::hold),
     ("mediamtx_question", policy::webhook::properties::hold),
     ("mqtt_packet", mqtt_video::properties::hold),
     ("mqtt_packets", mqtt::properties::hold),

@@ -212,7 +212,7 @@ pub fn with_huffman_tables(data: &[u8], header: &Header) -> Vec<u8> {
 /// The four standard tables as DHT segments. They are taken from a colour picture that libjpeg-turbo encoded
 /// without optimisation, because its default tables are those of annex K.
 #[expect(clippy::expect_used, reason = "8 × 8 gray pixels can be encoded, and tests use the tables")]
-static STANDARD_TABLES: LazyLock<Vec<u8>> = LazyLock::new(|| {
+pub(super) static STANDARD_TABLES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let sample = super::encode_rgb(&[128; 3 * 8 * 8], 8, 8, 75).expect("8 × 8 gray pixels can be encoded");
     let mut tables = Vec::new();
     for segment in segments(&sample) {

@@ -14,6 +14,7 @@ mod planes;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod raster;
+pub(crate) mod reduced;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod text;

@@ -61,13 +61,17 @@ impl Raster {
 
     /// As [`Raster::from_jpeg`], at a scale that depends on the header: scaling in the decoder is nearly free.
     pub(super) fn from_jpeg_at(jpeg: &[u8], scaling: impl FnOnce(&DecompressHeader) -> ScalingFactor) -> Result<Self> {
-        let source = Source::decode(jpeg, scaling)?;
+        let mut source = Source::decode(jpeg, scaling)?;
         let mut made =
             Raster { width: source.width, height: source.height, planes: Default::default(), colour: Colour::JPEG };
         for i in 0..3 {
             let (columns, rows) = made.shown_size(i);
-            made.planes[i] = match source.planes.get(i) {
-                None => vec![128; made.stride(i) * made.rows(i)],
+            let size = (made.stride(i), made.rows(i));
+            made.planes[i] = match source.planes.get_mut(i) {
+                None => vec![128; size.0 * size.1],
+                Some(plane) if (columns, rows) == size && (plane.stride, plane.rows) == size => {
+                    std::mem::take(&mut plane.samples)
+                }
                 Some(plane) if i == 0 || plane.per_sample == (2, 2) => {
                     let from = plane.samples.chunks(plane.stride).take(rows);
                     padded(from.map(|row| &row[..columns.min(row.len())]), made.stride(i), made.rows(i))

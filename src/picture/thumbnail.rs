@@ -1,18 +1,13 @@
 //! Small pictures for lists.
 
 use bytes::Bytes;
-use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
+use turbojpeg::ScalingFactor;
 
-use super::{
-    Picture, PictureLimits,
-    convert::{MAX_SCANS, undecodable},
-    encode::encode_rgb,
-    in_pool_with, memory_to_transform,
-};
+use super::{Picture, PictureLimits, Raster, in_pool_with, memory_to_transform};
 use crate::error::Result;
 
 /// Quality of small pictures.
-const QUALITY: i32 = 75;
+const QUALITY: u8 = 75;
 
 impl Picture {
     /// A small version: its longer side has `side` pixels or up to twice as many, and never more than the original.
@@ -20,21 +15,8 @@ impl Picture {
     pub async fn thumbnail(&self, side: u32, limits: &PictureLimits) -> Result<Bytes> {
         let (jpeg, longer) = (self.jpeg.clone(), self.width.max(self.height));
         in_pool_with(memory_to_transform(&jpeg), limits, move || {
-            let denominator = [8, 4, 2].into_iter().find(|by| longer / by >= side).unwrap_or(1);
-            let decode = || {
-                let mut decoder = Decompressor::new()?;
-                decoder.set_scan_limit(MAX_SCANS)?;
-                let scaling = ScalingFactor::new(1, denominator as usize);
-                decoder.set_scaling_factor(scaling)?;
-                let header = decoder.read_header(&jpeg)?.scaled(scaling);
-                let mut rgb = vec![0; 3 * header.width * header.height];
-                let (width, height) = (header.width, header.height);
-                let image = Image { pixels: &mut rgb[..], width, pitch: 3 * width, height, format: PixelFormat::RGB };
-                decoder.decompress(&jpeg, image)?;
-                Ok((rgb, width as u32, height as u32))
-            };
-            let (rgb, width, height) = decode().map_err(undecodable)?;
-            encode_rgb(&rgb, width, height, QUALITY)
+            let by = [8, 4, 2].into_iter().find(|by| longer / by >= side).unwrap_or(1);
+            Raster::from_jpeg_at(&jpeg, |_| ScalingFactor::new(1, by as usize))?.to_jpeg(QUALITY)
         })
         .await
     }

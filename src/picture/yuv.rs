@@ -11,7 +11,10 @@ use fast_image_resize::{
 };
 use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor, Subsamp, YuvImage};
 
-use super::convert::{MAX_SCANS, undecodable};
+use super::{
+    convert::{MAX_SCANS, undecodable},
+    reduced::{self, Reduced},
+};
 use crate::error::{Error, Result};
 
 /// The largest sides that openh264 encodes (see its README; level 5.2).
@@ -204,13 +207,17 @@ impl SourcePlane {
 }
 
 impl Source {
-    /// Decodes a JPEG, at a scale that depends on its header.
+    /// Decodes a JPEG, at a scale that depends on its header. Our own decoder is tried first at the scales that it has.
     pub(super) fn decode(jpeg: &[u8], scaling: impl FnOnce(&DecompressHeader) -> ScalingFactor) -> Result<Self> {
         let decode = || {
             let mut decoder = Decompressor::new()?;
             decoder.set_scan_limit(MAX_SCANS)?;
             let header = decoder.read_header(jpeg)?;
             let scaling = if header.is_lossless { ScalingFactor::ONE } else { scaling(&header) };
+            let by = [2, 4, 8].into_iter().find(|by| ScalingFactor::new(1, *by) == scaling);
+            if let Some(reduced) = by.and_then(|by| reduced::decode(jpeg, by)) {
+                return Ok(Source::from(reduced));
+            }
             decoder.set_scaling_factor(scaling)?;
             let header = header.scaled(scaling);
             let planar = matches!(header.colorspace, Colorspace::YCbCr | Colorspace::Gray);
@@ -283,6 +290,24 @@ impl Source {
         let u = weigh([-11059, -21709, 32768], 128);
         let v = weigh([32768, -27439, -5329], 128);
         Source { width: width as u32, height: height as u32, planes: vec![plane(y), plane(u), plane(v)] }
+    }
+}
+
+impl From<Reduced> for Source {
+    fn from(reduced: Reduced) -> Self {
+        let Reduced { width, height, per_chroma, planes } = reduced;
+        let planes = planes.into_iter().enumerate().map(|(i, plane)| {
+            let per_sample = if i == 0 { (1, 1) } else { per_chroma };
+            SourcePlane {
+                samples: plane.samples,
+                stride: plane.stride,
+                rows: plane.rows,
+                per_sample,
+                shown_width: width as f64 / per_sample.0 as f64,
+                shown_height: height as f64 / per_sample.1 as f64,
+            }
+        });
+        Source { width: width as u32, height: height as u32, planes: planes.collect() }
     }
 }
 

@@ -71,6 +71,13 @@ pub fn apply(
         }
     }
     let unturned = geometry.unturned(transform.turn);
+    // Scaling planes takes less time than scaling pixels. A chroma sample at an odd edge would move a little.
+    let by = reduction((width as usize, height as usize), &unturned) as u32;
+    if by > 1 && [width, height].iter().all(|side| side.div_ceil(by).is_multiple_of(2)) {
+        let raster = reshape_jpeg(jpeg, (width, height), transform, limits)?;
+        let is_gray = transform.gray || jpeg::inspect(jpeg).is_ok_and(|header| header.components == 1);
+        return encode_planes(&raster, is_gray, transform.quality.unwrap_or(quality), limits);
+    }
     let decoded = Decoded::decode(jpeg, &unturned, transform.gray)?;
     let scaled = decoded.fit(&unturned)?;
     let image = scaled.turn(transform.turn);
@@ -89,10 +96,13 @@ pub fn apply_to_planes(
     limits: &PictureLimits,
 ) -> Result<Option<Applied>> {
     let Some(changed) = reshape(raster, transform, limits)? else { return Ok(None) };
-    let quality = transform.quality.unwrap_or(quality);
-    let jpeg = if transform.gray { changed.to_gray_jpeg(quality)? } else { changed.to_jpeg(quality)? };
+    encode_planes(&changed, transform.gray, transform.quality.unwrap_or(quality), limits).map(Some)
+}
+
+fn encode_planes(raster: &Raster, is_gray: bool, quality: u8, limits: &PictureLimits) -> Result<Applied> {
+    let jpeg = if is_gray { raster.to_gray_jpeg(quality)? } else { raster.to_jpeg(quality)? };
     limits.check_size(jpeg.len())?;
-    Ok(Some(Applied { jpeg, width: changed.width(), height: changed.height(), how: How::Encoded }))
+    Ok(Applied { jpeg, width: raster.width(), height: raster.height(), how: How::Encoded })
 }
 
 /// Decodes a JPEG and applies size, orientation and colour, for a picture that is drawn on before it is encoded. Decodes at the
@@ -270,18 +280,20 @@ impl Decoded {
     }
 }
 
-/// The smallest scale that gives all shown pixels. Only scales for which libjpeg-turbo has vector code: thirds and
-/// sixths cost more than the full size.
-fn scaling(header: &DecompressHeader, geometry: &Geometry) -> ScalingFactor {
-    if header.is_lossless {
-        return ScalingFactor::ONE;
-    }
+/// The smallest scale that gives all shown pixels, for a picture of this size: 1, or a half, a quarter or an eighth (2, 4 or 8). Only scales
+/// for which libjpeg-turbo has vector code: thirds and sixths cost more than the full size.
+fn reduction((width, height): (usize, usize), geometry: &Geometry) -> usize {
     let enough = |by: &usize| {
-        let (width, height) = (header.width.div_ceil(*by) as f64, header.height.div_ceil(*by) as f64);
+        let (width, height) = (width.div_ceil(*by) as f64, height.div_ceil(*by) as f64);
         width * geometry.shown.0 >= f64::from(geometry.inner.0)
             && height * geometry.shown.1 >= f64::from(geometry.inner.1)
     };
-    [8, 4, 2].into_iter().find(enough).map_or(ScalingFactor::ONE, |by| ScalingFactor::new(1, by))
+    [8, 4, 2].into_iter().find(enough).unwrap_or(1)
+}
+
+fn scaling(header: &DecompressHeader, geometry: &Geometry) -> ScalingFactor {
+    let by = if header.is_lossless { 1 } else { reduction((header.width, header.height), geometry) };
+    ScalingFactor::new(1, by)
 }
 
 fn encode(image: &DynamicImage, quality: u8) -> turbojpeg::Result<Bytes> {
