@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::Result,
     picture::{
-        PictureLimits, Raster, RasterPicture,
+        PictureLimits, Raster, RasterPicture, SharedFrame,
         compose::{Composer, Layer, Moment, Overlay, Place, Word},
         in_pool_with, memory_to_transform,
         text::Fonts,
@@ -28,6 +28,9 @@ use crate::{
 
 /// How often the streams and paths of a pattern are looked up: as often as MediaMTX's paths are listed.
 const LOOK_UP: Duration = Duration::from_secs(2);
+
+/// A picture can be larger than its place by one part of this many of the place, and then loses its edge.
+const EDGE: u32 = 64;
 
 /// The checked definition.
 pub(super) struct Plan {
@@ -188,8 +191,10 @@ impl Wall {
                 write(&mut tile, &key.label, Word::BottomLeft, 9.0, &self.fonts);
             }
             // A tile with other proportions than its place has the background beside it.
-            let ground = Raster::filled(rect.width, rect.height, self.plan.background);
-            self.canvas.put(&ground, rect.left, rect.top);
+            if (tile.width(), tile.height()) != (rect.width, rect.height) {
+                let ground = Raster::filled(rect.width, rect.height, self.plan.background);
+                self.canvas.put(&ground, rect.left, rect.top);
+            }
             let (left, top) =
                 ((rect.width - tile.width().min(rect.width)) / 2, (rect.height - tile.height().min(rect.height)) / 2);
             self.canvas.put(&tile, rect.left + left, rect.top + top);
@@ -222,7 +227,13 @@ fn key(content: &Content, name: &StreamName, labels: bool) -> Key {
 }
 
 /// The picture as large as the place allows. A small one is enlarged: the screen is far away.
-fn fitted(frame: &crate::picture::SharedFrame, rect: &Rect, limits: &PictureLimits) -> Result<Raster> {
+fn fitted(frame: &SharedFrame, rect: &Rect, limits: &PictureLimits) -> Result<Raster> {
+    if let Some(reduced) = nearly(frame, rect) {
+        let (width, height) = reduced;
+        let whole = shaped(frame, &Transform::exactly(width, height), limits)?;
+        let (left, top) = ((width - rect.width) / 2, (height - rect.height) / 2);
+        return Ok(whole.cut(left, top, rect.width, rect.height));
+    }
     let (width, height) = (f64::from(frame.width.max(1)), f64::from(frame.height.max(1)));
     let scale = f64::min(f64::from(rect.width) / width, f64::from(rect.height) / height);
     let even = |side: f64, most: u32| ((side * scale / 2.0).round() as u32 * 2).clamp(2, most);
@@ -230,10 +241,24 @@ fn fitted(frame: &crate::picture::SharedFrame, rect: &Rect, limits: &PictureLimi
         true => Transform::exactly(even(width, rect.width), even(height, rect.height)),
         false => Transform::inside(rect.width, rect.height),
     };
+    shaped(frame, &transform, limits)
+}
+
+/// The size of a half, a quarter or an eighth of the picture, or of the whole one, if it is larger than its place by a few pixels only:
+/// the gap between 2 × 2 tiles makes these pixels. The edge is then left out, instead of scaling all others by a hundredth, which costs
+/// more than decoding and makes the tile less sharp.
+fn nearly(frame: &SharedFrame, rect: &Rect) -> Option<(u32, u32)> {
+    let is_near = |side: u32, place: u32| side >= place && side - place <= place / EDGE && side.is_multiple_of(2);
+    let sizes = [1, 2, 4, 8].map(|by| (frame.width.div_ceil(by), frame.height.div_ceil(by)));
+    let near = |(width, height): &(u32, u32)| is_near(*width, rect.width) && is_near(*height, rect.height);
+    sizes.into_iter().find(near).filter(|size| *size != (rect.width, rect.height))
+}
+
+fn shaped(frame: &SharedFrame, transform: &Transform, limits: &PictureLimits) -> Result<Raster> {
     match frame.raster() {
-        None => reshape_jpeg(&frame.jpeg(), (frame.width, frame.height), &transform, limits),
+        None => reshape_jpeg(&frame.jpeg(), (frame.width, frame.height), transform, limits),
         Some(raster) => {
-            let made = reshape(raster, &transform, limits)?;
+            let made = reshape(raster, transform, limits)?;
             Ok(made.unwrap_or_else(|| Raster::clone(raster).into_jpeg_colour()))
         }
     }
@@ -284,4 +309,41 @@ fn write(tile: &mut Raster, text: &str, at: Word, size: f64, fonts: &Fonts) {
         value: &|_| None,
     };
     Composer::new(Arc::new(overlay), fonts.clone(), |_| None).draw(tile, &moment);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::{Frame, Picture, Reserved, testing::photo};
+
+    fn frame(width: u32, height: u32) -> SharedFrame {
+        let picture = Picture::from_plain_jpeg(photo(width, height).into(), &PictureLimits::default()).expect("a JPEG");
+        Arc::new(Frame::new(&picture, 1, false, Reserved::default()))
+    }
+
+    #[test]
+    fn a_picture_that_nearly_fits_loses_its_edge_and_stays_sharp() {
+        let rects = Layout::Grid(3, 3).arrange(9, (1920, 1080), 4);
+        let limits = PictureLimits::default();
+        let half = shaped(&frame(1280, 720), &Transform::exactly(640, 360), &limits).expect("decodes");
+        for rect in &rects {
+            let tile = fitted(&frame(1280, 720), rect, &limits).expect("decodes");
+            assert_eq!((tile.width(), tile.height()), (rect.width, rect.height), "{rect:?} has no bars");
+            let [left, top] = [640 - rect.width, 360 - rect.height].map(|spare| (spare / 2) & !1);
+            for (x, y) in [(0, 0), (100, 200), (rect.width - 1, rect.height - 1)] {
+                assert_eq!(tile.at(x, y), half.at(left + x, top + y), "{rect:?} {x} {y}");
+            }
+        }
+        assert_eq!(nearly(&frame(640, 360), &rects[0]), Some((640, 360)), "as it is");
+    }
+
+    #[test]
+    fn other_pictures_are_scaled_whole() {
+        let rect = Rect { left: 0, top: 0, width: 636, height: 356 };
+        for (width, height) in [(1920, 1080), (1280, 960), (1300, 720), (634, 356), (1272, 712)] {
+            assert_eq!(nearly(&frame(width, height), &rect), None, "{width}x{height}");
+        }
+        let tile = fitted(&frame(1280, 960), &rect, &PictureLimits::default()).expect("decodes");
+        assert!(tile.width() < 500 && tile.height() <= 356, "{tile:?}");
+    }
 }
