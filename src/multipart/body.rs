@@ -169,6 +169,8 @@ impl Body {
                 // The length is too small.
                 (_, Some(_)) => self.length = None,
                 (Ok(None), None) => return End::Unknown,
+                // Within a line that can be the delimiter: a segment whose length is wrong leads there.
+                (Err(at), None) if !is_settled(data, at) => return End::Unknown,
                 (Err(at), None) => return End::Damaged(resume(data, at, boundaries)),
             }
         }
