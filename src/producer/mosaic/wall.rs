@@ -226,7 +226,7 @@ fn key(content: &Content, name: &StreamName, labels: bool) -> Key {
     }
 }
 
-/// The picture as large as the place allows. A small one is enlarged: the screen is far away.
+/// The picture as large as the place allows, or without its edge if it nearly fits. A small one is enlarged: the screen is far away.
 fn fitted(frame: &SharedFrame, rect: &Rect, limits: &PictureLimits) -> Result<Raster> {
     if let Some(reduced) = nearly(frame, rect) {
         let (width, height) = reduced;
@@ -244,9 +244,9 @@ fn fitted(frame: &SharedFrame, rect: &Rect, limits: &PictureLimits) -> Result<Ra
     shaped(frame, &transform, limits)
 }
 
-/// The size of a half, a quarter or an eighth of the picture, or of the whole one, if it is larger than its place by a few pixels only:
-/// the gap between 2 × 2 tiles makes these pixels. The edge is then left out, instead of scaling all others by a hundredth, which costs
-/// more than decoding and makes the tile less sharp.
+/// The size of the whole picture, or of a half, a quarter or an eighth of it, if it is larger than its place by at most the [`EDGE`]th part: the
+/// gaps between tiles make these pixels. The edge is then left out. To scale the picture by a hundredth would take more time than to decode
+/// it, and make it less sharp.
 fn nearly(frame: &SharedFrame, rect: &Rect) -> Option<(u32, u32)> {
     let is_near = |side: u32, place: u32| side >= place && side - place <= place / EDGE && side.is_multiple_of(2);
     let sizes = [1, 2, 4, 8].map(|by| (frame.width.div_ceil(by), frame.height.div_ceil(by)));
