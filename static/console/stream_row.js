@@ -152,8 +152,8 @@ export class StreamRow {
     const isNew = seq !== this.#seq;
     this.#seq = seq;
     // An uploaded picture is shown at once; the picture of a camera is requested at intervals.
-    if (this.#isVisible && isNew && kind === 'upload') this.#restartThumbnail();
-    if (hadFailed && !failure) this.thumbnail.retry();
+    if ((isNew && kind === 'upload') || (hadFailed && !failure)) this.thumbnail.reload();
+    if (this.#isVisible) this.#startThumbnail();
   }
 
   /**
@@ -172,12 +172,11 @@ export class StreamRow {
    */
   setVisible(isVisible) {
     this.#isVisible = isVisible;
-    if (isVisible) this.#restartThumbnail();
+    if (isVisible) this.#startThumbnail();
     else this.thumbnail.stop();
   }
 
-  #restartThumbnail() {
-    this.thumbnail.stop();
+  #startThumbnail() {
     const { kind, state, picture, frames, watchers } = this.#stream;
     const isUpload = kind === 'upload';
     if (isUpload && !picture && frames === 0 && state === 'starting') return;

@@ -6,9 +6,20 @@ import { ApiError, encoded, refusal, request } from '../lib/api.js';
 /** Browsers keep six connections to a server; the others are for requests of the user. */
 const CONCURRENT = 3;
 
-/** The pause after a picture that could not be loaded, and after a request that the server did not answer. */
+/** The pause after a picture that could not be loaded, and the longest one after a request that the server did not answer. */
 const AFTER_FAILURE_MS = 30_000;
 const AWAY_MS = 2000;
+
+/**
+ * What is due while the page is hidden, and is loaded when it is visible again.
+ *
+ * @type {Set<() => void>}
+ */
+const due = new Set();
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) return;
+  for (const load of [...due]) load();
+});
 
 let running = 0;
 /** @type {(() => void)[]} */
@@ -43,6 +54,8 @@ export class Thumbnail {
   #tag = null;
   #timer = 0;
   #isLoading = false;
+  /** Whether the server has a newer picture than the one that is loading. */
+  #isOutdated = false;
   #isStopped = true;
   #failedAt = -Infinity;
 
@@ -62,45 +75,51 @@ export class Thumbnail {
    * @param {number} width
    */
   start(intervalMs, width) {
+    const isBegun = !this.#isStopped;
     this.#isStopped = false;
     this.#intervalMs = intervalMs;
     this.#width = width;
-    if (!this.#timer && !this.#isLoading) this.#load();
+    if (!isBegun && !this.#isLoading) this.#load();
   }
 
   stop() {
     this.#isStopped = true;
-    clearTimeout(this.#timer);
-    this.#timer = 0;
+    this.#clear();
   }
 
-  /** Loads soon, although the last picture could not be loaded: its reason is over. */
-  retry() {
+  /** Loads at once if it is started: there is a newer picture, or the reason is over why there was none. */
+  reload() {
     this.#failedAt = -Infinity;
-    if (!this.#timer) return;
-    clearTimeout(this.#timer);
-    this.#load();
+    if (this.#isLoading) this.#isOutdated = true;
+    else if (!this.#isStopped) this.#load();
   }
 
-  async #load() {
-    this.#timer = 0;
-    const hasJustFailed = performance.now() - this.#failedAt < AFTER_FAILURE_MS;
-    if (this.#isStopped || document.hidden || hasJustFailed) return this.#loadLater();
+  #clear() {
+    clearTimeout(this.#timer);
+    due.delete(this.#load);
+  }
+
+  #load = async () => {
+    this.#clear();
+    const pause = this.#failedAt + AFTER_FAILURE_MS - performance.now();
+    if (pause > 0) return this.#loadLater(pause);
+    if (document.hidden) return due.add(this.#load);
     this.#isLoading = true;
-    let isAway = false;
+    this.#isOutdated = false;
+    // If it is stopped before its turn comes, and started again meanwhile.
+    let next = 0;
     await inTurn(async () => {
       if (this.#isStopped) return;
       try {
         await this.#fetch();
+        next = this.#intervalMs;
       } catch (error) {
-        isAway = error instanceof ApiError && error.status === 0;
-        if (!isAway) this.#failedAt = performance.now();
-        this.#image.dispatchEvent(new CustomEvent('failed', { detail: error }));
+        next = this.#failed(error);
       }
     });
     this.#isLoading = false;
-    this.#loadLater(isAway ? Math.min(AWAY_MS, this.#intervalMs) : this.#intervalMs);
-  }
+    if (!this.#isStopped) this.#loadLater(this.#isOutdated ? 0 : next);
+  };
 
   /** @returns {Promise<unknown>} */
   async #fetch() {
@@ -121,7 +140,24 @@ export class Thumbnail {
     return this.#image.dispatchEvent(new Event('shown'));
   }
 
-  #loadLater(pause = this.#intervalMs) {
-    if (!this.#isStopped) this.#timer = setTimeout(() => this.#load(), pause);
+  /**
+   * Reports why there is no picture.
+   *
+   * @param {unknown} error
+   * @returns {number} the pause in milliseconds
+   */
+  #failed(error) {
+    this.#image.dispatchEvent(new CustomEvent('failed', { detail: error }));
+    // A TypeError: the connection has ended within the picture.
+    const isAway = error instanceof TypeError || (error instanceof ApiError && error.status === 0);
+    if (isAway) return Math.min(AWAY_MS, this.#intervalMs);
+    // A start within this pause does not ask again.
+    if (!this.#isOutdated) this.#failedAt = performance.now();
+    return AFTER_FAILURE_MS;
+  }
+
+  /** @param {number} pause in milliseconds */
+  #loadLater(pause) {
+    this.#timer = setTimeout(this.#load, pause);
   }
 }

@@ -109,7 +109,7 @@ export class Tile {
     this.#failed = Boolean(item.stream?.failure) || item.stream?.state === 'failing';
     // The reason of the failure is over: an edit, or the camera is back.
     const isBack = pathBefore && !pathBefore.available && item.path?.available;
-    if ((before && had && !this.#failed) || isBack) this.thumbnail.retry();
+    if ((before && had && !this.#failed) || isBack) this.thumbnail.reload();
     this.label.textContent = titleOf(item);
     this.label.title = fullName(item);
     if (layout !== this.#layout) {

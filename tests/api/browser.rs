@@ -112,8 +112,13 @@ impl Browser {
 
     /// Waits for the element.
     pub async fn find(&self, css: &str) -> Element {
-        let found = self.client.wait().for_element(Locator::Css(css)).await;
-        found.unwrap_or_else(|e| panic!("{css} is not there: {e}"))
+        match self.client.wait().for_element(Locator::Css(css)).await {
+            Ok(found) => found,
+            Err(e) => {
+                let seen = self.run("return location.href + '\\n' + document.body.innerText").await;
+                panic!("{css} is not there: {e}\n{}\n{:#?}", seen.as_str().unwrap_or_default(), self.complaints().await)
+            }
+        }
     }
 
     /// Clicks the element, or the one that has replaced it in the meantime.

@@ -146,3 +146,56 @@ async fn an_administrator_shows_the_wall_on_one_screen() {
     browser.assert_quiet("the wall").await;
     browser.close().await;
 }
+
+/// A picture of the list is requested when it can be seen, again when the server has refused it, and again when there is a newer one
+/// than the one that is on its way. An upload is otherwise requested once an hour only.
+#[tokio::test]
+async fn uploads_of_the_list_are_shown_also_after_a_hidden_page_a_refusal_and_a_newer_picture() {
+    let app = TestApp::with("");
+    let upload = async |width| app.put("/api/v1/streams/hall/frame", &flat_picture(width, 90, [120, 60, 20])).await;
+    upload(320).await;
+    let browser = Browser::start().await;
+    enter(&browser, &app, "#/users").await;
+    let shown = "return document.querySelector('.stream[data-name=hall] img')?.naturalWidth ?? 0";
+    let shows =
+        async |width: u32| eventually(&format!("{width} pixels"), async || browser.run(shown).await == width).await;
+    let script = "window.asked = window.refused = 0;
+        window.arrived = Promise.resolve();
+        const { fetch } = window;
+        window.fetch = async (...request) => {
+            if (!request[0].includes('snapshot/hall.jpg')) return fetch(...request);
+            window.asked += 1;
+            if (window.refused-- > 0) return new Response('{}', { status: 503 });
+            const response = await fetch(...request);
+            await window.arrived;
+            return response;
+        };
+        window.hide = (value) => {
+            Object.defineProperty(document, 'hidden', { value, configurable: true });
+            document.dispatchEvent(new Event('visibilitychange'));
+        };
+        hide(true);
+        location.hash = '#/streams'";
+    browser.run(script).await;
+    browser.says(".stream[data-name=hall]", "320 × 90").await;
+    browser.run("hide(false)").await;
+    shows(320).await;
+    // The answer has the second picture, and arrives when the page knows of the third one.
+    browser.run("asked = 0; window.arrived = new Promise((done) => (window.arrive = done))").await;
+    upload(240).await;
+    eventually("it is requested", async || browser.run("return asked").await == 1).await;
+    upload(200).await;
+    browser.says(".stream[data-name=hall]", "200 × 90").await;
+    browser.run("arrive()").await;
+    shows(200).await;
+    // The pause after a refusal, on a clock that is a hundred times as fast.
+    let fast = "asked = 0; refused = 1;
+        const [later, now] = [window.setTimeout, performance.now.bind(performance)];
+        window.setTimeout = (call, pause) => later(call, pause / 100);
+        performance.now = () => 100 * now()";
+    browser.run(fast).await;
+    upload(160).await;
+    shows(160).await;
+    assert_eq!(browser.run("return asked").await, 2);
+    browser.close().await;
+}
