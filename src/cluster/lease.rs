@@ -79,6 +79,8 @@ pub struct Table {
     ending: HashMap<String, Writing>,
     is_draining: bool,
     attempts: u64,
+    /// When it last looked at all that can be due.
+    looked_at: Option<Instant>,
 }
 
 impl Table {
@@ -96,6 +98,7 @@ impl Table {
             ending: HashMap::new(),
             is_draining: false,
             attempts: 0,
+            looked_at: None,
         }
     }
 
@@ -175,6 +178,9 @@ impl Table {
             Event::Tick => {}
         }
         self.advance(only.as_deref(), now, &mut out);
+        if only.is_none() {
+            self.looked_at = Some(now);
+        }
         out
     }
 
@@ -226,8 +232,10 @@ impl Table {
         let own = self.own.due(&self.times).into_iter();
         let writes = self.wants.values().map(|want| &want.writing).chain(self.ending.values());
         let writes = writes.filter_map(|writing| writing.due(&self.times));
+        // What is past, and was looked at, waits for another event: the holding of a follower, or any write while NATS is away.
+        let ahead = own.chain(writes).filter(|due| self.looked_at.is_none_or(|looked_at| *due > looked_at));
         // Sessions of other nodes are looked at as often as the own one is written.
-        own.chain(writes).fold(now + renew, Instant::min).max(now)
+        ahead.fold(now + renew, Instant::min).max(now)
     }
 
     /// Takes note of a record. `is_believed`: also an older revision.

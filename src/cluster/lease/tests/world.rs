@@ -50,6 +50,8 @@ pub struct Node {
     pub is_draining: bool,
     pub roles: BTreeMap<String, Role>,
     last_sign: Instant,
+    /// By its own clock.
+    next_tick: Instant,
 }
 
 pub struct World {
@@ -80,6 +82,7 @@ impl World {
             is_draining: false,
             roles: BTreeMap::new(),
             last_sign: now,
+            next_tick: now,
         };
         let nodes = ahead.iter().enumerate().map(node).collect();
         let mut world = World {
@@ -145,6 +148,8 @@ impl World {
     fn feed(&mut self, n: usize, event: Event) {
         let now = self.now + self.nodes[n].ahead;
         let actions = self.nodes[n].table.on(event, now);
+        // As the fleet does it.
+        self.nodes[n].next_tick = self.nodes[n].table.next_tick(now).min(now + secs(1));
         for action in actions {
             match action {
                 Action::Role { stream, role } => drop(self.nodes[n].roles.insert(stream, role)),
@@ -202,6 +207,7 @@ impl World {
                 let run = 1000 * (n as u64 + 1) + 100 * self.nodes[n].life;
                 let node = &mut self.nodes[n];
                 node.table = Table::new(format!("n{n}"), run, Times::default());
+                node.next_tick = self.now + node.ahead;
                 (node.is_alive, node.is_cut_off, node.is_draining) = (true, false, false);
                 self.begin(n);
             }
@@ -267,9 +273,18 @@ impl World {
                         self.feed(n, Event::Gone(format!("n{other}")));
                     }
                 }
-                self.feed(n, Event::Tick);
+                self.tick(n);
             }
             check(self);
+        }
+    }
+
+    /// Tells the node the time if it wants to know it.
+    fn tick(&mut self, n: usize) {
+        let now = self.now + self.nodes[n].ahead;
+        if now >= self.nodes[n].next_tick {
+            self.feed(n, Event::Tick);
+            assert!(self.nodes[n].next_tick > now, "a tick is not due again at once");
         }
     }
 
