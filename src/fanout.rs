@@ -3,18 +3,25 @@
 //! When another thread wakes a task of a [`LocalSet`](tokio::task::LocalSet), it writes to an eventfd. The thread of the `LocalSet` mostly
 //! runs that task and sleeps again before the next task is woken, so that a hundred viewers of a camera cost a hundred writes and changes of
 //! context for each frame. Receivers on a thread that [shares wake-ups](share_wakeups) have one task in common, the relay: it alone is woken
-//! by the other thread, and wakes the receivers from their own thread.
+//! by the other thread, and wakes the receivers from their own thread. While none of them waits, it is not woken either: a client that takes
+//! no bytes costs its thread nothing.
 
 use std::{
     cell::RefCell,
     collections::HashMap,
     ops::Deref,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use tokio::{
-    sync::watch::{self, Ref, error::RecvError},
-    task::spawn_local,
+    sync::{
+        Notify,
+        watch::{self, Ref, error::RecvError},
+    },
+    task::{spawn_local, yield_now},
 };
 
 /// The next number of a channel or a thread.
@@ -29,7 +36,40 @@ thread_local! {
 struct Thread {
     number: u64,
     /// The relays that run, by the number of their channel.
-    relays: HashMap<u64, watch::Sender<()>>,
+    relays: HashMap<u64, Wakeups>,
+}
+
+/// The end of a relay that wakes its receivers.
+#[derive(Clone)]
+struct Wakeups {
+    sender: watch::Sender<()>,
+    waiting: Arc<Waiting>,
+}
+
+/// The receivers of a relay that wait.
+#[derive(Debug, Default)]
+struct Waiting {
+    number: AtomicUsize,
+    /// The first one has begun.
+    begun: Notify,
+}
+
+/// A receiver that waits, until it is dropped.
+struct Waits<'a>(&'a Waiting);
+
+impl Waiting {
+    fn begin(&self) -> Waits<'_> {
+        if self.number.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.begun.notify_one();
+        }
+        Waits(self)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.number.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Makes receivers that wait on this thread share a relay for each channel. The thread must run a [`LocalSet`](tokio::task::LocalSet), and
@@ -73,15 +113,22 @@ impl<T> Sender<T> {
 }
 
 /// The relay of one thread. It ends with its last receiver, or with the channel.
-async fn run<T>(_running: Running, mut values: watch::Receiver<T>, wakeups: watch::Sender<()>) {
+async fn run<T>(_running: Running, mut values: watch::Receiver<T>, wakeups: Wakeups) {
+    let Wakeups { sender, waiting } = wakeups;
     loop {
-        tokio::select! {
-            changed = values.changed() => match changed {
-                Ok(()) => wakeups.send_replace(()),
-                Err(_) => return,
-            },
-            () = wakeups.closed() => return,
+        if waiting.number.load(Ordering::Relaxed) == 0 {
+            tokio::select! {
+                () = waiting.begun.notified() => continue,
+                () = sender.closed() => return,
+            }
         }
+        tokio::select! {
+            changed = values.changed() => if changed.is_err() { return },
+            () = sender.closed() => return,
+        }
+        sender.send_replace(());
+        // The receivers run first; those that have to send something do not wait afterwards.
+        yield_now().await;
     }
 }
 
@@ -112,6 +159,7 @@ struct Relay {
     /// The thread on which it runs.
     thread: u64,
     wakeups: watch::Receiver<()>,
+    waiting: Arc<Waiting>,
 }
 
 impl<T: 'static> Receiver<T> {
@@ -128,7 +176,8 @@ impl<T: 'static> Receiver<T> {
     /// Waits until there can be a value that was not seen yet; fails when the channel is closed. Cancel-safe.
     pub async fn changed(&mut self) -> Result<(), RecvError> {
         self.find_relay();
-        let Some(Relay { wakeups, .. }) = &mut self.relay else { return self.values.changed().await };
+        let Some(Relay { wakeups, waiting, .. }) = &mut self.relay else { return self.values.changed().await };
+        let _waits = waiting.begin();
         // In this order: a change after the look is announced after the mark.
         wakeups.mark_unchanged();
         if self.values.has_changed().unwrap_or(true) {
@@ -153,26 +202,27 @@ impl<T: 'static> Receiver<T> {
             if self.relay.as_ref().is_some_and(|relay| relay.thread == *number) {
                 return;
             }
-            let wakeups = match relays.get(&self.channel) {
-                Some(relay) => relay.subscribe(),
+            let (wakeups, waiting) = match relays.get(&self.channel) {
+                Some(relay) => (relay.sender.subscribe(), relay.waiting.clone()),
                 None => {
-                    let (relay, wakeups) = watch::channel(());
+                    let ((sender, wakeups), waiting) = (watch::channel(()), Arc::<Waiting>::default());
+                    let relay = Wakeups { sender, waiting: waiting.clone() };
                     relays.insert(self.channel, relay.clone());
                     spawn_local(run(Running(self.channel), self.values.clone(), relay));
-                    wakeups
+                    (wakeups, waiting)
                 }
             };
-            self.relay = Some(Relay { thread: *number, wakeups });
+            self.relay = Some(Relay { thread: *number, wakeups, waiting });
         });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, thread};
+    use std::{future::poll_fn, pin::pin, task::Poll, thread};
 
     use tokio::{
-        task::{LocalSet, yield_now},
+        task::LocalSet,
         time::{Duration, timeout},
     };
 
@@ -265,6 +315,42 @@ mod tests {
             one.send_replace(1);
             next.changed().await.unwrap();
             assert_eq!(*next.borrow_and_update(), 1);
+        });
+    }
+
+    #[test]
+    fn a_relay_sleeps_while_no_receiver_waits() {
+        on_a_server_s_thread(|| async {
+            let sender = Sender::<u32>::default();
+            let mut receiver = sender.subscribe();
+            wait(&mut receiver).await;
+            let mut wakeups = receiver.relay.as_ref().expect("it has waited").wakeups.clone();
+            let passes = async |wakeups: &mut watch::Receiver<()>| {
+                for _ in 0..100 {
+                    yield_now().await;
+                }
+                let is_woken = wakeups.has_changed().expect("the relay runs");
+                wakeups.mark_unchanged();
+                is_woken
+            };
+            passes(&mut wakeups).await;
+            for value in 1..=3 {
+                sender.send_replace(value);
+                assert!(!passes(&mut wakeups).await, "none waits for {value}");
+            }
+            receiver.changed().await.unwrap();
+            assert_eq!(*receiver.borrow_and_update(), 3);
+            passes(&mut wakeups).await;
+            let waiting = spawn_local(async move {
+                // The relay first announces what it has slept through.
+                while *receiver.borrow_and_update() < 4 {
+                    receiver.changed().await.unwrap();
+                }
+            });
+            passes(&mut wakeups).await;
+            sender.send_replace(4);
+            assert!(passes(&mut wakeups).await);
+            waiting.await.unwrap();
         });
     }
 
