@@ -56,7 +56,8 @@ fn main() -> io::Result<()> {
         } else {
             (None, None)
         };
-        let include = |path: &Path| format!("include_bytes!({path:?})");
+        // By its name, beside this code: a path would make the code, and so the program, another one in each folder.
+        let include = |path: &Path| format!("include_bytes!({:?})", path.file_name().expect("kept as a file"));
         let optional =
             |path: Option<PathBuf>| path.map_or("None".to_owned(), |path| format!("Some({})", include(&path)));
         writeln!(

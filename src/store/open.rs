@@ -155,6 +155,14 @@ fn connect(path: &Path) -> Result<(Connection, bool)> {
 /// Checks that the database is one of ours before anything in it is changed, and migrates it after a backup if it is of an
 /// earlier version.
 fn migrate_file(connection: &mut Connection, path: &Path) -> Result<()> {
+    // SQLite opens what it cannot write for reading (sqlite.org/c3ref/open.html), if a killed program has left -wal and -shm.
+    if connection.is_readonly("main").map_err(|e| failed(path, e))? {
+        let message = format!(
+            "the database {} cannot be written: the file, or its file system, is read-only (data_dir)",
+            path.display()
+        );
+        return Err(Error::new(Code::Internal, message));
+    }
     let version = known_version(connection, path)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(|e| failed(path, e))?;
     if version == MIGRATIONS.len() {

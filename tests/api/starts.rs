@@ -115,6 +115,12 @@ fn a_read_only_disk_is_named_with_and_without_a_database() {
     // A user makes the database.
     let prepare = format!("printf 'correct horse\\n' | '{program}' user add alice --role user > /dev/null &&");
     assert_refused(&run(&prepare).expect("runs"), &["sidecar.db"]);
+    // SQLite reads a database with the files that a killed program has left beside it.
+    let prepare = format!(
+        "{{ '{program}' serve > /dev/null 2>&1 & }} && \
+         for _ in $(seq 600); do [ -e data/sidecar.db-shm ] && break; sleep 0.05; done; kill -KILL $!; wait $!;"
+    );
+    assert_refused(&run(&prepare).expect("runs"), &["sidecar.db", "cannot be written", "read-only", "data_dir"]);
 }
 
 /// A database of this version, changed by SQL.
