@@ -5,7 +5,7 @@
 
 use std::{any::Any, fmt, future::Future, panic::AssertUnwindSafe, sync::Arc};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
@@ -69,6 +69,15 @@ impl Supervisor {
         }
     }
 
+    /// The same as a task for [`all`].
+    pub fn task<'a, F: Future<Output = ()> + Send + 'a>(
+        &'a self,
+        name: &'static str,
+        task: impl FnMut() -> F + Send + 'a,
+    ) -> BoxFuture<'a, ()> {
+        self.run(name, task).boxed()
+    }
+
     /// The counters, for the metrics.
     pub fn restarts(&self) -> &Restarts {
         &self.0.restarts
@@ -79,6 +88,12 @@ impl fmt::Debug for Supervisor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Supervisor({})", self.0.subject)
     }
+}
+
+/// Runs tasks side by side until all have ended. A task is polled when it was woken itself. `tokio::join!` polls all tasks when one of them
+/// was woken: dozens, for each timer of a program at rest.
+pub async fn all<const N: usize>(tasks: [BoxFuture<'_, ()>; N]) {
+    tasks.into_iter().collect::<FuturesUnordered<_>>().collect::<()>().await;
 }
 
 /// The text of a panic.
@@ -120,6 +135,24 @@ mod tests {
         }
         assert_eq!((runs.load(SeqCst), count(&supervisor, "fragile")), (3, 2));
         assert!(others.load(SeqCst) >= 20, "the other task runs during the pauses of one and two seconds");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_tasks_side_by_side_the_one_that_is_woken_is_polled() {
+        let polls = [AtomicUsize::new(0), AtomicUsize::new(0)];
+        let busy = async {
+            for _ in 0..50 {
+                polls[0].fetch_add(1, SeqCst);
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let mut rest = Box::pin(sleep(Duration::from_secs(1)));
+        let resting = std::future::poll_fn(|context| {
+            polls[1].fetch_add(1, SeqCst);
+            rest.as_mut().poll(context)
+        });
+        all([busy.boxed(), resting.boxed()]).await;
+        assert_eq!(polls.map(|polls| polls.load(SeqCst)), [50, 2]);
     }
 
     #[tokio::test(start_paused = true)]

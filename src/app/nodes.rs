@@ -15,7 +15,7 @@ use crate::{
     state::State,
     store::Store,
     stream::{Demand, StreamName},
-    supervise::Supervisor,
+    supervise::{Supervisor, all},
     web,
 };
 
@@ -82,30 +82,31 @@ pub(super) fn introduce(state: &State, http_port: u16, rtsp_port: u16) {
 /// Runs this node's part of the cluster, if there is one, until it is aborted.
 pub(super) async fn run(state: &State, supervisor: &Supervisor) {
     let Some(cluster) = &state.cluster else { return };
-    tokio::join!(
-        supervisor.run("cluster", || cluster.run()),
-        supervisor.run("cluster state", || cluster.mirror().run()),
-        supervisor.run("cluster changes", || pass_on(state, cluster)),
-        supervisor.run("cluster paths", || move_paths(state, cluster)),
-        supervisor.run("cluster events", || tell_events(state, cluster)),
-        supervisor.run("cluster pulls", async || {
+    all([
+        supervisor.task("cluster", || cluster.run()),
+        supervisor.task("cluster state", || cluster.mirror().run()),
+        supervisor.task("cluster changes", || pass_on(state, cluster)),
+        supervisor.task("cluster paths", || move_paths(state, cluster)),
+        supervisor.task("cluster events", || tell_events(state, cluster)),
+        supervisor.task("cluster pulls", async || {
             if let Some(fleet) = &state.fleet {
                 fleet.answer_pulls(async |path| state.mediamtx.is_live(&path).await, mediamtx_of(state)).await;
             }
         }),
-        supervisor.run("cluster snapshots", async || {
+        supervisor.task("cluster snapshots", async || {
             if let Some(fleet) = &state.fleet {
                 fleet.answer_snapshots(async |name, max_age| take_snapshot(state, &name, max_age).await).await;
             }
         }),
-        supervisor.run("cluster lists", || web::answer_nodes(state)),
-        supervisor.run("cluster webhooks", async || {
+        supervisor.task("cluster lists", || web::answer_nodes(state)),
+        supervisor.task("cluster webhooks", async || {
             if let Some(fleet) = &state.fleet {
                 fleet.post_events(&state.events, &state.webhooks.feeds()).await;
             }
         }),
-        supervisor.run("foreign events", || cluster.hear(EVENTS, |told| state.events.pass_on(told))),
-    );
+        supervisor.task("foreign events", || cluster.hear(EVENTS, |told| state.events.pass_on(told))),
+    ])
+    .await;
 }
 
 /// Takes a snapshot of a stream of this node for another node.

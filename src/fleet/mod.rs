@@ -20,6 +20,7 @@ mod webhooks;
 
 use std::{path::Path, sync::Arc};
 
+use futures_util::FutureExt;
 use tokio::{
     sync::watch,
     time::{Duration, timeout},
@@ -50,6 +51,7 @@ use crate::{
     policy::Credentials,
     producer::upload::Remote,
     stream::{Producer, StreamName},
+    supervise::all,
 };
 
 /// Pause between two looks whether the streams are handed over.
@@ -166,7 +168,7 @@ impl Fleet {
 
     /// Takes part until the program ends.
     pub async fn run(&self) {
-        tokio::join!(self.0.leases.run(), self.0.feeds.run(), self.0.pictures.run());
+        all([self.0.leases.run().boxed(), self.0.feeds.run().boxed(), self.0.pictures.run().boxed()]).await;
     }
 
     /// Hands the streams that other nodes watch over to them, and waits for at most this long until they have pictures.
