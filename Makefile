@@ -17,7 +17,7 @@
 # make package-test installs, upgrades and purges the package in a fresh Debian (root, debootstrap)
 # make image-test   builds the image of the static program and runs it (Docker, or root and debootstrap)
 # make cross-test   runs the static program of another processor under qemu (TARGET=aarch64-unknown-linux-gnu)
-# make reproducible-test  builds the static program of the last commit twice, in two folders, and compares the bytes (QUICK=1: unoptimized)
+# make reproducible-test  builds the static program of the last commit twice and compares the bytes (QUICK=1: unoptimized; OTHER=1: in two folders)
 # make release-notes  the section of CHANGELOG.md for the version of Cargo.toml, in target/dist/notes.md
 # make release-check  everything about a release that needs no network
 # make mediamtx     download the release of MediaMTX that the tests are written for to target/mediamtx
@@ -196,7 +196,7 @@ mediamtx:
 	echo "$$PWD/$$program ($(MEDIAMTX_VERSION)): put it on PATH, or into MEDIAMTX_BIN"
 
 # glibc in the program itself (docs/decisions/0013-static-glibc.md). --target keeps build scripts and procedural macros from being linked
-# in the same way. No path of this machine is in the program, so that each folder gives the same bytes (make reproducible-test).
+# in the same way. No path of this machine is in the program (make reproducible-test; docs/releasing.md says what the name of the folder changes all the same).
 PLACES := $(CURDIR)=/mtx-sidecar $(abspath $(BUILT))=/mtx-sidecar/target $(abspath $(or $(CARGO_HOME),$(HOME)/.cargo))=/cargo
 MAPPED := $(foreach place,$(PLACES),-ffile-prefix-map=$(place))
 # A static program of Rust for arm64 is no PIE. So its code can have fixed addresses. With those of a table (GOT), an unoptimized build
