@@ -94,6 +94,22 @@ impl Mosquitto {
         Program::output("mosquitto_sub", &all.iter().map(String::as_str).collect::<Vec<_>>()).await
     }
 
+    /// The next message of a topic. What makes one is done until it has come: only the broker knows when the subscription begins.
+    pub async fn next_after(&self, topic: &str, mut cause: impl AsyncFnMut()) -> Vec<u8> {
+        let has_come = std::cell::Cell::new(false);
+        let next = async {
+            let message = self.next(topic).await;
+            has_come.set(true);
+            message
+        };
+        let what = format!("a message of {topic}");
+        let again = super::eventually(&what, async || {
+            cause().await;
+            has_come.get()
+        });
+        tokio::join!(next, again).0
+    }
+
     /// The kept message of a topic, if the broker has one now.
     pub async fn kept(&self, topic: &str) -> Option<Vec<u8>> {
         let all = self.options(&["-t", topic, "-C", "1", "-N", "-W", "1", "--retained-only"]);
