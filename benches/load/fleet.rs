@@ -248,7 +248,7 @@ async fn streams() -> Result {
     };
     let (mut readers, mut others, mut receivers) = (vec![], vec![], vec![]);
     for round in &rounds {
-        // The node that reads the camera also sends the pictures to the others. Mostly it is the first one, which was asked first.
+        // The node that reads the camera also sends the pictures to the others, which takes twice as much. Mostly it is the first one.
         let mut of_nodes: Vec<_> = (0..3).map(|n| costs(round, n)).collect();
         of_nodes.sort_by_key(|(.., alone)| *alone);
         readers.extend(of_nodes.pop());
