@@ -124,6 +124,18 @@ pub fn is_writable(at: SystemTime) -> bool {
 /// The last second of the year 9999, in seconds since 1970.
 pub const LATEST_SECONDS: u64 = 253_402_300_799;
 
+/// Reads a date with a time such as `2026-11-26T12:00:00Z` (RFC 3339). Without a zone it is UTC.
+///
+/// humantime, which writes such times, reads none after January 2038 where a pointer has 32 bits.
+pub fn timestamp(text: &str) -> Option<jiff::Timestamp> {
+    if let Ok(at) = text.parse() {
+        return Some(at);
+    }
+    // A zone in brackets (RFC 9557) without an offset would be ignored.
+    let civil: jiff::civil::DateTime = text.parse().ok().filter(|_| !text.contains('['))?;
+    Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+}
+
 /// A network (`192.168.0.0/16`) or a single address (`192.168.1.20`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(pub IpNet);
@@ -279,6 +291,16 @@ mod tests {
             assert!(wrong.parse::<Size>().is_err(), "{wrong:?} should be refused");
         }
         assert_eq!(Size::mib(16).to_string(), "16M");
+    }
+
+    #[test]
+    fn a_time_is_read_with_a_zone_or_as_utc() {
+        for text in ["2040-01-31T12:00:00Z", "2040-01-31 12:00:00", "2040-01-31T13:00:00+01:00"] {
+            assert_eq!(timestamp(text).map(jiff::Timestamp::as_second), Some(2_211_624_000), "{text}");
+        }
+        for wrong in ["", "soon", "2040-02-31T12:00:00Z", "2040-01-31T12:00:00[Asia/Tokyo]", "12:00"] {
+            assert_eq!(timestamp(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{
     soap::Operation,
     xml::{Element, escape, shorten},
 };
+use crate::units;
 
 /// Namespaces of the services.
 pub(super) const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
@@ -117,10 +118,10 @@ pub(super) fn ahead(there: SystemTime, now: SystemTime) -> Option<i64> {
 fn offset_of(time: &Element, now: SystemTime) -> Option<i64> {
     let part = |path: [&str; 2]| time.at(&path)?.text.trim().parse::<u32>().ok();
     let date = (part(["Date", "Year"])?, part(["Date", "Month"])?, part(["Date", "Day"])?);
-    // The library refuses midnight as 24:00, and leap seconds.
+    // RFC 3339 has no midnight as 24:00.
     let time = (part(["Time", "Hour"])? % 24, part(["Time", "Minute"])?, part(["Time", "Second"])?.min(59));
     let text = format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", date.0, date.1, date.2, time.0, time.1, time.2);
-    ahead(humantime::parse_rfc3339(&text).ok()?, now)
+    ahead(SystemTime::from(units::timestamp(&text)?), now)
 }
 
 /// Manufacturer, model, firmware and serial number of a device.

@@ -29,7 +29,7 @@ use crate::{
     error::{Code, Error, Result},
     policy::{AuthSettings, IdentityData, Policy, Principal, Revoked, now},
     store::{Store, shared::OnConflict},
-    units::LATEST_SECONDS,
+    units::{self, LATEST_SECONDS},
 };
 
 /// How often the database is checked for changes by other processes: it compares one number in memory.
@@ -226,8 +226,8 @@ fn expiry(expires: &str) -> Result<u64> {
     let at = match humantime::parse_duration(expires) {
         Ok(span) => now.saturating_add(span.as_secs()),
         Err(_) => {
-            let at = humantime::parse_rfc3339_weak(expires).map_err(|_| wrong())?;
-            at.duration_since(std::time::UNIX_EPOCH).map_err(|_| wrong())?.as_secs()
+            let at = units::timestamp(expires).ok_or_else(wrong)?;
+            u64::try_from(at.as_second()).map_err(|_| wrong())?
         }
     };
     if at > now && at - now <= LONGEST { Ok(at) } else { Err(wrong()) }

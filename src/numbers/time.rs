@@ -34,11 +34,7 @@ pub fn of_text(text: &str) -> Option<i64> {
     if let Ok(number) = text.parse() {
         return of_number(number);
     }
-    if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        return Some(at.as_microsecond());
-    }
-    let civil: jiff::civil::DateTime = text.parse().ok()?;
-    Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_microsecond())
+    Some(crate::units::timestamp(text)?.as_microsecond())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::{
     access::audit::Entry,
     error::Error,
     store::audit::{AuditFilter, AuditRow},
-    units::LATEST_SECONDS,
+    units::{self, LATEST_SECONDS},
 };
 
 /// Most entries of an answer. A row of CSV has about 200 bytes.
@@ -186,9 +186,9 @@ fn filter(query: AuditQuery) -> Result<AuditFilter, Error> {
 /// A time in milliseconds of the Unix epoch.
 fn time(field: &'static str, text: Option<String>) -> Result<Option<u64>, Error> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let at = humantime::parse_rfc3339_weak(&text).ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
     let wrong = || Error::parameter(field, format!("must be a time such as 2026-01-31T12:00:00Z, not {text:?}"));
-    at.and_then(|at| u64::try_from(at.as_millis()).ok()).ok_or_else(wrong).map(Some)
+    let at = units::timestamp(&text).and_then(|at| u64::try_from(at.as_millisecond()).ok());
+    at.ok_or_else(wrong).map(Some)
 }
 
 fn selects(filter: &AuditFilter, entry: &Entry) -> bool {
