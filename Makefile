@@ -9,14 +9,15 @@
 # make pages-check  types and formatting of the pages' JavaScript
 # make fuzz         each fuzz target for SECONDS=60 (ONLY=multipart for one target)
 # make soak         a loaded server for MINUTES=10: its memory must not grow, and its watchers must see pictures
-# make static       the program without libraries, for any Linux and for images (TARGET=aarch64-unknown-linux-gnu for another processor)
+# make static       the program without libraries, for any Linux and for images (TARGET=aarch64-unknown-linux-gnu or
+#                   TARGET=armv7-unknown-linux-gnueabihf for another processor; deb, dist and cross-test take it, too)
 # make deb          a Debian package of the program, in target/dist
 # make dist         what a release has for this processor: the static program, the package, the bill of materials
 # make checksums    the checksums of the files in target/dist
 # make image-context  the build context of the images, of the static programs in target/dist
 # make package-test installs, upgrades and purges the package in a fresh Debian (root, debootstrap)
 # make image-test   builds the image of the static program and runs it (Docker, or root and debootstrap)
-# make cross-test   runs the static program of another processor under qemu (TARGET=aarch64-unknown-linux-gnu)
+# make cross-test   runs the static program of another processor under qemu
 # make reproducible-test  builds the static program of the last commit twice and compares the bytes (QUICK=1: unoptimized; OTHER=1: in two folders)
 # make release-notes  the section of CHANGELOG.md for the version of Cargo.toml, in target/dist/notes.md
 # make release-check  everything about a release that needs no network
@@ -43,6 +44,11 @@ HOST := $(shell uname -m)-unknown-linux-gnu
 TARGET ?= $(HOST)
 # The same processor in the words of Debian and Docker.
 ARCHITECTURE := $(if $(filter aarch64%,$(TARGET)),arm64,$(if $(filter armv7%,$(TARGET)),armhf,amd64))
+# The same processor in the names of the static programs, which are those of MediaMTX's releases.
+MACHINE := $(if $(filter armhf,$(ARCHITECTURE)),armv7,$(ARCHITECTURE))
+# The prefix of Debian's compilers and tools for another processor, and what installs them.
+CROSS := $(if $(filter $(HOST),$(TARGET)),,$(if $(filter armv7%,$(TARGET)),arm-linux-gnueabihf-,$(if $(filter aarch64%,$(TARGET)),aarch64-linux-gnu-)))
+CROSS_TOOLS := $(if $(CROSS),$(CROSS)g++=g++-$(CROSS:-=)) $(if $(filter armv7%,$(TARGET)),ld.lld=lld)
 STATIC := $(BUILT)/$(TARGET)/release/mtx-sidecar
 DIST := target/dist
 
@@ -196,33 +202,37 @@ mediamtx:
 	echo "$$PWD/$$program ($(MEDIAMTX_VERSION)): put it on PATH, or into MEDIAMTX_BIN"
 
 # glibc in the program itself (docs/decisions/0013-static-glibc.md). --target keeps build scripts and procedural macros from being linked
-# in the same way. No path of this machine is in the program (make reproducible-test; docs/releasing.md says what the name of the folder changes all the same).
+# in the same way. No path of this machine is in the program; docs/releasing.md says what the name of the folder changes all the same.
 PLACES := $(CURDIR)=/mtx-sidecar $(abspath $(BUILT))=/mtx-sidecar/target $(abspath $(or $(CARGO_HOME),$(HOME)/.cargo))=/cargo
 MAPPED := $(foreach place,$(PLACES),-ffile-prefix-map=$(place))
 # A static program of Rust for arm64 is no PIE. So its code can have fixed addresses. With those of a table (GOT), an unoptimized build
 # has 5000 entries, and glibc's objects reach the first 4096 only (-fpic): "relocation truncated to fit: R_AARCH64_LD64_GOTPAGE_LO15".
 FIXED := $(if $(filter aarch64%,$(TARGET)),-C relocation-model=static)
+# GNU's linker (2.40) calls functions that glibc chooses at the start (memcpy, memchr) in the wrong instruction set on 32-bit ARM if the
+# program has more than 16 MB of code: it ends by SIGSEGV before main(). LLVM's linker does not. Debian's cross compiler looks for it in
+# the folder that -B names.
 static: build-deps
-	@export RUSTFLAGS="-C target-feature=+crt-static $(FIXED) $(foreach place,$(PLACES),--remap-path-prefix=$(place))"
+	@$(call install,$(CROSS_TOOLS))
+	linker=
+	case $(TARGET) in armv7*) linker="-C link-arg=-fuse-ld=lld -C link-arg=-B$$(dirname "$$(realpath "$$(command -v ld.lld)")")" ;; esac
+	export RUSTFLAGS="-C target-feature=+crt-static $(FIXED) $$linker $(foreach place,$(PLACES),--remap-path-prefix=$(place))"
 	export CFLAGS="$${CFLAGS:-} $(MAPPED)" CXXFLAGS="$${CXXFLAGS:-} $(MAPPED)"
-	export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CXX_aarch64_unknown_linux_gnu=aarch64-linux-gnu-g++
-	export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-	export CC_armv7_unknown_linux_gnueabihf=arm-linux-gnueabihf-gcc CXX_armv7_unknown_linux_gnueabihf=arm-linux-gnueabihf-g++
-	export CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER=arm-linux-gnueabihf-gcc
-	if [ $(TARGET) = $(HOST) ]; then
-		unset CC_aarch64_unknown_linux_gnu CXX_aarch64_unknown_linux_gnu CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER
+	if [ -n "$(CROSS)" ]; then
+		target=$$(tr - _ <<< $(TARGET))
+		export CC_$$target=$(CROSS)gcc CXX_$$target=$(CROSS)g++ CARGO_TARGET_$${target^^}_LINKER=$(CROSS)gcc
 	fi
 	cargo build --release --locked --target $(TARGET)
 
-deb: build-deps
+# For another processor, the package has the static program. The usual build writes its manual pages and completions.
+deb: build-deps $(if $(CROSS),static)
 	@cargo build --release --locked
-	scripts/build-deb $(BUILT)/release/mtx-sidecar $$(dpkg --print-architecture) $(DIST)
+	GENERATOR=$(BUILT)/release/mtx-sidecar scripts/build-deb $(if $(CROSS),$(STATIC),$(BUILT)/release/mtx-sidecar) $(ARCHITECTURE) $(DIST)
 
 dist: static deb
 	@mkdir -p $(DIST)
-	install -m 0755 $(STATIC) $(DIST)/mtx-sidecar_$(VERSION)_linux_$(ARCHITECTURE)
-	strip --strip-unneeded $(DIST)/mtx-sidecar_$(VERSION)_linux_$(ARCHITECTURE)
-	scripts/sbom $(TARGET) > $(DIST)/mtx-sidecar_$(VERSION)_linux_$(ARCHITECTURE).cdx.json
+	install -m 0755 $(STATIC) $(DIST)/mtx-sidecar_$(VERSION)_linux_$(MACHINE)
+	$(CROSS)strip --strip-unneeded $(DIST)/mtx-sidecar_$(VERSION)_linux_$(MACHINE)
+	scripts/sbom $(TARGET) > $(DIST)/mtx-sidecar_$(VERSION)_linux_$(MACHINE).cdx.json
 
 checksums:
 	@cd $(DIST)
@@ -230,9 +240,10 @@ checksums:
 
 image-context:
 	@found=()
-	for architecture in amd64 arm64; do
-		program=$(DIST)/mtx-sidecar_$(VERSION)_linux_$$architecture
-		[ ! -e $$program ] || found+=($$architecture $$program)
+	for machine in amd64 arm64 armv7; do
+		program=$(DIST)/mtx-sidecar_$(VERSION)_linux_$$machine
+		# Docker's name of the processor is without its version.
+		[ ! -e $$program ] || found+=($${machine%v7} $$program)
 	done
 	scripts/image-context target/image-context "$${found[@]}"
 
@@ -250,7 +261,8 @@ image-test: static
 	@scripts/image-test $(STATIC) target/image-test || { code=$$?; [ $$code = 77 ] && [ "$${REQUIRE_IMAGE_TEST:-}" != 1 ] && echo "SKIPPED: image-test"; }
 
 cross-test: static
-	@qemu=$(if $(filter aarch64%,$(TARGET)),qemu-aarch64-static,qemu-arm-static)
+	@$(call install,qemu-arm-static=qemu-user-static ffmpeg=ffmpeg curl=curl python3=python3)
+	qemu=$(if $(filter aarch64%,$(TARGET)),qemu-aarch64-static,qemu-arm-static)
 	scripts/cross-test $(STATIC) $$qemu || { code=$$?; [ $$code = 77 ] && [ "$${REQUIRE_CROSS_TEST:-}" != 1 ] && echo "SKIPPED: cross-test"; }
 
 # Two builds of the release from nothing: some minutes.
