@@ -150,10 +150,13 @@ impl Numbers {
         }
         self.count_anew(&mut data);
         self.stay_within_memory(&mut data);
+        let is_news = taken.points > 0 || data.problem != problem;
         data.problem = problem;
         drop(data);
-        if taken.points > 0 {
+        if is_news {
             self.changed.send_modify(|version| *version += 1);
+        }
+        if taken.points > 0 {
             self.any_changed.send_modify(|version| *version += 1);
         }
         taken
@@ -165,7 +168,7 @@ impl Numbers {
         data.series.iter().any(|(known, series)| known == name && !series.points().is_empty())
     }
 
-    /// Changes with each new point.
+    /// Changes with each new point, and with [`problem`](Self::problem).
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }

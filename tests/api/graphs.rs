@@ -223,12 +223,13 @@ async fn topics_of_mqtt_are_series() {
         has(&app, "heat", RED).await && has(&app, "heat", [0, 255, 0]).await
     })
     .await;
-    eventually("a wrong message is named", async || {
-        let _watching = app.watch("/stream/heat.mjpeg").await;
-        broker.publish("bed/state", b"ON", &[]).await;
-        app.stats("heat").await["reason"].as_str().is_some_and(|reason| reason.contains("topic bed/state"))
-    })
-    .await;
+    let _watching = app.watch("/stream/heat.mjpeg").await;
+    let names_bed =
+        async || app.stats("heat").await["reason"].as_str().is_some_and(|reason| reason.contains("topic bed/state"));
+    broker.publish("bed/state", b"ON", &[]).await;
+    eventually("a wrong message is named", &names_bed).await;
+    broker.publish("bed/state", br#"{"temperature": 61}"#, &[]).await;
+    eventually("a right message ends it", async || !names_bed().await).await;
     for (changed, says) in [
         (json!({"kind": "graph", "topics": ["other/#"]}), "topics: other/# is in none of the topics of mqtt.topics"),
         (json!({"kind": "graph", "topics": ["a#"]}), "must be a whole level"),

@@ -13,11 +13,11 @@ use std::{
     sync::Arc,
 };
 
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::{
+    sync::watch,
     task::JoinHandle,
-    time::{Duration, sleep, timeout},
+    time::{Duration, sleep},
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -94,36 +94,61 @@ pub(super) fn producer(settings: &Settings, name: &StreamName, context: &Produce
     let numbers = context.numbers.numbers(name);
     let selectors = settings.series.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
     numbers.rule(Rules { window: settings.longest(), selectors: (!selectors.is_empty()).then_some(selectors) });
-    let problem = Problem::default();
+    let problems = Problems::default();
     let mut tasks: Vec<Task> = vec![];
     for source in sources {
-        let (numbers, problem, mqtt) = (numbers.clone(), problem.clone(), context.mqtt.clone());
+        let (numbers, problem, mqtt) = (numbers.clone(), problems.of_a_source(), context.mqtt.clone());
         tasks.extend(Task::spawn(async move { source.receive(&mqtt, &numbers, &problem).await }));
     }
     let watched_page = match page {
         Some(page) if settings.keep => {
-            let (numbers, problem) = (numbers.clone(), problem.clone());
+            let (numbers, problem) = (numbers.clone(), problems.of_a_source());
             tasks.extend(Task::spawn(async move { page.read_forever(&numbers, &problem).await }));
             None
         }
-        page => page,
+        page => page.map(|page| Arc::new(WatchedPage { page, problem: problems.of_a_source() })),
     };
     let settings = Arc::new(settings.clone());
     let fonts = context.fonts.clone();
-    Ok(Arc::new(Graph { settings, numbers, fonts, page: watched_page.map(Arc::new), problem, _tasks: tasks.into() }))
+    Ok(Arc::new(Graph { settings, numbers, fonts, page: watched_page, problems, _tasks: tasks.into() }))
 }
 
-/// Why a source has no numbers at the moment.
+/// Why sources have no numbers at the moment: an entry for each source.
 #[derive(Clone, Default)]
-struct Problem(Arc<Mutex<Option<String>>>);
+struct Problems(watch::Sender<Vec<Option<String>>>);
+
+impl Problems {
+    /// A further source, which has no problem.
+    fn of_a_source(&self) -> Problem {
+        let mut source = 0;
+        self.0.send_modify(|all| {
+            source = all.len();
+            all.push(None);
+        });
+        Problem { all: self.0.clone(), source }
+    }
+
+    /// That of the first source that has one.
+    fn first(&self) -> Option<String> {
+        self.0.borrow().iter().flatten().next().cloned()
+    }
+}
+
+/// The entry of one source in [`Problems`].
+struct Problem {
+    all: watch::Sender<Vec<Option<String>>>,
+    source: usize,
+}
 
 impl Problem {
     fn set(&self, problem: Option<String>) {
-        *self.0.lock() = problem;
-    }
-
-    fn get(&self) -> Option<String> {
-        self.0.lock().clone()
+        self.all.send_if_modified(|all| match all.get_mut(self.source) {
+            Some(entry) if *entry != problem => {
+                *entry = problem;
+                true
+            }
+            _ => false,
+        });
     }
 }
 
@@ -144,14 +169,19 @@ impl Drop for Task {
     }
 }
 
+struct WatchedPage {
+    page: Page,
+    problem: Problem,
+}
+
 #[derive(Clone)]
 struct Graph {
     settings: Arc<Settings>,
     numbers: Arc<Numbers>,
     fonts: Fonts,
     /// The page that is read while the stream is watched.
-    page: Option<Arc<Page>>,
-    problem: Problem,
+    page: Option<Arc<WatchedPage>>,
+    problems: Problems,
     _tasks: Arc<[Task]>,
 }
 
@@ -176,16 +206,17 @@ impl Graph {
     /// Never ends.
     async fn read_page(&self) {
         match &self.page {
-            Some(page) => page.read_forever(&self.numbers, &self.problem).await,
+            Some(watched) => watched.page.read_forever(&self.numbers, &watched.problem).await,
             None => std::future::pending().await,
         }
     }
 
     async fn draw_forever(&self, run: &Run) -> Result<()> {
-        let mut changes = self.numbers.changes();
+        let (mut changes, mut problems) = (self.numbers.changes(), self.problems.0.subscribe());
         let pause = Duration::from_secs_f64(1.0 / self.settings.fps);
         loop {
             changes.borrow_and_update();
+            problems.borrow_and_update();
             let now = time::now();
             let span = self.settings.span(now);
             let series = self.numbers.since(span.start);
@@ -193,14 +224,40 @@ impl Graph {
             let picture = in_pool(move || graph::draw(&settings, &series, &fonts, now)).await?;
             run.sink.publish(&picture)?;
             // The picture has cleared the reason that was shown before it.
-            if let Some(problem) = self.problem.get().or_else(|| self.numbers.problem()) {
+            if let Some(problem) = self.problems.first().or_else(|| self.numbers.problem()) {
                 run.sink.report_problem(problem);
             }
             sleep(pause).await;
             let pixel = (span.end - span.start) / i64::from(self.settings.width);
             let pixel = Duration::from_micros(u64::try_from(pixel).unwrap_or_default());
-            // Both lead to the next picture: a change, and a window that has moved by a pixel.
-            let _ = timeout(pixel.saturating_sub(pause), changes.changed()).await;
+            // All lead to the next picture: a change of numbers or problems, and a window that has moved by a pixel.
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = problems.changed() => {}
+                () = sleep(pixel.saturating_sub(pause)) => {}
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_ends_its_own_problem_only_and_each_change_is_told_once() {
+        let problems = Problems::default();
+        let (first, second) = (problems.of_a_source(), problems.of_a_source());
+        let mut changes = problems.0.subscribe();
+        second.set(Some("second".into()));
+        assert!(changes.has_changed().unwrap());
+        changes.borrow_and_update();
+        first.set(None);
+        second.set(Some("second".into()));
+        assert!(!changes.has_changed().unwrap(), "nothing has changed");
+        assert_eq!(problems.first().as_deref(), Some("second"));
+        first.set(Some("first".into()));
+        second.set(None);
+        assert_eq!(problems.first().as_deref(), Some("first"));
     }
 }
