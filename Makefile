@@ -126,7 +126,8 @@ test: test-deps
 	else
 		echo "dependencies: no cargo-deny (make deny installs it, in minutes)" >> "$(SKIPPED_CHECKS_FILE)"
 	fi
-	cargo test --quiet
+	# Tests wait for peers a third of their time: one more than there are processors at once.
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(($$(nproc) + 1))} cargo test --quiet
 	tests=$$(sort -u "$(SKIPPED_TESTS_FILE)" | wc -l)
 	checks=$$(wc -l < "$(SKIPPED_CHECKS_FILE)")
 	if [ $$((tests + checks)) -gt 0 ]; then
