@@ -220,6 +220,8 @@ static: build-deps
 	export CFLAGS="$${CFLAGS:-} $(MAPPED)" CXXFLAGS="$${CXXFLAGS:-} $(MAPPED)"
 	if [ -n "$(CROSS)" ]; then
 		target=$$(tr - _ <<< $(TARGET))
+		# Another compiler than rustup's has its own way to the library of the target (docs/releasing.md).
+		[ -n "$${RUSTC:-}" ] || ! command -v rustup > /dev/null || rustup target add $(TARGET)
 		export CC_$$target=$(CROSS)gcc CXX_$$target=$(CROSS)g++ CARGO_TARGET_$${target^^}_LINKER=$(CROSS)gcc
 	fi
 	cargo build --release --locked --target $(TARGET)
