@@ -26,6 +26,9 @@ const CHUNK: usize = 16 << 10;
 /// A silence in the middle of an answer after which it counts as complete.
 const QUIET: Duration = Duration::from_millis(700);
 
+/// How long a tunnel whose POST was closed waits for an answer: a server that never answers a POST can close that direction alone.
+const GRACE: Duration = Duration::from_millis(300);
+
 /// The settings of TLS, and the name that the certificate must have.
 #[derive(Clone, Debug)]
 pub struct Tls {
@@ -47,6 +50,10 @@ pub(super) struct Connection {
     out: BytesMut,
     /// Whether requests are sent in Base64, as the body of a POST.
     is_tunnel: bool,
+    /// The answer to the POST, until the server has answered a request: if it ends before, the server did not take the POST.
+    answer: Option<ReadHalf<Box<dyn Socket>>>,
+    /// When a tunnel is given up whose POST was closed.
+    given_up_at: Option<Instant>,
     must_flush: bool,
     last_read: Instant,
     /// This side, and the camera.
@@ -72,14 +79,24 @@ impl Connection {
         let (read, write) = tokio::io::split(socket);
         let (reader, out) = (Reader::new(), BytesMut::new());
         let (must_flush, last_read) = (false, Instant::now());
-        let is_tunnel = false;
-        Ok(Connection { read, write, reader, out, is_tunnel, must_flush, last_read, addresses: (local, peer) })
+        Ok(Connection {
+            read,
+            write,
+            reader,
+            out,
+            is_tunnel: false,
+            answer: None,
+            given_up_at: None,
+            must_flush,
+            last_read,
+            addresses: (local, peer),
+        })
     }
 
     /// A tunnel: reads here, and sends everything behind what waits to be sent on `requests`, in Base64, on that connection.
     pub(super) fn with_requests_on(self, requests: Connection) -> Self {
-        let Connection { write, out, must_flush, .. } = requests;
-        Connection { write, out, must_flush, is_tunnel: true, ..self }
+        let Connection { read, write, out, must_flush, .. } = requests;
+        Connection { write, out, must_flush, is_tunnel: true, answer: Some(read), ..self }
     }
 
     /// The reader of what the server sends.
@@ -120,8 +137,10 @@ impl Connection {
                 *must_flush = false;
                 std::io::Result::Ok(())
             };
+            let has_answer = self.answer.is_some();
             tokio::select! {
                 read = self.read.read_buf(buffer) => {
+                    (self.answer, self.given_up_at) = (None, None);
                     self.last_read = Instant::now();
                     let failure = match read {
                         Ok(1..) => continue,
@@ -131,6 +150,12 @@ impl Connection {
                     return self.reader.cut().ok_or(Failure::Closed(failure));
                 }
                 written = writing, if must_write => written.map_err(|e| Failure::Closed(Some(e)))?,
+                () = end(&mut self.answer), if has_answer => {
+                    (self.answer, self.given_up_at) = (None, Some(Instant::now() + GRACE));
+                }
+                () = sleep_until(self.given_up_at.unwrap_or(self.last_read)), if self.given_up_at.is_some() => {
+                    return Err(Failure::Closed(None));
+                }
                 () = sleep_until(self.last_read + QUIET), if is_inside => {
                     if let Some(item) = self.reader.cut() {
                         return Ok(item);
@@ -139,4 +164,13 @@ impl Connection {
             }
         }
     }
+}
+
+/// Waits until there is nothing more to read. Cancel-safe.
+async fn end(of: &mut Option<ReadHalf<Box<dyn Socket>>>) {
+    let mut ignored = [0; 512];
+    while let Some(Ok(1..)) = match of {
+        Some(read) => Some(read.read(&mut ignored).await),
+        None => None,
+    } {}
 }

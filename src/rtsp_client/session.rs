@@ -123,7 +123,12 @@ impl Session {
     /// Connects and plays the first video that can be read, with its sound if that is wanted. Fails after `limit`.
     pub async fn play(target: Target, limit: Duration) -> Result<Self, Failure> {
         let deadline = Instant::now() + limit;
-        match Self::begin(target.clone(), deadline).await {
+        let mut begun = Self::begin(target.clone(), deadline).await;
+        // MediaMTX 1.20 answers the GET of a tunnel before it knows it, and closes a POST that comes before that.
+        if target.transport == Transport::Http && matches!(begun, Err((Failure::Closed(_), false))) {
+            begun = Self::begin(target.clone(), deadline).await;
+        }
+        match begun {
             // Firmware that ends the connection, or says nothing, when it is asked for a second track.
             Err((_, true)) => {
                 let silent = Target { wants_sound: Arc::new(|| false), ..target };

@@ -98,6 +98,39 @@ async fn requests_go_in_base64_through_a_post_and_the_picture_comes_through_a_ge
     tunnel.abort();
 }
 
+/// MediaMTX does so if the POST comes before it knows the GET that it has answered.
+#[tokio::test]
+async fn a_post_that_is_closed_without_an_answer_by_rtsp_is_tried_again_at_once() {
+    let (format, packets) = keyframe(COLOUR);
+    let sdp =
+        format!("v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 {format}\r\na=control:track1\r\n");
+    let camera = RtspPeer::start(sdp, packets, |_, usual| Some(usual)).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let addr = listener.local_addr().expect("bound");
+    let (sender, mut said) = mpsc::unbounded_channel();
+    let tunnel = tokio::spawn(async move {
+        let answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/x-rtsp-tunnelled\r\n\r\n";
+        let (mut get, _) = listener.accept().await.expect("accepts");
+        head_of(&mut get).await;
+        get.write_all(answer).await.expect("writes");
+        let (mut post, _) = listener.accept().await.expect("accepts");
+        head_of(&mut post).await;
+        post.write_all(answer).await.expect("writes");
+        drop(post);
+        // The GET stays open: only the POST tells that there will be no answer.
+        serve(listener, camera.addr, sender).await;
+        drop(get);
+    });
+    let app = TestApp::with(&format!(
+        "rtsp_cameras: {{reader: native, ffmpeg: ''}}\n\
+         streams: {{cam: {{kind: rtsp, url: 'rtsp://{addr}/live', user: viewer, pass: right, transport: http}}}}"
+    ));
+    let answer = app.get("/snapshot/cam.jpg").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(said.recv().await.is_some(), "by the second tunnel");
+    tunnel.abort();
+}
+
 #[tokio::test]
 async fn a_server_without_the_tunnel_is_refused_in_words() {
     let camera = RtspPeer::start("", "", |_, _| Some(b"HTTP/1.0 404 Not Found\r\n\r\n".to_vec())).await;
