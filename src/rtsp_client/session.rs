@@ -27,6 +27,10 @@ use crate::fetch::challenge::Scheme;
 /// Attempts of one request: without a password, with one, and twice more if the nonce has become stale.
 const ATTEMPTS: usize = 4;
 
+/// The pauses of a tunnel between its GET and its POST, in attempts after one that the server has closed: MediaMTX 1.20 answers a GET before
+/// it knows it, and closes a POST that comes before that.
+const TUNNEL_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
+
 /// How long the answer to an earlier request is held back, because the right one can follow.
 const GRACE: Duration = Duration::from_millis(300);
 
@@ -123,16 +127,18 @@ impl Session {
     /// Connects and plays the first video that can be read, with its sound if that is wanted. Fails after `limit`.
     pub async fn play(target: Target, limit: Duration) -> Result<Self, Failure> {
         let deadline = Instant::now() + limit;
-        let mut begun = Self::begin(target.clone(), deadline).await;
-        // MediaMTX 1.20 answers the GET of a tunnel before it knows it, and closes a POST that comes before that.
-        if target.transport == Transport::Http && matches!(begun, Err((Failure::Closed(_), false))) {
-            begun = Self::begin(target.clone(), deadline).await;
+        let mut begun = Self::begin(target.clone(), Duration::ZERO, deadline).await;
+        for pause in TUNNEL_PAUSES {
+            if target.transport != Transport::Http || !matches!(begun, Err((Failure::Closed(_), false))) {
+                break;
+            }
+            begun = Self::begin(target.clone(), pause, deadline).await;
         }
         match begun {
             // Firmware that ends the connection, or says nothing, when it is asked for a second track.
             Err((_, true)) => {
                 let silent = Target { wants_sound: Arc::new(|| false), ..target };
-                let mut session = Self::begin(silent, deadline).await.map_err(|(why, _)| why)?;
+                let mut session = Self::begin(silent, Duration::ZERO, deadline).await.map_err(|(why, _)| why)?;
                 if let Some(inner) = &mut session.0 {
                     inner.offered = Sound::Refused("no answer".into());
                 }
@@ -142,9 +148,9 @@ impl Session {
         }
     }
 
-    /// Begins a session. A failure comes with whether the sound is the reason.
-    async fn begin(target: Target, deadline: Instant) -> Result<Self, (Failure, bool)> {
-        let opening = open(&target);
+    /// Begins a session. A failure comes with whether the sound is the reason. `pause` is that of a tunnel before its POST.
+    async fn begin(target: Target, pause: Duration, deadline: Instant) -> Result<Self, (Failure, bool)> {
+        let opening = open(&target, pause);
         let opened = tokio::time::timeout_at(deadline, opening).await.map_err(|_| (Failure::Silent, false))?;
         let connection = opened.map_err(|why| (why, false))?;
         let base = target.url.as_str().to_owned();
@@ -305,9 +311,9 @@ impl Inner {
     }
 }
 
-async fn open(target: &Target) -> Result<Connection, Failure> {
+async fn open(target: &Target, pause: Duration) -> Result<Connection, Failure> {
     match target.transport {
-        Transport::Http => tunnel::open(target).await,
+        Transport::Http => tunnel::open(target, pause).await,
         Transport::Auto | Transport::Tcp | Transport::Udp => target.connect().await,
     }
 }

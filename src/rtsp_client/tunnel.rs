@@ -4,6 +4,8 @@
 
 use std::fmt::Write;
 
+use tokio::time::{Duration, sleep};
+
 use super::{connection::Connection, failure::Failure, message::Item, target::Target, uri::clean};
 use crate::fetch::challenge::Scheme;
 
@@ -13,8 +15,8 @@ const MEDIA_TYPE: &str = "application/x-rtsp-tunnelled";
 /// Attempts of the GET: without a password, and with one.
 const ATTEMPTS: usize = 2;
 
-/// Opens both connections.
-pub(super) async fn open(target: &Target) -> Result<Connection, Failure> {
+/// Opens both connections. The server has `pause` to get ready for the POST.
+pub(super) async fn open(target: &Target, pause: Duration) -> Result<Connection, Failure> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|e| Failure::Unreachable(std::io::Error::other(e)))?;
     let cookie = format!("{:016x}", u64::from_ne_bytes(random));
@@ -32,6 +34,7 @@ pub(super) async fn open(target: &Target) -> Result<Connection, Failure> {
         };
         match answer.status {
             200..=299 => {
+                sleep(pause).await;
                 let mut post = target.connect().await?;
                 post.send(head(target, "POST", &cookie, &mut auth).as_bytes());
                 return Ok(get.with_requests_on(post));
