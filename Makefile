@@ -203,7 +203,7 @@ mediamtx:
 	echo "$$PWD/$$program ($(MEDIAMTX_VERSION)): put it on PATH, or into MEDIAMTX_BIN"
 
 # glibc in the program itself (docs/decisions/0013-static-glibc.md). --target keeps build scripts and procedural macros from being linked
-# in the same way. No path of this machine is in the program; docs/releasing.md says what the name of the folder changes all the same.
+# in the same way. No path of this machine is in the program (make reproducible-test).
 PLACES := $(CURDIR)=/mtx-sidecar $(abspath $(BUILT))=/mtx-sidecar/target $(abspath $(or $(CARGO_HOME),$(HOME)/.cargo))=/cargo
 MAPPED := $(foreach place,$(PLACES),-ffile-prefix-map=$(place))
 # A static program of Rust for arm64 is no PIE. So its code can have fixed addresses. With those of a table (GOT), an unoptimized build

@@ -18,8 +18,8 @@ const SETS: usize = 4096;
 /// A set-associative table of fixed size, by keyed digest. Reading takes no lock; writing replaces the oldest entry of
 /// the set, so memory is bounded by construction.
 ///
-/// A set is made with its first entry: dropping an [`ArcSwapOption`] looks for readers in all threads, also if it is empty. That
-/// was a tenth of the CPU time of all tests, each of which has a server of its own.
+/// A set is made with its first entry: dropping an [`ArcSwapOption`] looks for readers in all threads, also if it is empty. Most
+/// tests have a server of their own, and its end took more CPU time than the test.
 pub(super) struct VerifiedCache<T> {
     sets: Box<[OnceLock<Set<T>>]>,
 }

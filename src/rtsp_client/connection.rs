@@ -150,7 +150,7 @@ impl Connection {
                     return self.reader.cut().ok_or(Failure::Closed(failure));
                 }
                 written = writing, if must_write => written.map_err(|e| Failure::Closed(Some(e)))?,
-                () = end(&mut self.answer), if has_answer => {
+                () = end(self.answer.as_mut()), if has_answer => {
                     (self.answer, self.given_up_at) = (None, Some(Instant::now() + GRACE));
                 }
                 () = sleep_until(self.given_up_at.unwrap_or(self.last_read)), if self.given_up_at.is_some() => {
@@ -167,10 +167,8 @@ impl Connection {
 }
 
 /// Waits until there is nothing more to read. Cancel-safe.
-async fn end(of: &mut Option<ReadHalf<Box<dyn Socket>>>) {
+async fn end(of: Option<&mut ReadHalf<Box<dyn Socket>>>) {
+    let Some(read) = of else { return };
     let mut ignored = [0; 512];
-    while let Some(Ok(1..)) = match of {
-        Some(read) => Some(read.read(&mut ignored).await),
-        None => None,
-    } {}
+    while matches!(read.read(&mut ignored).await, Ok(1..)) {}
 }

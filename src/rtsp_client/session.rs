@@ -90,6 +90,8 @@ pub struct Session(Option<Box<Inner>>);
 
 struct Inner {
     target: Target,
+    /// Between the GET and the POST of a tunnel.
+    tunnel_pause: Duration,
     connection: Connection,
     is_closed: bool,
     auth: Option<Scheme>,
@@ -127,18 +129,20 @@ impl Session {
     /// Connects and plays the first video that can be read, with its sound if that is wanted. Fails after `limit`.
     pub async fn play(target: Target, limit: Duration) -> Result<Self, Failure> {
         let deadline = Instant::now() + limit;
-        let mut begun = Self::begin(target.clone(), Duration::ZERO, deadline).await;
-        for pause in TUNNEL_PAUSES {
+        let mut pause = Duration::ZERO;
+        let mut begun = Self::begin(target.clone(), pause, deadline).await;
+        for longer in TUNNEL_PAUSES {
             if target.transport != Transport::Http || !matches!(begun, Err((Failure::Closed(_), false))) {
                 break;
             }
+            pause = longer;
             begun = Self::begin(target.clone(), pause, deadline).await;
         }
         match begun {
             // Firmware that ends the connection, or says nothing, when it is asked for a second track.
             Err((_, true)) => {
                 let silent = Target { wants_sound: Arc::new(|| false), ..target };
-                let mut session = Self::begin(silent, Duration::ZERO, deadline).await.map_err(|(why, _)| why)?;
+                let mut session = Self::begin(silent, pause, deadline).await.map_err(|(why, _)| why)?;
                 if let Some(inner) = &mut session.0 {
                     inner.offered = Sound::Refused("no answer".into());
                 }
@@ -163,6 +167,7 @@ impl Session {
         };
         let inner = Inner {
             target,
+            tunnel_pause: pause,
             connection,
             is_closed: false,
             auth: None,

@@ -26,6 +26,14 @@ async fn head_of(socket: &mut TcpStream) -> (String, Vec<u8>) {
     }
 }
 
+/// A camera that shows [`COLOUR`].
+async fn camera() -> RtspPeer {
+    let (format, packets) = keyframe(COLOUR);
+    let sdp =
+        format!("v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 {format}\r\na=control:track1\r\n");
+    RtspPeer::start(sdp, packets, |_, usual| Some(usual)).await
+}
+
 fn cookie(head: &str) -> String {
     let line = head.lines().find_map(|line| line.strip_prefix("x-sessioncookie: "));
     line.unwrap_or_else(|| panic!("no cookie in {head}")).to_owned()
@@ -68,10 +76,7 @@ async fn serve(listener: TcpListener, camera: std::net::SocketAddr, said: mpsc::
 
 #[tokio::test]
 async fn requests_go_in_base64_through_a_post_and_the_picture_comes_through_a_get() {
-    let (format, packets) = keyframe(COLOUR);
-    let sdp =
-        format!("v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 {format}\r\na=control:track1\r\n");
-    let camera = RtspPeer::start(sdp, packets, |_, usual| Some(usual)).await;
+    let camera = camera().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let addr = listener.local_addr().expect("bound");
     let (sender, mut said) = mpsc::unbounded_channel();
@@ -101,10 +106,7 @@ async fn requests_go_in_base64_through_a_post_and_the_picture_comes_through_a_ge
 /// MediaMTX does so if the POST comes before it knows the GET that it has answered.
 #[tokio::test]
 async fn a_post_that_is_closed_without_an_answer_by_rtsp_is_tried_again_at_once() {
-    let (format, packets) = keyframe(COLOUR);
-    let sdp =
-        format!("v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 {format}\r\na=control:track1\r\n");
-    let camera = RtspPeer::start(sdp, packets, |_, usual| Some(usual)).await;
+    let camera = camera().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let addr = listener.local_addr().expect("bound");
     let (sender, mut said) = mpsc::unbounded_channel();

@@ -45,6 +45,21 @@ fn points_are_within_the_window_and_before_the_next_minute() {
 }
 
 #[test]
+fn a_problem_is_a_change_when_it_begins_and_when_it_ends() {
+    let store = Store::none(&GraphSettings { series: 1, ..GraphSettings::default() });
+    let numbers = store.numbers(&name("a"));
+    numbers.take([sample("a", 2, 1.0)], NOW);
+    let mut changes = numbers.changes();
+    numbers.take([sample("b", 1, 2.0)], NOW);
+    assert!(changes.has_changed().expect("open") && numbers.problem().is_some());
+    changes.borrow_and_update();
+    numbers.take([sample("b", 1, 2.0)], NOW);
+    assert!(!changes.has_changed().expect("open"), "the same problem is no news");
+    numbers.take([], NOW);
+    assert!(changes.has_changed().expect("open") && numbers.problem().is_none());
+}
+
+#[test]
 fn only_selected_series_are_kept_and_their_number_has_a_limit() {
     let store = Store::none(&GraphSettings { series: 2, ..GraphSettings::default() });
     let numbers = store.numbers(&name("a"));

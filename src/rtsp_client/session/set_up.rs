@@ -90,7 +90,7 @@ impl Inner {
         match self.request("DESCRIBE", &uri, accept).await {
             // Some servers close the connection after 401.
             Err(Failure::Closed(_)) if self.auth.is_some() => {
-                self.connection = open(&self.target, Duration::ZERO).await?;
+                self.connection = open(&self.target, self.tunnel_pause).await?;
                 self.request("DESCRIBE", &uri, accept).await
             }
             other => other,
