@@ -16,13 +16,23 @@ const MOST_WAITING = 16 << 20;
 /**
  * Seconds behind the newest frame from which on the player is a little faster: `SLOW`, and up to `SLOWEST` after frames came too late.
  * Less for a video whose frames follow each other so `FAST`, in seconds, that it has some of them in reserve then: `NEAR`. But not
- * with sound: Chromium stands still for seconds when it has none to play. From `FAR` on the player jumps.
+ * with sound: Chromium stands still for seconds when it has none to play. More for a video with so few frames that it would have
+ * less than `FRAMES` of them. From `FAR` on the player jumps; with sound, where a jump can be heard, from `FARTHEST`.
  */
 const SLOW = 0.25;
 const NEAR = 0.12;
 const FAST = 0.042;
+const FRAMES = 2;
 const SLOWEST = 1;
-const FAR = 3;
+const FAR = 1.5;
+const FARTHEST = 3;
+
+/** The pause between two jumps that put Chromium's clock right, and the frames in the buffer from which on it is known to be late. */
+const JUMP_MS = 5_000;
+const CLOCK_FRAMES = 1.5;
+
+/** Waits that follow each other so have one cause. */
+const BURST_MS = 1_000;
 
 /** After this time without a wait the player comes nearer again. If that was too near, it stays for twice as long the next time. */
 const CALM_MS = { first: 60_000, longest: 1_800_000 };
@@ -62,12 +72,13 @@ export class MsePlayer extends Player {
   /** Seconds between frames; 0 while it is not known. */
   #interval = 0;
   #end = 0;
-  /** Doubled by each wait. */
+  /** Doubled by each wait, or by a burst of them. */
   #caution = 1;
   #calmSince = 0;
   #calm = CALM_MS.first;
   #hasComeNearer = false;
   #isWaiting = false;
+  #jumpedAt = -Infinity;
 
   async open() {
     const { element, ending } = this;
@@ -194,17 +205,43 @@ export class MsePlayer extends Player {
   /** Seconds behind the newest frame from which on the player is faster. */
   get #slow() {
     const isNear = this.#interval > 0 && this.#interval <= FAST && !this.hasSound;
-    return Math.min(SLOWEST, (isNear ? NEAR : SLOW) * this.#caution);
+    return Math.min(SLOWEST, Math.max((isNear ? NEAR : SLOW) * this.#caution, FRAMES * this.#interval));
+  }
+
+  /** Seconds behind the newest frame from which on the player jumps. */
+  get #far() {
+    // Between frames that are further apart than is measured there is nothing to jump to.
+    if (this.hasSound || !this.#interval) return FARTHEST;
+    return Math.max(FAR, (FRAMES + 1) * this.#interval);
+  }
+
+  /**
+   * Whether the browser waits for frames that it has. Once it had none, Chromium (156) can show each frame of a video without sound as
+   * soon as it comes, and let its clock stand between two frames: the clock falls behind what is shown, until there is a jump.
+   */
+  get #isClockLate() {
+    if (this.hasSound || !this.#interval || performance.now() - this.#jumpedAt < JUMP_MS) return false;
+    return this.#ahead > CLOCK_FRAMES * this.#interval;
+  }
+
+  #jump() {
+    this.#jumpedAt = performance.now();
+    this.element.currentTime += this.#ahead - Math.max(this.#slow / 2, FRAMES * this.#interval);
   }
 
   /** Frames came later than they were needed, and the next ones may, too. */
   #fallBehind() {
     const { played } = this.element;
     if (!played.length || played.end(played.length - 1) - played.start(0) < BEGIN) return;
-    if (this.#hasComeNearer) this.#calm = Math.min(2 * this.#calm, CALM_MS.longest);
-    this.#hasComeNearer = false;
-    if (this.#slow < SLOWEST) this.#caution *= 2;
-    this.#calmSince = performance.now();
+    const now = performance.now();
+    const isLate = this.#isClockLate;
+    if (isLate ? now - this.#jumpedAt < CALM_MS.first : now - this.#calmSince > BURST_MS) {
+      if (this.#hasComeNearer) this.#calm = Math.min(2 * this.#calm, CALM_MS.longest);
+      this.#hasComeNearer = false;
+      if (this.#slow < SLOWEST) this.#caution *= 2;
+      this.#calmSince = now;
+    }
+    if (isLate) this.#jump();
   }
 
   /** Stays at the newest frame. */
@@ -216,7 +253,7 @@ export class MsePlayer extends Player {
       this.#calmSince = performance.now();
       this.#hasComeNearer = true;
     }
-    if (ahead > FAR) element.currentTime += ahead - this.#slow / 2;
+    if (ahead > this.#far) this.#jump();
     // Faster until half of that is gained: a rate that changes with every frame can be heard.
     const rate = ahead > (element.playbackRate > 1 ? this.#slow / 2 : this.#slow) ? 1.1 : 1;
     if (element.playbackRate !== rate) element.playbackRate = rate;

@@ -7,9 +7,22 @@ use crate::{
 
 const COLOURS: [[u8; 3]; 4] = [[200, 40, 40], [40, 160, 60], [40, 60, 200], [210, 200, 60]];
 
-/// Seconds between the frame that is shown and the newest one, and whether the video stands at the end of what it has.
+/// Seconds between the player's clock and the newest frame; many if there is a gap between them.
 const AHEAD: &str = "const v = document.querySelector('.stage video');
     return v.buffered.length === 1 ? v.buffered.end(0) - v.currentTime : 99";
+
+/// Sets the player back to two seconds behind, and counts the jumps, of which this is the first one.
+const SET_BACK: &str = "const v = document.querySelector('.stage video');
+    window.jumps = 0;
+    v.addEventListener('seeking', () => window.jumps++);
+    v.currentTime = v.buffered.end(0) - 2";
+
+/// Waits until the player is near the newest frame: a second, if it had to wait for frames. At one moment it can be further
+/// behind: the browsers of other tests take its time, too.
+async fn is_near(browser: &Browser, when: &str) {
+    let near = async || browser.run(AHEAD).await.as_f64().is_some_and(|ahead| ahead < 1.2);
+    eventually(&format!("the player is near the newest frame: {when}"), near).await;
+}
 
 #[tokio::test]
 async fn a_still_and_each_new_picture_are_shown_without_mediamtx() {
@@ -25,8 +38,7 @@ async fn a_still_and_each_new_picture_are_shown_without_mediamtx() {
             app.put("/api/v1/streams/Front/Door/frame", &flat_picture(640, 360, colour)).await;
             eventually("the picture is shown", async || shows(colour).await).await;
         }
-        let ahead = browser.run(AHEAD).await.as_f64().expect("a number");
-        assert!(ahead < 2.0, "round {round}: {ahead} s behind, or a gap in the buffer");
+        is_near(&browser, &format!("round {round}")).await;
     }
     assert_eq!(app.stats("Front/Door").await["watchers"], 1);
     browser.click(".do-stats").await;
@@ -46,8 +58,11 @@ async fn a_stream_that_moves_plays_at_the_newest_picture() {
     browser.says(".stage-how", "Playing over MSE.").await;
     let played = "return document.querySelector('.stage video').currentTime > 6";
     eventually("it plays", async || browser.run(played).await == true).await;
-    let ahead = browser.run(AHEAD).await.as_f64().expect("a number");
-    assert!(ahead < 2.0, "{ahead} s behind, or a gap in the buffer");
+    is_near(&browser, "at the start").await;
+    // As after a moment in which the browser had no processor: further than it would play faster for.
+    browser.run(SET_BACK).await;
+    eventually("the player jumps", async || browser.run("return window.jumps > 1").await == true).await;
+    is_near(&browser, "after it was two seconds behind").await;
     browser.close().await;
 }
 

@@ -80,9 +80,9 @@ async fn a_still_plays_with_steady_timestamps() {
     let output = tokio::time::timeout(5 * PATIENCE, command.output()).await.expect("in time").expect("ffprobe runs");
     let text = String::from_utf8(output.stdout).expect("text");
     let times: Vec<f64> = text.lines().filter_map(|line| line.split(',').next()?.parse().ok()).collect();
-    let keyframes = text.lines().filter(|line| line.contains("K_"));
-    let keyframes: Vec<f64> = keyframes.filter_map(|line| line.split(',').next()?.parse().ok()).collect();
-    assert!(keyframes.windows(2).all(|pair| pair[1] - pair[0] < 1.2), "a player can join every second: {keyframes:?}");
+    let pictures: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+    let longest = pictures.split(|line| line.contains("K_")).map(<[_]>::len).max();
+    assert!(longest <= Some(16), "a player can join every second: {text}");
     let steps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(steps.iter().all(|step| *step > 0.0), "{steps:?}");
     // After the warm-up.

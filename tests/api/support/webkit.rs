@@ -5,10 +5,14 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::{Program, eventually, free_port};
+use super::{PATIENCE, Program, eventually, free_port};
+
+/// The size of the display, which is that of the browser's window.
+const SIZE: &str = "1024x768";
 
 pub struct WebKit {
     client: Client,
+    display_number: u32,
     // In the order in which they end.
     _driver: Program,
     _display: Program,
@@ -35,7 +39,7 @@ impl WebKit {
             client.is_some()
         })
         .await;
-        WebKit { client: client.expect("connected"), _driver: driver, _display: display }
+        WebKit { client: client.expect("connected"), display_number: number, _driver: driver, _display: display }
     }
 
     /// Goes to the page, and does not wait for it.
@@ -43,9 +47,12 @@ impl WebKit {
         self.client.goto(url).await.expect("goes to the page");
     }
 
-    /// The content of the window, as PNG.
-    pub async fn screenshot(&mut self) -> Vec<u8> {
-        self.client.screenshot().await.expect("a screenshot")
+    /// The display, as PNG. It is not asked of WebKitWebDriver 2.50, which answers no second screenshot of a page that still loads.
+    pub async fn screenshot(&self) -> Vec<u8> {
+        let display = format!(":{}", self.display_number);
+        let grab = ["-v", "error", "-f", "x11grab", "-draw_mouse", "0", "-video_size", SIZE, "-i", &display];
+        Program::output("ffmpeg", &[&grab[..], &["-frames:v", "1", "-f", "image2pipe", "-c:v", "png", "-"]].concat())
+            .await
     }
 
     /// Runs a script and returns its result.
@@ -54,14 +61,14 @@ impl WebKit {
     }
 
     pub async fn close(self) {
-        self.client.close().await.expect("closes");
+        tokio::time::timeout(PATIENCE, self.client.close()).await.expect("closes in time").expect("closes");
     }
 }
 
 /// An X server without a screen, and the number that it has chosen.
 async fn display() -> (Program, u32) {
-    let args = ["-displayfd", "1", "-screen", "0", "1280x1024x24", "-nolisten", "tcp"];
-    let mut server = Program::start_piped("Xvfb", &args);
+    let screen = format!("{SIZE}x24");
+    let mut server = Program::start_piped("Xvfb", &["-displayfd", "1", "-screen", "0", &screen, "-nolisten", "tcp"]);
     let mut line = String::new();
     let output = server.0.stdout.take().expect("a pipe");
     BufReader::new(output).read_line(&mut line).await.expect("reads");
