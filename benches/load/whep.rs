@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     process::{Child, Command, Stdio},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use fantoccini::{Client, ClientBuilder, wd::Capabilities};
@@ -47,12 +47,20 @@ video.requestVideoFrameCallback(frame);
 })().catch((error) => done(String(error)));
 "#;
 
+/// How long a program may take for its end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 pub struct Ended(Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        // A signal that it handles: it ends the processes that it has started.
-        let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        // A signal on which it ends the processes that it has started. SIGINT is ignored in a job that a shell runs in the background.
+        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE && matches!(self.0.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
