@@ -27,13 +27,6 @@ const SLOWEST = 1;
 const FAR = 1.5;
 const FARTHEST = 3;
 
-/** The pause between two jumps that put Chromium's clock right, and the frames in the buffer from which on it is known to be late. */
-const JUMP_MS = 5_000;
-const CLOCK_FRAMES = 1.5;
-
-/** Waits that follow each other so have one cause. */
-const BURST_MS = 1_000;
-
 /** After this time without a wait the player comes nearer again. If that was too near, it stays for twice as long the next time. */
 const CALM_MS = { first: 60_000, longest: 1_800_000 };
 
@@ -72,13 +65,14 @@ export class MsePlayer extends Player {
   /** Seconds between frames; 0 while it is not known. */
   #interval = 0;
   #end = 0;
-  /** Doubled by each wait, or by a burst of them. */
+  /** The time of the frame that was shown last, in seconds of the video. */
+  #shown = 0;
+  /** Doubled by each wait. */
   #caution = 1;
   #calmSince = 0;
   #calm = CALM_MS.first;
   #hasComeNearer = false;
   #isWaiting = false;
-  #jumpedAt = -Infinity;
 
   async open() {
     const { element, ending } = this;
@@ -95,6 +89,7 @@ export class MsePlayer extends Player {
     };
     element.addEventListener('error', failed, { signal: ending.signal });
     element.addEventListener('waiting', () => this.#fallBehind(), { signal: ending.signal });
+    this.#watch();
     // Safari attaches a ManagedMediaSource only to an element that cannot play at another device.
     element.disableRemotePlayback = true;
     this.#objectUrl = URL.createObjectURL(source);
@@ -182,10 +177,25 @@ export class MsePlayer extends Player {
     }
   }
 
-  /** Seconds of video that are not played yet. */
+  #watch() {
+    this.element.requestVideoFrameCallback?.((_, { mediaTime }) => {
+      this.#shown = mediaTime;
+      if (!this.hasEnded) this.#watch();
+    });
+  }
+
+  /** Seconds of video behind this moment of it. */
+  #after(/** @type {number} */ time) {
+    const { buffered } = this.element;
+    return buffered.length ? buffered.end(buffered.length - 1) - time : 0;
+  }
+
+  /**
+   * Seconds of video that are not shown yet. The clock alone does not tell: once Chromium (156) had no frame of a video without sound in
+   * reserve, it can show each one as soon as it comes, and let its clock stand until then, so that the clock falls behind what is shown.
+   */
   get #ahead() {
-    const { buffered, currentTime } = this.element;
-    return buffered.length ? buffered.end(buffered.length - 1) - currentTime : 0;
+    return this.#after(Math.max(this.element.currentTime, this.#shown));
   }
 
   /**
@@ -211,37 +221,17 @@ export class MsePlayer extends Player {
   /** Seconds behind the newest frame from which on the player jumps. */
   get #far() {
     // Between frames that are further apart than is measured there is nothing to jump to.
-    if (this.hasSound || !this.#interval) return FARTHEST;
-    return Math.max(FAR, (FRAMES + 1) * this.#interval);
-  }
-
-  /**
-   * Whether the browser waits for frames that it has. Once it had none, Chromium (156) can show each frame of a video without sound as
-   * soon as it comes, and let its clock stand between two frames: the clock falls behind what is shown, until there is a jump.
-   */
-  get #isClockLate() {
-    if (this.hasSound || !this.#interval || performance.now() - this.#jumpedAt < JUMP_MS) return false;
-    return this.#ahead > CLOCK_FRAMES * this.#interval;
-  }
-
-  #jump() {
-    this.#jumpedAt = performance.now();
-    this.element.currentTime += this.#ahead - Math.max(this.#slow / 2, FRAMES * this.#interval);
+    return this.hasSound || !this.#interval ? FARTHEST : Math.max(FAR, (FRAMES + 1) * this.#interval);
   }
 
   /** Frames came later than they were needed, and the next ones may, too. */
   #fallBehind() {
     const { played } = this.element;
     if (!played.length || played.end(played.length - 1) - played.start(0) < BEGIN) return;
-    const now = performance.now();
-    const isLate = this.#isClockLate;
-    if (isLate ? now - this.#jumpedAt < CALM_MS.first : now - this.#calmSince > BURST_MS) {
-      if (this.#hasComeNearer) this.#calm = Math.min(2 * this.#calm, CALM_MS.longest);
-      this.#hasComeNearer = false;
-      if (this.#slow < SLOWEST) this.#caution *= 2;
-      this.#calmSince = now;
-    }
-    if (isLate) this.#jump();
+    if (this.#hasComeNearer) this.#calm = Math.min(2 * this.#calm, CALM_MS.longest);
+    this.#hasComeNearer = false;
+    if (this.#slow < SLOWEST) this.#caution *= 2;
+    this.#calmSince = performance.now();
   }
 
   /** Stays at the newest frame. */
@@ -253,7 +243,8 @@ export class MsePlayer extends Player {
       this.#calmSince = performance.now();
       this.#hasComeNearer = true;
     }
-    if (ahead > this.#far) this.#jump();
+    const behind = this.#after(element.currentTime);
+    if (behind > FARTHEST || ahead > this.#far) element.currentTime += behind - this.#slow / 2;
     // Faster until half of that is gained: a rate that changes with every frame can be heard.
     const rate = ahead > (element.playbackRate > 1 ? this.#slow / 2 : this.#slow) ? 1.1 : 1;
     if (element.playbackRate !== rate) element.playbackRate = rate;
