@@ -177,6 +177,7 @@ export class MsePlayer extends Player {
     }
   }
 
+  /** Keeps the time of the frame that is shown. */
   #watch() {
     this.element.requestVideoFrameCallback?.((_, { mediaTime }) => {
       this.#shown = mediaTime;
@@ -184,7 +185,7 @@ export class MsePlayer extends Player {
     });
   }
 
-  /** Seconds of video behind this moment of it. */
+  /** Seconds of video in the buffer after this time of it. */
   #after(/** @type {number} */ time) {
     const { buffered } = this.element;
     return buffered.length ? buffered.end(buffered.length - 1) - time : 0;
@@ -220,7 +221,7 @@ export class MsePlayer extends Player {
 
   /** Seconds behind the newest frame from which on the player jumps. */
   get #far() {
-    // Between frames that are further apart than is measured there is nothing to jump to.
+    // The interval of frames that are a second or more apart is not known (0), and each of them would be followed by a jump.
     return this.hasSound || !this.#interval ? FARTHEST : Math.max(FAR, (FRAMES + 1) * this.#interval);
   }
 

@@ -69,7 +69,7 @@ async fn a_stream_that_moves_plays_at_the_newest_picture() {
     let played = "return document.querySelector('.stage video').currentTime > 6";
     eventually("it plays", async || browser.run(played).await == true).await;
     is_near(&browser, "at the start").await;
-    // As after a moment in which the browser had no processor: further than it would play faster for.
+    // As after a moment in which the browser had no processor. At this distance playing faster is not enough.
     browser.run(SET_BACK).await;
     eventually("the player jumps", async || browser.run("return window.jumps > 1").await == true).await;
     is_near(&browser, "after it was two seconds behind").await;
